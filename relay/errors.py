@@ -1,0 +1,39 @@
+"""Errors, split by blame.
+
+`RelayError` and its subclasses are somebody else's fault: a peer's bytes, an operator's setting. They carry a text that may
+be shown to whoever caused them and end at the edge. A broken invariant of ours is an `AssertionError`.
+
+    RelayError
+    ├── ConfigurationError     the operator's: the process does not start
+    ├── Unauthorized           no credential, or one that is not good
+    ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
+    └── LostRace               a conditional update found that somebody else was first
+"""
+
+
+class RelayError(Exception):
+    """Base of every error whose cause lies outside the relay."""
+
+
+class ConfigurationError(RelayError):
+    """A setting is missing or makes no sense. One line per problem."""
+
+
+class Unauthorized(RelayError):
+    """The credential is missing, malformed, expired or signed by somebody else."""
+
+
+class SignalingError(RelayError):
+    """A message that cannot be taken.
+
+    Attributes:
+        code: stable, machine-readable; listed in docs/protocol.md.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LostRace(RelayError):
+    """A row was not in the state that the update asked for: somebody else changed it first."""

@@ -1,0 +1,140 @@
+"""The seam between the signaling plane and the media plane.
+
+Everything that crosses it is a frozen dataclass, so that the same `MediaEngine` can be served in this process or by a worker
+process behind a channel.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class DtlsRole(StrEnum):
+    """The value of `a=setup` (RFC 8842)."""
+
+    ACTPASS = "actpass"
+    ACTIVE = "active"
+    PASSIVE = "passive"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """`a=fingerprint` (RFC 8122): the hash of a DTLS certificate."""
+
+    algorithm: str
+    value: str
+    """Upper-case hexadecimal bytes joined by colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An address at which the relay receives media (RFC 8445 host candidate)."""
+
+    address: str
+    """IPv4 or IPv6, as a literal."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransportParameters:
+    """One end of a transport, as SDP describes it: what each side must know of the other."""
+
+    ufrag: str
+    pwd: str
+    fingerprints: tuple[Fingerprint, ...]
+    role: DtlsRole
+    candidates: tuple[Candidate, ...] = ()
+    """Filled for the relay's own end only: an ICE-lite agent needs none of the peer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One payload type of a media section (`a=rtpmap`)."""
+
+    payload_type: int
+    name: str
+    """Lower-case encoding name: `opus`, `vp8`, `rtx`."""
+    clock_rate: int
+    """Hz."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaDescription:
+    """What one media section says of the packets that its sender will send."""
+
+    mid: str
+    kind: str
+    """`audio`, `video` or `application`."""
+    codecs: tuple[Codec, ...] = ()
+    ssrcs: tuple[int, ...] = ()
+    """Those that the description announces; others may appear later."""
+    extensions: Mapping[int, str] = field(default_factory=dict)
+    """RTP header extension id → URI (RFC 8285)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportUp:
+    """ICE and DTLS are done, or traffic is back after `TransportDown`: media flows."""
+
+    transport_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportDown:
+    """Nothing valid has arrived for `CONSENT_SILENCE` seconds. It may come back."""
+
+    transport_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportClosed:
+    """The transport is gone for good: the peer closed it (DTLS close_notify) or the handshake failed."""
+
+    transport_id: str
+    reason: str
+    """`closed` or `dtls_failed`."""
+
+
+MediaEvent = TransportUp | TransportDown | TransportClosed
+MediaEventSink = Callable[[MediaEvent], None]
+"""Called in the event loop of whoever made the engine. It must not block."""
+
+
+class MediaEngine(Protocol):
+    """What the signaling plane may ask of the media plane.
+
+    A bridge holds the transports of one call; at most two of them are joined, so that what arrives at one leaves by the other.
+    Ids are the caller's to choose. Naming an id that is unknown, or already gone, is not an error for the closing methods: a
+    peer may have closed it a moment before. The others raise `KeyError`.
+    """
+
+    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
+        """Open the relay's end of a path to one device and say how it is reached. Opens the bridge with its first transport."""
+        ...
+
+    async def connect_transport(
+        self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
+    ) -> None:
+        """Tell a transport who its peer is. DTLS starts at once, on connectivity checks already validated."""
+        ...
+
+    async def join(self, bridge_id: str, first: str, second: str) -> None:
+        """Forward between two transports of a bridge."""
+        ...
+
+    async def close_transport(self, transport_id: str) -> None:
+        """Close one transport and free what it held."""
+        ...
+
+    async def close_bridge(self, bridge_id: str) -> None:
+        """Close a bridge and its transports."""
+        ...
+
+    async def counters(self) -> Mapping[str, int]:
+        """What has been counted since the start, by name (see `relay.media.counters`)."""
+        ...
+
+    async def close(self) -> None:
+        """Close everything."""
+        ...

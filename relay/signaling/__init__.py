@@ -1,0 +1,1 @@
+"""The signaling plane: who may call whom, and the life of each call. It sees no packets."""
