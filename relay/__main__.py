@@ -1,0 +1,126 @@
+"""The command line: `python -m relay serve|migrate|check-config`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from aiohttp import web
+
+from db import migrate
+from db.engine import check, create_engine
+from relay.app import create_app
+from relay.config import Settings
+from relay.errors import ConfigurationError
+
+SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that open HTTP requests get to finish after the calls have ended."""
+
+EXIT_CONFIGURATION = 2
+"""Exit status when a setting is wrong or something it names cannot be opened."""
+
+_HOW_TO_TRY = """\
+Open {url} in two browser windows.
+  1. In one, sign in as Maya Lindgren (student 456); in the other, as Daniel Okafor (tutor 789).
+  2. Press the telephone or the camera beside their conversation; accept in the other window.
+Media goes through UDP port {media_port}. Ctrl-C ends every call and stops the server.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m relay",
+        description="A call relay. Settings are environment variables, RELAY_…; see docs/configuration.md.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, purpose) in _COMMANDS.items():
+        commands.add_parser(name, help=purpose, description=purpose)
+    command = parser.parse_args(arguments).command
+    try:
+        settings = Settings.from_environment(os.environ)
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        for name in Settings.unknown(os.environ):
+            logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored", name)
+        _COMMANDS[command][0](settings)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            print(line, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        runner.run(_serve_until_told(settings))
+
+
+def _migrate(settings: Settings) -> None:
+    async def upgrade() -> None:
+        database = create_engine(settings.database_url)
+        try:
+            await check(database)
+            await migrate.upgrade(database)
+        finally:
+            await database.dispose()
+
+    asyncio.run(upgrade())
+    print("The database schema is up to date.")
+
+
+def _check_config(settings: Settings) -> None:
+    for name in settings.__struct_fields__:
+        value = "(set)" if name == "jwt_secret" and settings.jwt_secret else getattr(settings, name)
+        print(f"RELAY_{name.upper()}={','.join(value) if isinstance(value, tuple) else value}")
+
+
+_COMMANDS: dict[str, tuple[Callable[[Settings], None], str]] = {
+    "serve": (_serve, "Serve the page, the WebSocket and the media until told to stop."),
+    "migrate": (_migrate, "Bring the database schema up to date."),
+    "check-config": (_check_config, "Check the settings, and print what is in force."),
+}
+
+
+async def _serve_until_told(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host or None, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from None
+        _announce(settings, runner)
+        await stop.wait()
+        logging.getLogger(__name__).info("stopping")
+    finally:
+        await runner.cleanup()
+
+
+def _announce(settings: Settings, runner: web.AppRunner) -> None:
+    port = runner.addresses[0][1]
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "localhost"  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if settings.dev:
+        print(_HOW_TO_TRY.format(url=url, media_port=settings.media_port), flush=True)
+    else:
+        print(f"Serving on {url}", flush=True)
+
+
+def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import SignalingError
-from relay.ids import MAX_PROFILE_ID, Profile
+from relay.ids import MAX_PROFILE_ID
 
 MAX_FRAME_LENGTH = 64 * 1024
 """Bytes of one text frame. A browser's offer with simulcast and every codec is about 12 KiB."""
@@ -130,7 +130,7 @@ class CallStateMessage(CallMessage, frozen=True, tag="call_state"):
     server_time: int
     """Milliseconds since 1970: now, by the server's clock."""
     reason: str | UnsetType = UNSET
-    duration_seconds: int | None | UnsetType = UNSET
+    duration_seconds: int | UnsetType | None = UNSET
 
 
 class Welcome(ToClient, frozen=True, tag="welcome"):
@@ -150,7 +150,7 @@ class Error(ToClient, frozen=True, tag="error"):
     ref: str | None
 
 
-_decoder = msgspec.json.Decoder(AnyFromClient)
+_decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)
 _encoder = msgspec.json.Encoder()
 
 
@@ -204,15 +204,3 @@ def ref_of(frame: str | bytes) -> str | None:
 def encode(message: ToClient) -> bytes:
     """One text frame, in UTF-8."""
     return _encoder.encode(message)
-
-
-def addressed(sender: Profile, name: str, avatar: str, receiver: Profile) -> dict[str, int | str]:
-    """The `from_*` and `to_*` fields of a `CallMessage`."""
-    return {
-        "from_profile_id": sender.profile_id,
-        "from_profile_type": sender.profile_type,
-        "from_name": name,
-        "from_avatar": avatar,
-        "to_profile_id": receiver.profile_id,
-        "to_profile_type": receiver.profile_type,
-    }

@@ -93,10 +93,20 @@ class CallLog(Protocol):
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right."""
         ...
 
-    async def close_abandoned(self, stale_before: datetime) -> int:
-        """Close the calls that a dead server left open: those of this node, and any whose last heartbeat is older.
+    async def close_own(self) -> int:
+        """Close the calls that an earlier life of this server left open. To be called before this one has any.
 
-        They end with reason `expired` at their last heartbeat.
+        They end with reason `expired` at their last sign of life.
+
+        Returns:
+            How many were closed.
+        """
+        ...
+
+    async def close_stale(self, stale_before: datetime) -> int:
+        """Close the calls of any server whose last heartbeat, or start if there was none, is older than `stale_before`.
+
+        They end with reason `expired` at their last sign of life.
 
         Returns:
             How many were closed.

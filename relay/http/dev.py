@@ -1,0 +1,68 @@
+"""Development mode only: `POST /api/dev/login` and `POST /api/dev/conversations`."""
+
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+
+from relay.errors import RelayError
+from relay.http.auth import COOKIE, TOKENS
+from relay.http.directory import view
+from relay.http.responses import answer, body_of
+from relay.ids import Profile
+from relay.signaling.messages import Id, ProfileType
+from relay.signaling.ports import ProfileCard
+
+
+class WritableDirectory(Protocol):
+    """What development mode adds to `relay.signaling.ports.Directory`."""
+
+    async def add_profile(self, card: ProfileCard) -> ProfileCard:
+        """Insert a profile if it is not there; the stored one comes back."""
+        ...
+
+    async def add_conversation(self, members: frozenset[Profile]) -> int:
+        """Insert a conversation between profiles that exist."""
+        ...
+
+
+WRITABLE_DIRECTORY: Final = web.AppKey("writable_directory", WritableDirectory)
+
+
+class _Member(msgspec.Struct, frozen=True):
+    profile_type: ProfileType
+    profile_id: Id
+
+    @property
+    def profile(self) -> Profile:
+        return Profile(self.profile_type, self.profile_id)
+
+
+class _NewConversation(msgspec.Struct, frozen=True):
+    members: list[_Member]
+
+
+async def log_in(request: web.Request) -> web.Response:
+    """Sign in as any profile, without a password; one that does not exist is made."""
+    profile = (await body_of(request, _Member)).profile
+    name = f"{profile.profile_type.capitalize()} {profile.profile_id}"
+    card = await request.app[WRITABLE_DIRECTORY].add_profile(ProfileCard(profile, name, ""))
+    tokens = request.app[TOKENS]
+    token = tokens.issue(profile)
+    response = answer({"token": token, "profile": view(card), "ice_servers": []})
+    # The relay is a public peer itself, so a browser needs no STUN or TURN server to reach it.
+    response.set_cookie(COOKIE, token, max_age=int(tokens.lifetime), httponly=True, samesite="Strict", secure=request.secure)
+    return response
+
+
+async def add_conversation(request: web.Request) -> web.Response:
+    members = frozenset(member.profile for member in (await body_of(request, _NewConversation)).members)
+    if len(members) < 2:
+        raise RelayError("a conversation has at least two different members")
+    return answer({"conversation_id": await request.app[WRITABLE_DIRECTORY].add_conversation(members)}, 201)
+
+
+ROUTES: Final = [
+    web.post("/api/dev/login", log_in),
+    web.post("/api/dev/conversations", add_conversation),
+]

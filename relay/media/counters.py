@@ -1,0 +1,41 @@
+"""What the media plane counts. Operators see each as `relay_media_NAME_total` on `/metrics`."""
+
+from typing import Final
+
+NAMES: Final = {
+    "packets_received": "SRTP and SRTCP packets that arrived and were authentic",
+    "packets_sent": "SRTP and SRTCP packets handed to the network",
+    "bytes_received": "bytes of the packets received",
+    "packets_held": "packets that waited for the other party's transport to come up, and were then forwarded",
+    "dropped_overflow": "packets dropped because the other party's transport took too long to come up",
+    "dropped_unjoined": "packets of a transport that is not joined to another",
+    "dropped_send": "packets that the network refused to take (socket buffer full, no route)",
+    "dropped_streams": "packets of a new SSRC when the transport already had as many as it may",
+    "dropped_unprotectable": "packets that could not be encrypted for the other party",
+    "srtp_unauthentic": "SRTP or SRTCP packets that failed authentication",
+    "srtp_replayed": "SRTP or SRTCP packets that were seen before",
+    "srtp_early": "SRTP or SRTCP packets that arrived before the keys",
+    "rtp_malformed": "SRTP or SRTCP packets too short to have a header",
+    "unknown_address": "datagrams that are not STUN, from an address that no transport has validated",
+    "unknown_class": "datagrams that are none of STUN, DTLS, SRTP and SRTCP",
+    "datagrams_too_long": "datagrams longer than the receive buffer",
+    "stun_checks": "ICE connectivity checks answered",
+    "stun_malformed": "STUN messages that could not be parsed",
+    "stun_unknown_ufrag": "ICE connectivity checks that name no transport of ours",
+    "stun_unauthentic": "ICE connectivity checks with a wrong or missing MESSAGE-INTEGRITY",
+    "stun_ignored": "STUN messages other than binding requests",
+    "stun_address_taken": "authentic checks from an address that belongs to another live transport",
+    "dtls_handshakes": "DTLS handshakes completed",
+    "dtls_failed": "DTLS handshakes that failed, or whose certificate is not the one in the SDP",
+    "dtls_overflow": "DTLS datagrams dropped because the transport's queue was full",
+    "keyframes_requested": "picture loss indications that the relay sent on its own account",
+    "transports_opened": "transports opened",
+    "transports_closed": "transports closed",
+}
+
+
+class Counters(dict[str, int]):
+    """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(NAMES, 0))

@@ -1,0 +1,179 @@
+"""The media engine of one process: its sockets, and the transports and bridges that live on them."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import ifaddr
+from aioice import stun
+
+from relay.errors import ConfigurationError
+from relay.media.api import (
+    Candidate,
+    DtlsRole,
+    MediaDescription,
+    MediaEventSink,
+    TransportParameters,
+)
+from relay.media.counters import Counters
+from relay.media.ice import local_ufrag, parse
+from relay.media.io.dtls_srtp import Certificate, fingerprints
+from relay.media.io.mmsg import ReceiveBatch
+from relay.media.io.udp import Remote, UdpSocket
+from relay.media.transport import CONSENT_SILENCE, Transport
+
+CONSENT_INTERVAL: Final = 1.0
+"""Seconds between looks at which transports have fallen silent."""
+
+
+def local_addresses() -> list[str]:
+    """Every address of this machine that a peer can be told of: IPv4 first, loopback last, no link-local ones."""
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for one in adapter.ips:
+            address = one.ip if isinstance(one.ip, str) else one.ip[0]
+            if not address.startswith(("fe80:", "169.254.")):
+                found.append(address)
+    return sorted(dict.fromkeys(found), key=lambda one: (one.startswith("127.") or one == "::1", ":" in one))
+
+
+class LocalEngine:
+    """A `MediaEngine` in this process. Make it, `start` it in the event loop that it shall live in, `close` it there.
+
+    Args:
+        on_event: takes what happens to transports.
+        hosts: addresses to listen on; none: every address of this machine.
+        port: UDP port, the same on each address; 0: any one that is free on all of them.
+    """
+
+    def __init__(self, on_event: MediaEventSink, hosts: Iterable[str] = (), port: int = 0) -> None:
+        self._on_event = on_event
+        self._hosts = tuple(hosts)
+        self._port = port
+        self._counters = Counters()
+        self._certificate = Certificate()
+        self._sockets: list[UdpSocket] = []
+        self._transports: dict[str, Transport] = {}
+        self._by_ufrag: dict[str, Transport] = {}
+        self._bridges: dict[str, set[str]] = {}
+        self._consent_timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Open the sockets.
+
+        Raises:
+            ConfigurationError: the port is taken, or an address is not this machine's.
+        """
+        batches = {is_ipv6: ReceiveBatch() for is_ipv6 in (False, True)}
+        port = self._port
+        for host in self._hosts or local_addresses():
+            try:
+                opened = UdpSocket(host, port, batches[":" in host], self._receive_stun, self._counters)
+            except OSError as error:
+                if ":" in host and not self._hosts:
+                    continue  # an IPv6 address that is still tentative, say: the others will do
+                self._close_sockets()
+                raise ConfigurationError(f"media cannot listen on UDP {host} port {port}: {error.strerror}") from None
+            self._sockets.append(opened)
+            port = opened.port
+        if not self._sockets:
+            raise ConfigurationError("media found no address to listen on")
+        for one in self._sockets:
+            one.start()
+        self._watch_consent()
+
+    # -- MediaEngine --------------------------------------------------------------------------------------------------
+
+    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
+        assert transport_id not in self._transports, "transport ids are used once"
+        certificate = self._certificate.current()
+        transport = Transport(transport_id, certificate, self._on_event, self._counters)
+        self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
+        self._bridges.setdefault(bridge_id, set()).add(transport_id)
+        self._counters["transports_opened"] += 1
+        return TransportParameters(
+            ufrag=transport.ice.ufrag,
+            pwd=transport.ice.pwd,
+            fingerprints=fingerprints(certificate),
+            role=DtlsRole.ACTPASS,
+            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets),
+        )
+
+    async def connect_transport(
+        self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
+    ) -> None:
+        self._transports[transport_id].connect(remote, media)
+
+    async def join(self, bridge_id: str, first: str, second: str) -> None:
+        assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
+        one, other = self._transports[first], self._transports[second]
+        one.peer, other.peer = other, one
+
+    async def close_transport(self, transport_id: str) -> None:
+        transport = self._transports.pop(transport_id, None)
+        if transport is None:
+            return
+        del self._by_ufrag[transport.ice.ufrag]
+        for members in self._bridges.values():
+            members.discard(transport_id)
+        self._counters["transports_closed"] += 1
+        await transport.close()
+
+    async def close_bridge(self, bridge_id: str) -> None:
+        for transport_id in self._bridges.pop(bridge_id, ()):
+            await self.close_transport(transport_id)
+
+    async def counters(self) -> Mapping[str, int]:
+        return dict(self._counters)
+
+    async def close(self) -> None:
+        if self._consent_timer is not None:
+            self._consent_timer.cancel()
+        for bridge_id in list(self._bridges):
+            await self.close_bridge(bridge_id)
+        self._close_sockets()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _close_sockets(self) -> None:
+        for one in self._sockets:
+            one.close()
+        self._sockets.clear()
+
+    def _watch_consent(self) -> None:
+        now = time.monotonic()
+        for transport in list(self._transports.values()):
+            transport.check_consent(now)
+        self._consent_timer = asyncio.get_running_loop().call_later(CONSENT_INTERVAL, self._watch_consent)
+
+    def _receive_stun(self, datagram: bytes, source: Remote, now: float) -> None:
+        counters = self._counters
+        message = parse(datagram)
+        if message is None:
+            counters["stun_malformed"] += 1
+            return
+        if message.message_class is not stun.Class.REQUEST or message.message_method is not stun.Method.BINDING:
+            counters["stun_ignored"] += 1
+            return
+        transport = self._by_ufrag.get(local_ufrag(message) or "")
+        if transport is None:
+            counters["stun_unknown_ufrag"] += 1
+            return
+        answered = transport.ice.answer(message, source.host_port)
+        if answered is None:
+            counters["stun_unauthentic"] += 1
+            return
+        owner = source.socket.routes.get(source.key)
+        if owner is None:
+            source.socket.routes[source.key] = transport
+        elif owner is not transport:
+            # Whoever knows its own password could otherwise take over a stranger's address by forging its source.
+            if now - owner.last_seen <= CONSENT_SILENCE:
+                counters["stun_address_taken"] += 1
+                return
+            owner.lose_address(source)
+            source.socket.routes[source.key] = transport
+        counters["stun_checks"] += 1
+        source.send(answered.response)
+        transport.validated(source, now, nominates=answered.nominates)

@@ -1,0 +1,1 @@
+"""The thin edges of the media plane: sockets, DTLS and SRTP."""

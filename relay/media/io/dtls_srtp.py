@@ -1,0 +1,192 @@
+"""DTLS-SRTP (RFC 5764) by aiortc and libsrtp.
+
+The one module that touches private names of aiortc and pylibsrtp, which are therefore pinned exactly; a test fails when a name
+disappears. aiortc does the handshake over whatever has `_recv`, `_send`, `role` and `state`; the keys that come out of it are
+handed to the forwarding path as raw libsrtp sessions, which work in place in the receive buffer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    State,
+)
+from aiortc.rtcicetransport import RTCIceTransport
+from OpenSSL import SSL
+from pylibsrtp import Session
+from pylibsrtp._binding import ffi, lib
+
+from relay.media.api import DtlsRole, Fingerprint, TransportParameters
+
+# One length cell serves every call: libsrtp reads it and writes it back before it returns, and there is one thread.
+length_cell: Final[Any] = ffi.new("int *")
+srtp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect
+srtp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect
+srtcp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect_rtcp
+srtcp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect_rtcp
+
+REPLAY_STATUSES: Final = frozenset({9, 10})
+"""srtp_err_status_replay_fail and srtp_err_status_replay_old (srtp.h)."""
+
+SRTP_TRAILER: Final = 144
+"""Bytes that libsrtp may write behind a packet: SRTP_MAX_TRAILER_LEN."""
+
+SRTCP_TRAILER: Final = 148
+"""Bytes that libsrtp may write behind a compound RTCP packet: the same and the SRTCP index."""
+
+QUEUE_LENGTH: Final = 32
+"""DTLS datagrams that wait for the handshake or for the peer's fingerprint. Overflow drops the newest: DTLS sends again."""
+
+# GCM first: it is cheapest with AES instructions. 256-bit keys would cost a third more and protect no better here.
+_PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
+
+_scratch: Final[Any] = ffi.new("unsigned char[]", 4096)
+_scratch_buffer: Final = ffi.buffer(_scratch)
+
+
+def protect(session: Any, packet: bytes, *, rtcp: bool) -> bytes | None:
+    """Encrypt one packet outside the forwarding path.
+
+    Returns:
+        The SRTP or SRTCP packet, or None if libsrtp does not take it.
+    """
+    if len(packet) > len(_scratch_buffer) - SRTCP_TRAILER:
+        return None
+    _scratch_buffer[0 : len(packet)] = packet
+    length_cell[0] = len(packet)
+    if (srtcp_protect if rtcp else srtp_protect)(session, _scratch, length_cell):
+        return None
+    return bytes(_scratch_buffer[0 : length_cell[0]])
+
+
+class Certificate:
+    """The certificate that the transports of this process show. Renewed well before it expires, for new transports."""
+
+    _RENEW_BEFORE: Final = timedelta(days=7)
+
+    def __init__(self) -> None:
+        self._certificate = RTCCertificate.generateCertificate()
+
+    def current(self) -> RTCCertificate:
+        if self._certificate.expires - datetime.now(UTC) < self._RENEW_BEFORE:
+            self._certificate = RTCCertificate.generateCertificate()
+        return self._certificate
+
+
+def fingerprints(certificate: RTCCertificate) -> tuple[Fingerprint, ...]:
+    """The SHA-256 fingerprint, which every browser understands."""
+    return tuple(Fingerprint(one.algorithm, one.value) for one in certificate.getFingerprints() if one.algorithm == "sha-256")
+
+
+class _Wire:
+    """What `RTCDtlsTransport` needs of an ICE transport."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._transmit = send
+        self.role = "controlled"
+        self.state = "completed"
+
+    def feed(self, datagram: bytes) -> bool:
+        """Queue a datagram of the peer; False if the queue is full."""
+        try:
+            self._queue.put_nowait(datagram)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def _recv(self) -> bytes:
+        datagram = await self._queue.get()
+        if datagram is None:
+            raise ConnectionError
+        return datagram
+
+    async def _send(self, datagram: bytes) -> None:
+        self._transmit(datagram)
+
+
+class DtlsSrtp:
+    """The relay's end of one transport's DTLS.
+
+    Args:
+        certificate: ours.
+        send: takes a DTLS datagram to the peer.
+        on_keys: called once with the libsrtp sessions (receiving, sending) when the handshake is done and the peer's
+            certificate is the one in the SDP.
+        on_closed: called at most once with `closed` (close_notify) or `dtls_failed`; never after `close`.
+    """
+
+    def __init__(
+        self,
+        certificate: RTCCertificate,
+        send: Callable[[bytes], None],
+        on_keys: Callable[[Any, Any], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        self._certificate = certificate
+        self._wire = _Wire(send)
+        self._on_keys = on_keys
+        self._on_closed = on_closed
+        self._dtls: RTCDtlsTransport | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._sessions: tuple[Session, Session] | None = None
+
+    def receive(self, datagram: bytes) -> bool:
+        """Take a DTLS datagram, also before `start`; False if it was dropped because too many wait."""
+        return self._wire.feed(datagram)
+
+    def start(self, remote: TransportParameters) -> None:
+        """Begin the handshake with a peer whose certificate must have one of these fingerprints."""
+        assert self._dtls is None, "a transport is connected once"
+        dtls = RTCDtlsTransport(cast(RTCIceTransport, self._wire), [self._certificate])
+        dtls._srtp_profiles = _PROFILES
+        dtls._set_role("client" if remote.role is DtlsRole.PASSIVE else "server")
+        dtls.on("statechange", self._changed)
+        self._dtls = dtls
+        parameters = RTCDtlsParameters([RTCDtlsFingerprint(one.algorithm, one.value) for one in remote.fingerprints])
+        self._handshake = asyncio.get_running_loop().create_task(self._shake_hands(dtls, parameters))
+
+    async def _shake_hands(self, dtls: RTCDtlsTransport, parameters: RTCDtlsParameters) -> None:
+        try:
+            await dtls.start(parameters)
+        except SSL.Error:
+            # aiortc lets it through when OpenSSL gives up on sending a flight again.
+            dtls._set_state(State.FAILED)
+
+    def _changed(self) -> None:
+        dtls = self._dtls
+        if dtls is None:
+            return
+        if dtls._state is State.CONNECTED:
+            # The Session objects own what the raw handles point to, so they are kept as long as the handles are in use.
+            self._sessions = (dtls._rx_srtp, dtls._tx_srtp)
+            self._on_keys(dtls._rx_srtp._srtp[0], dtls._tx_srtp._srtp[0])
+        elif dtls._state in (State.CLOSED, State.FAILED):
+            self._dtls = None
+            self._on_closed("closed" if dtls._state is State.CLOSED else "dtls_failed")
+
+    async def close(self) -> None:
+        """Say close_notify and free everything. The handles given to `on_keys` are invalid afterwards."""
+        dtls, self._dtls = self._dtls, None
+        if dtls is not None:
+            dtls.remove_all_listeners()
+            pump = dtls._task
+            await dtls.stop()
+            await _ended(pump)
+        await _ended(self._handshake)
+        self._sessions = None
+
+
+async def _ended(task: "asyncio.Future[None] | None") -> None:
+    """Cancel a task and wait until it is gone, so that no transport leaves one behind."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,262 @@
+"""The UDP sockets of the media plane, and the forwarding path.
+
+`UdpSocket._forward` is where the relay spends its time. Per packet it makes no task, no queue entry, no log line and no object
+but small integers: it looks up the source address, decrypts in the receive buffer, encrypts in the same buffer, and writes one
+message header for sendmmsg. Whatever is not the plain case (handshakes, RTCP, a party that is not up yet) leaves it by a call.
+"""
+
+import asyncio
+import socket
+import time
+from typing import Any, Final, Protocol
+
+from relay.media.counters import Counters
+from relay.media.io.dtls_srtp import (
+    REPLAY_STATUSES,
+    length_cell,
+    srtcp_protect,
+    srtcp_unprotect,
+    srtp_protect,
+    srtp_unprotect,
+)
+from relay.media.io.mmsg import (
+    ADDRESS_QUADS,
+    BATCH,
+    BUFFER_SIZE,
+    HEADER_QUADS,
+    HEADER_WORDS,
+    IOV_QUADS,
+    LENGTH_WORD,
+    NAME_QUAD,
+    NAMELEN_WORD,
+    ReceiveBatch,
+    SendBatch,
+    address_of,
+    ffi,
+    unpack_address,
+)
+from relay.media.transport import MAX_STREAMS, Transport
+
+BATCHES_PER_TURN: Final = 4
+"""System calls before the event loop gets its turn: about 2 ms of packets, so that signaling breathes under full load."""
+
+SOCKET_BUFFER: Final = 4 * 1024 * 1024
+"""Bytes that the kernel may keep for us each way (it grants what net.core.rmem_max allows): 100 ms at 300 Mbit/s."""
+
+MAX_PACKET: Final = BUFFER_SIZE - 148
+"""Bytes of a received packet, so that the trailers of SRTP and SRTCP fit behind it."""
+
+_WORDS: Final = BUFFER_SIZE // 4
+
+AddressKey = int | tuple[int, int, int]
+"""A source address as the forwarding path reads it from the kernel's memory: one uint64 (IPv4) or three (IPv6)."""
+
+
+class StunSink(Protocol):
+    """Takes what arrives with a first byte of 0 to 3."""
+
+    def __call__(self, datagram: bytes, source: "Remote", now: float) -> None: ...
+
+
+class Remote:
+    """A peer's address, as seen by one socket: ready to be a destination."""
+
+    __slots__ = ("_name", "host_port", "key", "length", "name", "outgoing", "socket")
+
+    def __init__(self, own: "UdpSocket", raw: bytes) -> None:
+        self.socket = own
+        self.outgoing = own.outgoing
+        self.host_port = unpack_address(raw)
+        self._name = ffi.new("unsigned char[]", raw)
+        self.name = address_of(self._name)
+        self.length = 28 if own.is_ipv6 else 16
+        self.key = own.key(raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Remote) and self.socket is other.socket and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def send(self, datagram: bytes) -> None:
+        """Send one datagram outside the forwarding path."""
+        self.socket.send(datagram, self)
+
+    def forget(self) -> None:
+        self.socket.routes.pop(self.key, None)
+
+
+class UdpSocket:
+    """One socket, bound to one address of this machine: answers leave from the address that the peer sent to.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+
+    def __init__(self, host: str, port: int, batch: ReceiveBatch, on_stun: StunSink, counters: Counters) -> None:
+        self.is_ipv6 = ":" in host
+        self._socket = socket.socket(socket.AF_INET6 if self.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            if self.is_ipv6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self.routes: dict[AddressKey, Transport] = {}
+        """Validated source address → transport."""
+        self.outgoing = SendBatch(self._socket.fileno())
+        self._descriptor = self._socket.fileno()
+        self._batch = batch
+        self._on_stun = on_stun
+        self._counters = counters
+
+    def start(self) -> None:
+        """Begin to receive, in the running event loop."""
+        asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        self._socket.close()
+
+    def key(self, raw: bytes) -> AddressKey:
+        """The routing key of a socket address."""
+        quads = memoryview(raw).cast("Q")
+        return (quads[0], quads[1], quads[2]) if self.is_ipv6 else quads[0]
+
+    def send(self, datagram: bytes, remote: Remote) -> None:
+        try:
+            self._socket.sendto(datagram, remote.host_port)
+        except OSError:
+            self._counters["dropped_send"] += 1
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        now = time.monotonic()
+        for _ in range(BATCHES_PER_TURN):
+            count = self._batch.fill(self._descriptor)
+            if count:
+                self._forward(count, now)
+            if count < BATCH:
+                return
+
+    def _forward(self, count: int, now: float) -> None:  # noqa: PLR0912, PLR0915
+        """Handle the datagrams of the batch. Straight-line code with local names: each call or attribute saved is measurable."""
+        batch = self._batch
+        octets, words, addresses, lengths = batch.bytes, batch.words, batch.addresses, batch.lengths
+        pointers, bases = batch.pointers, batch.bases
+        routes, is_ipv6 = self.routes, self.is_ipv6
+        cell, unprotect, protect = length_cell, srtp_unprotect, srtp_protect
+        pending: list[SendBatch] = []
+        received = received_bytes = 0
+        for i in range(count):
+            start = i * BUFFER_SIZE
+            first = octets[start]
+            length = lengths[i * HEADER_WORDS + LENGTH_WORD]
+            if not 127 < first < 192 or not 12 <= length <= MAX_PACKET:
+                self._receive_other(i, first, length, now)
+                continue
+            quad = i * ADDRESS_QUADS
+            source = routes.get(addresses[quad] if not is_ipv6 else (addresses[quad], addresses[quad + 1], addresses[quad + 2]))
+            if source is None:
+                self._counters["unknown_address"] += 1
+                continue
+            rx = source.rx
+            if rx is None:
+                self._counters["srtp_early"] += 1
+                continue
+            pointer = pointers[i]
+            cell[0] = length
+            # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
+            if 191 < octets[start + 1] < 224:
+                if not self._decrypt_rtcp(source, i, pointer):
+                    continue
+                encrypt = srtcp_protect
+            else:
+                ssrc = words[i * _WORDS + 2]
+                known = ssrc in source.streams
+                if not known and len(source.streams) >= MAX_STREAMS:
+                    self._counters["dropped_streams"] += 1
+                    continue
+                status = unprotect(rx, pointer, cell)
+                if status:
+                    self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+                    continue
+                if not known:
+                    source.admit(socket.ntohl(ssrc), ssrc, octets[start + 1] & 0x7F)
+                encrypt = protect
+            source.last_seen = now
+            received += 1
+            received_bytes += length
+            target = source.peer
+            if target is None:
+                self._counters["dropped_unjoined"] += 1
+                continue
+            tx = target.tx
+            if tx is None:
+                source.hold(octets[start : start + cell[0]].tobytes(), rtcp=encrypt is srtcp_protect)
+                continue
+            if encrypt(tx, pointer, cell):
+                self._counters["dropped_unprotectable"] += 1
+                continue
+            destination = target.destination
+            outgoing = destination.outgoing
+            slot = outgoing.count
+            if slot == 0:
+                pending.append(outgoing)
+            vector = slot * IOV_QUADS
+            outgoing.vectors[vector] = bases[i]
+            outgoing.vectors[vector + 1] = cell[0]
+            outgoing.header_quads[slot * HEADER_QUADS + NAME_QUAD] = destination.name
+            outgoing.header_words[slot * HEADER_WORDS + NAMELEN_WORD] = destination.length
+            outgoing.count = slot + 1
+        self._counters["packets_received"] += received
+        self._counters["bytes_received"] += received_bytes
+        for outgoing in pending:
+            waiting = outgoing.count
+            refused = outgoing.flush()
+            self._counters["packets_sent"] += waiting - refused
+            if refused:
+                self._counters["dropped_send"] += refused
+
+    def _decrypt_rtcp(self, source: Transport, i: int, pointer: Any) -> bool:
+        """Decrypt a compound RTCP packet in place; False if it is not to be forwarded."""
+        ssrc = self._batch.words[i * _WORDS + 1]
+        known = ssrc in source.streams
+        if not known and len(source.streams) >= MAX_STREAMS:
+            self._counters["dropped_streams"] += 1
+            return False
+        status = srtcp_unprotect(source.rx, pointer, length_cell)
+        if status:
+            self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+            return False
+        if not known:
+            source.admit(socket.ntohl(ssrc), ssrc, None)
+        return True
+
+    def _receive_other(self, i: int, first: int, length: int, now: float) -> None:
+        """Take a datagram that is not SRTP (RFC 7983)."""
+        counters = self._counters
+        if length > MAX_PACKET:
+            counters["datagrams_too_long"] += 1
+            return
+        start = i * BUFFER_SIZE
+        if length == 0 or (first > 3 and not 20 <= first <= 63):
+            counters["rtp_malformed" if 127 < first < 192 and length else "unknown_class"] += 1
+            return
+        datagram = self._batch.bytes[start : start + length].tobytes()
+        raw = self._batch.address(i)
+        if first <= 3:
+            self._on_stun(datagram, Remote(self, raw), now)
+            return
+        source = self.routes.get(self.key(raw))
+        if source is None:
+            counters["unknown_address"] += 1
+        else:
+            source.receive_dtls(datagram)

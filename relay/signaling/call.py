@@ -1,0 +1,214 @@
+"""The life of one call, as a table: state × event → state. Pure: times come in as arguments, one next deadline comes out.
+
+invited ── rang ──▶ ringing ── answered ──▶ answered ── connected ──▶ connected ⇄ reconnecting
+   │                   │                       │                         │             │
+   └───────────────────┴──────── end ──────────┴─────────────────────────┴─────────────┴──▶ ended
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from relay.errors import SignalingError
+from relay.ids import Profile
+
+
+class State(StrEnum):
+    INVITED = "invited"
+    """The caller's invitation is good; no device of the callee has it yet."""
+    RINGING = "ringing"
+    """At least one device of the callee rings."""
+    ANSWERED = "answered"
+    """One device answered; media is connecting."""
+    CONNECTED = "connected"
+    """Media flows both ways."""
+    RECONNECTING = "reconnecting"
+    """Media flowed, and the transport of a party has fallen silent."""
+    ENDED = "ended"
+
+
+class Event(StrEnum):
+    RANG = "rang"
+    ANSWERED = "answered"
+    MEDIA_UP = "media_up"
+    """Both transports are up."""
+    MEDIA_DOWN = "media_down"
+    """A transport is not."""
+    END = "end"
+
+
+class EndReason(StrEnum):
+    """Why a call ended: `call_logs.end_reason` and the `reason` of a final message."""
+
+    HANGUP = "hangup"
+    REJECTED = "rejected"
+    BUSY = "busy"
+    OFFLINE = "offline"
+    CANCELLED = "cancelled"
+    NO_ANSWER = "no_answer"
+    ICE_FAILED = "ice_failed"
+    ICE_TIMEOUT = "ice_timeout"
+    SIGNALING_LOST = "signaling_lost"
+    SERVER_SHUTDOWN = "server_shutdown"
+    EXPIRED = "expired"
+    """A server found the call open and nobody in charge of it: the one that was has died."""
+
+
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.INVITED: {Event.RANG: State.RINGING, Event.END: State.ENDED},
+    State.RINGING: {Event.ANSWERED: State.ANSWERED, Event.END: State.ENDED},
+    State.ANSWERED: {Event.MEDIA_UP: State.CONNECTED, Event.MEDIA_DOWN: State.ANSWERED, Event.END: State.ENDED},
+    State.CONNECTED: {Event.MEDIA_UP: State.CONNECTED, Event.MEDIA_DOWN: State.RECONNECTING, Event.END: State.ENDED},
+    State.RECONNECTING: {Event.MEDIA_UP: State.CONNECTED, Event.MEDIA_DOWN: State.RECONNECTING, Event.END: State.ENDED},
+    State.ENDED: {},
+}
+
+BEFORE_ANSWER: Final = frozenset({State.INVITED, State.RINGING})
+
+VANISHED_GRACE: Final = 5.0
+"""Seconds that a party may be without both signaling and media: its page was closed, or is being loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """How long each wait may last, in seconds. Defaults and meaning: `relay.config.Settings`."""
+
+    ring: float
+    connect: float
+    media_grace: float
+    signaling_grace: float
+
+
+@dataclass(slots=True)
+class Party:
+    """One side of a call."""
+
+    profile: Profile
+    name: str
+    avatar: str
+    device_id: str | None = None
+    """The device that is in the call; None for a callee that has not answered, and while signaling is lost."""
+    transport_id: str | None = None
+    """The transport of that device."""
+    media_up: bool = False
+    signaling_lost_at: float | None = None
+    media_lost_at: float | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """A call between two parties.
+
+    Attributes:
+        since: when the present state began; seconds, monotonic, like every `now` here.
+    """
+
+    call_id: str
+    conversation_id: int
+    call_type: str
+    caller: Party
+    callee: Party
+    timers: Timers
+    since: float
+    state: State = State.INVITED
+    end_reason: EndReason | None = None
+    parties: tuple[Party, Party] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parties = (self.caller, self.callee)
+
+    @property
+    def answered(self) -> bool:
+        """The call was answered and has not ended."""
+        return self.state not in BEFORE_ANSWER and self.state is not State.ENDED
+
+    def party(self, profile: Profile) -> Party:
+        """The side that this profile is.
+
+        Raises:
+            KeyError: it is in another call.
+        """
+        for party in self.parties:
+            if party.profile == profile:
+                return party
+        raise KeyError(profile)
+
+    def other(self, party: Party) -> Party:
+        return self.callee if party is self.caller else self.caller
+
+    def apply(self, event: Event, now: float) -> bool:
+        """Move along the table.
+
+        Returns:
+            Whether the state is another one now.
+
+        Raises:
+            SignalingError: `wrong_state`; the event makes no sense now.
+        """
+        target = TRANSITIONS[self.state].get(event)
+        if target is None:
+            raise SignalingError("wrong_state", f"the call is {self.state}")
+        changed = target is not self.state
+        if changed:
+            self.state, self.since = target, now
+        return changed
+
+    def end(self, reason: EndReason, now: float) -> bool:
+        """End the call, once: False if it has already ended."""
+        if self.state is State.ENDED:
+            return False
+        self.end_reason = reason
+        return self.apply(Event.END, now)
+
+    # -- the two lives of a party: signaling and media ----------------------------------------------------------------
+
+    def signaling_lost(self, party: Party, now: float) -> None:
+        """The party's device has gone without a word."""
+        party.device_id = None
+        party.signaling_lost_at = now
+
+    def signaling_back(self, party: Party, device_id: str) -> None:
+        party.device_id = device_id
+        party.signaling_lost_at = None
+
+    def media_changed(self, party: Party, *, up: bool, now: float) -> bool:
+        """The party's transport is up or down; whether the call's state changed by that."""
+        party.media_up = up
+        party.media_lost_at = None if up else now
+        if not self.answered:
+            return False
+        return self.apply(Event.MEDIA_UP if all(one.media_up for one in self.parties) else Event.MEDIA_DOWN, now)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> tuple[float, EndReason] | None:
+        """When the call ends if nothing happens, and with which reason; None: it does not."""
+        deadlines = [*self._state_deadlines(), *self._signaling_deadlines()]
+        return min(deadlines) if deadlines else None
+
+    def _state_deadlines(self) -> list[tuple[float, EndReason]]:
+        match self.state:
+            case State.INVITED | State.RINGING:
+                return [(self.since + self.timers.ring, EndReason.NO_ANSWER)]
+            case State.ANSWERED:
+                return [(self.since + self.timers.connect, EndReason.ICE_FAILED)]
+            case State.RECONNECTING:
+                return [(self.since + self.timers.media_grace, EndReason.ICE_TIMEOUT)]
+            case _:
+                return []
+
+    def _signaling_deadlines(self) -> list[tuple[float, EndReason]]:
+        if not self.answered:
+            return []
+        found = []
+        for party in self.parties:
+            lost = party.signaling_lost_at
+            if lost is None:
+                continue
+            ends = lost + self.timers.signaling_grace
+            if not party.media_up:
+                gone = max(lost, party.media_lost_at or lost)
+                ends = min(ends, gone + VANISHED_GRACE)
+            found.append((ends, EndReason.SIGNALING_LOST))
+        return found
