@@ -1,0 +1,366 @@
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.call_log import HEARTBEAT_BATCH, SqlCallLog
+from db.directory import SqlDirectory
+from db.engine import create_engine
+from db.models import MAX_END_REASON_LENGTH, CallRow
+from relay.errors import ConfigurationError, LostRace
+from relay.ids import new_id
+from relay.signaling.ports import CallLog, NewCall
+from tests.db.people import STUDENT, T0, TUTOR, after
+
+
+@pytest.fixture
+async def log(engine: AsyncEngine) -> CallLog:
+    return SqlCallLog(engine, "here")
+
+
+@pytest.fixture
+async def other_log(engine: AsyncEngine) -> CallLog:
+    """The log of another server on the same database."""
+    return SqlCallLog(engine, "there")
+
+
+async def opened(log: CallLog, started: float = 0, conversation_id: int = 1) -> str:
+    """Open a call and give its id."""
+    call_id = new_id()
+    await log.opened(NewCall(call_id, conversation_id, "video", STUDENT, TUTOR, after(started)))
+    return call_id
+
+
+async def row(engine: AsyncEngine, call_id: str, *names: str) -> dict[str, Any]:
+    async with engine.connect() as connection:
+        found = await connection.execute(select(CallRow.__table__).where(CallRow.call_id == call_id))
+        values = found.one()._asdict()
+    return {name: values[name] for name in names} if names else values
+
+
+async def outcome(action: Awaitable[Any]) -> str:
+    try:
+        await action
+    except LostRace:
+        return "lost"
+    return "won"
+
+
+def test_a_nodes_name_must_fit_its_column(engine: AsyncEngine) -> None:
+    SqlCallLog(engine, "n" * 100)
+    with pytest.raises(ConfigurationError, match="longer than 100 characters"):
+        SqlCallLog(engine, "n" * 101)
+
+
+# -- the life of a call -----------------------------------------------------------------------------------------------
+
+
+async def test_a_new_call_is_initiated_with_everything_known_of_it(log: CallLog, engine: AsyncEngine) -> None:
+    directory = SqlDirectory(engine)
+    for card in (STUDENT, TUTOR):
+        await directory.add_profile(card)
+    conversation_id = await directory.add_conversation([STUDENT.profile, TUTOR.profile])
+    call_id = await opened(log, conversation_id=conversation_id)
+    found = await row(engine, call_id)
+    assert found.pop("id")
+    assert found.pop("created_at")
+    assert found == {
+        "conversation_id": conversation_id,
+        "caller_profile_id": 456,
+        "caller_profile_type": "student",
+        "caller_user_id": 1456,
+        "call_type": "video",
+        "status": "initiated",
+        "started_at": T0,
+        "answered_at": None,
+        "ended_at": None,
+        "duration_seconds": None,
+        "participants": [
+            {"profile_type": "student", "profile_id": 456, "name": "Maya", "role": "caller"},
+            {"profile_type": "tutor", "profile_id": 789, "name": "Émile", "role": "callee"},
+        ],
+        "call_id": call_id,
+        "end_reason": None,
+        "node": "here",
+        "heartbeat_at": None,
+    }
+
+
+async def test_a_call_in_no_conversation_is_logged_without_one(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log, conversation_id=999)
+    await log.ended(call_id, T0, "rejected")
+    assert await row(engine, call_id, "conversation_id", "status", "end_reason") == {
+        "conversation_id": None,
+        "status": "missed",
+        "end_reason": "rejected",
+    }
+
+
+async def test_a_call_opened_twice_is_refused(log: CallLog) -> None:
+    call = NewCall(new_id(), 1, "voice", STUDENT, TUTOR, T0)
+    await log.opened(call)
+    with pytest.raises(IntegrityError):
+        await log.opened(call)
+
+
+async def test_an_answered_call_ends_with_its_duration_in_whole_seconds(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    await log.answered(call_id, after(10.5))
+    assert await row(engine, call_id, "status", "answered_at") == {"status": "answered", "answered_at": after(10.5)}
+    assert await log.ended(call_id, after(73.4), "hangup") == 62
+    assert await row(engine, call_id, "status", "ended_at", "duration_seconds", "end_reason") == {
+        "status": "ended",
+        "ended_at": after(73.4),
+        "duration_seconds": 62,
+        "end_reason": "hangup",
+    }
+
+
+async def test_a_call_that_nobody_answered_ends_as_missed_without_a_duration(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    assert await log.ended(call_id, after(45), "no_answer") is None
+    assert await row(engine, call_id, "status", "answered_at", "ended_at", "duration_seconds", "end_reason") == {
+        "status": "missed",
+        "answered_at": None,
+        "ended_at": after(45),
+        "duration_seconds": None,
+        "end_reason": "no_answer",
+    }
+
+
+async def test_a_clock_that_was_set_back_makes_no_negative_duration(log: CallLog) -> None:
+    call_id = await opened(log)
+    await log.answered(call_id, after(10))
+    assert await log.ended(call_id, after(5), "hangup") == 0
+
+
+async def test_the_longest_reason_that_a_client_may_give_fits(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    await log.ended(call_id, T0, "é" * MAX_END_REASON_LENGTH)
+    assert await row(engine, call_id, "end_reason") == {"end_reason": "é" * MAX_END_REASON_LENGTH}
+
+
+async def test_a_call_cannot_be_answered_twice(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    await log.answered(call_id, after(1))
+    with pytest.raises(LostRace):
+        await log.answered(call_id, after(2))
+    assert await row(engine, call_id, "answered_at") == {"answered_at": after(1)}
+
+
+async def test_a_closed_call_can_neither_be_answered_nor_ended_again(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    await log.ended(call_id, after(1), "cancelled")
+    with pytest.raises(LostRace):
+        await log.answered(call_id, after(2))
+    with pytest.raises(LostRace):
+        await log.ended(call_id, after(2), "hangup")
+    assert await row(engine, call_id, "status", "end_reason") == {"status": "missed", "end_reason": "cancelled"}
+
+
+async def test_an_unknown_call_can_neither_be_answered_nor_ended(log: CallLog) -> None:
+    with pytest.raises(LostRace):
+        await log.answered(new_id(), T0)
+    with pytest.raises(LostRace):
+        await log.ended(new_id(), T0, "hangup")
+
+
+# -- races ------------------------------------------------------------------------------------------------------------
+
+
+async def test_of_many_answers_at_once_exactly_one_wins(log: CallLog, other_log: CallLog, engine: AsyncEngine) -> None:
+    for _ in range(5):
+        call_id = await opened(log)
+        answers = [(log, other_log)[number % 2].answered(call_id, after(number)) for number in range(6)]
+        outcomes = await asyncio.gather(*map(outcome, answers))
+        assert sorted(outcomes) == ["lost"] * 5 + ["won"]
+        assert await row(engine, call_id, "answered_at") == {"answered_at": after(outcomes.index("won"))}
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_of_many_ends_at_once_exactly_one_wins(log: CallLog, engine: AsyncEngine, answered: bool) -> None:
+    for _ in range(5):
+        call_id = await opened(log)
+        if answered:
+            await log.answered(call_id, T0)
+        ends = [log.ended(call_id, after(number), f"reason {number}") for number in range(6)]
+        outcomes = await asyncio.gather(*map(outcome, ends))
+        assert sorted(outcomes) == ["lost"] * 5 + ["won"]
+        winner = outcomes.index("won")
+        assert await row(engine, call_id, "end_reason", "ended_at", "duration_seconds") == {
+            "end_reason": f"reason {winner}",
+            "ended_at": after(winner),
+            "duration_seconds": winner if answered else None,
+        }
+
+
+async def test_an_end_that_meets_an_answer_always_closes_the_call(log: CallLog, engine: AsyncEngine) -> None:
+    for _ in range(10):
+        call_id = await opened(log)
+        answer, end = await asyncio.gather(
+            outcome(log.answered(call_id, after(1))), outcome(log.ended(call_id, after(4), "cancelled"))
+        )
+        assert end == "won"
+        assert await row(engine, call_id, "status", "duration_seconds") == (
+            {"status": "ended", "duration_seconds": 3} if answer == "won" else {"status": "missed", "duration_seconds": None}
+        )
+
+
+async def test_an_end_that_is_overtaken_by_an_answer_takes_it_into_account(
+    log: CallLog, engine: AsyncEngine, database_url: str
+) -> None:
+    call_id = await opened(log)
+    overtaken = create_engine(database_url)
+
+    async with engine.begin() as faster:
+        # SQLite's one writer is this transaction, and on PostgreSQL it holds the row: the end has read the row, and waits.
+        await faster.execute(
+            text("UPDATE call_logs SET status = 'answered', answered_at = :at WHERE call_id = :id"),
+            {"at": after(1).replace(tzinfo=None), "id": call_id},
+        )
+        reached = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def note(*arguments: Any) -> None:
+            if arguments[2].startswith("UPDATE"):
+                loop.call_soon(reached.set)
+
+        event.listen(overtaken.sync_engine, "before_cursor_execute", note)
+        ending = asyncio.create_task(SqlCallLog(overtaken, "there").ended(call_id, after(4), "cancelled"))
+        await reached.wait()
+    assert await ending == 3
+    assert await row(engine, call_id, "status", "duration_seconds") == {"status": "ended", "duration_seconds": 3}
+    await overtaken.dispose()
+
+
+# -- heartbeats and abandoned calls -----------------------------------------------------------------------------------
+
+
+async def test_a_heartbeat_is_noted_for_every_open_call_that_it_names(log: CallLog, engine: AsyncEngine) -> None:
+    ringing, talking, closed, unnamed = [await opened(log) for _ in range(4)]
+    await log.answered(talking, after(1))
+    await log.ended(closed, after(1), "cancelled")
+    await log.heartbeat([ringing, talking, closed, new_id()], after(10))
+    beats = [(await row(engine, call_id))["heartbeat_at"] for call_id in (ringing, talking, closed, unnamed)]
+    assert beats == [after(10), after(10), None, None]
+
+
+async def test_a_heartbeat_without_calls_is_nothing(log: CallLog) -> None:
+    await log.heartbeat([], T0)
+
+
+async def test_a_heartbeat_may_name_more_calls_than_a_statement_takes_parameters(log: CallLog, engine: AsyncEngine) -> None:
+    first, last = await opened(log), await opened(log)
+    await log.heartbeat([first, *(new_id() for _ in range(2 * HEARTBEAT_BATCH)), last], after(10))
+    assert await row(engine, first, "heartbeat_at") == await row(engine, last, "heartbeat_at")
+    assert await row(engine, last, "heartbeat_at") == {"heartbeat_at": after(10)}
+
+
+async def test_a_node_that_starts_again_closes_what_its_earlier_life_left_open(log: CallLog, engine: AsyncEngine) -> None:
+    ringing, talking = await opened(log), await opened(log)
+    await log.answered(talking, after(5))
+    await log.heartbeat([ringing, talking], after(20.7))
+    assert await log.close_own() == 2
+    closing = ("status", "ended_at", "duration_seconds", "end_reason")
+    assert await row(engine, ringing, *closing) == {
+        "status": "missed",
+        "ended_at": after(20.7),
+        "duration_seconds": None,
+        "end_reason": "expired",
+    }
+    assert await row(engine, talking, *closing) == {
+        "status": "ended",
+        "ended_at": after(20.7),
+        "duration_seconds": 15,
+        "end_reason": "expired",
+    }
+
+
+async def test_a_call_without_a_heartbeat_ends_at_its_last_sign_of_life(log: CallLog, engine: AsyncEngine) -> None:
+    ringing, talking, answered_since = [await opened(log) for _ in range(3)]
+    await log.answered(talking, after(5))
+    await log.heartbeat([answered_since], after(6))
+    await log.answered(answered_since, after(7))
+    await log.close_own()
+    closing = ("ended_at", "duration_seconds")
+    assert await row(engine, ringing, *closing) == {"ended_at": T0, "duration_seconds": None}
+    assert await row(engine, talking, *closing) == {"ended_at": after(5), "duration_seconds": 0}
+    assert await row(engine, answered_since, *closing) == {"ended_at": after(7), "duration_seconds": 0}
+
+
+async def test_a_node_that_starts_again_leaves_the_calls_of_others_and_closed_ones(
+    log: CallLog, other_log: CallLog, engine: AsyncEngine
+) -> None:
+    theirs, closed = await opened(other_log), await opened(log)
+    await log.ended(closed, after(1), "cancelled")
+    assert await log.close_own() == 0
+    assert await row(engine, theirs, "status") == {"status": "initiated"}
+    assert await row(engine, closed, "end_reason") == {"end_reason": "cancelled"}
+
+
+async def test_stale_calls_of_any_node_are_closed_and_live_ones_are_not(
+    log: CallLog, other_log: CallLog, engine: AsyncEngine
+) -> None:
+    mine_alive, theirs_alive, mine_dead, theirs_dead = [await opened(node) for node in (log, other_log, log, other_log)]
+    started_since = await opened(log, started=50)
+    await log.heartbeat([mine_dead, theirs_dead], after(30))
+    await log.heartbeat([mine_alive, theirs_alive], after(60))
+    assert await log.close_stale(after(50)) == 2
+    for call_id, status in [
+        (mine_alive, "initiated"),
+        (theirs_alive, "initiated"),
+        (mine_dead, "missed"),
+        (theirs_dead, "missed"),
+        (started_since, "initiated"),
+    ]:
+        assert await row(engine, call_id, "status") == {"status": status}
+
+
+async def test_a_call_that_never_had_a_heartbeat_is_stale_by_its_start(log: CallLog, engine: AsyncEngine) -> None:
+    call_id = await opened(log)
+    assert await log.close_stale(T0) == 0
+    assert await log.close_stale(after(1)) == 1
+    assert await row(engine, call_id, "ended_at", "end_reason") == {"ended_at": T0, "end_reason": "expired"}
+
+
+async def test_rows_that_the_relay_did_not_write_stay_open(log: CallLog, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(
+            insert(CallRow).values(
+                caller_profile_id=1,
+                caller_profile_type="tutor",
+                call_type="voice",
+                status="initiated",
+                started_at=T0,
+            )
+        )
+    assert await log.close_own() == 0
+    assert await log.close_stale(after(1000)) == 0
+
+
+async def test_servers_that_clean_up_together_close_each_call_once(log: CallLog, other_log: CallLog) -> None:
+    for _ in range(10):
+        await opened(log)
+    closed = await asyncio.gather(*(node.close_stale(after(100)) for node in (log, other_log, log, other_log)))
+    assert sum(closed) == 10
+
+
+@pytest.mark.parametrize("clean_up", ["close_own", "close_stale"])
+async def test_looking_for_abandoned_calls_reads_the_index_of_open_ones_only(
+    log: CallLog, engine: AsyncEngine, clean_up: str
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *arguments: asked.append((arguments[2], arguments[3])))
+    await (log.close_own() if clean_up == "close_own" else log.close_stale(T0))
+    [(statement, parameters)] = asked
+    async with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.execute(text("SET LOCAL enable_seqscan = off"))
+            plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        else:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        assert "ix_call_logs_open" in str(plan.all())

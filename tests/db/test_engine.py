@@ -1,0 +1,148 @@
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.engine import check, create_engine
+from relay.errors import ConfigurationError
+from tests.kit.databases import PostgresServer
+
+
+async def pragma(engine: AsyncEngine, name: str) -> object:
+    async with engine.connect() as connection:
+        return (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+
+
+async def failure(url: str) -> str:
+    """What `check` says of a database that cannot be opened."""
+    engine = create_engine(url)
+    try:
+        with pytest.raises(ConfigurationError) as caught:
+            await check(engine)
+    finally:
+        await engine.dispose()
+    return str(caught.value)
+
+
+async def test_a_database_that_can_be_opened_passes_the_check(empty_engine: AsyncEngine) -> None:
+    await check(empty_engine)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("busy_timeout", 10_000)]
+)
+async def test_sqlite_is_set_up_on_every_connection(tmp_path: Path, name: str, value: object) -> None:
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'relay.db'}")
+    async with engine.connect():
+        assert await pragma(engine, name) == value
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite+aiosqlite://", "sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///file:a?mode=memory&uri=true"],
+)
+async def test_a_database_in_memory_lives_as_long_as_its_engine_and_serves_many_tasks(url: str) -> None:
+    engine = create_engine(url)
+
+    async def add() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    await asyncio.gather(*(add() for _ in range(20)))
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 20
+    await engine.dispose()
+
+
+async def test_a_task_that_rolls_back_in_memory_does_not_undo_the_work_of_another() -> None:
+    engine = create_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+
+    async def add(number: int) -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text(f"INSERT INTO t VALUES ({number})"))
+            await (connection.rollback() if number % 2 else connection.commit())
+
+    await asyncio.gather(*(add(number) for number in range(10)))
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT x FROM t"))).scalars()
+        assert set(rows) == {0, 2, 4, 6, 8}
+    await engine.dispose()
+
+
+async def test_many_tasks_write_to_one_sqlite_file_without_an_error(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'relay.db'}")
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+
+    async def add() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+
+    await asyncio.gather(*(add() for _ in range(50)))
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 50
+    await engine.dispose()
+
+
+def test_a_missing_postgresql_driver_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(ConfigurationError, match=r"asyncpg.*pip install 'call-relay\[postgresql\]'"):
+        create_engine("postgresql+asyncpg://relay@localhost/relay")
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("nonsense", "makes no sense"),
+        ("postgresql+nothing://relay:hunter2@localhost/relay", "makes no sense"),
+        ("mysql+aiomysql://relay:hunter2@localhost/relay", "mysql is not a supported database"),
+    ],
+)
+def test_a_url_that_makes_no_sense_is_refused_without_being_quoted(url: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=text) as caught:
+        create_engine(url)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_sqlite_file_in_a_missing_directory_fails_in_one_line(tmp_path: Path) -> None:
+    said = await failure(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'relay.db'}")
+    assert said.startswith("cannot open the database sqlite+aiosqlite:///")
+    assert said.endswith("unable to open database file")
+    assert "\n" not in said
+
+
+async def test_a_file_that_is_no_database_fails_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    path.write_text("Dear diary, " * 100)
+    assert (await failure(f"sqlite+aiosqlite:///{path}")).endswith("file is not a database")
+
+
+async def test_a_postgresql_server_that_is_not_there_fails_without_telling_the_password(tmp_path: Path) -> None:
+    said = await failure(f"postgresql+asyncpg://relay:hunter2@/relay?host={tmp_path}&password=hunter2")
+    assert said.startswith("cannot open the database postgresql+asyncpg://relay:***@/relay: ")
+    assert "hunter2" not in said
+    assert "\n" not in said
+
+
+async def test_a_postgresql_database_that_does_not_exist_fails_with_its_name(postgresql: PostgresServer) -> None:
+    assert 'database "missing" does not exist' in await failure(postgresql.url("missing"))
+
+
+async def test_a_postgresql_connection_that_the_server_cut_is_replaced(postgresql: PostgresServer) -> None:
+    async with postgresql.database() as url:
+        engine, other = create_engine(url), create_engine(url)
+        async with engine.connect() as connection:
+            pid = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        async with other.connect() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        await check(engine)
+        await engine.dispose()
+        await other.dispose()
