@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> web.Application:
     """
     settings = settings.with_secret()
     app = web.Application(middlewares=[responses.errors_in_words], client_max_size=responses.MAX_BODY)
-    app.on_response_prepare.append(responses.secure)
+    app.on_response_prepare.append(responses.add_headers)
     database = create_engine(settings.database_url)
     profiles = SqlDirectory(database)
     media = LocalEngine(

@@ -10,8 +10,7 @@ WEB: Final = Path(__file__).resolve().parents[2] / "web"
 
 
 async def index(_request: web.Request) -> web.FileResponse:
-    # Revalidated at each load: a page of yesterday with modules of today would be neither.
-    return web.FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+    return web.FileResponse(WEB / "index.html")
 
 
 async def icon(_request: web.Request) -> web.FileResponse:

@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request body."""
 
-_SECURITY_HEADERS: Final = {
+_HEADERS: Final = {
+    # Asked for again at each load, and answered 304: a page of yesterday with modules of today would be neither.
+    "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'self'; img-src 'self' https: data: blob:; media-src 'self' blob:; "
     "connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
@@ -66,7 +68,7 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
         return problem(500, "internal", "the server could not do this")
 
 
-async def secure(_request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler for `on_response_prepare`."""
-    for name, value in _SECURITY_HEADERS.items():
+    for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

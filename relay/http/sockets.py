@@ -15,8 +15,7 @@ from relay.signaling.notices import milliseconds
 from relay.signaling.ports import ProfileCard
 
 CALLS: Final = web.AppKey("calls", Calls)
-_Sockets = set[WebSocketDevice]
-DEVICES: Final = web.AppKey("devices", _Sockets)
+DEVICES: Final = web.AppKey("devices", set[WebSocketDevice])
 """Every open WebSocket, to close them all at the end."""
 
 
@@ -61,7 +60,8 @@ async def _serve(calls: Calls, device: WebSocketDevice) -> None:
 
 async def close_all(app: web.Application) -> None:
     """Signal handler for `on_shutdown`, after the calls have ended."""
-    for device in list(app[DEVICES]):
+    devices = app[DEVICES]
+    for device in list(devices):
         await device.close(WSCloseCode.GOING_AWAY, b"the server is shutting down")
 
 

@@ -136,11 +136,11 @@ class StreamStatistics:
 
     def _advance(self, timestamp: int, now: float) -> None:
         """RFC 3550, A.8, for the first packet of each timestamp: the sender spreads the others of a frame over time."""
-        elapsed = ((timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        elapsed = (timestamp - self._timestamp) & 0xFFFFFFFF
         difference = abs((now - self._arrival) * self._clock_rate - elapsed)
         self._timestamp = timestamp
         self._arrival = now
-        # As libwebrtc does: 5 s of difference are a source that paused or a clock that jumped.
+        # As libwebrtc does: 5 s of difference are a source that paused or a clock that jumped, perhaps back.
         if difference < 5 * self._clock_rate:
             self._jitter += (difference - self._jitter) / 16
 
@@ -216,7 +216,7 @@ class RoundTripTime:
 class LegStatistics:
     """Everything that is counted of one leg."""
 
-    __slots__ = ("_blocks", "_blocks_before", "_loss_to_peer", "_rtt", "_score", "streams")
+    __slots__ = ("_loss_to_peer", "_reported", "_rtt", "_score", "streams")
 
     streams: dict[int, StreamStatistics]
     """What the peer sends, by SSRC. To look up; `open_stream` adds."""
@@ -226,8 +226,8 @@ class LegStatistics:
         self._rtt = RoundTripTime()
         self._score = QualityScore(now)
         self._loss_to_peer = 0.0
-        self._blocks: dict[int, ReportBlock] = {}
-        self._blocks_before: dict[int, ReportBlock] = {}
+        # By SSRC: the block that the last figure was reckoned with, and the latest.
+        self._reported: dict[int, tuple[ReportBlock, ReportBlock]] = {}
 
     @property
     def rtt(self) -> float | None:
@@ -250,12 +250,10 @@ class LegStatistics:
                     self._keep(block)
 
     def _keep(self, block: ReportBlock) -> None:
-        if len(self._blocks) == MAX_STREAMS and block.ssrc not in self._blocks:
-            forgotten = next(iter(self._blocks))
-            del self._blocks[forgotten]
-            self._blocks_before.pop(forgotten, None)
-        self._blocks[block.ssrc] = block
-        self._blocks_before.setdefault(block.ssrc, block)
+        known = self._reported.get(block.ssrc)
+        if known is None and len(self._reported) == MAX_STREAMS:
+            del self._reported[next(iter(self._reported))]
+        self._reported[block.ssrc] = (known[0] if known else block, block)
 
     def for_peer(self, packets: Iterable[RtcpPacket], now: float) -> None:
         """RTCP arrived from the other peer, whether it is forwarded or the relay answers it: it tells of this peer's streams."""
@@ -298,10 +296,9 @@ class LegStatistics:
         Without a new report the last figure stays: those on sound come up to 5 s apart.
         """
         expected = lost = 0
-        for ssrc, block in self._blocks.items():
-            before = self._blocks_before[ssrc]
+        for before, block in self._reported.values():
             expected += max(0, block.highest_sequence - before.highest_sequence)
             lost += block.packets_lost - before.packets_lost
         if expected:
             self._loss_to_peer = min(max(lost / expected, 0.0), 1.0)
-            self._blocks_before = dict(self._blocks)
+            self._reported = {ssrc: (block, block) for ssrc, (_, block) in self._reported.items()}

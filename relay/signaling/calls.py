@@ -15,21 +15,16 @@ from typing import Any, Final
 
 from relay.errors import LostRace, SignalingError
 from relay.ids import Profile, new_id
-from relay.media.api import DtlsRole, MediaEngine, MediaEvent, TransportClosed, TransportParameters, TransportUp
+from relay.media.api import DtlsRole, MediaEngine, MediaEvent, TransportClosed, TransportUp
 from relay.signaling import messages, notices, sdp
-from relay.signaling.addresses import advertised
 from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State, Timers
 from relay.signaling.clock import Clock
 from relay.signaling.devices import Devices
+from relay.signaling.heartbeat import Heartbeat
+from relay.signaling.legs import Leg, Legs
 from relay.signaling.ports import CallLog, Device, Directory, NewCall, ProfileCard
 
 logger = logging.getLogger(__name__)
-
-HEARTBEAT_INTERVAL: Final = 5.0
-"""Seconds between two heartbeats in `call_logs`: how wrong a duration can be after a crash."""
-
-STALE_AFTER: Final = 30.0
-"""Seconds without a heartbeat after which a call of another server is taken for abandoned."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,10 +33,9 @@ class _Active:
 
     call: Call
     offer: sdp.SessionDescription
-    caller_transport: TransportParameters | None = None
-    """The relay's end towards the caller."""
-    ringing: dict[str, tuple[Device, str]] = field(default_factory=dict)
-    """Devices that ring: device id → the device and its transport's id."""
+    caller_leg: Leg | None = None
+    ringing: dict[str, tuple[Device, Leg]] = field(default_factory=dict)
+    """Devices that ring: device id → the device and its leg."""
     answered_at: datetime | None = None
     timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -66,15 +60,14 @@ class Calls:
     ) -> None:
         self._directory = directory
         self._log = log
-        self._engine = engine
+        self._legs = Legs(engine, public_addresses)
         self._timers = timers
-        self._public_addresses = public_addresses
         self._clock = clock or Clock()
+        self._heartbeat = Heartbeat(log, lambda: [one.call.call_id for one in self._active()], self._clock)
         self._devices = Devices()
         self._by_profile: dict[Profile, _Active] = {}
         self._by_transport: dict[str, _Active] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._heart: asyncio.Task[None] | None = None
         self._closing = False
         self.refused: Counter[str] = Counter()
         """Messages answered with an error, by code."""
@@ -99,11 +92,8 @@ class Calls:
     # -- what the outside does ----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Close what an earlier life of this server left open, and begin to beat."""
-        closed = await self._log.close_own()
-        if closed:
-            logger.warning("%d calls of an earlier run were still open in call_logs; they are closed as expired", closed)
-        self._heart = asyncio.get_running_loop().create_task(self._beat())
+        """Close what an earlier life of this server left open, and begin."""
+        await self._heartbeat.start()
 
     async def connected(self, device: Device) -> None:
         """A device has connected: it rings if its profile is being called, and takes over a call that lost its device."""
@@ -158,9 +148,7 @@ class Calls:
     async def close(self) -> None:
         """End every call and tell everyone."""
         self._closing = True
-        if self._heart is not None:
-            self._heart.cancel()
-            await asyncio.gather(self._heart, return_exceptions=True)
+        await self._heartbeat.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._end_locked(one, EndReason.SERVER_SHUTDOWN) for one in self._active()))
 
@@ -215,7 +203,8 @@ class Calls:
 
     async def _begin_ringing(self, active: _Active) -> None:
         call = active.call
-        active.caller_transport = await self._open_transport(active, call.caller)
+        active.caller_leg = await self._open_leg(active)
+        call.caller.transport_id = active.caller_leg.transport_id
         call.apply(Event.RANG, self._clock.now())
         for device in self._devices.of(call.callee.profile):
             await self._ring(active, device)
@@ -226,12 +215,11 @@ class Calls:
         self._tell_state(active, call.caller)
 
     async def _ring(self, active: _Active, device: Device) -> None:
-        """Offer the call to one device, on a transport of its own."""
+        """Offer the call to one device, on a leg of its own."""
         call = active.call
-        transport_id = new_id()
-        transport = await self._open(active, transport_id)
-        active.ringing[device.device_id] = (device, transport_id)
-        offer = sdp.render(active.offer, self._reachable(transport, device, DtlsRole.ACTPASS))
+        leg = await self._open_leg(active)
+        active.ringing[device.device_id] = (device, leg)
+        offer = self._legs.describe_offer(active.offer, leg, device)
         now = self._clock.utcnow()
         expires = now + timedelta(seconds=max(0.0, call.since + self._timers.ring - self._clock.now()))
         device.send(messages.encode(notices.invitation(call, offer, expires, now)))
@@ -254,30 +242,26 @@ class Calls:
                 logger.warning("call %s was closed by somebody else before its answer", call.call_id)
                 await self._end(active, EndReason.EXPIRED)
                 return
-            _, transport_id = active.ringing.pop(device.device_id)
-            call.callee.device_id, call.callee.transport_id = device.device_id, transport_id
+            _, leg = active.ringing.pop(device.device_id)
+            call.callee.device_id, call.callee.transport_id = device.device_id, leg.transport_id
             active.answered_at = now
             call.apply(Event.ANSWERED, self._clock.now())
             async with self._ended_on_error(active):
-                await self._join(active, answer)
+                await self._join(active, leg, answer)
             for other, _ in list(active.ringing.values()):
                 other.send(messages.encode(notices.ended(call, call.callee, "answered_elsewhere")))
                 await self._stop_ringing(active, other.device_id)
             self._set_timer(active)
 
-    async def _join(self, active: _Active, answer: sdp.SessionDescription) -> None:
-        """Connect both transports and hand the answer to the caller."""
+    async def _join(self, active: _Active, callee_leg: Leg, answer: sdp.SessionDescription) -> None:
+        """Connect both legs and hand the answer to the caller."""
         call = active.call
-        caller_id, callee_id = call.caller.transport_id, call.callee.transport_id
-        assert caller_id is not None and callee_id is not None and active.caller_transport is not None
-        await self._engine.join(call.call_id, caller_id, callee_id)
-        await self._engine.connect_transport(callee_id, answer.transport, answer.media)
-        await self._engine.connect_transport(caller_id, active.offer.transport, active.offer.media)
+        assert active.caller_leg is not None, "a call that rings has its caller's leg"
+        await self._legs.join(call.call_id, active.caller_leg, active.offer, callee_leg, answer)
         device = self._devices.get(call.caller.profile, call.caller.device_id)
         if device is not None:
-            role = sdp.answering_role(active.offer.transport.role)
-            rendered = sdp.render(answer, self._reachable(active.caller_transport, device, role))
-            device.send(messages.encode(notices.answer(call, rendered)))
+            text = self._legs.describe_answer(answer, active.offer, active.caller_leg, device)
+            device.send(messages.encode(notices.answer(call, text)))
         for party in call.parties:
             self._tell_state(active, party)
 
@@ -347,16 +331,6 @@ class Calls:
                 return
             await self._end(active, due[1])
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_INTERVAL)
-            now = self._clock.utcnow()
-            try:
-                await self._log.heartbeat([one.call.call_id for one in self._active()], now)
-                await self._log.close_stale(now - timedelta(seconds=STALE_AFTER))
-            except Exception:
-                logger.exception("the heartbeat could not be written to call_logs")
-
     # -- the end ------------------------------------------------------------------------------------------------------
 
     async def _end_locked(self, active: _Active, reason: EndReason) -> None:
@@ -384,10 +358,10 @@ class Calls:
                 device.send(messages.encode(notices.final(call, party, duration)))
         for party in call.parties:
             self._by_transport.pop(party.transport_id or "", None)
-        for _, transport_id in active.ringing.values():
-            self._by_transport.pop(transport_id, None)
+        for _, leg in active.ringing.values():
+            self._by_transport.pop(leg.transport_id, None)
         active.ringing.clear()
-        await self._engine.close_bridge(call.call_id)
+        await self._legs.close_all(call.call_id)
         logger.info("call %s ended: %s after %s s", call.call_id, reason, duration)
 
     async def _log_end(self, active: _Active, now: datetime) -> int | None:
@@ -418,29 +392,15 @@ class Calls:
     async def _card(self, profile: Profile) -> ProfileCard:
         return await self._directory.profile(profile) or ProfileCard(profile, "", "")
 
-    async def _open(self, active: _Active, transport_id: str) -> TransportParameters:
-        transport = await self._engine.open_transport(active.call.call_id, transport_id)
-        self._by_transport[transport_id] = active
-        return transport
-
-    async def _open_transport(self, active: _Active, party: Party) -> TransportParameters:
-        party.transport_id = new_id()
-        return await self._open(active, party.transport_id)
+    async def _open_leg(self, active: _Active) -> Leg:
+        leg = await self._legs.open(active.call.call_id)
+        self._by_transport[leg.transport_id] = active
+        return leg
 
     async def _stop_ringing(self, active: _Active, device_id: str) -> None:
-        _, transport_id = active.ringing.pop(device_id)
-        self._by_transport.pop(transport_id, None)
-        await self._engine.close_transport(transport_id)
-
-    def _reachable(self, transport: TransportParameters, device: Device, role: DtlsRole) -> TransportParameters:
-        """The relay's end as this device shall see it."""
-        return TransportParameters(
-            ufrag=transport.ufrag,
-            pwd=transport.pwd,
-            fingerprints=transport.fingerprints,
-            role=role,
-            candidates=advertised(transport.candidates, self._public_addresses, device.reached_address),
-        )
+        _, leg = active.ringing.pop(device_id)
+        self._by_transport.pop(leg.transport_id, None)
+        await self._legs.close(leg)
 
     def _tell_state(self, active: _Active, party: Party) -> None:
         device = self._devices.get(party.profile, party.device_id)
