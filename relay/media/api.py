@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from relay.media.quality import LegReport
+
 
 class DtlsRole(StrEnum):
     """The value of `a=setup` (RFC 8842)."""
@@ -96,7 +98,15 @@ class TransportClosed:
     """`closed` or `dtls_failed`."""
 
 
-MediaEvent = TransportUp | TransportDown | TransportClosed
+@dataclass(frozen=True, slots=True)
+class TransportReport:
+    """How good the path to one device is: every `quality.SNAPSHOT_INTERVAL` seconds, while it is up."""
+
+    transport_id: str
+    report: LegReport
+
+
+MediaEvent = TransportUp | TransportDown | TransportClosed | TransportReport
 MediaEventSink = Callable[[MediaEvent], None]
 """Called in the event loop of whoever made the engine. It must not block."""
 
@@ -121,6 +131,13 @@ class MediaEngine(Protocol):
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         """Forward between two transports of a bridge."""
+        ...
+
+    async def restart_transport(self, transport_id: str) -> TransportParameters:
+        """ICE restart (RFC 8445 section 9): give the relay's end fresh credentials. The keys and the other leg stay as they are.
+
+        The old credentials are good until a check with the new ones has arrived.
+        """
         ...
 
     async def close_transport(self, transport_id: str) -> None:

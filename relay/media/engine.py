@@ -16,15 +16,16 @@ from relay.media.api import (
     MediaEventSink,
     TransportParameters,
 )
+from relay.media.bridge import join
 from relay.media.counters import Counters
 from relay.media.ice import local_ufrag, parse
-from relay.media.io.dtls_srtp import Certificate, fingerprints
-from relay.media.io.mmsg import ReceiveBatch
+from relay.media.io.dtls_srtp import Certificate
+from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
 from relay.media.transport import CONSENT_SILENCE, Transport
 
-CONSENT_INTERVAL: Final = 1.0
-"""Seconds between looks at which transports have fallen silent."""
+TICK: Final = 1.0
+"""Seconds between looks at which transports have fallen silent, and which are due to report."""
 
 
 def local_addresses() -> list[str]:
@@ -57,7 +58,7 @@ class LocalEngine:
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
-        self._consent_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Open the sockets.
@@ -65,11 +66,11 @@ class LocalEngine:
         Raises:
             ConfigurationError: the port is taken, or an address is not this machine's.
         """
-        batches = {is_ipv6: ReceiveBatch() for is_ipv6 in (False, True)}
+        rings = {is_ipv6: ReceiveRing() for is_ipv6 in (False, True)}
         port = self._port
         for host in self._hosts or local_addresses():
             try:
-                opened = UdpSocket(host, port, batches[":" in host], self._receive_stun, self._counters)
+                opened = UdpSocket(host, port, rings[":" in host], self._receive_stun, self._counters)
             except OSError as error:
                 if ":" in host and not self._hosts:
                     continue  # an IPv6 address that is still tentative, say: the others will do
@@ -81,24 +82,17 @@ class LocalEngine:
             raise ConfigurationError("media found no address to listen on")
         for one in self._sockets:
             one.start()
-        self._watch_consent()
+        self._tick()
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 
     async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
         assert transport_id not in self._transports, "transport ids are used once"
-        certificate = self._certificate.current()
-        transport = Transport(transport_id, certificate, self._on_event, self._counters)
+        transport = Transport(transport_id, self._certificate.current(), self._on_event, self._counters, time.monotonic())
         self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
         self._bridges.setdefault(bridge_id, set()).add(transport_id)
         self._counters["transports_opened"] += 1
-        return TransportParameters(
-            ufrag=transport.ice.ufrag,
-            pwd=transport.ice.pwd,
-            fingerprints=fingerprints(certificate),
-            role=DtlsRole.ACTPASS,
-            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets),
-        )
+        return self._parameters(transport)
 
     async def connect_transport(
         self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
@@ -107,14 +101,21 @@ class LocalEngine:
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
-        one, other = self._transports[first], self._transports[second]
-        one.peer, other.peer = other, one
+        join(self._transports[first], self._transports[second])
+
+    async def restart_transport(self, transport_id: str) -> TransportParameters:
+        transport = self._transports[transport_id]
+        self._by_ufrag.pop(transport.ice.previous_ufrag or "", None)
+        transport.ice.restart()
+        self._by_ufrag[transport.ice.ufrag] = transport
+        return self._parameters(transport)
 
     async def close_transport(self, transport_id: str) -> None:
         transport = self._transports.pop(transport_id, None)
         if transport is None:
             return
-        del self._by_ufrag[transport.ice.ufrag]
+        for ufrag in (transport.ice.ufrag, transport.ice.previous_ufrag):
+            self._by_ufrag.pop(ufrag or "", None)
         for members in self._bridges.values():
             members.discard(transport_id)
         self._counters["transports_closed"] += 1
@@ -128,24 +129,33 @@ class LocalEngine:
         return dict(self._counters)
 
     async def close(self) -> None:
-        if self._consent_timer is not None:
-            self._consent_timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for bridge_id in list(self._bridges):
             await self.close_bridge(bridge_id)
         self._close_sockets()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    def _parameters(self, transport: Transport) -> TransportParameters:
+        return TransportParameters(
+            ufrag=transport.ice.ufrag,
+            pwd=transport.ice.pwd,
+            fingerprints=transport.fingerprints,
+            role=DtlsRole.ACTPASS,
+            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets),
+        )
+
     def _close_sockets(self) -> None:
         for one in self._sockets:
             one.close()
         self._sockets.clear()
 
-    def _watch_consent(self) -> None:
+    def _tick(self) -> None:
         now = time.monotonic()
         for transport in list(self._transports.values()):
-            transport.check_consent(now)
-        self._consent_timer = asyncio.get_running_loop().call_later(CONSENT_INTERVAL, self._watch_consent)
+            transport.tick(now)
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _receive_stun(self, datagram: bytes, source: Remote, now: float) -> None:
         counters = self._counters
@@ -156,24 +166,23 @@ class LocalEngine:
         if message.message_class is not stun.Class.REQUEST or message.message_method is not stun.Method.BINDING:
             counters["stun_ignored"] += 1
             return
-        transport = self._by_ufrag.get(local_ufrag(message) or "")
+        ufrag = local_ufrag(message) or ""
+        transport = self._by_ufrag.get(ufrag)
         if transport is None:
             counters["stun_unknown_ufrag"] += 1
             return
-        answered = transport.ice.answer(message, source.host_port)
+        answered = transport.ice.answer(message, ufrag, source.host_port)
         if answered is None:
             counters["stun_unauthentic"] += 1
             return
-        owner = source.socket.routes.get(source.key)
-        if owner is None:
-            source.socket.routes[source.key] = transport
-        elif owner is not transport:
+        owner = source.transport
+        if owner is not None and owner is not transport:
             # Whoever knows its own password could otherwise take over a stranger's address by forging its source.
-            if now - owner.last_seen <= CONSENT_SILENCE:
+            if now - source.last_seen <= CONSENT_SILENCE:
                 counters["stun_address_taken"] += 1
                 return
             owner.lose_address(source)
-            source.socket.routes[source.key] = transport
+        source.socket.routes[source.key] = source
         counters["stun_checks"] += 1
         source.send(answered.response)
         transport.validated(source, now, nominates=answered.nominates)

@@ -1,25 +1,19 @@
 """What was sent a moment ago, as it was sent: for answering NACKs without asking the media's sender.
 
-One `PacketHistory` per transport holds the encrypted bytes of every stream that leaves by it. They are written one after
-the other into one arena, round and round: storing a packet is a copy and three array stores, nothing is ever freed, and the
-bound on bytes holds by construction. Where a packet is, is found by its sequence number; whether it is still the same
-packet, by its position and by its own RTP header, which SRTP leaves readable.
+The packets themselves stay where they were received, decrypted and encrypted: in the ring of receive buffers, until it comes
+round. A stream's history only notes where each is, by its sequence number, so that remembering a packet costs three array stores
+and no copy, and the bound on bytes is that of the ring.
 """
 
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from relay.media.rtp import Buffer, peek
-
-MAX_BYTES = 512 * 1024
-"""Of packets per transport: 1.7 s at 2.5 Mbit/s, the most that browsers send for one camera unasked."""
-
-MIN_BYTES = 32 * 1024
-"""Where the arena begins; it doubles while a lap takes less than `MAX_AGE`. 2 s of a voice call are 16 KiB."""
+from relay.media.rtp import peek
 
 SLOTS = 512
-"""Packets per stream, a power of two: nearly as many of full size (1,100 bytes) fill `MAX_BYTES`."""
+"""Packets per stream, a power of two: 1.7 s at 2.5 Mbit/s, the most that browsers send for one camera unasked."""
 
 MAX_STREAMS = 12
 """Per transport: three simulcast layers and a shared screen, each with retransmissions, and sound, are nine."""
@@ -44,6 +38,14 @@ MAX_REPEATS = 10
 """Answers with the same packet: libwebrtc asks ten times. Bounds what a peer can cause that asks for everything, always."""
 
 
+class Ring(Protocol):
+    """Where packets are kept (`relay.media.io.mmsg.ReceiveRing`)."""
+
+    def read(self, serial: int, size: int) -> bytes | None:
+        """The first `size` bytes of a datagram, or None if it is not held any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What to do about the sequence numbers of a NACK."""
@@ -54,118 +56,42 @@ class Answer:
     """Not to be asked of the media's sender (`rtcp.without_nacks`): sent now, or so recently that they are on their way."""
 
 
-class _Index:
-    """Where one stream's packets are, by sequence number modulo `SLOTS`."""
+class SentStream:
+    """Where the last packets of one outgoing stream are, by sequence number modulo `SLOTS`."""
 
-    __slots__ = ("positions", "repeats", "sent_again", "sizes", "times")
+    __slots__ = ("_repeats", "_sent_again", "_serials", "_sizes", "_times", "ring")
 
-    def __init__(self) -> None:
-        self.positions = array("Q", bytes(8 * SLOTS))
-        self.sizes = array("H", bytes(2 * SLOTS))
+    def __init__(self, ring: Ring) -> None:
+        self.ring = ring
+        self._serials = array("Q", bytes(8 * SLOTS))
+        self._sizes = array("H", bytes(2 * SLOTS))
         """Bytes; 0 where no packet is."""
-        self.times = array("d", bytes(8 * SLOTS))
-        self.sent_again = array("d", bytes(8 * SLOTS))
-        """When a slot's packet was last sent again: earlier than `times`, it was another packet's time."""
-        self.repeats = array("B", bytes(SLOTS))
+        self._times = array("d", bytes(8 * SLOTS))
+        self._sent_again = array("d", bytes(8 * SLOTS))
+        """When a slot's packet was last sent again: earlier than `_times`, it was another packet's time."""
+        self._repeats = array("B", bytes(SLOTS))
 
-
-_INDEX_BYTES = 27 * SLOTS
-
-
-class PacketHistory:
-    """The encrypted packets that a transport has sent, of all its streams.
-
-    Positions count the bytes stored since the beginning. A lap is one passage through the arena: `_lap` is the position at
-    which this one began, and what it has not written over yet is of the lap before.
-    """
-
-    __slots__ = ("_arena", "_capacity", "_head", "_indexes", "_lap", "_lap_before", "_lap_time")
-
-    def __init__(self, now: float) -> None:
-        self._capacity = MIN_BYTES
-        self._arena = memoryview(bytearray(MIN_BYTES))
-        self._head = 0
-        self._lap = 0
-        self._lap_before = 0
-        self._lap_time = now
-        self._indexes: dict[int, _Index] = {}
-
-    @property
-    def memory(self) -> int:
-        """Bytes held, for packets and for finding them."""
-        return self._capacity + _INDEX_BYTES * len(self._indexes)
-
-    def store(self, ssrc: int, sequence: int, packet: Buffer, now: float) -> None:
-        """Remember an outgoing packet; its bytes are copied.
-
-        Args:
-            ssrc, sequence: as in its RTP header.
-            packet: encrypted; no more than `MIN_BYTES`.
-            now: seconds.
-        """
-        size = len(packet)
-        head = self._head
-        begin = head - self._lap
-        end = begin + size
-        if end > self._capacity:
-            begin = self._turn(now)
-            end = begin + size
-        self._arena[begin:end] = packet
-        self._head = head + size
-        index = self._indexes.get(ssrc)
-        if index is None:
-            index = self._open(ssrc)
+    def store(self, sequence: int, serial: int, size: int, now: float) -> None:
+        """Remember an outgoing packet: its RTP sequence number, its serial number in the ring, its bytes, and when (seconds)."""
         slot = sequence & (SLOTS - 1)
-        index.positions[slot] = head
-        index.sizes[slot] = size
-        index.times[slot] = now
+        self._serials[slot] = serial
+        self._sizes[slot] = size
+        self._times[slot] = now
 
-    def _turn(self, now: float) -> int:
-        """The arena is full: double it if the lap was too short, else go round. Returns where the next packet goes."""
-        used = self._head - self._lap
-        self._lap_before = self._lap
-        if now - self._lap_time < MAX_AGE and self._capacity < MAX_BYTES:
-            # Of the lap before nothing is left but what the next packet did not fit in: it is given up.
-            self._capacity *= 2
-            arena = memoryview(bytearray(self._capacity))
-            arena[:used] = self._arena[:used]
-            self._arena = arena
-            return used
-        self._lap = self._head
-        self._lap_time = now
-        return 0
-
-    def _open(self, ssrc: int) -> _Index:
-        if len(self._indexes) == MAX_STREAMS:
-            # The one that began first: a browser that renegotiates leaves the SSRCs it began with behind.
-            del self._indexes[next(iter(self._indexes))]
-        index = self._indexes[ssrc] = _Index()
-        return index
-
-    def find(self, ssrc: int, sequence: int, since: float) -> bytes | None:
+    def find(self, sequence: int, since: float) -> bytes | None:
         """A packet that was stored at `since` (seconds) or later, if it is still held."""
-        index = self._indexes.get(ssrc)
-        if index is None:
-            return None
         slot = sequence & (SLOTS - 1)
-        size = index.sizes[slot]
-        if not size or index.times[slot] < since:
+        size = self._sizes[slot]
+        if not size or self._times[slot] < since:
             return None
-        position = index.positions[slot]
-        begin = position - self._lap
-        if begin < 0:
-            begin = position - self._lap_before
-            if begin < self._head - self._lap:
-                return None
-        packet = bytes(self._arena[begin : begin + size])
+        packet = self.ring.read(self._serials[slot], size)
         # The slot may hold another packet of the stream, a multiple of SLOTS away.
-        return packet if peek(packet)[2] == sequence else None
+        return packet if packet is not None and peek(packet)[2] == sequence else None
 
-    def answer(self, ssrc: int, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
+    def answer(self, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
         """Answer a NACK, with each packet at most once in a round trip: a repeat is asked for before the answer arrives.
 
         Args:
-            ssrc: the media's.
             sequences: 16 bits each.
             now: seconds.
             rtt: seconds between the relay and the peer that asks; None while unknown.
@@ -176,19 +102,45 @@ class PacketHistory:
         packets: list[bytes] = []
         answered: set[int] = set()
         for sequence in sequences:
-            packet = self.find(ssrc, sequence, since)
+            packet = self.find(sequence, since)
             if packet is None:
                 continue
-            index = self._indexes[ssrc]
             slot = sequence & (SLOTS - 1)
-            again = index.sent_again[slot] >= index.times[slot]
-            if again and index.sent_again[slot] > quiet:
+            again = self._sent_again[slot] >= self._times[slot]
+            if again and self._sent_again[slot] > quiet:
                 answered.add(sequence)
                 continue
-            repeats = index.repeats[slot] if again else 0
+            repeats = self._repeats[slot] if again else 0
             if repeats < MAX_REPEATS:
-                index.repeats[slot] = repeats + 1
-                index.sent_again[slot] = now
+                self._repeats[slot] = repeats + 1
+                self._sent_again[slot] = now
                 packets.append(packet)
                 answered.add(sequence)
         return Answer(tuple(packets), frozenset(answered))
+
+
+class PacketHistory:
+    """The streams that a transport has sent.
+
+    Attributes:
+        streams: by SSRC. To look up; `open_stream` adds.
+    """
+
+    __slots__ = ("streams",)
+
+    def __init__(self) -> None:
+        self.streams: dict[int, SentStream] = {}
+
+    def open_stream(self, ssrc: int, ring: Ring) -> SentStream:
+        """Begin to remember a stream, whose packets arrive in `ring`."""
+        self.streams.pop(ssrc, None)
+        if len(self.streams) == MAX_STREAMS:
+            # The one that began first: a browser that renegotiates leaves the SSRCs it began with behind.
+            del self.streams[next(iter(self.streams))]
+        stream = self.streams[ssrc] = SentStream(ring)
+        return stream
+
+    def answer(self, ssrc: int, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
+        """Answer a NACK of one stream: arguments as of `SentStream.answer`."""
+        stream = self.streams.get(ssrc)
+        return Answer((), frozenset()) if stream is None else stream.answer(sequences, now, rtt)

@@ -46,20 +46,54 @@ class Answered:
     """It carries USE-CANDIDATE and is no role conflict: the peer wants this path."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    ufrag: str
+    pwd: str
+
+    @classmethod
+    def fresh(cls) -> "_Credentials":
+        return cls(_ice_characters(UFRAG_LENGTH), _ice_characters(PWD_LENGTH))
+
+
+def _ice_characters(count: int) -> str:
+    """Random letters, digits, + and / (RFC 8839 section 5.4)."""
+    return secrets.token_urlsafe(count)[:count].replace("-", "+").replace("_", "/")
+
+
 class IceAgent:
     """The relay's end of one transport's ICE: its credentials, and the answers to checks that know them."""
 
-    __slots__ = ("_key", "pwd", "ufrag")
+    __slots__ = ("_current", "_previous")
 
     def __init__(self) -> None:
-        self.ufrag = secrets.token_urlsafe(UFRAG_LENGTH)[:UFRAG_LENGTH].replace("-", "+").replace("_", "/")
-        self.pwd = secrets.token_urlsafe(PWD_LENGTH)[:PWD_LENGTH].replace("-", "+").replace("_", "/")
-        self._key = self.pwd.encode()
+        self._current = _Credentials.fresh()
+        self._previous: _Credentials | None = None
 
-    def answer(self, request: stun.Message, source: tuple[str, int]) -> Answered | None:
-        """The answer to a binding request from `source`, or None if it is not authentic."""
+    @property
+    def ufrag(self) -> str:
+        return self._current.ufrag
+
+    @property
+    def pwd(self) -> str:
+        return self._current.pwd
+
+    @property
+    def previous_ufrag(self) -> str | None:
+        """Of the credentials before the last restart."""
+        return self._previous.ufrag if self._previous else None
+
+    def restart(self) -> None:
+        """Take fresh credentials (RFC 8445 section 9). The old ones stay good, so that media flows until the peer has the new."""
+        self._previous = self._current
+        self._current = _Credentials.fresh()
+
+    def answer(self, request: stun.Message, ufrag: str, source: tuple[str, int]) -> Answered | None:
+        """The answer to a binding request from `source` to `ufrag`, or None if it is not authentic."""
+        credentials = self._previous if self._previous and ufrag == self._previous.ufrag else self._current
+        key = credentials.pwd.encode()
         # RFC 8445 section 7.3: nothing in a check is believed before its MESSAGE-INTEGRITY, keyed with our own password.
-        if not request.check_message_integrity(self._key):
+        if not request.check_message_integrity(key):
             return None
         # RFC 8445 section 7.3.1.1: a lite agent is always controlled, so its peer may not claim to be.
         conflict = "ICE-CONTROLLED" in request.attributes
@@ -69,7 +103,7 @@ class IceAgent:
             transaction_id=request.transaction_id,
             attributes={"ERROR-CODE": _ROLE_CONFLICT} if conflict else {"XOR-MAPPED-ADDRESS": source},
         )
-        response.add_message_integrity(self._key)
+        response.add_message_integrity(key)
         return Answered(bytes(response), nominates=not conflict and "USE-CANDIDATE" in request.attributes)
 
 

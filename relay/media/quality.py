@@ -7,13 +7,14 @@ a few times a second.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from relay.media.keyframes import KeyframeDetector
 from relay.media.mos import QualityScore, mean_opinion, transmission_rating
 from relay.media.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
 
 SNAPSHOT_INTERVAL = 2.0
 """Seconds between two reports: 100 packets of a 20 ms sound stream, so that one lost packet is 1 %."""
 
-MAX_STREAMS = 32
+MAX_STREAMS = 64
 """SSRCs that are counted per leg. Peers choose their SSRCs, and could choose too many."""
 
 MAX_SENDER_REPORTS = 64
@@ -94,7 +95,9 @@ class StreamStatistics:
         "_snapshot_time",
         "_timestamp",
         "bytes",
+        "detect_keyframe",
         "firs",
+        "is_video",
         "keyframes",
         "nacks",
         "packets",
@@ -111,6 +114,10 @@ class StreamStatistics:
         self.plis = 0
         self.firs = 0
         self.keyframes = 0
+        self.is_video = False
+        """It can be asked for a keyframe."""
+        self.detect_keyframe: KeyframeDetector | None = None
+        """For whoever sees the payload; None where there are no keyframes."""
         self._clock_rate = clock_rate
         # A cycle up, so that what was sent before the first packet to arrive is not negative.
         self._first = 0x10000 + sequence
@@ -124,8 +131,12 @@ class StreamStatistics:
         self._packets_before = 0
         self._expected_before = 0
 
-    def received(self, sequence: int, timestamp: int, size: int, now: float) -> None:
-        """Count a packet: 16 and 32 bits of its header, its length in bytes as RTP, and its arrival in seconds."""
+    def received(self, sequence: int, timestamp: int, size: int, now: float) -> bool:
+        """Count a packet: 16 and 32 bits of its header, its length in bytes as RTP, and its arrival in seconds.
+
+        Returns:
+            Whether it is the first to arrive with its timestamp: it may begin a frame.
+        """
         self.packets += 1
         self.bytes += size
         ahead = (sequence - self._highest) & 0xFFFF
@@ -133,6 +144,8 @@ class StreamStatistics:
             self._highest += ahead
             if timestamp != self._timestamp:
                 self._advance(timestamp, now)
+                return True
+        return False
 
     def _advance(self, timestamp: int, now: float) -> None:
         """RFC 3550, A.8, for the first packet of each timestamp: the sender spreads the others of a frame over time."""

@@ -7,23 +7,26 @@ from aiortc import RTCCertificate
 
 from relay.media import rtcp
 from relay.media.api import (
+    Codec,
     DtlsRole,
     MediaDescription,
     MediaEvent,
     TransportClosed,
     TransportDown,
     TransportParameters,
+    TransportReport,
     TransportUp,
 )
 from relay.media.counters import Counters
+from relay.media.history import PacketHistory
 from relay.media.ice import IceAgent, moves
-from relay.media.io.dtls_srtp import DtlsSrtp, protect
+from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
+from relay.media.keyframes import keyframe_detector
+from relay.media.quality import MAX_STREAMS, SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
+from relay.media.rtp import payload_range
 
 CONSENT_SILENCE: Final = 5.0
 """Seconds without anything valid from the peer until it counts as down. Browsers check at least that often (RFC 7675)."""
-
-MAX_STREAMS: Final = 64
-"""SSRCs that a peer may use: libsrtp keeps a replay window for each. A call with simulcast, RTX and FEC has about 20."""
 
 MAX_ADDRESSES: Final = 8
 """Addresses that a peer may have validated at a time; the oldest is forgotten first."""
@@ -37,10 +40,10 @@ _RELAY_SSRC: Final = 1
 
 
 class RemoteAddress(Protocol):
-    """Where a peer is, and the socket that reaches it."""
+    """Where a peer is, as seen by the socket that reaches it."""
 
-    @property
-    def host_port(self) -> tuple[str, int]: ...
+    transport: "Transport | None"
+    last_seen: float
 
     def send(self, datagram: bytes) -> None: ...
 
@@ -52,37 +55,47 @@ class RemoteAddress(Protocol):
 class Transport:
     """One path to one device.
 
-    `rx`, `tx`, `peer`, `destination`, `streams` and `last_seen` are what `relay.media.io.udp` uses for every packet; everything
+    `rx`, `tx`, `peer`, `destination`, `streams` and `sent` are what `relay.media.io.udp` uses for every packet; everything
     else is for when something changes.
     """
 
     __slots__ = (
         "_addresses",
         "_announced",
-        "_certificate",
         "_closed",
-        "_counters",
+        "_codecs",
         "_dtls",
         "_emit",
         "_held",
         "_overflowed",
         "_remote",
-        "_video_payload_types",
-        "_video_ssrcs",
+        "_reported_at",
+        "counters",
         "destination",
+        "fingerprints",
+        "history",
         "ice",
-        "last_seen",
         "peer",
         "rx",
+        "sent",
+        "ssrcs",
+        "statistics",
         "streams",
         "transport_id",
         "tx",
     )
 
     def __init__(
-        self, transport_id: str, certificate: RTCCertificate, emit: Callable[[MediaEvent], None], counters: Counters
+        self,
+        transport_id: str,
+        certificate: RTCCertificate,
+        emit: Callable[[MediaEvent], None],
+        counters: Counters,
+        now: float,
     ) -> None:
         self.transport_id = transport_id
+        self.fingerprints = fingerprints(certificate)
+        """Of the certificate that the relay shows on this transport."""
         self.ice = IceAgent()
         self.rx: Any = None
         """libsrtp session for what the peer sends; None before the handshake is done."""
@@ -92,44 +105,54 @@ class Transport:
         """The other transport of the call."""
         self.destination: Any = None
         """The selected remote address (`relay.media.io.udp.Remote`); set before `tx` is."""
-        self.streams: set[int] = set()
-        """SSRCs that the peer has used, in the byte order of this machine."""
-        self.last_seen = 0.0
-        """When something authentic last arrived; seconds, monotonic."""
-        self._certificate = certificate
+        self.statistics = LegStatistics(now)
+        self.streams = self.statistics.streams
+        """What the peer sends, by SSRC."""
+        self.ssrcs: set[int] = set()
+        """SSRCs that authentic packets of the peer have carried, RTCP senders that send no media included."""
+        self.history = PacketHistory()
+        """What was sent to the peer a moment ago."""
+        self.sent = self.history.streams
+        self.counters = counters
         self._emit = emit
-        self._counters = counters
-        self._dtls = DtlsSrtp(certificate, self._send_dtls, self._keys, self._lost)
+        self._dtls = DtlsSrtp(certificate, self._send_dtls, self._keys, self._lost, self._forward_data)
         self._remote: TransportParameters | None = None
+        self._codecs: dict[int, tuple[str, Codec]] = {}
         self._addresses: list[RemoteAddress] = []
         self._announced: bool | None = None
+        self._reported_at = now
         self._closed = False
         self._held: list[tuple[bool, bytes]] = []
         self._overflowed = False
-        self._video_payload_types: frozenset[int] = frozenset()
-        self._video_ssrcs: set[int] = set()
+
+    @property
+    def last_seen(self) -> float:
+        """When something authentic last arrived, from any address; seconds, monotonic."""
+        return max((one.last_seen for one in self._addresses), default=0.0)
 
     # -- ICE ----------------------------------------------------------------------------------------------------------
 
     def validated(self, address: RemoteAddress, now: float, *, nominates: bool) -> None:
         """An authentic check came from `address`, which may be new."""
-        if address not in self._addresses:
+        if address.transport is not self:
+            address.transport = self
             self._addresses.append(address)
             if len(self._addresses) > MAX_ADDRESSES:
-                oldest = next(one for one in self._addresses if one != self.destination)
-                self._addresses.remove(oldest)
+                oldest = next(one for one in self._addresses if one is not self.destination)
+                self.lose_address(oldest)
                 oldest.forget()
-        if address != self.destination and moves(nominates, selected=self.destination is not None, silence=now - self.last_seen):
-            first = self.destination is None
+        selected = self.destination
+        if address is not selected and moves(
+            nominates, selected=selected is not None, silence=now - (selected.last_seen if selected else 0.0)
+        ):
             self.destination = address
-            if first and self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
+            if selected is None and self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
                 self._dtls.start(self._remote)
-        self.last_seen = now
+        address.last_seen = now
 
     def lose_address(self, address: RemoteAddress) -> None:
-        """Another transport has proved that it is at this address now."""
-        if address in self._addresses:
-            self._addresses.remove(address)
+        """The address is no longer this transport's: it is one too many, or another transport has proved that it is there."""
+        self._addresses.remove(address)
 
     # -- DTLS ---------------------------------------------------------------------------------------------------------
 
@@ -137,10 +160,7 @@ class Transport:
         """Start DTLS with a peer that is now known, on checks already validated."""
         assert self._remote is None, "a transport is connected once"
         self._remote = remote
-        video = [section for section in media if section.kind == "video"]
-        self._video_payload_types = frozenset(
-            codec.payload_type for section in video for codec in section.codecs if codec.name not in _NOT_PICTURES
-        )
+        self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
         # A DTLS server waits for the peer's first flight; a client needs to know where to send its own.
         if remote.role is not DtlsRole.PASSIVE or self.destination is not None:
             self._dtls.start(remote)
@@ -148,14 +168,14 @@ class Transport:
     def receive_dtls(self, datagram: bytes) -> None:
         """Take a DTLS datagram from a validated address."""
         if not self._dtls.receive(datagram):
-            self._counters["dtls_overflow"] += 1
+            self.counters["dtls_overflow"] += 1
 
     def _send_dtls(self, datagram: bytes) -> None:
         if self.destination is not None:
             self.destination.send(datagram)
 
     def _keys(self, rx: Any, tx: Any) -> None:
-        self._counters["dtls_handshakes"] += 1
+        self.counters["dtls_handshakes"] += 1
         self.rx, self.tx = rx, tx
         self._announced = True
         if self.peer is not None:
@@ -164,27 +184,57 @@ class Transport:
 
     def _lost(self, reason: str) -> None:
         if reason == "dtls_failed":
-            self._counters["dtls_failed"] += 1
+            self.counters["dtls_failed"] += 1
         self.rx = self.tx = None
         self._emit(TransportClosed(self.transport_id, reason))
 
+    def _forward_data(self, record: bytes) -> None:
+        """Take one data channel record across: SCTP sends again what is dropped here."""
+        if self.peer is not None and self.peer._dtls.send(record):
+            self.counters["data_messages"] += 1
+        else:
+            self.counters["data_dropped"] += 1
+
     # -- forwarding, when it is not the plain case --------------------------------------------------------------------
 
-    def admit(self, ssrc: int, native: int, payload_type: int | None) -> None:
-        """Note an SSRC that authentic packets carry: `native` is it in this machine's byte order; None: it came by RTCP."""
-        self.streams.add(native)
-        if payload_type in self._video_payload_types:
-            self._video_ssrcs.add(ssrc)
+    def has_room(self, ssrc: int) -> bool:
+        """Whether the peer may use this SSRC: it does already, or has not used too many."""
+        return ssrc in self.ssrcs or len(self.ssrcs) < MAX_STREAMS
 
-    def hold(self, packet: bytes, *, rtcp: bool) -> None:
+    def admit(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> StreamStatistics:
+        """Begin to count a stream, with its first authentic packet."""
+        self.ssrcs.add(ssrc)
+        kind, codec = self._codecs.get(payload_type, _UNKNOWN_CODEC)
+        stream = self.statistics.open_stream(ssrc, codec.clock_rate, sequence, timestamp, now)
+        stream.is_video = kind == "video" and codec.name not in _NOT_PICTURES
+        stream.detect_keyframe = keyframe_detector(codec.name)
+        return stream
+
+    def look_for_keyframe(self, stream: StreamStatistics, packet: memoryview, timestamp: int) -> None:
+        """Count the keyframe that a decrypted packet may begin."""
+        if stream.detect_keyframe is not None:
+            begin, end = payload_range(packet, len(packet))
+            if stream.detect_keyframe(packet, begin, end):
+                stream.keyframe(timestamp)
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Encrypt a compound packet for the peer and send it. Only when the transport is up."""
+        protected = protect(self.tx, compound, rtcp=True)
+        if protected is None:
+            self.counters["dropped_unprotectable"] += 1
+        else:
+            self.counters["packets_sent"] += 1
+            self.destination.send(protected)
+
+    def hold(self, packet: bytes, *, is_rtcp: bool) -> None:
         """Keep a decrypted packet until the other party's transport is up."""
         if self._overflowed:
-            self._counters["dropped_overflow"] += 1
+            self.counters["dropped_overflow"] += 1
         elif len(self._held) < MAX_HELD:
-            self._held.append((rtcp, packet))
+            self._held.append((is_rtcp, packet))
         else:
             self._overflowed = True
-            self._counters["dropped_overflow"] += len(self._held) + 1
+            self.counters["dropped_overflow"] += len(self._held) + 1
             self._held.clear()
 
     def release_held(self) -> None:
@@ -193,37 +243,47 @@ class Transport:
         peer = self.peer
         assert peer is not None, "only a joined transport is released"
         for is_rtcp, packet in held:
-            protected = protect(peer.tx, packet, rtcp=is_rtcp)
-            if protected is None:
-                self._counters["dropped_unprotectable"] += 1
+            self.counters["packets_held"] += 1
+            if is_rtcp:
+                peer.send_rtcp(packet)
             else:
-                self._counters["packets_held"] += 1
-                self._counters["packets_sent"] += 1
-                peer.destination.send(protected)
+                peer.send_rtp(packet)
         if self._overflowed:
             self._overflowed = False
             self.request_keyframes()
+
+    def send_rtp(self, packet: bytes) -> None:
+        """Encrypt an RTP packet for the peer and send it. Only when the transport is up."""
+        protected = protect(self.tx, packet, rtcp=False)
+        if protected is None:
+            self.counters["dropped_unprotectable"] += 1
+        else:
+            self.counters["packets_sent"] += 1
+            self.destination.send(protected)
 
     def request_keyframes(self) -> None:
         """Ask the peer for a fresh picture of each of its video streams (PLI, RFC 4585 section 6.3.1)."""
         if self.tx is None:
             return
-        for ssrc in self._video_ssrcs:
-            request = protect(self.tx, rtcp.pli(_RELAY_SSRC, ssrc), rtcp=True)
-            if request is not None:
-                self._counters["keyframes_requested"] += 1
-                self.destination.send(request)
+        for ssrc, stream in self.streams.items():
+            if stream.is_video:
+                self.counters["keyframes_requested"] += 1
+                self.send_rtcp(rtcp.pli(_RELAY_SSRC, ssrc))
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
-    def check_consent(self, now: float) -> None:
-        """Say when the peer has fallen silent, and when it is back. Called every second."""
+    def tick(self, now: float) -> None:
+        """Say when the peer has fallen silent and when it is back, and how good the path is. Called every second."""
         if self.rx is None:
             return
         alive = now - self.last_seen <= CONSENT_SILENCE
         if alive is not self._announced:
             self._announced = alive
             self._emit(TransportUp(self.transport_id) if alive else TransportDown(self.transport_id))
+        # Half a tick early rather than a whole one late: timers are never exact.
+        if alive and now - self._reported_at >= SNAPSHOT_INTERVAL - 0.5:
+            self._reported_at = now
+            self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now)))
 
     async def close(self) -> None:
         """Free everything at once. The peer is told by close_notify, if there ever was one."""
@@ -244,3 +304,6 @@ class Transport:
 
 _NOT_PICTURES: Final = frozenset({"rtx", "red", "ulpfec", "flexfec-03"})
 """Video payload formats whose streams cannot be asked for a keyframe."""
+
+_UNKNOWN_CODEC: Final = ("unknown", Codec(payload_type=-1, name="unknown", clock_rate=90_000))
+"""What a packet carries whose payload type no description mentions: it is forwarded, and counted by the clock of video."""

@@ -45,6 +45,9 @@ SRTCP_TRAILER: Final = 148
 QUEUE_LENGTH: Final = 32
 """DTLS datagrams that wait for the handshake or for the peer's fingerprint. Overflow drops the newest: DTLS sends again."""
 
+MAX_RECORD: Final = 2048
+"""Bytes of a datagram with one record. SCTP over DTLS keeps below the path MTU, about 1,200."""
+
 # GCM first: it is cheapest with AES instructions. 256-bit keys would cost a third more and protect no better here.
 _PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
 
@@ -91,7 +94,7 @@ class _Wire:
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
-        self._transmit = send
+        self.transmit = send
         self.role = "controlled"
         self.state = "completed"
 
@@ -110,7 +113,17 @@ class _Wire:
         return datagram
 
     async def _send(self, datagram: bytes) -> None:
-        self._transmit(datagram)
+        self.transmit(datagram)
+
+
+class _DataReceiver:
+    """What `RTCDtlsTransport` hands application data to."""
+
+    def __init__(self, on_data: Callable[[bytes], None]) -> None:
+        self._on_data = on_data
+
+    async def _handle_data(self, data: bytes) -> None:
+        self._on_data(data)
 
 
 class DtlsSrtp:
@@ -122,6 +135,7 @@ class DtlsSrtp:
         on_keys: called once with the libsrtp sessions (receiving, sending) when the handshake is done and the peer's
             certificate is the one in the SDP.
         on_closed: called at most once with `closed` (close_notify) or `dtls_failed`; never after `close`.
+        on_data: takes what the peer sends over DTLS itself: the SCTP packets of data channels (RFC 8261).
     """
 
     def __init__(
@@ -130,11 +144,13 @@ class DtlsSrtp:
         send: Callable[[bytes], None],
         on_keys: Callable[[Any, Any], None],
         on_closed: Callable[[str], None],
+        on_data: Callable[[bytes], None],
     ) -> None:
         self._certificate = certificate
         self._wire = _Wire(send)
         self._on_keys = on_keys
         self._on_closed = on_closed
+        self._data = _DataReceiver(on_data)
         self._dtls: RTCDtlsTransport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._sessions: tuple[Session, Session] | None = None
@@ -149,6 +165,7 @@ class DtlsSrtp:
         dtls = RTCDtlsTransport(cast(RTCIceTransport, self._wire), [self._certificate])
         dtls._srtp_profiles = _PROFILES
         dtls._set_role("client" if remote.role is DtlsRole.PASSIVE else "server")
+        dtls._register_data_receiver(self._data)
         dtls.on("statechange", self._changed)
         self._dtls = dtls
         parameters = RTCDtlsParameters([RTCDtlsFingerprint(one.algorithm, one.value) for one in remote.fingerprints])
@@ -160,6 +177,19 @@ class DtlsSrtp:
         except SSL.Error:
             # aiortc lets it through when OpenSSL gives up on sending a flight again.
             dtls._set_state(State.FAILED)
+
+    def send(self, record: bytes) -> bool:
+        """Send application data, one DTLS record; False if the handshake is not done, or OpenSSL does not take it."""
+        dtls = self._dtls
+        if dtls is None or dtls._state is not State.CONNECTED or dtls._ssl is None:
+            return False
+        try:
+            dtls._ssl.send(record)
+            datagram = dtls._ssl.bio_read(MAX_RECORD)
+        except SSL.Error:
+            return False
+        self._wire.transmit(datagram)
+        return True
 
     def _changed(self) -> None:
         dtls = self._dtls

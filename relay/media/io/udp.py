@@ -10,11 +10,11 @@ import socket
 import time
 from typing import Any, Final, Protocol
 
+from relay.media.bridge import forward_rtcp
 from relay.media.counters import Counters
 from relay.media.io.dtls_srtp import (
     REPLAY_STATUSES,
     length_cell,
-    srtcp_protect,
     srtcp_unprotect,
     srtp_protect,
     srtp_unprotect,
@@ -29,13 +29,13 @@ from relay.media.io.mmsg import (
     LENGTH_WORD,
     NAME_QUAD,
     NAMELEN_WORD,
-    ReceiveBatch,
+    ReceiveRing,
     SendBatch,
     address_of,
     ffi,
     unpack_address,
 )
-from relay.media.transport import MAX_STREAMS, Transport
+from relay.media.rtp import PAYLOAD_TYPE, peek
 
 BATCHES_PER_TURN: Final = 4
 """System calls before the event loop gets its turn: about 2 ms of packets, so that signaling breathes under full load."""
@@ -45,8 +45,6 @@ SOCKET_BUFFER: Final = 4 * 1024 * 1024
 
 MAX_PACKET: Final = BUFFER_SIZE - 148
 """Bytes of a received packet, so that the trailers of SRTP and SRTCP fit behind it."""
-
-_WORDS: Final = BUFFER_SIZE // 4
 
 AddressKey = int | tuple[int, int, int]
 """A source address as the forwarding path reads it from the kernel's memory: one uint64 (IPv4) or three (IPv6)."""
@@ -61,7 +59,7 @@ class StunSink(Protocol):
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
-    __slots__ = ("_name", "host_port", "key", "length", "name", "outgoing", "socket")
+    __slots__ = ("_name", "host_port", "key", "last_seen", "length", "name", "outgoing", "socket", "transport")
 
     def __init__(self, own: "UdpSocket", raw: bytes) -> None:
         self.socket = own
@@ -71,12 +69,10 @@ class Remote:
         self.name = address_of(self._name)
         self.length = 28 if own.is_ipv6 else 16
         self.key = own.key(raw)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and self.socket is other.socket and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+        self.transport: Any = None
+        """The `Transport` whose peer is there; set when the address is put into `routes`."""
+        self.last_seen = 0.0
+        """When something authentic last arrived from there; seconds, monotonic."""
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram outside the forwarding path."""
@@ -93,7 +89,7 @@ class UdpSocket:
         OSError: the address cannot be bound.
     """
 
-    def __init__(self, host: str, port: int, batch: ReceiveBatch, on_stun: StunSink, counters: Counters) -> None:
+    def __init__(self, host: str, port: int, ring: ReceiveRing, on_stun: StunSink, counters: Counters) -> None:
         self.is_ipv6 = ":" in host
         self._socket = socket.socket(socket.AF_INET6 if self.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -108,11 +104,11 @@ class UdpSocket:
             raise
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        self.routes: dict[AddressKey, Transport] = {}
-        """Validated source address → transport."""
+        self.routes: dict[AddressKey, Remote] = {}
+        """Addresses that a transport has validated."""
         self.outgoing = SendBatch(self._socket.fileno())
         self._descriptor = self._socket.fileno()
-        self._batch = batch
+        self._ring = ring
         self._on_stun = on_stun
         self._counters = counters
 
@@ -140,33 +136,35 @@ class UdpSocket:
     def _readable(self) -> None:
         now = time.monotonic()
         for _ in range(BATCHES_PER_TURN):
-            count = self._batch.fill(self._descriptor)
+            first, count = self._ring.fill(self._descriptor)
             if count:
-                self._forward(count, now)
+                self._forward(first, count, now)
             if count < BATCH:
                 return
 
-    def _forward(self, count: int, now: float) -> None:  # noqa: PLR0912, PLR0915
-        """Handle the datagrams of the batch. Straight-line code with local names: each call or attribute saved is measurable."""
-        batch = self._batch
-        octets, words, addresses, lengths = batch.bytes, batch.words, batch.addresses, batch.lengths
-        pointers, bases = batch.pointers, batch.bases
+    def _forward(self, slot: int, count: int, now: float) -> None:  # noqa: PLR0912, PLR0915
+        """Handle `count` datagrams of the ring. Straight-line code with local names: each call or attribute saved shows."""
+        ring = self._ring
+        octets, addresses, lengths = ring.bytes, ring.addresses, ring.lengths
+        pointers, bases = ring.pointers, ring.bases
+        serials = ring.next_serial - count - slot
         routes, is_ipv6 = self.routes, self.is_ipv6
         cell, unprotect, protect = length_cell, srtp_unprotect, srtp_protect
         pending: list[SendBatch] = []
         received = received_bytes = 0
-        for i in range(count):
+        for i in range(slot, slot + count):
             start = i * BUFFER_SIZE
-            first = octets[start]
+            first, second, sequence, timestamp, ssrc = peek(octets, start)
             length = lengths[i * HEADER_WORDS + LENGTH_WORD]
             if not 127 < first < 192 or not 12 <= length <= MAX_PACKET:
                 self._receive_other(i, first, length, now)
                 continue
             quad = i * ADDRESS_QUADS
-            source = routes.get(addresses[quad] if not is_ipv6 else (addresses[quad], addresses[quad + 1], addresses[quad + 2]))
-            if source is None:
+            remote = routes.get(addresses[quad] if not is_ipv6 else (addresses[quad], addresses[quad + 1], addresses[quad + 2]))
+            if remote is None:
                 self._counters["unknown_address"] += 1
                 continue
+            source = remote.transport
             rx = source.rx
             if rx is None:
                 self._counters["srtp_early"] += 1
@@ -174,24 +172,27 @@ class UdpSocket:
             pointer = pointers[i]
             cell[0] = length
             # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
-            if 191 < octets[start + 1] < 224:
-                if not self._decrypt_rtcp(source, i, pointer):
-                    continue
-                encrypt = srtcp_protect
-            else:
-                ssrc = words[i * _WORDS + 2]
-                known = ssrc in source.streams
-                if not known and len(source.streams) >= MAX_STREAMS:
-                    self._counters["dropped_streams"] += 1
-                    continue
-                status = unprotect(rx, pointer, cell)
-                if status:
-                    self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-                    continue
-                if not known:
-                    source.admit(socket.ntohl(ssrc), ssrc, octets[start + 1] & 0x7F)
-                encrypt = protect
-            source.last_seen = now
+            if 191 < second < 224:
+                received += 1
+                received_bytes += length
+                self._forward_rtcp(remote, start, pointer, now)
+                continue
+            stream = source.streams.get(ssrc)
+            if stream is None and not source.has_room(ssrc):
+                self._counters["dropped_streams"] += 1
+                continue
+            status = unprotect(rx, pointer, cell)
+            if status:
+                self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+                continue
+            size = cell[0]
+            if stream is None:
+                stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
+                stream.received(sequence, timestamp, size, now)
+                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+            elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
+                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+            remote.last_seen = now
             received += 1
             received_bytes += length
             target = source.peer
@@ -200,22 +201,27 @@ class UdpSocket:
                 continue
             tx = target.tx
             if tx is None:
-                source.hold(octets[start : start + cell[0]].tobytes(), rtcp=encrypt is srtcp_protect)
+                source.hold(octets[start : start + size].tobytes(), is_rtcp=False)
                 continue
-            if encrypt(tx, pointer, cell):
+            if protect(tx, pointer, cell):
                 self._counters["dropped_unprotectable"] += 1
                 continue
+            size = cell[0]
+            sent = target.sent.get(ssrc)
+            if sent is None or sent.ring is not ring:
+                sent = target.history.open_stream(ssrc, ring)
+            sent.store(sequence, serials + i, size, now)
             destination = target.destination
             outgoing = destination.outgoing
-            slot = outgoing.count
-            if slot == 0:
+            place = outgoing.count
+            if place == 0:
                 pending.append(outgoing)
-            vector = slot * IOV_QUADS
+            vector = place * IOV_QUADS
             outgoing.vectors[vector] = bases[i]
-            outgoing.vectors[vector + 1] = cell[0]
-            outgoing.header_quads[slot * HEADER_QUADS + NAME_QUAD] = destination.name
-            outgoing.header_words[slot * HEADER_WORDS + NAMELEN_WORD] = destination.length
-            outgoing.count = slot + 1
+            outgoing.vectors[vector + 1] = size
+            outgoing.header_quads[place * HEADER_QUADS + NAME_QUAD] = destination.name
+            outgoing.header_words[place * HEADER_WORDS + NAMELEN_WORD] = destination.length
+            outgoing.count = place + 1
         self._counters["packets_received"] += received
         self._counters["bytes_received"] += received_bytes
         for outgoing in pending:
@@ -225,20 +231,20 @@ class UdpSocket:
             if refused:
                 self._counters["dropped_send"] += refused
 
-    def _decrypt_rtcp(self, source: Transport, i: int, pointer: Any) -> bool:
-        """Decrypt a compound RTCP packet in place; False if it is not to be forwarded."""
-        ssrc = self._batch.words[i * _WORDS + 1]
-        known = ssrc in source.streams
-        if not known and len(source.streams) >= MAX_STREAMS:
+    def _forward_rtcp(self, remote: Remote, start: int, pointer: Any, now: float) -> None:
+        """Decrypt a compound RTCP packet in place, and let the bridge see to it: a tenth of all packets."""
+        octets, source = self._ring.bytes, remote.transport
+        ssrc = int.from_bytes(octets[start + 4 : start + 8], "big")
+        if not source.has_room(ssrc):
             self._counters["dropped_streams"] += 1
-            return False
+            return
         status = srtcp_unprotect(source.rx, pointer, length_cell)
         if status:
             self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-            return False
-        if not known:
-            source.admit(socket.ntohl(ssrc), ssrc, None)
-        return True
+            return
+        source.ssrcs.add(ssrc)
+        remote.last_seen = now
+        forward_rtcp(source, octets[start : start + length_cell[0]].tobytes(), now)
 
     def _receive_other(self, i: int, first: int, length: int, now: float) -> None:
         """Take a datagram that is not SRTP (RFC 7983)."""
@@ -250,13 +256,12 @@ class UdpSocket:
         if length == 0 or (first > 3 and not 20 <= first <= 63):
             counters["rtp_malformed" if 127 < first < 192 and length else "unknown_class"] += 1
             return
-        datagram = self._batch.bytes[start : start + length].tobytes()
-        raw = self._batch.address(i)
+        datagram = self._ring.bytes[start : start + length].tobytes()
+        raw = self._ring.address(i)
+        known = self.routes.get(self.key(raw))
         if first <= 3:
-            self._on_stun(datagram, Remote(self, raw), now)
-            return
-        source = self.routes.get(self.key(raw))
-        if source is None:
+            self._on_stun(datagram, known or Remote(self, raw), now)
+        elif known is None:
             counters["unknown_address"] += 1
         else:
-            source.receive_dtls(datagram)
+            known.transport.receive_dtls(datagram)

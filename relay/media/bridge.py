@@ -1,0 +1,58 @@
+"""A bridge joins the two transports of a call. Media crosses it in `relay.media.io.udp`, packet by packet; here is what is rarer:
+RTCP, which the relay reads on the way, NACKs that it answers itself, and data channel records.
+"""
+
+from typing import Final
+
+from relay.media.rtcp import Nack, RtcpError, RtcpPacket, parse, without_nacks
+from relay.media.transport import Transport
+
+_TRANSPORT_CC: Final = (0x8F, 205)
+"""First two bytes of transport-wide congestion control feedback (version 2, no padding, format 15). Browsers send it by itself,
+up to twenty times a second, and there is nothing in it for the relay."""
+
+
+def forward_rtcp(source: Transport, compound: bytes, now: float) -> None:
+    """Take a decrypted compound packet of `source`: count what it says, answer what can be answered, forward the rest."""
+    target = source.peer
+    if target is None:
+        source.counters["dropped_unjoined"] += 1
+        return
+    remaining: bytes | None = compound
+    if (compound[0], compound[1]) != _TRANSPORT_CC:
+        try:
+            packets = parse(compound)
+        except RtcpError:
+            source.counters["rtcp_malformed"] += 1
+        else:
+            source.statistics.from_peer(packets, now)
+            target.statistics.for_peer(packets, now)
+            remaining = _answer_nacks(source, compound, packets, now)
+    if remaining is None:
+        source.counters["nacks_answered"] += 1
+    elif target.tx is None:
+        source.hold(remaining, is_rtcp=True)
+    else:
+        target.send_rtcp(remaining)
+
+
+def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket], now: float) -> bytes | None:
+    """Send again what `source` misses and the relay still holds; the part of the compound that the other party must see to."""
+    answered: dict[int, set[int]] = {}
+    for packet in packets:
+        if isinstance(packet, Nack):
+            answer = source.history.answer(packet.media_ssrc, packet.sequences, now, source.statistics.rtt)
+            for again in answer.packets:
+                source.counters["packets_resent"] += 1
+                source.destination.send(again)
+            if answer.answered:
+                answered.setdefault(packet.media_ssrc, set()).update(answer.answered)
+    return without_nacks(compound, answered) if answered else compound
+
+
+def join(first: Transport, second: Transport) -> None:
+    """Let media flow between two transports, as soon as each is up."""
+    first.peer, second.peer = second, first
+    for source, target in ((first, second), (second, first)):
+        if target.tx is not None:
+            source.release_held()
