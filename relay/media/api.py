@@ -7,8 +7,9 @@ process behind a channel.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
+from relay.errors import RelayError
 from relay.media.quality import LegReport
 
 
@@ -95,7 +96,15 @@ class TransportClosed:
 
     transport_id: str
     reason: str
-    """`closed` or `dtls_failed`."""
+    """`closed`, `dtls_failed` or `worker_lost`."""
+
+
+WORKER_LOST: Final = "worker_lost"
+"""The reason of a `TransportClosed` when the process that had the transport has died."""
+
+
+class WorkerLost(RelayError):
+    """The process that had the bridge has died, or no process is there to take a new one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from relay.errors import LostRace, SignalingError
 from relay.ids import Profile, new_id
-from relay.media.api import DtlsRole, MediaEngine, MediaEvent, TransportClosed, TransportUp
+from relay.media.api import DtlsRole, MediaEngine, MediaEvent, TransportClosed, TransportReport, TransportUp
 from relay.signaling import messages, notices, sdp
 from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State, Timers
 from relay.signaling.clock import Clock
@@ -142,7 +142,7 @@ class Calls:
     def media_event(self, event: MediaEvent) -> None:
         """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
         active = self._by_transport.get(event.transport_id)
-        if active is not None and not self._closing:
+        if active is not None and not self._closing and not isinstance(event, TransportReport):
             self._spawn(self._take_media_event(active, event))
 
     async def close(self) -> None:

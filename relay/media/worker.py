@@ -1,0 +1,93 @@
+"""A worker process: a `LocalEngine` behind a channel. Started by `relay.media.pool`, by nobody else.
+
+It lives as long as its channel: when the process that started it ends, in whatever way, the kernel closes the other end, and
+the worker ends too.
+"""
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from relay.media.channel import Server
+from relay.media.engine import LocalEngine
+
+TERM_GRACE: Final = 2.0
+"""Seconds from SIGTERM to the end. A service manager that stops the relay sends it to every process at once; the one that started
+us then needs a moment to end its calls as `server_shutdown`, and closes the channel when it has."""
+
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds for good-byes to the peers."""
+
+STUCK: Final = 10.0
+"""Seconds without a turn of the event loop until the process says where it is stuck, and ends."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """What a worker is to do: its only argument, as JSON."""
+
+    number: int
+    """From 0; for the log."""
+    descriptor: int
+    """The inherited file descriptor of its end of the channel."""
+    hosts: tuple[str, ...]
+    """Addresses to listen on; none: every address of this machine."""
+    port: int
+    """UDP port; 0: any free one."""
+    log_level: int
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the channel closes."""
+    # Ctrl-C and `kill -INT` are the starting process's to judge.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    assignment = msgspec.json.decode(arguments[0], type=Assignment)
+    logging.basicConfig(
+        level=assignment.log_level,
+        format=f"%(asctime)s %(levelname)s worker {assignment.number} %(name)s: %(message)s",
+    )
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        runner.run(_serve(assignment))
+
+
+async def _serve(assignment: Assignment) -> None:
+    loop = asyncio.get_running_loop()
+    server = Server()
+    server.engine = LocalEngine(server.emit, assignment.hosts, assignment.port)
+    loop.add_signal_handler(signal.SIGTERM, lambda: loop.call_later(TERM_GRACE, server.close))
+    _show_life(server, os.getppid())
+    await loop.create_unix_connection(lambda: server, sock=socket.socket(fileno=assignment.descriptor))
+    await server.lost.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await server.engine.close()
+
+
+def _show_life(server: Server, parent: int) -> None:
+    # The C thread behind this needs no GIL: it also ends a process that nobody watches any more.
+    faulthandler.dump_traceback_later(STUCK, exit=True)
+    if os.getppid() != parent:
+        server.close()  # and yet the channel is open: a fork of the parent, of which nobody told us, has inherited it
+    asyncio.get_running_loop().call_later(STUCK / 5, _show_life, server, parent)
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The loop factory of uvloop, where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
