@@ -1,7 +1,10 @@
 """The connection to the database: one `AsyncEngine`, set up the way each kind of database wants it."""
 
+import asyncio
+import sqlite3
+
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
@@ -10,6 +13,9 @@ from relay.errors import ConfigurationError
 
 SQLITE_BUSY_TIMEOUT = 10_000
 """Milliseconds that SQLite waits for another writer before it gives up."""
+
+PRIMARY_CODE = 0xFF
+"""The bits of an SQLite error code that say what it is; those above add detail."""
 
 SQLITE_CONNECTIONS = 4
 """SQLite lets one writer in at a time: more connections would only fight for its lock, while the pool queues fairly."""
@@ -54,6 +60,10 @@ async def check(engine: AsyncEngine) -> None:
         ConfigurationError: it does not; one line that says why.
     """
     try:
+        if engine.dialect.name == "sqlite":
+            # Without aiosqlite first: its thread reports a file that cannot be opened twice, the second time to an event
+            # loop that may have ended by then, with a traceback.
+            await asyncio.to_thread(_open_file, engine)
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
     except Exception as error:  # asyncpg's own errors come through as they are, and it may not be installed to name them
@@ -79,15 +89,35 @@ def _sqlite(url: URL) -> AsyncEngine:
     return engine
 
 
+def _open_file(engine: AsyncEngine) -> None:
+    [path], options = engine.dialect.create_connect_args(engine.url)
+    sqlite3.connect(path, **options).close()
+
+
 def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    # First, as the switch to WAL already has to wait for others.
-    cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # With WAL, a power cut may lose the last transactions but never corrupts the file.
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
+    try:
+        # First, as the switch to WAL already has to wait for others.
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT}")
+        _switch_to_wal(cursor)
+        # With WAL, a power cut may lose the last transactions but never corrupts the file.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+    except Exception:
+        # The pool forgets a connection whose set-up fails, and its thread would outlive the event loop.
+        connection.close()
+        raise
     cursor.close()
+
+
+def _switch_to_wal(cursor: DBAPICursor) -> None:
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # Two connections that switch a new file at the same moment would wait for each other, so SQLite turns one away at
+        # once. The other's switch stays in the file and counts for both.
+        if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+            raise
 
 
 def _postgresql(url: URL) -> AsyncEngine:

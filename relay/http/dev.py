@@ -22,7 +22,11 @@ class WritableDirectory(Protocol):
         ...
 
     async def add_conversation(self, members: frozenset[Profile]) -> int:
-        """Insert a conversation between profiles that exist."""
+        """Insert a conversation between profiles that exist.
+
+        Raises:
+            ValueError: one of them does not.
+        """
         ...
 
 
@@ -59,7 +63,11 @@ async def add_conversation(request: web.Request) -> web.Response:
     members = frozenset(member.profile for member in (await body_of(request, _NewConversation)).members)
     if len(members) < 2:
         raise RelayError("a conversation has at least two different members")
-    return answer({"conversation_id": await request.app[WRITABLE_DIRECTORY].add_conversation(members)}, 201)
+    try:
+        conversation_id = await request.app[WRITABLE_DIRECTORY].add_conversation(members)
+    except ValueError as error:
+        raise RelayError(str(error)) from None
+    return answer({"conversation_id": conversation_id}, 201)
 
 
 ROUTES: Final = [

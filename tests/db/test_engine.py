@@ -27,6 +27,11 @@ async def failure(url: str) -> str:
     return str(caught.value)
 
 
+def format_versions(path: Path) -> bytes:
+    """Bytes 18 and 19 of an SQLite file: both are 2 if it is in WAL mode (https://sqlite.org/fileformat.html)."""
+    return path.read_bytes()[18:20]
+
+
 async def test_a_database_that_can_be_opened_passes_the_check(empty_engine: AsyncEngine) -> None:
     await check(empty_engine)
 
@@ -90,6 +95,15 @@ async def test_many_tasks_write_to_one_sqlite_file_without_an_error(tmp_path: Pa
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 50
     await engine.dispose()
+
+
+async def test_connections_that_open_a_new_sqlite_file_at_the_same_moment_all_succeed(tmp_path: Path) -> None:
+    for number in range(10):
+        path = tmp_path / f"{number}.db"
+        engines = [create_engine(f"sqlite+aiosqlite:///{path}") for _ in range(6)]
+        await asyncio.gather(*map(check, engines))
+        await asyncio.gather(*(engine.dispose() for engine in engines))
+        assert format_versions(path) == b"\2\2"
 
 
 def test_a_missing_postgresql_driver_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
