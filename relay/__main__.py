@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.from_environment(os.environ)
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
         for name in Settings.unknown(os.environ):
             logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored", name)
         _COMMANDS[command][0](settings)

@@ -24,6 +24,13 @@ from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
 from relay.media.transport import CONSENT_SILENCE, Transport
 
+MAX_FAILURES: Final = 100
+"""STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
+and an office behind one address, whose browsers still check calls that have ended, stays far below."""
+
+MAX_FAILING_HOSTS: Final = 10_000
+"""Hosts that are counted at a time; more than that are a flood with forged addresses, against which no count helps."""
+
 TICK: Final = 1.0
 """Seconds between looks at which transports have fallen silent, and which are due to report."""
 
@@ -58,6 +65,8 @@ class LocalEngine:
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
+        self._failures: dict[bytes, int] = {}
+        """STUN messages of each host that failed, since the last tick."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -126,7 +135,7 @@ class LocalEngine:
             await self.close_transport(transport_id)
 
     async def counters(self) -> Mapping[str, int]:
-        return dict(self._counters)
+        return {**self._counters, "dropped_kernel": sum(one.kernel_drops() for one in self._sockets)}
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -153,36 +162,47 @@ class LocalEngine:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        self._failures.clear()
         for transport in list(self._transports.values()):
             transport.tick(now)
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
-    def _receive_stun(self, datagram: bytes, source: Remote, now: float) -> None:
+    def _receive_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> None:
         counters = self._counters
+        # A validated address is always heard: others could forge it to have it shut out.
+        host = raw[8:24] if own.is_ipv6 else raw[4:8]
+        if known is None and self._failures.get(host, 0) >= MAX_FAILURES:
+            counters["stun_limited"] += 1
+            return
+        problem = self._check(own, datagram, raw, known, now)
+        if problem is not None:
+            counters[problem] += 1
+            if host in self._failures or len(self._failures) < MAX_FAILING_HOSTS:
+                self._failures[host] = self._failures.get(host, 0) + 1
+
+    def _check(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> str | None:
+        """Answer a connectivity check; the counter of what is wrong with it, else."""
         message = parse(datagram)
         if message is None:
-            counters["stun_malformed"] += 1
-            return
+            return "stun_malformed"
         if message.message_class is not stun.Class.REQUEST or message.message_method is not stun.Method.BINDING:
-            counters["stun_ignored"] += 1
-            return
+            return "stun_ignored"
         ufrag = local_ufrag(message) or ""
         transport = self._by_ufrag.get(ufrag)
         if transport is None:
-            counters["stun_unknown_ufrag"] += 1
-            return
+            return "stun_unknown_ufrag"
+        source = known or Remote(own, raw)
         answered = transport.ice.answer(message, ufrag, source.host_port)
         if answered is None:
-            counters["stun_unauthentic"] += 1
-            return
+            return "stun_unauthentic"
         owner = source.transport
         if owner is not None and owner is not transport:
             # Whoever knows its own password could otherwise take over a stranger's address by forging its source.
             if now - source.last_seen <= CONSENT_SILENCE:
-                counters["stun_address_taken"] += 1
-                return
+                return "stun_address_taken"
             owner.lose_address(source)
-        source.socket.routes[source.key] = source
-        counters["stun_checks"] += 1
+        own.routes[source.key] = source
+        self._counters["stun_checks"] += 1
         source.send(answered.response)
         transport.validated(source, now, nominates=answered.nominates)
+        return None

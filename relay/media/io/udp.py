@@ -7,6 +7,7 @@ message header for sendmmsg. Whatever is not the plain case (handshakes, RTCP, a
 
 import asyncio
 import socket
+import sys
 import time
 from typing import Any, Final, Protocol
 
@@ -46,6 +47,9 @@ SOCKET_BUFFER: Final = 4 * 1024 * 1024
 MAX_PACKET: Final = BUFFER_SIZE - 148
 """Bytes of a received packet, so that the trailers of SRTP and SRTCP fit behind it."""
 
+_SO_MEMINFO: Final = 55
+_SK_MEMINFO_DROPS: Final = 8
+
 AddressKey = int | tuple[int, int, int]
 """A source address as the forwarding path reads it from the kernel's memory: one uint64 (IPv4) or three (IPv6)."""
 
@@ -53,7 +57,9 @@ AddressKey = int | tuple[int, int, int]
 class StunSink(Protocol):
     """Takes what arrives with a first byte of 0 to 3."""
 
-    def __call__(self, datagram: bytes, source: "Remote", now: float) -> None: ...
+    def __call__(self, own: "UdpSocket", datagram: bytes, raw: bytes, known: "Remote | None", now: float) -> None:
+        """`raw` is the source as the kernel wrote it; `known`, if a transport has validated it."""
+        ...
 
 
 class Remote:
@@ -130,6 +136,14 @@ class UdpSocket:
             self._socket.sendto(datagram, remote.host_port)
         except OSError:
             self._counters["dropped_send"] += 1
+
+    def kernel_drops(self) -> int:
+        """Datagrams that did not fit into the receive buffer, since the start (sock_diag(7), SK_MEMINFO_DROPS). 0 if unknown."""
+        try:
+            figures = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_SK_MEMINFO_DROPS + 1))
+        except OSError:
+            return 0
+        return int.from_bytes(figures[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
@@ -260,7 +274,7 @@ class UdpSocket:
         raw = self._ring.address(i)
         known = self.routes.get(self.key(raw))
         if first <= 3:
-            self._on_stun(datagram, known or Remote(self, raw), now)
+            self._on_stun(self, datagram, raw, known, now)
         elif known is None:
             counters["unknown_address"] += 1
         else:

@@ -1,0 +1,45 @@
+/**
+ * The few words that every other module shares. No wire names, no DOM.
+ *
+ * @typedef {"voice" | "video"} CallKind
+ *
+ * @typedef {object} ProfileName Who somebody is.
+ * @property {string} type `student`, `tutor`, `parent` or `advertiser`.
+ * @property {number} id
+ *
+ * @typedef {ProfileName & {name: string, avatar: string}} Person `avatar` is a URL, or empty.
+ *
+ * @typedef {object} Conversation
+ * @property {number} id
+ * @property {Person} other The member that is not you.
+ *
+ * @typedef {"preparing" | "calling" | "ringing" | "incoming" | "connecting" | "connected" | "reconnecting" | "ended"} Phase
+ *   `preparing`: waiting for microphone and camera. `calling`: invited, but no telephone rings yet. `incoming`: ours rings.
+ *
+ * @typedef {"completed" | "declined" | "busy" | "offline" | "no_answer" | "unavailable" | "cancelled" | "dismissed" | "missed"
+ *   | "answered_elsewhere" | "declined_elsewhere" | "lost" | "failed"
+ *   | "media_denied" | "media_missing" | "media_busy" | "media_insecure"} Outcome How a call ended, as this side lived it.
+ */
+
+/** The profile types of the platform, in the order in which forms offer them. */
+export const PROFILE_TYPES = ["student", "tutor", "parent", "advertiser"];
+
+/**
+ * One text that names a profile: what storage keeps and comparisons use.
+ *
+ * @param {ProfileName} profile
+ */
+export function keyOf(profile) {
+  return `${profile.type}_${profile.id}`;
+}
+
+/**
+ * The profile named by `key`, or null when it names none (storage is the user's to edit).
+ *
+ * @param {string | null} key
+ * @returns {ProfileName | null}
+ */
+export function profileOf(key) {
+  const match = /^([a-z]+)_([1-9][0-9]{0,9})$/.exec(key ?? "");
+  return match && PROFILE_TYPES.includes(match[1]) ? { type: match[1], id: Number(match[2]) } : null;
+}

@@ -1,0 +1,74 @@
+/**
+ * Somebody calls: the one dialog that interrupts everything else.
+ *
+ * @typedef {import("../model.js").Person} Person
+ * @typedef {import("../model.js").CallKind} CallKind
+ */
+import { avatar } from "./avatar.js";
+import { fill, h, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { incomingText, typeText } from "./words.js";
+
+/**
+ * @param {{onAccept: () => void, onDecline: () => void}} actions
+ */
+export function createIncoming({ onAccept, onDecline }) {
+  const picture = h("div", { class: "pulse" });
+  const name = h("h2", { class: "incoming__name", id: "incoming-name", "data-testid": "incoming-name" });
+  const type = h("p", { class: "muted" });
+  const kind = h("p", { class: "incoming__kind", id: "incoming-kind" });
+  const accept = choice("accept", "Accept", onAccept);
+  const decline = choice("decline", "Decline", onDecline);
+  const card = h(
+    "div",
+    {
+      class: "incoming__card",
+      role: "alertdialog",
+      "aria-modal": "true",
+      "aria-labelledby": "incoming-kind incoming-name",
+      tabindex: -1,
+      "data-testid": "incoming",
+    },
+    kind,
+    picture,
+    name,
+    type,
+    h("div", { class: "incoming__choices" }, decline.element, accept.element),
+  );
+  const element = h("div", { class: "incoming", hidden: true }, card);
+
+  return {
+    element,
+    /** @param {Person} person @param {CallKind} callKind */
+    show(person, callKind) {
+      fill(picture, avatar(person, "huge"));
+      setText(name, person.name);
+      setText(type, typeText(person.type));
+      setText(kind, incomingText(callKind));
+      accept.setIcon(callKind === "video" ? "camera" : "call");
+      element.hidden = false;
+      // Neither button gets the focus: somebody who is typing must not take a call with the next blank.
+      card.focus();
+    },
+    hide() {
+      element.hidden = true;
+    },
+  };
+}
+
+/**
+ * @param {"accept" | "decline"} name
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+function choice(name, label, onclick) {
+  const face = h("span", { class: `bigbutton bigbutton--${name}` }, icon(name === "accept" ? "call" : "hangUp"));
+  const element = h("button", { class: "choice", type: "button", "data-testid": name, onclick }, face, label);
+  return {
+    element,
+    /** @param {import("./icons.js").IconName} iconName */
+    setIcon(iconName) {
+      fill(face, icon(iconName));
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/** The two videos of a call. In a voice call, the large one has no picture but still carries the sound. */
+import { h } from "./dom.js";
+import { icon } from "./icons.js";
+
+/** Share of a picture that may be cut off to fill the screen: more, and heads are lost. */
+const MOST_CUT = 0.4;
+
+/**
+ * The other person's picture and sound.
+ *
+ * @param {() => void} onPicture called when a first picture has arrived
+ */
+export function createOtherPicture(onPicture) {
+  const element = h("video", { class: "call__remote", autoplay: true, playsinline: true, "data-testid": "remote-video" });
+  const fit = () => {
+    const [width, height] = [element.videoWidth, element.videoHeight];
+    if (!width || !height || !element.clientHeight) return;
+    const ratio = (width * element.clientHeight) / (height * element.clientWidth);
+    element.dataset.fit = Math.min(ratio, 1 / ratio) < 1 - MOST_CUT ? "contain" : "cover";
+  };
+  element.addEventListener("resize", () => {
+    fit();
+    onPicture();
+  });
+  new ResizeObserver(fit).observe(element);
+
+  return {
+    element,
+    hasPicture: () => element.videoWidth > 0,
+    /** @param {MediaStream} stream */
+    play(stream) {
+      if (element.srcObject === stream || !stream.getTracks().length) return;
+      element.srcObject = stream;
+      element.play().catch((error) => {
+        // A page without a click so far may not make a sound; the next click, wherever it is, is enough.
+        if (error.name !== "NotAllowedError") return;
+        document.addEventListener("pointerdown", () => void element.play().catch(() => {}), { once: true });
+      });
+    },
+    clear() {
+      element.srcObject = null;
+    },
+  };
+}
+
+/** Your own picture, mirrored as people know themselves. */
+export function createOwnPicture() {
+  const video = h("video", { class: "own__video", autoplay: true, playsinline: true, "data-testid": "local-video" });
+  video.muted = true; // the attribute alone does not count for an element made by script
+  const off = h("span", { class: "own__off" }, icon("cameraOff"), "Camera off");
+  const element = h("div", { class: "own", hidden: true }, video, off);
+
+  return {
+    element,
+    /** @param {MediaStream | null} stream @param {{shown: boolean, on: boolean}} state */
+    render(stream, { shown, on }) {
+      element.hidden = !shown;
+      element.classList.toggle("own--off", !on);
+      const source = shown ? stream : null;
+      if (video.srcObject === source) return;
+      video.srcObject = source;
+      if (source) video.play().catch(() => {}); // replaced while it loaded
+    },
+  };
+}
