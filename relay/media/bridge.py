@@ -12,28 +12,26 @@ _TRANSPORT_CC: Final = (0x8F, 205)
 up to twenty times a second, and there is nothing in it for the relay."""
 
 
-def forward_rtcp(source: Transport, compound: bytes, now: float) -> None:
-    """Take a decrypted compound packet of `source`: count what it says, answer what can be answered, forward the rest."""
-    target = source.peer
-    if target is None:
-        source.counters["dropped_unjoined"] += 1
-        return
-    remaining: bytes | None = compound
-    if (compound[0], compound[1]) != _TRANSPORT_CC:
-        try:
-            packets = parse(compound)
-        except RtcpError:
-            source.counters["rtcp_malformed"] += 1
-        else:
-            source.statistics.from_peer(packets, now)
-            target.statistics.for_peer(packets, now)
-            remaining = _answer_nacks(source, compound, packets, now)
+def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
+    """Take a decrypted compound packet of `source`, which is joined: count what it says, answer what can be answered.
+
+    Returns:
+        What the other party must still see to; None if that is nothing.
+    """
+    if (compound[0], compound[1]) == _TRANSPORT_CC:
+        return compound
+    try:
+        packets = parse(compound)
+    except RtcpError:
+        source.counters["rtcp_malformed"] += 1
+        return compound
+    assert source.peer is not None, "only a joined transport's packets are read"
+    source.statistics.from_peer(packets, now)
+    source.peer.statistics.for_peer(packets, now)
+    remaining = _answer_nacks(source, compound, packets, now)
     if remaining is None:
         source.counters["nacks_answered"] += 1
-    elif target.tx is None:
-        source.hold(remaining, is_rtcp=True)
-    else:
-        target.send_rtcp(remaining)
+    return remaining
 
 
 def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket], now: float) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -23,6 +24,9 @@ from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
 from relay.media.transport import CONSENT_SILENCE, Transport
+
+PORT_ATTEMPTS: Final = 10
+"""Free ports to try when any one will do."""
 
 MAX_FAILURES: Final = 100
 """STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
@@ -75,7 +79,24 @@ class LocalEngine:
         Raises:
             ConfigurationError: the port is taken, or an address is not this machine's.
         """
-        rings = {is_ipv6: ReceiveRing() for is_ipv6 in (False, True)}
+        attempts = PORT_ATTEMPTS if self._port == 0 else 1
+        for attempt in range(attempts):
+            try:
+                self._open_sockets()
+            except ConfigurationError:
+                # The free port of the first address may be taken on the next: another one will be free on all.
+                if attempt == attempts - 1:
+                    raise
+            else:
+                break
+        if not self._sockets:
+            raise ConfigurationError("media found no address to listen on")
+        for one in self._sockets:
+            one.start()
+        self._tick()
+
+    def _open_sockets(self) -> None:
+        rings: defaultdict[bool, ReceiveRing] = defaultdict(ReceiveRing)
         port = self._port
         for host in self._hosts or local_addresses():
             try:
@@ -87,11 +108,6 @@ class LocalEngine:
                 raise ConfigurationError(f"media cannot listen on UDP {host} port {port}: {error.strerror}") from None
             self._sockets.append(opened)
             port = opened.port
-        if not self._sockets:
-            raise ConfigurationError("media found no address to listen on")
-        for one in self._sockets:
-            one.start()
-        self._tick()
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 

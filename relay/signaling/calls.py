@@ -164,16 +164,14 @@ class Calls:
         caller_card = await self._card(device.profile)
         callee_card = await self._card(callee)
         members = await self._directory.members(message.conversation_id)
-        older = self._by_profile.get(device.profile)
-        if older is not None and older.call.caller.profile == device.profile:
-            # The same caller calls again: its page was loaded anew, or has given up without a word.
-            await self._end_locked(older, EndReason.HANGUP if older.call.answered else EndReason.CANCELLED)
+        await self._replace_older(device)
         call = Call(
             call_id=new_id(),
             conversation_id=message.conversation_id,
             call_type=message.call_type,
             caller=_party(caller_card, device.device_id),
-            callee=_party(callee_card),
+            # Who may not call somebody does not learn whether they exist, either.
+            callee=_party(callee_card if {device.profile, callee} <= members else ProfileCard(callee, "", "")),
             timers=self._timers,
             since=self._clock.now(),
         )
@@ -190,6 +188,19 @@ class Calls:
                 await self._end(active, refusal)
                 return
             await self._begin_ringing(active)
+
+    async def _replace_older(self, device: Device) -> None:
+        """The same caller calls again: its page was loaded anew, or has given up without a word.
+
+        Another device of the caller that is talking is left alone; the new call then finds the caller busy.
+        """
+        older = self._by_profile.get(device.profile)
+        if older is None or older.call.caller.profile != device.profile:
+            return
+        if not older.call.answered:
+            await self._end_locked(older, EndReason.CANCELLED)
+        elif older.call.caller.device_id in (device.device_id, None):
+            await self._end_locked(older, EndReason.HANGUP)
 
     def _refusal(self, call: Call, members: frozenset[Profile]) -> EndReason | None:
         caller, callee = call.caller.profile, call.callee.profile

@@ -11,11 +11,12 @@ import sys
 import time
 from typing import Any, Final, Protocol
 
-from relay.media.bridge import forward_rtcp
+from relay.media.bridge import read_rtcp
 from relay.media.counters import Counters
 from relay.media.io.dtls_srtp import (
     REPLAY_STATUSES,
     length_cell,
+    srtcp_protect,
     srtcp_unprotect,
     srtp_protect,
     srtp_unprotect,
@@ -37,6 +38,7 @@ from relay.media.io.mmsg import (
     unpack_address,
 )
 from relay.media.rtp import PAYLOAD_TYPE, peek
+from relay.media.transport import Transport
 
 BATCHES_PER_TURN: Final = 4
 """System calls before the event loop gets its turn: about 2 ms of packets, so that signaling breathes under full load."""
@@ -163,7 +165,8 @@ class UdpSocket:
         pointers, bases = ring.pointers, ring.bases
         serials = ring.next_serial - count - slot
         routes, is_ipv6 = self.routes, self.is_ipv6
-        cell, unprotect, protect = length_cell, srtp_unprotect, srtp_protect
+        cell, unprotect, encrypt_rtp, encrypt_rtcp = length_cell, srtp_unprotect, srtp_protect, srtcp_protect
+        counters = self._counters
         pending: list[SendBatch] = []
         received = received_bytes = 0
         for i in range(slot, slot + count):
@@ -176,55 +179,59 @@ class UdpSocket:
             quad = i * ADDRESS_QUADS
             remote = routes.get(addresses[quad] if not is_ipv6 else (addresses[quad], addresses[quad + 1], addresses[quad + 2]))
             if remote is None:
-                self._counters["unknown_address"] += 1
+                counters["unknown_address"] += 1
                 continue
             source = remote.transport
             rx = source.rx
             if rx is None:
-                self._counters["srtp_early"] += 1
+                counters["srtp_early"] += 1
                 continue
             pointer = pointers[i]
             cell[0] = length
             # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
             if 191 < second < 224:
-                received += 1
-                received_bytes += length
-                self._forward_rtcp(remote, start, pointer, now)
-                continue
-            stream = source.streams.get(ssrc)
-            if stream is None and not source.has_room(ssrc):
-                self._counters["dropped_streams"] += 1
-                continue
-            status = unprotect(rx, pointer, cell)
-            if status:
-                self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-                continue
-            size = cell[0]
-            if stream is None:
-                stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-                stream.received(sequence, timestamp, size, now)
-                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
-            elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
-                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+                if not self._decrypt_rtcp(source, start, pointer):
+                    continue
+                encrypt = encrypt_rtcp
+            else:
+                stream = source.streams.get(ssrc)
+                if stream is None and not source.has_room(ssrc):
+                    counters["dropped_streams"] += 1
+                    continue
+                status = unprotect(rx, pointer, cell)
+                if status:
+                    counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+                    continue
+                size = cell[0]
+                if stream is None:
+                    stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
+                    stream.received(sequence, timestamp, size, now)
+                    source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+                elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
+                    source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+                encrypt = encrypt_rtp
             remote.last_seen = now
             received += 1
             received_bytes += length
             target = source.peer
             if target is None:
-                self._counters["dropped_unjoined"] += 1
+                counters["dropped_unjoined"] += 1
+                continue
+            if encrypt is encrypt_rtcp and not self._read_rtcp(source, start, now):
                 continue
             tx = target.tx
             if tx is None:
-                source.hold(octets[start : start + size].tobytes(), is_rtcp=False)
+                source.hold(octets[start : start + cell[0]].tobytes(), is_rtcp=encrypt is encrypt_rtcp)
                 continue
-            if protect(tx, pointer, cell):
-                self._counters["dropped_unprotectable"] += 1
+            if encrypt(tx, pointer, cell):
+                counters["dropped_unprotectable"] += 1
                 continue
             size = cell[0]
-            sent = target.sent.get(ssrc)
-            if sent is None or sent.ring is not ring:
-                sent = target.history.open_stream(ssrc, ring)
-            sent.store(sequence, serials + i, size, now)
+            if encrypt is encrypt_rtp:
+                sent = target.sent.get(ssrc)
+                if sent is None or sent.ring is not ring:
+                    sent = target.history.open_stream(ssrc, ring)
+                sent.store(sequence, serials + i, size, now)
             destination = target.destination
             outgoing = destination.outgoing
             place = outgoing.count
@@ -236,29 +243,38 @@ class UdpSocket:
             outgoing.header_quads[place * HEADER_QUADS + NAME_QUAD] = destination.name
             outgoing.header_words[place * HEADER_WORDS + NAMELEN_WORD] = destination.length
             outgoing.count = place + 1
-        self._counters["packets_received"] += received
-        self._counters["bytes_received"] += received_bytes
+        counters["packets_received"] += received
+        counters["bytes_received"] += received_bytes
         for outgoing in pending:
             waiting = outgoing.count
             refused = outgoing.flush()
-            self._counters["packets_sent"] += waiting - refused
+            counters["packets_sent"] += waiting - refused
             if refused:
-                self._counters["dropped_send"] += refused
+                counters["dropped_send"] += refused
 
-    def _forward_rtcp(self, remote: Remote, start: int, pointer: Any, now: float) -> None:
-        """Decrypt a compound RTCP packet in place, and let the bridge see to it: a tenth of all packets."""
-        octets, source = self._ring.bytes, remote.transport
-        ssrc = int.from_bytes(octets[start + 4 : start + 8], "big")
+    def _decrypt_rtcp(self, source: Transport, start: int, pointer: Any) -> bool:
+        """Decrypt a compound RTCP packet in place; False if it is not to be believed."""
+        ssrc = int.from_bytes(self._ring.bytes[start + 4 : start + 8], "big")
         if not source.has_room(ssrc):
             self._counters["dropped_streams"] += 1
-            return
+            return False
         status = srtcp_unprotect(source.rx, pointer, length_cell)
         if status:
             self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-            return
+            return False
         source.ssrcs.add(ssrc)
-        remote.last_seen = now
-        forward_rtcp(source, octets[start : start + length_cell[0]].tobytes(), now)
+        return True
+
+    def _read_rtcp(self, source: Transport, start: int, now: float) -> bool:
+        """Let the bridge read a decrypted compound packet, and leave in its place what is to be forwarded; False if nothing."""
+        octets = self._ring.bytes
+        compound = octets[start : start + length_cell[0]].tobytes()
+        remaining = read_rtcp(source, compound, now)
+        if remaining is None:
+            return False
+        octets[start : start + len(remaining)] = remaining
+        length_cell[0] = len(remaining)
+        return True
 
     def _receive_other(self, i: int, first: int, length: int, now: float) -> None:
         """Take a datagram that is not SRTP (RFC 7983)."""

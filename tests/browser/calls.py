@@ -1,0 +1,75 @@
+"""A whole call between two pages, whichever they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.browser.pages import CallPage, CallType
+from tests.kit.browsers import Statistics
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+
+Record = Callable[[str, object], None]
+"""pytest's `record_property`."""
+
+
+@dataclass(frozen=True)
+class PagesInCall:
+    relay: RunningRelay
+    kind: CallType
+    caller: CallPage
+    callee: CallPage
+
+    @classmethod
+    async def connected(cls, relay: RunningRelay, kind: CallType, caller: CallPage, callee: CallPage) -> "PagesInCall":
+        """Call, answer, and wait until both peer connections are up."""
+        await caller.call(kind)
+        await callee.ringing()
+        await callee.accept()
+        call = cls(relay, kind, caller, callee)
+        await call.statistics()
+        return call
+
+    async def statistics(self) -> tuple[Statistics, Statistics]:
+        """The caller's and the callee's."""
+        return await self.caller.talking(), await self.callee.talking()
+
+    async def media_flows(self) -> None:
+        """Wait until both hear each other, and see each other where there is video, through the relay and without a loss."""
+
+        async def both_ways() -> bool:
+            caller, callee = await self.statistics()
+            heard = min(caller.audio_energy, callee.audio_energy) > 0
+            seen = min(caller.frames_decoded, callee.frames_decoded) > 100
+            as_sent = (caller.size_received, callee.size_received) == (callee.size_sent, caller.size_sent)
+            return heard and (self.kind == "voice" or (seen and as_sent))
+
+        await eventually(both_ways, "both sides hear (and see) each other")
+        for one in await self.statistics():
+            assert one.remote in one.offered, f"{one.remote} is not the relay"
+        caller, callee = await self.statistics()
+        assert caller.remote[1] == callee.remote[1], "the relay has one media port"
+
+        async def relayed() -> bool:
+            return (await self.relay.counters())["relay_media_packets_sent_total"] > 100
+
+        await eventually(relayed, "the relay has sent 100 packets")
+        assert await self.relay.losses() == {}
+
+    async def hang_up(self, first: CallPage, record: Record) -> None:
+        """One hangs up, the other notices, and call_logs tells the same story."""
+        second = self.callee if first is self.caller else self.caller
+        await first.hang_up()
+        hung_up, noticed = await first.moment("sent call_ended"), await second.moment(second.end_seen)
+        record("hang-up → seen by the other [s]", round(noticed - hung_up, 3))
+
+        row = await self.relay.finished_call()
+        lasted = hung_up - await self.callee.moment("sent call_answer")
+        assert (row["status"], row["call_type"], row["conversation_id"]) == ("ended", self.kind, 123)
+        assert abs(row["duration_seconds"] - lasted) <= 1
+
+    async def report_first_frames(self, record: Record) -> None:
+        """How long it took from the answer until the first frame of the other was on the screen."""
+        answered = await self.callee.moment("sent call_answer")
+        for name, page in (("caller", self.caller), ("callee", self.callee)):
+            shown = await page.moment("first remote frame")
+            record(f"answer → first remote video frame at the {name} [s]", round(shown - answered, 3))

@@ -1,0 +1,55 @@
+"""One browser for the whole run; a relay and its users for each test. Everything here lives in the session's event loop."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage
+from tests.kit.browsers import chromium
+from tests.kit.server import RunningRelay, running_relay
+
+PageT = TypeVar("PageT", bound=CallPage)
+
+OpenPage = Callable[[type[PageT], str], Awaitable[PageT]]
+
+CONVERSATIONS = {STUDENT: (TUTOR, 123), TUTOR: (STUDENT, 123), PARENT: (TUTOR, 124)}
+"""Whom each calls, and in which conversation of the demo data."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def relay(no_errors_logged: None, tmp_path: Path, relay_settings: dict[str, Any]) -> AsyncIterator[RunningRelay]:
+    """A relay for this test alone."""
+    async with running_relay(tmp_path, **relay_settings) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, relay: RunningRelay) -> AsyncIterator[Callable[..., Awaitable[CallPage]]]:
+    """`await open_page(RelayPage, STUDENT)`: that page, logged in."""
+    async with contextlib.AsyncExitStack() as pages:
+
+        async def open_page(kind: type[PageT], key: str) -> PageT:
+            return await pages.enter_async_context(kind.used_by(browser, relay.url, key, *CONVERSATIONS[key]))
+
+        yield open_page
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The durations that the tests measured, and did not judge."""
+    passed = terminalreporter.stats.get("passed", [])
+    lines = [f"{name}: {value}  ({report.nodeid})" for report in passed for name, value in report.user_properties]
+    if lines:
+        terminalreporter.section("measured in the browsers")
+    for line in sorted(lines):
+        terminalreporter.write_line(line)

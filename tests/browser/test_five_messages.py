@@ -1,0 +1,65 @@
+"""Pages that were written for the peer-to-peer backend and know only the five messages keep working, unchanged."""
+
+import pytest
+
+from tests.browser.calls import PagesInCall, Record
+from tests.browser.conftest import OpenPage
+from tests.browser.pages import STUDENT, TUTOR, CallPage, CallType, FiveMessagesPage, RelayPage
+from tests.kit.server import RunningRelay
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "call_type"),
+    [
+        pytest.param((FiveMessagesPage, RelayPage), "video", id="an old page calls a new one"),
+        pytest.param((RelayPage, FiveMessagesPage), "video", id="a new page calls an old one"),
+        pytest.param((FiveMessagesPage, FiveMessagesPage), "video", id="two old pages, with video"),
+        pytest.param((FiveMessagesPage, FiveMessagesPage), "voice", id="two old pages, voice only"),
+    ],
+)
+async def test_a_page_that_knows_only_the_five_messages_can_call_and_be_called(
+    relay: RunningRelay,
+    open_page: OpenPage[CallPage],
+    record_property: Record,
+    kinds: tuple[type[CallPage], type[CallPage]],
+    call_type: CallType,
+) -> None:
+    caller, callee = await open_page(kinds[0], STUDENT), await open_page(kinds[1], TUTOR)
+    call = await PagesInCall.connected(relay, call_type, caller, callee)
+    await call.media_flows()
+    if call_type == "video":
+        await call.report_first_frames(record_property)
+    await call.hang_up(callee, record_property)
+
+
+async def test_no_candidate_of_one_page_reaches_the_other(relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]) -> None:
+    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    await PagesInCall.connected(relay, "voice", caller, callee)
+    for page in (caller, callee):
+        await page.moment("sent ice_candidate")
+        assert "ice_candidate" not in await page.types_received()
+        assert "error" not in await page.types_received()
+
+
+async def test_an_old_page_learns_that_its_call_was_declined(relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]) -> None:
+    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    await caller.call("voice")
+    await callee.ringing()
+    await callee.decline()
+    await caller.reaches("declined: rejected")
+    row = await relay.finished_call()
+    assert (row["status"], row["end_reason"]) == ("missed", "rejected")
+
+
+async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
+    relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]
+) -> None:
+    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    call = await PagesInCall.connected(relay, "video", caller, callee)
+    await call.media_flows()
+    await caller.close()
+    await callee.reaches("ended")
+    row = await relay.finished_call()
+    assert (row["status"], row["end_reason"]) == ("ended", "signaling_lost")

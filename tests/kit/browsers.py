@@ -1,0 +1,170 @@
+"""Real browsers: Debian's Chromium without a window, driven by Playwright.
+
+Playwright's objects belong to the event loop that made them. One browser serves the whole run, so whatever uses it runs in the
+session's loop: `@pytest.mark.asyncio(loop_scope="session")` for tests, `loop_scope="session"` for fixtures.
+"""
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+INSTRUMENTS = """
+// Milliseconds since 1970 at which things happened for the first time in this page, whatever page it is.
+window.moments = {};
+(() => {
+  const note = (name) => { window.moments[name] ??= Date.now(); };
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (data) {
+    note(`sent ${JSON.parse(data).type}`);
+    if (!this.noted) {
+      this.noted = true;
+      this.addEventListener("message", (event) => note(`received ${JSON.parse(event.data).type}`));
+    }
+    return send.call(this, data);
+  };
+  const watched = new WeakSet();
+  new MutationObserver(() => {
+    const video = document.querySelector("video[data-testid=remote-video]");
+    if (video && !watched.has(video)) {
+      watched.add(video);
+      video.requestVideoFrameCallback(() => note("first remote frame"));
+    }
+    if (document.querySelector("[data-testid=ended-card]")?.checkVisibility()) note("ended card");
+  }).observe(document, { subtree: true, childList: true, attributes: true });
+})();
+"""
+
+CRASHED = "the page crashed"
+
+STATISTICS = """
+async (connection) => {
+  const report = [...(await connection.getStats()).values()];
+  const find = (type, kind) => report.find((entry) => entry.type === type && (!kind || entry.kind === kind)) ?? {};
+  const named = (id) => report.find((entry) => entry.id === id) ?? {};
+  const [heard, seen, shown] = [find("inbound-rtp", "audio"), find("inbound-rtp", "video"), find("outbound-rtp", "video")];
+  const remote = named(named(find("transport").selectedCandidatePairId).remoteCandidateId);
+  return {
+    state: connection.connectionState,
+    frames_decoded: seen.framesDecoded ?? 0,
+    size_received: [seen.frameWidth ?? 0, seen.frameHeight ?? 0],
+    size_sent: [shown.frameWidth ?? 0, shown.frameHeight ?? 0],
+    audio_energy: heard.totalAudioEnergy ?? 0,
+    remote: [remote.address ?? "", remote.port ?? 0],
+    offered: [...(connection.remoteDescription?.sdp ?? "").matchAll(/^a=candidate:\\S+ \\S+ \\S+ \\S+ (\\S+) (\\d+)/gm)]
+      .map(([, address, port]) => [address, Number(port)]),
+  };
+}
+"""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What `RTCPeerConnection.getStats` says of a call."""
+
+    state: str
+    frames_decoded: int
+    size_received: tuple[int, int]
+    size_sent: tuple[int, int]
+    audio_energy: float
+    """`totalAudioEnergy` of what was received."""
+    remote: tuple[str, int]
+    """Address and port of the other end of the selected candidate pair."""
+    offered: frozenset[tuple[str, int]]
+    """The addresses and ports that the remote description names."""
+
+    @classmethod
+    def from_page(cls, values: dict[str, Any]) -> Self:
+        tuples = {name: tuple(values[name]) for name in ("size_received", "size_sent", "remote")}
+        return cls(**{**values, **tuples, "offered": frozenset(map(tuple, values["offered"]))})
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Chromium, as Debian installs it."""
+    path = shutil.which("chromium") or "/usr/bin/chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class BrowserPage:
+    """A page in a context of its own, with a camera and a microphone, and everything that went wrong in it.
+
+    Attributes:
+        problems: what it wrote to its console as errors, and exceptions that nobody caught.
+    """
+
+    connection: str
+    """JavaScript: the `RTCPeerConnection` of the call, or null."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
+        page.on("crash", lambda _: self.problems.append(CRASHED))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(f"{message.text} ({message.location.get('url', '')})")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, browser: Browser) -> AsyncIterator[Self]:
+        """An empty page.
+
+        Raises:
+            AssertionError: at the end, if anything went wrong in the page.
+        """
+        context = await browser.new_context(permissions=["camera", "microphone"])
+        try:
+            await context.add_init_script(INSTRUMENTS)
+            page = cls(await context.new_page())
+            try:
+                yield page
+            except Exception as error:
+                error.add_note(f"errors in the page: {page.problems}")
+                raise
+        finally:
+            await context.close()
+        assert not page.problems, f"errors in the page: {page.problems}"
+
+    async def statistics(self) -> Statistics | None:
+        """None without a call."""
+        values = await self.page.evaluate(f"{self.connection} && ({STATISTICS})({self.connection})")
+        return Statistics.from_page(values) if values else None
+
+    async def moment(self, name: str) -> float:
+        """When that happened for the first time: seconds since 1970; waits until it has."""
+        handle = await self.page.wait_for_function("(name) => window.moments[name]", arg=name)
+        return float(await handle.json_value()) / 1000
+
+    async def close(self) -> None:
+        """As when somebody closes the tab."""
+        await self.page.close()
+
+    async def crash(self) -> None:
+        """As when the browser gives up on the tab: nothing in it runs any more, no good-bye is said."""
+        async with self.page.expect_event("crash"):
+            with contextlib.suppress(Error):  # as it should, the page never arrives there
+                await self.page.goto("chrome://crash")
+        self.problems.remove(CRASHED)

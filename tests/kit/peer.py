@@ -1,0 +1,339 @@
+"""A client without a browser: aiortc's peer connection, and the five messages.
+
+async with Peer.connected(relay.url, "student_456", colour=RED, tone=440) as caller:
+    await caller.call("tutor_789", 123, "video", codecs=("VP8", "opus"))
+    await caller.accept_answer()
+    await eventually(lambda: caller.sees(BLUE), "the caller sees the callee")
+"""
+
+import array
+import asyncio
+import contextlib
+import fractions
+import json
+import math
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+from aiortc import (
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
+from av import AudioFrame, VideoFrame
+
+from relay.ids import Profile
+from tests.kit.wait import eventually
+
+Message = dict[str, Any]
+
+SAMPLE_RATE = 48_000
+"""Hz, of the tones that are sent."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // 50  # 20 ms
+AMPLITUDE = 12_000
+"""Of 32,767: loud, far from clipping."""
+
+
+class Colour(NamedTuple):
+    """In YUV, as codecs keep it."""
+
+    y: int
+    u: int
+    v: int
+
+    def is_like(self, other: "Colour") -> bool:
+        """Equal, as far as a lossy codec keeps it."""
+        return all(abs(mine - its) <= 10 for mine, its in zip(self, other, strict=True))
+
+
+RED = Colour(81, 90, 240)
+GREEN = Colour(145, 54, 34)
+BLUE = Colour(41, 240, 110)
+
+
+class Picture(NamedTuple):
+    """The latest frame that was decoded."""
+
+    width: int
+    height: int
+    colour: Colour
+
+
+class ColourTrack(VideoStreamTrack):
+    """30 frames per second of one colour."""
+
+    def __init__(self, colour: Colour, size: tuple[int, int]) -> None:
+        super().__init__()
+        self._colour, self._size = colour, size
+
+    async def recv(self) -> VideoFrame:
+        frame = VideoFrame(*self._size, "yuv420p")
+        for plane, value in zip(frame.planes, self._colour, strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        frame.pts, frame.time_base = await self.next_timestamp()
+        return frame
+
+
+class ToneTrack(MediaStreamTrack):
+    """A sine, mono, in frames of 20 ms."""
+
+    kind = "audio"
+
+    def __init__(self, hertz: float) -> None:
+        super().__init__()
+        self._hertz = hertz
+        self._sent = 0
+        self._start: float | None = None
+
+    async def recv(self) -> AudioFrame:
+        loop = asyncio.get_running_loop()
+        if self._start is None:
+            self._start = loop.time()
+        await asyncio.sleep(self._start + self._sent / SAMPLE_RATE - loop.time())
+        radians = 2 * math.pi * self._hertz / SAMPLE_RATE
+        times = range(self._sent, self._sent + SAMPLES_PER_FRAME)
+        frame = AudioFrame(format="s16", layout="mono", samples=SAMPLES_PER_FRAME)
+        frame.planes[0].update(array.array("h", (int(AMPLITUDE * math.sin(radians * time)) for time in times)).tobytes())
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._sent, fractions.Fraction(1, SAMPLE_RATE)
+        self._sent += SAMPLES_PER_FRAME
+        return frame
+
+
+class Ear:
+    """Listens to decoded sound."""
+
+    WINDOW = 0.25
+    """Seconds of the latest sound that are kept: a tone is told from another within 1 / WINDOW = 4 Hz."""
+
+    def __init__(self) -> None:
+        self._samples = array.array("h")
+        self._rate = 0
+
+    def hear(self, frame: AudioFrame) -> None:
+        samples = array.array("h", bytes(frame.planes[0])[: frame.samples * frame.layout.nb_channels * 2])
+        self._rate = frame.sample_rate
+        self._samples = (self._samples + samples[:: frame.layout.nb_channels])[-int(self.WINDOW * self._rate) :]
+
+    def hears(self, hertz: float) -> bool:
+        """Whether most of the energy of the latest sound is at that frequency (one bin of a Fourier transform)."""
+        count = len(self._samples)
+        if not count or count < int(self.WINDOW * self._rate):
+            return False
+        energy = sum(sample * sample for sample in self._samples) / count
+        step = 2 * math.pi * hertz / self._rate
+        real = sum(sample * math.cos(step * time) for time, sample in enumerate(self._samples))
+        imaginary = sum(sample * math.sin(step * time) for time, sample in enumerate(self._samples))
+        tone = 2 * (real**2 + imaginary**2) / count**2
+        return energy > (AMPLITUDE / 10) ** 2 and tone > energy / 2
+
+
+class Peer:
+    """One device of a profile, and its end of a call.
+
+    Attributes:
+        received: every message that came, oldest first.
+        connection: aiortc's.
+        picture: the latest frame that was decoded.
+        frames: how many frames were decoded.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        socket: aiohttp.ClientWebSocketResponse,
+        colour: Colour = RED,
+        size: tuple[int, int] = (320, 240),
+        tone: float = 440.0,
+    ) -> None:
+        self.profile = profile
+        self.received: list[Message] = []
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection.on("track", self._take_in)
+        self.picture: Picture | None = None
+        self.frames = 0
+        self._socket = socket
+        self._unread: list[Message] = []
+        self._conversation: dict[str, Any] = {}
+        self._sends = {"video": ColourTrack(colour, size), "audio": ToneTrack(tone)}
+        self._ear = Ear()
+        self._tasks = {asyncio.create_task(self._read())}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connected(cls, url: str, key: str, **sends: Any) -> AsyncIterator[Self]:
+        """Log in as `key` and connect. `sends`: the colour, the size and the tone that this peer sends."""
+        profile = Profile.parse(key)
+        async with aiohttp.ClientSession(url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            async with http.post("/api/dev/login", json=profile._asdict()) as response:
+                response.raise_for_status()
+            async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}") as socket:
+                peer = cls(profile, socket, **sends)
+                try:
+                    await peer.expect("welcome")
+                    yield peer
+                finally:
+                    await peer.close()
+
+    async def close(self) -> None:
+        """Leave: end the media, the connection and everything that waits for them."""
+        await self.connection.close()
+        await self._socket.close()
+        for track in self._sends.values():
+            track.stop()
+        for task in self._tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send a message of the call that this peer is in."""
+        await self.send_text(json.dumps({"type": kind, **self._conversation, **fields}))
+
+    async def send_text(self, frame: str) -> None:
+        await self._socket.send_str(frame)
+
+    async def expect(self, kind: str) -> Message:
+        """The next message of that type, once it is here. Each is given out once; others are left for later."""
+        return await eventually(lambda: self._next(kind), lambda: f"{self.profile.key} got {kind}; it got {self.received}")
+
+    def _next(self, kind: str) -> Message | None:
+        for message in self._unread:
+            if message["type"] == kind:
+                self._unread.remove(message)
+                return message
+        assert not self._socket.closed, f"the socket of {self.profile.key} was closed; it got {self.received}"
+        return None
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            self.received.append(message)
+            self._unread.append(message)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    async def call(
+        self, key: str, conversation_id: int, call_type: str = "video", codecs: Collection[str] = ("VP8", "opus")
+    ) -> None:
+        """Invite `key`, offering only the given codecs."""
+        await self.prepare_offer(call_type, codecs)
+        await self.invite(key, conversation_id, call_type, self.description)
+
+    async def prepare_offer(self, call_type: str, codecs: Collection[str]) -> None:
+        """Make the offer, without sending it."""
+        for kind in ("audio", "video") if call_type == "video" else ("audio",):
+            transceiver = self.connection.addTransceiver(self._sends[kind])
+            transceiver.setCodecPreferences(_only(kind, codecs))
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+
+    async def invite(self, key: str, conversation_id: int, call_type: str, offer: Mapping[str, str]) -> None:
+        """Send an invitation with that offer."""
+        self._talk_to(Profile.parse(key), conversation_id)
+        await self.send("call_invitation", call_type=call_type, offer=offer)
+
+    async def accept_answer(self) -> Message:
+        """Wait for the answer and connect."""
+        message = await self.expect("call_answer")
+        await self.connection.setRemoteDescription(RTCSessionDescription(**message["answer"]))
+        await self._connecting()
+        return message
+
+    async def ring(self) -> Message:
+        """Wait for an invitation, and from then on belong to that call."""
+        message = await self.expect("call_invitation")
+        self._talk_to(Profile(message["from_profile_type"], message["from_profile_id"]), message["conversation_id"])
+        return message
+
+    async def answer(self, invitation: Message) -> None:
+        """Accept."""
+        await self.prepare_answer(invitation)
+        await self.send("call_answer", answer=self.description)
+
+    async def prepare_answer(self, invitation: Message) -> None:
+        """Make the answer, without sending it."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(**invitation["offer"]))
+        for transceiver in self.connection.getTransceivers():
+            self.connection.addTrack(self._sends[transceiver.kind])
+        await self.connection.setLocalDescription(await self.connection.createAnswer())
+        await self._connecting()
+
+    async def _connecting(self) -> None:
+        """Wait until ICE has begun: aiortc logs an exception when it is closed on the way there."""
+        await eventually(lambda: self.connection.iceConnectionState != "new", "ICE begins")
+
+    @property
+    def description(self) -> dict[str, str]:
+        """The local description, as messages carry it."""
+        local = self.connection.localDescription
+        return {"type": local.type, "sdp": local.sdp}
+
+    async def hang_up(self) -> None:
+        await self.send("call_ended")
+
+    async def lose_socket(self) -> None:
+        """Close the WebSocket; media goes on."""
+        await self._socket.close()
+
+    def _talk_to(self, other: Profile, conversation_id: int) -> None:
+        self._conversation = {
+            "conversation_id": conversation_id,
+            "from_profile_id": self.profile.profile_id,
+            "to_profile_id": other.profile_id,
+            "to_profile_type": other.profile_type,
+        }
+
+    # -- media --------------------------------------------------------------------------------------------------------
+
+    def sees(self, colour: Colour, size: tuple[int, int]) -> bool:
+        """Whether the latest frame has that colour and size."""
+        return self.picture is not None and self.picture[:2] == size and self.picture.colour.is_like(colour)
+
+    def hears(self, hertz: float) -> bool:
+        """Whether the latest sound is that tone."""
+        return self._ear.hears(hertz)
+
+    def forget_what_was_heard(self) -> None:
+        """From here on, only new sound counts."""
+        self._ear = Ear()
+
+    def _take_in(self, track: MediaStreamTrack) -> None:
+        self._tasks.add(asyncio.create_task(self._watch(track) if track.kind == "video" else self._listen(track)))
+
+    async def _watch(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, VideoFrame)
+                self.frames += 1
+                self.picture = Picture(frame.width, frame.height, _colour_of(frame))
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, AudioFrame)
+                self._ear.hear(frame)
+
+
+def _only(kind: str, codecs: Collection[str]) -> list[Any]:
+    wanted = {name.lower() for name in codecs}
+    return [c for c in RTCRtpSender.getCapabilities(kind).codecs if c.mimeType.partition("/")[2].lower() in wanted]
+
+
+def _colour_of(frame: VideoFrame) -> Colour:
+    """The mean of the middle row of each plane."""
+
+    def middle(plane: Any) -> int:
+        start = plane.height // 2 * plane.line_size
+        row = bytes(plane)[start : start + plane.width]
+        return sum(row) // len(row)
+
+    return Colour(*(middle(plane) for plane in frame.reformat(format="yuv420p").planes))

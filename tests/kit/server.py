@@ -1,0 +1,123 @@
+"""The real relay, run inside the test's own event loop, and what other software can see of it from outside."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import sqlalchemy as sa
+from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from relay.app import create_app
+from relay.config import Settings
+from tests.kit.wait import eventually
+
+CALL_LOGS = sa.Table(
+    "call_logs",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("conversation_id", sa.Integer),
+    sa.Column("caller_profile_id", sa.Integer),
+    sa.Column("caller_profile_type", sa.String(50)),
+    sa.Column("caller_user_id", sa.Integer),
+    sa.Column("call_type", sa.String(20)),
+    sa.Column("status", sa.String(20)),
+    sa.Column("started_at", sa.DateTime),
+    sa.Column("answered_at", sa.DateTime),
+    sa.Column("ended_at", sa.DateTime),
+    sa.Column("duration_seconds", sa.Integer),
+    sa.Column("participants", sa.JSON),
+    sa.Column("created_at", sa.DateTime),
+    sa.Column("end_reason", sa.String(50)),
+)
+"""The table as other software knows it: written down here again on purpose, not imported from the relay."""
+
+LOSS = re.compile(r"relay_media_(dropped_|srtp_|rtp_malformed|unknown_|datagrams_too_long|dtls_(failed|overflow))")
+"""The counters that stay at zero while nothing goes wrong."""
+
+
+@dataclass(frozen=True)
+class RunningRelay:
+    """A relay that serves until its context ends."""
+
+    url: str
+    """`http://127.0.0.1:PORT`, without a slash at the end."""
+    database_url: str
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    async def call_logs(self) -> list[dict[str, Any]]:
+        """Every row, oldest first, read through a connection of our own."""
+        engine = create_async_engine(self.database_url)
+        try:
+            async with engine.connect() as connection:
+                rows = await connection.execute(sa.select(CALL_LOGS).order_by(CALL_LOGS.c.id))
+                return [dict(row) for row in rows.mappings()]
+        finally:
+            await engine.dispose()
+
+    async def finished_calls(self, number: int) -> list[dict[str, Any]]:
+        """The rows of `call_logs`, once that many calls are over.
+
+        Raises:
+            AssertionError: there are more, or they do not end.
+        """
+
+        async def all_over() -> list[dict[str, Any]]:
+            rows = await self.call_logs()
+            assert len(rows) <= number, f"{len(rows)} rows in call_logs instead of {number}: {rows}"
+            return rows if len(rows) == number and all(row["status"] in {"missed", "ended"} for row in rows) else []
+
+        return await eventually(all_over, f"{number} finished call(s) in call_logs")
+
+    async def finished_call(self) -> dict[str, Any]:
+        """The only row of `call_logs`, once its call is over."""
+        [row] = await self.finished_calls(1)
+        return row
+
+    async def counters(self) -> Mapping[str, float]:
+        """What `/metrics` says: the value of each sample, the samples of one name added up."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
+            response.raise_for_status()
+            text = await response.text()
+        values: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                values[sample.name] = values.get(sample.name, 0.0) + sample.value
+        return values
+
+    async def losses(self) -> Mapping[str, float]:
+        """The counters of packets that arrived and did not leave, as far as they are not zero."""
+        return {name: value for name, value in (await self.counters()).items() if value and LOSS.match(name)}
+
+
+@contextlib.asynccontextmanager
+async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
+    """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings."""
+    chosen = Settings(**{"dev": True, "media_port": 0, "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", **settings})
+    app = create_app(chosen)
+    # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
+    for file in ("five_messages.html", "five_messages.js"):
+        app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        yield RunningRelay(url=f"http://127.0.0.1:{port}", database_url=chosen.database_url)
+    finally:
+        await runner.cleanup()
+
+
+def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(file)
+
+    return serve
