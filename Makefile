@@ -1,17 +1,18 @@
 # make run    start the relay in development mode on http://localhost:8000 (any setting: make run PORT=9000 LOG_LEVEL=DEBUG)
 # make test   install what the tests need, then run them all
 # make lint   ruff and mypy --strict
+# make bench  measure the media plane beside other servers (make bench-peers installs them)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 # Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables.
-OWN := PYTHON VENV BIN TESTS
+OWN := PYTHON VENV BIN TESTS BENCH
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 OVERRIDES = $(foreach v,$(filter-out $(OWN) MAKEFLAGS,$(GIVEN)),RELAY_$(v)='$($(v))')
 
-.PHONY: run test lint format clean
+.PHONY: run test lint format bench bench-peers clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
@@ -30,6 +31,12 @@ format: $(BIN)/.dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+bench: $(BIN)/.bench
+	$(BIN)/python -m bench $(BENCH)
+
+bench-peers:
+	@bench/install-peers
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -40,6 +47,10 @@ $(BIN)/python:
 $(BIN)/.relay: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
+
+$(BIN)/.bench: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@ $(BIN)/.relay
 
 $(BIN)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'

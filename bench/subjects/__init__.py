@@ -1,0 +1,1 @@
+"""The servers under test, behind one small interface."""

@@ -1,0 +1,27 @@
+"""Which servers there are to measure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bench.subjects.aiortc_relay import AiortcRelay
+from bench.subjects.api import Subject
+from bench.subjects.coturn import Coturn
+from bench.subjects.janus_echo import JanusEcho, JanusEchoOneLoop
+from bench.subjects.janus_videoroom import JanusVideoRoom
+from bench.subjects.relay import Relay
+
+SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
+    {
+        "relay": Relay,
+        "coturn": Coturn,
+        "janus_echo": JanusEcho,
+        "janus_videoroom": JanusVideoRoom,
+        "aiortc_relay": AiortcRelay,
+        "janus_echo_one_loop": JanusEchoOneLoop,
+    }
+)
+"""By the name that `--subjects` and the results use."""
+
+STANDARD: Final = ("relay", "coturn", "janus_echo", "janus_videoroom", "aiortc_relay")
+"""Those that are measured unless others are asked for."""

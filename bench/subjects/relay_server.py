@@ -1,0 +1,48 @@
+"""The relay's media engine as a process of its own, as a worker runs it; see `bench.subjects.lines`."""
+
+from typing import Any
+
+import uvloop
+
+from bench.namespace import ADDRESS
+from bench.subjects.lines import serve
+from relay.media.api import DtlsRole, Fingerprint, TransportParameters
+from relay.media.engine import LocalEngine
+
+
+async def _main() -> None:
+    engine = LocalEngine(lambda event: None, hosts=(ADDRESS,), port=0)
+
+    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+        match request["do"]:
+            case "start":
+                await engine.start()
+            case "open":
+                return _described(await engine.open_transport(request["bridge"], request["transport"]))
+            case "connect":
+                await engine.connect_transport(request["transport"], _parameters(request), ())
+            case "join":
+                await engine.join(request["bridge"], request["first"], request["second"])
+            case "counters":
+                return dict(await engine.counters())
+        return {}
+
+    try:
+        await serve(handle)
+    finally:
+        await engine.close()
+
+
+def _described(local: TransportParameters) -> dict[str, Any]:
+    fingerprint = next(one.value for one in local.fingerprints if one.algorithm == "sha-256")
+    address = [local.candidates[0].address, local.candidates[0].port]
+    return {"ufrag": local.ufrag, "pwd": local.pwd, "fingerprint": fingerprint, "address": address}
+
+
+def _parameters(request: dict[str, Any]) -> TransportParameters:
+    fingerprint = Fingerprint("sha-256", request["fingerprint"])
+    return TransportParameters(request["ufrag"], request["pwd"], (fingerprint,), DtlsRole.ACTIVE)
+
+
+if __name__ == "__main__":
+    uvloop.run(_main())
