@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 
 from aiohttp import web
+from sqlalchemy import make_url
 
 from db import migrate
 from db.engine import check, create_engine
-from relay.app import create_app
+from relay.app import MEDIA_PORTS, create_app
 from relay.config import Settings
 from relay.errors import ConfigurationError
+from relay.media.worker import fastest_loop
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""
@@ -26,7 +28,7 @@ _HOW_TO_TRY = """\
 Open {url} in two browser windows.
   1. In one, sign in as Maya Lindgren (student 456); in the other, as Daniel Okafor (tutor 789).
   2. Press the telephone or the camera beside their conversation; accept in the other window.
-Media goes through UDP port {media_port}. Ctrl-C ends every call and stops the server.
+Media goes through {media}. Ctrl-C ends every call and stops the server.
 """
 
 
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings) -> None:
-    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_serve_until_told(settings))
 
 
@@ -73,8 +75,12 @@ def _migrate(settings: Settings) -> None:
 
 
 def _check_config(settings: Settings) -> None:
+    secrets = {
+        "jwt_secret": "(set)" if settings.jwt_secret else "",
+        "database_url": make_url(settings.database_url).render_as_string(hide_password=True),
+    }
     for name in settings.__struct_fields__:
-        value = "(set)" if name == "jwt_secret" and settings.jwt_secret else getattr(settings, name)
+        value = secrets.get(name, getattr(settings, name))
         print(f"RELAY_{name.upper()}={','.join(value) if isinstance(value, tuple) else value}")
 
 
@@ -90,37 +96,31 @@ async def _serve_until_told(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    app = create_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host or None, settings.port)
         try:
             await site.start()
         except OSError as error:
-            raise ConfigurationError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from None
-        _announce(settings, runner)
+            where = f"{settings.host} port {settings.port}".lstrip()
+            raise ConfigurationError(f"cannot listen on {where}: {error.strerror}") from None
+        _announce(settings, runner.addresses[0][1], app[MEDIA_PORTS])
         await stop.wait()
         logging.getLogger(__name__).info("stopping")
     finally:
         await runner.cleanup()
 
 
-def _announce(settings: Settings, runner: web.AppRunner) -> None:
-    port = runner.addresses[0][1]
+def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "localhost"  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.dev:
-        print(_HOW_TO_TRY.format(url=url, media_port=settings.media_port), flush=True)
+        media = f"UDP port{'s' if len(media_ports) > 1 else ''} {', '.join(map(str, media_ports))}"
+        print(_HOW_TO_TRY.format(url=url, media=media), flush=True)
     else:
         print(f"Serving on {url}", flush=True)
-
-
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

@@ -13,13 +13,18 @@ from db.engine import check, create_engine
 from relay.config import Settings
 from relay.http import dev, directory, operations, pages, responses, sockets
 from relay.http.auth import TOKENS, Tokens
+from relay.media.api import MediaEventSink
+from relay.media.channel import WorkerEngine
 from relay.media.engine import LocalEngine
+from relay.media.pool import WorkerPool
 from relay.signaling.call import Timers
 from relay.signaling.calls import Calls
 
 SETTINGS: Final = web.AppKey("settings", Settings)
+MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
+"""The UDP ports that media comes in by, once the application has started."""
 _DATABASE: Final = web.AppKey("database", AsyncEngine)
-_MEDIA: Final = web.AppKey("media", LocalEngine)
+_MEDIA: Final = web.AppKey("media", WorkerEngine)
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -32,10 +37,9 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(responses.add_headers)
     database = create_engine(settings.database_url)
     profiles = SqlDirectory(database)
-    media = LocalEngine(
+    media = _media_engine(
+        settings,
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
-        hosts=[settings.media_host] if settings.media_host else (),
-        port=settings.media_port,
     )
     calls = Calls(
         directory=profiles,
@@ -51,6 +55,7 @@ def create_app(settings: Settings) -> web.Application:
     )
     app[SETTINGS] = settings
     app[_DATABASE] = database
+    app[MEDIA_PORTS] = []
     app[_MEDIA] = app[operations.ENGINE] = media
     app[TOKENS] = Tokens(settings.jwt_secret, settings.token_lifetime)
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
@@ -64,6 +69,13 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(_media_open)
     app.on_shutdown.append(_end_calls)
     return app
+
+
+def _media_engine(settings: Settings, on_event: MediaEventSink) -> WorkerEngine:
+    hosts = [settings.media_host] if settings.media_host else ()
+    if settings.worker_count == 0:
+        return LocalEngine(on_event, hosts, settings.media_port)
+    return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port)
 
 
 async def _database_open(app: web.Application) -> AsyncIterator[None]:
@@ -81,10 +93,12 @@ async def _database_open(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _media_open(app: web.Application) -> AsyncIterator[None]:
-    await app[_MEDIA].start()
-    await app[sockets.CALLS].start()
-    yield
-    await app[_MEDIA].close()
+    app[MEDIA_PORTS].extend(await app[_MEDIA].start())
+    try:
+        await app[sockets.CALLS].start()
+        yield
+    finally:
+        await app[_MEDIA].close()
 
 
 async def _end_calls(app: web.Application) -> None:

@@ -4,9 +4,10 @@ Every setting `name` is the environment variable `RELAY_NAME`; docs/configuratio
 """
 
 import ipaddress
+import os
 import secrets
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +19,9 @@ PREFIX = "RELAY_"
 MIN_SECRET_LENGTH = 32
 """Characters. RFC 7518 section 3.2: an HS256 key has at least 256 bits."""
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
+MAX_PORT = 65535
+
+Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
 Seconds = Annotated[float, Meta(ge=0.1, le=86400)]
 
 
@@ -32,7 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media_host: str = ""
     """Address that media listens on; empty: every address of this machine."""
     media_port: Port = 40000
-    """UDP port of all media; 0: any free one."""
+    """UDP port of all media, of the first worker's if there are several, the next ones following; 0: any free one."""
+    workers: Annotated[int, Meta(ge=0, le=256)] | Literal["auto"] = "auto"
+    """Processes that forward media; `auto`: one per core; 0: this process does it."""
     public_address: tuple[str, ...] = ()
     """Addresses to advertise for media, comma-separated; empty: the one that the browser reached, or all local ones."""
     database_url: str = "sqlite+aiosqlite:///relay.db"
@@ -57,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Level of the log on standard error: DEBUG, INFO, WARNING or ERROR."""
 
     def __post_init__(self) -> None:
-        problems = [*self._address_problems(), *self._database_problems(), *self._secret_problems()]
+        problems = [*self._address_problems(), *self._port_problems(), *self._database_problems(), *self._secret_problems()]
         if problems:
             raise ConfigurationError("\n".join(problems))
 
@@ -71,6 +76,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except ValueError:
                 problems.append(f"{PREFIX}{name}: {value!r} is not an IPv4 or IPv6 address")
         return problems
+
+    def _port_problems(self) -> list[str]:
+        if self.media_port + max(0, self.worker_count - 1) <= MAX_PORT:
+            return []
+        return [f"{PREFIX}MEDIA_PORT: {self.worker_count} workers from {self.media_port} on need ports above {MAX_PORT}"]
+
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes there are; 0: media is forwarded by this one."""
+        return available_cores() if self.workers == "auto" else self.workers
 
     def _database_problems(self) -> list[str]:
         if self.database_url.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
@@ -99,10 +114,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         given = {name: environment.get(PREFIX + name.upper(), "").strip() for name in cls.__struct_fields__}
         values = {name: _split(name, value) for name, value in given.items() if value}
+        problems = {name: problem for name, value in values.items() if (problem := _problem(cls, name, value))}
+        good = {name: value for name, value in values.items() if name not in problems}
+        if "dev" in problems:
+            good["dev"] = "true"  # whether a secret is needed cannot be told, so it is not asked for
         try:
-            return msgspec.convert(values, cls, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(_in_words(str(error))) from None
+            settings = msgspec.convert(good, cls, strict=False)
+        except ConfigurationError as error:
+            raise ConfigurationError("\n".join([*problems.values(), str(error)])) from None
+        if problems:
+            raise ConfigurationError("\n".join(problems.values()))
+        return settings
 
     @classmethod
     def unknown(cls, environment: Mapping[str, str]) -> list[str]:
@@ -115,13 +137,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self if self.jwt_secret else msgspec.structs.replace(self, jwt_secret=secrets.token_hex(32))
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    # Not on macOS.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _split(name: str, value: str) -> str | list[str]:
     if name == "public_address":
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
-def _in_words(error: str) -> str:
-    """``Expected `int` <= 65535 - at `$.port``` → ``RELAY_PORT: expected `int` <= 65535``."""
-    text, _, path = error.partition(" - at `$.")
-    return f"{PREFIX}{path.rstrip('`').upper()}: {text[:1].lower()}{text[1:]}"
+def _problem(settings: type[Settings], name: str, value: str | list[str]) -> str | None:
+    """What is wrong with one value by itself, in a line; None if nothing is."""
+    try:
+        msgspec.convert(value, settings.__annotations__[name], strict=False)
+    except msgspec.ValidationError as error:
+        text = str(error).partition(" - at `$")[0]
+        return f"{PREFIX}{name.upper()}: {text[:1].lower()}{text[1:]}"
+    return None

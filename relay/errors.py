@@ -7,7 +7,8 @@ be shown to whoever caused them and end at the edge. A broken invariant of ours 
     ├── ConfigurationError     the operator's: the process does not start
     ├── Unauthorized           no credential, or one that is not good
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
-    └── LostRace               a conditional update found that somebody else was first
+    ├── LostRace               a conditional update found that somebody else was first
+    └── WorkerLost             (relay.media.api) the process that had the call's media has died
 """
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 
@@ -28,3 +29,7 @@ def relay_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the marker `settings` asks for."""
     marker = request.node.get_closest_marker("settings")
     return dict(marker.kwargs) if marker else {}
+
+# Its deadline is a wall-clock time, and machines are busy.
+hypothesis.settings.register_profile("relay", deadline=None)
+hypothesis.settings.load_profile("relay")

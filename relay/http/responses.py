@@ -45,8 +45,11 @@ async def body_of(request: web.Request, kind: type[_Body]) -> _Body:
         RelayError: it is not what `kind` says.
     """
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        body = await request.read()
+        if len(body) > MAX_BODY:  # below a prefix, the limit of the outer application counts
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY, len(body))
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, web.RequestPayloadError) as error:
         raise RelayError(str(error)) from None
 
 
@@ -62,7 +65,10 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return problem(error.status, error.reason.lower().replace(" ", "_"), error.text or error.reason)
+        response = problem(error.status, error.reason.lower().replace(" ", "_"), error.text or error.reason)
+        if "Allow" in error.headers:  # RFC 9110 section 15.5.6: a 405 says what would be allowed
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return problem(500, "internal", "the server could not do this")

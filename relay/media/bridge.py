@@ -50,7 +50,11 @@ def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket],
 
 def join(first: Transport, second: Transport) -> None:
     """Let media flow between two transports, as soon as each is up."""
+    for one in (first, second):
+        one.part()
     first.peer, second.peer = second, first
-    for source, target in ((first, second), (second, first)):
-        if target.tx is not None:
-            source.release_held()
+    for source in (first, second):
+        if source.streams and not source.holds_packets:
+            # What was sent before there was anybody to receive it is gone, the first keyframe with it.
+            source.request_keyframes()
+        source.release_held()

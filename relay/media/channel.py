@@ -30,8 +30,11 @@ MAX_FRAME: Final = 16 * 1024 * 1024
 class WorkerEngine(MediaEngine, Protocol):
     """What a worker serves: a `MediaEngine`, and the moment at which it begins."""
 
-    async def start(self) -> None:
+    async def start(self) -> tuple[int, ...]:
         """Open the sockets.
+
+        Returns:
+            The UDP ports that media comes in by.
 
         Raises:
             ConfigurationError: they cannot be opened.

@@ -30,6 +30,7 @@ NAMES: Final = {
     "stun_ignored": "STUN messages other than binding requests",
     "stun_limited": "STUN messages not looked at, because too many from their host had failed within a second",
     "stun_address_taken": "authentic checks from an address that belongs to another live transport",
+    "dtls_received": "DTLS datagrams from validated addresses",
     "dtls_handshakes": "DTLS handshakes completed",
     "dtls_failed": "DTLS handshakes that failed, or whose certificate is not the one in the SDP",
     "data_messages": "data channel records forwarded",
@@ -38,6 +39,7 @@ NAMES: Final = {
     "keyframes_requested": "picture loss indications that the relay sent on its own account",
     "transports_opened": "transports opened",
     "transports_closed": "transports closed",
+    "workers_lost": "worker processes that died",
 }
 
 

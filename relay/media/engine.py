@@ -28,7 +28,7 @@ from relay.media.transport import CONSENT_SILENCE, Transport
 PORT_ATTEMPTS: Final = 10
 """Free ports to try when any one will do."""
 
-MAX_FAILURES: Final = 100
+MAX_FAILURES: Final = 1000
 """STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
 and an office behind one address, whose browsers still check calls that have ended, stays far below."""
 
@@ -73,8 +73,11 @@ class LocalEngine:
         """STUN messages of each host that failed, since the last tick."""
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> tuple[int, ...]:
         """Open the sockets.
+
+        Returns:
+            The UDP port that media comes in by, alone.
 
         Raises:
             ConfigurationError: the port is taken, or an address is not this machine's.
@@ -94,6 +97,7 @@ class LocalEngine:
         for one in self._sockets:
             one.start()
         self._tick()
+        return (self._sockets[0].port,)
 
     def _open_sockets(self) -> None:
         rings: defaultdict[bool, ReceiveRing] = defaultdict(ReceiveRing)
@@ -125,8 +129,9 @@ class LocalEngine:
         self._transports[transport_id].connect(remote, media)
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
+        one, other = self._transports[first], self._transports[second]
         assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
-        join(self._transports[first], self._transports[second])
+        join(one, other)
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         transport = self._transports[transport_id]
@@ -177,11 +182,11 @@ class LocalEngine:
         self._sockets.clear()
 
     def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         now = time.monotonic()
         self._failures.clear()
         for transport in list(self._transports.values()):
             transport.tick(now)
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _receive_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> None:
         counters = self._counters
@@ -217,8 +222,13 @@ class LocalEngine:
             if now - source.last_seen <= CONSENT_SILENCE:
                 return "stun_address_taken"
             owner.lose_address(source)
+            source = Remote(own, raw)  # the old one stays as silent as it is, for its old owner
         own.routes[source.key] = source
         self._counters["stun_checks"] += 1
         source.send(answered.response)
+        if ufrag == transport.ice.ufrag and transport.ice.previous_ufrag is not None:
+            # The peer knows the new credentials. A late check with the old ones must not pull it back to where it was.
+            self._by_ufrag.pop(transport.ice.previous_ufrag, None)
+            transport.ice.forget_previous()
         transport.validated(source, now, nominates=answered.nominates)
         return None

@@ -88,6 +88,10 @@ class IceAgent:
         self._previous = self._current
         self._current = _Credentials.fresh()
 
+    def forget_previous(self) -> None:
+        """The peer has used the current credentials: the ones before them are good no more."""
+        self._previous = None
+
     def answer(self, request: stun.Message, ufrag: str, source: tuple[str, int]) -> Answered | None:
         """The answer to a binding request from `source` to `ufrag`, or None if it is not authentic."""
         credentials = self._previous if self._previous and ufrag == self._previous.ufrag else self._current

@@ -91,6 +91,8 @@ class _Process:
         self.counted: Mapping[str, int] = {}
         """Its counters, when they were last known."""
         self.born = time.monotonic()
+        self.port = 0
+        """That it listens on."""
         self._process = process
         self._caller = caller
 
@@ -131,7 +133,7 @@ class _Process:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
-                await life.engine.start()
+                (life.port,) = await life.engine.start()
         except BaseException as error:
             if isinstance(error, TimeoutError | asyncio.CancelledError):
                 life.kill()
@@ -214,6 +216,7 @@ class WorkerPool:
         self._assignments = [
             Assignment(
                 number=number,
+                parent=os.getpid(),
                 descriptor=-1,
                 hosts=tuple(hosts),
                 port=port and port + number,
@@ -232,8 +235,11 @@ class WorkerPool:
         self._left: Counter[str] = Counter()
         """What workers that died had counted."""
 
-    async def start(self) -> None:
+    async def start(self) -> tuple[int, ...]:
         """Start the workers, and wait until all of them listen.
+
+        Returns:
+            The UDP port of each worker.
 
         Raises:
             ConfigurationError: one cannot. None is left then.
@@ -253,6 +259,7 @@ class WorkerPool:
             await self.close()
             raise
         self._tasks = [asyncio.create_task(self._look_after(one)) for one in self._assignments]
+        return tuple(self._alive[one.number].port for one in self._assignments)
 
     @property
     def workers(self) -> tuple[WorkerStatus, ...]:
@@ -293,6 +300,9 @@ class WorkerPool:
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         await self._bridges[bridge_id].home.engine.join(bridge_id, first, second)
+
+    async def restart_transport(self, transport_id: str) -> TransportParameters:
+        return await self._by_transport[transport_id].home.engine.restart_transport(transport_id)
 
     async def close_transport(self, transport_id: str) -> None:
         bridge = self._by_transport.pop(transport_id, None)

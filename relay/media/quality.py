@@ -14,8 +14,8 @@ from relay.media.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport
 SNAPSHOT_INTERVAL = 2.0
 """Seconds between two reports: 100 packets of a 20 ms sound stream, so that one lost packet is 1 %."""
 
-MAX_STREAMS = 64
-"""SSRCs that are counted per leg. Peers choose their SSRCs, and could choose too many."""
+MAX_STREAMS = 256
+"""SSRCs per leg. Peers choose them, and could choose too many; but each shared screen brings new ones."""
 
 MAX_SENDER_REPORTS = 64
 """Sender reports per leg that a receiver may still refer to: several of each stream."""

@@ -237,11 +237,16 @@ class Transport:
             self.counters["dropped_overflow"] += len(self._held) + 1
             self._held.clear()
 
+    @property
+    def holds_packets(self) -> bool:
+        return bool(self._held) or self._overflowed
+
     def release_held(self) -> None:
         """Send on what was held: the other party's transport is up. If it took too long, ask for a fresh picture."""
-        held, self._held = self._held, []
         peer = self.peer
-        assert peer is not None, "only a joined transport is released"
+        if peer is None or peer.tx is None:
+            return
+        held, self._held = self._held, []
         for is_rtcp, packet in held:
             self.counters["packets_held"] += 1
             if is_rtcp:
@@ -285,15 +290,19 @@ class Transport:
             self._reported_at = now
             self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now)))
 
+    def part(self) -> None:
+        """Be joined to nobody."""
+        peer, self.peer = self.peer, None
+        if peer is not None and peer.peer is self:
+            peer.peer = None
+
     async def close(self) -> None:
         """Free everything at once. The peer is told by close_notify, if there ever was one."""
         if self._closed:
             return
         self._closed = True
         self.rx = self.tx = None
-        if self.peer is not None:
-            self.peer.peer = None
-            self.peer = None
+        self.part()
         self._held.clear()
         await self._dtls.close()
         for address in self._addresses:

@@ -36,6 +36,8 @@ class Assignment(msgspec.Struct, frozen=True):
 
     number: int
     """From 0; for the log."""
+    parent: int
+    """The process that started it."""
     descriptor: int
     """The inherited file descriptor of its end of the channel."""
     hosts: tuple[str, ...]
@@ -64,7 +66,7 @@ async def _serve(assignment: Assignment) -> None:
     server = Server()
     server.engine = LocalEngine(server.emit, assignment.hosts, assignment.port)
     loop.add_signal_handler(signal.SIGTERM, lambda: loop.call_later(TERM_GRACE, server.close))
-    _show_life(server, os.getppid())
+    _show_life(server, assignment.parent)
     await loop.create_unix_connection(lambda: server, sock=socket.socket(fileno=assignment.descriptor))
     await server.lost.wait()
     with contextlib.suppress(TimeoutError):

@@ -50,7 +50,11 @@ class EndReason(StrEnum):
     ICE_FAILED = "ice_failed"
     ICE_TIMEOUT = "ice_timeout"
     SIGNALING_LOST = "signaling_lost"
+    WORKER_LOST = "worker_lost"
+    """The process that forwarded its media died."""
     SERVER_SHUTDOWN = "server_shutdown"
+    UNAVAILABLE = "unavailable"
+    """The server could not set it up: its database or its media plane failed."""
     EXPIRED = "expired"
     """A server found the call open and nobody in charge of it: the one that was has died."""
 
@@ -174,8 +178,11 @@ class Call:
 
     def media_changed(self, party: Party, *, up: bool, now: float) -> bool:
         """The party's transport is up or down; whether the call's state changed by that."""
+        if up:
+            party.media_lost_at = None
+        elif party.media_up or party.media_lost_at is None:
+            party.media_lost_at = now
         party.media_up = up
-        party.media_lost_at = None if up else now
         if not self.answered:
             return False
         return self.apply(Event.MEDIA_UP if all(one.media_up for one in self.parties) else Event.MEDIA_DOWN, now)
@@ -194,7 +201,8 @@ class Call:
             case State.ANSWERED:
                 return [(self.since + self.timers.connect, EndReason.ICE_FAILED)]
             case State.RECONNECTING:
-                return [(self.since + self.timers.media_grace, EndReason.ICE_TIMEOUT)]
+                lost = [one.media_lost_at for one in self.parties if one.media_lost_at is not None]
+                return [(min(lost, default=self.since) + self.timers.media_grace, EndReason.ICE_TIMEOUT)]
             case _:
                 return []
 

@@ -15,7 +15,16 @@ from typing import Any, Final
 
 from relay.errors import LostRace, SignalingError
 from relay.ids import Profile, new_id
-from relay.media.api import DtlsRole, MediaEngine, MediaEvent, TransportClosed, TransportReport, TransportUp
+from relay.media.api import (
+    WORKER_LOST,
+    DtlsRole,
+    MediaEngine,
+    MediaEvent,
+    TransportClosed,
+    TransportReport,
+    TransportUp,
+    WorkerLost,
+)
 from relay.signaling import messages, notices, sdp
 from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State, Timers
 from relay.signaling.clock import Clock
@@ -103,8 +112,9 @@ class Calls:
             return
         async with active.lock:
             call, party = active.call, active.call.party(device.profile)
-            if call.state is State.RINGING and party is call.callee:
-                await self._ring(active, device)
+            if call.state is State.RINGING and party is call.callee and device.device_id not in active.ringing:
+                async with self._ended_on_error(active):
+                    await self._ring(active, device)
             elif call.answered and party.device_id is None:
                 call.signaling_back(party, device.device_id)
                 self._set_timer(active)
@@ -165,6 +175,8 @@ class Calls:
         callee_card = await self._card(callee)
         members = await self._directory.members(message.conversation_id)
         await self._replace_older(device)
+        if self._closing:
+            raise SignalingError("unavailable", "the server is shutting down")
         call = Call(
             call_id=new_id(),
             conversation_id=message.conversation_id,
@@ -180,7 +192,7 @@ class Calls:
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             self._by_profile[device.profile] = self._by_profile[callee] = active
-        async with active.lock:
+        async with active.lock, self._ended_on_error(active):
             await self._log.opened(
                 NewCall(call.call_id, call.conversation_id, call.call_type, caller_card, callee_card, self._clock.utcnow())
             )
@@ -294,9 +306,11 @@ class Calls:
         active = self._find(device, message.conversation_id)
         async with active.lock:
             call, party = active.call, active.call.party(device.profile)
+            if call.state is State.ENDED:
+                raise SignalingError("no_call", "the call has ended")
             if device.device_id in active.ringing:
                 await self._end(active, EndReason.REJECTED, by=device)
-            elif party.device_id not in (device.device_id, None) or call.state is State.ENDED:
+            elif party.device_id not in (device.device_id, None):
                 raise SignalingError("not_in_call", "another device of this profile is in the call")
             else:
                 await self._end(active, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
@@ -312,6 +326,11 @@ class Calls:
     async def _take_media_event(self, active: _Active, event: MediaEvent) -> None:
         async with active.lock:
             call = active.call
+            if isinstance(event, TransportClosed) and event.reason == WORKER_LOST:
+                # All of its transports are lost, so this is the end at any stage; unless one was closed a moment before.
+                if event.transport_id in self._by_transport:
+                    await self._end(active, EndReason.WORKER_LOST)
+                return
             party = next((one for one in call.parties if one.transport_id == event.transport_id), None)
             if party is None or not call.answered:
                 return
@@ -391,8 +410,8 @@ class Calls:
         """A call that the server cannot set up must not stay half open."""
         try:
             yield
-        except Exception:
-            await self._end(active, EndReason.ICE_FAILED)
+        except Exception as error:
+            await self._end(active, EndReason.WORKER_LOST if isinstance(error, WorkerLost) else EndReason.UNAVAILABLE)
             raise
 
     # -- little helpers -----------------------------------------------------------------------------------------------

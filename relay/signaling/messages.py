@@ -170,7 +170,7 @@ def decode(frame: str | bytes) -> AnyFromClient:
     Raises:
         SignalingError: `too_large`, `malformed` (not a JSON object), `unknown_type` or `invalid_message`.
     """
-    if len(frame) > MAX_FRAME_LENGTH:
+    if _bytes_of(frame) > MAX_FRAME_LENGTH:
         raise SignalingError("too_large", f"a message may have at most {MAX_FRAME_LENGTH} bytes")
     try:
         return _decoder.decode(frame)
@@ -185,6 +185,12 @@ def _code_of(error: msgspec.ValidationError) -> str:
     if text.startswith("Expected `object`") and " at `$" not in text:
         return "malformed"
     return "unknown_type" if text.endswith("at `$.type`") or "required field `type`" in text else "invalid_message"
+
+
+def _bytes_of(frame: str | bytes) -> int:
+    if isinstance(frame, bytes) or frame.isascii() or len(frame) > MAX_FRAME_LENGTH:
+        return len(frame)
+    return len(frame.encode(errors="surrogatepass"))
 
 
 def ref_of(frame: str | bytes) -> str | None:

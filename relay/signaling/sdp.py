@@ -25,6 +25,7 @@ MAX_SECTIONS: Final = 32
 _TRANSPORT_ATTRIBUTES: Final = frozenset(
     {"candidate", "remote-candidates", "end-of-candidates", "fingerprint", "setup", "tls-id", "connection", "rtcp", "crypto"}
     | {"source-filter", "ice-lite", "ice-ufrag", "ice-pwd", "ice-options", "ice-mismatch", "ice-pacing"}
+    | {"altc", "ccap", "acap", "key-mgmt", "zrtp-hash"}
 )
 """Attributes that describe one end's network or keys. `a=rtcp:` carries an address (RFC 3605)."""
 
@@ -34,7 +35,7 @@ _HASH: Final = re.compile(r"([A-Za-z0-9-]{1,16}) ((?:[0-9A-Fa-f]{2}:){15,63}[0-9
 _RTPMAP: Final = re.compile(r"a=rtpmap:(\d{1,3}) ([^/\s]{1,64})/(\d{1,7})")
 _EXTMAP: Final = re.compile(r"a=extmap:(\d{1,5})(?:/\w+)? (\S{1,256})")
 _SSRC: Final = re.compile(r"a=ssrc:(\d{1,10})\b")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _Invalid(SignalingError):

@@ -1,5 +1,6 @@
 """One browser for the whole run; a relay and its users for each test. Everything here lives in the session's event loop."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from relay.media.worker import fastest_loop
 from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage
 from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay, running_relay
@@ -53,3 +55,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured in the browsers")
     for line in sorted(lines):
         terminalreporter.write_line(line)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that `make run` uses."""
+    return {"fastest": fastest_loop() or asyncio.new_event_loop}

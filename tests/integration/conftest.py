@@ -1,5 +1,6 @@
 """A relay and the people who use it, for each test."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relay.media.worker import fastest_loop
 from tests.kit.peer import Peer
 from tests.kit.server import RunningRelay, running_relay
 
@@ -29,3 +31,8 @@ async def connect(relay: RunningRelay) -> AsyncIterator[Connect]:
             return await peers.enter_async_context(Peer.connected(relay.url, key, **sends))
 
         yield connect
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that `make run` uses."""
+    return {"fastest": fastest_loop() or asyncio.new_event_loop}

@@ -114,7 +114,7 @@ async def test_a_stranger_who_may_not_call_does_not_learn_who_is_there(relay: Ru
     caller = await connect("student_456")
     await caller.call("advertiser_654", 123, *VOICE)
     existing = await caller.expect("call_declined")
-    await caller.call("advertiser_111", 123, *VOICE)
+    await caller.invite("advertiser_111", 123, "voice", caller.description)
     missing = await caller.expect("call_declined")
     assert existing["from_name"] == missing["from_name"] == ""
     assert existing["reason"] == missing["reason"] == "rejected"

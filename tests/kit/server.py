@@ -101,7 +101,9 @@ class RunningRelay:
 @contextlib.asynccontextmanager
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
     """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings."""
-    chosen = Settings(**{"dev": True, "media_port": 0, "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", **settings})
+    chosen = Settings(
+        **{"dev": True, "media_port": 0, "workers": 0, "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", **settings}
+    )
     app = create_app(chosen)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
     for file in ("five_messages.html", "five_messages.js"):

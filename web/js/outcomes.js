@@ -18,6 +18,7 @@ const BROKEN = {
   ice_failed: "failed",
   ice_timeout: "lost",
   signaling_lost: "lost",
+  worker_lost: "lost",
   server_shutdown: "lost",
   expired: "lost",
 };

@@ -93,7 +93,9 @@ class _Wire:
     """What `RTCDtlsTransport` needs of an ICE transport."""
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_LENGTH)
+        self.closed = False
+        """Nothing is received any more: ends whoever would go on to."""
         self.transmit = send
         self.role = "controlled"
         self.state = "completed"
@@ -107,23 +109,29 @@ class _Wire:
         return True
 
     async def _recv(self) -> bytes:
-        datagram = await self._queue.get()
-        if datagram is None:
+        if self.closed:
             raise ConnectionError
-        return datagram
+        return await self._queue.get()
 
     async def _send(self, datagram: bytes) -> None:
         self.transmit(datagram)
 
 
 class _DataReceiver:
-    """What `RTCDtlsTransport` hands application data to."""
+    """What `RTCDtlsTransport` hands application data to: the first record of each datagram. The others are fetched here."""
 
     def __init__(self, on_data: Callable[[bytes], None]) -> None:
         self._on_data = on_data
+        self.ssl: SSL.Connection | None = None
 
     async def _handle_data(self, data: bytes) -> None:
-        self._on_data(data)
+        assert self.ssl is not None, "data comes after the handshake"
+        while data:
+            self._on_data(data)
+            try:
+                data = self.ssl.recv(MAX_RECORD)
+            except SSL.Error:
+                return
 
 
 class DtlsSrtp:
@@ -174,8 +182,9 @@ class DtlsSrtp:
     async def _shake_hands(self, dtls: RTCDtlsTransport, parameters: RTCDtlsParameters) -> None:
         try:
             await dtls.start(parameters)
-        except SSL.Error:
-            # aiortc lets it through when OpenSSL gives up on sending a flight again.
+        except Exception:
+            # aiortc lets some of what a peer can cause through: no usable fingerprint, a certificate that cannot be parsed, a
+            # flight that OpenSSL gives up on sending again.
             dtls._set_state(State.FAILED)
 
     def send(self, record: bytes) -> bool:
@@ -197,6 +206,7 @@ class DtlsSrtp:
             return
         if dtls._state is State.CONNECTED:
             # The Session objects own what the raw handles point to, so they are kept as long as the handles are in use.
+            self._data.ssl = dtls._ssl
             self._sessions = (dtls._rx_srtp, dtls._tx_srtp)
             self._on_keys(dtls._rx_srtp._srtp[0], dtls._tx_srtp._srtp[0])
         elif dtls._state in (State.CLOSED, State.FAILED):
@@ -206,12 +216,15 @@ class DtlsSrtp:
     async def close(self) -> None:
         """Say close_notify and free everything. The handles given to `on_keys` are invalid afterwards."""
         dtls, self._dtls = self._dtls, None
+        # `asyncio.wait_for` can swallow a cancellation when a datagram has just come: the handshake would then go on, so it also
+        # finds its wire closed. It may have started aiortc's pump by then.
+        self._wire.closed = True
+        await _ended(self._handshake)
         if dtls is not None:
             dtls.remove_all_listeners()
             pump = dtls._task
             await dtls.stop()
             await _ended(pump)
-        await _ended(self._handshake)
         self._sessions = None
 
 

@@ -67,14 +67,14 @@ class StunSink(Protocol):
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
-    __slots__ = ("_name", "host_port", "key", "last_seen", "length", "name", "outgoing", "socket", "transport")
+    __slots__ = ("host_port", "key", "last_seen", "length", "memory", "name", "outgoing", "socket", "transport")
 
     def __init__(self, own: "UdpSocket", raw: bytes) -> None:
         self.socket = own
         self.outgoing = own.outgoing
         self.host_port = unpack_address(raw)
-        self._name = ffi.new("unsigned char[]", raw)
-        self.name = address_of(self._name)
+        self.memory = ffi.new("unsigned char[]", raw)
+        self.name = address_of(self.memory)
         self.length = 28 if own.is_ipv6 else 16
         self.key = own.key(raw)
         self.transport: Any = None
@@ -87,7 +87,7 @@ class Remote:
         self.socket.send(datagram, self)
 
     def forget(self) -> None:
-        self.socket.routes.pop(self.key, None)
+        self.socket.forget(self)
 
 
 class UdpSocket:
@@ -114,6 +114,7 @@ class UdpSocket:
         self.port: int = self._socket.getsockname()[1]
         self.routes: dict[AddressKey, Remote] = {}
         """Addresses that a transport has validated."""
+        self._retired: list[Any] = []
         self.outgoing = SendBatch(self._socket.fileno())
         self._descriptor = self._socket.fileno()
         self._ring = ring
@@ -127,6 +128,12 @@ class UdpSocket:
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._descriptor)
         self._socket.close()
+
+    def forget(self, remote: Remote) -> None:
+        """Take an address out of the routing table. Headers that wait to be sent may still point to it, so it is freed later."""
+        if self.routes.get(remote.key) is remote:
+            del self.routes[remote.key]
+        self._retired.append(remote.memory)
 
     def key(self, raw: bytes) -> AddressKey:
         """The routing key of a socket address."""
@@ -151,14 +158,27 @@ class UdpSocket:
 
     def _readable(self) -> None:
         now = time.monotonic()
+        self._retired.clear()
         for _ in range(BATCHES_PER_TURN):
             first, count = self._ring.fill(self._descriptor)
             if count:
-                self._forward(first, count, now)
+                pending: list[SendBatch] = []
+                try:
+                    self._forward(first, count, now, pending)
+                finally:
+                    self._flush(pending)
             if count < BATCH:
                 return
 
-    def _forward(self, slot: int, count: int, now: float) -> None:  # noqa: PLR0912, PLR0915
+    def _flush(self, pending: list[SendBatch]) -> None:
+        for outgoing in pending:
+            waiting = outgoing.count
+            refused = outgoing.flush()
+            self._counters["packets_sent"] += waiting - refused
+            if refused:
+                self._counters["dropped_send"] += refused
+
+    def _forward(self, slot: int, count: int, now: float, pending: list[SendBatch]) -> None:  # noqa: PLR0912, PLR0915
         """Handle `count` datagrams of the ring. Straight-line code with local names: each call or attribute saved shows."""
         ring = self._ring
         octets, addresses, lengths = ring.bytes, ring.addresses, ring.lengths
@@ -167,7 +187,6 @@ class UdpSocket:
         routes, is_ipv6 = self.routes, self.is_ipv6
         cell, unprotect, encrypt_rtp, encrypt_rtcp = length_cell, srtp_unprotect, srtp_protect, srtcp_protect
         counters = self._counters
-        pending: list[SendBatch] = []
         received = received_bytes = 0
         for i in range(slot, slot + count):
             start = i * BUFFER_SIZE
@@ -245,12 +264,6 @@ class UdpSocket:
             outgoing.count = place + 1
         counters["packets_received"] += received
         counters["bytes_received"] += received_bytes
-        for outgoing in pending:
-            waiting = outgoing.count
-            refused = outgoing.flush()
-            counters["packets_sent"] += waiting - refused
-            if refused:
-                counters["dropped_send"] += refused
 
     def _decrypt_rtcp(self, source: Transport, start: int, pointer: Any) -> bool:
         """Decrypt a compound RTCP packet in place; False if it is not to be believed."""
@@ -294,4 +307,5 @@ class UdpSocket:
         elif known is None:
             counters["unknown_address"] += 1
         else:
+            counters["dtls_received"] += 1
             known.transport.receive_dtls(datagram)

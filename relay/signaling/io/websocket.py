@@ -34,25 +34,27 @@ class WebSocketDevice:
         )
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(OUTGOING_LIMIT)
         self._writer: asyncio.Task[None] | None = None
-        self._overflow: asyncio.Task[bool] | None = None
+        self._overflow = False
+        self._transport: asyncio.Transport | None = None
 
     async def open(self, request: web.Request) -> None:
         """Upgrade the request."""
         await self.response.prepare(request)
+        self._transport = request.transport
         if request.transport is not None:
             name = request.transport.get_extra_info("sockname")
             self.reached_address = name[0] if name else None
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
     def send(self, frame: bytes) -> None:
-        if self._overflow is not None:
+        if self._overflow:
             return
         try:
             self._outgoing.put_nowait(frame)
         except asyncio.QueueFull:
             logger.warning("a device of %s does not read its messages; it is disconnected", self.profile.key)
-            closing = self.response.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"messages are not read")
-            self._overflow = asyncio.get_running_loop().create_task(closing)
+            self._overflow = True
+            self._abort()
 
     async def receive(self) -> str | bytes | None:
         """The next frame, or None when the connection is over."""
@@ -65,12 +67,18 @@ class WebSocketDevice:
     async def close(self, code: int = WSCloseCode.OK, reason: bytes = b"") -> None:
         """Send what waits, close the connection and free everything."""
         if self._writer is not None and not self.response.closed:
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self._outgoing.join(), 1.0)
+            except TimeoutError:
+                self._abort()
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
         await self.response.close(code=code, message=reason)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     async def _write(self) -> None:
         while True:

@@ -1,0 +1,45 @@
+"""A relay to ask, and what to ask it with."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.http.auth import Tokens
+from relay.ids import Profile
+from tests.kit.server import RunningRelay, running_relay
+
+SECRET = "a secret of at least 32 characters"
+
+TOKENS = Tokens(SECRET, 3600.0)
+
+
+@pytest.fixture
+async def relay(no_errors_logged: None, tmp_path: Path, relay_settings: dict[str, Any]) -> AsyncIterator[RunningRelay]:
+    """A relay for this test alone, in development mode unless the test says otherwise."""
+    async with running_relay(tmp_path, **{"jwt_secret": SECRET, "media_host": "127.0.0.1", **relay_settings}) as running:
+        yield running
+
+
+@pytest.fixture
+async def http(relay: RunningRelay) -> AsyncIterator[aiohttp.ClientSession]:
+    """Somebody who keeps no cookies."""
+    async with aiohttp.ClientSession(relay.url, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that makes a request `key`'s."""
+    return {"Authorization": f"Bearer {TOKENS.issue(Profile.parse(key))}"}
+
+
+@contextlib.asynccontextmanager
+async def socket_of(http: aiohttp.ClientSession, key: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """An open WebSocket whose welcome has been read."""
+    profile = Profile.parse(key)
+    async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}", headers=bearer(key)) as socket:
+        assert (await socket.receive_json(timeout=20))["type"] == "welcome"
+        yield socket

@@ -1,0 +1,133 @@
+"""What development mode adds, and nothing else does."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db.migrate import upgrade
+from relay.ids import Profile
+from tests.http.conftest import SECRET, TOKENS, bearer
+from tests.kit.server import running_relay
+
+
+async def post(http: aiohttp.ClientSession, path: str, **options: Any) -> tuple[int, Any]:
+    async with http.post(path, **options) as response:
+        assert response.content_type == "application/json"
+        return response.status, await response.json()
+
+
+async def test_anybody_may_log_in_as_anybody(http: aiohttp.ClientSession) -> None:
+    status, body = await post(http, "/api/dev/login", json={"profile_type": "student", "profile_id": 456})
+    assert status == 200
+    assert body["profile"] == {"profile_type": "student", "profile_id": 456, "name": "Maya Lindgren", "avatar": ""}
+    assert body["ice_servers"] == []
+    assert TOKENS.verify(body["token"]) == Profile("student", 456)
+
+
+async def test_who_does_not_exist_is_made_up(http: aiohttp.ClientSession) -> None:
+    for _ in range(2):
+        status, body = await post(http, "/api/dev/login", json={"profile_type": "parent", "profile_id": 5})
+        assert (status, body["profile"]["name"]) == (200, "Parent 5")
+    async with http.get("/api/profiles", headers={"Authorization": f"Bearer {body['token']}"}) as response:
+        assert [one["name"] for one in (await response.json())["profiles"]] == ["Parent 5"]
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(http: aiohttp.ClientSession) -> None:
+    async with http.post("/api/dev/login", json={"profile_type": "student", "profile_id": 456}) as response:
+        cookie = response.cookies["relay_token"]
+        assert cookie.value == (await response.json())["token"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["max-age"]) == (True, "Strict", "3600")
+
+
+async def test_a_conversation_is_made_between_those_who_exist(http: aiohttp.ClientSession) -> None:
+    members = [{"profile_type": "student", "profile_id": 456}, {"profile_type": "advertiser", "profile_id": 654}]
+    status, body = await post(http, "/api/dev/conversations", json={"members": members})
+    assert status == 201
+    async with http.get("/api/conversations", headers=bearer("advertiser_654")) as response:
+        [conversation] = (await response.json())["conversations"]
+    assert conversation["conversation_id"] == body["conversation_id"] > 124
+    assert {one["name"] for one in conversation["members"]} == {"Maya Lindgren", "Victor Hale"}
+
+
+async def test_a_conversation_with_somebody_who_does_not_exist_is_refused(http: aiohttp.ClientSession) -> None:
+    members = [{"profile_type": "student", "profile_id": 456}, {"profile_type": "student", "profile_id": 99}]
+    status, body = await post(http, "/api/dev/conversations", json={"members": members})
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+    assert "student_99" in body["error"]["message"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+async def test_a_conversation_has_at_least_two_different_members(http: aiohttp.ClientSession, count: int) -> None:
+    members = [{"profile_type": "student", "profile_id": 456}] * count
+    status, body = await post(http, "/api/dev/conversations", json={"members": members})
+    assert (status, body["error"]["code"]) == (400, "invalid_request")
+
+
+BODIES = {
+    "nothing": b"",
+    "prose": b"hello",
+    "half of it": b'{"profile_type":"student"',
+    "an array": b"[]",
+    "null": b"null",
+    "another kind of profile": b'{"profile_type":"teacher","profile_id":1}',
+    "a text for a number": b'{"profile_type":"student","profile_id":"1"}',
+    "a number below": b'{"profile_type":"student","profile_id":0}',
+    "a number beyond": b'{"profile_type":"student","profile_id":2147483648}',
+    "a number far beyond": b'{"profile_type":"student","profile_id":' + b"9" * 5000 + b"}",
+    "no UTF-8": b'{"profile_type":"\xff","profile_id":1}',
+    "arrays in arrays": b"[" * 60_000,
+    "objects in objects": b'{"members":' * 5_000,
+    "members that are none": b'{"members":[1,2]}',
+}
+
+
+@pytest.mark.parametrize("path", ["/api/dev/login", "/api/dev/conversations"])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_a_body_that_makes_no_sense_is_refused_in_words(http: aiohttp.ClientSession, path: str, body: bytes) -> None:
+    status, answer = await post(http, path, data=body)
+    assert (status, answer["error"]["code"]) == (400, "invalid_request")
+    assert answer["error"]["message"]
+
+
+async def test_a_body_that_is_too_large_is_not_read_to_its_end(http: aiohttp.ClientSession) -> None:
+    status, answer = await post(http, "/api/dev/login", data=b" " * (64 * 1024 + 1))
+    assert (status, answer["error"]["code"]) == (413, "request_entity_too_large")
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_the_senders_fault(tmp_path: Path) -> None:
+    """On a relay of its own: aiohttp itself logs an error about such a body."""
+    async with running_relay(tmp_path) as relay, aiohttp.ClientSession(relay.url) as http:
+        status, _ = await post(http, "/api/dev/login", data=b"hello", headers={"Content-Encoding": "gzip"})
+    assert status == 400
+
+
+@pytest.fixture
+def migrated(request: pytest.FixtureRequest) -> None:
+    """Outside development mode the schema must be there."""
+    folder = request.getfixturevalue("tmp_path")
+
+    async def migrate() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'relay.db'}")
+        await upgrade(engine)
+        await engine.dispose()
+
+    asyncio.run(migrate())
+
+
+@pytest.mark.usefixtures("migrated")
+@pytest.mark.settings(dev=False, jwt_secret=SECRET)
+class TestOutsideDevelopmentMode:
+    @pytest.mark.parametrize("path", ["/api/dev/login", "/api/dev/conversations", "/api/dev/", "/api/dev"])
+    async def test_there_is_no_way_in_without_a_token(self, migrated: None, http: aiohttp.ClientSession, path: str) -> None:
+        for method in ("POST", "GET"):
+            async with http.request(method, path, json={"profile_type": "student", "profile_id": 456}) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (404, "not_found")
+                assert "Set-Cookie" not in response.headers
+
+    async def test_there_is_nobody_and_a_good_token_is_good(self, migrated: None, http: aiohttp.ClientSession) -> None:
+        async with http.get("/api/profiles", headers=bearer("student_456")) as response:
+            assert (response.status, await response.json()) == (200, {"profiles": []})

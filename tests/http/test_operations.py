@@ -1,0 +1,61 @@
+"""What operators see."""
+
+import re
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.media.counters import NAMES
+from tests.http.conftest import socket_of
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+from tests.signaling.people import PARENT, STUDENT, TUTOR, invitation
+
+
+async def test_a_healthy_relay_says_so_to_anybody(http: aiohttp.ClientSession) -> None:
+    async with http.get("/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ok"})
+
+
+async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.ClientSession) -> None:
+    async with http.get("/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        families = {family.name: family for family in text_string_to_metric_families(await response.text())}
+    assert {name for name, family in families.items() if family.type == "gauge"} == {"relay_calls", "relay_devices"}
+    assert {name for name, family in families.items() if family.type == "counter"} == {
+        "relay_messages_refused",
+        *(f"relay_media_{name}" for name in NAMES),
+    }
+    assert all(family.documentation for family in families.values())
+
+
+async def test_metrics_count_calls_devices_and_refusals(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+    async with socket_of(http, "student_456") as student, socket_of(http, "tutor_789") as tutor:
+        await student.send_str(invitation(TUTOR))
+        assert (await tutor.receive_json(timeout=20))["type"] == "call_invitation"
+        await tutor.send_str("hello")
+        assert (await tutor.receive_json(timeout=20))["code"] == "malformed"
+        counters = await relay.counters()
+        assert (counters["relay_calls"], counters["relay_devices"]) == (1, 2)
+        assert counters["relay_messages_refused_total"] == 1
+        assert counters["relay_media_transports_opened_total"] == 2
+
+    async def quiet() -> bool:
+        counters = await relay.counters()
+        gone = (counters["relay_calls"], counters["relay_devices"]) == (0, 0)
+        return gone and counters["relay_media_transports_closed_total"] == 2
+
+    await eventually(quiet, "calls, devices and transports are gone")
+
+
+async def test_metrics_tell_nothing_of_anybody(http: aiohttp.ClientSession) -> None:
+    async with socket_of(http, "student_456") as student, socket_of(http, "tutor_789") as tutor:
+        await student.send_str(invitation(TUTOR))
+        call = (await tutor.receive_json(timeout=20))["call_id"]
+        await student.send_str('{"type":"student_456"}')
+        async with http.get("/metrics") as response:
+            text = await response.text()
+    for secret in (call, "127.0.0.1", "student_456", "tutor_789", "Maya"):
+        assert secret not in text
+    assert not re.search(r"\d+\.\d+\.\d+\.\d+|[0-9a-f]{32}", text)
+    assert {STUDENT.profile_type, PARENT.profile_type}.isdisjoint(re.findall(r"\w+", text))

@@ -1,0 +1,145 @@
+"""What every answer has in common."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from relay.http.pages import WEB
+from tests.http.conftest import bearer
+from tests.kit.server import RunningRelay
+
+PATHS = {
+    "the page": ("GET", "/", 200),
+    "a module": ("GET", "/js/main.js", 200),
+    "a style sheet": ("GET", "/css/base.css", 200),
+    "the icon": ("GET", "/icon.svg", 200),
+    "the API": ("GET", "/api/profiles", 200),
+    "the health": ("GET", "/healthz", 200),
+    "the metrics": ("GET", "/metrics", 200),
+    "nothing there": ("GET", "/nothing/there", 404),
+    "no such file": ("GET", "/js/nothing.js", 404),
+    "a folder": ("GET", "/js/ui", 404),
+    "a method that is not": ("DELETE", "/api/profiles", 405),
+    "a bad body": ("POST", "/api/dev/login", 400),
+    "no upgrade": ("GET", "/ws/456/student", 426),
+    "another's socket": ("GET", "/ws/1/student", 403),
+}
+
+every_path = pytest.mark.parametrize(("method", "path", "status"), PATHS.values(), ids=PATHS.keys())
+
+
+@every_path
+async def test_every_answer_tells_the_browser_to_be_careful(
+    http: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with http.request(method, path, headers=bearer("student_456")) as response:
+        assert response.status == status
+        headers = response.headers
+    policy = {
+        part.strip().partition(" ")[0]: part.strip().partition(" ")[2] for part in headers["Content-Security-Policy"].split(";")
+    }
+    assert policy["default-src"] == "'self'"
+    assert (policy["frame-ancestors"], policy["object-src"], policy["base-uri"]) == ("'none'", "'none'", "'self'")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Permissions-Policy"].startswith("camera=(self), microphone=(self)")
+    assert headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing/there", 404, "not_found"),
+        ("GET", "/ws/student/456", 404, "not_found"),
+        ("GET", "/js/nothing.js", 404, "not_found"),
+        ("GET", "/js/ui", 404, "not_found"),
+        ("DELETE", "/api/profiles", 405, "method_not_allowed"),
+        ("GET", "/api/dev/login", 405, "method_not_allowed"),
+    ],
+)
+async def test_every_failure_is_json_with_a_code(
+    http: aiohttp.ClientSession, method: str, path: str, status: int, code: str
+) -> None:
+    async with http.request(method, path) as response:
+        assert (response.status, response.content_type) == (status, "application/json")
+        body = await response.json()
+    assert body.keys() == {"error"}
+    assert body["error"]["code"] == code
+    assert body["error"]["message"]
+
+
+async def test_a_method_that_is_not_allowed_is_told_which_are(http: aiohttp.ClientSession) -> None:
+    """RFC 9110 section 15.5.6: the answer must have an Allow header."""
+    async with http.delete("/api/profiles") as response:
+        assert response.status == 405
+        assert set(response.headers["Allow"].split(",")) >= {"GET"}
+
+
+async def test_a_page_that_has_not_changed_is_not_sent_again(http: aiohttp.ClientSession) -> None:
+    async with http.get("/") as response:
+        tag = response.headers["ETag"]
+    async with http.get("/", headers={"If-None-Match": tag}) as response:
+        assert response.status == 304
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/js/../../setup.cfg",
+        "/js/..%2f..%2fsetup.cfg",
+        "/js/%2e%2e/%2e%2e/setup.cfg",
+        "/js/%2e%2e%2f%2e%2e%2fsetup.cfg",
+        "/js/..%5c..%5csetup.cfg",
+        "/js//etc/passwd",
+        "/js/%2fetc%2fpasswd",
+        "/css/../js/../../relay/config.py",
+        "/js/%00",
+        "/../setup.cfg",
+    ],
+)
+async def test_no_path_leads_out_of_the_pages(relay: RunningRelay, path: str) -> None:
+    """Sent as it is: a client that tidied the path up would hide what the server does."""
+    import asyncio
+
+    host, _, port = relay.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert answer.split(" ")[1] in {"400", "403", "404"}, answer
+    for secret in ("[metadata]", "root:", "Settings"):
+        assert secret not in answer
+
+
+def test_the_pages_hold_nothing_but_pages() -> None:
+    served = {file.suffix for folder in ("css", "js") for file in (WEB / folder).rglob("*") if file.is_file()}
+    assert served <= {".css", ".js"}
+    assert (WEB / "index.html").is_file()
+    assert Path(WEB).parent == Path(__file__).parents[2]
+
+
+async def test_a_failure_of_our_own_says_nothing_of_its_cause(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from relay.http import responses
+
+    async def fail(request: web.Request) -> web.Response:
+        raise RuntimeError("the secret is 42")
+
+    app = web.Application(middlewares=[responses.errors_in_words])
+    app.on_response_prepare.append(responses.add_headers)
+    app.router.add_get("/", fail)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            assert (response.status, response.content_type) == (500, "application/json")
+            assert await response.json() == {"error": {"code": "internal", "message": "the server could not do this"}}
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+    finally:
+        await runner.cleanup()
+    assert "the secret is 42" in caplog.text

@@ -1,0 +1,98 @@
+"""Session descriptions of real software, as it wrote them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiortc.sdp import SessionDescription
+
+from relay.media.api import Candidate, DtlsRole, Fingerprint, TransportParameters
+
+_FOLDER: Final = Path(__file__).with_name("sdp")
+
+OFFERS: Final = ("chromium_video_offer", "firefox_offer", "aiortc_offer")
+ANSWERS: Final = ("chromium_video_answer", "chromium_answer_without_video", "firefox_answer", "aiortc_answer")
+DESCRIPTIONS: Final = (*OFFERS, *ANSWERS)
+
+RELAY: Final = TransportParameters(
+    ufrag="relayufr",
+    pwd="relaypwdrelaypwdrelaypwd",
+    fingerprints=(Fingerprint("sha-256", ":".join(["AB"] * 32)),),
+    role=DtlsRole.ACTPASS,
+    candidates=(Candidate("198.51.100.1", 40000), Candidate("2001:db8::1", 40001)),
+)
+"""The relay's own end, in addresses that no browser here has."""
+
+RELAY_SECTION: Final = (
+    "c=IN IP4 198.51.100.1",
+    f"a=ice-ufrag:{RELAY.ufrag}",
+    f"a=ice-pwd:{RELAY.pwd}",
+    f"a=fingerprint:sha-256 {RELAY.fingerprints[0].value}",
+    "a=setup:actpass",
+    "a=candidate:1 1 udp 2130706431 198.51.100.1 40000 typ host",
+    "a=candidate:2 1 udp 2130706175 2001:db8::1 40001 typ host",
+    "a=end-of-candidates",
+)
+"""What `RELAY` looks like in a media section."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A live media section, as another implementation reads it."""
+
+    ufrag: str | None
+    pwd: str | None
+    lite: bool
+    dtls_role: str
+    fingerprints: tuple[str, ...]
+    candidates: tuple[tuple[str, int, str], ...]
+    complete: bool
+
+
+def seen(text: str) -> list[Seen]:
+    """The sections that are not rejected, by aiortc."""
+    found = []
+    for media in SessionDescription.parse(text).media:
+        if media.port:
+            assert media.ice is not None
+            assert media.dtls is not None
+            found.append(
+                Seen(
+                    ufrag=media.ice.usernameFragment,
+                    pwd=media.ice.password,
+                    lite=media.ice.iceLite,
+                    dtls_role=media.dtls.role,
+                    fingerprints=tuple(one.value for one in media.dtls.fingerprints),
+                    candidates=tuple((one.ip, one.port, one.type) for one in media.ice_candidates),
+                    complete=media.ice_candidates_complete,
+                )
+            )
+    return found
+
+
+def description(name: str) -> str:
+    """Chromium's are of version 156, aiortc's of 1.16; Firefox's is made after version 128's."""
+    return (_FOLDER / f"{name}.sdp").read_bytes().decode()
+
+
+VOICE_OFFER: Final = (
+    "v=0\r\n"
+    "o=- 17 2 IN IP4 127.0.0.1\r\n"
+    "s=-\r\n"
+    "t=0 0\r\n"
+    "a=group:BUNDLE 0\r\n"
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\n"
+    "c=IN IP4 0.0.0.0\r\n"
+    "a=ice-ufrag:Abcd\r\n"
+    "a=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+    f"a=fingerprint:sha-256 {':'.join(['0C'] * 32)}\r\n"
+    "a=setup:actpass\r\n"
+    "a=mid:0\r\n"
+    "a=sendrecv\r\n"
+    "a=rtcp-mux\r\n"
+    "a=rtpmap:111 opus/48000/2\r\n"
+    "a=rtpmap:0 PCMU/8000\r\n"
+)
+"""The least that the relay takes."""
+
+VOICE_ANSWER: Final = VOICE_OFFER.replace("a=setup:actpass", "a=setup:active")

@@ -1,0 +1,78 @@
+"""The relay's ends of a call, on a real media engine."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from relay.media.api import MediaEvent
+from relay.media.engine import LocalEngine
+from relay.signaling import sdp
+from relay.signaling.legs import Legs
+from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
+from tests.signaling.people import TUTOR, FakeDevice
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[LocalEngine]:
+    events: list[MediaEvent] = []
+    engine = LocalEngine(events.append, ["127.0.0.1"])
+    await engine.start()
+    yield engine
+    await engine.close()
+    counters = await engine.counters()
+    assert counters["transports_opened"] == counters["transports_closed"]
+
+
+async def test_each_leg_has_credentials_of_its_own_and_all_the_same_certificate(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    one, other = await legs.open("c1"), await legs.open("c1")
+    assert one.transport_id != other.transport_id
+    assert one.parameters.ufrag != other.parameters.ufrag
+    assert one.parameters.pwd != other.parameters.pwd
+    assert one.parameters.fingerprints == other.parameters.fingerprints
+
+
+async def test_an_offer_leaves_the_role_to_the_callee_and_an_answer_takes_the_passive_one(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    leg, device = await legs.open("c1"), FakeDevice(TUTOR)
+    offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
+    assert "\r\na=setup:actpass\r\n" in legs.describe_offer(offer, leg, device)
+    assert "\r\na=setup:passive\r\n" in legs.describe_answer(answer, offer, leg, device)
+    passive = sdp.parse(VOICE_OFFER.replace("actpass", "passive"))
+    assert "\r\na=setup:active\r\n" in legs.describe_answer(answer, passive, leg, device)
+
+
+async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_engine(engine: LocalEngine) -> None:
+    legs = Legs(engine, ("203.0.113.1", "2001:db8::1"))
+    leg = await legs.open("c1")
+    [port] = {candidate.port for candidate in leg.parameters.candidates}
+    [audio] = seen(legs.describe_offer(sdp.parse(VOICE_OFFER), leg, FakeDevice(TUTOR)))
+    assert audio.candidates == (("203.0.113.1", port, "host"), ("2001:db8::1", port, "host"))
+    assert (audio.ufrag, audio.pwd) == (leg.parameters.ufrag, leg.parameters.pwd)
+
+
+async def test_legs_are_joined_once_both_are_known(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    caller, callee = await legs.open("c1"), await legs.open("c1")
+    await legs.join("c1", caller, sdp.parse(VOICE_OFFER), callee, sdp.parse(VOICE_ANSWER))
+    with pytest.raises(AssertionError, match="connected once"):
+        await engine.connect_transport(caller.transport_id, sdp.parse(VOICE_OFFER).transport, ())
+
+
+async def test_a_leg_of_another_call_is_not_joined(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    caller, stranger = await legs.open("c1"), await legs.open("c2")
+    with pytest.raises(AssertionError, match="belong to the bridge"):
+        await legs.join("c1", caller, sdp.parse(VOICE_OFFER), stranger, sdp.parse(VOICE_ANSWER))
+
+
+async def test_legs_are_closed_one_by_one_or_all_at_once_and_as_often_as_one_likes(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    mine = [await legs.open("c1") for _ in range(3)]
+    await legs.open("c2")
+    await legs.close(mine[0])
+    await legs.close(mine[0])
+    assert (await engine.counters())["transports_closed"] == 1
+    await legs.close_all("c1")
+    await legs.close_all("c1")
+    assert (await engine.counters())["transports_closed"] == 3

@@ -1,0 +1,389 @@
+"""The five messages: what is taken, what is refused with which code, and what the server's own look like."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.errors import SignalingError
+from relay.signaling import messages
+from relay.signaling.messages import (
+    MAX_FRAME_LENGTH,
+    Answer,
+    CallAnswer,
+    CallDeclined,
+    CallEnded,
+    CallInvitation,
+    FromClient,
+    IceCandidate,
+    Offer,
+    TrickledCandidate,
+)
+
+SENDER = {"from_profile_id": 456, "from_profile_type": "student", "from_name": "Maya", "from_avatar": "/maya.png"}
+RECEIVER = {"to_profile_id": 789, "to_profile_type": "tutor"}
+CANDIDATE = {"candidate": "candidate:1 1 udp 1 203.0.113.4 5 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "call_invitation": {
+        "type": "call_invitation",
+        "call_type": "video",
+        "conversation_id": 123,
+        **SENDER,
+        **RECEIVER,
+        "offer": {"type": "offer", "sdp": "v=0\r\n"},
+    },
+    "call_answer": {
+        "type": "call_answer",
+        "conversation_id": 123,
+        "from_profile_id": 789,
+        "to_profile_id": 456,
+        "to_profile_type": "student",
+        "answer": {"type": "answer", "sdp": "v=0\r\n"},
+    },
+    "ice_candidate": {
+        "type": "ice_candidate",
+        "conversation_id": 123,
+        "from_profile_id": 456,
+        **RECEIVER,
+        "candidate": CANDIDATE,
+    },
+    "call_declined": {"type": "call_declined", "conversation_id": 123, "reason": "busy"},
+    "call_ended": {"type": "call_ended", "conversation_id": 123, "from_profile_id": 456, **RECEIVER},
+}
+"""As in the contract, every field of it there."""
+
+DECODED: dict[str, FromClient] = {
+    "call_invitation": CallInvitation(
+        conversation_id=123, call_type="video", to_profile_id=789, to_profile_type="tutor", offer=Offer(sdp="v=0\r\n")
+    ),
+    "call_answer": CallAnswer(conversation_id=123, answer=Answer(sdp="v=0\r\n")),
+    "ice_candidate": TrickledCandidate(
+        conversation_id=123,
+        candidate=IceCandidate(CANDIDATE["candidate"], "0", 0),  # type: ignore[arg-type]
+    ),
+    "call_declined": CallDeclined(conversation_id=123, reason="busy"),
+    "call_ended": CallEnded(conversation_id=123),
+}
+
+NEEDED = {
+    "call_invitation": ["conversation_id", "call_type", "to_profile_id", "to_profile_type", "offer"],
+    "call_answer": ["conversation_id", "answer"],
+    "ice_candidate": ["conversation_id", "candidate"],
+    "call_declined": ["conversation_id"],
+    "call_ended": ["conversation_id"],
+}
+
+every_type = pytest.mark.parametrize("kind", EXAMPLES)
+
+
+def code_of(frame: str | bytes) -> str:
+    with pytest.raises(SignalingError) as refused:
+        messages.decode(frame)
+    assert str(refused.value)
+    return refused.value.code
+
+
+# -- what is taken ----------------------------------------------------------------------------------------------------
+
+
+@every_type
+def test_a_message_of_the_contract_is_taken(kind: str) -> None:
+    assert messages.decode(json.dumps(EXAMPLES[kind])) == DECODED[kind]
+    assert messages.decode(json.dumps(EXAMPLES[kind]).encode()) == DECODED[kind]
+
+
+@every_type
+def test_a_client_may_leave_out_who_it_is(kind: str) -> None:
+    example = {name: value for name, value in EXAMPLES[kind].items() if not name.startswith("from_")}
+    assert messages.decode(json.dumps(example)) == DECODED[kind]
+
+
+@every_type
+@pytest.mark.parametrize("value", [None, "x", 2**100, [], {}])
+def test_what_a_client_says_of_itself_is_not_even_looked_at(kind: str, value: object) -> None:
+    example = {**EXAMPLES[kind], **dict.fromkeys(SENDER, value)}
+    assert messages.decode(json.dumps(example)) == DECODED[kind]
+
+
+@every_type
+def test_fields_of_the_future_are_ignored(kind: str) -> None:
+    assert messages.decode(json.dumps({**EXAMPLES[kind], "seq": 7, "call_id": ["?"]})) == DECODED[kind]
+
+
+@pytest.mark.parametrize("candidate", [None, {}, {"candidate": None}, {"candidate": ""}, {"candidate": "", "sdpMid": "0"}])
+def test_the_end_of_candidates_has_many_spellings(candidate: object) -> None:
+    message = messages.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate}))
+    assert isinstance(message, TrickledCandidate)
+    assert message.candidate is None or not message.candidate.candidate
+
+
+def test_a_candidate_may_carry_its_ufrag_as_browsers_write_it() -> None:
+    candidate = {**CANDIDATE, "usernameFragment": "Abcd"}
+    assert messages.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate})) == DECODED["ice_candidate"]
+
+
+@pytest.mark.parametrize("reason", ["offline", "busy", "rejected", "on_fire"])
+def test_a_reason_to_decline_may_be_a_new_one(reason: str) -> None:
+    message = messages.decode(json.dumps({**EXAMPLES["call_declined"], "reason": reason}))
+    assert isinstance(message, CallDeclined)
+    assert message.reason == reason
+
+
+def test_declining_without_a_reason_is_rejecting() -> None:
+    assert messages.decode('{"type":"call_declined","conversation_id":1}') == CallDeclined(conversation_id=1, reason="rejected")
+
+
+@pytest.mark.parametrize("profile_type", ["tutor", "student", "parent", "advertiser"])
+@pytest.mark.parametrize("call_type", ["voice", "video"])
+def test_all_of_the_contracts_values_are_taken(profile_type: str, call_type: str) -> None:
+    example = {**EXAMPLES["call_invitation"], "to_profile_type": profile_type, "call_type": call_type}
+    message = messages.decode(json.dumps(example))
+    assert isinstance(message, CallInvitation)
+    assert (message.to_profile_type, message.call_type) == (profile_type, call_type)
+
+
+@pytest.mark.parametrize("number", [1, 2**31 - 1])
+def test_ids_fill_their_column(number: int) -> None:
+    assert messages.decode(json.dumps({**EXAMPLES["call_ended"], "conversation_id": number})).conversation_id == number
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in NEEDED.items() for field in fields])
+def test_a_field_that_is_missing_is_named(kind: str, field: str) -> None:
+    example = {name: value for name, value in EXAMPLES[kind].items() if name != field}
+    with pytest.raises(SignalingError, match=field) as refused:
+        messages.decode(json.dumps(example))
+    assert refused.value.code == "invalid_message"
+
+
+WRONG: dict[str, list[object]] = {
+    "conversation_id": [None, "123", 1.5, True, 0, -1, 2**31, 2**70, [], {}],
+    "to_profile_id": [None, "789", 0, -1, 2**31],
+    "to_profile_type": [None, 1, "teacher", "TUTOR", ""],
+    "call_type": [None, 1, "smell", ""],
+    "offer": [None, "v=0", [], {}, {"type": "offer"}, {"type": "answer", "sdp": ""}, {"type": "offer", "sdp": 1}],
+    "answer": [None, "v=0", [], {}, {"type": "answer"}, {"type": "offer", "sdp": ""}, {"type": "pranswer", "sdp": ""}],
+    "candidate": ["x", 1, [], {"candidate": 1}, {"candidate": "x" * 1025}, {"sdpMid": 0}, {"sdpMLineIndex": "0"}],
+    "reason": [None, 1, [], "x" * 65],
+    "ref": [1, [], "x" * 201],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (kind, field, value)
+        for kind, fields in NEEDED.items()
+        for field in [*fields, "ref", *(["reason"] if kind == "call_declined" else [])]
+        for value in WRONG[field]
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_refused(kind: str, field: str, value: object) -> None:
+    assert code_of(json.dumps({**EXAMPLES[kind], field: value})) == "invalid_message"
+
+
+CODES = {
+    "nothing": ("", "malformed"),
+    "prose": ("hello", "malformed"),
+    "half a message": ('{"type":"call_ended"', "malformed"),
+    "two messages": ('{"type":"call_ended","conversation_id":1}{}', "malformed"),
+    "an array": ("[1, 2]", "malformed"),
+    "a string": ('"call_ended"', "malformed"),
+    "a number": ("7", "malformed"),
+    "null": ("null", "malformed"),
+    "not a number": ('{"type":"call_ended","conversation_id":NaN}', "malformed"),
+    "not a number, in a field of the future": ('{"type":"call_ended","conversation_id":1,"x":NaN}', "malformed"),
+    "infinity": ('{"type":"call_ended","conversation_id":Infinity}', "malformed"),
+    "an integer of 5,000 digits": (f'{{"type":"call_ended","conversation_id":{"9" * 5000}}}', "invalid_message"),
+    "a float beyond all floats": ('{"type":"call_ended","conversation_id":1e999}', "invalid_message"),
+    "arrays in arrays": ("[" * 60_000, "malformed"),
+    "objects in objects": ('{"a":' * 10_000, "malformed"),
+    "an offer of objects in objects": (
+        '{"type":"call_answer","conversation_id":1,"answer":' + '{"a":' * 10_000 + "1" + "}" * 10_001,
+        "malformed",
+    ),
+    "half a surrogate pair, escaped": ('{"type":"call_ended","conversation_id":1,"ref":"\\ud800"}', "malformed"),
+    "half a surrogate pair, plain": ('{"type":"call_ended","conversation_id":1,"ref":"\ud800"}', "malformed"),
+    "bytes that are no UTF-8": (b'{"type":"call_ended","conversation_id":1,"ref":"\xff"}', "malformed"),
+    "bytes in UTF-16": ('{"type":"call_ended","conversation_id":1}'.encode("utf-16"), "malformed"),
+    "no type": ('{"conversation_id":1}', "unknown_type"),
+    "an unknown type": ('{"type":"dance","conversation_id":1}', "unknown_type"),
+    "a type of the server's own": ('{"type":"welcome","conversation_id":1}', "unknown_type"),
+    "a type that is no text": ('{"type":{"type":"call_ended"},"conversation_id":1}', "unknown_type"),
+    "a megabyte": (json.dumps({**EXAMPLES["call_ended"], "note": "x" * 2**20}), "too_large"),
+    "a megabyte of nonsense": (b"\xff" * 2**20, "too_large"),
+}
+
+
+@pytest.mark.parametrize(("frame", "code"), CODES.values(), ids=CODES.keys())
+def test_what_makes_no_sense_has_a_code_that_says_so(frame: str | bytes, code: str) -> None:
+    assert code_of(frame) == code
+
+
+def test_a_type_that_is_missing_in_an_offer_is_no_unknown_message() -> None:
+    """Old clients may send a description that they made from its text alone."""
+    message = {**EXAMPLES["call_invitation"], "offer": {"sdp": "v=0\r\n"}}
+    try:
+        decoded = messages.decode(json.dumps(message))
+    except SignalingError as error:
+        assert error.code == "invalid_message"
+    else:
+        assert decoded == DECODED["call_invitation"]
+
+
+def test_the_largest_frame_is_64_kib() -> None:
+    frame = '{"type":"call_ended","conversation_id":1,"note":"%s"}'
+    fits = frame % ("x" * (MAX_FRAME_LENGTH - len(frame) + 2))
+    assert len(fits) == MAX_FRAME_LENGTH == 65536
+    assert messages.decode(fits) == CallEnded(conversation_id=1)
+    assert code_of(fits.replace("xx", "xxx", 1)) == "too_large"
+
+
+def test_a_frame_is_measured_in_bytes() -> None:
+    frame = json.dumps({**EXAMPLES["call_ended"], "note": "\N{GRINNING FACE}" * 20_000}, ensure_ascii=False)
+    assert len(frame.encode()) > MAX_FRAME_LENGTH
+    assert code_of(frame) == "too_large"
+
+
+# -- whatever comes ---------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+FIELDS = sorted({name for example in EXAMPLES.values() for name in example} | {"ref"})
+NEARLY = st.builds(
+    lambda kind, changes: {**EXAMPLES[kind], **changes},
+    st.sampled_from(sorted(EXAMPLES)),
+    st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3),
+)
+FRAMES = st.one_of(
+    st.binary(), st.text(), JSON.map(json.dumps), NEARLY.map(json.dumps), NEARLY.map(lambda one: json.dumps(one)[:-1])
+)
+
+
+@given(FRAMES)
+def test_no_frame_is_too_strange(frame: str | bytes) -> None:
+    try:
+        message = messages.decode(frame)
+    except SignalingError as error:
+        assert error.code in {"malformed", "unknown_type", "invalid_message"}
+        assert str(error)
+    else:
+        assert isinstance(message, FromClient)
+
+
+@given(FRAMES)
+def test_every_frame_has_a_reference_or_none(frame: str | bytes) -> None:
+    ref = messages.ref_of(frame)
+    assert ref is None or 0 < len(ref) <= 200
+
+
+@pytest.mark.parametrize("frame", [frame for frame, _ in CODES.values()], ids=CODES.keys())
+def test_a_reference_to_nonsense_can_be_sent(frame: str | bytes) -> None:
+    error = messages.Error(code="malformed", message="", ref=messages.ref_of(frame))
+    assert json.loads(messages.encode(error))["type"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("frame", "ref"),
+    [
+        ('{"type":"dance","ref":"my-7"}', "my-7"),
+        ('{"type":"dance"}', "dance"),
+        ('{"type":"dance","ref":""}', "dance"),
+        ('{"type":"dance","ref":7}', "dance"),
+        ('{"type":7}', None),
+        ("{}", None),
+        ("hello", None),
+        (json.dumps({"ref": "x" * 300}), "x" * 200),
+        (json.dumps({"ref": "my-7", "note": "x" * MAX_FRAME_LENGTH}), None),
+    ],
+)
+def test_an_error_refers_to_the_messages_ref_or_else_its_type(frame: str, ref: str | None) -> None:
+    assert messages.ref_of(frame) == ref
+
+
+# -- what the server sends --------------------------------------------------------------------------------------------
+
+ABOUT = {
+    "conversation_id": 123,
+    "call_id": "c1",
+    "from_profile_id": 456,
+    "from_profile_type": "student",
+    "from_name": "Maya",
+    "from_avatar": "/maya.png",
+    "to_profile_id": 789,
+    "to_profile_type": "tutor",
+}
+CONTRACT = {
+    "call_invitation": {"call_type", "conversation_id", *SENDER, *RECEIVER, "offer"},
+    "call_answer": {"conversation_id", "from_profile_id", *RECEIVER, "answer"},
+    "call_declined": {"conversation_id", "reason"},
+    "call_ended": {"conversation_id", "from_profile_id", *RECEIVER},
+}
+DELIVERIES: dict[str, messages.CallMessage] = {
+    "call_invitation": messages.InvitationDelivery(
+        **ABOUT,  # type: ignore[arg-type]
+        call_type="voice",
+        offer=Offer(sdp="v=0"),
+        expires_at=2,
+        server_time=1,
+    ),
+    "call_answer": messages.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0")),  # type: ignore[arg-type]
+    "call_declined": messages.DeclinedDelivery(**ABOUT, reason="busy"),  # type: ignore[arg-type]
+    "call_ended": messages.EndedDelivery(**ABOUT, reason="hangup", duration_seconds=None),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("kind", DELIVERIES)
+def test_a_delivery_has_every_field_of_the_contract_under_its_name(kind: str) -> None:
+    sent = json.loads(messages.encode(DELIVERIES[kind]))
+    assert sent["type"] == kind
+    assert CONTRACT[kind] <= sent.keys()
+    assert sent.items() >= ABOUT.items()
+
+
+def test_descriptions_are_delivered_as_browsers_want_them() -> None:
+    assert json.loads(messages.encode(DELIVERIES["call_invitation"]))["offer"] == {"type": "offer", "sdp": "v=0"}
+    assert json.loads(messages.encode(DELIVERIES["call_answer"]))["answer"] == {"type": "answer", "sdp": "v=0"}
+
+
+def test_a_missed_calls_duration_is_null_and_not_left_out() -> None:
+    assert json.loads(messages.encode(DELIVERIES["call_ended"]))["duration_seconds"] is None
+
+
+@pytest.mark.parametrize("kind", ["call_invitation", "call_answer", "call_declined", "call_ended"])
+def test_a_delivery_would_itself_be_a_good_message(kind: str) -> None:
+    """So that a client that forwards what it got, or tests with two of itself, speaks one language."""
+    assert messages.decode(messages.encode(DELIVERIES[kind])).conversation_id == 123
+
+
+def test_a_call_state_says_no_more_than_it_knows() -> None:
+    state = messages.CallStateMessage(
+        **ABOUT,  # type: ignore[arg-type]
+        state="ringing",
+        call_type="voice",
+        answered_at=None,
+        server_time=1,
+    )
+    assert json.loads(messages.encode(state)).keys() == {
+        *{"type", "state", "call_type", "answered_at", "server_time"},
+        *ABOUT,
+    }
+
+
+def test_messages_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        DELIVERIES["call_ended"].conversation_id = 7  # type: ignore[misc]
+
+
+def test_every_type_of_the_server_has_a_name_of_its_own() -> None:
+    kinds = [one for base in (messages.ToClient, messages.CallMessage) for one in base.__subclasses__()]
+    tags = [one.__struct_config__.tag for one in kinds if one is not messages.CallMessage]
+    assert len(tags) == len(set(tags)) == 7

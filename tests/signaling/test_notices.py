@@ -1,0 +1,104 @@
+"""What each party is told of its call."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from relay.signaling import notices
+from relay.signaling.call import Call, EndReason, Party
+from relay.signaling.messages import ToClient, encode
+from tests.signaling.people import STUDENT, TIMERS, TUTOR
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+NOW_MS = 1_772_366_400_250
+
+
+def new_call(ended: EndReason | None = None) -> Call:
+    call = Call("c1", 123, "voice", Party(STUDENT, "Maya", "/maya.png"), Party(TUTOR, "Daniel", "/daniel.png"), TIMERS, 0.0)
+    if ended is not None:
+        call.end(ended, 1.0)
+    return call
+
+
+def told(message: ToClient) -> dict[str, Any]:
+    fields = json.loads(encode(message))
+    assert isinstance(fields, dict)
+    return fields
+
+
+def test_the_callee_is_told_who_calls_and_for_how_long_it_rings() -> None:
+    message = told(notices.invitation(new_call(), "v=0", NOW + timedelta(seconds=45), NOW))
+    assert message == {
+        "type": "call_invitation",
+        "conversation_id": 123,
+        "call_id": "c1",
+        "from_profile_id": 456,
+        "from_profile_type": "student",
+        "from_name": "Maya",
+        "from_avatar": "/maya.png",
+        "to_profile_id": 789,
+        "to_profile_type": "tutor",
+        "call_type": "voice",
+        "offer": {"type": "offer", "sdp": "v=0"},
+        "expires_at": NOW_MS + 45_000,
+        "server_time": NOW_MS,
+    }
+
+
+def test_the_answer_goes_to_the_caller() -> None:
+    message = told(notices.answer(new_call(), "v=0"))
+    assert (message["from_profile_type"], message["to_profile_type"]) == ("tutor", "student")
+    assert message["answer"] == {"type": "answer", "sdp": "v=0"}
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_only_the_caller_is_told_of_a_refusal_as_a_refusal(reason: EndReason) -> None:
+    call = new_call(reason)
+    declined = reason in {"rejected", "busy", "offline"}
+    to_caller, to_callee = told(notices.final(call, call.caller, None)), told(notices.final(call, call.callee, None))
+    assert to_caller["type"] == ("call_declined" if declined else "call_ended")
+    assert to_callee["type"] == "call_ended"
+    assert to_caller["reason"] == to_callee["reason"] == reason.value
+
+
+def test_the_last_word_names_the_other_party_and_the_duration() -> None:
+    call = new_call(EndReason.HANGUP)
+    message = told(notices.final(call, call.callee, 61))
+    assert (message["from_name"], message["to_profile_type"]) == ("Maya", "tutor")
+    assert message["duration_seconds"] == 61
+
+
+def test_who_ended_the_call_is_told_so_in_a_way_that_old_clients_ignore() -> None:
+    call = new_call(EndReason.HANGUP)
+    message = told(notices.ended_by_you(call, call.caller, NOW, NOW + timedelta(seconds=61), 61))
+    assert (message["type"], message["state"], message["reason"]) == ("call_state", "ended", "hangup")
+    assert (message["answered_at"], message["server_time"], message["duration_seconds"]) == (NOW_MS, NOW_MS + 61_000, 61)
+
+
+def test_a_missed_call_has_no_time_of_answer_and_no_duration() -> None:
+    call = new_call(EndReason.CANCELLED)
+    message = told(notices.ended_by_you(call, call.caller, None, NOW, None))
+    assert (message["answered_at"], message["duration_seconds"]) == (None, None)
+
+
+def test_a_running_call_has_no_reason_and_no_duration() -> None:
+    call = new_call()
+    message = told(notices.state(call, call.callee, None, NOW))
+    assert (message["type"], message["state"], message["call_type"]) == ("call_state", "invited", "voice")
+    assert not {"reason", "duration_seconds"} & message.keys()
+
+
+def test_a_device_that_lost_the_race_is_told_why() -> None:
+    call = new_call()
+    message = told(notices.ended(call, call.callee, "answered_elsewhere"))
+    assert (message["type"], message["reason"], message["duration_seconds"]) == ("call_ended", "answered_elsewhere", None)
+
+
+def test_a_call_that_goes_on_has_no_last_word() -> None:
+    call = new_call()
+    with pytest.raises(AssertionError, match="the call has ended"):
+        notices.final(call, call.caller, None)
+    with pytest.raises(AssertionError, match="the call has ended"):
+        notices.ended_by_you(call, call.caller, None, NOW, None)

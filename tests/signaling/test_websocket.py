@@ -1,0 +1,208 @@
+"""One WebSocket, with a real peer at its other end."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType, web
+
+from relay.signaling.io.websocket import HARD_LIMIT, OUTGOING_LIMIT, WebSocketDevice
+from relay.signaling.messages import MAX_FRAME_LENGTH
+from tests.kit.server import RunningRelay, running_relay
+from tests.kit.wait import eventually
+from tests.signaling.people import STUDENT
+
+PATIENCE = 8.0
+"""Seconds until a device that is told to go must be gone; only ever used up by a test that fails."""
+
+
+class Line:
+    """A server that opens a device for everyone who comes.
+
+    Attributes:
+        devices: all that came, oldest first.
+        heard: what each of them said.
+        over: the devices whose connection is over.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[WebSocketDevice] = []
+        self.heard: dict[str, list[str | bytes]] = {}
+        self.over: set[str] = set()
+        self.host, self.port = "127.0.0.1", 0
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        device = WebSocketDevice(STUDENT)
+        await device.open(request)
+        self.devices.append(device)
+        heard = self.heard[device.device_id] = []
+        try:
+            while (frame := await device.receive()) is not None:
+                heard.append(frame)
+        finally:
+            self.over.add(device.device_id)
+            await device.close()
+        return device.response
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, WebSocketDevice]]:
+        """A peer that reads, and the device that it is."""
+        async with aiohttp.ClientSession() as http, http.ws_connect(f"http://{self.host}:{self.port}/", max_msg_size=0) as socket:
+            await eventually(lambda: len(self.devices), "the device is there")
+            yield socket, self.devices[-1]
+
+    @contextlib.asynccontextmanager
+    async def deaf_client(self) -> AsyncIterator[WebSocketDevice]:
+        """The device of a peer that stays connected and reads nothing."""
+        before = len(self.devices)
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        key = base64.b64encode(os.urandom(16)).decode()
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        writer.write(f"GET / HTTP/1.1\r\nHost: relay\r\n{upgrade}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        transport = writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        await eventually(lambda: len(self.devices) > before, "the device is there")
+        try:
+            yield self.devices[-1]
+        finally:
+            transport.abort()
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    line = Line()
+    app = web.Application()
+    app.router.add_get("/", line.serve)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, line.host, 0).start()
+    line.port = runner.addresses[0][1]
+    yield line
+    await runner.cleanup()
+
+
+async def test_what_is_sent_arrives_in_order_as_text(line: Line) -> None:
+    async with line.client() as (socket, device):
+        for number in range(OUTGOING_LIMIT):
+            device.send(b"%d" % number)
+        frames = [await socket.receive(timeout=PATIENCE) for _ in range(OUTGOING_LIMIT)]
+    assert [(frame.type, frame.data) for frame in frames] == [(WSMsgType.TEXT, str(n)) for n in range(OUTGOING_LIMIT)]
+
+
+async def test_a_device_knows_the_address_that_it_reached(line: Line) -> None:
+    async with line.client() as (_, device):
+        assert device.reached_address == "127.0.0.1"
+
+
+async def test_text_and_binary_frames_are_both_heard(line: Line) -> None:
+    async with line.client() as (socket, device):
+        await socket.send_str("text")
+        await socket.send_bytes(b"bytes")
+        await eventually(lambda: line.heard[device.device_id] == ["text", b"bytes"], "both are heard")
+
+
+async def test_a_frame_up_to_the_hard_limit_is_heard_and_one_above_ends_the_connection(line: Line) -> None:
+    async with line.client() as (socket, device):
+        await socket.send_bytes(b"x" * (HARD_LIMIT - 1))
+        await eventually(lambda: len(line.heard[device.device_id]) == 1, "it is heard")
+        await socket.send_bytes(b"x" * (HARD_LIMIT + 1))
+        frame = await socket.receive(timeout=PATIENCE)
+        assert frame.type is WSMsgType.CLOSE
+        assert frame.data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+        await eventually(lambda: device.device_id in line.over, "the connection is over")
+
+
+async def test_text_that_is_no_utf8_ends_the_connection(line: Line) -> None:
+    async with line.client() as (socket, device):
+        await socket.send_frame(b"\xff\xfe", WSMsgType.TEXT)
+        frame = await socket.receive(timeout=PATIENCE)
+        assert (frame.type, frame.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.INVALID_TEXT)
+        await eventually(lambda: device.device_id in line.over, "the connection is over")
+
+
+async def test_what_waits_is_sent_before_the_connection_is_closed(line: Line) -> None:
+    async with line.client() as (socket, device):
+        for number in range(100):
+            device.send(b"%d" % number)
+        await device.close(aiohttp.WSCloseCode.GOING_AWAY, b"good night")
+        frames = [await socket.receive(timeout=PATIENCE) for _ in range(101)]
+    assert [frame.data for frame in frames[:-1]] == [str(number) for number in range(100)]
+    assert (frames[-1].data, frames[-1].extra) == (aiohttp.WSCloseCode.GOING_AWAY, "good night")
+
+
+async def test_a_device_may_be_closed_as_often_as_one_likes(line: Line) -> None:
+    async with line.client() as (_, device):
+        await asyncio.gather(device.close(), device.close())
+        await device.close()
+        device.send(b"too late")
+
+
+async def flood(device: WebSocketDevice) -> None:
+    """Send until the network takes no more, and then more than a device may leave unread."""
+    for _ in range(4 * OUTGOING_LIMIT):
+        device.send(b"x" * MAX_FRAME_LENGTH)
+        await asyncio.sleep(0)
+
+
+async def test_a_device_that_does_not_read_is_disconnected(line: Line) -> None:
+    async with line.deaf_client() as device:
+        await flood(device)
+        await eventually(lambda: device.device_id in line.over, "the connection is over", within=PATIENCE)
+
+
+async def test_a_device_that_does_not_read_delays_nobody(line: Line) -> None:
+    async with line.deaf_client() as deaf, line.client() as (socket, device):
+        await flood(deaf)
+        device.send(b"hello")
+        assert await socket.receive_str(timeout=PATIENCE) == "hello"
+        await socket.send_str("hello yourself")
+        await eventually(lambda: line.heard[device.device_id] == ["hello yourself"], "it is heard")
+
+
+async def test_a_device_that_does_not_read_can_be_closed(line: Line) -> None:
+    """Few messages, but large ones: they fill the network's buffers, not the queue. Shutting down waits for this."""
+    async with line.deaf_client() as device:
+        for _ in range(OUTGOING_LIMIT - 1):
+            device.send(b"x" * MAX_FRAME_LENGTH)
+        await asyncio.wait_for(device.close(), PATIENCE)
+
+
+# -- the whole way ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def relay(no_errors_logged: None, tmp_path: Path) -> AsyncIterator[RunningRelay]:
+    async with running_relay(tmp_path, media_host="127.0.0.1") as running:
+        yield running
+
+
+Say = Callable[[], Awaitable[object]]
+
+
+async def test_a_frame_is_judged_by_what_it_says_and_not_by_its_kind(relay: RunningRelay) -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(relay.url, cookie_jar=jar) as http:
+        await http.post("/api/dev/login", json=STUDENT._asdict())
+        async with http.ws_connect("/ws/456/student") as socket:
+            assert (await socket.receive_json(timeout=PATIENCE))["type"] == "welcome"
+            hang_up = json.dumps({"type": "call_ended", "conversation_id": 123})
+            says: list[tuple[Say, str]] = [
+                (lambda: socket.send_str(hang_up), "no_call"),
+                (lambda: socket.send_bytes(hang_up.encode()), "no_call"),
+                (lambda: socket.send_bytes(b"\xff\x00"), "malformed"),
+                (lambda: socket.send_str(""), "malformed"),
+                (lambda: socket.send_str("x" * (MAX_FRAME_LENGTH + 1)), "too_large"),
+                (lambda: socket.send_str("x" * 2**20), "too_large"),
+            ]
+            for say, code in says:
+                await say()
+                assert (await socket.receive_json(timeout=PATIENCE))["code"] == code
+            assert (await relay.counters())["relay_devices"] == 1

@@ -1,0 +1,104 @@
+"""Who may import whom, read from the source: `app → {http, db} → signaling, media → ids, errors`."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+SANS_IO = (
+    *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "messages", "notices", "addresses")),
+    *(f"relay/media/{name}.py" for name in ("ice", "rtp", "rtcp", "history", "quality", "keyframes", "mos")),
+)
+"""The parts that think: bytes and times go in, values come out."""
+
+WORLD = {"asyncio", "socket", "time", "aiohttp", "threading", "selectors", "sqlalchemy", "random"}
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "relay.ids": (),
+    "relay.errors": (),
+    "relay.config": ("relay.errors",),
+    "relay.media": ("relay.media", "relay.errors", "relay.ids"),
+    "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
+    "relay.http": ("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters", "relay.errors", "relay.ids"),
+    "relay.app": ("relay", "db"),
+    "relay.__main__": ("relay", "db"),
+    "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports"),
+}
+"""Package or module → what it may import of our own. The longest name that fits counts."""
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions; `from a import b` as `a.b` where that is a module of ours."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute here"
+            assert node.module is not None
+            for alias in node.names:
+                inner = ROOT.joinpath(*node.module.split("."), alias.name)
+                yield f"{node.module}.{alias.name}" if inner.is_dir() or inner.with_suffix(".py").is_file() else node.module
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def ours(module: str) -> bool:
+    return within(module, "relay") or within(module, "db")
+
+
+FILES = sorted([*ROOT.glob("relay/**/*.py"), *ROOT.glob("db/**/*.py")])
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_point_one_way(file: Path) -> None:
+    module = module_of(file)
+    rules = [package for package in MAY_IMPORT if within(module, package)]
+    if not rules:
+        assert module == "relay", f"{module}: no rule says what it may import"
+        return
+    allowed = MAY_IMPORT[max(rules, key=len)]
+    wrong = {name for name in imports_of(file) if ours(name) and not any(within(name, one) for one in allowed)}
+    assert not wrong, f"{module} may not import {wrong}"
+
+
+def test_only_the_composition_root_and_the_command_line_know_the_database() -> None:
+    knowing = {module_of(file) for file in ROOT.glob("relay/**/*.py") if any(within(name, "db") for name in imports_of(file))}
+    assert knowing == {"relay.app", "relay.__main__"}
+
+
+@pytest.mark.parametrize("path", SANS_IO)
+def test_the_parts_that_think_touch_no_world(path: str) -> None:
+    touched = {name.partition(".")[0] for name in imports_of(ROOT / path)} & WORLD
+    assert not touched
+
+
+@pytest.mark.parametrize("path", SANS_IO)
+def test_the_parts_that_think_wait_for_nothing(path: str) -> None:
+    tree = ast.parse((ROOT / path).read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+
+
+def test_nothing_of_the_product_imports_a_test() -> None:
+    wrong = {
+        module_of(file): name for file in FILES for name in imports_of(file) if within(name, "tests") or within(name, "bench")
+    }
+    assert not wrong
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        module_of(file)
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert printing <= {"relay.__main__"}

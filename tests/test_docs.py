@@ -1,0 +1,129 @@
+"""The documents keep up with the code."""
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from relay.config import Settings
+from relay.signaling import messages
+from relay.signaling.call import EndReason, State
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+PROTOCOL = ROOT / "docs" / "protocol.md"
+
+DOCUMENTS = sorted(
+    file
+    for file in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in {"node_modules", "build"} for part in file.relative_to(ROOT).parts)
+)
+
+
+def default_of(name: str) -> str:
+    """As somebody would write it into the environment."""
+    [field] = [one for one in msgspec.structs.fields(Settings) if one.name == name]
+    value = field.default
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def structs(base: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """The messages below `base`: those that have a type."""
+    found = [base] if base.__struct_config__.tag not in (None, base.__name__) else []
+    return found + [one for below in base.__subclasses__() for one in structs(below)]
+
+
+def codes() -> set[str]:
+    """The codes of all errors that the signaling plane raises or sends, read from its source."""
+    found = set()
+    for file in (ROOT / "relay" / "signaling").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in {"SignalingError", "_refuse"} or (name == "__init__" and file.name == "sdp.py"):
+                    texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                    found |= {text for text in texts if re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
+            if isinstance(node, ast.FunctionDef) and node.name == "_code_of":
+                found |= {
+                    one.value
+                    for returned in ast.walk(node)
+                    if isinstance(returned, ast.Return)
+                    for one in ast.walk(returned)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str) and re.fullmatch(r"[a-z]+_?[a-z]+", one.value)
+                }
+    return found - {"type"}
+
+
+def test_the_codes_are_found_in_the_source() -> None:
+    expected = {"malformed", "unknown_type", "invalid_message", "too_large", "invalid_sdp"}
+    expected |= {"no_call", "wrong_state", "not_in_call", "unavailable"}
+    assert expected <= codes()
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_is_documented_with_its_default(name: str) -> None:
+    variable, default = f"RELAY_{name.upper()}", default_of(name)
+    lines = [line for line in CONFIGURATION.read_text().splitlines() if f"`{variable}`" in line]
+    assert lines, f"{variable} is missing in {CONFIGURATION.name}"
+    assert not default or any(re.search(rf"(?<![\w.]){re.escape(default)}(?![\w])", line) for line in lines), (
+        f"the default of {variable}, {default}, is missing in {lines}"
+    )
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    known = {f"RELAY_{name.upper()}" for name in Settings.__struct_fields__}
+    for file in DOCUMENTS:
+        named = set(re.findall(r"\bRELAY_[A-Z][A-Z_]*[A-Z]\b", file.read_text())) - {"RELAY_NAME"}
+        assert named <= known, f"{file.name} names {named - known}"
+
+
+@pytest.mark.parametrize("message", [*structs(messages.FromClient), *structs(messages.ToClient)], ids=lambda one: one.__name__)
+def test_every_message_and_each_of_its_fields_is_documented(message: type[msgspec.Struct]) -> None:
+    text = PROTOCOL.read_text()
+    assert re.search(rf'[`"#] ?{message.__struct_config__.tag}\b', text)
+    fields = {one.encode_name for one in msgspec.structs.fields(message)}
+    patterns = {name: "from_*" if name.startswith("from_") else "to_*" for name in fields if name.startswith(("from_", "to_"))}
+    missing = {name for name in fields if name not in text and patterns.get(name, name) not in text}
+    assert not missing
+
+
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_every_error_code_is_documented(code: str) -> None:
+    assert f"`{code}`" in PROTOCOL.read_text()
+
+
+@pytest.mark.parametrize("reason", [*(one.value for one in EndReason), "answered_elsewhere"])
+def test_every_reason_for_an_end_is_documented(reason: str) -> None:
+    assert f"`{reason}`" in PROTOCOL.read_text()
+
+
+@pytest.mark.parametrize("state", set(State) - {State.INVITED})
+def test_every_state_that_a_client_can_see_is_documented(state: State) -> None:
+    assert f"`{state.value}`" in PROTOCOL.read_text()
+
+
+def anchors_of(file: Path) -> set[str]:
+    """GitHub's names of a document's headings."""
+    headings = re.findall(r"(?m)^#+ +(.+?) *#*$", file.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_lead_somewhere(file: Path) -> None:
+    text = re.sub(r"(?ms)^```.*?^```", "", file.read_text())
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (file.parent / path).resolve() if path else file
+        if not found.exists() or (anchor and found.suffix == ".md" and anchor not in anchors_of(found)):
+            broken.append(target)
+    assert not broken
