@@ -1,6 +1,6 @@
 # make run    start the relay in development mode on http://localhost:8000 (any setting: make run PORT=9000 LOG_LEVEL=DEBUG)
 # make test   install what the tests need, then run them all
-# make lint   ruff and mypy --strict
+# make lint   ruff, mypy --strict, and tsc over web/ where there is npm
 # make bench  measure the media plane beside other servers (make bench-peers installs them)
 
 PYTHON ?= python3
@@ -26,6 +26,7 @@ lint: $(BIN)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then npx --yes --package=typescript@5.9 tsc -p web; else echo "npm is missing: web/ is not type-checked" >&2; fi
 
 format: $(BIN)/.dev
 	$(BIN)/ruff check --fix-only .

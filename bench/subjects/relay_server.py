@@ -8,6 +8,7 @@ from bench.namespace import ADDRESS
 from bench.subjects.lines import serve
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.media.engine import LocalEngine
+from relay.media.worker import spare_the_collector
 
 
 async def _main() -> None:
@@ -17,6 +18,7 @@ async def _main() -> None:
         match request["do"]:
             case "start":
                 await engine.start()
+                spare_the_collector()
             case "open":
                 return _described(await engine.open_transport(request["bridge"], request["transport"]))
             case "connect":

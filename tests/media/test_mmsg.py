@@ -1,7 +1,8 @@
 """Batches of datagrams through one system call each."""
 
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -10,18 +11,18 @@ from relay.media.io.mmsg import (
     ADDRESS_SIZE,
     BATCH,
     BUFFER_SIZE,
-    HEADER_QUADS,
     HEADER_WORDS,
-    IOV_QUADS,
     LENGTH_WORD,
-    NAME_QUAD,
-    NAMELEN_WORD,
+    MAX_SEGMENTS,
     ReceiveRing,
     SendBatch,
     address_of,
     ffi,
     unpack_address,
 )
+
+_SO_NO_CHECK = 11
+"""Linux: send UDP datagrams without a checksum."""
 
 SMALL = 2 * BATCH
 
@@ -46,8 +47,8 @@ def received(ring: ReceiveRing, slot: int) -> bytes:
 
 def test_the_views_reach_every_field_at_whole_indices() -> None:
     assert BUFFER_SIZE % 8 == ADDRESS_SIZE % 8 == 0
-    assert HEADER_WORDS * 4 == HEADER_QUADS * 8 == ffi.sizeof("struct mmsghdr")
-    assert ffi.sizeof("struct iovec") == IOV_QUADS * 8
+    assert ffi.sizeof("struct mmsghdr") == HEADER_WORDS * 4
+    assert ffi.sizeof("struct mmsghdr") % 8 == ffi.sizeof("struct iovec") % 8 == 0
     assert ADDRESS_QUADS * 8 == ADDRESS_SIZE >= 28
 
 
@@ -101,53 +102,75 @@ def test_a_batch_never_reaches_over_the_end_of_the_ring(pair: tuple[socket.socke
     assert received(ring, 0) == bytes([SMALL - 1])
 
 
-def put(batch: SendBatch, datagram: bytes, name: object, length: int) -> object:
-    """Queue a datagram; what must live until the flush."""
-    content = ffi.new("unsigned char[]", datagram)
-    place = batch.count
-    batch.vectors[place * IOV_QUADS] = address_of(content)
-    batch.vectors[place * IOV_QUADS + 1] = len(datagram)
-    batch.header_quads[place * HEADER_QUADS + NAME_QUAD] = address_of(name)
-    batch.header_words[place * HEADER_WORDS + NAMELEN_WORD] = length
-    batch.count = place + 1
-    return content
+class Place:
+    """Where a datagram goes: a `Destination`."""
+
+    def __init__(self, port: int) -> None:
+        raw = socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
+        self._memory = ffi.new("unsigned char[]", raw)
+        self.name = address_of(self._memory)
 
 
-def sockaddr(port: int) -> bytes:
-    return socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
+def place_of(there: socket.socket) -> Place:
+    return Place(there.getsockname()[1])
+
+
+def send(batch: SendBatch, datagrams: Sequence[tuple[bytes, Place]]) -> int:
+    """How many were refused."""
+    contents = [ffi.new("unsigned char[]", datagram) for datagram, _ in datagrams]
+    return batch.send(
+        [(address_of(content), len(datagram), place) for content, (datagram, place) in zip(contents, datagrams, strict=True)]
+    )
+
+
+def batch_of(here: socket.socket) -> SendBatch:
+    return SendBatch(here.fileno(), 16)
 
 
 def test_datagrams_are_sent_in_order_to_where_each_is_to_go() -> None:
     with opened("127.0.0.1") as here, opened("127.0.0.1") as one, opened("127.0.0.1") as other:
-        batch = SendBatch(here.fileno())
-        names = [ffi.new("unsigned char[]", sockaddr(there.getsockname()[1])) for there in (one, other)]
-        kept = [put(batch, bytes([n]) * n, names[n % 2], 16) for n in range(BATCH)]
-        assert batch.flush() == 0
-        assert batch.count == 0
-        for parity, there in enumerate((one, other)):
-            assert [there.recv(100) for _ in range(BATCH // 2)] == [bytes([n]) * n for n in range(parity, BATCH, 2)]
-        assert batch.flush() == 0
-        assert len(kept) == BATCH
+        batch, places = batch_of(here), [place_of(one), place_of(other)]
+        for _ in range(2):
+            assert send(batch, [(bytes([n]) * n, places[n % 2]) for n in range(BATCH)]) == 0
+            for parity, there in enumerate((one, other)):
+                assert [there.recv(100) for _ in range(BATCH // 2)] == [bytes([n]) * n for n in range(parity, BATCH, 2)]
+
+
+def test_neighbours_of_one_size_that_leave_as_one_message_arrive_as_they_are() -> None:
+    """Runs of every length, past what one message may hold, between datagrams of other sizes and to another place."""
+    with opened("127.0.0.1") as here, opened("127.0.0.1") as one, opened("127.0.0.1") as other:
+        batch, place, elsewhere = batch_of(here), place_of(one), place_of(other)
+        for run in (1, 2, 7, MAX_SEGMENTS - 1, MAX_SEGMENTS, MAX_SEGMENTS + 1, BATCH - 3):
+            datagrams = [(b"a" * 50, place), *((bytes([n]) * 1100, place) for n in range(run)), (b"z" * 1099, place)]
+            assert send(batch, [*datagrams, (b"elsewhere", elsewhere)]) == 0
+            assert [one.recv(2000) for _ in datagrams] == [datagram for datagram, _ in datagrams]
+            assert other.recv(100) == b"elsewhere"
+        assert batch.segments == (sys.platform == "linux")
+
+
+def test_where_the_kernel_cannot_cut_datagrams_leave_one_by_one() -> None:
+    with opened("127.0.0.1") as here, opened("127.0.0.1") as there:
+        here.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, 1)  # the kernel cuts only what has one
+        batch, place = batch_of(here), place_of(there)
+        assert send(batch, [(bytes([n]) * 1100, place) for n in range(5)]) == 0
+        assert [there.recv(2000)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert not batch.segments
+        assert send(batch, [(bytes([n]) * 1100, place) for n in range(5)]) == 0
+        assert [there.recv(2000)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_a_datagram_that_cannot_be_sent_is_counted_and_does_not_stop_the_others() -> None:
     with opened("127.0.0.1") as here, opened("127.0.0.1") as there:
-        batch = SendBatch(here.fileno())
-        good = ffi.new("unsigned char[]", sockaddr(there.getsockname()[1]))
-        nowhere = ffi.new("unsigned char[]", sockaddr(0))
-        kept = [put(batch, bytes([n]), nowhere if n in (0, 3, 4, 9) else good, 16) for n in range(10)]
-        assert batch.flush() == 4
+        good, nowhere = place_of(there), Place(0)
+        datagrams = [(bytes([n]) * (n + 1), nowhere if n in (0, 3, 4, 9) else good) for n in range(10)]
+        assert send(batch_of(here), datagrams) == 4
         assert [there.recv(100)[0] for _ in range(6)] == [1, 2, 5, 6, 7, 8]
-        assert len(kept) == 10
 
 
-def test_what_does_not_fit_into_the_socket_is_dropped_and_counted() -> None:
+def test_what_a_closed_socket_does_not_take_is_counted() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
-        batch = SendBatch(closed.fileno())
-    name = ffi.new("unsigned char[]", sockaddr(9))
-    kept = [put(batch, b"x", name, 16) for _ in range(5)]
-    assert batch.flush() == 5
-    assert len(kept) == 5
+        batch = batch_of(closed)
+    assert send(batch, [(b"x", Place(9))] * 5) == 5
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "192.0.2.7"), (socket.AF_INET6, "2001:db8::7")])

@@ -151,7 +151,7 @@ class Stuck(worker.LocalEngine):
         time.sleep(60)
 
 worker.STUCK = 1.0
-worker.LocalEngine = Stuck
+worker._Engine = Stuck
 worker.main(sys.argv[1:])
 """
 

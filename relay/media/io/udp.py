@@ -22,15 +22,9 @@ from relay.media.io.dtls_srtp import (
     srtp_unprotect,
 )
 from relay.media.io.mmsg import (
-    ADDRESS_QUADS,
     BATCH,
     BUFFER_SIZE,
-    HEADER_QUADS,
-    HEADER_WORDS,
-    IOV_QUADS,
-    LENGTH_WORD,
-    NAME_QUAD,
-    NAMELEN_WORD,
+    Packet,
     ReceiveRing,
     SendBatch,
     address_of,
@@ -67,7 +61,7 @@ class StunSink(Protocol):
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
-    __slots__ = ("host_port", "key", "last_seen", "length", "memory", "name", "outgoing", "socket", "transport")
+    __slots__ = ("host_port", "key", "last_seen", "memory", "name", "outgoing", "socket", "transport")
 
     def __init__(self, own: "UdpSocket", raw: bytes) -> None:
         self.socket = own
@@ -75,7 +69,6 @@ class Remote:
         self.host_port = unpack_address(raw)
         self.memory = ffi.new("unsigned char[]", raw)
         self.name = address_of(self.memory)
-        self.length = 28 if own.is_ipv6 else 16
         self.key = own.key(raw)
         self.transport: Any = None
         """The `Transport` whose peer is there; set when the address is put into `routes`."""
@@ -115,7 +108,9 @@ class UdpSocket:
         self.routes: dict[AddressKey, Remote] = {}
         """Addresses that a transport has validated."""
         self._retired: list[Any] = []
-        self.outgoing = SendBatch(self._socket.fileno())
+        self.outgoing: list[Packet] = []
+        """What waits to be sent when the batch that is being forwarded is done."""
+        self._batch = SendBatch(self._socket.fileno(), 28 if self.is_ipv6 else 16)
         self._descriptor = self._socket.fileno()
         self._ring = ring
         self._on_stun = on_stun
@@ -162,41 +157,41 @@ class UdpSocket:
         for _ in range(BATCHES_PER_TURN):
             first, count = self._ring.fill(self._descriptor)
             if count:
-                pending: list[SendBatch] = []
+                pending: list[UdpSocket] = []
                 try:
                     self._forward(first, count, now, pending)
                 finally:
-                    self._flush(pending)
+                    for one in pending:
+                        one.flush()
             if count < BATCH:
                 return
 
-    def _flush(self, pending: list[SendBatch]) -> None:
-        for outgoing in pending:
-            waiting = outgoing.count
-            refused = outgoing.flush()
-            self._counters["packets_sent"] += waiting - refused
-            if refused:
-                self._counters["dropped_send"] += refused
+    def flush(self) -> None:
+        """Send what waits."""
+        packets = self.outgoing
+        refused = self._batch.send(packets)
+        self._counters["packets_sent"] += len(packets) - refused
+        if refused:
+            self._counters["dropped_send"] += refused
+        packets.clear()
 
-    def _forward(self, slot: int, count: int, now: float, pending: list[SendBatch]) -> None:  # noqa: PLR0912, PLR0915
-        """Handle `count` datagrams of the ring. Straight-line code with local names: each call or attribute saved shows."""
+    def _forward(self, slot: int, count: int, now: float, pending: "list[UdpSocket]") -> None:  # noqa: PLR0912, PLR0915
+        """Handle `count` datagrams of the ring. Straight-line code with local names: each call or attribute saved shows.
+
+        Sockets that have something to send afterwards are added to `pending`.
+        """
         ring = self._ring
         octets, addresses, lengths = ring.bytes, ring.addresses, ring.lengths
-        pointers, bases = ring.pointers, ring.bases
-        serials = ring.next_serial - count - slot
-        routes, is_ipv6 = self.routes, self.is_ipv6
-        cell, unprotect, encrypt_rtp, encrypt_rtcp = length_cell, srtp_unprotect, srtp_protect, srtcp_protect
-        counters = self._counters
+        routes, is_ipv6, counters = self.routes, self.is_ipv6, self._counters
+        cell, unprotect, protect = length_cell, srtp_unprotect, srtp_protect
         received = received_bytes = 0
-        for i in range(slot, slot + count):
-            start = i * BUFFER_SIZE
+        for serial, (start, pointer, base, length_at, at) in enumerate(ring.slots[slot : slot + count], ring.next_serial - count):
             first, second, sequence, timestamp, ssrc = peek(octets, start)
-            length = lengths[i * HEADER_WORDS + LENGTH_WORD]
+            length = lengths[length_at]
             if not 127 < first < 192 or not 12 <= length <= MAX_PACKET:
-                self._receive_other(i, first, length, now)
+                self._receive_other(start, first, length, now)
                 continue
-            quad = i * ADDRESS_QUADS
-            remote = routes.get(addresses[quad] if not is_ipv6 else (addresses[quad], addresses[quad + 1], addresses[quad + 2]))
+            remote = routes.get(addresses[at] if not is_ipv6 else (addresses[at], addresses[at + 1], addresses[at + 2]))
             if remote is None:
                 counters["unknown_address"] += 1
                 continue
@@ -205,30 +200,26 @@ class UdpSocket:
             if rx is None:
                 counters["srtp_early"] += 1
                 continue
-            pointer = pointers[i]
             cell[0] = length
             # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
             if 191 < second < 224:
-                if not self._decrypt_rtcp(source, start, pointer):
-                    continue
-                encrypt = encrypt_rtcp
-            else:
-                stream = source.streams.get(ssrc)
-                if stream is None and not source.has_room(ssrc):
-                    counters["dropped_streams"] += 1
-                    continue
-                status = unprotect(rx, pointer, cell)
-                if status:
-                    counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-                    continue
-                size = cell[0]
-                if stream is None:
-                    stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-                    stream.received(sequence, timestamp, size, now)
-                    source.look_for_keyframe(stream, octets[start : start + size], timestamp)
-                elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
-                    source.look_for_keyframe(stream, octets[start : start + size], timestamp)
-                encrypt = encrypt_rtp
+                self._forward_rtcp(remote, start, pointer, base, length, now, pending)
+                continue
+            stream = source.streams.get(ssrc)
+            if stream is None and not source.has_room(ssrc):
+                counters["dropped_streams"] += 1
+                continue
+            status = unprotect(rx, pointer, cell)
+            if status:
+                counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+                continue
+            size = cell[0]
+            if stream is None:
+                stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
+                stream.received(sequence, timestamp, size, now)
+                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+            elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
+                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
             remote.last_seen = now
             received += 1
             received_bytes += length
@@ -236,47 +227,57 @@ class UdpSocket:
             if target is None:
                 counters["dropped_unjoined"] += 1
                 continue
-            if encrypt is encrypt_rtcp and not self._read_rtcp(source, start, now):
-                continue
             tx = target.tx
             if tx is None:
-                source.hold(octets[start : start + cell[0]].tobytes(), is_rtcp=encrypt is encrypt_rtcp)
+                source.hold(octets[start : start + size].tobytes(), is_rtcp=False)
                 continue
-            if encrypt(tx, pointer, cell):
+            if protect(tx, pointer, cell):
                 counters["dropped_unprotectable"] += 1
                 continue
             size = cell[0]
-            if encrypt is encrypt_rtp:
-                sent = target.sent.get(ssrc)
-                if sent is None or sent.ring is not ring:
-                    sent = target.history.open_stream(ssrc, ring)
-                sent.store(sequence, serials + i, size, now)
+            sent = target.sent.get(ssrc)
+            if sent is None or sent.ring is not ring:
+                sent = target.history.open_stream(ssrc, ring)
+            sent.store(sequence, serial, size, now)
             destination = target.destination
             outgoing = destination.outgoing
-            place = outgoing.count
-            if place == 0:
-                pending.append(outgoing)
-            vector = place * IOV_QUADS
-            outgoing.vectors[vector] = bases[i]
-            outgoing.vectors[vector + 1] = size
-            outgoing.header_quads[place * HEADER_QUADS + NAME_QUAD] = destination.name
-            outgoing.header_words[place * HEADER_WORDS + NAMELEN_WORD] = destination.length
-            outgoing.count = place + 1
+            if not outgoing:
+                pending.append(destination.socket)
+            outgoing.append((base, size, destination))
         counters["packets_received"] += received
         counters["bytes_received"] += received_bytes
 
-    def _decrypt_rtcp(self, source: Transport, start: int, pointer: Any) -> bool:
-        """Decrypt a compound RTCP packet in place; False if it is not to be believed."""
+    def _forward_rtcp(
+        self, remote: Remote, start: int, pointer: Any, base: int, length: int, now: float, pending: "list[UdpSocket]"
+    ) -> None:
+        """Handle a compound RTCP packet: a tenth of all packets. Its length is in the cell."""
+        counters, source = self._counters, remote.transport
         ssrc = int.from_bytes(self._ring.bytes[start + 4 : start + 8], "big")
         if not source.has_room(ssrc):
-            self._counters["dropped_streams"] += 1
-            return False
+            counters["dropped_streams"] += 1
+            return
         status = srtcp_unprotect(source.rx, pointer, length_cell)
         if status:
-            self._counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-            return False
+            counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+            return
         source.ssrcs.add(ssrc)
-        return True
+        remote.last_seen = now
+        counters["packets_received"] += 1
+        counters["bytes_received"] += length
+        target = source.peer
+        if target is None:
+            counters["dropped_unjoined"] += 1
+        elif not self._read_rtcp(source, start, now):
+            pass
+        elif target.tx is None:
+            source.hold(self._ring.bytes[start : start + length_cell[0]].tobytes(), is_rtcp=True)
+        elif srtcp_protect(target.tx, pointer, length_cell):
+            counters["dropped_unprotectable"] += 1
+        else:
+            destination = target.destination
+            if not destination.outgoing:
+                pending.append(destination.socket)
+            destination.outgoing.append((base, length_cell[0], destination))
 
     def _read_rtcp(self, source: Transport, start: int, now: float) -> bool:
         """Let the bridge read a decrypted compound packet, and leave in its place what is to be forwarded; False if nothing."""
@@ -289,18 +290,17 @@ class UdpSocket:
         length_cell[0] = len(remaining)
         return True
 
-    def _receive_other(self, i: int, first: int, length: int, now: float) -> None:
+    def _receive_other(self, start: int, first: int, length: int, now: float) -> None:
         """Take a datagram that is not SRTP (RFC 7983)."""
         counters = self._counters
         if length > MAX_PACKET:
             counters["datagrams_too_long"] += 1
             return
-        start = i * BUFFER_SIZE
         if length == 0 or (first > 3 and not 20 <= first <= 63):
             counters["rtp_malformed" if 127 < first < 192 and length else "unknown_class"] += 1
             return
         datagram = self._ring.bytes[start : start + length].tobytes()
-        raw = self._ring.address(i)
+        raw = self._ring.address(start // BUFFER_SIZE)
         known = self.routes.get(self.key(raw))
         if first <= 3:
             self._on_stun(self, datagram, raw, known, now)
