@@ -82,6 +82,8 @@ class SessionDescription:
 
     session: tuple[str, ...]
     sections: tuple[_Section, ...]
+    bundled: _Section
+    """The section whose transport all others share."""
     transport: TransportParameters
     """The sender's end. Its candidates are not kept: the relay is ICE-lite and never sends first."""
 
@@ -114,7 +116,8 @@ def parse(text: str) -> SessionDescription:
         raise _Invalid("no valid o= line")
     if any(len(section.fields) < 4 for section in sections):
         raise _Invalid("an m= line needs a kind, a port, a protocol and formats")
-    return SessionDescription(session, sections, _transport(session, _bundled(session, sections)))
+    bundled = _bundled(session, sections)
+    return SessionDescription(session, sections, bundled, _transport(session, bundled))
 
 
 def _bundled(session: tuple[str, ...], sections: tuple[_Section, ...]) -> _Section:
@@ -201,7 +204,9 @@ def render(description: SessionDescription, transport: TransportParameters) -> s
             lines.append(line)
     lines.append("a=ice-lite")
     for section in description.sections:
-        lines += _render_section(section, transport)
+        # A bundle-only section has no transport of its own (RFC 8843 section 6), unless there is nothing but such.
+        carries = section.fields[1] != "0" or section is description.bundled
+        lines += _render_section(section, transport, carries=carries)
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -211,17 +216,17 @@ def _is_transport(line: str) -> bool:
     return line.startswith(("c=", "o="))
 
 
-def _render_section(section: _Section, transport: TransportParameters) -> list[str]:
+def _render_section(section: _Section, transport: TransportParameters, *, carries: bool) -> list[str]:
     kept = [line for line in section.lines[1:] if not _is_transport(line)]
     # RFC 8866 section 5: i= comes before c=, and both before the attributes.
     titles = [line for line in kept if line.startswith("i=")]
     rest = [line for line in kept if not line.startswith("i=")]
     first = transport.candidates[0]
-    if section.fields[1] == "0":
+    if not carries:
         return [section.lines[0], *titles, f"c=IN {_network(first.address)}", *rest]
-    kind, _, *others = section.fields
+    kind, port, *others = section.fields
     return [
-        f"m={' '.join([kind, str(first.port), *others])}",
+        f"m={' '.join([kind, port if port == '0' else str(first.port), *others])}",
         *titles,
         f"c=IN {_network(first.address)}",
         *rest,

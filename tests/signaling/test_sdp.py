@@ -460,3 +460,14 @@ def test_what_is_no_candidate_is_known_too(text: str) -> None:
 @given(st.text())
 def test_no_text_is_too_strange_for_a_candidate(text: str) -> None:
     assert sdp.check_candidate(text) in (True, False)
+
+
+def test_where_every_section_is_bundle_only_the_one_they_share_carries_the_transport() -> None:
+    section = "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=bundle-only\r\na=mid:{mid}\r\na=rtcp-mux\r\n"
+    transport = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=setup:actpass\r\na=fingerprint:sha-256 " + ":".join(
+        ["AB"] * 32
+    )
+    text = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n" + transport + "\r\n"
+    result = rendered(text + section.format(mid=0) + section.format(mid=1))
+    assert result.count("a=ice-ufrag:") == 1
+    assert rendered(result) == result
