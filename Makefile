@@ -1,6 +1,7 @@
 # make run    start the relay in development mode on http://localhost:8000 (any setting: make run PORT=9000 LOG_LEVEL=DEBUG)
 # make test   install what the tests need, then run them all
 # make lint   ruff, mypy --strict, and tsc over web/ where there is npm
+# make fuzz   fuzz one target, guided by coverage (make fuzz TARGET=rtcp SECONDS=600)
 # make bench  measure the media plane beside other servers (make bench-peers installs them)
 
 PYTHON ?= python3
@@ -8,11 +9,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables.
-OWN := PYTHON VENV BIN TESTS BENCH
+OWN := PYTHON VENV BIN TESTS BENCH TARGET SECONDS
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 OVERRIDES = $(foreach v,$(filter-out $(OWN) MAKEFLAGS,$(GIVEN)),RELAY_$(v)='$($(v))')
 
-.PHONY: run test lint format bench bench-peers clean
+.PHONY: run test lint format bench bench-peers fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
@@ -38,8 +39,14 @@ bench: $(BIN)/.bench
 bench-peers:
 	@bench/install-peers
 
+TARGET ?= demultiplexer
+SECONDS ?= 60
+fuzz: $(BIN)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.coverage_guided $(TARGET) -max_total_time=$(SECONDS)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .fuzz $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The relay needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 1; }

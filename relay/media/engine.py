@@ -1,6 +1,7 @@
 """The media engine of one process: its sockets, and the transports and bridges that live on them."""
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,8 @@ from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
 from relay.media.transport import CONSENT_SILENCE, Transport
+
+logger = logging.getLogger(__name__)
 
 PORT_ATTEMPTS: Final = 10
 """Free ports to try when any one will do."""
@@ -186,7 +189,11 @@ class LocalEngine:
         now = time.monotonic()
         self._failures.clear()
         for transport in list(self._transports.values()):
-            transport.tick(now)
+            try:
+                transport.tick(now)
+            except Exception:
+                # What went wrong with one call must not keep the others from being watched.
+                logger.exception("transport %s could not be looked after", transport.transport_id)
 
     def _receive_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> None:
         counters = self._counters

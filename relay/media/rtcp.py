@@ -339,10 +339,16 @@ def without_nacks(compound: Buffer, answered: Mapping[int, Collection[int]]) -> 
 
 
 def _without_answered(compound: Buffer, begin: int, end: int, body_end: int, answered: Mapping[int, Collection[int]]) -> bytes:
+    """One NACK part without what was answered. Each entry stays one or goes: what is left must fit where the part was."""
     sender, media = _parse_feedback_header(compound, begin + 4, body_end)
     here: Collection[int] = answered.get(media, ())
-    asked = list(_nacked(compound, begin + 12, body_end))
-    left = [sequence for sequence in asked if sequence not in here]
-    if len(left) == len(asked):
+    body, whole = bytearray(), True
+    for position in range(begin + 12, body_end - 3, 4):
+        asked = list(_nacked(compound, position, position + 4))
+        left = [sequence for sequence in asked if sequence not in here]
+        whole = whole and len(left) == len(asked)
+        if left:
+            body += _nack_entry.pack(left[0], sum({1 << ((one - left[0] - 1) & 0xFFFF) for one in left[1:]}))
+    if whole:
         return bytes(compound[begin:end])
-    return nack(sender, media, left) if left else b""
+    return _part(_NACK, _TRANSPORT_FEEDBACK, _feedback_header.pack(sender, media) + body) if body else b""

@@ -175,7 +175,8 @@ def decode(frame: str | bytes) -> AnyFromClient:
     try:
         return _decoder.decode(frame)
     except msgspec.ValidationError as error:
-        raise SignalingError(_code_of(error), str(error)) from None
+        # msgspec quotes an unknown type whole, however long it is.
+        raise SignalingError(_code_of(error), str(error)[:300]) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise SignalingError("malformed", f"not a JSON object: {error}") from None
 

@@ -32,7 +32,7 @@ _TRANSPORT_ATTRIBUTES: Final = frozenset(
 _ORIGIN: Final = re.compile(r"o=\S+ (\d{1,20}) (\d{1,20}) IN IP[46] \S+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _HASH: Final = re.compile(r"([A-Za-z0-9-]{1,16}) ((?:[0-9A-Fa-f]{2}:){15,63}[0-9A-Fa-f]{2})")
-_RTPMAP: Final = re.compile(r"a=rtpmap:(\d{1,3}) ([^/\s]{1,64})/(\d{1,7})")
+_RTPMAP: Final = re.compile(r"a=rtpmap:([0-9]{1,3}) ([^/\s]{1,64})/0*([1-9][0-9]{0,6})(?:/|\s|$)")
 _EXTMAP: Final = re.compile(r"a=extmap:(\d{1,5})(?:/\w+)? (\S{1,256})")
 _SSRC: Final = re.compile(r"a=ssrc:(\d{1,10})\b")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")

@@ -286,6 +286,7 @@ class UdpSocket:
         remaining = read_rtcp(source, compound, now)
         if remaining is None:
             return False
+        assert len(remaining) <= len(compound), "the next slot holds somebody else's packet"
         octets[start : start + len(remaining)] = remaining
         length_cell[0] = len(remaining)
         return True
