@@ -30,6 +30,7 @@ def relay_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     marker = request.node.get_closest_marker("settings")
     return dict(marker.kwargs) if marker else {}
 
+
 # Its deadline is a wall-clock time, and machines are busy.
 hypothesis.settings.register_profile("relay", deadline=None)
 hypothesis.settings.load_profile("relay")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.browser.pages import CallPage, CallType
 from tests.kit.browsers import Statistics
 from tests.kit.server import RunningRelay
-from tests.kit.wait import eventually
+from tests.kit.wait import PATIENCE, eventually
 
 Record = Callable[[str, object], None]
 """pytest's `record_property`."""
@@ -53,7 +53,19 @@ class PagesInCall:
             return (await self.relay.counters())["relay_media_packets_sent_total"] > 100
 
         await eventually(relayed, "the relay has sent 100 packets")
-        assert await self.relay.losses() == {}
+        losses = await self.relay.losses()
+        assert losses == {}, f"lost in the relay: {losses}"
+
+    async def video_goes_on(self, frames: int) -> tuple[Statistics, Statistics]:
+        """Wait until each has decoded so many frames more."""
+        before = await self.statistics()
+
+        async def seen() -> tuple[Statistics, Statistics] | None:
+            now = await self.statistics()
+            enough = all(one.frames_decoded >= old.frames_decoded + frames for one, old in zip(now, before, strict=True))
+            return now if enough else None
+
+        return await eventually(seen, f"both have decoded {frames} more frames", within=2 * PATIENCE)
 
     async def hang_up(self, first: CallPage, record: Record) -> None:
         """One hangs up, the other notices, and call_logs tells the same story."""

@@ -3,7 +3,7 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlencode
 
 from playwright.async_api import Browser, Locator, expect
@@ -18,7 +18,7 @@ CallType = Literal["voice", "video"]
 PATIENCE = wait.PATIENCE * 1000
 """Playwright's milliseconds."""
 
-STUDENT, TUTOR, PARENT = "student_456", "tutor_789", "parent_321"
+STUDENT, TUTOR, PARENT, ADVERTISER = "student_456", "tutor_789", "parent_321", "advertiser_654"
 
 
 class CallPage(BrowserPage, ABC):
@@ -29,9 +29,11 @@ class CallPage(BrowserPage, ABC):
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def used_by(cls, browser: Browser, url: str, key: str, other: str, conversation: int) -> AsyncIterator[Self]:
-        """Open the page, as `key`, ready to call or to be called by `other`."""
-        async with cls.opened(browser) as page:
+    async def used_by(
+        cls, browser: Browser, url: str, key: str, other: str, conversation: int, media_at: tuple[str, int] | None = None
+    ) -> AsyncIterator[Self]:
+        """Open the page, as `key`, ready to call or to be called by `other`; `media_at` as of `opened`."""
+        async with cls.opened(browser, media_at) as page:
             page.page.set_default_timeout(PATIENCE)
             await page.start(url, key, other, conversation)
             yield page
@@ -104,6 +106,9 @@ class RelayPage(CallPage):
         """Wait until that part of the page is gone."""
         await expect(self.hook(name)).to_be_hidden(timeout=PATIENCE)
 
+    async def put_away_the_ended_call(self) -> None:
+        await self.hook("close-ended").click()
+
     async def said(self) -> str:
         """What the card at the end of a call says."""
         await self.shows("ended-card")
@@ -115,6 +120,8 @@ class FiveMessagesPage(CallPage):
 
     connection = "window.fiveMessages?.peerConnection"
     end_seen = "received call_ended"
+    options: ClassVar[dict[str, str]] = {}
+    """What its address says besides who calls whom."""
 
     async def start(self, url: str, key: str, other: str, conversation: int) -> None:
         me, they = Profile.parse(key), Profile.parse(other)
@@ -126,6 +133,7 @@ class FiveMessagesPage(CallPage):
             "to_type": they.profile_type,
             "to_id": they.profile_id,
             "conversation": conversation,
+            **self.options,
         }
         await self.page.context.clear_cookies()
         await self.page.goto(f"{url}/five_messages.html?{urlencode(query)}")
@@ -154,3 +162,34 @@ class FiveMessagesPage(CallPage):
         """The types of all messages, oldest first."""
         received = await self.page.evaluate("fiveMessages.received.map((message) => message.type)")
         return [str(kind) for kind in received]
+
+    async def reasons_of_ends(self) -> list[str]:
+        """Why the other side's calls were over, as each `call_ended` says, oldest first."""
+        ends = await self.page.evaluate("fiveMessages.received.filter((message) => message.type === 'call_ended')")
+        return [end["reason"] for end in ends]
+
+
+class DataPage(FiveMessagesPage):
+    """A page from before the relay whose calls have a data channel."""
+
+    options: ClassVar = {"data": "yes"}
+
+    async def send(self, data: str | bytes) -> None:
+        """Send one message, once the channel is open."""
+        await self.page.wait_for_function("() => window.fiveMessages?.channel?.readyState === 'open'")
+        if isinstance(data, str):
+            await self.page.evaluate("(text) => fiveMessages.channel.send(text)", data)
+        else:
+            send = "(text) => fiveMessages.channel.send(Uint8Array.from(text, (byte) => byte.charCodeAt(0)))"
+            await self.page.evaluate(send, data.decode("latin-1"))
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next message."""
+        await self.page.wait_for_function("() => fiveMessages.arrived.length > 0")
+        take = """() => {
+          const data = fiveMessages.arrived.shift();
+          if (typeof data === "string") return ["text", data];
+          return ["bytes", Array.from(new Uint8Array(data), (byte) => String.fromCharCode(byte)).join("")];
+        }"""
+        kind, text = await self.page.evaluate(take)
+        return str(text) if kind == "text" else str(text).encode("latin-1")

@@ -52,19 +52,34 @@ window.moments = {};
 
 CRASHED = "the page crashed"
 
+MEDIA_AT = """
+// Send media to another address than the one that the relay names in its descriptions.
+(() => {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    sdp = sdp.replace(/^(a=candidate:\\S+ \\S+ \\S+ \\S+) \\S+ \\d+ /gm, "$1 %s %d ");
+    return set.call(this, { type, sdp });
+  };
+})();
+"""
+
 STATISTICS = """
 async (connection) => {
   const report = [...(await connection.getStats()).values()];
   const find = (type, kind) => report.find((entry) => entry.type === type && (!kind || entry.kind === kind)) ?? {};
   const named = (id) => report.find((entry) => entry.id === id) ?? {};
   const [heard, seen, shown] = [find("inbound-rtp", "audio"), find("inbound-rtp", "video"), find("outbound-rtp", "video")];
-  const remote = named(named(find("transport").selectedCandidatePairId).remoteCandidateId);
+  const pair = named(find("transport").selectedCandidatePairId);
+  const remote = named(pair.remoteCandidateId);
   return {
     state: connection.connectionState,
     frames_decoded: seen.framesDecoded ?? 0,
     size_received: [seen.frameWidth ?? 0, seen.frameHeight ?? 0],
     size_sent: [shown.frameWidth ?? 0, shown.frameHeight ?? 0],
+    freezes: seen.freezeCount ?? 0,
+    nacks: seen.nackCount ?? 0,
     audio_energy: heard.totalAudioEnergy ?? 0,
+    estimate: pair.availableOutgoingBitrate ?? 0,
     remote: [remote.address ?? "", remote.port ?? 0],
     offered: [...(connection.remoteDescription?.sdp ?? "").matchAll(/^a=candidate:\\S+ \\S+ \\S+ \\S+ (\\S+) (\\d+)/gm)]
       .map(([, address, port]) => [address, Number(port)]),
@@ -81,8 +96,13 @@ class Statistics:
     frames_decoded: int
     size_received: tuple[int, int]
     size_sent: tuple[int, int]
+    freezes: int
+    nacks: int
+    """Requests for lost packets of the video, sent."""
     audio_energy: float
     """`totalAudioEnergy` of what was received."""
+    estimate: float
+    """What congestion control believes that the path to the relay carries, in bit/s."""
     remote: tuple[str, int]
     """Address and port of the other end of the selected candidate pair."""
     offered: frozenset[tuple[str, int]]
@@ -129,8 +149,11 @@ class BrowserPage:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, browser: Browser) -> AsyncIterator[Self]:
+    async def opened(cls, browser: Browser, media_at: tuple[str, int] | None = None) -> AsyncIterator[Self]:
         """An empty page.
+
+        Args:
+            media_at: where its calls send their media, instead of to the relay.
 
         Raises:
             AssertionError: at the end, if anything went wrong in the page.
@@ -138,6 +161,8 @@ class BrowserPage:
         context = await browser.new_context(permissions=["camera", "microphone"])
         try:
             await context.add_init_script(INSTRUMENTS)
+            if media_at:
+                await context.add_init_script(MEDIA_AT % media_at)
             page = cls(await context.new_page())
             try:
                 yield page

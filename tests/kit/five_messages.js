@@ -3,6 +3,8 @@
  * adds must pass it by unnoticed, so do not teach it anything new.
  *
  *   five_messages.html?type=student&id=456&token=TOKEN&to_type=tutor&to_id=789&conversation=123
+ *
+ * With &data=yes its calls have a data channel too, of which the messages say nothing.
  */
 "use strict";
 
@@ -19,6 +21,9 @@ const fiveMessages = {
   /** "idle" | "calling" | "ringing" | "in call" | "declined: REASON" | "ended" */
   state: "connecting",
   peerConnection: null,
+  channel: null,
+  /** What the data channel brought, oldest first. */
+  arrived: [],
   call,
   accept,
   decline,
@@ -83,6 +88,7 @@ async function createConnection(callType) {
   connection.ontrack = (event) => {
     document.querySelector("[data-testid=remote-video]").srcObject = event.streams[0];
   };
+  connection.ondatachannel = (event) => useChannel(event.channel);
   connection.onicecandidate = (event) => {
     if (!event.candidate) return;
     send({
@@ -95,9 +101,16 @@ async function createConnection(callType) {
   return connection;
 }
 
+function useChannel(channel) {
+  channel.binaryType = "arraybuffer";
+  channel.onmessage = (event) => fiveMessages.arrived.push(event.data);
+  fiveMessages.channel = channel;
+}
+
 async function call(callType) {
   fiveMessages.state = "calling";
   const connection = await createConnection(callType);
+  if (query.has("data")) useChannel(connection.createDataChannel("chat"));
   const offer = await connection.createOffer();
   await connection.setLocalDescription(offer);
   send({

@@ -13,8 +13,11 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from relay.app import create_app
+from relay.app import MEDIA_PORTS, create_app
 from relay.config import Settings
+from relay.http.operations import ENGINE
+from relay.ids import Profile
+from relay.media.pool import WorkerPool, WorkerStatus
 from tests.kit.wait import eventually
 
 CALL_LOGS = sa.Table(
@@ -48,6 +51,16 @@ class RunningRelay:
     url: str
     """`http://127.0.0.1:PORT`, without a slash at the end."""
     database_url: str
+    media_ports: tuple[int, ...] = ()
+    """The UDP port of each worker, at first."""
+    pool: WorkerPool | None = None
+    """None without workers, and when the relay is another process."""
+
+    @property
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """How the workers are, in the order of `media_ports`."""
+        assert self.pool is not None, "this relay has no workers"
+        return self.pool.workers
 
     @property
     def websocket_url(self) -> str:
@@ -82,6 +95,15 @@ class RunningRelay:
         [row] = await self.finished_calls(1)
         return row
 
+    async def new_conversation(self, *keys: str) -> int:
+        """The id of a new conversation between profiles that exist: `student_456`…"""
+        members = [Profile.parse(key)._asdict() for key in keys]
+        async with (
+            aiohttp.ClientSession(raise_for_status=True) as http,
+            http.post(f"{self.url}/api/dev/conversations", json={"members": members}) as response,
+        ):
+            return int((await response.json())["conversation_id"])
+
     async def counters(self) -> Mapping[str, float]:
         """What `/metrics` says: the value of each sample, the samples of one name added up."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.url}/metrics") as response:
@@ -113,7 +135,13 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        yield RunningRelay(url=f"http://127.0.0.1:{port}", database_url=chosen.database_url)
+        engine = app[ENGINE]
+        yield RunningRelay(
+            url=f"http://127.0.0.1:{port}",
+            database_url=chosen.database_url,
+            media_ports=(*app[MEDIA_PORTS],),
+            pool=engine if isinstance(engine, WorkerPool) else None,
+        )
     finally:
         await runner.cleanup()
 
