@@ -42,8 +42,9 @@ SRTP_TRAILER: Final = 144
 SRTCP_TRAILER: Final = 148
 """Bytes that libsrtp may write behind a compound RTCP packet: the same and the SRTCP index."""
 
-QUEUE_LENGTH: Final = 32
-"""DTLS datagrams that wait for the handshake or for the peer's fingerprint. Overflow drops the newest: DTLS sends again."""
+QUEUE_LENGTH: Final = 256
+"""DTLS datagrams that wait for the handshake, for the peer's fingerprint, or for the event loop's next turn: as many as a turn can
+bring. Overflow drops the newest: DTLS sends its handshake again, and SCTP the data."""
 
 MAX_RECORD: Final = 2048
 """Bytes of a datagram with one record. SCTP over DTLS keeps below the path MTU, about 1,200."""
