@@ -43,7 +43,7 @@ SRTCP_TRAILER: Final = 148
 """Bytes that libsrtp may write behind a compound RTCP packet: the same and the SRTCP index."""
 
 QUEUE_LENGTH: Final = 256
-"""DTLS datagrams that wait for the handshake, for the peer's fingerprint, or for the event loop's next turn: as many as a turn can
+"""DTLS datagrams that wait for the handshake, for the peer's fingerprint, or for the event loop's next turn: as many as one can
 bring. Overflow drops the newest: DTLS sends its handshake again, and SCTP the data."""
 
 MAX_RECORD: Final = 2048
