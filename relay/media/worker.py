@@ -95,8 +95,8 @@ def _show_life(server: Server, parent: int) -> None:
 def spare_the_collector() -> None:
     """Let Python's cyclic garbage collector look rarely, and never at what is there from the start.
 
-    Forwarding makes no cycles, but many short-lived tuples, by which the collector decides when to look; and a full look at the
-    receive ring's 16,000 objects takes as long as 500 packets.
+    Forwarding makes no cycles, but many short-lived tuples, by which the collector decides when to look; and the receive
+    ring alone has thousands of objects for it to look at.
     """
     gc.collect()
     gc.freeze()

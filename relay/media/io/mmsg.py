@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from cffi import FFI
 
 BATCH: Final = 64
-"""Datagrams per system call. Past 64 the gain is below 1 %, and signaling would wait longer."""
+"""Datagrams per system call: enough to spread its cost thin, and few enough that signaling does not wait long."""
 
 BUFFER_SIZE: Final = 2048
 """Bytes per datagram: more than an Ethernet MTU plus what SRTP may append (libsrtp: 148)."""
