@@ -2,6 +2,7 @@
 # make test   install what the tests need, then run them all
 # make lint   ruff, mypy --strict, and tsc over web/ where there is npm
 # make fuzz   fuzz one target, guided by coverage (make fuzz TARGET=rtcp SECONDS=600)
+# make bench-signaling  measure how long an invitation takes with 2,000 devices connected
 # make bench  measure the media plane beside other servers (make bench-peers installs them)
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ OWN := PYTHON VENV BIN TESTS BENCH TARGET SECONDS
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 OVERRIDES = $(foreach v,$(filter-out $(OWN) MAKEFLAGS,$(GIVEN)),RELAY_$(v)='$($(v))')
 
-.PHONY: run test lint format bench bench-peers fuzz clean
+.PHONY: run test lint format bench bench-signaling bench-peers fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
@@ -35,6 +36,9 @@ format: $(BIN)/.dev
 
 bench: $(BIN)/.bench
 	$(BIN)/python -m bench $(BENCH)
+
+bench-signaling: $(BIN)/.bench
+	$(BIN)/python -m bench.signaling $(BENCH)
 
 bench-peers:
 	@bench/install-peers

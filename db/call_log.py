@@ -1,14 +1,16 @@
-"""The `call_logs` table: one row per call, moved on by conditional updates only."""
+"""`call_logs` and `whiteboard_call_history`: one row per call, moved on by conditional updates only."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Update, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.models import ANSWERED, ENDED, INITIATED, MAX_NODE_LENGTH, MISSED, CallRow, ConversationRow
+from db.models import OF_KIND
+from db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.errors import ConfigurationError, LostRace
+from relay.ids import PlaceKind
 from relay.signaling.ports import NewCall, ProfileCard
 
 EXPIRED = "expired"
@@ -17,8 +19,7 @@ EXPIRED = "expired"
 HEARTBEAT_BATCH = 500
 """Calls per statement. Databases limit the parameters of one: SQLite before 3.32 to 999, PostgreSQL to 32,767."""
 
-# Written into the statement rather than sent beside it: only then do planners see that the index of open calls applies.
-_OPEN = CallRow.status.in_(bindparam("open", [INITIATED, ANSWERED], expanding=True, literal_execute=True))
+_OPEN = text(IS_OPEN)
 
 
 class SqlCallLog:
@@ -27,10 +28,11 @@ class SqlCallLog:
     Every statement commits by itself, and only a heartbeat changes more than one row: servers cannot deadlock.
     """
 
-    def __init__(self, engine: AsyncEngine, node: str) -> None:
+    def __init__(self, engine: AsyncEngine, node: str, kind: PlaceKind) -> None:
         """
         Args:
             node: name of this server; no other that shares the database has the same.
+            kind: which calls: those in conversations (`call_logs`) or in whiteboard sessions (`whiteboard_call_history`).
 
         Raises:
             ConfigurationError: the name does not fit its column.
@@ -39,29 +41,30 @@ class SqlCallLog:
             raise ConfigurationError(f"the node's name is longer than {MAX_NODE_LENGTH} characters: {node[:20]!r}…")
         self._engine = engine
         self._node = node
+        self._kind = kind
+        self._tables = OF_KIND[kind]
+        self._row = self._tables.calls
 
     async def opened(self, call: NewCall) -> None:
-        """Insert the call's row with status `initiated`; `conversation_id` is null if there is no such conversation."""
-        # Locked, so that nobody deletes the conversation between this look and the check of the foreign key.
-        conversation = (
-            select(ConversationRow.id)
-            .where(ConversationRow.id == call.conversation_id)
-            .with_for_update(read=True, key_share=True)
-        )
-        await self._execute(
-            insert(CallRow).values(
-                conversation_id=conversation.scalar_subquery(),
-                caller_profile_id=call.caller.profile.profile_id,
-                caller_profile_type=call.caller.profile.profile_type,
-                caller_user_id=call.caller.user_id,
-                call_type=call.call_type,
-                status=INITIATED,
-                started_at=call.started_at,
-                participants=[_participant(call.caller, "caller"), _participant(call.callee, "callee")],
-                call_id=call.call_id,
-                node=self._node,
-            )
-        )
+        """Insert the call's row with status `initiated`; its place is null if there is no such place."""
+        assert call.place.kind is self._kind, "each table has the calls of one kind of place"
+        places = self._tables.places
+        # Locked, so that nobody deletes the place between this look and the check of the foreign key.
+        place = select(places.id).where(places.id == call.place.place_id).with_for_update(read=True, key_share=True)
+        values = {
+            self._tables.key: place.scalar_subquery(),
+            **_party("caller", call.caller),
+            **_party("callee", call.callee),
+            "call_type": call.call_type,
+            "status": INITIATED,
+            "started_at": call.started_at,
+            "participants": [_participant(call.caller, "caller"), _participant(call.callee, "callee")],
+            "call_id": call.call_id,
+            "node": self._node,
+            "transferred_from": call.transferred_from,
+        }
+        columns = self._row.__table__.columns
+        await self._execute(insert(self._row).values({name: value for name, value in values.items() if name in columns}))
 
     async def answered(self, call_id: str, at: datetime) -> None:
         """`initiated` → `answered`.
@@ -69,8 +72,12 @@ class SqlCallLog:
         Raises:
             LostRace: the row was not `initiated`.
         """
-        if not await self._execute(_transition(call_id, INITIATED).values(status=ANSWERED, answered_at=at)):
+        if not await self._execute(self._transition(call_id, INITIATED).values(status=ANSWERED, answered_at=at)):
             raise LostRace(f"call {call_id} is not waiting for an answer")
+
+    async def updated(self, call_id: str, call_type: str) -> None:
+        """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
+        await self._execute(update(self._row).where(self._row.call_id == call_id, _OPEN).values(call_type=call_type))
 
     async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
@@ -84,12 +91,12 @@ class SqlCallLog:
         # Twice: an answer may come in between. After that, only somebody else's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
-                query = select(CallRow.status, CallRow.answered_at).where(CallRow.call_id == call_id, _OPEN)
+                query = select(self._row.status, self._row.answered_at).where(self._row.call_id == call_id, _OPEN)
                 seen = (await connection.execute(query)).one_or_none()
             if seen is None:
                 break
             duration = _duration(seen.answered_at, at)
-            if await self._execute(_closing(call_id, seen.status, at, duration, reason)):
+            if await self._execute(self._closing(call_id, seen.status, at, duration, reason)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 
@@ -100,7 +107,7 @@ class SqlCallLog:
         """
         for start in range(0, len(call_ids), HEARTBEAT_BATCH):
             batch = call_ids[start : start + HEARTBEAT_BATCH]
-            await self._execute(update(CallRow).where(CallRow.call_id.in_(batch), _OPEN).values(heartbeat_at=at))
+            await self._execute(update(self._row).where(self._row.call_id.in_(batch), _OPEN).values(heartbeat_at=at))
 
     async def close_own(self) -> int:
         """Close the calls that an earlier life of this node left open. To be called before this one has any.
@@ -110,7 +117,7 @@ class SqlCallLog:
         Returns:
             How many were closed.
         """
-        return await self._close(CallRow.node == self._node)
+        return await self._close(self._row.node == self._node)
 
     async def close_stale(self, stale_before: datetime) -> int:
         """Close the calls of any node whose last heartbeat, or start if there was none, is older than `stale_before`.
@@ -120,20 +127,20 @@ class SqlCallLog:
         Returns:
             How many were closed.
         """
-        return await self._close(func.coalesce(CallRow.heartbeat_at, CallRow.started_at) < stale_before)
+        return await self._close(func.coalesce(self._row.heartbeat_at, self._row.started_at) < stale_before)
 
     async def _close(self, abandoned: ColumnElement[bool]) -> int:
-        columns = (CallRow.call_id, CallRow.status, CallRow.started_at, CallRow.answered_at, CallRow.heartbeat_at)
+        columns = (self._row.call_id, self._row.status, self._row.started_at, self._row.answered_at, self._row.heartbeat_at)
         # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
-        query = select(*columns).where(_OPEN, CallRow.node.is_not(None), abandoned)
+        query = select(*columns).where(_OPEN, self._row.node.is_not(None), abandoned)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         closed = 0
         for row in rows:
             at = max(filter(None, (row.started_at, row.answered_at, row.heartbeat_at)))
-            closing = _closing(row.call_id, row.status, at, _duration(row.answered_at, at), EXPIRED)
+            closing = self._closing(row.call_id, row.status, at, _duration(row.answered_at, at), EXPIRED)
             # A heartbeat since then: the call is not abandoned after all.
-            closed += await self._execute(closing.where(CallRow.heartbeat_at.is_not_distinct_from(row.heartbeat_at)))
+            closed += await self._execute(closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at)))
         return closed
 
     async def _execute(self, statement: Any) -> int:
@@ -145,21 +152,30 @@ class SqlCallLog:
         async with self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount
 
+    def _transition(self, call_id: str, status: str) -> Update:
+        """An update of the call's row that only happens in `status`."""
+        return update(self._row).where(self._row.call_id == call_id, self._row.status == status)
 
-def _transition(call_id: str, status: str) -> Update:
-    """An update of the call's row that only happens in `status`."""
-    return update(CallRow).where(CallRow.call_id == call_id, CallRow.status == status)
-
-
-def _closing(call_id: str, status: str, at: datetime, duration: int | None, reason: str) -> Update:
-    return _transition(call_id, status).values(
-        status=ENDED if status == ANSWERED else MISSED, ended_at=at, duration_seconds=duration, end_reason=reason
-    )
+    def _closing(self, call_id: str, status: str, at: datetime, duration: int | None, reason: str) -> Update:
+        return self._transition(call_id, status).values(
+            status=ENDED if status == ANSWERED else MISSED, ended_at=at, duration_seconds=duration, end_reason=reason
+        )
 
 
 def _duration(answered_at: datetime | None, ended_at: datetime) -> int | None:
     """Whole seconds; None for a call that nobody answered. Never negative, though clocks may be set back."""
     return None if answered_at is None else max(0, (ended_at - answered_at) // timedelta(seconds=1))
+
+
+def _party(role: str, card: ProfileCard) -> dict[str, Any]:
+    """Columns about one party. Not every table has them all."""
+    return {
+        f"{role}_profile_type": card.profile.profile_type,
+        f"{role}_profile_id": card.profile.profile_id,
+        f"{role}_user_id": card.user_id,
+        f"{role}_name": card.name,
+        f"{role}_avatar": card.avatar,
+    }
 
 
 def _participant(card: ProfileCard, role: str) -> dict[str, Any]:

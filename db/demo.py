@@ -1,11 +1,14 @@
 """The people of development mode: who can be logged in as, and who may call whom."""
 
-from sqlalchemy import text
+from itertools import combinations
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.directory import insert_members, insert_new, insert_profile
-from db.models import ConversationRow
-from relay.ids import Profile
+from db.directory import insert_profile
+from db.models import OF_KIND, ConnectionRow
+from db.places import advance_sequence, insert_members
+from db.profiles import insert_new, values
+from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ProfileCard
 
 STUDENT = Profile("student", 456)
@@ -20,23 +23,29 @@ PROFILES = (
     ProfileCard(ADVERTISER, "Victor Hale", "", 1654),
 )
 
+LESSONS = Place(PlaceKind.CONVERSATION, 123)
+WHITEBOARD = Place(PlaceKind.WHITEBOARD_SESSION, 900)
+
 # Nobody shares a conversation with the advertiser: to see a call refused.
-CONVERSATIONS = {123: (STUDENT, TUTOR), 124: (PARENT, TUTOR)}
+PLACES = {
+    LESSONS: (STUDENT, TUTOR),
+    Place(PlaceKind.CONVERSATION, 124): (PARENT, TUTOR),
+    WHITEBOARD: (STUDENT, TUTOR),
+}
+
+KEEPING_CHAT = {LESSONS}
+"""Where texts of calls are kept."""
 
 
 async def load_demo(engine: AsyncEngine) -> None:
-    """Add the demo's profiles and conversations where they are missing. What is there stays as it is."""
+    """Add the demo's profiles, connections, conversations and whiteboard where they are missing. What is there stays as it is."""
     async with engine.begin() as connection:
         for card in PROFILES:
             await insert_profile(connection, card)
-        for conversation_id, members in CONVERSATIONS.items():
-            if await insert_new(connection, ConversationRow, id=conversation_id):
-                await insert_members(connection, conversation_id, members)
-        if engine.dialect.name == "postgresql":
-            # An explicit id does not advance the sequence, which would run into it one day.
-            await connection.execute(
-                text(
-                    "SELECT setval('conversations_id_seq', GREATEST(last_value, (SELECT max(id) FROM conversations)))"
-                    " FROM conversations_id_seq"
-                )
-            )
+        for first, second in combinations(sorted(card.profile for card in PROFILES), 2):
+            await insert_new(connection, ConnectionRow, **values(first, "first_"), **values(second, "second_"))
+        for place, members in PLACES.items():
+            if await insert_new(connection, OF_KIND[place.kind].places, id=place.place_id, keep_chat=place in KEEPING_CHAT):
+                await insert_members(connection, place, members)
+        for kind in PlaceKind:
+            await advance_sequence(connection, kind)

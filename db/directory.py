@@ -1,23 +1,22 @@
 """Who exists, and who shares a conversation with whom."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import and_, insert, select, tuple_, union
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Executable, and_, bindparam, insert, literal, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import aliased
 
-from db.models import Base, ConversationRow, MemberRow, ProfileRow
-from relay.ids import Profile
-from relay.signaling.ports import ConversationCard, ProfileCard
-
-_CARD = (ProfileRow.profile_type, ProfileRow.profile_id, ProfileRow.name, ProfileRow.avatar, ProfileRow.user_id)
+from db.models import OF_KIND, ConversationRow, KindTables, MemberRow, ProfileRow, SettingsRow
+from db.places import insert_members
+from db.profiles import CARD, Named, blocked, by_name, card_of, card_values, columns, connected, insert_new, names, same, unknown
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import ConversationCard, Privacy, ProfileCard, Standing
 
 
 class SqlDirectory:
-    """`relay.signaling.ports.Directory`, and the writing side that the platform, the demo and tests use."""
+    """`relay.signaling.ports.Directory`, and the writing side that the demo and development mode use."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -27,40 +26,68 @@ class SqlDirectory:
         async with self._engine.connect() as connection:
             return await _profile(connection, profile)
 
-    async def members(self, conversation_id: int) -> frozenset[Profile]:
-        """The members of a conversation; empty if there is no such conversation."""
-        query = select(MemberRow.profile_type, MemberRow.profile_id).where(MemberRow.conversation_id == conversation_id)
+    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+        """What decides whether `caller` may call `callee` at `place`; any of the three may not exist. One query."""
+        parameters = {
+            "place_id": place.place_id,
+            "caller_type": caller.profile_type,
+            "caller_id": caller.profile_id,
+            "callee_type": callee.profile_type,
+            "callee_id": callee.profile_id,
+        }
         async with self._engine.connect() as connection:
-            return frozenset(Profile(*row) for row in await connection.execute(query))
+            row = (await connection.execute(_STANDING[place.kind], parameters)).one()
+        return Standing(
+            caller=ProfileCard(caller, row.caller_name or "", row.caller_avatar or "", row.caller_user_id),
+            callee=ProfileCard(callee, row.callee_name or "", row.callee_avatar or "", row.callee_user_id),
+            members=row.members,
+            blocked=row.blocked,
+            connected=row.connected,
+            privacy=Privacy(row.privacy or Privacy.EVERYONE),
+            do_not_disturb=bool(row.do_not_disturb),
+        )
+
+    async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
+        """The conversation with the lowest id that both are members of."""
+        one, other = aliased(MemberRow), aliased(MemberRow)
+        query = (
+            select(one.conversation_id)
+            .join(other, other.conversation_id == one.conversation_id)
+            .where(names(one, first), names(other, second))
+            .order_by(one.conversation_id)
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
     async def visible_profiles(self, profile: Profile) -> Sequence[ProfileCard]:
         """The profile itself and everyone who shares a conversation with it, by name."""
         mine, theirs = aliased(MemberRow), aliased(MemberRow)
-        itself = select(*_CARD).where(_names(ProfileRow, profile))
+        itself = select(*CARD).where(names(ProfileRow, profile))
         others = (
-            select(*_CARD)
-            .join(theirs, _same_profile(ProfileRow, theirs))
+            select(*CARD)
+            .join(theirs, same(columns(ProfileRow), columns(theirs)))
             .join(mine, mine.conversation_id == theirs.conversation_id)
-            .where(_names(mine, profile))
+            .where(names(mine, profile))
         )
         async with self._engine.connect() as connection:
-            cards = [_card(*row) for row in await connection.execute(union(itself, others))]
-        return sorted(cards, key=_by_name)
+            cards = [card_of(*row) for row in await connection.execute(union(itself, others))]
+        return sorted(cards, key=by_name)
 
     async def conversations(self, profile: Profile) -> Sequence[ConversationCard]:
         """The conversations that the profile is a member of, by id, each with its members by name."""
         mine, theirs = aliased(MemberRow), aliased(MemberRow)
         query = (
-            select(theirs.conversation_id, *_CARD)
-            .join(ProfileRow, _same_profile(ProfileRow, theirs))
+            select(theirs.conversation_id, *CARD)
+            .join(ProfileRow, same(columns(ProfileRow), columns(theirs)))
             .join(mine, mine.conversation_id == theirs.conversation_id)
-            .where(_names(mine, profile))
+            .where(names(mine, profile))
             .order_by(theirs.conversation_id)
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            ConversationCard(conversation_id, tuple(sorted((_card(*row[1:]) for row in members), key=_by_name)))
+            ConversationCard(conversation_id, tuple(sorted((card_of(*row[1:]) for row in members), key=by_name)))
             for conversation_id, members in groupby(rows, key=lambda row: row[0])
         ]
 
@@ -72,9 +99,7 @@ class SqlDirectory:
         """
         async with self._engine.begin() as connection:
             await insert_profile(connection, card)
-            stored = await _profile(connection, card.profile)
-        assert stored is not None, "nobody deletes profiles while the relay adds them"
-        return stored
+            return await _profile(connection, card.profile) or card
 
     async def add_conversation(self, members: Collection[Profile]) -> int:
         """Add a conversation between profiles.
@@ -92,63 +117,55 @@ class SqlDirectory:
             key = tuple_(ProfileRow.profile_type, ProfileRow.profile_id)
             query = select(ProfileRow.profile_type, ProfileRow.profile_id).where(key.in_(wanted))
             known = {Profile(*row) for row in await connection.execute(query)}
-            if unknown := wanted - known:
-                raise ValueError(f"no such profile: {', '.join(sorted(profile.key for profile in unknown))}")
+            if missing := wanted - known:
+                raise unknown(missing)
             inserted = await connection.execute(insert(ConversationRow).returning(ConversationRow.id))
             conversation_id = inserted.scalar_one()
-            await insert_members(connection, conversation_id, wanted)
+            await insert_members(connection, Place(PlaceKind.CONVERSATION, conversation_id), wanted)
         return conversation_id
 
 
 async def insert_profile(connection: AsyncConnection, card: ProfileCard) -> None:
     """Insert a profile, unless it is there."""
-    profile_type, profile_id = card.profile
-    await insert_new(
-        connection,
-        ProfileRow,
-        profile_type=profile_type,
-        profile_id=profile_id,
-        name=card.name,
-        avatar=card.avatar,
-        user_id=card.user_id,
-    )
-
-
-async def insert_members(connection: AsyncConnection, conversation_id: int, members: Collection[Profile]) -> None:
-    """Insert the members of a new conversation."""
-    await connection.execute(
-        insert(MemberRow), [{"conversation_id": conversation_id, **profile._asdict()} for profile in members]
-    )
-
-
-async def insert_new(connection: AsyncConnection, table: type[Base], **values: object) -> bool:
-    """Insert a row, unless one with the same key is there; safe against others that insert it at the same time.
-
-    Returns:
-        Whether it was inserted.
-    """
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    result = await connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return result.rowcount == 1
+    await insert_new(connection, ProfileRow, **card_values(card))
 
 
 async def _profile(connection: AsyncConnection, profile: Profile) -> ProfileCard | None:
-    row = (await connection.execute(select(*_CARD).where(_names(ProfileRow, profile)))).one_or_none()
-    return None if row is None else _card(*row)
+    row = (await connection.execute(select(*CARD).where(names(ProfileRow, profile)))).one_or_none()
+    return None if row is None else card_of(*row)
 
 
-def _names(table: Any, profile: Profile) -> Any:
-    return and_(table.profile_type == profile.profile_type, table.profile_id == profile.profile_id)
+def _standing(tables: KindTables) -> Executable:
+    """Made once per kind of place: it is asked for every invitation."""
+    caller, callee = aliased(ProfileRow), aliased(ProfileRow)
+    the_caller: Named = (bindparam("caller_type"), bindparam("caller_id"))
+    the_callee: Named = (bindparam("callee_type"), bindparam("callee_id"))
+
+    def is_member(profile: Named) -> Any:
+        member = aliased(tables.members)
+        here = tables.place_id(member) == bindparam("place_id")
+        return select(tables.place_id(member)).where(here, names(member, profile)).exists()
+
+    one_row = select(literal(1).label("one")).subquery()
+    return (
+        select(
+            caller.name.label("caller_name"),
+            caller.avatar.label("caller_avatar"),
+            caller.user_id.label("caller_user_id"),
+            callee.name.label("callee_name"),
+            callee.avatar.label("callee_avatar"),
+            callee.user_id.label("callee_user_id"),
+            and_(is_member(the_caller), is_member(the_callee)).label("members"),
+            blocked(the_caller, the_callee).label("blocked"),
+            connected(the_caller, the_callee).label("connected"),
+            SettingsRow.privacy,
+            SettingsRow.do_not_disturb,
+        )
+        .select_from(one_row)
+        .outerjoin(caller, names(caller, the_caller))
+        .outerjoin(callee, names(callee, the_callee))
+        .outerjoin(SettingsRow, names(SettingsRow, the_callee))
+    )
 
 
-def _same_profile(one: Any, other: Any) -> Any:
-    return and_(one.profile_type == other.profile_type, one.profile_id == other.profile_id)
-
-
-def _card(profile_type: str, profile_id: int, name: str, avatar: str, user_id: int | None) -> ProfileCard:
-    return ProfileCard(Profile(profile_type, profile_id), name, avatar, user_id)
-
-
-def _by_name(card: ProfileCard) -> tuple[str, Profile]:
-    # Here rather than in SQL, where the order of accented letters is the database's own.
-    return card.name.casefold(), card.profile
+_STANDING: Final[Mapping[PlaceKind, Executable]] = {kind: _standing(tables) for kind, tables in OF_KIND.items()}

@@ -1,4 +1,4 @@
-"""The command line: `python -m relay serve|migrate|check-config`."""
+"""The command line: `python -m relay serve|migrate|check-config|vapid-keys`."""
 
 import argparse
 import asyncio
@@ -13,10 +13,12 @@ from sqlalchemy import make_url
 
 from db import migrate
 from db.engine import check, create_engine
+from relay import logs
 from relay.app import MEDIA_PORTS, create_app
 from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.media.worker import fastest_loop
+from relay.push.vapid import generate
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""
@@ -41,10 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, purpose) in _COMMANDS.items():
         commands.add_parser(name, help=purpose, description=purpose)
+    commands.add_parser(_NEW_KEYS, help=_NEW_KEYS_PURPOSE, description=_NEW_KEYS_PURPOSE)
     command = parser.parse_args(arguments).command
+    if command == _NEW_KEYS:  # before there are settings
+        _print_new_keys()
+        return 0
     try:
         settings = Settings.from_environment(os.environ)
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.configure(settings.log_level)
         logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
         for name in Settings.unknown(os.environ):
             logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored", name)
@@ -77,12 +83,23 @@ def _migrate(settings: Settings) -> None:
 def _check_config(settings: Settings) -> None:
     secrets = {
         "jwt_secret": "(set)" if settings.jwt_secret else "",
+        "vapid_private_key": "(set)" if settings.vapid_private_key else "",
         "database_url": make_url(settings.database_url).render_as_string(hide_password=True),
     }
     for name in settings.__struct_fields__:
         value = secrets.get(name, getattr(settings, name))
         print(f"RELAY_{name.upper()}={','.join(value) if isinstance(value, tuple) else value}")
 
+
+def _print_new_keys() -> None:
+    private, public = generate()
+    print(f"RELAY_VAPID_PRIVATE_KEY={private}")
+    print("RELAY_VAPID_SUBJECT=mailto:operator@relay.example")
+    print(f"# The public half, as GET /api/push/key shows it: {public}")
+
+
+_NEW_KEYS = "vapid-keys"
+_NEW_KEYS_PURPOSE = "Make a key pair for Web Push, and print the settings."
 
 _COMMANDS: dict[str, tuple[Callable[[Settings], None], str]] = {
     "serve": (_serve, "Serve the page, the WebSocket and the media until told to stop."),

@@ -5,13 +5,16 @@ Every setting `name` is the environment variable `RELAY_NAME`; docs/configuratio
 
 import ipaddress
 import os
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from relay import notation
 from relay.errors import ConfigurationError
 
 PREFIX = "RELAY_"
@@ -23,6 +26,7 @@ MAX_PORT = 65535
 
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
 Seconds = Annotated[float, Meta(ge=0.1, le=86400)]
+Days = Annotated[int, Meta(ge=0, le=36500)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +50,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Development mode: demo data, log-in without a password, a secret made up at start."""
     jwt_secret: str = ""
     """Key that signs the tokens (HS256), at least 32 characters. Required outside development mode."""
+    jwks: str = ""
+    """Path or https URL of the JSON Web Key Set that verifies the platform's own tokens (RS256, ES256, EdDSA)."""
+    jwt_issuer: str = ""
+    """The `iss` that a token must have; empty: any, or none."""
+    jwt_audience: str = ""
+    """The `aud` that a token must have; empty: it must have none."""
+    jwt_profile_claim: str = "sub"
+    """The claim that has the profile's key, such as `student_456`."""
+    jwt_leeway: Annotated[float, Meta(ge=0, le=300)] = 5.0
+    """Seconds that the clock of the tokens' issuer may differ; a token is good for so much longer."""
     token_lifetime: Seconds = 3600.0
     """Seconds until a token from `/api/dev/login` expires."""
+    service_token: str = ""
+    """What the platform shows to use `/api/admin`, at least 32 characters; empty: there is no such thing."""
     node: str = "relay"
     """Name of this server in `call_logs`. Servers that share a database need different ones."""
     ring_timeout: Seconds = 45.0
@@ -58,11 +74,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a call outlives the media of one party, before it ends with `ice_timeout`."""
     signaling_grace: Seconds = 30.0
     """Seconds that a call outlives the WebSocket of one party whose media still flows, before it ends with `signaling_lost`."""
+    vanished_grace: Seconds = 5.0
+    """Seconds that a call outlives a party without both: its page was closed, or is being loaded again."""
+    ping_interval: Seconds = 20.0
+    """Seconds between two pings on a WebSocket; a client that does not answer within half of it is gone."""
+    max_devices: Annotated[int, Meta(ge=1, le=1000)] = 16
+    """Devices that a profile may have connected at a time."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may use the relay besides its own, comma-separated: `https://app.example`."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of the reverse proxies whose X-Forwarded-For, -Proto and -Host are believed, comma-separated."""
+    limit_messages: str = "100/second;1200/minute"
+    """WebSocket messages of a profile. Each limit is `NUMBER/UNIT`, several with semicolons between, or `off`."""
+    limit_messages_per_address: str = "12000/minute"
+    """WebSocket messages from an address."""
+    limit_invitations: str = "30/minute;300/hour"
+    """Calls that a profile may begin."""
+    limit_invitations_per_address: str = "300/minute"
+    """Calls that may be begun from an address."""
+    limit_connections: str = "300/minute"
+    """WebSocket connections from an address."""
+    limit_requests: str = "3000/minute"
+    """HTTP requests from an address, the files of the page among them."""
+    limit_failed_logins: str = "30/minute"
+    """Credentials from an address that were not good; those that have expired do not count."""
+    vapid_private_key: str = ""
+    """Private key that Web Push is signed with (`python -m relay vapid-keys` makes one); empty: there is no Web Push."""
+    vapid_subject: str = ""
+    """Whom push services may write to: `mailto:operator@relay.example` or an https URL. Required with the key."""
+    retain_calls_days: Days = 0
+    """Days that calls in conversations are kept, with their texts; 0, here and in the next ones: for ever."""
+    retain_whiteboard_calls_days: Days = 0
+    """Days that whiteboard calls are kept, with their texts."""
+    retain_identities_days: Days = 0
+    """Days that calls say the parties' names, avatars and user ids."""
+    retain_chat_days: Days = 0
+    """Days that texts of calls are kept."""
+    retain_push_subscriptions_days: Days = 0
+    """Days that a push subscription is kept after its last use."""
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Level of the log on standard error: DEBUG, INFO, WARNING or ERROR."""
 
     def __post_init__(self) -> None:
-        problems = [*self._address_problems(), *self._port_problems(), *self._database_problems(), *self._secret_problems()]
+        problems = [
+            *self._address_problems(),
+            *self._port_problems(),
+            *self._database_problems(),
+            *self._secret_problems(),
+            *self._service_token_problems(),
+            *self._push_problems(),
+            *self._notation_problems(),
+        ]
         if problems:
             raise ConfigurationError("\n".join(problems))
 
@@ -97,13 +159,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def _secret_problems(self) -> list[str]:
-        if self.dev and not self.jwt_secret:
+        if not self.jwt_secret and (self.dev or self.jwks):
             return []
         if not self.jwt_secret:
             return [f"{PREFIX}JWT_SECRET: required outside development mode; try: openssl rand -hex 32"]
         if len(self.jwt_secret) < MIN_SECRET_LENGTH:
             return [f"{PREFIX}JWT_SECRET: needs at least {MIN_SECRET_LENGTH} characters; try: openssl rand -hex 32"]
         return []
+
+    def _push_problems(self) -> list[str]:
+        if not self.vapid_private_key and not self.vapid_subject:
+            return []
+        problems = []
+        # RFC 8292 section 3.2 has the public half; the private one is 32 bytes.
+        if not re.fullmatch(r"[A-Za-z0-9_-]{43}", self.vapid_private_key):
+            problems.append(f"{PREFIX}VAPID_PRIVATE_KEY: needs 43 characters of base64url; try: python -m relay vapid-keys")
+        if not self.vapid_subject.startswith(("mailto:", "https://")):
+            problems.append(f"{PREFIX}VAPID_SUBJECT: is neither mailto:ADDRESS nor an https URL")
+        return problems
+
+    def _service_token_problems(self) -> list[str]:
+        if not self.service_token or len(self.service_token) >= MIN_SECRET_LENGTH:
+            return []
+        return [f"{PREFIX}SERVICE_TOKEN: needs at least {MIN_SECRET_LENGTH} characters; try: openssl rand -hex 32"]
+
+    def _notation_problems(self) -> list[str]:
+        """Of settings that other modules parse again."""
+        checks: list[tuple[str, Callable[[], object]]] = [
+            ("JWKS", lambda: notation.check_key_source(self.jwks)),
+            ("ALLOWED_ORIGINS", lambda: [notation.parse_origin(one) for one in self.allowed_origins]),
+            ("TRUSTED_PROXIES", lambda: notation.parse_networks(self.trusted_proxies)),
+        ]
+        for name in self.__struct_fields__:
+            if name.startswith("limit_"):
+                checks.append((name.upper(), partial(notation.parse_limit, getattr(self, name))))
+        problems = []
+        for name, check in checks:
+            try:
+                check()
+            except ValueError as error:
+                problems.append(f"{PREFIX}{name}: {error}")
+        return problems
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -134,7 +230,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_secret(self) -> "Settings":
         """These settings, with a made-up secret where development mode left it out: tokens then end with the process."""
-        return self if self.jwt_secret else msgspec.structs.replace(self, jwt_secret=secrets.token_hex(32))
+        if self.jwt_secret or not self.dev:
+            return self
+        return msgspec.structs.replace(self, jwt_secret=secrets.token_hex(32))
 
 
 def available_cores() -> int:
@@ -144,7 +242,7 @@ def available_cores() -> int:
 
 
 def _split(name: str, value: str) -> str | list[str]:
-    if name == "public_address":
+    if name in ("public_address", "allowed_origins", "trusted_proxies"):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

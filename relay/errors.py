@@ -6,6 +6,8 @@ be shown to whoever caused them and end at the edge. A broken invariant of ours 
     RelayError
     ├── ConfigurationError     the operator's: the process does not start
     ├── Unauthorized           no credential, or one that is not good
+    │   └── Expired            (relay.http.auth) one that was good once
+    ├── TooMany                (relay.http.limits) a limit of rate is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
     ├── LostRace               a conditional update found that somebody else was first
     └── WorkerLost             (relay.media.api) the process that had the call's media has died

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from enum import StrEnum
 from typing import NamedTuple, Self
 
 PROFILE_TYPES = ("tutor", "student", "parent", "advertiser")
@@ -33,6 +34,18 @@ class Profile(NamedTuple):
         if match is None or int(match[2]) > MAX_PROFILE_ID:
             raise ValueError(f"not a profile key: {key[:60]!r}")
         return cls(match[1], int(match[2]))
+
+
+class PlaceKind(StrEnum):
+    CONVERSATION = "conversation"
+    WHITEBOARD_SESSION = "whiteboard_session"
+
+
+class Place(NamedTuple):
+    """Where a call belongs: it says who may call whom there, and in which table the call is written down."""
+
+    kind: PlaceKind
+    place_id: int
 
 
 def new_id() -> str:

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
-    *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "messages", "notices", "addresses")),
+    *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "notices", "addresses", "policy", "outbox", "diagram")),
+    *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
     *(f"relay/media/{name}.py" for name in ("ice", "rtp", "rtcp", "history", "quality", "keyframes", "mos")),
 )
 """The parts that think: bytes and times go in, values come out."""
@@ -19,13 +20,20 @@ WORLD = {"asyncio", "socket", "time", "aiohttp", "threading", "selectors", "sqla
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.ids": (),
     "relay.errors": (),
-    "relay.config": ("relay.errors",),
-    "relay.media": ("relay.media", "relay.errors", "relay.ids"),
+    "relay.notation": (),
+    "relay.logs": (),
+    "relay.config": ("relay.errors", "relay.notation"),
+    "relay.media": ("relay.media", "relay.errors", "relay.ids", "relay.logs"),
     "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
-    "relay.http": ("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters", "relay.errors", "relay.ids"),
+    "relay.http": (
+        *("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters"),
+        *("relay.errors", "relay.ids", "relay.notation"),
+    ),
+    "relay.push": ("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock", "relay.ids"),
+    "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock"),
     "relay.app": ("relay", "db"),
     "relay.__main__": ("relay", "db"),
-    "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports"),
+    "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""
 

@@ -174,4 +174,4 @@ def test_no_environment_is_too_strange(environment: dict[str, str]) -> None:
     except ConfigurationError as error:
         assert all(line.startswith(PREFIX) for line in str(error).split("\n"))
     else:
-        assert settings.dev or len(settings.jwt_secret) >= MIN_SECRET_LENGTH
+        assert settings.dev or settings.jwks or len(settings.jwt_secret) >= MIN_SECRET_LENGTH

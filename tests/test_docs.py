@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from relay.config import Settings
-from relay.signaling import messages
 from relay.signaling.call import EndReason, State
+from relay.signaling.diagram import state_diagram
+from relay.signaling.messages import incoming, outgoing
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -47,8 +48,9 @@ def codes() -> set[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in {"SignalingError", "_refuse"} or (name == "__init__" and file.name == "sdp.py"):
-                    texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                if name in {"SignalingError", "_refuse", "Error"} or (name == "__init__" and file.name == "sdp.py"):
+                    given = [*node.args, *(one.value for one in node.keywords if one.arg == "code")]
+                    texts = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
                     found |= {text for text in texts if re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
             if isinstance(node, ast.FunctionDef) and node.name == "_code_of":
                 found |= {
@@ -84,7 +86,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
         assert named <= known, f"{file.name} names {named - known}"
 
 
-@pytest.mark.parametrize("message", [*structs(messages.FromClient), *structs(messages.ToClient)], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("message", [*structs(incoming.FromClient), *structs(outgoing.ToClient)], ids=lambda one: one.__name__)
 def test_every_message_and_each_of_its_fields_is_documented(message: type[msgspec.Struct]) -> None:
     text = PROTOCOL.read_text()
     assert re.search(rf'[`"#] ?{message.__struct_config__.tag}\b', text)
@@ -99,14 +101,28 @@ def test_every_error_code_is_documented(code: str) -> None:
     assert f"`{code}`" in PROTOCOL.read_text()
 
 
-@pytest.mark.parametrize("reason", [*(one.value for one in EndReason), "answered_elsewhere"])
+@pytest.mark.parametrize("reason", [one.value for one in EndReason])
 def test_every_reason_for_an_end_is_documented(reason: str) -> None:
     assert f"`{reason}`" in PROTOCOL.read_text()
 
 
-@pytest.mark.parametrize("state", set(State) - {State.INVITED})
+@pytest.mark.parametrize("state", list(State))
 def test_every_state_that_a_client_can_see_is_documented(state: State) -> None:
     assert f"`{state.value}`" in PROTOCOL.read_text()
+
+
+def test_the_diagram_of_the_states_is_that_of_the_code() -> None:
+    assert f"```mermaid\n{state_diagram()}\n```" in PROTOCOL.read_text(), "see: python -m relay.signaling.diagram"
+
+
+@pytest.mark.parametrize("message", structs(incoming.FromClient), ids=lambda one: one.__name__)
+def test_every_message_of_a_client_has_a_chapter_with_an_example(message: type[msgspec.Struct]) -> None:
+    tag = message.__struct_config__.tag
+    [_, chapters] = PROTOCOL.read_text().split("\n## From a client\n")
+    [chapter, *_] = [one for one in chapters.split("\n### ")[1:] if one.startswith(f"{tag}\n")]
+    example = re.search(r"```json\n(.*?)\n```", chapter, re.DOTALL)
+    assert example is not None
+    assert isinstance(incoming.decode(example[1]), message)
 
 
 def anchors_of(file: Path) -> set[str]:

@@ -7,93 +7,16 @@ import os
 import re
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from relay.__main__ import main
 from tests.kit.peer import Peer
-from tests.kit.server import RunningRelay
-
-PATIENCE = 20.0
-"""Seconds for anything that a process does; only ever used up by a test that fails."""
+from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving
 
 SECRET = "0123456789abcdef0123456789abcdef"
-
-LOCAL = {"dev": "true", "host": "127.0.0.1", "port": "0", "media_host": "127.0.0.1", "media_port": "0"}
-"""Free ports of this machine, in development mode."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Server:
-    """`python -m relay serve`, and what it printed when it was ready."""
-
-    process: Process
-    relay: RunningRelay
-    greeting: str
-
-    async def stop(self, number: signal.Signals, within: float = PATIENCE) -> Outcome:
-        """Send the signal, and wait for the end.
-
-        Raises:
-            TimeoutError: it does not end.
-        """
-        self.process.send_signal(number)
-        out, err = await asyncio.wait_for(self.process.communicate(), within)
-        assert self.process.returncode is not None
-        return Outcome(self.process.returncode, out.decode(), err.decode())
-
-
-async def start(folder: Path, *arguments: str, **settings: str) -> Process:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-    given = {f"RELAY_{name.upper()}": value for name, value in {**_defaults(folder), **settings}.items()}
-    program = [sys.executable, "-m", "relay", *arguments]
-    return await asyncio.create_subprocess_exec(*program, env={**inherited, **given}, stdout=PIPE, stderr=PIPE)
-
-
-def _defaults(folder: Path) -> dict[str, str]:
-    return {"database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}"}
-
-
-async def run(folder: Path, *arguments: str, **settings: str) -> Outcome:
-    process = await start(folder, *arguments, **settings)
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    assert process.returncode is not None
-    return Outcome(process.returncode, out.decode(), err.decode())
-
-
-@contextlib.asynccontextmanager
-async def serving(folder: Path, **settings: str) -> AsyncIterator[Server]:
-    """A server on free ports of this machine; killed at the end, if it still runs."""
-    process = await start(folder, "serve", **{**LOCAL, **settings})
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        greeting = ""
-        while not (url := re.search(r"http://\S+", greeting)):
-            line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
-            assert line, f"it did not start: {(await process.stderr.read()).decode()}"
-            greeting += line.decode()
-        yield Server(process, RunningRelay(url[0], f"sqlite+aiosqlite:///{folder / 'relay.db'}"), greeting)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -109,7 +32,7 @@ class Command:
         with self._monkeypatch.context() as patch:
             for name in [name for name in os.environ if name.startswith("RELAY_")]:
                 patch.delenv(name)
-            for name, value in {**_defaults(self._folder), **settings}.items():
+            for name, value in {**defaults(self._folder), **settings}.items():
                 patch.setenv(f"RELAY_{name.upper()}", value)
             try:
                 status = main(list(arguments))

@@ -1,69 +1,184 @@
-"""Who is asking: tokens, and where a request carries one."""
+"""Who is asking: tokens, and where a request carries one.
 
+`await signed_in(request)` is a `Credential`: the profile, and when the credential ends.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import jwt
 from aiohttp import web
 
 from relay.errors import Unauthorized
+from relay.http.keys import ALGORITHMS, Keys
+from relay.http.limits import LIMITS
+from relay.http.proxies import asker_of
 from relay.ids import Profile
 
 COOKIE: Final = "relay_token"
 SUBPROTOCOL: Final = "bearer"
 """A browser cannot set headers on a WebSocket, but subprotocols: `new WebSocket(url, ["bearer", token])`."""
 
-_ALGORITHM: Final = "HS256"
+MAX_TOKEN_LENGTH: Final = 8192
+"""Characters. More than that no header carries."""
+
+_SHARED: Final = "HS256"
+_LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Who somebody is, and for how long that is believed."""
+
+    profile: Profile
+    expires_at: float
+    """Seconds since the epoch; the leeway is in it."""
+
+
+class Expired(Unauthorized):
+    """The token was good once: nobody guessed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a token must say (RFC 7519 section 4.1)."""
+
+    profile: str = "sub"
+    """The claim that has the profile's key."""
+    issuer: str = ""
+    """Its `iss`; empty: anybody who has the key."""
+    audience: str = ""
+    """One of its `aud`; empty: it must have none."""
+    leeway: float = 0.0
+    """Seconds that the issuer's clock may differ from ours."""
 
 
 class Tokens:
-    """JSON Web Tokens (RFC 7519) whose subject is a profile key.
+    """JSON Web Tokens (RFC 7519) that name a profile.
+
+    A token says by which algorithm it is signed, and must not have the choice of the key with it (RFC 8725 section 3.1): HS256
+    is only ever verified with the secret, and a public key only with the one algorithm that it is for.
 
     Args:
-        secret: signs and verifies (HS256).
+        secret: signs and verifies (HS256); empty: such tokens are refused, and none can be issued.
         lifetime: seconds that a token issued here is good for.
+        keys: verify tokens that others sign.
     """
 
-    def __init__(self, secret: str, lifetime: float) -> None:
+    def __init__(self, secret: str, lifetime: float, *, keys: Keys | None = None, claims: Claims | None = None) -> None:
         self._secret = secret
         self.lifetime = lifetime
+        self.keys = keys
+        self._claims = claims or Claims()
 
     def issue(self, profile: Profile) -> str:
         now = datetime.now(UTC)
-        claims = {"sub": profile.key, "iat": now, "exp": now + timedelta(seconds=self.lifetime)}
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        claims: dict[str, Any] = {"iat": now, "exp": now + timedelta(seconds=self.lifetime), "sub": profile.key}
+        claims |= {name: value for name, value in (("iss", self._claims.issuer), ("aud", self._claims.audience)) if value}
+        return jwt.encode(claims | {self._claims.profile: profile.key}, self._secret, algorithm=_SHARED)
 
-    def verify(self, token: str) -> Profile:
-        """The profile that a token names.
+    async def verify(self, token: str) -> Credential:
+        """Who a token names.
 
         Raises:
-            Unauthorized: it is expired, malformed or not signed by us.
+            Expired: it was good once.
+            Unauthorized: it is malformed, not for us, or not signed by anyone that we believe.
         """
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise Unauthorized("the token is not good: it is too long")
         try:
-            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options={"require": ["exp", "sub"]})
-            return Profile.parse(claims["sub"])
-        except (jwt.InvalidTokenError, ValueError) as error:
+            header = jwt.get_unverified_header(token)
+            algorithm = header.get("alg")
+            key = await self._key(algorithm, header.get("kid"))
+            assert isinstance(algorithm, str), "there is a key for it"
+            return self._credential(self._decode(token, key, algorithm))
+        except jwt.ExpiredSignatureError as error:
+            raise Expired(f"the token is not good: {error}") from None
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise Unauthorized(f"the token is not good: {error}") from None
+
+    async def _key(self, algorithm: object, key_id: str | None) -> jwt.PyJWK | str:
+        if algorithm == _SHARED and self._secret:
+            return self._secret
+        if isinstance(algorithm, str) and algorithm in ALGORITHMS and self.keys is not None:
+            key = await self.keys.find(algorithm, key_id)
+            if key is None:
+                raise jwt.InvalidKeyError("no key for it is known")
+            return key
+        raise jwt.InvalidAlgorithmError("tokens signed in this way are not taken")
+
+    def _decode(self, token: str, key: jwt.PyJWK | str, algorithm: str) -> dict[str, Any]:
+        expected = self._claims
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=expected.issuer or None,
+            audience=expected.audience or None,
+            leeway=expected.leeway,
+            options={"require": ["exp", expected.profile]},
+        )
+
+    def _credential(self, claims: dict[str, Any]) -> Credential:
+        key = claims[self._claims.profile]
+        if not isinstance(key, str):
+            raise ValueError(f"its {self._claims.profile!r} is no profile key")
+        # What `jwt` takes for a number may be one that no clock reaches, and no float holds.
+        expires_at = min(int(claims["exp"]), _LAST_MOMENT) + self._claims.leeway
+        return Credential(Profile.parse(key), expires_at)
 
 
 TOKENS: Final = web.AppKey("tokens", Tokens)
 
 
-def signed_in(request: web.Request) -> Profile:
-    """The profile of a request's credential. An explicit one outranks the cookie, which all tabs of a browser share.
+async def signed_in(request: web.Request) -> Credential:
+    """A request's credential. An explicit one outranks the cookie, which all tabs of a browser share.
 
     Raises:
         Unauthorized: there is none, or it is not good.
+        TooMany: too many from this address were not good.
     """
-    token = _bearer(request) or request.query.get("token") or request.cookies.get(COOKIE)
+    token = bearer_token(request) or request.query.get("token") or request.cookies.get(COOKIE)
     if not token:
         raise Unauthorized("no credential: log in first")
-    return request.app[TOKENS].verify(token)
+    with checking_credential(request):
+        return await request.app[TOKENS].verify(token)
 
 
-def _bearer(request: web.Request) -> str | None:
+@contextmanager
+def checking_credential(request: web.Request) -> Iterator[None]:
+    """Around the check of any credential: it counts what raises `Unauthorized`, and after too many of those lets none be checked.
+
+    Raises:
+        TooMany: too many from this address were not good.
+    """
+    limits = request.app[LIMITS]
+    limits.admit_credential(request)
+    try:
+        yield
+    except Expired:
+        raise
+    except Unauthorized:
+        limits.count_failed_login(request)
+        raise
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """The token of the Authorization header (RFC 6750 section 2.1), or of the subprotocols."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
     offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     return offered[1] if len(offered) == 2 and offered[0] == SUBPROTOCOL else None
+
+
+def set_cookie(request: web.Request, response: web.Response, token: str, lifetime: float) -> None:
+    """Let the browser send `token` with its further requests. No script sees it and no other site can send it; after https, no
+    http carries it.
+    """
+    # Strict is enough: the page is never embedded in another site (frame-ancestors), and does not need it as it is opened.
+    secure = asker_of(request).secure
+    response.set_cookie(COOKIE, token, max_age=int(lifetime), httponly=True, samesite="Strict", secure=secure)

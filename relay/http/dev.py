@@ -6,11 +6,11 @@ import msgspec
 from aiohttp import web
 
 from relay.errors import RelayError
-from relay.http.auth import COOKIE, TOKENS
-from relay.http.directory import view
+from relay.http.auth import TOKENS, set_cookie
+from relay.http.directory import ICE_SERVERS
+from relay.http.parameters import ProfileName, view
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
-from relay.signaling.messages import Id, ProfileType
 from relay.signaling.ports import ProfileCard
 
 
@@ -33,29 +33,19 @@ class WritableDirectory(Protocol):
 WRITABLE_DIRECTORY: Final = web.AppKey("writable_directory", WritableDirectory)
 
 
-class _Member(msgspec.Struct, frozen=True):
-    profile_type: ProfileType
-    profile_id: Id
-
-    @property
-    def profile(self) -> Profile:
-        return Profile(self.profile_type, self.profile_id)
-
-
 class _NewConversation(msgspec.Struct, frozen=True):
-    members: list[_Member]
+    members: list[ProfileName]
 
 
 async def log_in(request: web.Request) -> web.Response:
     """Sign in as any profile, without a password; one that does not exist is made."""
-    profile = (await body_of(request, _Member)).profile
+    profile = (await body_of(request, ProfileName)).profile
     name = f"{profile.profile_type.capitalize()} {profile.profile_id}"
     card = await request.app[WRITABLE_DIRECTORY].add_profile(ProfileCard(profile, name, ""))
     tokens = request.app[TOKENS]
     token = tokens.issue(profile)
-    response = answer({"token": token, "profile": view(card), "ice_servers": []})
-    # The relay is a public peer itself, so a browser needs no STUN or TURN server to reach it.
-    response.set_cookie(COOKIE, token, max_age=int(tokens.lifetime), httponly=True, samesite="Strict", secure=request.secure)
+    response = answer({"token": token, "profile": view(card), "ice_servers": request.app[ICE_SERVERS](profile)})
+    set_cookie(request, response, token, tokens.lifetime)
     return response
 
 

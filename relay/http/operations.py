@@ -8,11 +8,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from relay.http.limits import LIMITS
+from relay.http.origins import ORIGINS
 from relay.http.responses import answer
 from relay.http.sockets import CALLS
 from relay.media.api import MediaEngine
 from relay.media.counters import NAMES
-from relay.signaling.calls import Calls
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)
 
@@ -20,19 +21,27 @@ ENGINE: Final = web.AppKey("engine", MediaEngine)
 class _Snapshot:
     """A prometheus_client collector over figures that were read a moment ago."""
 
-    def __init__(self, media: Mapping[str, int], calls: Calls) -> None:
+    def __init__(self, media: Mapping[str, int], app: web.Application) -> None:
         self._media = media
-        self._calls = calls
+        self._app = app
 
     def collect(self) -> Iterator[Metric]:
+        calls = self._app[CALLS]
         for name, meaning in NAMES.items():
             yield CounterMetricFamily(f"relay_media_{name}", meaning, value=self._media.get(name, 0))
-        yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=self._calls.call_count)
-        yield GaugeMetricFamily("relay_devices", "WebSocket connections", value=self._calls.device_count)
-        refused = CounterMetricFamily("relay_messages_refused", "messages answered with an error", labels=["code"])
-        for code, count in sorted(self._calls.refused.items()):
-            refused.add_metric([code], count)
-        yield refused
+        yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
+        yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
+        yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
+        yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
+        yield _counted("relay_limited", "what was refused because of a limit", "limit", self._app[LIMITS].refused)
+        yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._app[ORIGINS].refused)
+
+
+def _counted(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, meaning, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family
 
 
 async def health(_request: web.Request) -> web.Response:
@@ -41,7 +50,7 @@ async def health(_request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(await request.app[ENGINE].counters(), request.app[CALLS]))
+    registry.register(_Snapshot(await request.app[ENGINE].counters(), request.app))
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 

@@ -1,6 +1,7 @@
 """JSON in and out, and what every answer has in common."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -8,21 +9,50 @@ import msgspec
 from aiohttp import web
 
 from relay.errors import RelayError, Unauthorized
+from relay.http.limits import TooMany
+from relay.http.proxies import Asker, asker_of
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request body."""
 
+_CONTENT: Final = {
+    "default-src": "'self'",
+    # Said again though it is the default: nothing that stands in the page itself is run or shown.
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "worker-src": "'self'",
+    "manifest-src": "'self'",
+    "img-src": "'self' https: data: blob:",
+    "media-src": "'self' blob:",
+    "connect-src": "'self'",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+"""Content Security Policy, level 3."""
+
+_FEATURES: Final = {
+    **dict.fromkeys(("camera", "microphone", "display-capture", "autoplay", "fullscreen", "screen-wake-lock"), "(self)"),
+    **dict.fromkeys(("geolocation", "midi", "payment", "usb", "serial", "hid"), "()"),
+}
+
 _HEADERS: Final = {
     # Asked for again at each load, and answered 304: a page of yesterday with modules of today would be neither.
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' https: data: blob:; media-src 'self' blob:; "
-    "connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'",
-    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{name}={who}" for name, who in _FEATURES.items()),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+_STRICT_TRANSPORT: Final = "max-age=31536000"
+"""One year, for this host only: what else lives below its name is not ours to decide about (RFC 6797)."""
+
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
 
 _Body = TypeVar("_Body")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,7 +60,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def answer(body: object, status: int = 200) -> web.Response:
     """`body` as JSON; msgspec structs, dataclasses and containers of them."""
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+    response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"  # it is somebody's own
+    return response
 
 
 def problem(status: int, code: str, message: str) -> web.Response:
@@ -60,6 +92,10 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
         return await handler(request)
     except Unauthorized as error:
         return problem(401, "unauthorized", str(error))
+    except TooMany as error:
+        response = problem(429, "too_many_requests", str(error))
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
     except RelayError as error:
         return problem(400, "invalid_request", str(error))
     except web.HTTPException as error:
@@ -74,7 +110,21 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
         return problem(500, "internal", "the server could not do this")
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler for `on_response_prepare`."""
+    asker = asker_of(request)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault("Content-Security-Policy", _content_policy(asker))
+    if asker.secure:
+        response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
+
+
+def _content_policy(asker: Asker) -> str:
+    policy = dict(_CONTENT)
+    if _HOST.fullmatch(asker.host):
+        # To some browsers 'self' is https only, and not the WebSockets of the same host.
+        policy["connect-src"] += f" {'wss' if asker.secure else 'ws'}://{asker.host}"
+        if not asker.secure:  # or so it looks, behind a proxy that is not trusted
+            policy["connect-src"] += f" wss://{asker.host}"
+    return "; ".join(f"{name} {sources}" for name, sources in policy.items())

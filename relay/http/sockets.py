@@ -1,68 +1,85 @@
 """`GET /ws/{profile_id}/{profile_type}`: the WebSocket that carries the calls."""
 
 import asyncio
-from datetime import UTC, datetime
+import time
 from typing import Final
 
 from aiohttp import WSCloseCode, web
 
-from relay.http.auth import SUBPROTOCOL, signed_in
+from relay.http.auth import SUBPROTOCOL, Credential, signed_in
 from relay.http.directory import DIRECTORY
+from relay.http.proxies import remote_address
 from relay.http.responses import problem
 from relay.signaling.calls import Calls
-from relay.signaling.io.websocket import WebSocketDevice
-from relay.signaling.messages import Welcome, encode
-from relay.signaling.notices import milliseconds
+from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.ports import ProfileCard
 
 CALLS: Final = web.AppKey("calls", Calls)
-DEVICES: Final = web.AppKey("devices", set[WebSocketDevice])
+CONNECTIONS: Final = web.AppKey("connections", set[WebSocketConnection])
 """Every open WebSocket, to close them all at the end."""
+MAX_DEVICES: Final = web.AppKey("max_devices", int)
+"""Devices that a profile may have connected at a time."""
+PING_INTERVAL: Final = web.AppKey("ping_interval", float)
+"""Seconds."""
+
+CREDENTIAL_EXPIRED: Final = 4401
+"""Close code: get a new credential, and come back as the same device."""
+
+LONGEST_WAIT: Final = 30 * 86_400.0
+"""Seconds. A credential that lasts longer than this ends its connection then all the same: event loops have a longest timer."""
 
 
 async def connect(request: web.Request) -> web.StreamResponse:
-    profile = signed_in(request)
+    credential = await signed_in(request)
+    profile = credential.profile
     if f"{request.match_info['profile_type']}_{request.match_info['profile_id']}" != profile.key:
         return problem(403, "forbidden", f"the credential is that of {profile.key}")
-    device = WebSocketDevice(profile, (SUBPROTOCOL,))
-    if not device.response.can_prepare(request).ok:
+    connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
+    if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     card = await request.app[DIRECTORY].profile(profile) or ProfileCard(profile, "", "")
-    await device.open(request)
-    request.app[DEVICES].add(device)
+    resume = request.query.get("resume", "")
+    # A device that comes back takes no new place; whether it is one is only known later, so it gets the benefit of the doubt.
+    if request.app[CALLS].devices_of(card) >= request.app[MAX_DEVICES] + bool(resume):
+        return problem(429, "too_many_devices", "this profile has too many connections")
+    await connection.open(request, remote_address(request))
+    request.app[CONNECTIONS].add(connection)
     try:
-        device.send(encode(_welcome(device, card)))
-        await _serve(request.app[CALLS], device)
+        await _serve(request, card, credential, connection)
     finally:
-        request.app[DEVICES].discard(device)
-        await device.close()
-    return device.response
+        request.app[CONNECTIONS].discard(connection)
+        await connection.close()
+    return connection.response
 
 
-def _welcome(device: WebSocketDevice, card: ProfileCard) -> Welcome:
-    return Welcome(
-        profile_id=card.profile.profile_id,
-        profile_type=card.profile.profile_type,
-        name=card.name,
-        avatar=card.avatar,
-        device_id=device.device_id,
-        server_time=milliseconds(datetime.now(UTC)),
+async def _serve(request: web.Request, card: ProfileCard, credential: Credential, connection: WebSocketConnection) -> None:
+    calls = request.app[CALLS]
+    device = await calls.connect(
+        card,
+        connection,
+        version=2 if request.query.get("version") == "2" else 1,
+        resume=request.query.get("resume", ""),
+        last_seq=_number(request.query.get("last_seq", "")),
     )
-
-
-async def _serve(calls: Calls, device: WebSocketDevice) -> None:
+    left = min(max(0.0, credential.expires_at - time.time()), LONGEST_WAIT)
+    expiry = asyncio.get_running_loop().call_later(left, connection.drop, CREDENTIAL_EXPIRED, "the credential has expired")
     try:
-        await calls.connected(device)
-        while (frame := await device.receive()) is not None:
+        while (frame := await connection.receive()) is not None:
             await calls.receive(device, frame)
     finally:
-        await calls.disconnected(device)
+        expiry.cancel()
+        await calls.disconnected(device, connection)
+
+
+def _number(text: str) -> int:
+    """A count that a client gives; 0 if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 async def close_all(app: web.Application) -> None:
     """Signal handler for `on_shutdown`, after the calls have ended."""
     # All at once: one that does not read takes a second to give up.
-    await asyncio.gather(*(one.close(WSCloseCode.GOING_AWAY, b"the server is shutting down") for one in app[DEVICES]))
+    await asyncio.gather(*(one.close(WSCloseCode.GOING_AWAY, "the server is shutting down") for one in app[CONNECTIONS]))
 
 
 ROUTES: Final = [web.get(r"/ws/{profile_id:\d+}/{profile_type:\w+}", connect)]

@@ -138,8 +138,16 @@ class MediaEngine(Protocol):
         """Tell a transport who its peer is. DTLS starts at once, on connectivity checks already validated."""
         ...
 
+    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
+        """Tell a connected transport what its peer sends from now on."""
+        ...
+
     async def join(self, bridge_id: str, first: str, second: str) -> None:
-        """Forward between two transports of a bridge."""
+        """Forward between two transports of a bridge. A transport that was joined to another one is no more."""
+        ...
+
+    async def part(self, bridge_id: str, first: str, second: str) -> None:
+        """Forward nothing between them until they are joined again; their connections stay."""
         ...
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:

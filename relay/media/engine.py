@@ -136,6 +136,14 @@ class LocalEngine:
         assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
         join(one, other)
 
+    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
+        self._transports[transport_id].describe(media)
+
+    async def part(self, bridge_id: str, first: str, second: str) -> None:
+        assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
+        for transport_id in (first, second):
+            self._transports[transport_id].part()
+
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         transport = self._transports[transport_id]
         self._by_ufrag.pop(transport.ice.previous_ufrag or "", None)

@@ -160,10 +160,14 @@ class Transport:
         """Start DTLS with a peer that is now known, on checks already validated."""
         assert self._remote is None, "a transport is connected once"
         self._remote = remote
-        self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
+        self.describe(media)
         # A DTLS server waits for the peer's first flight; a client needs to know where to send its own.
         if remote.role is not DtlsRole.PASSIVE or self.destination is not None:
             self._dtls.start(remote)
+
+    def describe(self, media: tuple[MediaDescription, ...]) -> None:
+        """What the peer sends from now on."""
+        self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
 
     def receive_dtls(self, datagram: bytes) -> None:
         """Take a DTLS datagram from a validated address."""

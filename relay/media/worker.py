@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
-import logging
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from relay import logs
 from relay.media.channel import Server
 from relay.media.engine import LocalEngine
 
@@ -63,10 +63,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     assignment = msgspec.json.decode(arguments[0], type=Assignment)
-    logging.basicConfig(
-        level=assignment.log_level,
-        format=f"%(asctime)s %(levelname)s worker {assignment.number} %(name)s: %(message)s",
-    )
+    logs.configure(assignment.log_level, f"%(asctime)s %(levelname)s worker {assignment.number} %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_serve(assignment))
 

@@ -1,8 +1,6 @@
 """The life of one call, as a table: state × event → state. Pure: times come in as arguments, one next deadline comes out.
 
-invited ── rang ──▶ ringing ── answered ──▶ answered ── connected ──▶ connected ⇄ reconnecting
-   │                   │                       │                         │             │
-   └───────────────────┴──────── end ──────────┴─────────────────────────┴─────────────┴──▶ ended
+docs/protocol.md has the table as a diagram; `relay.signaling.diagram` draws it.
 """
 
 from collections.abc import Mapping
@@ -11,12 +9,13 @@ from enum import StrEnum
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.ids import Profile
+from relay.ids import Place, Profile
+from relay.signaling.messages.common import MediaState
 
 
 class State(StrEnum):
     INVITED = "invited"
-    """The caller's invitation is good; no device of the callee has it yet."""
+    """The caller's invitation is good; no device of the callee has it yet (one may be on its way, woken by a push message)."""
     RINGING = "ringing"
     """At least one device of the callee rings."""
     ANSWERED = "answered"
@@ -47,6 +46,10 @@ class EndReason(StrEnum):
     OFFLINE = "offline"
     CANCELLED = "cancelled"
     NO_ANSWER = "no_answer"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    """Another device of the callee took the call: what a device that rang is told, and never the end of a call."""
+    BLOCKED = "blocked"
+    """One of the two has blocked the other. The caller is told `rejected`; only the row says it."""
     ICE_FAILED = "ice_failed"
     ICE_TIMEOUT = "ice_timeout"
     SIGNALING_LOST = "signaling_lost"
@@ -57,6 +60,8 @@ class EndReason(StrEnum):
     """The server could not set it up: its database or its media plane failed."""
     EXPIRED = "expired"
     """A server found the call open and nobody in charge of it: the one that was has died."""
+    TRANSFERRED = "transferred"
+    """One party asked the other to call somebody else, and that agreed."""
 
 
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
@@ -70,9 +75,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
 
 BEFORE_ANSWER: Final = frozenset({State.INVITED, State.RINGING})
 
-VANISHED_GRACE: Final = 5.0
-"""Seconds that a party may be without both signaling and media: its page was closed, or is being loaded again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Timers:
@@ -82,6 +84,12 @@ class Timers:
     connect: float
     media_grace: float
     signaling_grace: float
+    vanished_grace: float
+    """That a party may be without both signaling and media: its page was closed, or is being loaded again."""
+    update: float = 15.0
+    """That a renegotiation may take."""
+    transfer: float = 30.0
+    """That a party may think about being transferred."""
 
 
 @dataclass(slots=True)
@@ -92,12 +100,16 @@ class Party:
     name: str
     avatar: str
     device_id: str | None = None
-    """The device that is in the call; None for a callee that has not answered, and while signaling is lost."""
+    """The device that is in the call; None for a callee that has not answered, and when a device that cannot resume is lost."""
     transport_id: str | None = None
     """The transport of that device."""
     media_up: bool = False
     signaling_lost_at: float | None = None
     media_lost_at: float | None = None
+    media: MediaState = field(default_factory=MediaState)
+    """What it last said of its media."""
+    holds: bool = False
+    """It has put the call on hold."""
 
 
 @dataclass(slots=True)
@@ -105,22 +117,28 @@ class Call:
     """A call between two parties.
 
     Attributes:
-        since: when the present state began; seconds, monotonic, like every `now` here.
+        invited_at: when the invitation came; seconds, monotonic, like every `now` here.
+        since: when the present state began.
+        ringing_lost_at: since when no device that rings has been connected; None while one is.
     """
 
     call_id: str
-    conversation_id: int
+    place: Place
     call_type: str
     caller: Party
     callee: Party
     timers: Timers
-    since: float
+    invited_at: float
+    since: float = field(init=False)
+    ringing_lost_at: float | None = None
+    transferred_from: str | None = None
     state: State = State.INVITED
     end_reason: EndReason | None = None
     parties: tuple[Party, Party] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parties = (self.caller, self.callee)
+        self.since = self.invited_at
 
     @property
     def answered(self) -> bool:
@@ -167,12 +185,14 @@ class Call:
 
     # -- the two lives of a party: signaling and media ----------------------------------------------------------------
 
-    def signaling_lost(self, party: Party, now: float) -> None:
-        """The party's device has gone without a word."""
-        party.device_id = None
+    def signaling_lost(self, party: Party, now: float, *, resumable: bool) -> None:
+        """The party's device is away without a word. If it cannot come back as the same device, any other may take its place."""
+        if not resumable:
+            party.device_id = None
         party.signaling_lost_at = now
 
     def signaling_back(self, party: Party, device_id: str) -> None:
+        """The party's device has come back, or another has taken its place."""
         party.device_id = device_id
         party.signaling_lost_at = None
 
@@ -196,8 +216,13 @@ class Call:
 
     def _state_deadlines(self) -> list[tuple[float, EndReason]]:
         match self.state:
-            case State.INVITED | State.RINGING:
-                return [(self.since + self.timers.ring, EndReason.NO_ANSWER)]
+            case State.INVITED:
+                return [(self.invited_at + self.timers.ring, EndReason.OFFLINE)]
+            case State.RINGING:
+                due = [(self.invited_at + self.timers.ring, EndReason.NO_ANSWER)]
+                if self.ringing_lost_at is not None:
+                    due.append((self.ringing_lost_at + self.timers.vanished_grace, EndReason.OFFLINE))
+                return due
             case State.ANSWERED:
                 return [(self.since + self.timers.connect, EndReason.ICE_FAILED)]
             case State.RECONNECTING:
@@ -207,16 +232,14 @@ class Call:
                 return []
 
     def _signaling_deadlines(self) -> list[tuple[float, EndReason]]:
-        if not self.answered:
-            return []
         found = []
         for party in self.parties:
             lost = party.signaling_lost_at
-            if lost is None:
+            if lost is None or self.state is State.ENDED:
                 continue
             ends = lost + self.timers.signaling_grace
             if not party.media_up:
                 gone = max(lost, party.media_lost_at or lost)
-                ends = min(ends, gone + VANISHED_GRACE)
+                ends = min(ends, gone + self.timers.vanished_grace)
             found.append((ends, EndReason.SIGNALING_LOST))
         return found

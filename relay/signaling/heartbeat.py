@@ -1,11 +1,12 @@
-"""Signs of life in `call_logs`, so that a server that dies leaves no call open, and its durations nearly right."""
+"""Signs of life in the tables of calls, so that a server that dies leaves no call open, and its durations nearly right."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+from relay.ids import PlaceKind
 from relay.signaling.clock import Clock
 from relay.signaling.ports import CallLog
 
@@ -22,20 +23,20 @@ class Heartbeat:
     """Beats for the calls that `call_ids` names, and closes those that have stopped.
 
     Args:
-        call_ids: the calls of this server that have not ended.
+        call_ids: the calls of this server that have not ended, of one kind of place.
     """
 
-    def __init__(self, log: CallLog, call_ids: Callable[[], Sequence[str]], clock: Clock) -> None:
-        self._log = log
+    def __init__(self, logs: Mapping[PlaceKind, CallLog], call_ids: Callable[[PlaceKind], Sequence[str]], clock: Clock) -> None:
+        self._logs = logs
         self._call_ids = call_ids
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Close what an earlier life of this server left open, and begin to beat."""
-        closed = await self._log.close_own()
+        closed = sum([await log.close_own() for log in self._logs.values()])
         if closed:
-            logger.warning("%d calls of an earlier run were still open in call_logs; they are closed as expired", closed)
+            logger.warning("%d calls of an earlier run were still open; they are closed as expired", closed)
         self._task = asyncio.get_running_loop().create_task(self._beat())
 
     async def stop(self) -> None:
@@ -48,7 +49,8 @@ class Heartbeat:
             await asyncio.sleep(INTERVAL)
             now = self._clock.utcnow()
             try:
-                await self._log.heartbeat(self._call_ids(), now)
-                await self._log.close_stale(now - timedelta(seconds=STALE_AFTER))
+                for kind, log in self._logs.items():
+                    await log.heartbeat(self._call_ids(kind), now)
+                    await log.close_stale(now - timedelta(seconds=STALE_AFTER))
             except Exception:
-                logger.exception("the heartbeat could not be written to call_logs")
+                logger.exception("the heartbeat could not be written to the database")

@@ -1,20 +1,27 @@
 """The relay's ends of a call: one leg per device, opened at the media engine and described to the device in SDP."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.ids import new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters
 from relay.signaling import sdp
 from relay.signaling.addresses import advertised
-from relay.signaling.ports import Device
+from relay.signaling.devices import Device
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Leg:
     """The relay's end of the path to one device."""
 
     transport_id: str
     parameters: TransportParameters
+    """The ICE credentials that the relay has now, and its candidates."""
+    role: DtlsRole = DtlsRole.ACTPASS
+    """The relay's part in the DTLS handshake, once it is settled: it stays the same for the leg's life (RFC 8842)."""
+    remote: TransportParameters | None = None
+    """The device's end, once it is known."""
+    version: int = 0
+    """Of the descriptions that the device was given: each has the next (RFC 3264 section 8)."""
 
 
 class Legs:
@@ -32,21 +39,26 @@ class Legs:
         transport_id = new_id()
         return Leg(transport_id, await self._engine.open_transport(call_id, transport_id))
 
-    def describe_offer(self, offer: sdp.SessionDescription, leg: Leg, device: Device) -> str:
-        """The caller's offer, as the callee's device shall see it."""
-        return sdp.render(offer, self._seen_by(device, leg, DtlsRole.ACTPASS))
+    async def connect(self, leg: Leg, remote: sdp.SessionDescription) -> None:
+        """Tell a leg who its device is."""
+        leg.remote = remote.transport
+        await self._engine.connect_transport(leg.transport_id, remote.transport, remote.media)
 
-    def describe_answer(self, answer: sdp.SessionDescription, offer: sdp.SessionDescription, leg: Leg, device: Device) -> str:
-        """The callee's answer, as the caller's device shall see it."""
-        return sdp.render(answer, self._seen_by(device, leg, sdp.answering_role(offer.transport.role)))
+    async def update(self, leg: Leg, remote: sdp.SessionDescription) -> None:
+        """Tell a connected leg what its device sends from now on."""
+        await self._engine.update_transport(leg.transport_id, remote.media)
 
-    async def join(
-        self, call_id: str, caller: Leg, offer: sdp.SessionDescription, callee: Leg, answer: sdp.SessionDescription
-    ) -> None:
+    async def restart(self, leg: Leg) -> None:
+        """Fresh ICE credentials; media flows on meanwhile."""
+        leg.parameters = await self._engine.restart_transport(leg.transport_id)
+
+    async def join(self, call_id: str, first: Leg, second: Leg) -> None:
         """Let media flow between the two, as soon as each has connected."""
-        await self._engine.join(call_id, caller.transport_id, callee.transport_id)
-        await self._engine.connect_transport(callee.transport_id, answer.transport, answer.media)
-        await self._engine.connect_transport(caller.transport_id, offer.transport, offer.media)
+        await self._engine.join(call_id, first.transport_id, second.transport_id)
+
+    async def part(self, call_id: str, first: Leg, second: Leg) -> None:
+        """Let none flow."""
+        await self._engine.part(call_id, first.transport_id, second.transport_id)
 
     async def close(self, leg: Leg) -> None:
         await self._engine.close_transport(leg.transport_id)
@@ -54,12 +66,21 @@ class Legs:
     async def close_all(self, call_id: str) -> None:
         await self._engine.close_bridge(call_id)
 
-    def _seen_by(self, device: Device, leg: Leg, role: DtlsRole) -> TransportParameters:
+    def offer(self, description: sdp.SessionDescription, leg: Leg, device: Device) -> str:
+        """An offer for the device, whose media is what the other party described: in an offer of its own, or in an answer.
+
+        The device may always keep the role that it has (RFC 8842 section 5.5).
+        """
+        return self._render(description, leg, device, DtlsRole.ACTPASS)
+
+    def answer(self, description: sdp.SessionDescription, offered: sdp.SessionDescription, leg: Leg, device: Device) -> str:
+        """The other party's answer to what the device `offered`."""
+        if leg.role is DtlsRole.ACTPASS:
+            leg.role = sdp.answering_role(offered.transport.role)
+        return self._render(description, leg, device, leg.role)
+
+    def _render(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole) -> str:
         ours = leg.parameters
-        return TransportParameters(
-            ufrag=ours.ufrag,
-            pwd=ours.pwd,
-            fingerprints=ours.fingerprints,
-            role=role,
-            candidates=advertised(ours.candidates, self._public_addresses, device.reached_address),
-        )
+        candidates = advertised(ours.candidates, self._public_addresses, device.local_address)
+        leg.version += 1
+        return sdp.render(description, replace(ours, role=role, candidates=candidates), leg.version)

@@ -1,22 +1,28 @@
-"""What each party is told of its call: the messages that `calls` sends, made from a `Call`."""
+"""What each party is told of its call: messages made from a `Call`."""
 
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, Final
 
+from msgspec import UNSET
+
+from relay.ids import Place, PlaceKind
 from relay.signaling.call import Call, EndReason, Party
-from relay.signaling.messages import (
-    Answer,
-    AnswerDelivery,
-    CallStateMessage,
-    DeclinedDelivery,
-    EndedDelivery,
-    InvitationDelivery,
-    Offer,
-    ToClient,
-)
+from relay.signaling.messages import outgoing
+from relay.signaling.messages.common import Answer, Offer
+from relay.signaling.messages.outgoing import CallMessage, TransferTarget
+from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
 
-DECLINING: frozenset[EndReason] = frozenset({EndReason.REJECTED, EndReason.BUSY, EndReason.OFFLINE})
-"""The reasons that reach the caller as `call_declined`; all others are a `call_ended`."""
+DECLINING: Final[dict[EndReason, str]] = {
+    EndReason.REJECTED: "rejected",
+    EndReason.BUSY: "busy",
+    EndReason.OFFLINE: "offline",
+    # So that a caller cannot tell a block from a refusal.
+    EndReason.BLOCKED: "rejected",
+}
+"""The reasons that reach the caller as `call_declined`, as it is told them; all others are a `call_ended`."""
+
+NOT_MISSED: Final = frozenset({EndReason.REJECTED, EndReason.BLOCKED})
+"""The ends of an unanswered call that the callee need not hear of: its own decision, made then or before."""
 
 
 def milliseconds(at: datetime) -> int:
@@ -24,23 +30,16 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-class _About(TypedDict):
+def _at(place: Place) -> dict[str, int]:
+    name = "conversation_id" if place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
+    return {name: place.place_id}
+
+
+def _about(call: Call, to: Party) -> dict[str, Any]:
     """The fields of every `CallMessage`."""
-
-    conversation_id: int
-    call_id: str
-    from_profile_id: int
-    from_profile_type: str
-    from_name: str
-    from_avatar: str
-    to_profile_id: int
-    to_profile_type: str
-
-
-def _about(call: Call, to: Party) -> _About:
     other = call.other(to)
     return {
-        "conversation_id": call.conversation_id,
+        **_at(call.place),
         "call_id": call.call_id,
         "from_profile_id": other.profile.profile_id,
         "from_profile_type": other.profile.profile_type,
@@ -51,8 +50,13 @@ def _about(call: Call, to: Party) -> _About:
     }
 
 
-def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> ToClient:
-    return InvitationDelivery(
+def about(message: type[CallMessage], call: Call, to: Party, **fields: Any) -> CallMessage:
+    """A message about a call that needs nothing but its own fields."""
+    return message(**_about(call, to), **fields)
+
+
+def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> CallMessage:
+    return outgoing.InvitationDelivery(
         **_about(call, call.callee),
         call_type=call.call_type,
         offer=Offer(sdp=sdp),
@@ -61,43 +65,68 @@ def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> ToClie
     )
 
 
-def answer(call: Call, sdp: str) -> ToClient:
-    return AnswerDelivery(**_about(call, call.caller), answer=Answer(sdp=sdp))
+def answer(call: Call, sdp: str) -> CallMessage:
+    return outgoing.AnswerDelivery(**_about(call, call.caller), answer=Answer(sdp=sdp))
 
 
-def state(call: Call, to: Party, answered_at: datetime | None, now: datetime) -> ToClient:
+def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *, yours: bool = True, **end: Any) -> CallMessage:
     """Where the call stands."""
-    return CallStateMessage(
+    other = call.other(to)
+    holders = (("you", to), ("other", other))
+    return outgoing.CallStateMessage(
         **_about(call, to),
         state=call.state.value,
         call_type=call.call_type,
         answered_at=None if answered_at is None else milliseconds(answered_at),
         server_time=milliseconds(now),
+        media=other.media,
+        held_by=tuple(name for name, party in holders if party.holds),  # type: ignore[misc]  # mypy widens the names to str
+        yours=yours,
+        **end,
     )
 
 
-def ended_by_you(call: Call, to: Party, answered_at: datetime | None, now: datetime, duration: int | None) -> ToClient:
+def ended_by_you(call: Call, to: Party, answered_at: datetime | None, now: datetime, duration: int | None) -> CallMessage:
     """The last message to the device that ended the call. Not a `call_ended`: a client that knows only the five messages has
     already forgotten the call, and might take that for the end of its next one."""
     assert call.end_reason is not None, "the call has ended"
-    return CallStateMessage(
-        **_about(call, to),
-        state=call.state.value,
-        call_type=call.call_type,
-        answered_at=None if answered_at is None else milliseconds(answered_at),
-        server_time=milliseconds(now),
-        reason=call.end_reason.value,
-        duration_seconds=duration,
-    )
+    return state(call, to, answered_at, now, reason=call.end_reason.value, duration_seconds=duration)
 
 
-def final(call: Call, to: Party, duration: int | None) -> ToClient:
+def final(call: Call, to: Party, duration: int | None, transfer: TransferTarget | None = None) -> CallMessage:
     """The last message to a device that did not end the call."""
     assert call.end_reason is not None, "the call has ended"
     if to is call.caller and call.end_reason in DECLINING:
-        return DeclinedDelivery(**_about(call, to), reason=call.end_reason.value)
-    return ended(call, to, call.end_reason.value, duration)
+        return outgoing.DeclinedDelivery(**_about(call, to), reason=DECLINING[call.end_reason])
+    return ended(call, to, call.end_reason, duration, transfer)
 
 
-def ended(call: Call, to: Party, reason: str, duration: int | None = None) -> ToClient:
-    return EndedDelivery(**_about(call, to), reason=reason, duration_seconds=duration)
+def ended(
+    call: Call, to: Party, reason: EndReason, duration: int | None = None, transfer: TransferTarget | None = None
+) -> CallMessage:
+    return outgoing.EndedDelivery(
+        **_about(call, to), reason=reason.value, duration_seconds=duration, transfer=UNSET if transfer is None else transfer
+    )
+
+
+def missed_record(call: Call, reason: str, started_at: datetime) -> MissedCallRecord:
+    caller = ProfileCard(call.caller.profile, call.caller.name, call.caller.avatar)
+    return MissedCallRecord(call.call_id, call.place, call.call_type, caller, reason, started_at)
+
+
+def missed(record: MissedCallRecord) -> outgoing.MissedCall:
+    return outgoing.MissedCall(
+        **_at(record.place),
+        call_id=record.call_id,
+        call_type=record.call_type,
+        from_profile_id=record.caller.profile.profile_id,
+        from_profile_type=record.caller.profile.profile_type,
+        from_name=record.caller.name,
+        from_avatar=record.caller.avatar,
+        reason=record.reason,
+        started_at=milliseconds(record.started_at),
+    )
+
+
+def missed_calls(unseen: Unseen) -> outgoing.MissedCalls:
+    return outgoing.MissedCalls(calls=tuple(missed(one) for one in unseen.calls), unseen_count=unseen.count)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from relay.ids import Profile
+from relay.ids import Place, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,47 @@ class ConversationCard:
     members: tuple[ProfileCard, ...]
 
 
+class Privacy(StrEnum):
+    """Who may call a profile, among those who share the conversation or whiteboard session with it."""
+
+    EVERYONE = "everyone"
+    CONNECTIONS = "connections"
+    """Profiles that the platform says it is connected with."""
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides whether one profile may call another at a place: `relay.signaling.policy` reads it."""
+
+    caller: ProfileCard
+    """With an empty name if there is no such profile."""
+    callee: ProfileCard
+    members: bool
+    """The place exists and both belong to it."""
+    blocked: bool
+    """One of the two has blocked the other."""
+    connected: bool
+    """They are connections of each other."""
+    privacy: Privacy
+    """The callee's."""
+    do_not_disturb: bool
+    """The callee's."""
+
+
 class Directory(Protocol):
-    """Who exists, and who shares a conversation with whom."""
+    """Who exists, who shares a conversation with whom, and what each has settled about being called."""
 
     async def profile(self, profile: Profile) -> ProfileCard | None:
         """The profile's card, or None if there is no such profile."""
         ...
 
-    async def members(self, conversation_id: int) -> frozenset[Profile]:
-        """The members of a conversation; empty if there is no such conversation."""
+    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+        """What decides whether `caller` may call `callee` at `place`; any of the three may not exist."""
+        ...
+
+    async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
+        """The conversation with the lowest id that both are members of."""
         ...
 
     async def visible_profiles(self, profile: Profile) -> Sequence[ProfileCard]:
@@ -53,15 +86,18 @@ class NewCall:
     """The first row of a call's life."""
 
     call_id: str
-    conversation_id: int
+    place: Place
     call_type: str
     caller: ProfileCard
     callee: ProfileCard
     started_at: datetime
+    transferred_from: str | None = None
+    """The `call_id` of the call whose transfer led to this one."""
 
 
 class CallLog(Protocol):
-    """The `call_logs` table. Each method is one conditional update: exactly one caller wins it.
+    """One table of calls: `call_logs`, or `whiteboard_call_history`. Each method is one conditional update: exactly one caller
+    wins it.
 
     Times are timezone-aware, in UTC.
     """
@@ -76,6 +112,10 @@ class CallLog(Protocol):
         Raises:
             LostRace: the row was not `initiated`.
         """
+        ...
+
+    async def updated(self, call_id: str, call_type: str) -> None:
+        """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
         ...
 
     async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
@@ -114,20 +154,107 @@ class CallLog(Protocol):
         ...
 
 
-class Device(Protocol):
-    """One connection of a profile."""
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One text within a call."""
+
+    message_id: str
+    author: Profile
+    text: str
+    sent_at: datetime
+
+
+class ChatLog(Protocol):
+    """The texts of calls."""
+
+    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
+        """Keep a text, if the place allows that (`keep_chat`).
+
+        Returns:
+            Whether it was kept.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCallRecord:
+    """A call that a profile missed."""
+
+    call_id: str
+    place: Place
+    call_type: str
+    caller: ProfileCard
+    reason: str
+    """What the callee may know: never `blocked`."""
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The missed calls of a profile that it has not seen yet."""
+
+    calls: tuple[MissedCallRecord, ...]
+    """The latest ones, newest first."""
+    count: int
+    """All of them."""
+
+
+class MissedCalls(Protocol):
+    """What profiles have missed, read from both tables of calls."""
+
+    async def unseen(self, profile: Profile, limit: int) -> Unseen:
+        """Calls *to* this profile that ended as `missed`, were not blocked or refused by the rules, and not marked as seen."""
+        ...
+
+
+class Waker(Protocol):
+    """Reaches profiles that have no connection (Web Push)."""
+
+    async def wake(self, call: MissedCallRecord, callee: Profile) -> bool:
+        """Say that the call rings (`reason` is empty).
+
+        Returns:
+            Whether there is anything that the word could be sent to. It is on its way, not arrived.
+        """
+        ...
+
+    async def missed(self, call: MissedCallRecord, callee: Profile) -> None:
+        """Say that the call was missed."""
+        ...
+
+
+class Action(StrEnum):
+    """What is limited in rate."""
+
+    MESSAGE = "message"
+    INVITATION = "invitation"
+
+
+class Limiter(Protocol):
+    """Keeps one profile, or one address, from taking what is everyone's."""
+
+    def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
+        """Count an action; whether it is within the limits."""
+        ...
+
+
+class Connection(Protocol):
+    """One open WebSocket."""
 
     @property
-    def device_id(self) -> str: ...
+    def local_address(self) -> str | None:
+        """The address of ours that the client connected to, as a literal: media is reachable there too, most likely."""
+        ...
 
     @property
-    def profile(self) -> Profile: ...
-
-    @property
-    def reached_address(self) -> str | None:
-        """The address of ours that this device connected to, as a literal: media is reachable there too, most likely."""
+    def remote_address(self) -> str | None:
+        """The client's address, as a literal."""
         ...
 
     def send(self, frame: bytes) -> None:
-        """Queue one text frame. Never blocks, never fails: a device that does not drain its queue is disconnected."""
+        """Queue one text frame. Never blocks, never fails: a client that does not drain its queue is disconnected."""
+        ...
+
+    def drop(self, code: int, reason: str) -> None:
+        """Close it soon, with that close code (RFC 6455 section 7.4)."""
         ...

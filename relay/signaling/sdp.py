@@ -22,6 +22,10 @@ from relay.media.api import (
 MAX_SECTIONS: Final = 32
 """Media sections of one description: a call has three, with screen sharing five."""
 
+SESSION_ID: Final = 1
+"""The id in `o=` of every description that the relay gives. One peer connection has one session, so nothing else need tell it
+apart (RFC 8866 section 5.2)."""
+
 _TRANSPORT_ATTRIBUTES: Final = frozenset(
     {"candidate", "remote-candidates", "end-of-candidates", "fingerprint", "setup", "tls-id", "connection", "rtcp", "crypto"}
     | {"source-filter", "ice-lite", "ice-ufrag", "ice-pwd", "ice-options", "ice-mismatch", "ice-pacing"}
@@ -188,18 +192,19 @@ def answering_role(offered: DtlsRole) -> DtlsRole:
     return DtlsRole.ACTIVE if offered is DtlsRole.PASSIVE else DtlsRole.PASSIVE
 
 
-def render(description: SessionDescription, transport: TransportParameters) -> str:
+def render(description: SessionDescription, transport: TransportParameters, version: int = 1) -> str:
     """The description with `transport`, the relay's own end, in place of the sender's.
 
     Args:
         description: one party's offer or answer.
         transport: the relay's end towards the other party, with at least one candidate.
+        version: of the session, which is the relay's too: the party behind it may change its peer connection.
     """
     first = transport.candidates[0]
     lines = []
     for line in description.session:
-        if match := _ORIGIN.fullmatch(line):
-            lines.append(f"o=- {match[1]} {match[2]} IN {_network(first.address)}")
+        if _ORIGIN.fullmatch(line):
+            lines.append(f"o=- {SESSION_ID} {version} IN {_network(first.address)}")
         elif not _is_transport(line):
             lines.append(line)
     lines.append("a=ice-lite")

@@ -109,6 +109,54 @@ class RelayPage(CallPage):
     async def put_away_the_ended_call(self) -> None:
         await self.hook("close-ended").click()
 
+    async def press(self, name: str) -> None:
+        """Press a button of a call, or another one; those of a call are hidden from who does not move."""
+        await self.page.mouse.move(200, 200)
+        await self.page.mouse.move(220, 220)
+        await self.hook(name).click()
+
+    async def press_more(self, name: str) -> None:
+        """Press a button that is behind `more`."""
+        await self.press("more")
+        await self.hook(name).click()
+
+    async def write(self, text: str) -> None:
+        """Send a text; the chat is open then."""
+        if not await self.hook("chat-panel").is_visible():
+            await self.press("chat")
+        await self.hook("chat-field").fill(text)
+        await self.hook("chat-send").click()
+
+    async def reads(self, *texts: str) -> None:
+        """Wait until the chat, which is opened, has these texts, all of them sent, and no others."""
+        if not await self.hook("chat-panel").is_visible():
+            await self.press("chat")
+        entries = self.hook("chat-entry")
+        await expect(entries).to_have_count(len(texts), timeout=PATIENCE)
+        for index, text in enumerate(texts):
+            await expect(entries.nth(index)).to_contain_text(text, timeout=PATIENCE)
+            await expect(entries.nth(index)).to_have_attribute("data-state", "sent", timeout=PATIENCE)
+
+    async def hears(self, text: str) -> None:
+        """Wait until the page says so at its top."""
+        await expect(self.hook("toast").filter(has_text=text)).to_be_visible(timeout=PATIENCE)
+
+    async def state(self) -> str:
+        """Of the call, or of the page without one: see `window.relayCall`."""
+        return str(await self.page.evaluate("relayCall.state"))
+
+    async def reaches(self, state: str) -> None:
+        """Wait until the call is in that state."""
+        await self.page.wait_for_function("(state) => window.relayCall?.state === state", arg=state)
+
+    async def connection_is(self, state: str) -> None:
+        """Wait until the WebSocket is in that state."""
+        await self.page.wait_for_function("(state) => window.relayCall?.connection === state", arg=state)
+
+    async def was_asked(self) -> bool:
+        """Whether the page has ever asked to take a call."""
+        return bool(await self.page.evaluate("'asked' in moments"))
+
     async def said(self) -> str:
         """What the card at the end of a call says."""
         await self.shows("ended-card")

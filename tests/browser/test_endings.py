@@ -38,7 +38,8 @@ async def test_somebody_who_is_in_a_call_is_busy(relay: RunningRelay, open_page:
     call = await PagesInCall.connected(relay, "voice", caller, callee)
 
     await third.call("voice")
-    await third.shows("ended-card")
+    assert "busy" in await third.said()
+    await callee.hears("Elena Lindgren tried to call you")
     await call.media_flows()
     await callee.hides("incoming")
 
@@ -57,14 +58,28 @@ async def test_a_caller_who_gives_up_stops_the_ringing(relay: RunningRelay, open
     await missed(relay, "cancelled")
 
 
-async def test_a_page_that_is_closed_says_good_bye(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_page_that_is_closed_ends_its_call_when_it_does_not_come_back(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
     await call.media_flows()
     await callee.close()
+    await caller.reaches("reconnecting")
     await caller.shows("ended-card")
     row = await relay.finished_call()
-    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+    assert (row["status"], row["end_reason"]) == ("ended", "signaling_lost")
+
+
+async def test_a_page_that_is_closed_while_it_calls_stops_the_ringing(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    await caller.call("video")
+    await callee.ringing()
+    await caller.page.goto("about:blank")
+    await callee.hides("incoming")
+    await missed(relay, "cancelled")
 
 
 async def test_a_page_that_crashes_ends_its_call(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:

@@ -1,3 +1,31 @@
-from tests.kit.databases import database_url, empty_engine, engine, postgresql
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["database_url", "empty_engine", "engine", "postgresql"]
+from db.platform import SqlPlatform
+from relay.ids import Place, PlaceKind
+from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
+from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema
+
+__all__ = ["database_url", "empty_engine", "engine", "kind", "place", "platform", "postgresql", "sqlite_with_schema"]
+
+
+@pytest.fixture(params=PlaceKind)
+def kind(request: pytest.FixtureRequest) -> PlaceKind:
+    """Conversations and whiteboard sessions: each kind has tables of its own."""
+    return PlaceKind(request.param)
+
+
+@pytest.fixture
+async def platform(engine: AsyncEngine) -> SqlPlatform:
+    """The platform has told of everybody."""
+    platform = SqlPlatform(engine)
+    await platform.put_profiles([STUDENT, TUTOR, PARENT, STRANGER])
+    return platform
+
+
+@pytest.fixture
+async def place(platform: SqlPlatform, kind: PlaceKind) -> Place:
+    """Where the student, the tutor and the parent may call each other; texts are kept."""
+    place = Place(kind, 7)
+    await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile], keep_chat=True)
+    return place

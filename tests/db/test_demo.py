@@ -1,19 +1,39 @@
 import asyncio
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.demo import ADVERTISER, PARENT, STUDENT, TUTOR, load_demo
+from db.demo import ADVERTISER, LESSONS, PARENT, PROFILES, STUDENT, TUTOR, load_demo
 from db.directory import SqlDirectory
-from relay.ids import Profile
+from db.platform import SqlPlatform
+from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ProfileCard
 
 
-async def test_the_demo_has_the_student_the_parent_and_their_tutor(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize(
+    ("place", "members", "keep_chat"),
+    [
+        (Place(PlaceKind.CONVERSATION, 123), (Profile("student", 456), Profile("tutor", 789)), True),
+        (Place(PlaceKind.CONVERSATION, 124), (Profile("parent", 321), Profile("tutor", 789)), False),
+        (Place(PlaceKind.WHITEBOARD_SESSION, 900), (Profile("student", 456), Profile("tutor", 789)), False),
+    ],
+)
+async def test_the_demo_has_the_student_the_parent_and_their_tutor(
+    engine: AsyncEngine, place: Place, members: tuple[Profile, ...], keep_chat: bool
+) -> None:
     await load_demo(engine)
-    directory = SqlDirectory(engine)
-    assert await directory.members(123) == {Profile("student", 456), Profile("tutor", 789)}
-    assert await directory.members(124) == {Profile("parent", 321), Profile("tutor", 789)}
-    assert all(card.name for card in await directory.visible_profiles(TUTOR))
+    found = await SqlPlatform(engine).place(place)
+    assert found is not None
+    assert (found.members, found.keep_chat) == (members, keep_chat)
+    assert all(card.name for card in await SqlDirectory(engine).visible_profiles(TUTOR))
+
+
+async def test_everybody_in_the_demo_is_connected_with_everybody_else(engine: AsyncEngine) -> None:
+    await load_demo(engine)
+    everybody = {card.profile for card in PROFILES}
+    for profile in everybody:
+        connections = await SqlPlatform(engine).connections(profile)
+        assert {card.profile for card in connections} == everybody - {profile}
 
 
 async def test_nobody_in_the_demo_shares_a_conversation_with_the_advertiser(engine: AsyncEngine) -> None:
@@ -35,6 +55,9 @@ async def test_loading_the_demo_leaves_what_is_there_as_it_is(engine: AsyncEngin
     directory = SqlDirectory(engine)
     real = await directory.add_profile(ProfileCard(STUDENT, "Somebody real", ""))
     await load_demo(engine)
+    await SqlPlatform(engine).put_place(LESSONS, [])
+    await load_demo(engine)
+    assert await directory.conversations(STUDENT) == []
     assert await directory.profile(STUDENT) == real
 
 

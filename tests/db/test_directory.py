@@ -5,17 +5,17 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.directory import SqlDirectory
-from relay.ids import Profile
-from relay.signaling.ports import Directory, ProfileCard
+from db.platform import SqlPlatform
+from db.settings import SqlSettings
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import Directory, Privacy, ProfileCard, Standing
+from tests.db.calls import plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 
 
 @pytest.fixture
-async def directory(engine: AsyncEngine) -> SqlDirectory:
-    directory = SqlDirectory(engine)
-    for card in (STUDENT, TUTOR, PARENT, STRANGER):
-        await directory.add_profile(card)
-    return directory
+async def directory(platform: SqlPlatform, engine: AsyncEngine) -> SqlDirectory:
+    return SqlDirectory(engine)
 
 
 async def test_a_profile_comes_back_as_it_was_added(directory: SqlDirectory) -> None:
@@ -41,13 +41,9 @@ async def test_a_profile_added_by_many_at_once_is_there_once(directory: SqlDirec
 
 
 async def test_a_conversation_has_its_members_each_once(directory: SqlDirectory) -> None:
-    members = [STUDENT.profile, TUTOR.profile, STUDENT.profile]
-    conversation = await directory.add_conversation(members)
-    assert await directory.members(conversation) == {STUDENT.profile, TUTOR.profile}
-
-
-async def test_a_conversation_that_does_not_exist_has_no_members(directory: SqlDirectory) -> None:
-    assert await directory.members(999) == frozenset()
+    await directory.add_conversation([STUDENT.profile, TUTOR.profile, STUDENT.profile])
+    [conversation] = await directory.conversations(TUTOR.profile)
+    assert conversation.members == (STUDENT, TUTOR)
 
 
 async def test_a_conversation_with_somebody_unknown_is_refused_and_not_created(directory: SqlDirectory) -> None:
@@ -93,12 +89,82 @@ async def test_conversations_come_by_id_with_all_their_members(directory: SqlDir
     ]
 
 
-async def test_every_question_is_one_query(directory: SqlDirectory, engine: AsyncEngine) -> None:
-    conversation = await directory.add_conversation([STUDENT.profile, TUTOR.profile])
+# -- who may call whom ------------------------------------------------------------------------------------------------
+
+
+async def test_two_members_of_a_place_stand_as_they_are(directory: SqlDirectory, place: Place) -> None:
+    assert await directory.standing(place, STUDENT.profile, TUTOR.profile) == Standing(
+        caller=STUDENT,
+        callee=TUTOR,
+        members=True,
+        blocked=False,
+        connected=False,
+        privacy=Privacy.EVERYONE,
+        do_not_disturb=False,
+    )
+
+
+async def test_somebody_who_does_not_exist_is_a_card_without_a_name(directory: SqlDirectory, place: Place) -> None:
+    nobody = Profile("tutor", 1)
+    standing = await directory.standing(place, nobody, STUDENT.profile)
+    assert (standing.caller, standing.callee, standing.members) == (ProfileCard(nobody, "", ""), STUDENT, False)
+    standing = await directory.standing(place, STUDENT.profile, nobody)
+    assert (standing.caller, standing.callee, standing.members) == (STUDENT, ProfileCard(nobody, "", ""), False)
+
+
+async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, place: Place) -> None:
+    other_kind = next(kind for kind in PlaceKind if kind is not place.kind)
+    for caller, callee, where in (
+        (STUDENT, STRANGER, place),
+        (STRANGER, STUDENT, place),
+        (STUDENT, TUTOR, Place(place.kind, 8)),
+        (STUDENT, TUTOR, Place(other_kind, place.place_id)),
+    ):
+        assert not (await directory.standing(where, caller.profile, callee.profile)).members
+
+
+async def test_a_block_counts_both_ways_and_for_nobody_else(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+    await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
+    assert (await directory.standing(place, STUDENT.profile, TUTOR.profile)).blocked
+    assert (await directory.standing(place, TUTOR.profile, STUDENT.profile)).blocked
+    assert not (await directory.standing(place, PARENT.profile, TUTOR.profile)).blocked
+    assert not (await directory.standing(place, STUDENT.profile, PARENT.profile)).blocked
+
+
+async def test_a_connection_counts_both_ways_and_for_nobody_else(
+    directory: SqlDirectory, place: Place, platform: SqlPlatform
+) -> None:
+    await platform.connect(TUTOR.profile, STUDENT.profile)
+    assert (await directory.standing(place, STUDENT.profile, TUTOR.profile)).connected
+    assert (await directory.standing(place, TUTOR.profile, STUDENT.profile)).connected
+    assert not (await directory.standing(place, PARENT.profile, TUTOR.profile)).connected
+
+
+async def test_the_settings_that_count_are_those_of_the_callee(
+    directory: SqlDirectory, place: Place, engine: AsyncEngine
+) -> None:
+    await SqlSettings(engine).change_settings(TUTOR.profile, privacy=Privacy.NOBODY, do_not_disturb=True)
+    called = await directory.standing(place, STUDENT.profile, TUTOR.profile)
+    assert (called.privacy, called.do_not_disturb) == (Privacy.NOBODY, True)
+    calling = await directory.standing(place, TUTOR.profile, STUDENT.profile)
+    assert (calling.privacy, calling.do_not_disturb) == (Privacy.EVERYONE, False)
+
+
+async def test_two_share_the_conversation_with_the_lowest_id(directory: SqlDirectory, platform: SqlPlatform) -> None:
+    for place_id, members in ((9, [STUDENT, TUTOR]), (8, [STUDENT, TUTOR, PARENT]), (7, [STUDENT, PARENT])):
+        await platform.put_place(Place(PlaceKind.CONVERSATION, place_id), [card.profile for card in members])
+    await platform.put_place(Place(PlaceKind.WHITEBOARD_SESSION, 1), [STUDENT.profile, TUTOR.profile])
+    assert await directory.shared_conversation(STUDENT.profile, TUTOR.profile) == 8
+    assert await directory.shared_conversation(PARENT.profile, STUDENT.profile) == 7
+    assert await directory.shared_conversation(STUDENT.profile, STRANGER.profile) is None
+
+
+async def test_every_question_is_one_query(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
     asked: Directory = directory
     questions = (
         lambda: asked.profile(TUTOR.profile),
-        lambda: asked.members(conversation),
+        lambda: asked.standing(place, STUDENT.profile, TUTOR.profile),
+        lambda: asked.shared_conversation(STUDENT.profile, TUTOR.profile),
         lambda: asked.visible_profiles(TUTOR.profile),
         lambda: asked.conversations(TUTOR.profile),
     )
@@ -107,3 +173,7 @@ async def test_every_question_is_one_query(directory: SqlDirectory, engine: Asyn
         event.listen(engine.sync_engine, "before_cursor_execute", lambda *args, seen=statements: seen.append(args[2]))
         await ask()
         assert len(statements) == 1
+
+
+async def test_who_may_call_whom_is_found_by_keys_alone(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+    assert scanned(await plans(engine, directory.standing(place, STUDENT.profile, TUTOR.profile))) == set()

@@ -13,6 +13,13 @@ from db.models import Base
 from relay.errors import ConfigurationError
 
 
+@pytest.fixture
+async def schema(empty_engine: AsyncEngine) -> AsyncEngine:
+    """An engine on a database with the newest schema, which may be changed."""
+    await upgrade(empty_engine)
+    return empty_engine
+
+
 async def tables(engine: AsyncEngine) -> set[str]:
     async with engine.connect() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
@@ -38,35 +45,35 @@ async def test_upgrading_creates_every_table_and_ends_at_the_newest_revision(emp
     assert await current(empty_engine) == head()
 
 
-async def test_the_migrations_make_what_the_models_say(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
+async def test_the_migrations_make_what_the_models_say(schema: AsyncEngine) -> None:
+    async with schema.connect() as connection:
         assert await connection.run_sync(differences) == []
 
 
-async def test_the_migrations_make_the_checks_that_the_models_say(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
+async def test_the_migrations_make_the_checks_that_the_models_say(schema: AsyncEngine) -> None:
+    async with schema.connect() as connection:
         checks = await connection.run_sync(lambda sync: inspect(sync).get_check_constraints("call_logs"))
     assert {check["name"] for check in checks} == {"ck_call_logs_call_type", "ck_call_logs_status"}
 
 
-async def test_upgrading_twice_changes_nothing(engine: AsyncEngine) -> None:
-    await upgrade(engine)
-    assert await current(engine) == head()
+async def test_upgrading_twice_changes_nothing(schema: AsyncEngine) -> None:
+    await upgrade(schema)
+    assert await current(schema) == head()
 
 
-async def test_downgrading_drops_everything_and_upgrading_brings_it_back(engine: AsyncEngine) -> None:
-    await downgrade(engine)
-    assert await tables(engine) == {VERSION_TABLE}
-    assert await current(engine) is None
-    await upgrade(engine)
-    async with engine.connect() as connection:
+async def test_downgrading_drops_everything_and_upgrading_brings_it_back(schema: AsyncEngine) -> None:
+    await downgrade(schema)
+    assert await tables(schema) == {VERSION_TABLE}
+    assert await current(schema) is None
+    await upgrade(schema)
+    async with schema.connect() as connection:
         assert await connection.run_sync(differences) == []
 
 
 async def test_servers_that_start_together_migrate_one_after_the_other(database_url: str) -> None:
     engines = [create_engine(database_url) for _ in range(3)]
     await asyncio.gather(*map(upgrade, engines))
-    assert await current(engines[0]) == head()
+    assert await current(schemas[0]) == head()
     for engine in engines:
         await engine.dispose()
 
@@ -79,8 +86,8 @@ async def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(empty_engine
     assert await tables(empty_engine) == {"call_logs"}
 
 
-async def test_the_schema_of_this_version_is_accepted(engine: AsyncEngine) -> None:
-    await require_current(engine)
+async def test_the_schema_of_this_version_is_accepted(schema: AsyncEngine) -> None:
+    await require_current(schema)
 
 
 async def test_a_database_without_a_schema_is_refused_with_the_command_that_makes_it(empty_engine: AsyncEngine) -> None:
@@ -88,10 +95,10 @@ async def test_a_database_without_a_schema_is_refused_with_the_command_that_make
         await require_current(empty_engine)
 
 
-async def test_a_database_of_a_newer_relay_is_refused(engine: AsyncEngine) -> None:
-    await set_revision(engine, "9999")
+async def test_a_database_of_a_newer_relay_is_refused(schema: AsyncEngine) -> None:
+    await set_revision(schema, "9999")
     with pytest.raises(ConfigurationError, match=r"newer relay \(revision 9999\)"):
-        await require_current(engine)
+        await require_current(schema)
 
 
 async def test_migrating_prints_nothing_and_leaves_logging_alone(

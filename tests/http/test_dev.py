@@ -25,7 +25,7 @@ async def test_anybody_may_log_in_as_anybody(http: aiohttp.ClientSession) -> Non
     assert status == 200
     assert body["profile"] == {"profile_type": "student", "profile_id": 456, "name": "Maya Lindgren", "avatar": ""}
     assert body["ice_servers"] == []
-    assert TOKENS.verify(body["token"]) == Profile("student", 456)
+    assert (await TOKENS.verify(body["token"])).profile == Profile("student", 456)
 
 
 async def test_who_does_not_exist_is_made_up(http: aiohttp.ClientSession) -> None:
@@ -41,6 +41,15 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(http: ai
         cookie = response.cookies["relay_token"]
         assert cookie.value == (await response.json())["token"]
     assert (cookie["httponly"], cookie["samesite"], cookie["max-age"]) == (True, "Strict", "3600")
+    assert not cookie["secure"], "it would never come back by http"
+
+
+@pytest.mark.settings(trusted_proxies=("127.0.0.1",))
+async def test_a_cookie_that_was_set_by_https_goes_by_nothing_else(http: aiohttp.ClientSession) -> None:
+    """Also where a reverse proxy speaks https, and http with the relay."""
+    body = {"profile_type": "student", "profile_id": 456}
+    async with http.post("/api/dev/login", json=body, headers={"X-Forwarded-Proto": "https"}) as response:
+        assert response.cookies["relay_token"]["secure"] is True
 
 
 async def test_a_conversation_is_made_between_those_who_exist(http: aiohttp.ClientSession) -> None:

@@ -1,9 +1,15 @@
-"""Who sees whom."""
+"""Who sees whom, and by which servers the relay is reached."""
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from tests.http.conftest import bearer
+from relay.http import directory
+from relay.http.auth import TOKENS as TOKENS_KEY
+from relay.http.limits import LIMITS, Limits, Rates
+from relay.ids import Profile
+from tests.http.conftest import TOKENS, bearer
 
 
 async def get(http: aiohttp.ClientSession, path: str, key: str) -> object:
@@ -38,3 +44,26 @@ async def test_a_profile_sees_its_conversations_and_no_other(http: aiohttp.Clien
         "conversations": [mine, {"conversation_id": 124, "members": [daniel, elena]}]
     }
     assert await get(http, "/api/conversations", "advertiser_654") == {"conversations": []}
+
+
+async def test_the_relay_is_reached_without_other_servers(http: aiohttp.ClientSession) -> None:
+    assert await get(http, "/api/ice-servers", "student_456") == {"ice_servers": []}
+    async with http.get("/api/ice-servers") as response:
+        assert response.status == 401
+
+
+async def test_each_profile_gets_servers_with_credentials_of_its_own() -> None:
+    def servers(profile: Profile) -> list[directory.IceServer]:
+        turn = directory.IceServer(("turn:relay.test:3478",), username=profile.key, credential="secret")
+        return [directory.IceServer(("stun:relay.test:3478",)), turn]
+
+    app = web.Application()
+    app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, Limits(Rates()), servers
+    app.add_routes(directory.ROUTES)
+    async with TestClient(TestServer(app)) as client, client.get("/api/ice-servers", headers=bearer("tutor_789")) as response:
+        assert await response.json() == {
+            "ice_servers": [
+                {"urls": ["stun:relay.test:3478"]},
+                {"urls": ["turn:relay.test:3478"], "username": "tutor_789", "credential": "secret"},
+            ]
+        }

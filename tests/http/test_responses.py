@@ -40,13 +40,41 @@ async def test_every_answer_tells_the_browser_to_be_careful(
     policy = {
         part.strip().partition(" ")[0]: part.strip().partition(" ")[2] for part in headers["Content-Security-Policy"].split(";")
     }
-    assert policy["default-src"] == "'self'"
+    # Nothing that stands in the page itself is run or shown; a service worker and a manifest may be our own.
+    for kind in ("default", "script", "style", "worker", "manifest"):
+        assert policy[f"{kind}-src"] == "'self'"
     assert (policy["frame-ancestors"], policy["object-src"], policy["base-uri"]) == ("'none'", "'none'", "'self'")
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Permissions-Policy"].startswith("camera=(self), microphone=(self)")
-    assert headers["Cache-Control"] == "no-cache"
+    assert (headers["Cross-Origin-Opener-Policy"], headers["Cross-Origin-Resource-Policy"]) == ("same-origin", "same-origin")
+    assert "geolocation=()" in headers["Permissions-Policy"]
+    assert headers["Cache-Control"] == ("no-store" if headers["Content-Type"].startswith("application/json") else "no-cache")
+    assert "Strict-Transport-Security" not in headers, "it came by http"
+
+
+@every_path
+@pytest.mark.settings(trusted_proxies=("127.0.0.1",))
+async def test_who_came_by_https_comes_by_https_again(http: aiohttp.ClientSession, method: str, path: str, status: int) -> None:
+    headers = {**bearer("student_456"), "X-Forwarded-Proto": "https", "X-Forwarded-Host": "relay.example"}
+    async with http.request(method, path, headers=headers) as response:
+        assert response.status == status
+        assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert "connect-src 'self' wss://relay.example;" in response.headers["Content-Security-Policy"]
+
+
+async def test_a_stranger_cannot_say_that_it_came_by_https(http: aiohttp.ClientSession) -> None:
+    async with http.get("/", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}) as response:
+        assert "Strict-Transport-Security" not in response.headers
+        assert "evil.example" not in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("host", ["a b", "a;script-src *", "a'", "[::1]:8000", "é", "*", "a" * 300, "a:b"])
+@pytest.mark.settings(trusted_proxies=("127.0.0.1",))
+async def test_the_policy_names_no_host_that_could_be_more_than_one(http: aiohttp.ClientSession, host: str) -> None:
+    async with http.get("/", headers={"X-Forwarded-Host": host}) as response:
+        assert "connect-src 'self';" in response.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """An event loop whose time is virtual: it jumps to the next timer as soon as there is nothing left to do before it.
 
 A ring timeout of 45 seconds is over at once, and always after exactly 45 seconds. For code that only uses timers: a
-coroutine that waits for a socket or a thread would wait for ever, and fails with `NothingLeftToHappen` instead.
+coroutine that waits for a socket or a thread would wait for ever, and fails with `NothingLeftToHappen` instead; unless the
+loop is told so by `VirtualClockLoop.outside`.
 """
 
 import asyncio
 import functools
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,6 +30,15 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now
 
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Something outside of the loop is waited for, such as a database's thread: time stands still until it has come."""
+        self._clock.awaited += 1
+        try:
+            yield
+        finally:
+            self._clock.awaited -= 1
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """A selector that, instead of waiting, moves its clock to the end of the wait."""
@@ -35,11 +46,14 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.awaited = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready:
+        if ready or timeout == 0:
             return ready
+        if self.awaited:
+            return super().select(None)
         if timeout is None:
             raise NothingLeftToHappen
         self.now += max(timeout, 0.0)

@@ -37,6 +37,7 @@ CALL_LOGS = sa.Table(
     sa.Column("participants", sa.JSON),
     sa.Column("created_at", sa.DateTime),
     sa.Column("end_reason", sa.String(50)),
+    sa.Column("heartbeat_at", sa.DateTime),
 )
 """The table as other software knows it: written down here again on purpose, not imported from the relay."""
 

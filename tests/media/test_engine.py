@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.errors import ConfigurationError
-from relay.media.api import DtlsRole, TransportClosed, TransportReport
+from relay.media import rtcp
+from relay.media.api import Codec, DtlsRole, MediaDescription, TransportClosed, TransportReport
 from relay.media.engine import LocalEngine, local_addresses
 from relay.media.transport import Transport
 from tests.kit.media import IPV4, IPV6, RunningEngine, rtp_packet, still_talk
@@ -144,6 +145,28 @@ async def test_a_party_can_be_joined_to_another_one_instead(relay: RunningEngine
     await relay.counts("dropped_unjoined")
     await relay.engine.close_transport("second")
     await still_talk(first, third)
+
+
+async def test_parted_transports_forward_nothing_until_they_are_joined_again(relay: RunningEngine) -> None:
+    first, second = await relay.call()
+    await relay.engine.part("call", "first", "second")
+    for sender in (first, second):
+        sender.send_rtp(rtp_packet(1))
+    await relay.counts("dropped_unjoined", 2)
+    assert not first.packets and not second.packets
+    await relay.engine.join("call", "first", "second")
+    for sender in (first, second):
+        await sender.receives(rtcp.pli(1, 0x1234))  # what was seen last is out of date
+    await still_talk(first, second)
+
+
+async def test_a_connected_transport_learns_what_its_peer_sends_from_now_on(relay: RunningEngine) -> None:
+    first, second = await relay.call()
+    vp8 = MediaDescription("0", "video", (Codec(96, "vp8", 90_000),))
+    await relay.engine.update_transport("first", (vp8,))
+    first.send_rtp(packet := rtp_packet(1))
+    await second.receives(packet)
+    assert [one.is_video for one in relay.engine._transports["first"].streams.values()] == [True]
 
 
 async def test_a_party_that_comes_up_after_it_was_replaced_disturbs_nobody(relay: RunningEngine) -> None:

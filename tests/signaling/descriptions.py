@@ -75,24 +75,35 @@ def description(name: str) -> str:
     return (_FOLDER / f"{name}.sdp").read_bytes().decode()
 
 
-VOICE_OFFER: Final = (
-    "v=0\r\n"
-    "o=- 17 2 IN IP4 127.0.0.1\r\n"
-    "s=-\r\n"
-    "t=0 0\r\n"
-    "a=group:BUNDLE 0\r\n"
-    "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\n"
-    "c=IN IP4 0.0.0.0\r\n"
-    "a=ice-ufrag:Abcd\r\n"
-    "a=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
-    f"a=fingerprint:sha-256 {':'.join(['0C'] * 32)}\r\n"
-    "a=setup:actpass\r\n"
-    "a=mid:0\r\n"
-    "a=sendrecv\r\n"
-    "a=rtcp-mux\r\n"
-    "a=rtpmap:111 opus/48000/2\r\n"
-    "a=rtpmap:0 PCMU/8000\r\n"
-)
-"""The least that the relay takes."""
+def plain(*kinds: str, setup: str = "actpass", ufrag: str = "Abcd", certificate: str = "0C") -> str:
+    """The least that the relay takes, with a media section for each kind.
 
-VOICE_ANSWER: Final = VOICE_OFFER.replace("a=setup:actpass", "a=setup:active")
+    Args:
+        certificate: two hexadecimal digits; others are another certificate.
+    """
+    head = ["v=0", "o=- 17 2 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(map(str, range(len(kinds))))}"]
+    return "\r\n".join(
+        [*head, *(line for mid, kind in enumerate(kinds) for line in _section(mid, kind, setup, ufrag, certificate)), ""]
+    )
+
+
+def _section(mid: int, kind: str, setup: str, ufrag: str, certificate: str) -> list[str]:
+    return [
+        f"m={kind} 9 UDP/TLS/RTP/SAVPF 111 0",
+        "c=IN IP4 0.0.0.0",
+        f"a=ice-ufrag:{ufrag}",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+        f"a=fingerprint:sha-256 {':'.join([certificate] * 32)}",
+        f"a=setup:{setup}",
+        f"a=mid:{mid}",
+        "a=sendrecv",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2" if kind == "audio" else "a=rtpmap:111 VP8/90000",
+        "a=rtpmap:0 PCMU/8000" if kind == "audio" else "a=rtpmap:0 H264/90000",
+    ]
+
+
+VOICE_OFFER: Final = plain("audio")
+VOICE_ANSWER: Final = plain("audio", setup="active")
+VIDEO_OFFER: Final = plain("audio", "video")
+VIDEO_ANSWER: Final = plain("audio", "video", setup="active")

@@ -1,11 +1,12 @@
-"""The people in these tests, and what they send."""
+"""The people in these tests, their clients, and what they send."""
 
 from typing import Any, Final
 
 import msgspec
 
-from relay.ids import Profile, new_id
+from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.call import Timers
+from relay.signaling.devices import Device
 from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 STUDENT: Final = Profile("student", 456)
@@ -13,42 +14,124 @@ TUTOR: Final = Profile("tutor", 789)
 PARENT: Final = Profile("parent", 321)
 STRANGER: Final = Profile("advertiser", 654)
 
-TIMERS: Final = Timers(ring=45.0, connect=15.0, media_grace=30.0, signaling_grace=30.0)
+LESSON: Final = Place(PlaceKind.CONVERSATION, 123)
+"""The student and the tutor."""
+PARENTS_EVENING: Final = Place(PlaceKind.CONVERSATION, 124)
+"""The parent and the tutor."""
+FAMILY: Final = Place(PlaceKind.CONVERSATION, 125)
+"""The student and the parent."""
+WHITEBOARD: Final = Place(PlaceKind.WHITEBOARD_SESSION, 7)
+"""The student and the tutor."""
+
+TIMERS: Final = Timers(ring=45.0, connect=15.0, media_grace=30.0, signaling_grace=30.0, vanished_grace=5.0)
 """Seconds: the defaults of `relay.config.Settings`."""
 
+DETAILS: Final = {"call_state": "state", "call_ended": "reason", "call_declined": "reason", "error": "code"}
 
-class FakeDevice:
-    """A `relay.signaling.ports.Device` without a network: it keeps what it is sent."""
 
-    def __init__(self, profile: Profile, reached_address: str | None = None) -> None:
-        self.device_id = new_id()
-        self.profile = profile
-        self.reached_address = reached_address
+class FakeConnection:
+    """A `relay.signaling.ports.Connection` without a network: it keeps what it is sent."""
+
+    def __init__(self, local_address: str | None = None, remote_address: str | None = "203.0.113.7") -> None:
+        self.local_address = local_address
+        self.remote_address = remote_address
         self.received: list[dict[str, Any]] = []
+        self.closed: int | None = None
+        """The close code, once it is dropped."""
 
     def send(self, frame: bytes) -> None:
+        assert self.closed is None, "nothing is sent on a connection that is being closed"
         self.received.append(msgspec.json.decode(frame))
 
+    def drop(self, code: int, reason: str) -> None:
+        assert len(reason.encode()) <= 123, "the limit of a close frame (RFC 6455 section 5.5)"
+        self.closed = code
+
+
+class Client:
+    """What a page is to the relay: one connection after another, and what came on them.
+
+    Attributes:
+        device: the relay's view of it.
+        welcome: the first message of the latest connection.
+        received: everything else, oldest first; nothing twice, and nothing missing.
+    """
+
+    def __init__(self, profile: Profile, version: int) -> None:
+        self.profile = profile
+        self.version = version
+        self.connection: FakeConnection | None = None
+        self._earlier: list[dict[str, Any]] = []
+
+    device: Device
+
+    @property
+    def welcome(self) -> dict[str, Any]:
+        assert self.connection is not None, "it is connected"
+        first = self.connection.received[0]
+        assert first["type"] == "welcome", "the first message on every connection"
+        return first
+
+    @property
+    def received(self) -> list[dict[str, Any]]:
+        heard = self._earlier + (self.connection.received[1:] if self.connection else [])
+        numbers = [one["seq"] for one in heard if "seq" in one]
+        assert numbers == list(range(1, len(numbers) + 1)), f"numbers rise one by one, but: {numbers}"
+        return heard
+
+    @property
+    def last_seq(self) -> int:
+        return max((one["seq"] for one in self.received if "seq" in one), default=0)
+
+    def lost(self) -> FakeConnection:
+        """The connection is over; it is returned."""
+        assert self.connection is not None, "it was connected"
+        connection, self._earlier, self.connection = self.connection, self.received, None
+        return connection
+
     def types(self) -> list[str]:
-        """What it was sent; a `call_state` and a final message with what they say."""
-        detail = {"call_state": "state", "call_ended": "reason", "call_declined": "reason", "error": "code"}
-        return [" ".join([one["type"], str(one.get(detail.get(one["type"], ""), ""))]).rstrip() for one in self.received]
+        """What it was sent; with what a message says, where that is short."""
+        return [described(one) for one in self.received]
+
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        """The messages of that type."""
+        return [one for one in self.received if one["type"] == kind]
 
     def last(self, kind: str) -> dict[str, Any]:
         """The latest message of that type."""
-        found = [message for message in self.received if message["type"] == kind]
+        found = self.said(kind)
         assert found, f"{self.profile.key} never got {kind}, but {self.types()}"
         return found[-1]
 
 
-def frame(kind: str, conversation_id: int = 123, **fields: Any) -> str:
-    return msgspec.json.encode({"type": kind, "conversation_id": conversation_id, **fields}).decode()
+def described(message: dict[str, Any]) -> str:
+    kind = message["type"]
+    match kind:
+        case "call_update":
+            return f"{kind} {next(part for part in ('offer', 'answer', 'rejected') if part in message)}"
+        case "call_missed":
+            return f"{kind} {message['call']['reason']}"
+        case "call_transfer_answer":
+            return f"{kind} {'accepted' if message['accepted'] else 'refused'}"
+        case _:
+            return f"{kind} {message[DETAILS[kind]]}" if kind in DETAILS else str(kind)
 
 
-def invitation(to: Profile = TUTOR, conversation_id: int = 123, sdp: str = VOICE_OFFER, **fields: Any) -> str:
+def error(client: Client) -> str:
+    """The code of the error that is the latest thing the client heard."""
+    assert client.received[-1]["type"] == "error", client.types()
+    return str(client.received[-1]["code"])
+
+
+def frame(kind: str, place: Place = LESSON, **fields: Any) -> str:
+    where = "conversation_id" if place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
+    return msgspec.json.encode({"type": kind, where: place.place_id, **fields}).decode()
+
+
+def invitation(to: Profile = TUTOR, place: Place = LESSON, sdp: str = VOICE_OFFER, **fields: Any) -> str:
     return frame(
         "call_invitation",
-        conversation_id,
+        place,
         **{
             "call_type": "voice",
             "to_profile_id": to.profile_id,
@@ -59,5 +142,19 @@ def invitation(to: Profile = TUTOR, conversation_id: int = 123, sdp: str = VOICE
     )
 
 
-def answer(conversation_id: int = 123, sdp: str = VOICE_ANSWER) -> str:
-    return frame("call_answer", conversation_id, answer={"type": "answer", "sdp": sdp})
+def answer(place: Place = LESSON, sdp: str = VOICE_ANSWER) -> str:
+    return frame("call_answer", place, answer={"type": "answer", "sdp": sdp})
+
+
+def offered(sdp: str = VOICE_OFFER, place: Place = LESSON, **fields: Any) -> str:
+    """A `call_update` with an offer."""
+    return frame("call_update", place, offer={"type": "offer", "sdp": sdp}, **fields)
+
+
+def answered(sdp: str = VOICE_ANSWER, place: Place = LESSON, **fields: Any) -> str:
+    """A `call_update` with an answer."""
+    return frame("call_update", place, answer={"type": "answer", "sdp": sdp}, **fields)
+
+
+HANG_UP: Final = frame("call_ended")
+DECLINE: Final = frame("call_declined", reason="rejected")

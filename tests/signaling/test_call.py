@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.errors import SignalingError
-from relay.signaling.call import BEFORE_ANSWER, TRANSITIONS, VANISHED_GRACE, Call, EndReason, Event, Party, State
-from tests.signaling.people import PARENT, STUDENT, TIMERS, TUTOR
+from relay.signaling.call import BEFORE_ANSWER, TRANSITIONS, Call, EndReason, Event, Party, State
+from tests.signaling.people import LESSON, PARENT, STUDENT, TIMERS, TUTOR
 
 START = 1000.0
 """Seconds. Not 0: a clock that just began would hide a time taken for a missing one."""
@@ -17,12 +17,12 @@ START = 1000.0
 def new_call(state: State = State.INVITED) -> Call:
     call = Call(
         call_id="c1",
-        conversation_id=123,
+        place=LESSON,
         call_type="voice",
         caller=Party(STUDENT, "Maya", "", device_id="phone"),
         callee=Party(TUTOR, "Daniel", ""),
         timers=TIMERS,
-        since=START,
+        invited_at=START,
     )
     call.state = state
     return call
@@ -161,11 +161,33 @@ def test_media_moves_no_call_that_is_not_answered(state: State) -> None:
 # -- deadlines --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ringing", [False, True])
-def test_nobody_rings_for_longer_than_45_seconds(ringing: bool) -> None:
+def test_nobody_rings_for_longer_than_45_seconds() -> None:
     call = new_call()
-    if ringing:
-        call.apply(Event.RANG, START)
+    call.apply(Event.RANG, START + 20)
+    assert call.deadline() == (START + 45, EndReason.NO_ANSWER)
+
+
+def test_a_callee_whom_no_word_has_woken_in_45_seconds_is_offline() -> None:
+    assert new_call().deadline() == (START + 45, EndReason.OFFLINE)
+
+
+def test_devices_that_ring_may_be_away_for_5_seconds() -> None:
+    call = new_call()
+    call.apply(Event.RANG, START)
+    call.ringing_lost_at = START + 10
+    assert call.deadline() == (START + 15, EndReason.OFFLINE)
+    call.ringing_lost_at = START + 42
+    assert call.deadline() == (START + 45, EndReason.NO_ANSWER)
+    call.ringing_lost_at = None
+    assert call.deadline() == (START + 45, EndReason.NO_ANSWER)
+
+
+def test_a_caller_may_be_away_for_5_seconds_while_it_rings() -> None:
+    call = new_call()
+    call.apply(Event.RANG, START)
+    call.signaling_lost(call.caller, START + 10, resumable=True)
+    assert call.deadline() == (START + 15, EndReason.SIGNALING_LOST)
+    call.signaling_back(call.caller, "phone")
     assert call.deadline() == (START + 45, EndReason.NO_ANSWER)
 
 
@@ -201,37 +223,38 @@ def test_each_party_has_its_own_30_seconds() -> None:
 
 def test_a_call_outlives_the_websocket_of_a_party_that_is_still_heard_by_30_seconds() -> None:
     call = connected_call()
-    call.signaling_lost(call.callee, START + 100)
+    call.signaling_lost(call.callee, START + 100, resumable=True)
     assert call.deadline() == (START + 130, EndReason.SIGNALING_LOST)
     call.signaling_back(call.callee, "tablet")
     assert call.callee.device_id == "tablet"
     assert call.deadline() is None
 
 
-def test_a_party_without_its_websocket_has_no_device() -> None:
+@pytest.mark.parametrize(("resumable", "device"), [(True, "laptop"), (False, None)])
+def test_a_device_that_lost_its_websocket_stays_the_calls_own_if_it_can_come_back(resumable: bool, device: str | None) -> None:
     call = connected_call()
-    call.signaling_lost(call.callee, START + 100)
-    assert (call.caller.device_id, call.callee.device_id) == ("phone", None)
+    call.signaling_lost(call.callee, START + 100, resumable=resumable)
+    assert (call.caller.device_id, call.callee.device_id) == ("phone", device)
 
 
 def test_a_page_that_vanished_is_waited_for_5_seconds() -> None:
     call = connected_call()
-    call.signaling_lost(call.caller, START + 100)
+    call.signaling_lost(call.caller, START + 100, resumable=True)
     call.media_changed(call.caller, up=False, now=START + 104)
-    assert call.deadline() == (START + 104 + VANISHED_GRACE, EndReason.SIGNALING_LOST)
-    assert VANISHED_GRACE == 5.0
+    assert call.deadline() == (START + 104 + TIMERS.vanished_grace, EndReason.SIGNALING_LOST)
+    assert TIMERS.vanished_grace == 5.0
 
 
 def test_a_page_that_fell_silent_first_and_vanished_then_is_waited_for_as_long() -> None:
     call = connected_call()
     call.media_changed(call.caller, up=False, now=START + 100)
-    call.signaling_lost(call.caller, START + 110)
+    call.signaling_lost(call.caller, START + 110, resumable=True)
     assert call.deadline() == (START + 115, EndReason.SIGNALING_LOST)
 
 
 def test_media_that_ends_late_does_not_prolong_the_wait_for_the_websocket() -> None:
     call = connected_call()
-    call.signaling_lost(call.caller, START + 100)
+    call.signaling_lost(call.caller, START + 100, resumable=True)
     call.media_changed(call.caller, up=False, now=START + 128)
     assert call.deadline() == (START + 130, EndReason.SIGNALING_LOST)
 
@@ -239,7 +262,7 @@ def test_media_that_ends_late_does_not_prolong_the_wait_for_the_websocket() -> N
 def test_media_that_ends_twice_does_not_prolong_the_wait_for_a_vanished_page() -> None:
     """Silence (`TransportDown`) comes first, the end of the transport (`TransportClosed`) may follow."""
     call = connected_call()
-    call.signaling_lost(call.caller, START + 100)
+    call.signaling_lost(call.caller, START + 100, resumable=True)
     call.media_changed(call.caller, up=False, now=START + 101)
     call.media_changed(call.caller, up=False, now=START + 105)
     assert call.deadline() == (START + 106, EndReason.SIGNALING_LOST)
@@ -247,7 +270,7 @@ def test_media_that_ends_twice_does_not_prolong_the_wait_for_a_vanished_page() -
 
 def test_a_page_that_vanishes_while_media_connects_is_waited_for_5_seconds() -> None:
     call = answered_call()
-    call.signaling_lost(call.callee, START + 3)
+    call.signaling_lost(call.callee, START + 3, resumable=True)
     assert call.deadline() == (START + 8, EndReason.SIGNALING_LOST)
     call.signaling_back(call.callee, "laptop")
     assert call.deadline() == (START + 15, EndReason.ICE_FAILED)
@@ -255,8 +278,8 @@ def test_a_page_that_vanishes_while_media_connects_is_waited_for_5_seconds() -> 
 
 def test_the_first_of_several_deadlines_counts() -> None:
     call = connected_call()
-    call.signaling_lost(call.caller, START + 100)
-    call.signaling_lost(call.callee, START + 110)
+    call.signaling_lost(call.caller, START + 100, resumable=True)
+    call.signaling_lost(call.callee, START + 110, resumable=True)
     assert call.deadline() == (START + 130, EndReason.SIGNALING_LOST)
     call.signaling_back(call.caller, "phone")
     assert call.deadline() == (START + 140, EndReason.SIGNALING_LOST)
@@ -292,13 +315,17 @@ class AnyLife(RuleBasedStateMachine):
         changed = self.call.media_changed(self.call.parties[side], up=up, now=self.now)
         assert changed is (self.call.state is not before)
 
-    @rule(side=st.sampled_from([0, 1]), back=st.booleans())
-    def signaling(self, side: int, back: bool) -> None:
+    @rule(side=st.sampled_from([0, 1]), back=st.booleans(), resumable=st.booleans())
+    def signaling(self, side: int, back: bool, resumable: bool) -> None:
         party = self.call.parties[side]
         if back:
             self.call.signaling_back(party, "device")
         else:
-            self.call.signaling_lost(party, self.now)
+            self.call.signaling_lost(party, self.now, resumable=resumable)
+
+    @rule(away=st.booleans())
+    def devices_that_ring_go_and_come(self, away: bool) -> None:
+        self.call.ringing_lost_at = self.now if away else None
 
     @rule(reason=st.sampled_from(EndReason))
     def somebody_ends_it(self, reason: EndReason) -> None:
@@ -327,7 +354,7 @@ class AnyLife(RuleBasedStateMachine):
     def whoever_waits_does_not_wait_for_ever(self) -> None:
         call = self.call
         waits = call.state not in {State.CONNECTED, State.ENDED} or (
-            call.answered and any(party.signaling_lost_at is not None for party in call.parties)
+            call.state is not State.ENDED and any(party.signaling_lost_at is not None for party in call.parties)
         )
         assert (call.deadline() is not None) is waits
 

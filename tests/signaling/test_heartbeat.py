@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from relay.ids import PlaceKind
 from relay.signaling.clock import Clock
 from relay.signaling.heartbeat import INTERVAL, STALE_AFTER, Heartbeat
 from relay.signaling.ports import NewCall
 from tests.kit.clock import in_virtual_time
+
+CONVERSATION = PlaceKind.CONVERSATION
 
 
 class Diary:
@@ -41,6 +44,9 @@ class Diary:
     async def answered(self, call_id: str, at: datetime) -> None:
         raise AssertionError("a heartbeat answers no call")
 
+    async def updated(self, call_id: str, call_type: str) -> None:
+        raise AssertionError("a heartbeat changes no call")
+
     async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
         raise AssertionError("a heartbeat ends no call")
 
@@ -48,7 +54,7 @@ class Diary:
 @in_virtual_time
 async def test_it_beats_every_five_seconds_for_the_calls_that_there_are_then() -> None:
     diary, calls = Diary(), ["a"]
-    heartbeat = Heartbeat(diary, lambda: calls, Clock())
+    heartbeat = Heartbeat({CONVERSATION: diary}, lambda _: calls, Clock())
     await heartbeat.start()
     await asyncio.sleep(INTERVAL + 1)
     calls.append("b")
@@ -58,9 +64,19 @@ async def test_it_beats_every_five_seconds_for_the_calls_that_there_are_then() -
 
 
 @in_virtual_time
+async def test_it_beats_in_each_table_for_the_calls_of_that_kind() -> None:
+    diaries = {kind: Diary() for kind in PlaceKind}
+    heartbeat = Heartbeat(diaries, lambda kind: [kind.value], Clock())
+    await heartbeat.start()
+    await asyncio.sleep(INTERVAL + 1)
+    await heartbeat.stop()
+    assert [diary.beats for diary in diaries.values()] == [[(5.0, [kind.value])] for kind in PlaceKind]
+
+
+@in_virtual_time
 async def test_calls_of_others_are_stale_after_thirty_seconds() -> None:
     diary = Diary()
-    heartbeat = Heartbeat(diary, list, Clock())
+    heartbeat = Heartbeat({CONVERSATION: diary}, lambda _: [], Clock())
     await heartbeat.start()
     await asyncio.sleep(INTERVAL + 1)
     await heartbeat.stop()
@@ -73,7 +89,7 @@ async def test_calls_of_others_are_stale_after_thirty_seconds() -> None:
 async def test_it_outlives_a_database_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
     diary = Diary()
     diary.fails = 2
-    heartbeat = Heartbeat(diary, lambda: ["a"], Clock())
+    heartbeat = Heartbeat({CONVERSATION: diary}, lambda _: ["a"], Clock())
     await heartbeat.start()
     await asyncio.sleep(3 * INTERVAL + 1)
     await heartbeat.stop()
@@ -85,7 +101,7 @@ async def test_it_outlives_a_database_that_is_away(caplog: pytest.LogCaptureFixt
 async def test_it_stops(caplog: pytest.LogCaptureFixture) -> None:
     diary = Diary()
     diary.left_open = 3
-    heartbeat = Heartbeat(diary, list, Clock())
+    heartbeat = Heartbeat({CONVERSATION: diary}, lambda _: [], Clock())
     await heartbeat.stop()
     await heartbeat.start()
     await heartbeat.stop()

@@ -7,9 +7,19 @@ import pytest
 from relay.media.api import MediaEvent
 from relay.media.engine import LocalEngine
 from relay.signaling import sdp
+from relay.signaling.devices import Device
 from relay.signaling.legs import Legs
 from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
-from tests.signaling.people import TUTOR, FakeDevice
+from tests.signaling.people import TUTOR, FakeConnection
+
+DEVICE = Device(TUTOR, 2, FakeConnection())
+
+
+def origin(text: str) -> tuple[str, str]:
+    """The id and the version of a session."""
+    [line] = [line for line in text.splitlines() if line.startswith("o=")]
+    _, session, version, *_ = line.split(" ")
+    return session, version
 
 
 @pytest.fixture
@@ -34,36 +44,74 @@ async def test_each_leg_has_credentials_of_its_own_and_all_the_same_certificate(
 
 async def test_an_offer_leaves_the_role_to_the_callee_and_an_answer_takes_the_passive_one(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
-    leg, device = await legs.open("c1"), FakeDevice(TUTOR)
+    leg = await legs.open("c1")
     offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
-    assert "\r\na=setup:actpass\r\n" in legs.describe_offer(offer, leg, device)
-    assert "\r\na=setup:passive\r\n" in legs.describe_answer(answer, offer, leg, device)
+    assert "\r\na=setup:actpass\r\n" in legs.offer(offer, leg, DEVICE)
+    assert "\r\na=setup:passive\r\n" in legs.answer(answer, offer, leg, DEVICE)
+
+
+async def test_a_leg_is_active_towards_a_device_that_is_passive(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    leg = await legs.open("c1")
     passive = sdp.parse(VOICE_OFFER.replace("actpass", "passive"))
-    assert "\r\na=setup:active\r\n" in legs.describe_answer(answer, passive, leg, device)
+    assert "\r\na=setup:active\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), passive, leg, DEVICE)
+
+
+async def test_a_leg_keeps_its_role_whatever_later_offers_leave_open(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    leg = await legs.open("c1")
+    answer = sdp.parse(VOICE_ANSWER)
+    first, second = sdp.parse(VOICE_OFFER.replace("actpass", "passive")), sdp.parse(VOICE_OFFER)
+    assert "\r\na=setup:active\r\n" in legs.answer(answer, first, leg, DEVICE)
+    assert "\r\na=setup:active\r\n" in legs.answer(answer, second, leg, DEVICE)
+
+
+async def test_each_description_that_a_device_is_given_has_the_next_version(engine: LocalEngine) -> None:
+    """RFC 3264 section 8."""
+    legs = Legs(engine, ())
+    leg = await legs.open("c1")
+    offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
+    given = [legs.offer(offer, leg, DEVICE), legs.answer(answer, offer, leg, DEVICE), legs.offer(offer, leg, DEVICE)]
+    assert [origin(one) for one in given] == [("1", "1"), ("1", "2"), ("1", "3")]
+
+
+async def test_an_ice_restart_changes_the_credentials_and_nothing_else(engine: LocalEngine) -> None:
+    legs = Legs(engine, ())
+    leg = await legs.open("c1")
+    before = leg.parameters
+    await legs.restart(leg)
+    assert leg.parameters.ufrag != before.ufrag
+    assert leg.parameters.pwd != before.pwd
+    assert leg.parameters.fingerprints == before.fingerprints
+    [audio] = seen(legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE))
+    assert (audio.ufrag, audio.pwd) == (leg.parameters.ufrag, leg.parameters.pwd)
 
 
 async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_engine(engine: LocalEngine) -> None:
     legs = Legs(engine, ("203.0.113.1", "2001:db8::1"))
     leg = await legs.open("c1")
     [port] = {candidate.port for candidate in leg.parameters.candidates}
-    [audio] = seen(legs.describe_offer(sdp.parse(VOICE_OFFER), leg, FakeDevice(TUTOR)))
+    [audio] = seen(legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE))
     assert audio.candidates == (("203.0.113.1", port, "host"), ("2001:db8::1", port, "host"))
     assert (audio.ufrag, audio.pwd) == (leg.parameters.ufrag, leg.parameters.pwd)
 
 
-async def test_legs_are_joined_once_both_are_known(engine: LocalEngine) -> None:
+async def test_a_leg_is_connected_once(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     caller, callee = await legs.open("c1"), await legs.open("c1")
-    await legs.join("c1", caller, sdp.parse(VOICE_OFFER), callee, sdp.parse(VOICE_ANSWER))
+    await legs.join("c1", caller, callee)
+    await legs.connect(caller, sdp.parse(VOICE_OFFER))
+    assert caller.remote == sdp.parse(VOICE_OFFER).transport
     with pytest.raises(AssertionError, match="connected once"):
-        await engine.connect_transport(caller.transport_id, sdp.parse(VOICE_OFFER).transport, ())
+        await legs.connect(caller, sdp.parse(VOICE_OFFER))
 
 
 async def test_a_leg_of_another_call_is_not_joined(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     caller, stranger = await legs.open("c1"), await legs.open("c2")
-    with pytest.raises(AssertionError, match="belong to the bridge"):
-        await legs.join("c1", caller, sdp.parse(VOICE_OFFER), stranger, sdp.parse(VOICE_ANSWER))
+    for together in (legs.join, legs.part):
+        with pytest.raises(AssertionError, match="belong to the bridge"):
+            await together("c1", caller, stranger)
 
 
 async def test_legs_are_closed_one_by_one_or_all_at_once_and_as_often_as_one_likes(engine: LocalEngine) -> None:

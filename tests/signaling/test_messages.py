@@ -1,4 +1,4 @@
-"""The five messages: what is taken, what is refused with which code, and what the server's own look like."""
+"""The messages: what is taken, what is refused with which code, and what the server's own look like."""
 
 import json
 from typing import Any
@@ -8,17 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import SignalingError
-from relay.signaling import messages
-from relay.signaling.messages import (
+from relay.ids import Place, PlaceKind
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.messages.common import Answer, IceCandidate, MediaState, Offer
+from relay.signaling.messages.incoming import (
+    MAX_CHAT_LENGTH,
     MAX_FRAME_LENGTH,
-    Answer,
+    AboutCall,
+    AnyFromClient,
     CallAnswer,
+    CallChat,
     CallDeclined,
     CallEnded,
+    CallHold,
     CallInvitation,
+    CallMediaState,
+    CallRejoin,
+    CallRestart,
+    CallResume,
+    CallTransfer,
+    CallTransferAnswer,
+    CallUpdate,
     FromClient,
-    IceCandidate,
-    Offer,
+    Ping,
     TrickledCandidate,
 )
 
@@ -52,8 +64,23 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "call_declined": {"type": "call_declined", "conversation_id": 123, "reason": "busy"},
     "call_ended": {"type": "call_ended", "conversation_id": 123, "from_profile_id": 456, **RECEIVER},
+    "call_update": {"type": "call_update", "conversation_id": 123, "offer": {"type": "offer", "sdp": "v=0\r\n"}, "call_type": "video"},
+    "call_restart": {"type": "call_restart", "conversation_id": 123},
+    "call_rejoin": {"type": "call_rejoin", "conversation_id": 123},
+    "call_media_state": {"type": "call_media_state", "conversation_id": 123, "muted": True, "camera_off": True, "sharing": True},
+    "call_hold": {"type": "call_hold", "conversation_id": 123},
+    "call_resume": {"type": "call_resume", "conversation_id": 123},
+    "call_transfer": {
+        "type": "call_transfer",
+        "conversation_id": 123,
+        "target_profile_id": 321,
+        "target_profile_type": "parent",
+    },
+    "call_transfer_answer": {"type": "call_transfer_answer", "conversation_id": 123, "accepted": True},
+    "call_chat": {"type": "call_chat", "conversation_id": 123, "text": "hello", "message_id": "m-1"},
+    "ping": {"type": "ping", "last_seq": 7},
 }
-"""As in the contract, every field of it there."""
+"""The five as in the contract, every field of it there."""
 
 DECODED: dict[str, FromClient] = {
     "call_invitation": CallInvitation(
@@ -66,6 +93,16 @@ DECODED: dict[str, FromClient] = {
     ),
     "call_declined": CallDeclined(conversation_id=123, reason="busy"),
     "call_ended": CallEnded(conversation_id=123),
+    "call_update": CallUpdate(conversation_id=123, offer=Offer(sdp="v=0\r\n"), call_type="video"),
+    "call_restart": CallRestart(conversation_id=123),
+    "call_rejoin": CallRejoin(conversation_id=123),
+    "call_media_state": CallMediaState(conversation_id=123, muted=True, camera_off=True, sharing=True),
+    "call_hold": CallHold(conversation_id=123),
+    "call_resume": CallResume(conversation_id=123),
+    "call_transfer": CallTransfer(conversation_id=123, target_profile_id=321, target_profile_type="parent"),
+    "call_transfer_answer": CallTransferAnswer(conversation_id=123, accepted=True),
+    "call_chat": CallChat(conversation_id=123, text="hello", message_id="m-1"),
+    "ping": Ping(last_seq=7),
 }
 
 NEEDED = {
@@ -74,14 +111,44 @@ NEEDED = {
     "ice_candidate": ["conversation_id", "candidate"],
     "call_declined": ["conversation_id"],
     "call_ended": ["conversation_id"],
+    "call_update": ["conversation_id", "offer"],
+    "call_restart": ["conversation_id"],
+    "call_rejoin": ["conversation_id"],
+    "call_media_state": ["conversation_id"],
+    "call_hold": ["conversation_id"],
+    "call_resume": ["conversation_id"],
+    "call_transfer": ["conversation_id", "target_profile_id", "target_profile_type"],
+    "call_transfer_answer": ["conversation_id", "accepted"],
+    "call_chat": ["conversation_id", "text"],
+    "ping": [],
+}
+OPTIONAL = {
+    "call_declined": ["reason"],
+    "call_invitation": ["transferred_from"],
+    "call_media_state": ["muted", "camera_off", "sharing"],
+    "call_update": ["call_type"],
+    "call_chat": ["message_id"],
+    "ping": ["last_seq"],
 }
 
 every_type = pytest.mark.parametrize("kind", EXAMPLES)
+about_a_call = pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if kind != "ping"])
+
+
+def about(frame: str) -> AboutCall:
+    """A message about a call."""
+    message = incoming.decode(frame)
+    assert isinstance(message, AboutCall)
+    return message
+
+
+def test_these_are_all_the_types() -> None:
+    assert {one.__struct_config__.tag for one in AnyFromClient.__args__} == EXAMPLES.keys()
 
 
 def code_of(frame: str | bytes) -> str:
     with pytest.raises(SignalingError) as refused:
-        messages.decode(frame)
+        incoming.decode(frame)
     assert str(refused.value)
     return refused.value.code
 
@@ -91,63 +158,89 @@ def code_of(frame: str | bytes) -> str:
 
 @every_type
 def test_a_message_of_the_contract_is_taken(kind: str) -> None:
-    assert messages.decode(json.dumps(EXAMPLES[kind])) == DECODED[kind]
-    assert messages.decode(json.dumps(EXAMPLES[kind]).encode()) == DECODED[kind]
+    assert incoming.decode(json.dumps(EXAMPLES[kind])) == DECODED[kind]
+    assert incoming.decode(json.dumps(EXAMPLES[kind]).encode()) == DECODED[kind]
 
 
 @every_type
 def test_a_client_may_leave_out_who_it_is(kind: str) -> None:
     example = {name: value for name, value in EXAMPLES[kind].items() if not name.startswith("from_")}
-    assert messages.decode(json.dumps(example)) == DECODED[kind]
+    assert incoming.decode(json.dumps(example)) == DECODED[kind]
 
 
 @every_type
 @pytest.mark.parametrize("value", [None, "x", 2**100, [], {}])
 def test_what_a_client_says_of_itself_is_not_even_looked_at(kind: str, value: object) -> None:
     example = {**EXAMPLES[kind], **dict.fromkeys(SENDER, value)}
-    assert messages.decode(json.dumps(example)) == DECODED[kind]
+    assert incoming.decode(json.dumps(example)) == DECODED[kind]
 
 
 @every_type
 def test_fields_of_the_future_are_ignored(kind: str) -> None:
-    assert messages.decode(json.dumps({**EXAMPLES[kind], "seq": 7, "call_id": ["?"]})) == DECODED[kind]
+    assert incoming.decode(json.dumps({**EXAMPLES[kind], "seq": 7, "mood": ["?"]})) == DECODED[kind]
 
 
 @pytest.mark.parametrize("candidate", [None, {}, {"candidate": None}, {"candidate": ""}, {"candidate": "", "sdpMid": "0"}])
 def test_the_end_of_candidates_has_many_spellings(candidate: object) -> None:
-    message = messages.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate}))
+    message = incoming.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate}))
     assert isinstance(message, TrickledCandidate)
     assert message.candidate is None or not message.candidate.candidate
 
 
 def test_a_candidate_may_carry_its_ufrag_as_browsers_write_it() -> None:
     candidate = {**CANDIDATE, "usernameFragment": "Abcd"}
-    assert messages.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate})) == DECODED["ice_candidate"]
+    assert incoming.decode(json.dumps({**EXAMPLES["ice_candidate"], "candidate": candidate})) == DECODED["ice_candidate"]
 
 
 @pytest.mark.parametrize("reason", ["offline", "busy", "rejected", "on_fire"])
 def test_a_reason_to_decline_may_be_a_new_one(reason: str) -> None:
-    message = messages.decode(json.dumps({**EXAMPLES["call_declined"], "reason": reason}))
+    message = incoming.decode(json.dumps({**EXAMPLES["call_declined"], "reason": reason}))
     assert isinstance(message, CallDeclined)
     assert message.reason == reason
 
 
 def test_declining_without_a_reason_is_rejecting() -> None:
-    assert messages.decode('{"type":"call_declined","conversation_id":1}') == CallDeclined(conversation_id=1, reason="rejected")
+    assert incoming.decode('{"type":"call_declined","conversation_id":1}') == CallDeclined(conversation_id=1, reason="rejected")
 
 
 @pytest.mark.parametrize("profile_type", ["tutor", "student", "parent", "advertiser"])
 @pytest.mark.parametrize("call_type", ["voice", "video"])
 def test_all_of_the_contracts_values_are_taken(profile_type: str, call_type: str) -> None:
     example = {**EXAMPLES["call_invitation"], "to_profile_type": profile_type, "call_type": call_type}
-    message = messages.decode(json.dumps(example))
+    message = incoming.decode(json.dumps(example))
     assert isinstance(message, CallInvitation)
     assert (message.to_profile_type, message.call_type) == (profile_type, call_type)
 
 
 @pytest.mark.parametrize("number", [1, 2**31 - 1])
 def test_ids_fill_their_column(number: int) -> None:
-    assert messages.decode(json.dumps({**EXAMPLES["call_ended"], "conversation_id": number})).conversation_id == number
+    assert about(json.dumps({**EXAMPLES["call_ended"], "conversation_id": number})).conversation_id == number
+
+
+@about_a_call
+def test_a_call_may_belong_to_a_whiteboard_session(kind: str) -> None:
+    example = {**EXAMPLES[kind], "whiteboard_session_id": 7}
+    del example["conversation_id"]
+    assert about(json.dumps(example)).place == Place(PlaceKind.WHITEBOARD_SESSION, 7)
+
+
+@about_a_call
+def test_a_call_may_be_named(kind: str) -> None:
+    assert about(json.dumps({**EXAMPLES[kind], "call_id": "c1"})).call_id == "c1"
+    assert about(json.dumps(EXAMPLES[kind])).call_id is None
+
+
+def test_media_are_on_until_somebody_says_otherwise() -> None:
+    message = incoming.decode('{"type":"call_media_state","conversation_id":1,"muted":true}')
+    assert isinstance(message, CallMediaState)
+    assert message.state == MediaState(muted=True, camera_off=False, sharing=False)
+
+
+def test_a_text_fills_its_limit() -> None:
+    text = "\N{GRINNING FACE}" * MAX_CHAT_LENGTH
+    message = incoming.decode(json.dumps({**EXAMPLES["call_chat"], "text": text}))
+    assert isinstance(message, CallChat)
+    assert message.text == text
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -157,12 +250,24 @@ def test_ids_fill_their_column(number: int) -> None:
 def test_a_field_that_is_missing_is_named(kind: str, field: str) -> None:
     example = {name: value for name, value in EXAMPLES[kind].items() if name != field}
     with pytest.raises(SignalingError, match=field) as refused:
-        messages.decode(json.dumps(example))
+        incoming.decode(json.dumps(example))
     assert refused.value.code == "invalid_message"
 
 
 WRONG: dict[str, list[object]] = {
     "conversation_id": [None, "123", 1.5, True, 0, -1, 2**31, 2**70, [], {}],
+    "whiteboard_session_id": [None, "7", 7],
+    "call_id": [1, [], "x" * 65],
+    "target_profile_id": [None, "789", 0, -1, 2**31],
+    "target_profile_type": [None, 1, "teacher", "TUTOR", ""],
+    "accepted": [None, 1, "true", []],
+    "text": [None, 1, "", [], "x" * (MAX_CHAT_LENGTH + 1)],
+    "message_id": [1, "", [], "x" * 65],
+    "transferred_from": [1, [], "x" * 65],
+    "muted": [None, 1, "yes"],
+    "camera_off": [None, 0],
+    "sharing": [None, "no"],
+    "last_seq": ["1", -1, 1.5, []],
     "to_profile_id": [None, "789", 0, -1, 2**31],
     "to_profile_type": [None, 1, "teacher", "TUTOR", ""],
     "call_type": [None, 1, "smell", ""],
@@ -173,14 +278,40 @@ WRONG: dict[str, list[object]] = {
     "ref": [1, [], "x" * 201],
 }
 
+NOT_WRONG = [("call_update", "offer", None), ("call_update", "call_type", None)]
+"""Left out, in effect. (An update without an offer is wrong for another reason: see below.)"""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"offer": None},
+        {"rejected": False},
+        {"offer": {"type": "offer", "sdp": ""}, "answer": {"type": "answer", "sdp": ""}},
+        {"offer": {"type": "offer", "sdp": ""}, "rejected": True},
+        {"answer": {"type": "answer", "sdp": ""}, "rejected": True},
+    ],
+)
+def test_an_update_carries_one_thing(fields: dict[str, object]) -> None:
+    assert code_of(json.dumps({"type": "call_update", "conversation_id": 123, **fields})) == "invalid_message"
+
+
+@about_a_call
+@pytest.mark.parametrize("places", [{}, {"conversation_id": 1, "whiteboard_session_id": 1}])
+def test_a_call_belongs_to_one_place(kind: str, places: dict[str, int]) -> None:
+    example = {name: value for name, value in EXAMPLES[kind].items() if name != "conversation_id"}
+    assert code_of(json.dumps({**example, **places})) == "invalid_message"
+
 
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
         (kind, field, value)
         for kind, fields in NEEDED.items()
-        for field in [*fields, "ref", *(["reason"] if kind == "call_declined" else [])]
+        for field in [*fields, "ref", *OPTIONAL.get(kind, []), *(["call_id", "whiteboard_session_id"] if fields else [])]
         for value in WRONG[field]
+        if (kind, field, value) not in NOT_WRONG
     ],
 )
 def test_a_field_of_the_wrong_kind_is_refused(kind: str, field: str, value: object) -> None:
@@ -229,7 +360,7 @@ def test_a_type_that_is_missing_in_an_offer_is_no_unknown_message() -> None:
     """Old clients may send a description that they made from its text alone."""
     message = {**EXAMPLES["call_invitation"], "offer": {"sdp": "v=0\r\n"}}
     try:
-        decoded = messages.decode(json.dumps(message))
+        decoded = incoming.decode(json.dumps(message))
     except SignalingError as error:
         assert error.code == "invalid_message"
     else:
@@ -240,7 +371,7 @@ def test_the_largest_frame_is_64_kib() -> None:
     frame = '{"type":"call_ended","conversation_id":1,"note":"%s"}'
     fits = frame % ("x" * (MAX_FRAME_LENGTH - len(frame) + 2))
     assert len(fits) == MAX_FRAME_LENGTH == 65536
-    assert messages.decode(fits) == CallEnded(conversation_id=1)
+    assert incoming.decode(fits) == CallEnded(conversation_id=1)
     assert code_of(fits.replace("xx", "xxx", 1)) == "too_large"
 
 
@@ -271,7 +402,7 @@ FRAMES = st.one_of(
 @given(FRAMES)
 def test_no_frame_is_too_strange(frame: str | bytes) -> None:
     try:
-        message = messages.decode(frame)
+        message = incoming.decode(frame)
     except SignalingError as error:
         assert error.code in {"malformed", "unknown_type", "invalid_message"}
         assert str(error)
@@ -281,14 +412,14 @@ def test_no_frame_is_too_strange(frame: str | bytes) -> None:
 
 @given(FRAMES)
 def test_every_frame_has_a_reference_or_none(frame: str | bytes) -> None:
-    ref = messages.ref_of(frame)
+    ref = incoming.ref_of(frame)
     assert ref is None or 0 < len(ref) <= 200
 
 
 @pytest.mark.parametrize("frame", [frame for frame, _ in CODES.values()], ids=CODES.keys())
 def test_a_reference_to_nonsense_can_be_sent(frame: str | bytes) -> None:
-    error = messages.Error(code="malformed", message="", ref=messages.ref_of(frame))
-    assert json.loads(messages.encode(error))["type"] == "error"
+    error = outgoing.Error(code="malformed", message="", ref=incoming.ref_of(frame))
+    assert json.loads(outgoing.encode(error))["type"] == "error"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +437,7 @@ def test_a_reference_to_nonsense_can_be_sent(frame: str | bytes) -> None:
     ],
 )
 def test_an_error_refers_to_the_messages_ref_or_else_its_type(frame: str, ref: str | None) -> None:
-    assert messages.ref_of(frame) == ref
+    assert incoming.ref_of(frame) == ref
 
 
 # -- what the server sends --------------------------------------------------------------------------------------------
@@ -327,55 +458,69 @@ CONTRACT = {
     "call_declined": {"conversation_id", "reason"},
     "call_ended": {"conversation_id", "from_profile_id", *RECEIVER},
 }
-DELIVERIES: dict[str, messages.CallMessage] = {
-    "call_invitation": messages.InvitationDelivery(
+DELIVERIES: dict[str, outgoing.CallMessage] = {
+    "call_invitation": outgoing.InvitationDelivery(
         **ABOUT,  # type: ignore[arg-type]
         call_type="voice",
         offer=Offer(sdp="v=0"),
         expires_at=2,
         server_time=1,
     ),
-    "call_answer": messages.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0")),  # type: ignore[arg-type]
-    "call_declined": messages.DeclinedDelivery(**ABOUT, reason="busy"),  # type: ignore[arg-type]
-    "call_ended": messages.EndedDelivery(**ABOUT, reason="hangup", duration_seconds=None),  # type: ignore[arg-type]
+    "call_answer": outgoing.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0")),  # type: ignore[arg-type]
+    "call_declined": outgoing.DeclinedDelivery(**ABOUT, reason="busy"),  # type: ignore[arg-type]
+    "call_ended": outgoing.EndedDelivery(**ABOUT, reason="hangup", duration_seconds=None),  # type: ignore[arg-type]
 }
 
 
 @pytest.mark.parametrize("kind", DELIVERIES)
 def test_a_delivery_has_every_field_of_the_contract_under_its_name(kind: str) -> None:
-    sent = json.loads(messages.encode(DELIVERIES[kind]))
+    sent = json.loads(outgoing.encode(DELIVERIES[kind]))
     assert sent["type"] == kind
     assert CONTRACT[kind] <= sent.keys()
     assert sent.items() >= ABOUT.items()
 
 
 def test_descriptions_are_delivered_as_browsers_want_them() -> None:
-    assert json.loads(messages.encode(DELIVERIES["call_invitation"]))["offer"] == {"type": "offer", "sdp": "v=0"}
-    assert json.loads(messages.encode(DELIVERIES["call_answer"]))["answer"] == {"type": "answer", "sdp": "v=0"}
+    assert json.loads(outgoing.encode(DELIVERIES["call_invitation"]))["offer"] == {"type": "offer", "sdp": "v=0"}
+    assert json.loads(outgoing.encode(DELIVERIES["call_answer"]))["answer"] == {"type": "answer", "sdp": "v=0"}
 
 
 def test_a_missed_calls_duration_is_null_and_not_left_out() -> None:
-    assert json.loads(messages.encode(DELIVERIES["call_ended"]))["duration_seconds"] is None
+    assert json.loads(outgoing.encode(DELIVERIES["call_ended"]))["duration_seconds"] is None
 
 
 @pytest.mark.parametrize("kind", ["call_invitation", "call_answer", "call_declined", "call_ended"])
 def test_a_delivery_would_itself_be_a_good_message(kind: str) -> None:
     """So that a client that forwards what it got, or tests with two of itself, speaks one language."""
-    assert messages.decode(messages.encode(DELIVERIES[kind])).conversation_id == 123
+    assert about(outgoing.encode(DELIVERIES[kind], 1).decode()).conversation_id == 123
 
 
 def test_a_call_state_says_no_more_than_it_knows() -> None:
-    state = messages.CallStateMessage(
+    state = outgoing.CallStateMessage(
         **ABOUT,  # type: ignore[arg-type]
         state="ringing",
         call_type="voice",
         answered_at=None,
         server_time=1,
+        media=MediaState(),
     )
-    assert json.loads(messages.encode(state)).keys() == {
-        *{"type", "state", "call_type", "answered_at", "server_time"},
+    assert json.loads(outgoing.encode(state)).keys() == {
+        *{"type", "state", "call_type", "answered_at", "server_time", "media", "held_by", "yours"},
         *ABOUT,
     }
+
+
+def test_a_number_comes_beside_the_other_fields() -> None:
+    plain, numbered = outgoing.encode(DELIVERIES["call_ended"]), outgoing.encode(DELIVERIES["call_ended"], 12)
+    assert json.loads(numbered) == {**json.loads(plain), "seq": 12}
+
+
+def test_a_call_of_a_whiteboard_session_names_no_conversation() -> None:
+    about = {**ABOUT, "whiteboard_session_id": 7}
+    del about["conversation_id"]
+    sent = json.loads(outgoing.encode(outgoing.HoldDelivery(**about)))  # type: ignore[arg-type]
+    assert sent["whiteboard_session_id"] == 7
+    assert "conversation_id" not in sent
 
 
 def test_messages_cannot_be_changed() -> None:
@@ -383,7 +528,12 @@ def test_messages_cannot_be_changed() -> None:
         DELIVERIES["call_ended"].conversation_id = 7  # type: ignore[misc]
 
 
+def types_of(base: type[outgoing.ToClient]) -> set[type[outgoing.ToClient]]:
+    return {base}.union(*(types_of(one) for one in base.__subclasses__()))
+
+
 def test_every_type_of_the_server_has_a_name_of_its_own() -> None:
-    kinds = [one for base in (messages.ToClient, messages.CallMessage) for one in base.__subclasses__()]
-    tags = [one.__struct_config__.tag for one in kinds if one is not messages.CallMessage]
-    assert len(tags) == len(set(tags)) == 7
+    bases = {outgoing.ToClient, outgoing.Momentary, outgoing.CallMessage}
+    tags = [one.__struct_config__.tag for one in types_of(outgoing.ToClient) - bases]
+    assert len(tags) == len(set(tags)) == 19
+    assert {"welcome", "pong", "call_quality"} == {one.__struct_config__.tag for one in types_of(outgoing.Momentary) - bases}

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
+from relay.ids import Place
 from relay.signaling import notices
 from relay.signaling.call import Call, EndReason, Party
-from relay.signaling.messages import ToClient, encode
-from tests.signaling.people import STUDENT, TIMERS, TUTOR
+from relay.signaling.messages.outgoing import ToClient, TransferTarget, encode
+from tests.signaling.people import LESSON, STUDENT, TIMERS, TUTOR, WHITEBOARD
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 NOW_MS = 1_772_366_400_250
 
 
-def new_call(ended: EndReason | None = None) -> Call:
-    call = Call("c1", 123, "voice", Party(STUDENT, "Maya", "/maya.png"), Party(TUTOR, "Daniel", "/daniel.png"), TIMERS, 0.0)
+def new_call(ended: EndReason | None = None, place: Place = LESSON) -> Call:
+    call = Call("c1", place, "voice", Party(STUDENT, "Maya", "/maya.png"), Party(TUTOR, "Daniel", "/daniel.png"), TIMERS, 0.0)
     if ended is not None:
         call.end(ended, 1.0)
     return call
@@ -56,11 +57,12 @@ def test_the_answer_goes_to_the_caller() -> None:
 @pytest.mark.parametrize("reason", EndReason)
 def test_only_the_caller_is_told_of_a_refusal_as_a_refusal(reason: EndReason) -> None:
     call = new_call(reason)
-    declined = reason in {"rejected", "busy", "offline"}
+    declined = reason in {"rejected", "busy", "offline", "blocked"}
     to_caller, to_callee = told(notices.final(call, call.caller, None)), told(notices.final(call, call.callee, None))
     assert to_caller["type"] == ("call_declined" if declined else "call_ended")
     assert to_callee["type"] == "call_ended"
-    assert to_caller["reason"] == to_callee["reason"] == reason.value
+    said = "rejected" if reason is EndReason.BLOCKED else reason.value
+    assert to_caller["reason"] == said
 
 
 def test_the_last_word_names_the_other_party_and_the_duration() -> None:
@@ -92,7 +94,7 @@ def test_a_running_call_has_no_reason_and_no_duration() -> None:
 
 def test_a_device_that_lost_the_race_is_told_why() -> None:
     call = new_call()
-    message = told(notices.ended(call, call.callee, "answered_elsewhere"))
+    message = told(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
     assert (message["type"], message["reason"], message["duration_seconds"]) == ("call_ended", "answered_elsewhere", None)
 
 

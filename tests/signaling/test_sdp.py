@@ -84,7 +84,7 @@ def test_nothing_of_the_senders_transport_is_left(name: str) -> None:
 def test_every_live_section_carries_the_relays_own_transport_and_no_other(name: str) -> None:
     session, *before = sections(description(name))
     relayed, *after = sections(rendered(description(name)))
-    assert [line for line in relayed if TRANSPORT.match(line)] == [_own_origin(session), "a=ice-lite"]
+    assert [line for line in relayed if TRANSPORT.match(line)] == [OWN_ORIGIN, "a=ice-lite"]
     for old, new in zip(before, after, strict=True):
         transport = [line for line in new if TRANSPORT.match(line)]
         if old[0].split(" ")[1] == "0":
@@ -95,11 +95,15 @@ def test_every_live_section_carries_the_relays_own_transport_and_no_other(name: 
             assert transport == list(RELAY_SECTION)
 
 
-def _own_origin(session: list[str]) -> str:
-    """The session's number and version tell one description from the next, and are kept; the rest is the relay's."""
-    [origin] = [line for line in session if line.startswith("o=")]
-    _, number, version, *_ = origin.split(" ")
-    return f"o=- {number} {version} IN IP4 198.51.100.1"
+OWN_ORIGIN = "o=- 1 1 IN IP4 198.51.100.1"
+"""Of the first description that the relay gives a device, whatever the party behind it has given before."""
+
+
+@pytest.mark.parametrize("version", [1, 2, 70])
+def test_a_description_has_the_version_that_the_relay_gives_it(version: int) -> None:
+    """RFC 3264 section 8: of the relay's session with that device."""
+    text = sdp.render(sdp.parse(VOICE_OFFER), RELAY, version)
+    assert f"o=- 1 {version} IN IP4 198.51.100.1" in text.splitlines()
 
 
 @every_description
@@ -171,7 +175,7 @@ def test_what_the_relay_has_never_heard_of_is_media_and_stays() -> None:
 def test_an_ipv6_relay_says_so() -> None:
     relay = TransportParameters(RELAY.ufrag, RELAY.pwd, RELAY.fingerprints, DtlsRole.PASSIVE, RELAY.candidates[1:])
     session, audio = sections(rendered(VOICE_OFFER, relay))
-    assert "o=- 17 2 IN IP6 2001:db8::1" in session
+    assert "o=- 1 1 IN IP6 2001:db8::1" in session
     assert "c=IN IP6 2001:db8::1" in audio
     assert "a=setup:passive" in audio
 

@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from relay.signaling.io.websocket import HARD_LIMIT, OUTGOING_LIMIT, WebSocketDevice
-from relay.signaling.messages import MAX_FRAME_LENGTH
+from relay.signaling.io.websocket import HARD_LIMIT, OUTGOING_LIMIT, WebSocketConnection
+from relay.signaling.messages.incoming import MAX_FRAME_LENGTH
+from relay.signaling.outbox import MAX_FRAMES
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 from tests.signaling.people import STUDENT
@@ -23,44 +24,44 @@ PATIENCE = 8.0
 
 
 class Line:
-    """A server that opens a device for everyone who comes.
+    """A server that opens a connection for everyone who comes.
 
     Attributes:
-        devices: all that came, oldest first.
+        connections: all that came, oldest first.
         heard: what each of them said.
-        over: the devices whose connection is over.
+        over: the connections that are over.
     """
 
     def __init__(self) -> None:
-        self.devices: list[WebSocketDevice] = []
-        self.heard: dict[str, list[str | bytes]] = {}
-        self.over: set[str] = set()
+        self.connections: list[WebSocketConnection] = []
+        self.heard: dict[WebSocketConnection, list[str | bytes]] = {}
+        self.over: set[WebSocketConnection] = set()
         self.host, self.port = "127.0.0.1", 0
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        device = WebSocketDevice(STUDENT)
-        await device.open(request)
-        self.devices.append(device)
-        heard = self.heard[device.device_id] = []
+        connection = WebSocketConnection(STUDENT.key)
+        await connection.open(request, "203.0.113.7")
+        self.connections.append(connection)
+        heard = self.heard[connection] = []
         try:
-            while (frame := await device.receive()) is not None:
+            while (frame := await connection.receive()) is not None:
                 heard.append(frame)
         finally:
-            self.over.add(device.device_id)
-            await device.close()
-        return device.response
+            self.over.add(connection)
+            await connection.close()
+        return connection.response
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, WebSocketDevice]]:
-        """A peer that reads, and the device that it is."""
+    async def client(self) -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, WebSocketConnection]]:
+        """A peer that reads, and the connection to it."""
         async with aiohttp.ClientSession() as http, http.ws_connect(f"http://{self.host}:{self.port}/", max_msg_size=0) as socket:
-            await eventually(lambda: len(self.devices), "the device is there")
-            yield socket, self.devices[-1]
+            await eventually(lambda: len(self.connections), "the connection is there")
+            yield socket, self.connections[-1]
 
     @contextlib.asynccontextmanager
-    async def deaf_client(self) -> AsyncIterator[WebSocketDevice]:
-        """The device of a peer that stays connected and reads nothing."""
-        before = len(self.devices)
+    async def deaf_client(self) -> AsyncIterator[WebSocketConnection]:
+        """The connection to a peer that stays connected and reads nothing."""
+        before = len(self.connections)
         reader, writer = await asyncio.open_connection(self.host, self.port)
         key = base64.b64encode(os.urandom(16)).decode()
         upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -69,9 +70,9 @@ class Line:
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
-        await eventually(lambda: len(self.devices) > before, "the device is there")
+        await eventually(lambda: len(self.connections) > before, "the connection is there")
         try:
-            yield self.devices[-1]
+            yield self.connections[-1]
         finally:
             transport.abort()
 
@@ -90,89 +91,109 @@ async def line() -> AsyncIterator[Line]:
 
 
 async def test_what_is_sent_arrives_in_order_as_text(line: Line) -> None:
-    async with line.client() as (socket, device):
-        for number in range(OUTGOING_LIMIT):
-            device.send(b"%d" % number)
-        frames = [await socket.receive(timeout=PATIENCE) for _ in range(OUTGOING_LIMIT)]
-    assert [(frame.type, frame.data) for frame in frames] == [(WSMsgType.TEXT, str(n)) for n in range(OUTGOING_LIMIT)]
+    async with line.client() as (socket, connection):
+        for number in range(MAX_FRAMES):
+            connection.send(b"%d" % number)
+        frames = [await socket.receive(timeout=PATIENCE) for _ in range(MAX_FRAMES)]
+    assert [(frame.type, frame.data) for frame in frames] == [(WSMsgType.TEXT, str(n)) for n in range(MAX_FRAMES)]
 
 
-async def test_a_device_knows_the_address_that_it_reached(line: Line) -> None:
-    async with line.client() as (_, device):
-        assert device.reached_address == "127.0.0.1"
+async def test_a_connection_knows_both_of_its_addresses(line: Line) -> None:
+    async with line.client() as (_, connection):
+        assert (connection.local_address, connection.remote_address) == ("127.0.0.1", "203.0.113.7")
+
+
+async def test_everything_that_a_device_can_have_missed_fits_into_a_connection_at_once(line: Line) -> None:
+    """What is kept for a device that is away is sent again without a pause."""
+    async with line.client() as (socket, connection):
+        for number in range(MAX_FRAMES + 2):
+            connection.send(b"%d" % number)
+        frames = [await socket.receive(timeout=PATIENCE) for _ in range(MAX_FRAMES + 2)]
+    assert frames[-1].data == str(MAX_FRAMES + 1)
 
 
 async def test_text_and_binary_frames_are_both_heard(line: Line) -> None:
-    async with line.client() as (socket, device):
+    async with line.client() as (socket, connection):
         await socket.send_str("text")
         await socket.send_bytes(b"bytes")
-        await eventually(lambda: line.heard[device.device_id] == ["text", b"bytes"], "both are heard")
+        await eventually(lambda: line.heard[connection] == ["text", b"bytes"], "both are heard")
 
 
 async def test_a_frame_up_to_the_hard_limit_is_heard_and_one_above_ends_the_connection(line: Line) -> None:
-    async with line.client() as (socket, device):
+    async with line.client() as (socket, connection):
         await socket.send_bytes(b"x" * (HARD_LIMIT - 1))
-        await eventually(lambda: len(line.heard[device.device_id]) == 1, "it is heard")
+        await eventually(lambda: len(line.heard[connection]) == 1, "it is heard")
         await socket.send_bytes(b"x" * (HARD_LIMIT + 1))
         frame = await socket.receive(timeout=PATIENCE)
         assert frame.type is WSMsgType.CLOSE
         assert frame.data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
-        await eventually(lambda: device.device_id in line.over, "the connection is over")
+        await eventually(lambda: connection in line.over, "the connection is over")
 
 
 async def test_text_that_is_no_utf8_ends_the_connection(line: Line) -> None:
-    async with line.client() as (socket, device):
+    async with line.client() as (socket, connection):
         await socket.send_frame(b"\xff\xfe", WSMsgType.TEXT)
         frame = await socket.receive(timeout=PATIENCE)
         assert (frame.type, frame.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.INVALID_TEXT)
-        await eventually(lambda: device.device_id in line.over, "the connection is over")
+        await eventually(lambda: connection in line.over, "the connection is over")
 
 
 async def test_what_waits_is_sent_before_the_connection_is_closed(line: Line) -> None:
-    async with line.client() as (socket, device):
+    async with line.client() as (socket, connection):
         for number in range(100):
-            device.send(b"%d" % number)
-        await device.close(aiohttp.WSCloseCode.GOING_AWAY, b"good night")
+            connection.send(b"%d" % number)
+        await connection.close(aiohttp.WSCloseCode.GOING_AWAY, "good night")
         frames = [await socket.receive(timeout=PATIENCE) for _ in range(101)]
     assert [frame.data for frame in frames[:-1]] == [str(number) for number in range(100)]
     assert (frames[-1].data, frames[-1].extra) == (aiohttp.WSCloseCode.GOING_AWAY, "good night")
 
 
-async def test_a_device_may_be_closed_as_often_as_one_likes(line: Line) -> None:
-    async with line.client() as (_, device):
-        await asyncio.gather(device.close(), device.close())
-        await device.close()
-        device.send(b"too late")
+async def test_a_connection_that_is_dropped_is_closed_with_the_code_that_says_why(line: Line) -> None:
+    async with line.client() as (socket, connection):
+        connection.send(b"last words")
+        connection.drop(4409, "resumed elsewhere")
+        connection.drop(4401, "too late")
+        frames = [await socket.receive(timeout=PATIENCE) for _ in range(2)]
+        assert frames[0].data == "last words"
+        assert (frames[1].data, frames[1].extra) == (4409, "resumed elsewhere")
+        await eventually(lambda: connection in line.over, "the connection is over")
 
 
-async def flood(device: WebSocketDevice) -> None:
+async def test_a_connection_may_be_closed_as_often_as_one_likes(line: Line) -> None:
+    async with line.client() as (_, connection):
+        await asyncio.gather(connection.close(), connection.close())
+        await connection.close()
+        connection.send(b"too late")
+
+
+async def flood(connection: WebSocketConnection) -> None:
     """Send until the network takes no more, and then more than a device may leave unread."""
     for _ in range(4 * OUTGOING_LIMIT):
-        device.send(b"x" * MAX_FRAME_LENGTH)
+        connection.send(b"x" * MAX_FRAME_LENGTH)
         await asyncio.sleep(0)
 
 
 async def test_a_device_that_does_not_read_is_disconnected(line: Line) -> None:
-    async with line.deaf_client() as device:
-        await flood(device)
-        await eventually(lambda: device.device_id in line.over, "the connection is over", within=PATIENCE)
+    async with line.deaf_client() as connection:
+        await flood(connection)
+        await eventually(lambda: connection in line.over, "the connection is over", within=PATIENCE)
 
 
 async def test_a_device_that_does_not_read_delays_nobody(line: Line) -> None:
-    async with line.deaf_client() as deaf, line.client() as (socket, device):
+    async with line.deaf_client() as deaf, line.client() as (socket, connection):
         await flood(deaf)
-        device.send(b"hello")
+        connection.send(b"hello")
         assert await socket.receive_str(timeout=PATIENCE) == "hello"
         await socket.send_str("hello yourself")
-        await eventually(lambda: line.heard[device.device_id] == ["hello yourself"], "it is heard")
+        await eventually(lambda: line.heard[connection] == ["hello yourself"], "it is heard")
 
 
 async def test_a_device_that_does_not_read_can_be_closed(line: Line) -> None:
     """Few messages, but large ones: they fill the network's buffers, not the queue. Shutting down waits for this."""
-    async with line.deaf_client() as device:
+    async with line.deaf_client() as connection:
         for _ in range(OUTGOING_LIMIT - 1):
-            device.send(b"x" * MAX_FRAME_LENGTH)
-        await asyncio.wait_for(device.close(), PATIENCE)
+            connection.send(b"x" * MAX_FRAME_LENGTH)
+        await asyncio.wait_for(connection.close(), PATIENCE)
 
 
 # -- the whole way ----------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 /**
- * The relay's HTTP resources that this page needs. No DOM.
+ * Access to the relay's HTTP resources, and those that tell who can be called. No DOM.
  *
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").ProfileName} ProfileName
- * @typedef {import("./model.js").Conversation} Conversation
+ * @typedef {import("./model.js").Contact} Contact
+ * @typedef {import("./model.js").Place} Place
  * @typedef {import("./protocol.js").WireProfile} WireProfile
  */
 import { keyOf } from "./model.js";
@@ -79,27 +80,59 @@ export class Api {
     }
   }
 
-  /** @returns {Promise<Conversation[]>} */
+  /** @returns {Promise<Contact[]>} the conversations, each by its other member */
   async conversations() {
     /** @type {{conversations: {conversation_id: number, members: WireProfile[]}[]}} */
-    const { conversations } = await this.#get("api/conversations");
-    const mine = keyOf(this.#profile);
-    return conversations.flatMap(({ conversation_id: id, members }) => {
-      const other = members.map(personOf).find((member) => keyOf(member) !== mine);
-      return other ? [{ id, other }] : [];
-    });
+    const { conversations } = await this.get("api/conversations");
+    return conversations.flatMap(({ conversation_id: id, members }) => this.#contacts({ kind: "conversation", id }, members));
+  }
+
+  /** @returns {Promise<Contact[]>} those that a whiteboard is shared with */
+  async whiteboards() {
+    /** @type {{sessions: {whiteboard_session_id: number, members: WireProfile[]}[]}} */
+    const { sessions } = await this.get("api/whiteboard/sessions");
+    return sessions.flatMap(({ whiteboard_session_id: id, members }) => this.#contacts({ kind: "whiteboard_session", id }, members));
   }
 
   /** @param {string} path */
-  async #get(path) {
-    const asMe = () => this.#request(path, { headers: { Authorization: `Bearer ${this.#token}` } });
+  get(path) {
+    return this.send("GET", path);
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [content] goes as JSON
+   * @returns {Promise<any>} the JSON of the answer
+   * @throws {ApiError}
+   */
+  async send(method, path, content) {
+    const asMe = () => {
+      /** @type {Record<string, string>} */
+      const headers = { Authorization: `Bearer ${this.#token}` };
+      if (content !== undefined) headers["Content-Type"] = "application/json";
+      return this.#request(path, { method, headers, body: content === undefined ? undefined : JSON.stringify(content) });
+    };
     try {
       return await asMe();
     } catch (error) {
-      if (!(error instanceof ApiError) || (error.status !== 401 && error.status !== 403)) throw error;
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
       await this.logIn();
       return asMe();
     }
+  }
+
+  /**
+   * @param {Place} place
+   * @param {WireProfile[]} members
+   * @returns {Contact[]}
+   */
+  #contacts(place, members) {
+    const mine = keyOf(this.#profile);
+    const others = members.map(personOf).filter((member) => keyOf(member) !== mine);
+    return place.kind === "conversation"
+      ? others.slice(0, 1).map((other) => ({ place, other }))
+      : others.map((other) => ({ place, other }));
   }
 
   /**
@@ -109,6 +142,7 @@ export class Api {
    */
   async #request(path, init) {
     const response = await fetch(new URL(path, this.#base), init);
+    if (response.status === 204) return null;
     // A proxy in front of the relay answers in HTML: then the status is all there is to go by.
     const body = await response.json().catch(() => null);
     if (response.ok && body !== null) return body;

@@ -1,30 +1,37 @@
 /**
- * One call: where it stands, and its RTCPeerConnection. No DOM: what it shows is read from its fields at each `change`.
- *
- * The other end of the peer connection is the relay, whose answer carries all the addresses there are, so nothing here waits
- * for ICE candidates; they are sent because the protocol has them.
+ * One call: where it stands, from the first ring to the end. No DOM: what it shows is read from its fields at each `change`.
  *
  * @typedef {import("./model.js").Person} Person
+ * @typedef {import("./model.js").Place} Place
  * @typedef {import("./model.js").CallKind} CallKind
+ * @typedef {import("./model.js").Phase} Phase
+ * @typedef {import("./model.js").Outcome} Outcome
+ * @typedef {import("./protocol.js").AboutCall} AboutCall
  * @typedef {import("./protocol.js").FromClient} FromClient
  * @typedef {import("./protocol.js").CallInvitation} CallInvitation
  * @typedef {import("./protocol.js").CallMessage} CallMessage
- * @typedef {import("./protocol.js").WireCandidate} WireCandidate
- * @typedef {import("./model.js").Phase} Phase
- * @typedef {import("./model.js").Outcome} Outcome
+ * @typedef {import("./memory.js").CallMemory} CallMemory
  *
  * @typedef {object} CallSetup
  * @property {CallKind} kind
- * @property {number} conversationId
+ * @property {Place} place
  * @property {Person} other
  * @property {CallInvitation} [invitation] of the other party; without it the call is ours to make
+ * @property {string} [transferredFrom] the call whose transfer led to this one
+ * @property {Pick<CallMemory, "id" | "muted" | "cameraOn" | "chat">} [resumed] a call that goes on already, and that this page is
+ *   to come back to
+ * @property {import("./localmedia.js").LocalMedia} [media] of a call that made way for this one
  * @property {(message: FromClient) => boolean} send
+ * @property {(message: FromClient) => void} sayGoodbye as `send`, but sent again until the server has heard it
  * @property {RTCIceServer[]} iceServers
  * @property {import("./clock.js").ServerClock} clock
  */
-import { MediaUnavailable, openCamera, openMedia, stop } from "./media.js";
+import { Leg } from "./leg.js";
+import { MediaUnavailable } from "./media.js";
+import { samePlace } from "./model.js";
 import { outcomeOf } from "./outcomes.js";
-import { watchVideo } from "./videowatch.js";
+import { placeFields, placeOf } from "./protocol.js";
+import { Talk } from "./talk.js";
 
 /** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
 const INVITATION_TIMEOUT = 20_000;
@@ -32,8 +39,6 @@ const INVITATION_TIMEOUT = 20_000;
 const TRANSPORT_TIMEOUT = 45_000;
 /** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
 const RING_MARGIN = 3_000;
-/** Milliseconds of black pictures before the camera stops, so that black is what the other side's picture freezes on. */
-const BLACKOUT = 400;
 
 export class Call extends EventTarget {
   /** @type {Phase} */
@@ -44,53 +49,52 @@ export class Call extends EventTarget {
   duration = null;
   /** @type {string | null} the server's name for this call; a caller learns it with the first message about it */
   id;
-  /** @type {MediaStream | null} */
-  localStream = null;
-  remoteStream = new MediaStream();
-  muted = false;
-  cameraOn = false;
-  /** A call that has no camera to begin with gets none later: that would need a new offer, which the protocol has not. */
-  hasCamera = false;
-  /** @type {"none" | "flowing" | "paused"} */
-  remoteVideo = "none";
-  /** @type {RTCPeerConnection | null} */
-  peerConnection = null;
+  /** @type {CallKind} */
+  kind;
+  /** @type {{place: Place, other: Person} | null} whom to call now, since this call was transferred */
+  successor = null;
+  /** @type {Leg} */
+  leg;
+  /** @type {Talk} */
+  talk;
 
   #setup;
-  /** @type {"ringing" | "answered" | "connected" | "reconnecting" | "ended" | null} what the server said last */
+  /** @type {import("./protocol.js").ServerState | null} what the server said last */
   #serverState = null;
   /** @type {number | null} */
   #answeredAt = null;
   /** Whether the server has heard of this call from us, so that it must hear of its end too. */
   #announced = false;
-  /** @type {(RTCIceCandidate | null)[] | null} found before the message that they belong to was sent; null: sent */
-  #unsentCandidates = [];
-  /** @type {WireCandidate[] | null} received before the description that they belong to; null: it is there */
-  #earlyCandidates = [];
-  /** @type {RTCRtpSender | null} */
-  #videoSender = null;
+  /** @type {AboutCall | null} our answer, as long as nothing shows that it has arrived */
+  #unconfirmedAnswer = null;
+  /** Whether the next offer is for a new peer connection. */
+  #rejoining = false;
   #deadline = 0;
   #transportDeadline = 0;
-  #blackout = 0;
-  #stopWatching = () => {};
 
   /** @param {CallSetup} setup */
   constructor(setup) {
     super();
+    const { invitation, resumed } = setup;
     this.#setup = setup;
-    this.id = setup.invitation?.call_id ?? null;
-    this.phase = setup.invitation ? "incoming" : "preparing";
-    if (setup.invitation) {
-      const left = setup.invitation.expires_at - setup.clock.now();
+    this.kind = setup.kind;
+    this.id = invitation?.call_id ?? resumed?.id ?? null;
+    this.phase = resumed ? "reconnecting" : invitation ? "incoming" : "preparing";
+    this.#announced = resumed !== undefined;
+    const send = (/** @type {AboutCall} */ message) => this.#send(message);
+    this.leg = new Leg({ send, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
+    this.talk = new Talk(send, setup.clock, resumed?.chat);
+    this.leg.addEventListener("change", () => this.#legChanged());
+    this.leg.addEventListener("transport", () => this.#transportChanged());
+    this.talk.addEventListener("change", () => this.#talkChanged());
+    if (invitation) {
+      const left = invitation.expires_at - setup.clock.now();
       this.#giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
     }
   }
 
-  get kind() {
-    return this.#setup.kind;
-  }
-  get conversationId() {
-    return this.#setup.conversationId;
+  get place() {
+    return this.#setup.place;
   }
   get other() {
     return this.#setup.other;
@@ -106,17 +110,12 @@ export class Call extends EventTarget {
   }
   /** Whether a `reconnecting` is about the other party: our own transport is fine. */
   get otherIsAway() {
-    return this.phase === "reconnecting" && this.peerConnection?.connectionState === "connected";
+    return this.phase === "reconnecting" && this.leg.isConnected;
   }
   /** @returns {number | null} whole seconds since the answer */
   get elapsed() {
     if (this.#answeredAt === null) return null;
     return Math.max(0, Math.floor((this.#setup.clock.now() - this.#answeredAt) / 1000));
-  }
-  /** How loud the other party is right now, from 0 to 1. */
-  get remoteLevel() {
-    const receiver = this.peerConnection?.getReceivers().find(({ track }) => track.kind === "audio");
-    return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
   }
 
   // -- what the user does ----------------------------------------------------------------------------------------------
@@ -124,14 +123,13 @@ export class Call extends EventTarget {
   /** Make the call. */
   async start() {
     await this.#attempt(async () => {
-      const peerConnection = await this.#openPeerConnection();
-      if (!peerConnection) return;
-      // Without a camera of our own we still want to see the other party.
-      if (this.kind === "video" && !this.hasCamera) peerConnection.addTransceiver("video", { direction: "recvonly" });
-      const { sdp = "" } = await peerConnection.createOffer();
-      await peerConnection.setLocalDescription({ type: "offer", sdp });
+      await this.leg.open(this.kind);
       if (this.isOver) return;
-      this.#announce({ type: "call_invitation", call_type: this.kind, offer: { type: "offer", sdp }, ...this.#address });
+      const offer = await this.leg.invite(this.kind);
+      if (this.isOver) return;
+      const { transferredFrom } = this.#setup;
+      const origin = transferredFrom === undefined ? {} : { transferred_from: transferredFrom };
+      this.#announce({ type: "call_invitation", call_type: this.kind, offer, ...origin });
       this.#enter("calling");
       this.#giveUpAfter(INVITATION_TIMEOUT, "unavailable");
     });
@@ -143,13 +141,12 @@ export class Call extends EventTarget {
     if (!invitation || this.phase !== "incoming") return;
     this.#enter("preparing");
     await this.#attempt(async () => {
-      const peerConnection = await this.#openPeerConnection(invitation.offer);
-      if (!peerConnection) return;
-      await this.#addEarlyCandidates();
-      const { sdp = "" } = await peerConnection.createAnswer();
-      await peerConnection.setLocalDescription({ type: "answer", sdp });
+      await this.leg.open(this.kind);
       if (this.isOver) return;
-      this.#announce({ type: "call_answer", answer: { type: "answer", sdp }, ...this.#address });
+      const answer = await this.leg.join(invitation.offer);
+      if (this.isOver) return;
+      this.#unconfirmedAnswer = { type: "call_answer", answer };
+      this.#announce(this.#unconfirmedAnswer);
       clearTimeout(this.#deadline);
       this.#answeredAt ??= this.#setup.clock.now(); // until the server gives its own figure
       this.#enter("connecting");
@@ -164,26 +161,30 @@ export class Call extends EventTarget {
     this.#giveUp(outcome);
   }
 
-  toggleMute() {
-    this.muted = !this.muted;
-    this.localStream?.getAudioTracks().forEach((track) => (track.enabled = !this.muted));
-    this.#changed();
+  // -- what the page needs ----------------------------------------------------------------------------------------------
+
+  /** The number of the message that made us ring. */
+  get invitationSeq() {
+    return this.#setup.invitation?.seq ?? null;
+  }
+
+  /** @returns {Omit<CallMemory, "owner"> | null} what it takes to come back to this call; null: nobody can */
+  toRemember() {
+    const { id, place, other, kind, isAnswered: answered, leg } = this;
+    const { muted } = leg;
+    // A camera that is still being opened, after the page was loaded anew, counts as it was before.
+    const cameraOn = leg.localStream ? leg.cameraOn : (this.#setup.resumed?.cameraOn ?? kind === "video");
+    return id === null || this.phase === "incoming" ? null : { id, place, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
   }
 
   /**
-   * Off means off: the camera is released and its light goes out.
+   * Our attempt has crossed one of the other party, which is still on its way to us: wait for it.
    *
-   * @throws {MediaUnavailable} when the camera is wanted again and cannot be had
+   * @param {number} delay milliseconds
    */
-  async toggleCamera() {
-    const track = this.localStream?.getVideoTracks()[0];
-    if (!this.hasCamera || this.isOver) return;
-    this.cameraOn = !this.cameraOn;
-    clearTimeout(this.#blackout);
-    if (track) track.enabled = this.cameraOn;
-    if (!this.cameraOn) this.#blackout = setTimeout(() => this.#releaseCamera(), BLACKOUT);
-    this.#changed();
-    if (this.cameraOn && !track) await this.#reopenCamera();
+  holdOut(delay) {
+    this.#announced = false; // to the server, this call never was
+    this.#giveUpAfter(delay, "unavailable");
   }
 
   // -- what the server says --------------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ export class Call extends EventTarget {
    * @param {CallMessage} message
    */
   concerns(message) {
-    if (message.conversation_id !== this.conversationId) return false;
+    if (!samePlace(placeOf(message), this.place)) return false;
     // Clients of the five messages alone do without `call_id`, and so might a server.
     return this.id === null || message.call_id === undefined || message.call_id === this.id;
   }
@@ -206,196 +207,200 @@ export class Call extends EventTarget {
       case "call_answer":
         return void this.#answered(message.answer);
       case "ice_candidate":
-        return void this.#candidate(message.candidate);
+        return void this.leg.candidate(message.candidate);
       case "call_declined":
         return this.#finish(outcomeOf(message.reason, this), null);
       case "call_ended":
-        return this.#finish(outcomeOf(message.reason, this), message.duration_seconds ?? null);
+        return this.#ended(message);
+      case "call_update":
+        return void this.#updated(message);
       case "call_state":
+        this.talk.receive(message);
         return this.#stateChanged(message);
-      case "call_invitation": // delivered again after a reconnection: we ring already
-        return undefined;
+      default:
+        return this.talk.receive(message);
     }
   }
 
-  /** The server has refused our invitation or our answer. */
-  refused() {
-    if (!this.isIncoming) this.#announced = false; // to the server, this call never was
-    this.#giveUp("failed");
+  /**
+   * The server has refused something that we sent.
+   *
+   * @param {string} ref
+   * @param {string} code
+   * @returns {boolean} whether that is dealt with, and no more need be said
+   */
+  refused(ref, code) {
+    if (this.talk.refused(ref)) return true;
+    if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
+    if (ref === "call_rejoin") this.#finish("lost", null);
+    else void this.leg.refused(ref, code).catch(() => {});
+    return true;
+  }
+
+  /** We are on line again. */
+  serverIsBack() {
+    this.#rejoining = false;
+    if (!this.isAnswered) return;
+    if (this.#unconfirmedAnswer) this.#send(this.#unconfirmedAnswer);
+    this.talk.serverIsBack();
+    this.leg.serverIsBack();
+  }
+
+  /**
+   * Whether the call goes on without us, and can have us back.
+   *
+   * @param {import("./protocol.js").CallState} message
+   */
+  isToBeRejoined({ state, yours }) {
+    if (!this.isAnswered || !["answered", "connected", "reconnecting"].includes(state)) return false;
+    return this.leg.peerConnection === null || yours === false;
+  }
+
+  /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
+  async rejoin() {
+    if (this.#rejoining || !this.#send({ type: "call_rejoin" })) return;
+    this.#rejoining = true;
+    this.#transportChanged();
+    await this.#attempt(() => this.#openAgain());
   }
 
   /** After a reconnection the server did not mention this call. If media flows, that is proof enough that it goes on. */
   forgotten() {
-    if (this.isAnswered && this.peerConnection?.connectionState === "connected") return;
+    if (this.isAnswered && this.leg.isConnected) return;
     if (this.isIncoming && !this.#announced) this.#finish("missed", null);
     else this.#giveUp("lost");
   }
 
-  /** Another call takes this one's place, before the server has given this one a name. */
+  /**
+   * Another call takes this one's place, before the server has given this one a name.
+   *
+   * @returns {import("./localmedia.js").LocalMedia} for the other call to use
+   */
   stepAside() {
+    const media = this.leg.handOver();
     this.#announced = false;
     this.#finish("cancelled", null);
+    return media;
+  }
+
+  /** The page goes away. A call that is answered waits for it to come back, and sees at once that it is gone. */
+  leave() {
+    if (this.phase === "incoming") return; // it rings on elsewhere
+    if (this.isAnswered) this.leg.disconnect();
+    else this.end(); // nobody can come back to an invitation
   }
 
   // -- inside ----------------------------------------------------------------------------------------------------------
 
-  get #address() {
-    return {
-      conversation_id: this.conversationId,
-      to_profile_id: this.other.id,
-      to_profile_type: this.other.type,
-    };
-  }
-
-  /** @param {import("./protocol.js").CallState} message */
-  #stateChanged(message) {
-    if (message.answered_at) this.#answeredAt = message.answered_at;
-    this.#serverState = message.state;
-    if (message.state === "ended") {
-      this.#finish(outcomeOf(message.reason ?? "", this), message.duration_seconds ?? null);
-    } else if (message.state === "ringing") {
-      clearTimeout(this.#deadline); // from here on the server counts
-      if (this.phase === "calling") this.#enter("ringing");
-    } else {
-      this.#settle();
-    }
-  }
-
-  /** @param {{type: "answer", sdp: string}} answer */
-  async #answered(answer) {
-    // An answer that comes twice must not disturb the first.
-    if (this.isOver || this.isIncoming || this.peerConnection?.signalingState !== "have-local-offer") return;
-    clearTimeout(this.#deadline);
-    this.#answeredAt ??= this.#setup.clock.now();
-    this.#enter("connecting");
-    await this.#attempt(async () => {
-      await this.peerConnection?.setRemoteDescription(answer);
-      await this.#addEarlyCandidates();
-      this.#transportChanged();
-    });
-  }
-
-  /** @param {WireCandidate | null} candidate */
-  async #candidate(candidate) {
-    if (!candidate?.candidate || this.isOver) return;
-    if (this.#earlyCandidates) this.#earlyCandidates.push(candidate);
-    else await this.peerConnection?.addIceCandidate(candidate).catch(() => {}); // one bad address is not the end of a call
-  }
-
-  async #addEarlyCandidates() {
-    const candidates = this.#earlyCandidates ?? [];
-    this.#earlyCandidates = null;
-    for (const candidate of candidates) await this.#candidate(candidate);
+  /** @param {AboutCall} message */
+  #send(message) {
+    return this.#setup.send(this.#addressed(message));
   }
 
   /**
-   * Microphone, camera and peer connection.
-   *
-   * @param {{type: "offer", sdp: string}} [offer] the other party's, if there is one
-   * @returns {Promise<RTCPeerConnection | null>} null: the call ended while the user was asked for permission
+   * @param {AboutCall} message
+   * @returns {FromClient}
    */
-  async #openPeerConnection(offer) {
-    const stream = await openMedia(this.kind);
-    if (this.isOver) {
-      stop(stream);
-      return null;
-    }
-    this.localStream = stream;
-    this.hasCamera = this.cameraOn = stream.getVideoTracks().length > 0;
-    stream.getAudioTracks().forEach((track) => (track.enabled = !this.muted));
-    this.#changed();
-
-    const peerConnection = new RTCPeerConnection({
-      iceServers: this.#setup.iceServers,
-      bundlePolicy: "max-bundle",
-      rtcpMuxPolicy: "require",
-    });
-    this.peerConnection = peerConnection;
-    peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#found(candidate));
-    peerConnection.addEventListener("connectionstatechange", () => this.#transportChanged());
-    peerConnection.addEventListener("track", ({ track }) => this.#received(track));
-    // The offer first: our tracks then go into the sections that it made for them.
-    if (offer) await peerConnection.setRemoteDescription(offer);
-    for (const track of stream.getTracks()) {
-      const sender = peerConnection.addTrack(track, stream);
-      if (track.kind === "video") this.#videoSender = sender;
-    }
-    return peerConnection;
-  }
-
-  /** @param {MediaStreamTrack} track */
-  #received(track) {
-    this.remoteStream.addTrack(track);
-    if (track.kind === "video" && this.peerConnection) {
-      this.#stopWatching();
-      this.#stopWatching = watchVideo(this.peerConnection, track, (flow) => {
-        this.remoteVideo = flow;
-        this.#changed();
-      });
-    }
-    this.#changed();
-  }
-
-  #releaseCamera() {
-    for (const track of this.localStream?.getVideoTracks() ?? []) {
-      track.stop();
-      this.localStream?.removeTrack(track);
-    }
-    this.#videoSender?.replaceTrack(null).catch(() => {}); // the connection was closed meanwhile
-    this.#changed();
-  }
-
-  async #reopenCamera() {
-    /** @type {MediaStreamTrack} */
-    let track;
-    try {
-      track = await openCamera();
-    } catch (error) {
-      this.cameraOn = false;
-      this.#changed();
-      throw error;
-    }
-    if (this.isOver || !this.cameraOn || this.localStream?.getVideoTracks().length) {
-      track.stop();
-      return;
-    }
-    this.localStream?.addTrack(track);
-    await this.#videoSender?.replaceTrack(track).catch(() => {});
-    this.#changed();
-  }
-
-  /** @param {RTCIceCandidate | null} candidate */
-  #found(candidate) {
-    if (this.#unsentCandidates) {
-      this.#unsentCandidates.push(candidate);
-      return;
-    }
-    // An empty candidate means the end of them just as null does; null is the plainer one.
-    const wire = candidate?.candidate
-      ? { candidate: candidate.candidate, sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex }
-      : null;
-    this.#setup.send({ type: "ice_candidate", candidate: wire, ...this.#address });
+  #addressed(message) {
+    const name = this.id === null ? {} : { call_id: this.id };
+    return { ...message, ...placeFields(this.place), ...name, to_profile_id: this.other.id, to_profile_type: this.other.type };
   }
 
   /**
    * Send our offer or answer, then the candidates that were found meanwhile.
    *
-   * @param {FromClient} message
+   * @param {AboutCall} message
    * @throws {Error} when we are not connected to the server
    */
   #announce(message) {
-    if (!this.#setup.send(message)) throw new Error("not connected to the server");
+    if (!this.#send(message)) throw new Error("not connected to the server");
     this.#announced = true;
-    const candidates = this.#unsentCandidates ?? [];
-    this.#unsentCandidates = null;
-    candidates.forEach((candidate) => this.#found(candidate));
+    this.leg.announced();
+  }
+
+  #announcementRefused() {
+    if (this.isAnswered && !this.#unconfirmedAnswer) return true; // it was sent twice, to be sure
+    if (!this.isIncoming) this.#announced = false; // to the server, this call never was
+    this.#giveUp("failed");
+    return false;
+  }
+
+  /** @param {import("./protocol.js").CallState} message */
+  #stateChanged(message) {
+    const { state } = message;
+    if (message.answered_at) this.#answeredAt = message.answered_at;
+    if (this.isAnswered) this.kind = message.call_type;
+    this.#serverState = state;
+    if (state === "ended") {
+      this.#finish(outcomeOf(message.reason ?? "", this), message.duration_seconds ?? null);
+    } else if (state === "ringing" || state === "invited") {
+      clearTimeout(this.#deadline); // from here on the server counts
+      if (this.phase === "calling" && state === "ringing") this.#enter("ringing");
+    } else {
+      this.#unconfirmedAnswer = null;
+      this.#settle();
+    }
+  }
+
+  /** @param {import("./protocol.js").Answer} answer */
+  async #answered(answer) {
+    if (this.isOver || this.isIncoming || this.isAnswered) return; // an answer that comes twice must not disturb the first
+    clearTimeout(this.#deadline);
+    this.#answeredAt ??= this.#setup.clock.now();
+    this.#enter("connecting");
+    await this.#attempt(async () => {
+      await this.leg.joined(answer);
+      this.#legChanged();
+      this.#transportChanged();
+    });
+  }
+
+  /** @param {import("./protocol.js").CallUpdate} message */
+  async #updated(message) {
+    if (this.isOver || !this.isAnswered) return;
+    this.kind = message.call_type;
+    if (this.#rejoining && message.offer) {
+      const { offer } = message;
+      return this.#attempt(async () => {
+        await this.#openAgain();
+        if (!this.#rejoining) return;
+        this.#rejoining = false;
+        const answer = await this.leg.join(offer);
+        this.#announce({ type: "call_update", answer });
+        this.#legChanged();
+      });
+    }
+    try {
+      await this.leg.receive(message);
+    } catch (error) {
+      if (this.isOver) return;
+      console.warn("the call could not be changed:", error);
+      if (message.offer) this.#send({ type: "call_update", rejected: true });
+    }
+    this.#changed();
+  }
+
+  /** @param {import("./protocol.js").CallEnded} message */
+  #ended({ reason, duration_seconds: duration, transfer }) {
+    if (transfer) {
+      const { profile_type: type, profile_id: id, name, avatar } = transfer;
+      this.successor = {
+        place: { kind: "conversation", id: transfer.conversation_id },
+        other: { type, id, name, avatar },
+      };
+    }
+    this.#finish(outcomeOf(reason, this), duration ?? null);
+  }
+
+  /** As the page had it before it was loaded anew. */
+  #openAgain() {
+    return this.leg.open(this.kind === "video" && this.#setup.resumed?.cameraOn !== false ? "video" : "voice");
   }
 
   #transportChanged() {
-    const state = this.peerConnection?.connectionState;
     clearTimeout(this.#transportDeadline);
     if (this.isOver || !this.isAnswered) return;
-    if (state !== "connected") {
+    if (!this.leg.isConnected) {
       const outcome = this.phase === "connecting" ? "failed" : "lost";
       this.#transportDeadline = setTimeout(() => this.#giveUp(outcome), TRANSPORT_TIMEOUT);
     }
@@ -405,11 +410,25 @@ export class Call extends EventTarget {
   /** Which phase an answered call is in, from what the server says and from what our own transport says. */
   #settle() {
     if (this.isOver || !this.isAnswered) return;
-    const connected = this.peerConnection?.connectionState === "connected";
+    const connected = this.leg.isConnected;
     const wasConnected = this.phase !== "connecting";
     if (this.#serverState === "reconnecting" || (wasConnected && !connected)) this.#enter("reconnecting");
     // `answered` means that the other party's media is still on its way: its time is not ours to count yet.
     else if (connected && this.#serverState !== "answered") this.#enter("connected");
+    this.#changed();
+  }
+
+  #legChanged() {
+    const { muted, cameraOn, sharing } = this.leg;
+    if (this.isAnswered) {
+      if (cameraOn || sharing) this.kind = "video";
+      this.talk.say({ muted, cameraOff: this.kind === "video" && !cameraOn, sharing });
+    }
+    this.#changed();
+  }
+
+  #talkChanged() {
+    this.leg.hold(this.talk.isHeld);
     this.#changed();
   }
 
@@ -437,9 +456,9 @@ export class Call extends EventTarget {
   #giveUp(outcome) {
     if (this.isOver) return;
     if (this.isIncoming && !this.#announced) {
-      this.#setup.send({ type: "call_declined", reason: "rejected", ...this.#address });
+      this.#setup.sayGoodbye(this.#addressed({ type: "call_declined", reason: "rejected" }));
     } else if (this.#announced) {
-      this.#setup.send({ type: "call_ended", ...this.#address });
+      this.#setup.sayGoodbye(this.#addressed({ type: "call_ended" }));
     }
     this.#finish(outcome, this.isAnswered ? this.elapsed : null);
   }
@@ -471,10 +490,9 @@ export class Call extends EventTarget {
     this.outcome = outcome;
     this.duration = duration;
     this.phase = "ended";
-    [this.#deadline, this.#transportDeadline, this.#blackout].forEach(clearTimeout);
-    this.#stopWatching();
-    stop(this.localStream);
-    this.peerConnection?.close();
+    [this.#deadline, this.#transportDeadline].forEach(clearTimeout);
+    this.talk.close();
+    this.leg.close();
     this.#changed();
   }
 

@@ -1,72 +1,97 @@
 /**
  * The calls of one signed-in profile: at most one at a time, and who gets which message. No DOM.
  *
- * @typedef {import("./model.js").Person} Person
+ * @typedef {import("./model.js").Contact} Contact
  * @typedef {import("./model.js").CallKind} CallKind
  * @typedef {import("./protocol.js").FromServer} FromServer
+ * @typedef {import("./protocol.js").FromClient} FromClient
  * @typedef {import("./protocol.js").CallMessage} CallMessage
  * @typedef {import("./protocol.js").CallInvitation} CallInvitation
+ * @typedef {import("./protocol.js").CallState} CallState
+ * @typedef {import("./memory.js").CallMemory} CallMemory
  *
- * @typedef {"left_over_call_ended" | "not_connected"} Notice What the user should be told, and no call can tell.
+ * @typedef {"not_connected" | import("./talk.js").TalkNotice} Notice What the user should be told, and no call shows.
+ *
+ * @typedef {object} CallsSetup
+ * @property {import("./connection.js").Connection} connection
+ * @property {import("./clock.js").ServerClock} clock
+ * @property {RTCIceServer[]} iceServers
+ * @property {CallMemory | null} remembered the call that the page's former life was in
+ * @property {(call: Omit<CallMemory, "owner"> | null) => void} remember
  */
 import { Call } from "./call.js";
-import { senderOf } from "./protocol.js";
+import { keyOf, samePlace } from "./model.js";
+import { placeFields, placeOf, senderOf } from "./protocol.js";
 
 /** Milliseconds after a welcome in which the server mentions the call that we are in, if it knows one. */
 const RESUME_WINDOW = 4_000;
+/** Milliseconds after `call_glare` in which the invitation that it names arrives, if it is not there yet. */
+const GLARE_WINDOW = 5_000;
 
 /**
  * Events: `change` whenever the current call is another or changed in any way; `ended`, a `CustomEvent<Call>`, once per call;
- * `notice`, a `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent.
+ * `missed`, a `CustomEvent<MissedCall>`; `unseen`, a `CustomEvent<number>`: so many missed calls were not seen yet; `notice`, a
+ * `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent.
  */
 export class Calls extends EventTarget {
   /** @type {Call | null} the call that is going on; null when there is none */
   current = null;
+  /** @type {CallState | null} a call of ours that another device has lost, and that can be taken over here */
+  elsewhere = null;
   /** @type {Call | null} the one before: the server's count of its duration may still be on its way */
   #lastCall = null;
-  #connection;
-  #clock;
-  #iceServers;
+  #setup;
   /** Names of calls that this page has seen the end of: what still arrives about them is old news. */
   #finished = new Set();
-  #welcomedAt = -Infinity;
+  /** @type {Map<string, FromClient>} ends of calls that the server has not confirmed, by the call */
+  #goodbyes = new Map();
   #resume = 0;
+  /** @type {{callId: string, until: number} | null} the invitation that is to be answered at once */
+  #glare = null;
 
-  /**
-   * @param {import("./protocol.js").Connection} connection
-   * @param {import("./clock.js").ServerClock} clock
-   * @param {RTCIceServer[]} iceServers
-   */
-  constructor(connection, clock, iceServers) {
+  /** @param {CallsSetup} setup */
+  constructor(setup) {
     super();
-    this.#connection = connection;
-    this.#clock = clock;
-    this.#iceServers = iceServers;
-    connection.addEventListener("message", (event) => {
+    this.#setup = setup;
+    setup.connection.addEventListener("message", (event) => {
       this.#receive(/** @type {CustomEvent<FromServer>} */ (event).detail);
     });
+  }
+
+  /** Come back to the call that the page was in before it was loaded anew; the server says whether it still goes on. */
+  comeBack() {
+    const { remembered } = this.#setup;
+    if (remembered?.answered) this.#adopt(this.#newCall({ ...remembered, resumed: remembered }));
+    else if (remembered) this.#setup.remember(null);
   }
 
   /**
    * Call somebody.
    *
-   * @param {number} conversationId
-   * @param {Person} other
+   * @param {Pick<Contact, "place" | "other">} contact
    * @param {CallKind} kind
+   * @param {string} [transferredFrom] the call whose transfer led to this one
    */
-  start(conversationId, other, kind) {
+  start({ place, other }, kind, transferredFrom) {
     if (this.current) return;
-    if (this.#connection.state !== "online") {
+    if (this.#setup.connection.state !== "online") {
       this.#tell("notice", "not_connected");
       return;
     }
-    void this.#adopt(this.#newCall({ conversationId, other, kind })).start();
+    void this.#adopt(this.#newCall({ place, other, kind, transferredFrom })).start();
   }
 
-  /** The page is about to go: end what goes on, so that nobody waits for us. A call that only rings, rings on elsewhere. */
+  /** Take the call that another device has lost. */
+  takeOver() {
+    const state = this.elsewhere;
+    if (!state || this.current) return;
+    void this.#comeInto(state);
+  }
+
+  /** The page is about to go. */
   leave() {
     clearTimeout(this.#resume);
-    if (this.current?.phase !== "incoming") this.current?.end();
+    this.current?.leave();
   }
 
   /** @param {FromServer} message */
@@ -77,42 +102,46 @@ export class Calls extends EventTarget {
         return this.#welcomed();
       case "error":
         return this.#refused(message);
+      case "call_missed":
+        return this.#tell("missed", message.call);
+      case "missed_calls":
+        return this.#tell("unseen", message.unseen_count);
       case "call_invitation":
         return this.#invited(message);
-      case "call_answer":
-      case "ice_candidate":
-      case "call_declined":
-      case "call_ended":
-      case "call_state":
-        return this.#about(message);
+      case "call_glare":
+        return this.#glared(message);
+      case "pong":
+        return undefined;
+      default:
+        return "call_id" in message ? this.#about(message) : undefined; // a type that came after this page
     }
   }
 
   /** @param {{type: string, server_time: number}} message */
   #learnTime({ type, server_time: serverTime }) {
-    if (type === "welcome") this.#clock.reset();
-    this.#clock.observe(serverTime);
+    if (type === "welcome") this.#setup.clock.reset();
+    this.#setup.clock.observe(serverTime);
   }
 
   /** We are (back) on line. The server says at once which call we are in; one that it does not name is over. */
   #welcomed() {
-    this.#welcomedAt = performance.now();
     const call = this.current;
     clearTimeout(this.#resume);
+    for (const message of this.#goodbyes.values()) this.#setup.connection.send(message);
+    if (this.elsewhere) this.#notElsewhere();
     if (!call || call.phase === "preparing") return;
+    call.serverIsBack();
     this.#resume = setTimeout(() => {
       if (this.current === call) call.forgotten();
     }, RESUME_WINDOW);
   }
 
   /** @param {import("./protocol.js").ErrorMessage} error */
-  #refused(error) {
+  #refused({ ref, code, message }) {
     // A candidate that was not to the server's taste is no concern of the user's, nor is a hang-up that came too late.
-    if (error.ref === "ice_candidate" || error.ref === "call_ended") return;
-    const call = this.current;
-    const fatal = call?.isIncoming ? error.ref === "call_answer" : error.ref === "call_invitation";
-    if (fatal) call?.refused();
-    this.#tell("refusal", error.message);
+    if (ref === "ice_candidate" || ref === "call_restart" || ref === "ping") return;
+    if (ref === "call_ended" || ref === "call_declined") return this.#goodbyes.clear();
+    if (!this.current?.refused(ref ?? "", code)) this.#tell("refusal", message);
   }
 
   /** @param {CallInvitation} invitation */
@@ -122,52 +151,104 @@ export class Calls extends EventTarget {
       clearTimeout(this.#resume);
       return;
     }
-    // Two people who call each other at the same moment: the server takes one call, and it was not ours.
-    if (call && !call.isIncoming && call.id === null && call.conversationId === invitation.conversation_id) call.stepAside();
-    if (this.current || this.#finished.has(invitation.call_id)) return;
-    const { conversation_id: conversationId, call_type: kind } = invitation;
-    this.#adopt(this.#newCall({ conversationId, other: senderOf(invitation), kind, invitation }));
+    if (this.#finished.has(invitation.call_id)) return;
+    const what = { place: placeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
+    if (call && this.#crosses(call, what)) {
+      // Two people call each other at the same moment: the server takes the other's call, and nobody need be asked twice.
+      void this.#adopt(this.#newCall({ ...what, media: call.stepAside() })).accept();
+    } else if (!call) {
+      const ringing = this.#adopt(this.#newCall(what));
+      if (this.#glare?.callId === invitation.call_id && performance.now() < this.#glare.until) void ringing.accept();
+    }
+  }
+
+  /**
+   * Whether a call of ours that the server has not named yet is one to just that person.
+   *
+   * @param {Call} call
+   * @param {Pick<Contact, "place" | "other">} what
+   */
+  #crosses(call, { place, other }) {
+    return !call.isIncoming && call.id === null && samePlace(call.place, place) && keyOf(call.other) === keyOf(other);
+  }
+
+  /** @param {import("./protocol.js").CallGlare} message */
+  #glared(message) {
+    this.#glare = { callId: message.call_id, until: performance.now() + GLARE_WINDOW };
+    const call = this.current;
+    if (call?.id === message.call_id) {
+      if (call.phase === "incoming") void call.accept();
+      return;
+    }
+    // The invitation is still to come; until then this attempt stays on the screen, in its place.
+    if (call && this.#crosses(call, { place: placeOf(message), other: senderOf(message) })) call.holdOut(GLARE_WINDOW);
   }
 
   /** @param {CallMessage} message */
   #about(message) {
     const call = this.current;
+    if (message.type === "call_ended" || (message.type === "call_state" && message.state === "ended")) this.#over(message);
     if (call?.concerns(message) && !this.#finished.has(message.call_id)) {
       clearTimeout(this.#resume);
+      if (message.type === "call_state" && call.isToBeRejoined(message)) void call.rejoin();
       call.receive(message);
-    } else if (message.type === "call_state" && this.#isLeftOver(message)) {
-      const { conversation_id, from_profile_id: to_profile_id, from_profile_type: to_profile_type } = message;
-      this.#connection.send({ type: "call_ended", conversation_id, to_profile_id, to_profile_type });
-      // A call that we hung up while off line ends now without a word; another was left by this page's former life.
-      if (!this.#finished.has(message.call_id)) this.#tell("notice", "left_over_call_ended");
-      this.#finished.add(message.call_id);
-    } else {
-      if (this.#lastCall?.concerns(message)) this.#lastCall.receive(message);
+    } else if (message.type === "call_state" && message.state !== "ended" && !call) {
+      this.#goesOn(message);
+    } else if (this.#lastCall?.concerns(message)) {
+      this.#lastCall.receive(message);
     }
   }
 
-  /**
-   * Whether this is a call that the server believes us to be in, while we cannot be: the page was loaded anew. Only right after
-   * a welcome: later, it is the call of another tab.
-   *
-   * @param {import("./protocol.js").CallState} message
-   */
-  #isLeftOver(message) {
-    const going = ["answered", "connected", "reconnecting"].includes(message.state);
-    return going && performance.now() - this.#welcomedAt < RESUME_WINDOW;
+  /** @param {CallMessage} message of the end of a call */
+  #over(message) {
+    this.#goodbyes.delete(message.call_id);
+    if (this.elsewhere?.call_id === message.call_id) this.#notElsewhere();
   }
 
   /**
-   * @param {Pick<import("./call.js").CallSetup, "conversationId" | "other" | "kind" | "invitation">} what
+   * A call that the server believes us to be in, while this page has none.
+   *
+   * @param {CallState} message
+   */
+  #goesOn(message) {
+    if (this.#finished.has(message.call_id)) {
+      // Hung up while off line, or the word of it was lost.
+      const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
+      const to = { ...placeFields(placeOf(message)), call_id, to_profile_id, to_profile_type };
+      this.#setup.connection.send({ type: "call_ended", ...to });
+    } else if (["answered", "connected", "reconnecting"].includes(message.state)) {
+      if (message.yours !== false) return void this.#comeInto(message);
+      this.elsewhere = message;
+      this.dispatchEvent(new Event("change"));
+    }
+  }
+
+  /** @param {CallState} message */
+  #comeInto(message) {
+    const resumed = { id: message.call_id, muted: false, cameraOn: message.call_type === "video", chat: [] };
+    const call = this.#newCall({ place: placeOf(message), other: senderOf(message), kind: message.call_type, resumed });
+    this.#notElsewhere();
+    this.#adopt(call);
+    call.receive(message);
+    void call.rejoin();
+  }
+
+  #notElsewhere() {
+    this.elsewhere = null;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * @param {Pick<import("./call.js").CallSetup, "place" | "other" | "kind" | "invitation" | "transferredFrom" | "resumed" | "media">} what
    * @returns {Call}
    */
   #newCall(what) {
-    return new Call({
-      ...what,
-      send: (message) => this.#connection.send(message),
-      iceServers: this.#iceServers,
-      clock: this.#clock,
-    });
+    const { connection, iceServers, clock } = this.#setup;
+    const sayGoodbye = (/** @type {FromClient} */ message) => {
+      if ("call_id" in message && message.call_id) this.#goodbyes.set(message.call_id, message);
+      connection.send(message);
+    };
+    return new Call({ ...what, send: (message) => connection.send(message), sayGoodbye, iceServers, clock });
   }
 
   /**
@@ -176,17 +257,28 @@ export class Calls extends EventTarget {
    */
   #adopt(call) {
     this.current = call;
+    if (call.phase === "incoming") this.#setup.connection.wantAgain(call.invitationSeq);
     call.addEventListener("change", () => {
-      if (call.isOver && this.current === call) {
-        this.current = null;
-        this.#lastCall = call;
-        if (call.id) this.#finished.add(call.id);
-        this.#tell("ended", call);
+      if (this.current === call) {
+        if (call.phase !== "incoming") this.#setup.connection.wantAgain(null);
+        if (call.isOver) this.#ended(call);
+        else this.#setup.remember(call.toRemember());
       }
       this.dispatchEvent(new Event("change"));
     });
+    call.talk.addEventListener("notice", (event) => this.#tell("notice", /** @type {CustomEvent} */ (event).detail));
     this.dispatchEvent(new Event("change"));
     return call;
+  }
+
+  /** @param {Call} call */
+  #ended(call) {
+    this.current = null;
+    this.#lastCall = call;
+    if (call.id) this.#finished.add(call.id);
+    this.#setup.remember(null);
+    this.#tell("ended", call);
+    if (call.successor) this.start(call.successor, call.kind, call.id ?? undefined);
   }
 
   /**

@@ -5,17 +5,23 @@
  * @typedef {import("./calls.js").Notice} Notice
  * @typedef {import("./model.js").Outcome} Outcome
  * @typedef {import("./model.js").ProfileName} ProfileName
+ * @typedef {import("./protocol.js").MissedCall} MissedCall
  * @typedef {import("./session.js").Session} Session
  */
 import { ApiError } from "./api.js";
+import { Lobby } from "./lobby.js";
 import { MediaUnavailable } from "./media.js";
-import { close, remember, remembered, signIn } from "./session.js";
+import { rememberProfile, rememberedProfile } from "./memory.js";
+import { UpdateFailed } from "./negotiation.js";
+import { close, signIn } from "./session.js";
 import { Sounds } from "./sounds.js";
 import { createShell } from "./ui/shell.js";
-import { outcomeText, shortName } from "./ui/words.js";
+import { outcomeText, shortName, updateProblemText } from "./ui/words.js";
 
 /** @type {Session | null} */
 let session = null;
+/** @type {Lobby | null} */
+let lobby = null;
 /** @type {Call | null} the call that is over, and whose card is still on the screen */
 let finished = null;
 /** Aborted when the user signs out: nothing of the old session reaches the screen after that. */
@@ -26,13 +32,32 @@ const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 const shell = createShell(root, {
   onChoose: (profile) => void enter(profile),
   onSignOut: () => leave(),
-  onReload: () => void loadConversations(),
-  onCall: ({ id, other }, kind) => session?.calls.start(id, other, kind),
-  onAccept: () => void session?.calls.current?.accept(),
-  onDecline: () => session?.calls.current?.end(),
-  onEnd: () => session?.calls.current?.end(),
-  onMute: () => session?.calls.current?.toggleMute(),
-  onCamera: () => void toggleCamera(),
+  onReload: () => void lobby?.load(),
+  onTab: (name) => void lobby?.visit(name),
+  onFilter: (missed) => void lobby?.showCalls(missed),
+  onOlder: () => void lobby?.showOlder(),
+  onPreferences: (preferences) => void lobby?.savePreferences(preferences),
+  onBlock: (person, blocked) => void lobby?.block(person, blocked),
+  onPush: (on) => void lobby?.setPush(on),
+  onCall: (contact, kind) => session?.calls.start(contact, kind),
+  onCallBack: ({ place, other, kind }) => place && other && session?.calls.start({ place, other }, kind),
+  onTakeOver: () => session?.calls.takeOver(),
+  onAccept: () => void current()?.accept(),
+  onDecline: () => current()?.end(),
+  onEnd: () => current()?.end(),
+  onMute: () => current()?.leg.toggleMute(),
+  onCamera: () => void change((call) => call.leg.toggleCamera()),
+  onShare: () => void change((call) => call.leg.toggleSharing()),
+  onHold: () => current()?.talk.hold(!current()?.talk.heldBy.you),
+  onWrite: (text) => current()?.talk.write(text),
+  onWriteAgain: (id) => current()?.talk.writeAgain(id),
+  onReadChat: () => current()?.talk.readChat(),
+  onTransfer: () => {
+    const call = current();
+    if (call && lobby) shell.transferChooser.open(call.other, lobby.people);
+  },
+  onTransferTo: (person) => current()?.talk.transferTo(person),
+  onTransferAnswer: (accepted) => current()?.talk.answerTransfer(accepted),
   onAgain: () => callAgain(),
   onClose: () => {
     finished = null;
@@ -40,20 +65,27 @@ const shell = createShell(root, {
   },
 });
 
-/** @type {Partial<Record<Outcome, (call: Call) => string>>} ends that need no card; an empty text needs no word at all */
+/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends that need no card; an empty text: no word at all either */
 const BRIEF_ENDS = {
   cancelled: () => "",
   dismissed: () => "",
   missed: (call) => `Missed call from ${call.other.name}`,
   answered_elsewhere: () => "Answered on another device",
   declined_elsewhere: () => "Declined on another device",
+  transferred: ({ successor }) => (successor ? `You are being connected with ${successor.other.name}` : null),
 };
 
 /** @type {Record<Notice, string>} */
 const NOTICES = {
-  left_over_call_ended: "Your call ended because this page was reloaded.",
   not_connected: "You are not connected right now. Try again in a moment.",
+  chat_failed: "A message could not be sent.",
+  transfer_declined: "They would rather stay with you: the call was not transferred.",
+  transfer_failed: "The call can’t be transferred there now.",
 };
+
+function current() {
+  return session?.calls.current ?? null;
+}
 
 /** @param {ProfileName} profile */
 async function enter(profile) {
@@ -61,10 +93,10 @@ async function enter(profile) {
   shell.signIn.setBusy(profile);
   try {
     const opened = await signIn(document.baseURI, profile);
-    remember(profile);
+    rememberProfile(profile);
     start(opened);
   } catch (error) {
-    remember(null);
+    rememberProfile(null);
     shell.showBase("signIn");
     shell.signIn.setProblem(signInProblem(error));
   } finally {
@@ -76,44 +108,40 @@ async function enter(profile) {
 function start(opened) {
   session = opened;
   listening = new AbortController();
-  const { connection, calls, person } = opened;
+  const { api, connection, calls, person } = opened;
+  const entered = (lobby = new Lobby(api, document.baseURI, shell.home, shell.toast));
   const options = { signal: listening.signal };
   connection.addEventListener("state", connectionChanged, options);
+  connection.addEventListener("slowed", () => shell.toast("Too much at once: waiting a little."), options);
   connection.addEventListener("refused", () => leave("Your sign-in has expired. Please sign in again."), options);
   calls.addEventListener("change", render, options);
   calls.addEventListener("ended", (event) => ended(detailOf(event)), options);
   calls.addEventListener("notice", (event) => shell.toast(NOTICES[/** @type {Notice} */ (detailOf(event))]), options);
   calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
+  calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
+  calls.addEventListener("unseen", (event) => missedBefore(detailOf(event)), options);
   shell.home.setUser(person);
   shell.home.setOnline(false);
-  shell.home.setLoading();
+  shell.home.setElsewhere(null);
+  shell.home.tabs.show("people");
   shell.showBase("home");
+  calls.comeBack();
   connection.open();
-  void loadConversations();
+  void entered.load();
 }
 
 /** @param {string} [problem] why, if it was not the user who wanted it */
 function leave(problem = "") {
   listening.abort();
   if (session) close(session);
-  session = finished = null;
-  remember(null);
+  lobby?.close();
+  session = lobby = finished = null;
+  rememberProfile(null);
   sounds.silence();
   render();
   shell.connection.show("closed");
   shell.signIn.setProblem(problem);
   shell.showBase("signIn");
-}
-
-async function loadConversations() {
-  const asker = session;
-  if (!asker) return;
-  try {
-    const conversations = await asker.api.conversations();
-    if (session === asker) shell.home.setConversations(conversations);
-  } catch {
-    if (session === asker) shell.home.setProblem();
-  }
 }
 
 function connectionChanged() {
@@ -125,8 +153,10 @@ function connectionChanged() {
 
 /** Put on the screen what is the case. */
 function render() {
-  const call = session?.calls.current ?? null;
+  const call = current();
   if (call) finished = null;
+  const elsewhere = session?.calls.elsewhere;
+  shell.home.setElsewhere(elsewhere ? elsewhere.from_name : null);
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
   if (ringing) sounds.ring();
@@ -137,29 +167,48 @@ function render() {
 
 /** @param {Call} call */
 function ended(call) {
-  const brief = call.outcome && BRIEF_ENDS[call.outcome];
-  if (brief) {
-    const text = brief(call);
-    if (text) shell.toast(text);
-    sounds.silence();
-  } else {
+  void lobby?.callsChanged();
+  const text = (call.outcome && BRIEF_ENDS[call.outcome]?.(call)) ?? null;
+  if (text === null) {
     finished = call;
     sounds.farewell();
+  } else {
+    if (text) shell.toast(text);
+    sounds.silence();
   }
 }
 
 function callAgain() {
-  const call = finished;
-  if (call) session?.calls.start(call.conversationId, call.other, call.kind);
+  if (finished) session?.calls.start(finished, finished.kind);
 }
 
-async function toggleCamera() {
-  const call = session?.calls.current;
+/** @param {MissedCall} call that came while we were busy, did not answer, or did not want to be disturbed */
+function missed(call) {
+  void lobby?.callsChanged();
+  if (call.reason === "busy") shell.toast(`${call.from_name} tried to call you`);
+}
+
+/** @param {number} count of calls that came while we were away */
+function missedBefore(count) {
+  lobby?.setUnseen(count);
+  shell.toast(count === 1 ? "You missed a call" : `You missed ${count} calls`);
+}
+
+/**
+ * Change what we send. Where that fails, the user hears why.
+ *
+ * @param {(call: Call) => Promise<void>} step
+ */
+async function change(step) {
+  const call = current();
+  if (!call) return;
   try {
-    await call?.toggleCamera();
+    await step(call);
   } catch (error) {
-    if (!(error instanceof MediaUnavailable) || !call) throw error;
-    shell.toast(outcomeText(`media_${error.problem}`, call.other.name, "video").title, "problem");
+    if (call.isOver) return;
+    if (error instanceof UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
+    else if (!(error instanceof MediaUnavailable)) throw error;
+    else shell.toast(outcomeText(`media_${error.problem}`, call.other.name, "video").title, "problem");
   }
 }
 
@@ -168,7 +217,7 @@ const warned = new WeakSet();
 
 /** @param {Call} call */
 function warnWithoutCamera(call) {
-  if (call.kind !== "video" || !call.localStream || call.hasCamera || warned.has(call)) return;
+  if (call.kind !== "video" || call.isAnswered || !call.leg.localStream || call.leg.hasCamera || warned.has(call)) return;
   warned.add(call);
   shell.toast(`No camera can be used here: ${shortName(call.other.name)} will hear you, but not see you.`);
 }
@@ -185,12 +234,20 @@ function detailOf(event) {
   return /** @type {CustomEvent} */ (event).detail;
 }
 
-// A page that goes away says good-bye, so that the other party does not wait for a reconnection that never comes.
+// The server notices at once that a page is gone. Whether it was closed or is being loaded anew, it finds out by waiting.
 addEventListener("pagehide", () => session?.calls.leave());
-addEventListener("online", () => session?.connection.retryNow());
+// A page that a browser had kept, to show it again by "Back", has lost its connections.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+addEventListener("online", networkChanged);
+/** @type {any} not in every browser */ (navigator).connection?.addEventListener("change", networkChanged);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) session?.connection.retryNow();
 });
+
+function networkChanged() {
+  session?.connection.retryNow();
+  current()?.leg.networkChanged();
+}
 
 /**
  * The page's only global, for diagnosis: `relayCall.peerConnection.getStats()` in the browser's console, or in a test, tells
@@ -200,15 +257,23 @@ Object.defineProperty(window, "relayCall", {
   value: Object.freeze({
     /** @returns {RTCPeerConnection | null} of the call that goes on */
     get peerConnection() {
-      return session?.calls.current?.peerConnection ?? null;
+      return current()?.leg.peerConnection ?? null;
+    },
+    /** @returns {string | null} the server's name for the call that goes on */
+    get callId() {
+      return current()?.id ?? null;
+    },
+    /** @returns {string} of the WebSocket: `connecting`, `online`, `reconnecting` or `closed` */
+    get connection() {
+      return session?.connection.state ?? "closed";
     },
     /** @returns {string} `signed_out`, `idle`, or the phase of the call */
     get state() {
-      return session ? (session.calls.current?.phase ?? "idle") : "signed_out";
+      return session ? (current()?.phase ?? "idle") : "signed_out";
     },
   }),
 });
 
-const lastUser = remembered();
+const lastUser = rememberedProfile();
 if (lastUser) void enter(lastUser);
 else shell.showBase("signIn");

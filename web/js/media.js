@@ -1,10 +1,10 @@
-/** Microphone and camera. No DOM, no protocol. */
+/** Asking the browser for microphone, camera and screen. No DOM, no protocol. */
 
 /**
  * @typedef {"denied" | "missing" | "busy" | "insecure"} MediaProblem
  */
 
-/** There is no microphone for this call (or, from `openCamera`, no camera). */
+/** There is no microphone for this call (or, from `openCamera` and `openScreen`, no camera or screen). */
 export class MediaUnavailable extends Error {
   /** @param {MediaProblem} problem */
   constructor(problem) {
@@ -58,6 +58,30 @@ export async function openCamera() {
   return stream.getVideoTracks()[0];
 }
 
+/** Whether this browser can share its screen at all: telephones cannot. */
+export function canShareScreen() {
+  return typeof navigator.mediaDevices?.getDisplayMedia === "function";
+}
+
+/**
+ * The screen, a window or a tab: the user picks.
+ *
+ * @returns {Promise<MediaStreamTrack | null>} null: the user thought better of it
+ * @throws {MediaUnavailable}
+ */
+export async function openScreen() {
+  let stream;
+  try {
+    stream = await ask(() => navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } } }));
+  } catch (error) {
+    if (error instanceof MediaUnavailable && error.problem === "denied") return null;
+    throw error;
+  }
+  const [track] = stream.getVideoTracks();
+  track.contentHint = "detail"; // letters are to be read: sharp before smooth
+  return track;
+}
+
 /** @param {MediaStream | null} stream */
 export function stop(stream) {
   stream?.getTracks().forEach((track) => track.stop());
@@ -70,8 +94,16 @@ export function stop(stream) {
 async function capture(constraints) {
   // Browsers hide the interface from pages that came over plain HTTP, except from this very machine.
   if (!navigator.mediaDevices?.getUserMedia) throw new MediaUnavailable("insecure");
+  return ask(() => navigator.mediaDevices.getUserMedia(constraints));
+}
+
+/**
+ * @param {() => Promise<MediaStream>} open
+ * @returns {Promise<MediaStream>}
+ */
+async function ask(open) {
   try {
-    return await navigator.mediaDevices.getUserMedia(constraints);
+    return await open();
   } catch (error) {
     const name = error instanceof DOMException ? error.name : "";
     throw new MediaUnavailable(PROBLEMS[name] ?? "busy");

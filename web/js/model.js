@@ -9,15 +9,24 @@
  *
  * @typedef {ProfileName & {name: string, avatar: string}} Person `avatar` is a URL, or empty.
  *
- * @typedef {object} Conversation
+ * @typedef {object} Place Where a call belongs.
+ * @property {"conversation" | "whiteboard_session"} kind
  * @property {number} id
- * @property {Person} other The member that is not you.
+ *
+ * @typedef {object} Contact Somebody who can be called, and where.
+ * @property {Place} place
+ * @property {Person} other
+ *
+ * @typedef {object} MediaState What a party says of its own media.
+ * @property {boolean} muted
+ * @property {boolean} cameraOff
+ * @property {boolean} sharing Its screen.
  *
  * @typedef {"preparing" | "calling" | "ringing" | "incoming" | "connecting" | "connected" | "reconnecting" | "ended"} Phase
  *   `preparing`: waiting for microphone and camera. `calling`: invited, but no telephone rings yet. `incoming`: ours rings.
  *
  * @typedef {"completed" | "declined" | "busy" | "offline" | "no_answer" | "unavailable" | "cancelled" | "dismissed" | "missed"
- *   | "answered_elsewhere" | "declined_elsewhere" | "lost" | "failed"
+ *   | "answered_elsewhere" | "declined_elsewhere" | "transferred" | "lost" | "failed"
  *   | "media_denied" | "media_missing" | "media_busy" | "media_insecure"} Outcome How a call ended, as this side lived it.
  */
 
@@ -42,4 +51,21 @@ export function keyOf(profile) {
 export function profileOf(key) {
   const match = /^([a-z]+)_([1-9][0-9]{0,9})$/.exec(key ?? "");
   return match && PROFILE_TYPES.includes(match[1]) ? { type: match[1], id: Number(match[2]) } : null;
+}
+
+/**
+ * @param {Place} one
+ * @param {Place} other
+ */
+export function samePlace(one, other) {
+  return one.kind === other.kind && one.id === other.id;
+}
+
+/**
+ * A name that nobody else thinks of. (`crypto.randomUUID` is only there on secure pages.)
+ *
+ * @returns {string} 32 hexadecimal digits
+ */
+export function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,54 +1,79 @@
 /**
- * The WebSocket: its messages as types, and a connection that comes back by itself. No DOM, no WebRTC.
+ * The messages on the WebSocket as types, and what their fields mean to the rest of the page. Pure: no DOM, no socket.
  *
  * `docs/protocol.md` describes the messages; the names here are the names on the wire.
  *
  * @typedef {import("./model.js").Person} Person
+ * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").MediaState} MediaState
+ * @typedef {import("./model.js").CallKind} CallKind
  *
  * @typedef {{profile_type: string, profile_id: number, name: string, avatar: string}} WireProfile
  * @typedef {{candidate: string, sdpMid: string | null, sdpMLineIndex: number | null}} WireCandidate
- * @typedef {{conversation_id: number, to_profile_id: number, to_profile_type: string}} Addressed
+ * @typedef {{type: "offer", sdp: string}} Offer
+ * @typedef {{type: "answer", sdp: string}} Answer
+ * @typedef {{conversation_id?: number, whiteboard_session_id?: number}} WirePlace One of the two.
+ * @typedef {WirePlace & {call_id?: string, to_profile_id: number, to_profile_type: string}} Addressed
  *
- * @typedef {Addressed & (
- *   | {type: "call_invitation", call_type: "voice" | "video", offer: {type: "offer", sdp: string}}
- *   | {type: "call_answer", answer: {type: "answer", sdp: string}}
+ * @typedef {{ref?: string} & (
+ *   | {type: "call_invitation", call_type: CallKind, offer: Offer, transferred_from?: string}
+ *   | {type: "call_answer", answer: Answer}
  *   | {type: "ice_candidate", candidate: WireCandidate | null}
  *   | {type: "call_declined", reason: string}
  *   | {type: "call_ended"}
- * )} FromClient
+ *   | {type: "call_update", offer: Offer, call_type: CallKind}
+ *   | {type: "call_update", answer: Answer}
+ *   | {type: "call_update", rejected: true}
+ *   | {type: "call_restart" | "call_rejoin" | "call_hold" | "call_resume"}
+ *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean}
+ *   | {type: "call_transfer", target_profile_id: number, target_profile_type: string}
+ *   | {type: "call_transfer_answer", accepted: boolean}
+ *   | {type: "call_chat", text: string, message_id: string}
+ * )} AboutCall What this page says about a call, still without an address.
+ * @typedef {(AboutCall & Addressed) | {type: "ping", last_seq: number}} FromClient
  *
- * @typedef {object} CallFields Of every message about a call; `from_*` is the other party.
- * @property {number} conversation_id
- * @property {string} call_id
+ * @typedef {object} Party Of every message about a call: the other party.
  * @property {number} from_profile_id
  * @property {string} from_profile_type
  * @property {string} from_name
  * @property {string} from_avatar
  *
- * @typedef {CallFields & {type: "call_invitation", call_type: "voice" | "video", offer: {type: "offer", sdp: string},
- *   expires_at: number, server_time: number}} CallInvitation
- * @typedef {CallFields & {type: "call_answer", answer: {type: "answer", sdp: string}}} CallAnswer
+ * @typedef {WirePlace & Party & {call_id: string, seq?: number}} CallFields
+ * @typedef {{conversation_id: number, profile_id: number, profile_type: string, name: string, avatar: string}} TransferTarget
+ *
+ * @typedef {CallFields & {type: "call_invitation", call_type: CallKind, offer: Offer, expires_at: number,
+ *   server_time: number}} CallInvitation
+ * @typedef {CallFields & {type: "call_answer", answer: Answer}} CallAnswer
  * @typedef {CallFields & {type: "ice_candidate", candidate: WireCandidate | null}} IceCandidate
  * @typedef {CallFields & {type: "call_declined", reason: string}} CallDeclined
- * @typedef {CallFields & {type: "call_ended", reason: string, duration_seconds: number | null}} CallEnded
- * @typedef {CallFields & {type: "call_state", call_type: "voice" | "video", answered_at: number | null,
- *   server_time: number, state: "ringing" | "answered" | "connected" | "reconnecting" | "ended",
- *   reason?: string, duration_seconds?: number | null}} CallState
- * @typedef {CallInvitation | CallAnswer | IceCandidate | CallDeclined | CallEnded | CallState} CallMessage
+ * @typedef {CallFields & {type: "call_ended", reason: string, duration_seconds: number | null,
+ *   transfer?: TransferTarget}} CallEnded
+ * @typedef {"invited" | "ringing" | "answered" | "connected" | "reconnecting" | "ended"} ServerState
+ * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean}} WireMedia
+ * @typedef {CallFields & {type: "call_state", call_type: CallKind, answered_at: number | null, server_time: number,
+ *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
+ *   duration_seconds?: number | null}} CallState
+ * @typedef {CallFields & {type: "call_glare"}} CallGlare
+ * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean, call_type: CallKind}} CallUpdate
+ * @typedef {CallFields & WireMedia & {type: "call_media_state"}} CallMediaState
+ * @typedef {CallFields & {type: "call_hold" | "call_resume"}} CallHold
+ * @typedef {CallFields & {type: "call_transfer", target: TransferTarget, expires_at: number, server_time: number}} CallTransfer
+ * @typedef {CallFields & {type: "call_transfer_answer", accepted: boolean}} CallTransferAnswer
+ * @typedef {CallFields & {type: "call_chat", text: string, message_id: string, sent_at: number, own: boolean}} CallChat
+ * @typedef {CallFields & {type: "call_quality", leg: "yours" | "other", score: number, rtt_ms: number | null, jitter_ms: number,
+ *   loss_from_peer: number, loss_to_peer: number, bitrate: number}} CallQuality
+ * @typedef {CallInvitation | CallAnswer | IceCandidate | CallDeclined | CallEnded | CallState | CallGlare | CallUpdate
+ *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallChat | CallQuality} CallMessage
  *
- * @typedef {WireProfile & {type: "welcome", device_id: string, server_time: number}} Welcome
+ * @typedef {WirePlace & Party & {call_id: string, call_type: CallKind, reason: string, started_at: number}} MissedCall
+ * @typedef {{type: "call_missed", call: MissedCall}} CallMissed
+ * @typedef {{type: "missed_calls", calls: MissedCall[], unseen_count: number}} MissedCalls
+ * @typedef {WireProfile & {type: "welcome", device_id: string, resume?: string, resumed?: boolean, resume_seconds?: number,
+ *   server_time: number}} Welcome
+ * @typedef {{type: "pong", server_time: number, ref: string | null}} Pong
  * @typedef {{type: "error", code: string, message: string, ref: string | null}} ErrorMessage
- * @typedef {CallMessage | Welcome | ErrorMessage} FromServer
- *
- * @typedef {"connecting" | "online" | "reconnecting" | "closed"} ConnectionState
+ * @typedef {{seq?: number} & (CallMessage | CallMissed | MissedCalls | Welcome | Pong | ErrorMessage)} FromServer
  */
-
-/** Milliseconds before the first attempt to come back; each further pause is twice the one before. */
-const FIRST_DELAY = 500;
-/** Milliseconds. A relay that restarts is back in seconds, and a phone that comes out of a tunnel should not wait long. */
-const LONGEST_DELAY = 10_000;
-/** Milliseconds until an attempt counts as failed: a network that drops packets would keep it open for minutes. */
-const ATTEMPT_TIMEOUT = 10_000;
 
 /**
  * A profile as the rest of the page knows it.
@@ -63,12 +88,41 @@ export function personOf(profile) {
 /**
  * The other party of a call.
  *
- * @param {CallFields} message
+ * @param {Party} message
  * @returns {Person}
  */
 export function senderOf(message) {
   const { from_profile_type: type, from_profile_id: id, from_name: name, from_avatar: avatar } = message;
   return { type, id, name, avatar };
+}
+
+/**
+ * Where a call belongs.
+ *
+ * @param {WirePlace} message
+ * @returns {Place}
+ */
+export function placeOf(message) {
+  if (message.whiteboard_session_id !== undefined) return { kind: "whiteboard_session", id: message.whiteboard_session_id };
+  return { kind: "conversation", id: message.conversation_id ?? 0 };
+}
+
+/**
+ * The fields that say where a call belongs.
+ *
+ * @param {Place} place
+ * @returns {WirePlace}
+ */
+export function placeFields({ kind, id }) {
+  return kind === "conversation" ? { conversation_id: id } : { whiteboard_session_id: id };
+}
+
+/**
+ * @param {WireMedia} media
+ * @returns {MediaState}
+ */
+export function mediaOf({ muted, camera_off: cameraOff, sharing }) {
+  return { muted, cameraOff, sharing };
 }
 
 /**
@@ -78,140 +132,11 @@ export function senderOf(message) {
  * @param {unknown} data
  * @returns {FromServer | null}
  */
-function messageIn(data) {
+export function messageIn(data) {
   try {
     const message = JSON.parse(String(data));
     return typeof message?.type === "string" ? message : null;
   } catch {
     return null;
-  }
-}
-
-/**
- * A WebSocket that reconnects, with a growing and slightly random pause, until it is closed.
- *
- * Events: `state` when `state` changed; `message`, a `CustomEvent<FromServer>`; `refused` when the server will not have us
- * and no new token can be had: it is then closed.
- */
-export class Connection extends EventTarget {
-  /** @type {ConnectionState} */
-  state = "closed";
-  /** @type {WebSocket | null} */
-  #socket = null;
-  #url;
-  #token;
-  #renew;
-  /** Attempts since the last welcome. */
-  #attempts = 0;
-  #timer = 0;
-
-  /**
-   * @param {string} url
-   * @param {string} token
-   * @param {() => Promise<string | null>} renew Called after a refused attempt, since a browser does not say why an upgrade
-   *   was refused: resolves to a token that is good, or to null when there is none; rejects when the server is not there.
-   */
-  constructor(url, token, renew) {
-    super();
-    this.#url = url;
-    this.#token = token;
-    this.#renew = renew;
-  }
-
-  open() {
-    this.#setState("connecting");
-    this.#attempt();
-  }
-
-  close() {
-    clearTimeout(this.#timer);
-    const socket = this.#socket;
-    this.#socket = null; // before the close, so that its event finds nobody
-    socket?.close(1000);
-    this.#setState("closed");
-  }
-
-  /** Try again at once: the device says that it is back on a network, or the user came back to the tab. */
-  retryNow() {
-    if (this.state === "reconnecting" && !this.#socket) {
-      clearTimeout(this.#timer);
-      this.#attempts = 0;
-      this.#retry(true);
-    }
-  }
-
-  /**
-   * @param {FromClient} message
-   * @returns {boolean} whether it was sent. Nothing is kept for later: a call has moved on by then.
-   */
-  send(message) {
-    if (this.state !== "online" || this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
-    return true;
-  }
-
-  #attempt() {
-    // The token goes as a subprotocol: a page cannot set headers here, a URL ends up in logs, and the cookie belongs to
-    // whichever tab logged in last.
-    const socket = new WebSocket(this.#url, ["bearer", this.#token]);
-    this.#socket = socket;
-    let opened = false;
-    const timeout = setTimeout(() => this.#lost(socket, opened), ATTEMPT_TIMEOUT);
-    socket.addEventListener("open", () => (opened = true));
-    socket.addEventListener("message", (event) => {
-      const message = messageIn(event.data);
-      if (this.#socket !== socket || !message) return;
-      if (message.type === "welcome") {
-        clearTimeout(timeout);
-        this.#attempts = 0;
-        this.#setState("online");
-      }
-      this.dispatchEvent(new CustomEvent("message", { detail: message }));
-    });
-    socket.addEventListener("close", () => {
-      clearTimeout(timeout);
-      this.#lost(socket, opened);
-    });
-  }
-
-  /**
-   * @param {WebSocket} socket
-   * @param {boolean} opened whether the server had accepted us
-   */
-  #lost(socket, opened) {
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    socket.close();
-    this.#setState("reconnecting");
-    const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
-    // Random by a half, so that a thousand pages do not come back to a restarted relay in the same instant.
-    this.#timer = setTimeout(() => this.#retry(opened), delay * (0.5 + Math.random() / 2));
-  }
-
-  /** @param {boolean} trusted whether the token was good the last time */
-  async #retry(trusted) {
-    if (!trusted) {
-      try {
-        const token = await this.#renew();
-        if (this.state !== "reconnecting" || this.#socket) return;
-        if (token === null) {
-          this.close();
-          this.dispatchEvent(new Event("refused"));
-          return;
-        }
-        this.#token = token;
-      } catch {
-        // The server is not there; the attempt below finds out when it is back.
-        if (this.state !== "reconnecting" || this.#socket) return;
-      }
-    }
-    this.#attempt();
-  }
-
-  /** @param {ConnectionState} state */
-  #setState(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this.dispatchEvent(new Event("state"));
   }
 }

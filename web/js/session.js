@@ -1,5 +1,5 @@
 /**
- * One signed-in profile with its connection and its calls, and the memory of who that was. No DOM.
+ * One signed-in profile with its connection and its calls. No DOM.
  *
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").ProfileName} ProfileName
@@ -7,8 +7,9 @@
 import { Api } from "./api.js";
 import { Calls } from "./calls.js";
 import { ServerClock } from "./clock.js";
-import { keyOf, profileOf } from "./model.js";
-import { Connection } from "./protocol.js";
+import { Connection } from "./connection.js";
+import { claimDevice, rememberCall, rememberDevice, rememberedCall, rememberedDevice } from "./memory.js";
+import { keyOf } from "./model.js";
 
 /**
  * @typedef {object} Session
@@ -27,38 +28,32 @@ import { Connection } from "./protocol.js";
 export async function signIn(base, profile) {
   const api = new Api(base, profile);
   const { person, iceServers } = await api.logIn();
-  const connection = new Connection(api.socketUrl, api.token, () => api.renew());
-  const calls = new Calls(connection, new ServerClock(), iceServers);
+  const owner = keyOf(profile);
+  const kept = rememberedDevice(owner);
+  const device = kept && (await claimDevice(kept.token)) ? kept : null;
+  let claimed = device?.token;
+  const connection = new Connection({
+    url: api.socketUrl,
+    token: api.token,
+    renew: () => api.renew(),
+    device: device && { token: device.token, lastSeq: device.lastSeq },
+    remember: (next) => {
+      rememberDevice(next && { ...next, owner });
+      if (next && next.token !== claimed) void claimDevice((claimed = next.token));
+    },
+  });
+  const calls = new Calls({
+    connection,
+    clock: new ServerClock(),
+    iceServers,
+    remembered: device && rememberedCall(owner), // a duplicated tab has the memory, but the call is the other's
+    remember: (call) => rememberCall(call && { ...call, owner }),
+  });
   return { person, api, connection, calls };
 }
 
 /** @param {Session} session */
 export function close(session) {
-  session.calls.leave();
+  session.calls.current?.end();
   session.connection.close();
-}
-
-/**
- * Who is signed in is remembered per tab, so that two tabs can be two people. The token is not: it is asked for anew, and no
- * storage has it for others to read.
- */
-const KEY = "call-relay.profile";
-
-/** @param {ProfileName | null} profile */
-export function remember(profile) {
-  try {
-    if (profile) sessionStorage.setItem(KEY, keyOf(profile));
-    else sessionStorage.removeItem(KEY);
-  } catch {
-    // Storage may be forbidden; then every load of the page starts with the question.
-  }
-}
-
-/** @returns {ProfileName | null} */
-export function remembered() {
-  try {
-    return profileOf(sessionStorage.getItem(KEY));
-  } catch {
-    return null;
-  }
 }

@@ -1,4 +1,4 @@
-"""One WebSocket: a device of a profile."""
+"""One WebSocket of a client."""
 
 import asyncio
 import contextlib
@@ -7,43 +7,51 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from relay.ids import Profile, new_id
+from relay.signaling.outbox import MAX_FRAMES
 
 logger = logging.getLogger(__name__)
 
 HARD_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of one frame. Above `messages.MAX_FRAME_LENGTH` a frame is answered with an error; above this the connection is closed,
+"""Bytes of one frame. Above `incoming.MAX_FRAME_LENGTH` a frame is answered with an error; above this the connection is closed,
 since reading on would only cost memory."""
 
-OUTGOING_LIMIT: Final = 256
-"""Messages that wait for a device. One that does not read them is disconnected: it will come back, and others must not wait."""
+OUTGOING_LIMIT: Final = MAX_FRAMES + 256
+"""Messages that wait for a client. One that does not read them is disconnected: it will come back, and others must not wait. All
+that was kept for a device that comes back is sent at once, so it must fit."""
 
-PING_INTERVAL: Final = 20.0
-"""Seconds between pings; a device that does not answer within half of it is gone."""
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that a client gets to read what waits for it, and as many to close its side, before it is cut off."""
 
 
-class WebSocketDevice:
-    """`relay.signaling.ports.Device` over an aiohttp WebSocket."""
+class WebSocketConnection:
+    """`relay.signaling.ports.Connection` over an aiohttp WebSocket.
 
-    def __init__(self, profile: Profile, subprotocols: tuple[str, ...] = ()) -> None:
-        self.device_id = new_id()
-        self.profile = profile
-        self.reached_address: str | None = None
+    Args:
+        name: of whoever is behind it, for the log.
+        ping_interval: seconds between pings; a client that does not answer within half of it is gone.
+    """
+
+    def __init__(self, name: str, subprotocols: tuple[str, ...] = (), ping_interval: float = 20.0) -> None:
+        self.local_address: str | None = None
+        self.remote_address: str | None = None
         self.response = web.WebSocketResponse(
-            max_msg_size=HARD_LIMIT, heartbeat=PING_INTERVAL, protocols=subprotocols, compress=False
+            max_msg_size=HARD_LIMIT, heartbeat=ping_interval, protocols=subprotocols, compress=False, timeout=CLOSE_TIMEOUT
         )
+        self._name = name
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(OUTGOING_LIMIT)
         self._writer: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._overflow = False
         self._transport: asyncio.Transport | None = None
 
-    async def open(self, request: web.Request) -> None:
-        """Upgrade the request."""
+    async def open(self, request: web.Request, remote_address: str | None) -> None:
+        """Upgrade the request of a client that is at that address."""
         await self.response.prepare(request)
+        self.remote_address = remote_address
         self._transport = request.transport
         if request.transport is not None:
             name = request.transport.get_extra_info("sockname")
-            self.reached_address = name[0] if name else None
+            self.local_address = name[0] if name else None
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
     def send(self, frame: bytes) -> None:
@@ -52,9 +60,13 @@ class WebSocketDevice:
         try:
             self._outgoing.put_nowait(frame)
         except asyncio.QueueFull:
-            logger.warning("a device of %s does not read its messages; it is disconnected", self.profile.key)
+            logger.warning("a device of %s does not read its messages; it is disconnected", self._name)
             self._overflow = True
             self._abort()
+
+    def drop(self, code: int, reason: str) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(code, reason.encode()))
 
     async def receive(self) -> str | bytes | None:
         """The next frame, or None when the connection is over."""
@@ -64,11 +76,16 @@ class WebSocketDevice:
             return frame
         return None
 
-    async def close(self, code: int = WSCloseCode.OK, reason: bytes = b"") -> None:
+    async def close(self, code: int = WSCloseCode.OK, reason: str = "") -> None:
         """Send what waits, close the connection and free everything."""
+        self.drop(code, reason)
+        assert self._closing is not None, "drop closes"
+        await self._closing
+
+    async def _close(self, code: int, reason: bytes) -> None:
         if self._writer is not None and not self.response.closed:
             try:
-                await asyncio.wait_for(self._outgoing.join(), 1.0)
+                await asyncio.wait_for(self._outgoing.join(), CLOSE_TIMEOUT)
             except TimeoutError:
                 self._abort()
         if self._writer is not None:

@@ -2,31 +2,50 @@
  * The call itself: from "Calling…" to the card that says how it ended.
  *
  * @typedef {import("../model.js").Person} Person
- * @typedef {import("../model.js").CallKind} CallKind
+ *
+ * @typedef {object} LegView Our leg of the call.
+ * @property {MediaStream | null} localStream
+ * @property {MediaStream} remoteStream
+ * @property {MediaStream} remoteScreen
+ * @property {"none" | "flowing" | "paused"} remoteVideo
+ * @property {number} remoteLevel loudness from 0 to 1
+ * @property {boolean} muted
+ * @property {boolean} cameraOn
+ * @property {boolean} hasCamera
+ * @property {boolean} sharing
+ * @property {boolean} isAgreed
+ *
+ * @typedef {object} TalkView What the two parties tell each other.
+ * @property {{entries: import("../chat.js").ChatEntry[], unread: number}} chat
+ * @property {import("../model.js").MediaState} otherMedia
+ * @property {{you: boolean, other: boolean}} heldBy
+ * @property {boolean} isHeld
+ * @property {import("../quality.js").CallQualities} qualities
+ * @property {{target: Person} | null} transferRequest
+ * @property {Person | null} transferringTo
  *
  * @typedef {object} CallView What this screen needs to know of a call; it only reads.
- * @property {CallKind} kind
+ * @property {import("../model.js").CallKind} kind
  * @property {import("../model.js").Phase} phase
  * @property {import("../model.js").Outcome | null} outcome
  * @property {Person} other
  * @property {boolean} otherIsAway
  * @property {boolean} isOver
  * @property {boolean} isAnswered
- * @property {boolean} muted
- * @property {boolean} cameraOn
- * @property {boolean} hasCamera
- * @property {MediaStream | null} localStream
- * @property {MediaStream} remoteStream
- * @property {"none" | "flowing" | "paused"} remoteVideo
  * @property {number | null} elapsed seconds since the answer
  * @property {number | null} duration seconds, of a call that is over
- * @property {number} remoteLevel loudness from 0 to 1
+ * @property {LegView} leg
+ * @property {TalkView} talk
  */
 import { avatar, toneOf } from "./avatar.js";
+import { createBadges } from "./badges.js";
+import { createChatPanel } from "./chatpanel.js";
 import { createControls } from "./controls.js";
 import { fill, h, setText } from "./dom.js";
 import { createEndedCard } from "./endedcard.js";
 import { createOwnPicture, createOtherPicture } from "./pictures.js";
+import { createQualityMeter } from "./qualitymeter.js";
+import { createTransferRequest } from "./transfer.js";
 import { clockText, statusText } from "./words.js";
 
 /** Milliseconds between two looks at clock and loudness. */
@@ -35,57 +54,104 @@ const TICK = 120;
 const IDLE_AFTER = 4_000;
 
 /**
- * @param {{onMute: () => void, onCamera: () => void, onEnd: () => void, onAgain: () => void, onClose: () => void}} actions
+ * @typedef {Omit<Parameters<typeof createControls>[0], "onChat"> & Omit<Parameters<typeof createChatPanel>[0], "onChat">
+ *   & Parameters<typeof createEndedCard>[0] & Parameters<typeof createTransferRequest>[0]
+ *   & {onReadChat: () => void}} CallActions
  */
+
+/** @param {CallActions} actions */
 export function createCallScreen(actions) {
   /** @type {CallView | null} */
   let call = null;
-  const other = createOtherPicture(() => render());
+  let chatIsOpen = false;
+  const person = createOtherPicture("remote-video", () => render());
+  const screen = createOtherPicture("remote-screen", () => render());
   const own = createOwnPicture();
   const persona = h("div", { class: "pulse call__persona" });
   const name = h("h2", { class: "call__name", "data-testid": "call-name" });
   const status = h("p", { class: "call__status", role: "status", "aria-live": "polite", "data-testid": "call-status" });
   const timer = h("p", { class: "call__timer", role: "timer", "aria-live": "off", "data-testid": "call-timer" });
-  const title = h("div", { class: "call__title" }, name, h("div", { class: "call__line" }, status, timer));
-  const controls = createControls(actions);
+  const badges = createBadges(actions);
+  const title = h("div", { class: "call__title" }, name, h("div", { class: "call__line" }, status, timer), badges.element);
+  const quality = createQualityMeter();
+  const controls = createControls({ ...actions, onChat: toggleChat });
+  const chat = createChatPanel({ ...actions, onChat: toggleChat });
   const ended = createEndedCard(actions);
-  const element = h(
-    "section",
-    { class: "call", hidden: true, tabindex: -1, "aria-label": "Call", "data-testid": "call-screen" },
+  const request = createTransferRequest(actions);
+  const stage = h(
+    "div",
+    { class: "call__stage" },
     h("div", { class: "call__backdrop", "aria-hidden": "true" }),
-    other.element,
+    screen.element,
+    person.element,
     h("div", { class: "call__shade", "aria-hidden": "true" }),
     h("div", { class: "call__centre" }, persona, title),
     own.element,
+    badges.sharing,
+    quality.element,
     controls.element,
     ended.element,
   );
+  const attributes = { class: "call", hidden: true, tabindex: -1, "aria-label": "Call", "data-testid": "call-screen" };
+  const element = h("section", attributes, stage, chat.element, request.element);
   const watchIdleness = idleWatcher(element);
   let ticking = 0;
 
+  function toggleChat() {
+    chatIsOpen = !chatIsOpen;
+    render();
+    if (!chatIsOpen) controls.element.querySelector("button")?.focus();
+  }
+
   function render() {
     if (!call) return;
-    const picture = call.kind === "video" && call.isAnswered && other.hasPicture() && call.remoteVideo !== "paused";
-    const waiting = !call.isOver && !["connected", "reconnecting"].includes(call.phase);
-    const preview = call.kind === "video" && waiting && !picture && call.cameraOn;
+    const { leg, talk } = call;
+    if (!call.isAnswered) chatIsOpen = false;
     element.dataset.phase = call.phase;
-    element.dataset.view = call.isOver ? "ended" : picture ? "video" : preview ? "preview" : "persona";
+    element.dataset.view = viewOf(call);
+    element.toggleAttribute("data-picture", ["video", "screen"].includes(element.dataset.view));
+    element.toggleAttribute("data-face", personIsSeen(call));
+    element.toggleAttribute("data-chat", chatIsOpen);
     // Hidden without being gone: the status is what a screen reader hears, the clock is what the eye follows.
-    status.classList.toggle("visually-hidden", call.phase === "connected" && call.remoteVideo !== "paused");
+    const plain = call.phase === "connected" && !talk.isHeld && (call.kind === "voice" || leg.remoteVideo !== "paused");
+    status.classList.toggle("visually-hidden", plain || element.dataset.view === "screen");
     setText(status, statusText(call));
-    own.render(call.localStream, { shown: call.hasCamera && !call.isOver, on: call.cameraOn });
-    other.play(call.remoteStream);
-    controls.render(call);
+    own.render(leg.localStream, { shown: call.kind === "video" && leg.hasCamera && !call.isOver && !talk.isHeld, on: leg.cameraOn });
+    person.play(leg.remoteStream);
+    screen.play(leg.remoteScreen);
+    badges.render(call);
+    quality.render(talk.qualities, call.isAnswered);
+    controls.render(call, chatIsOpen);
+    chat.render(talk.chat.entries);
+    chat.show(chatIsOpen);
+    if (chatIsOpen && talk.chat.unread) actions.onReadChat();
+    request.render(talk.transferRequest && { other: call.other, target: talk.transferRequest.target });
     ended.render(call);
-    watchIdleness(element.dataset.view === "video" && call.phase === "connected");
+    watchIdleness(element.hasAttribute("data-picture") && call.phase === "connected" && !chatIsOpen);
     tick();
+  }
+
+  /** @param {CallView} shown */
+  function personIsSeen({ kind, isAnswered, leg, talk }) {
+    const sends = kind === "video" && isAnswered && person.hasPicture();
+    return sends && leg.remoteVideo !== "paused" && !talk.otherMedia.cameraOff && !talk.isHeld;
+  }
+
+  /** @param {CallView} shown */
+  function viewOf(shown) {
+    const { kind, phase, leg, talk } = shown;
+    if (shown.isOver) return "ended";
+    if (shown.isAnswered && talk.otherMedia.sharing && screen.hasPicture() && !talk.isHeld) return "screen";
+    if (personIsSeen(shown)) return "video";
+    const waiting = !["connected", "reconnecting"].includes(phase);
+    return kind === "video" && waiting && leg.cameraOn ? "preview" : "persona";
   }
 
   function tick() {
     if (!call) return;
     const shown = call.phase === "connected" || call.phase === "reconnecting";
     setText(timer, shown && call.elapsed !== null ? clockText(call.elapsed) : "");
-    element.style.setProperty("--level", call.phase === "connected" ? call.remoteLevel.toFixed(2) : "0");
+    element.style.setProperty("--level", call.phase === "connected" ? call.leg.remoteLevel.toFixed(2) : "0");
   }
 
   return {
@@ -103,7 +169,10 @@ export function createCallScreen(actions) {
         element.dataset.tone = String(toneOf(next.other));
         element.setAttribute("aria-label", `Call with ${next.other.name}`);
         setText(name, next.other.name);
-        other.clear();
+        person.clear();
+        screen.clear();
+        chat.clear();
+        chatIsOpen = false;
         element.hidden = false;
         element.focus();
         clearInterval(ticking);
@@ -122,8 +191,10 @@ export function createCallScreen(actions) {
       watchIdleness(false);
       element.hidden = true;
       delete element.dataset.view;
-      other.clear();
+      person.clear();
+      screen.clear();
       own.render(null, { shown: false, on: false });
+      request.render(null);
     },
   };
 }

@@ -1,42 +1,71 @@
-/** Microphone, camera, hang up. */
-import { fill, h } from "./dom.js";
+/** Microphone, camera, screen, chat, what is needed more rarely, hang up. */
+import { canShareScreen } from "../media.js";
+import { fill, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { createMenu } from "./menu.js";
 
 /** @typedef {import("./icons.js").IconName} IconName */
 
 /**
- * @param {{onMute: () => void, onCamera: () => void, onEnd: () => void}} actions
+ * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
+ *   onTransfer: () => void, onEnd: () => void}} actions
  */
-export function createControls({ onMute, onCamera, onEnd }) {
+export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onEnd }) {
   const mute = control("mute", onMute);
   const camera = control("camera", onCamera);
+  const share = control("share", onShare);
+  const chat = control("chat", onChat);
   const end = control("end", onEnd);
   end.element.classList.add("control--end");
+  const badge = h("span", { class: "control__badge", "data-testid": "chat-unread", hidden: true });
+  const more = createMenu("more", "More", { class: "control", icon: "more", above: true });
+  const hold = more.add("hold", onHold);
+  const transfer = more.add("transfer", onTransfer);
   const element = h(
     "div",
     { class: "controls", role: "group", "aria-label": "Call controls" },
     mute.element,
     camera.element,
+    share.element,
+    h("span", { class: "control__place" }, chat.element, badge),
+    more.element,
     end.element,
   );
+  transfer.set("Transfer…", "transfer");
 
   return {
     element,
-    /** @param {import("./callscreen.js").CallView} call */
-    render(call) {
+    /**
+     * @param {import("./callscreen.js").CallView} call
+     * @param {boolean} chatIsOpen
+     */
+    render(call, chatIsOpen) {
+      const { leg, talk } = call;
+      const going = call.isAnswered;
       element.hidden = call.isOver;
-      mute.set(call.muted ? "Unmute microphone" : "Mute microphone", call.muted ? "microphoneOff" : "microphone", call.muted);
-      const off = !call.cameraOn;
-      camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off);
-      camera.element.hidden = call.kind !== "video";
-      camera.element.disabled = !call.hasCamera;
+      mute.set(leg.muted ? "Unmute microphone" : "Mute microphone", leg.muted ? "microphoneOff" : "microphone", leg.muted);
+      const off = !leg.cameraOn;
+      camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off && call.kind === "video");
+      camera.element.disabled = !leg.isAgreed && !leg.hasCamera;
+      camera.element.hidden = !going && call.kind === "voice";
+      share.set(leg.sharing ? "Stop sharing your screen" : "Share your screen", leg.sharing ? "screenOff" : "screen", leg.sharing);
+      share.element.hidden = !going || !canShareScreen();
+      share.element.disabled = !leg.isAgreed;
+      const { unread } = talk.chat;
+      chat.set(chatIsOpen ? "Close chat" : unread ? `Open chat, ${unread} unread` : "Open chat", "bubble", chatIsOpen);
+      chat.element.hidden = more.element.hidden = !going;
+      badge.hidden = !going || !unread || chatIsOpen;
+      setText(badge, unread > 9 ? "9+" : String(unread));
+      hold.set(talk.heldBy.you ? "Resume call" : "Hold call", talk.heldBy.you ? "play" : "pause");
+      transfer.element.disabled = talk.transferringTo !== null;
+      if (!going) more.close();
       end.set(call.isAnswered ? "End call" : "Cancel call", "hangUp", false);
     },
   };
 }
 
 /**
- * @param {"mute" | "camera" | "end"} name
+ * @param {string} name
  * @param {() => void} onclick
  */
 function control(name, onclick) {

@@ -1,40 +1,66 @@
 /**
- * Your conversations, and the two ways to call.
+ * The screen between calls: people, recent calls, settings.
  *
  * @typedef {import("../model.js").Person} Person
- * @typedef {import("../model.js").Conversation} Conversation
- * @typedef {import("../model.js").CallKind} CallKind
  */
-import { avatar } from "./avatar.js";
 import { fill, h, setText } from "./dom.js";
+import { avatar } from "./avatar.js";
 import { icon } from "./icons.js";
+import { createPeople } from "./people.js";
+import { createRecents } from "./recents.js";
+import { createSettings } from "./settings.js";
+import { createTabs } from "./tabs.js";
 import { shortName, typeText } from "./words.js";
 
 /**
- * @param {{onCall: (conversation: Conversation, kind: CallKind) => void, onSignOut: () => void, onReload: () => void}} actions
+ * @typedef {Parameters<typeof createPeople>[0] & Parameters<typeof createRecents>[0] & Parameters<typeof createSettings>[0]
+ *   & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
  */
-export function createHome({ onCall, onSignOut, onReload }) {
+
+/** @param {HomeActions} actions */
+export function createHome(actions) {
   const who = h("div", { class: "topbar__who" });
   const signOut = h(
     "button",
-    { class: "button button--quiet", type: "button", "data-testid": "sign-out", onclick: onSignOut },
+    { class: "button button--quiet", type: "button", "data-testid": "sign-out", onclick: actions.onSignOut },
     icon("swap"),
     h("span", { class: "topbar__switch" }, "Switch user"),
   );
   const logo = h("img", { src: "icon.svg", alt: "", width: 28, height: 28 });
-  const brand = h("span", { class: "topbar__brand" }, logo, "Call Relay");
+  const brand = h("span", { class: "topbar__brand" }, logo, h("span", {}, "Call Relay"));
   const title = h("h1", { class: "home__title" });
-  const lead = h("p", { class: "home__lead" });
-  const list = h("div", { class: "home__list", "data-testid": "conversations" });
+  const people = createPeople(actions);
+  const recents = createRecents(actions);
+  const settings = createSettings(actions);
+  const tabs = createTabs(
+    "Sections",
+    [
+      { name: "people", label: "People", icon: "people", panel: people.element },
+      { name: "recents", label: "Recent", icon: "clock", panel: recents.element },
+      { name: "settings", label: "Settings", icon: "sliders", panel: settings.element },
+    ],
+    actions.onTab,
+  );
+  const elsewhere = h("p", { class: "takeover__text" });
+  const takeOver = h(
+    "button",
+    { class: "button button--light", type: "button", "data-testid": "take-over", onclick: actions.onTakeOver },
+    "Take over the call here",
+  );
+  const banner = h("section", { class: "takeover", role: "status", hidden: true, "data-testid": "elsewhere" }, icon("call"), elsewhere, takeOver);
   const element = h(
     "div",
     { class: "home", "data-testid": "home" },
     h("header", { class: "topbar" }, brand, who, signOut),
-    h("main", { class: "home__main" }, title, lead, list),
+    h("main", { class: "home__main" }, banner, title, tabs.element, people.element, recents.element, settings.element),
   );
 
   return {
     element,
+    people,
+    recents,
+    settings,
+    tabs,
     /** @param {Person} person */
     setUser(person) {
       setText(title, `${greeting(new Date().getHours())}, ${shortName(person.name)}`);
@@ -46,31 +72,16 @@ export function createHome({ onCall, onSignOut, onReload }) {
       );
       fill(who, h("span", { class: "presence" }, avatar(person, "small")), text);
     },
-    /** @param {boolean} online calls can only be made while we are connected */
+    /** @param {boolean} online */
     setOnline(online) {
       element.toggleAttribute("data-online", online);
-      for (const button of list.querySelectorAll("button")) button.disabled = !online;
+      people.setOnline(online);
+      recents.setOnline(online);
     },
-    setLoading() {
-      setText(lead, "Loading your conversations…");
-      fill(list, ...[0, 1, 2].map(() => h("div", { class: "conversation conversation--ghost", "aria-hidden": "true" })));
-    },
-    setProblem() {
-      setText(lead, "Your conversations could not be loaded.");
-      const again = h("button", { class: "button button--primary", type: "button", onclick: onReload }, "Try again");
-      fill(list, h("div", { class: "empty" }, icon("alert"), h("p", {}, "The server can’t be reached at the moment."), again));
-    },
-    /** @param {Conversation[]} conversations */
-    setConversations(conversations) {
-      const online = element.hasAttribute("data-online");
-      setText(lead, conversations.length ? "Who would you like to talk to?" : "Nobody to call yet.");
-      if (!conversations.length) {
-        const text = "Conversations from your platform appear here, and every one of them can be called.";
-        fill(list, h("div", { class: "empty", "data-testid": "no-conversations" }, icon("bubble"), h("p", {}, text)));
-        return;
-      }
-      const rows = conversations.map((conversation) => conversationRow(conversation, online, onCall));
-      fill(list, h("ul", { class: "conversations" }, ...rows));
+    /** @param {string | null} name of whom another device of ours was talking to when it vanished */
+    setElsewhere(name) {
+      banner.hidden = name === null;
+      if (name !== null) setText(elsewhere, `You are in a call with ${name} on another device, which has lost its connection.`);
     },
   };
 }
@@ -79,39 +90,4 @@ export function createHome({ onCall, onSignOut, onReload }) {
 function greeting(hour) {
   if (hour < 5 || hour >= 18) return "Good evening";
   return hour < 12 ? "Good morning" : "Good afternoon";
-}
-
-/**
- * @param {Conversation} conversation
- * @param {boolean} online
- * @param {(conversation: Conversation, kind: CallKind) => void} onCall
- */
-function conversationRow(conversation, online, onCall) {
-  const { id, other } = conversation;
-  const button = (/** @type {CallKind} */ kind) =>
-    h(
-      "button",
-      {
-        class: "roundbutton",
-        type: "button",
-        title: kind === "video" ? "Video call" : "Voice call",
-        "aria-label": `${kind === "video" ? "Video call" : "Voice call"} with ${other.name}`,
-        "data-testid": `call-${kind}-${id}`,
-        disabled: !online,
-        onclick: () => onCall(conversation, kind),
-      },
-      icon(kind === "video" ? "camera" : "call"),
-    );
-  return h(
-    "li",
-    { class: "conversation", "data-testid": `conversation-${id}` },
-    avatar(other),
-    h(
-      "span",
-      { class: "conversation__text" },
-      h("span", { class: "conversation__name" }, other.name),
-      h("span", { class: "muted" }, typeText(other.type), h("span", { class: "conversation__id" }, ` · Conversation ${id}`)),
-    ),
-    h("span", { class: "conversation__actions" }, button("voice"), button("video")),
-  );
 }

@@ -24,6 +24,9 @@ const CAMERA = [
   line("M15.5 10.8l4.1-2.6c.7-.4 1.6.1 1.6.9v5.8c0 .8-.9 1.3-1.6.9l-4.1-2.6"),
 ];
 
+/** @type {Shape[]} */
+const MONITOR = [{ tag: "rect", x: "3", y: "4.5", width: "18", height: "12", rx: "2.5" }, line("M9 20h6")];
+
 /** @satisfies {Record<string, Shape[]>} */
 const ICONS = {
   call: [{ tag: "path", d: HANDSET, fill: "currentColor", stroke: "none", transform: "rotate(-135 12 12)" }],
@@ -35,6 +38,29 @@ const ICONS = {
   close: [line("M6.5 6.5l11 11M17.5 6.5l-11 11")],
   swap: [line("M4 8.5h14l-3.5-3.5M20 15.5H6l3.5 3.5")],
   arrow: [line("M5 12h13.5M13 6.5l5.5 5.5-5.5 5.5")],
+  screen: [...MONITOR, line("M12 13.5V8M9.6 10.2L12 7.8l2.4 2.4")],
+  screenOff: [...MONITOR, line("M9.7 8.2l4.6 4.6M14.3 8.2l-4.6 4.6")],
+  more: /** @type {Shape[]} */ ([5.5, 12, 18.5].map((cx) => ({ tag: "circle", cx: String(cx), cy: "12", r: "1.6", fill: "currentColor", stroke: "none" }))),
+  pause: [line("M9 6v12M15 6v12")],
+  play: [line("M8 5.8v12.4l10-6.2z")],
+  transfer: [line("M13.5 5h5.5v5.5M19 5l-7.5 7.5M10 5H7a2.5 2.5 0 0 0-2.5 2.5V17A2.5 2.5 0 0 0 7 19.5h9.5A2.5 2.5 0 0 0 19 17v-3")],
+  send: [line("M4.5 12L20 4.5 15 20l-3.2-6.2zM11.8 13.8L20 4.5")],
+  clock: [{ tag: "circle", cx: "12", cy: "12", r: "8.5" }, line("M12 7.2V12l3.2 2")],
+  people: [
+    { tag: "circle", cx: "9.5", cy: "8.5", r: "3.5" },
+    line("M3 19.5c.4-3.4 3-5.5 6.5-5.5s6.1 2.1 6.5 5.5M16.2 5.3a3.5 3.5 0 0 1 0 6.4M18.2 14.6c1.6.8 2.6 2.4 2.8 4.9"),
+  ],
+  sliders: [
+    line("M4 7.5h8M17 7.5h3M4 16.5h3M12 16.5h8"),
+    { tag: "circle", cx: "14.5", cy: "7.5", r: "2.3" },
+    { tag: "circle", cx: "9.5", cy: "16.5", r: "2.3" },
+  ],
+  block: [{ tag: "circle", cx: "12", cy: "12", r: "8.5" }, line("M6 6l12 12")],
+  bell: [line("M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4")],
+  board: [{ tag: "rect", x: "3", y: "4", width: "18", height: "12.5", rx: "2" }, line("M9 20.5l3-4 3 4M7 12.5c2-4.5 3.5 1.5 5.5-1.5s2.5-2 4.5-2")],
+  incoming: [line("M18 6L7 17M7 8.5V17h8.5")],
+  outgoing: [line("M6 18L17 7M8.5 7H17v8.5")],
+  check: [line("M5 12.5l4.5 4.5L19 7.5")],
   chevron: [line("M7 10l5 5 5-5")],
   alert: [{ tag: "circle", cx: "12", cy: "12", r: "9" }, line("M12 7.5v5.2M12 16.2v.1")],
   bubble: [line("M4 11.2C4 7.2 7.6 4 12 4s8 3.2 8 7.2-3.6 7.2-8 7.2c-.9 0-1.8-.1-2.6-.4L5 20l1-3.6c-1.3-1.3-2-3.2-2-5.2z")],

@@ -1,4 +1,4 @@
-/** The two videos of a call. In a voice call, the large one has no picture but still carries the sound. */
+/** The videos of a call. In a voice call, the other person's has no picture but still carries the sound. */
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
@@ -6,17 +6,19 @@ import { icon } from "./icons.js";
 const MOST_CUT = 0.4;
 
 /**
- * The other person's picture and sound.
+ * What comes from the other person: their picture and sound, or their screen.
  *
+ * @param {"remote-video" | "remote-screen"} name
  * @param {() => void} onPicture called when a first picture has arrived
  */
-export function createOtherPicture(onPicture) {
-  const element = h("video", { class: "call__remote", autoplay: true, playsinline: true, "data-testid": "remote-video" });
+export function createOtherPicture(name, onPicture) {
+  const kind = name === "remote-video" ? "call__person" : "call__screen";
+  const element = h("video", { class: `call__remote ${kind}`, autoplay: true, playsinline: true, "data-testid": name });
   const fit = () => {
     const [width, height] = [element.videoWidth, element.videoHeight];
     if (!width || !height || !element.clientHeight) return;
     const ratio = (width * element.clientHeight) / (height * element.clientWidth);
-    element.dataset.fit = Math.min(ratio, 1 / ratio) < 1 - MOST_CUT ? "contain" : "cover";
+    if (name === "remote-video") element.dataset.fit = Math.min(ratio, 1 / ratio) < 1 - MOST_CUT ? "contain" : "cover";
   };
   element.addEventListener("resize", () => {
     fit();

@@ -10,12 +10,13 @@ import { createHome } from "./home.js";
 import { createIncoming } from "./incoming.js";
 import { createSignIn } from "./signin.js";
 import { createToasts } from "./toasts.js";
+import { createTransferChooser } from "./transfer.js";
 
 const TITLE = "Call Relay";
 
 /**
  * @typedef {Parameters<typeof createSignIn>[0] & Parameters<typeof createHome>[0] & Parameters<typeof createIncoming>[0]
- *   & Parameters<typeof createCallScreen>[0]} Actions what the user can do; `main.js` says what then happens
+ *   & Parameters<typeof createCallScreen>[0] & Parameters<typeof createTransferChooser>[0]} Actions what the user can do; `main.js` says what then happens
  */
 
 /**
@@ -27,10 +28,19 @@ export function createShell(root, actions) {
   const home = createHome(actions);
   const callScreen = createCallScreen(actions);
   const incoming = createIncoming(actions);
+  const transferChooser = createTransferChooser(actions);
   const toasts = createToasts();
   const connection = createConnectionBar();
   // In the order in which they lie on one another. Bar and toasts are never covered.
-  root.replaceChildren(signIn.element, home.element, callScreen.element, incoming.element, connection.element, toasts.element);
+  root.replaceChildren(
+    signIn.element,
+    home.element,
+    callScreen.element,
+    incoming.element,
+    connection.element,
+    toasts.element,
+    transferChooser.element,
+  );
   signIn.element.hidden = home.element.hidden = true;
   /** @type {Element | null} where the focus was before something covered it */
   let covered = null;
@@ -55,6 +65,7 @@ export function createShell(root, actions) {
     signIn,
     home,
     connection,
+    transferChooser,
     toast: toasts.show,
     /** @param {"signIn" | "home"} name */
     showBase(name) {
@@ -72,6 +83,7 @@ export function createShell(root, actions) {
       callScreen.element.inert = ringing !== null; // first of all: what is inert cannot take the focus
       if (call) callScreen.show(call);
       else if (!callScreen.element.hidden) callScreen.hide();
+      if (!call || call.isOver) transferChooser.close();
       if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind);
       else if (!ringing) incoming.hide();
       document.title = ringing ? `${ringing.other.name} is calling…` : call ? `${call.other.name} · ${TITLE}` : TITLE;

@@ -35,15 +35,37 @@ export function shortName(name) {
 }
 
 /**
+ * `14:05`, as the user's country writes it.
+ *
+ * @param {number} at milliseconds since 1970
+ */
+export function timeText(at) {
+  return new Date(at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+/**
+ * The day and the time, as far as they need saying.
+ *
+ * @param {number} at milliseconds since 1970
+ */
+export function dayText(at) {
+  const [day, today] = [new Date(at), new Date()];
+  if (day.toDateString() === today.toDateString()) return timeText(at);
+  const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
+  if (day.toDateString() === yesterday.toDateString()) return `Yesterday, ${timeText(at)}`;
+  const sameYear = day.getFullYear() === today.getFullYear();
+  return day.toLocaleDateString([], { day: "numeric", month: "short", year: sameYear ? undefined : "numeric" });
+}
+
+/**
  * What a call is doing now.
  *
- * @param {Pick<import("./callscreen.js").CallView,
- *   "phase" | "kind" | "other" | "otherIsAway" | "localStream" | "remoteVideo">} call
+ * @param {Pick<import("./callscreen.js").CallView, "phase" | "kind" | "other" | "otherIsAway" | "leg" | "talk">} call
  */
 export function statusText(call) {
   switch (call.phase) {
     case "preparing":
-      if (call.localStream) return "One moment…";
+      if (call.leg.localStream) return "One moment…";
       return call.kind === "video" ? "Allow the camera and microphone to go on" : "Allow the microphone to go on";
     case "calling":
       return "Calling…";
@@ -54,12 +76,21 @@ export function statusText(call) {
     case "connecting":
       return "Connecting…";
     case "connected":
-      return call.remoteVideo === "paused" ? "Video paused" : "Connected";
+      if (call.talk.isHeld) return holdText(call);
+      return call.kind === "video" && call.leg.remoteVideo === "paused" ? "Video paused" : "Connected";
     case "reconnecting":
       return call.otherIsAway ? `${shortName(call.other.name)} is reconnecting…` : "Reconnecting…";
     case "ended":
       return "Call ended";
   }
+}
+
+/**
+ * @param {Pick<import("./callscreen.js").CallView, "other" | "talk">} call that somebody holds
+ */
+function holdText({ other, talk }) {
+  if (!talk.heldBy.you) return `${shortName(other.name)} has put the call on hold`;
+  return talk.heldBy.other ? "Both of you have put the call on hold" : "On hold: nobody hears or sees you";
 }
 
 /** @param {CallKind} kind */
@@ -91,6 +122,7 @@ export function outcomeText(outcome, name, kind) {
     missed: ["Missed call", `${who} called you.`],
     answered_elsewhere: ["Answered on another device"],
     declined_elsewhere: ["Declined on another device"],
+    transferred: ["Call transferred", `${who} is being connected with somebody else.`],
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],
     media_denied: [`No access to your ${what}`, "Allow it in your browser’s site settings, then call again."],
@@ -100,4 +132,32 @@ export function outcomeText(outcome, name, kind) {
   };
   const [title, detail = ""] = texts[outcome];
   return { title, detail };
+}
+
+/** @type {Record<string, string>} */
+const UPDATE_PROBLEMS = {
+  unsupported: "The other side’s app can’t do that in mid-call.",
+  rejected: "The other side’s browser didn’t take it.",
+  update_timeout: "The other side didn’t answer in time. Try again in a moment.",
+  offline: "You are not connected right now. Try again in a moment.",
+};
+
+/** @param {string} problem why a call could not be changed */
+export function updateProblemText(problem) {
+  return UPDATE_PROBLEMS[problem] ?? "That didn’t work. Try again in a moment.";
+}
+
+/**
+ * How a call of the past went.
+ *
+ * @param {import("../history.js").PastCall} call
+ */
+export function pastCallText({ incoming, missed, kind, reason, duration }) {
+  const what = kind === "video" ? "video call" : "voice call";
+  if (duration !== null) return `${incoming ? "Incoming" : "Outgoing"} ${what} · ${clockText(duration)}`;
+  if (missed) return `Missed ${what}`;
+  /** @type {Record<string, string>} */
+  const ends = { rejected: "declined", busy: "busy", offline: "offline", no_answer: "no answer", cancelled: "cancelled" };
+  const end = ends[reason ?? ""];
+  return `${incoming ? "Incoming" : "Outgoing"} ${what}${end ? ` · ${end}` : ""}`;
 }

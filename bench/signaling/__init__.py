@@ -1,0 +1,1 @@
+"""How long an invitation takes to arrive, on a relay with many devices connected."""

@@ -1,0 +1,49 @@
+"""The tables, as `db.migrations` creates them."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from db.models.base import Base
+from db.models.calls import CallRow, ChatRow, WhiteboardCallRow
+from db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, SettingsRow
+from db.models.places import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
+from relay.ids import PlaceKind
+
+__all__ = [
+    "OF_KIND",
+    "Base",
+    "BlockRow",
+    "CallRow",
+    "ChatRow",
+    "ConnectionRow",
+    "ConversationRow",
+    "KindTables",
+    "MemberRow",
+    "ProfileRow",
+    "PushSubscriptionRow",
+    "SettingsRow",
+    "WhiteboardCallRow",
+    "WhiteboardMemberRow",
+    "WhiteboardSessionRow",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KindTables:
+    """The tables of one kind of place. Those of the other kind have the same columns, but for one name."""
+
+    places: type[ConversationRow | WhiteboardSessionRow]
+    members: type[MemberRow | WhiteboardMemberRow]
+    calls: type[CallRow | WhiteboardCallRow]
+    key: str
+    """What members and calls call the column with the place's id."""
+
+    def place_id(self, row: Any) -> Any:
+        """That column of `members` or `calls`, or of an alias of theirs."""
+        return getattr(row, self.key)
+
+
+OF_KIND: Final = {
+    PlaceKind.CONVERSATION: KindTables(ConversationRow, MemberRow, CallRow, "conversation_id"),
+    PlaceKind.WHITEBOARD_SESSION: KindTables(WhiteboardSessionRow, WhiteboardMemberRow, WhiteboardCallRow, "session_id"),
+}

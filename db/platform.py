@@ -1,0 +1,195 @@
+"""What the platform keeps here in step with its own database: profiles, who is connected, places and who belongs to them.
+
+Everything may be said twice, and by several at the same time.
+"""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Delete, and_, delete, select, tuple_, union, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.models import OF_KIND, ConnectionRow, ProfileRow
+from db.places import advance_sequence, insert_members
+from db.profiles import CARD, by_name, card_of, card_values, columns, insert_new, locked, names, same, unknown, upsert, values
+from relay.ids import Place, Profile
+from relay.signaling.ports import ProfileCard
+from relay.signaling.records import PlaceRecord
+
+
+class SqlPlatform:
+    """The writing side of the directory."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def put_profiles(self, cards: Collection[ProfileCard]) -> None:
+        """Add profiles, or bring them up to date. Of several cards of one profile, the last counts."""
+        latest = {card.profile: card_values(card) for card in cards}
+        if not latest:
+            return
+        async with self._engine.begin() as connection:
+            insert = upsert(connection, ProfileRow)
+            changes = {name: insert.excluded[name] for name in ("name", "avatar", "user_id")}
+            statement = insert.on_conflict_do_update(index_elements=["profile_type", "profile_id"], set_=changes)
+            # Sorted: two that write the same rows in different orders would wait for each other.
+            await connection.execute(statement, [latest[profile] for profile in sorted(latest)])
+
+    async def delete_profile(self, profile: Profile) -> bool:
+        """Delete a profile with its settings, blocks, connections, memberships and push subscriptions.
+
+        Its calls stay as they are: `db.personal_data` erases it from those too.
+
+        Returns:
+            Whether it was there.
+        """
+        return await self._execute(delete(ProfileRow).where(names(ProfileRow, profile))) == 1
+
+    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+        """Add a conversation or whiteboard session, or bring it up to date: these are its members now, and no others.
+
+        Args:
+            keep_chat: texts of calls there are kept with the call.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            ValueError: a member does not exist; nothing has changed.
+        """
+        wanted = frozenset(members)
+        places = OF_KIND[place.kind].places
+        async with self._engine.begin() as connection:
+            is_new = await insert_new(connection, places, id=place.place_id, keep_chat=keep_chat)
+            if is_new:
+                await advance_sequence(connection, place.kind)
+            else:
+                # Not an update: somebody may have deleted it since. From here on the row is locked.
+                insert = upsert(connection, places).values(id=place.place_id, keep_chat=keep_chat)
+                await connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"keep_chat": keep_chat}))
+            await _require(connection, wanted)
+            present = await _members(connection, place)
+            for profile in present - wanted:
+                await connection.execute(_without(place, profile))
+            await insert_members(connection, place, wanted - present)
+        return is_new
+
+    async def delete_place(self, place: Place) -> bool:
+        """Delete a conversation or whiteboard session; its calls stay, without a place.
+
+        Returns:
+            Whether it was there.
+        """
+        places = OF_KIND[place.kind].places
+        return await self._execute(delete(places).where(places.id == place.place_id)) == 1
+
+    async def place(self, place: Place) -> PlaceRecord | None:
+        """A conversation or whiteboard session and its members; None if it does not exist."""
+        places = OF_KIND[place.kind].places
+        async with self._engine.connect() as connection:
+            query = select(places.keep_chat).where(places.id == place.place_id)
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return None
+            return PlaceRecord(place, tuple(sorted(await _members(connection, place))), row.keep_chat)
+
+    async def add_member(self, place: Place, profile: Profile) -> bool:
+        """Make a profile a member.
+
+        Returns:
+            Whether it was none before.
+
+        Raises:
+            ValueError: there is no such profile, or no such place.
+        """
+        tables = OF_KIND[place.kind]
+        async with self._engine.begin() as connection:
+            # An update, though of nothing: see `locked`.
+            touched = update(tables.places).where(tables.places.id == place.place_id)
+            if not (await connection.execute(touched.values(keep_chat=tables.places.keep_chat))).rowcount:
+                raise ValueError(f"no such {place.kind.replace('_', ' ')}: {place.place_id}")
+            await _require(connection, {profile})
+            return await insert_new(connection, tables.members, **{tables.key: place.place_id}, **values(profile))
+
+    async def remove_member(self, place: Place, profile: Profile) -> bool:
+        """The profile is a member no longer.
+
+        Returns:
+            Whether it was one.
+        """
+        return await self._execute(_without(place, profile)) == 1
+
+    async def connect(self, one: Profile, other: Profile) -> bool:
+        """The two are connections of each other.
+
+        Returns:
+            Whether that is new.
+
+        Raises:
+            ValueError: one of them does not exist, or both are the same.
+        """
+        first, second = sorted((one, other))
+        if first == second:
+            raise ValueError(f"{one.key} cannot be connected with itself")
+        async with self._engine.begin() as connection:
+            if missing := [profile for profile in (first, second) if not await locked(connection, profile)]:
+                raise unknown(missing)
+            return await insert_new(connection, ConnectionRow, **values(first, "first_"), **values(second, "second_"))
+
+    async def disconnect(self, one: Profile, other: Profile) -> bool:
+        """The two are connections no longer.
+
+        Returns:
+            Whether they were.
+        """
+        first, second = sorted((one, other))
+        both = and_(names(ConnectionRow, first, "first_"), names(ConnectionRow, second, "second_"))
+        return await self._execute(delete(ConnectionRow).where(both)) == 1
+
+    async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
+        """Whom the profile is connected with, by name."""
+        ways = (("first_", "second_"), ("second_", "first_"))
+        query = union(
+            *(
+                select(*CARD)
+                .join(ConnectionRow, same(columns(ProfileRow), columns(ConnectionRow, theirs)))
+                .where(names(ConnectionRow, profile, mine))
+                for mine, theirs in ways
+            )
+        )
+        async with self._engine.connect() as connection:
+            return sorted((card_of(*row) for row in await connection.execute(query)), key=by_name)
+
+    async def _execute(self, statement: Delete) -> int:
+        """Run one statement in a transaction of its own.
+
+        Returns:
+            How many rows it changed.
+        """
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+
+
+def _without(place: Place, profile: Profile) -> Delete:
+    """The profile is a member no longer."""
+    tables = OF_KIND[place.kind]
+    here = tables.place_id(tables.members) == place.place_id
+    return delete(tables.members).where(here, names(tables.members, profile))
+
+
+async def _members(connection: AsyncConnection, place: Place) -> frozenset[Profile]:
+    tables = OF_KIND[place.kind]
+    query = select(*columns(tables.members)).where(tables.place_id(tables.members) == place.place_id)
+    return frozenset(Profile(*row) for row in await connection.execute(query))
+
+
+async def _require(connection: AsyncConnection, profiles: Collection[Profile]) -> None:
+    """Make sure that the profiles exist, and go on to until the transaction ends. It has changed a row already: SQLite then lets
+    nobody else.
+
+    Raises:
+        ValueError: some do not.
+    """
+    key = columns(ProfileRow)
+    query = select(*key).where(tuple_(*key).in_(profiles)).with_for_update(read=True, key_share=True)
+    if missing := frozenset(profiles) - {Profile(*row) for row in await connection.execute(query)}:
+        raise unknown(missing)

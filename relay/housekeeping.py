@@ -1,0 +1,62 @@
+"""Forgets what has been kept long enough: at start, and once a day."""
+
+import asyncio
+import dataclasses
+import logging
+from datetime import datetime
+from typing import Final, Protocol
+
+from relay.signaling.clock import Clock
+from relay.signaling.records import Purged, RetentionDays
+
+logger = logging.getLogger(__name__)
+
+DAY: Final = 86_400.0
+"""Seconds from the end of a run to the next."""
+
+RETRY: Final = 300.0
+"""Seconds from a failure to the next attempt."""
+
+
+class Retention(Protocol):
+    """What removes old data."""
+
+    async def apply(self, days: RetentionDays, now: datetime) -> Purged: ...
+
+
+class Housekeeping:
+    """Runs the retention. One run ends before the next begins; several servers on one database do each other no harm."""
+
+    def __init__(self, retention: Retention, days: RetentionDays, clock: Clock | None = None) -> None:
+        self._retention = retention
+        self._days = days
+        self._clock = clock or Clock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if self._days != RetentionDays():  # else everything is kept
+            self._task = asyncio.get_running_loop().create_task(self._keep_house())
+
+    async def close(self) -> None:
+        """Stop, also in the middle of a run: what is left is done by the next."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep_house(self) -> None:
+        failing = False
+        while True:
+            try:
+                purged = await self._retention.apply(self._days, self._clock.utcnow())
+            except Exception:
+                # Once: a database that is away for a night would fill the log.
+                if not failing:
+                    logger.exception("old data could not be removed; trying again every %g s", RETRY)
+                failing = True
+                await asyncio.sleep(RETRY)
+                continue
+            failing = False
+            if purged != Purged():
+                counts = (f"{count} {name}" for name, count in dataclasses.asdict(purged).items() if count)
+                logger.info("old data removed, in rows: %s", ", ".join(counts))
+            await asyncio.sleep(DAY)

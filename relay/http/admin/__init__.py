@@ -1,0 +1,1 @@
+"""`/api/admin`: what the platform does, with a service token. Without one in the settings, none of this exists."""

@@ -1,0 +1,67 @@
+"""`/api/blocks`: whom the signed-in profile does not want to hear from. The blocked side cannot tell."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from relay.errors import RelayError
+from relay.http.auth import signed_in
+from relay.http.parameters import PROFILE, ProfileView, profile_in, view
+from relay.http.ports import PROFILE_SETTINGS, ProfileSettings
+from relay.http.responses import answer
+from relay.ids import Profile
+from relay.signaling.notices import milliseconds
+
+
+class BlockView(msgspec.Struct, frozen=True):
+    """Somebody who is blocked."""
+
+    profile: ProfileView
+    """Its name is empty if there is no such profile any more."""
+    since: int
+    """Milliseconds since 1970."""
+
+
+async def read(request: web.Request) -> web.Response:
+    return await read_of(request, (await signed_in(request)).profile)
+
+
+async def add(request: web.Request) -> web.Response:
+    profile = (await signed_in(request)).profile
+    await block(request.app[PROFILE_SETTINGS], profile, profile_in(request))
+    return web.Response(status=204)
+
+
+async def remove(request: web.Request) -> web.Response:
+    profile = (await signed_in(request)).profile
+    await request.app[PROFILE_SETTINGS].unblock(profile, profile_in(request))
+    return web.Response(status=204)
+
+
+async def read_of(request: web.Request, profile: Profile) -> web.Response:
+    """Whom a profile has blocked, latest first."""
+    records = await request.app[PROFILE_SETTINGS].blocks(profile)
+    return answer({"blocks": [BlockView(view(record.blocked), milliseconds(record.since)) for record in records]})
+
+
+async def block(settings: ProfileSettings, profile: Profile, blocked: Profile) -> None:
+    """Block somebody for a profile.
+
+    Raises:
+        HTTPNotFound: the profile knows no such profile, or does not exist.
+        RelayError: it is itself.
+    """
+    if blocked == profile:
+        raise RelayError("nobody can block itself")
+    try:
+        await settings.block(profile, blocked)
+    except ValueError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+
+
+ROUTES: Final = [
+    web.get("/api/blocks", read),
+    web.put(f"/api/blocks/{PROFILE}", add),
+    web.delete(f"/api/blocks/{PROFILE}", remove),
+]

@@ -1,0 +1,169 @@
+"""`/api/calls`: the signed-in profile's own calls in conversations. Somebody else's are as if they did not exist."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
+
+from relay.errors import RelayError
+from relay.http.auth import signed_in
+from relay.http.parameters import ProfileView, cursor_in, flag_in, limit_in, view
+from relay.http.ports import HISTORIES
+from relay.http.responses import answer, body_of
+from relay.ids import PlaceKind, Profile
+from relay.signaling.notices import milliseconds
+from relay.signaling.records import CallRecord, ChatRecord, Direction
+
+MAX_SEEN: Final = 100
+"""Calls that one request may mark."""
+
+CallName = Annotated[str, Meta(min_length=1, max_length=32)]
+
+_Operation = Callable[[web.Request, PlaceKind, Profile], Awaitable[web.Response]]
+
+
+class CallView(msgspec.Struct, frozen=True):
+    """`relay.signaling.records.CallRecord`, as the API shows it. Times are milliseconds since 1970, as on the WebSocket."""
+
+    call_id: str
+    call_type: str
+    direction: Direction
+    other: ProfileView | None
+    status: str
+    reason: str | None
+    started_at: int
+    answered_at: int | None
+    ended_at: int | None
+    duration_seconds: int | None
+    missed: bool
+    seen: bool
+    transferred_from: str | None
+    conversation_id: int | UnsetType | None = UNSET
+    whiteboard_session_id: int | UnsetType | None = UNSET
+    recording_id: str | UnsetType | None = UNSET
+
+
+class TextView(msgspec.Struct, frozen=True):
+    """A text within a call."""
+
+    message_id: str
+    from_profile_type: str
+    from_profile_id: int
+    own: bool
+    text: str
+    sent_at: int
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """Exactly one of the two."""
+
+    call_ids: Annotated[list[CallName], Meta(min_length=1, max_length=MAX_SEEN)] | None = None
+    up_to: CallName | None = None
+
+
+def routes(path: str, kind: PlaceKind) -> list[web.RouteDef]:
+    """The resource of one kind of calls, below `path`."""
+
+    def own(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def of_signed_in(request: web.Request) -> web.Response:
+            profile = (await signed_in(request)).profile
+            return await operation(request, kind, profile)
+
+        return of_signed_in
+
+    return [
+        web.get(path, own(_list)),
+        web.get(f"{path}/missed", own(_missed)),
+        web.get(f"{path}/unseen", own(_unseen)),
+        web.post(f"{path}/seen", own(_mark_seen)),
+        web.get(path + r"/{call_id:\w{1,32}}", own(_one)),
+    ]
+
+
+async def _list(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
+    return await _page(request, kind, profile, missed=flag_in(request, "missed"))
+
+
+async def _missed(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
+    return await _page(request, kind, profile, missed=True)
+
+
+async def _page(request: web.Request, kind: PlaceKind, profile: Profile, *, missed: bool) -> web.Response:
+    try:
+        page = await request.app[HISTORIES][kind].calls(
+            profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed
+        )
+    except ValueError as error:
+        raise RelayError(str(error)) from None
+    return answer({"calls": [_call(record, kind) for record in page.calls], "next_cursor": page.next_cursor})
+
+
+async def _one(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
+    detail = await request.app[HISTORIES][kind].call(profile, request.match_info["call_id"])
+    if detail is None:
+        raise _no_such_call()
+    return answer({"call": _call(detail.call, kind), "chat": [_text(record) for record in detail.chat]})
+
+
+async def _unseen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
+    return answer({"unseen_count": await request.app[HISTORIES][kind].unseen_count(profile)})
+
+
+async def _mark_seen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
+    wanted, history = await body_of(request, _Seen), request.app[HISTORIES][kind]
+    now = datetime.now(UTC)
+    if wanted.up_to is not None and wanted.call_ids is None:
+        marked = await history.mark_seen_up_to(profile, wanted.up_to, now)
+        if marked is None:
+            raise _no_such_call()
+    elif wanted.call_ids is not None and wanted.up_to is None:
+        # All before any: who asks about a call of somebody else's changes nothing.
+        for call_id in wanted.call_ids:
+            if await history.call(profile, call_id) is None:
+                raise _no_such_call()
+        marked = sum([bool(await history.mark_seen(profile, call_id, now)) for call_id in wanted.call_ids])
+    else:
+        raise RelayError("either call_ids or up_to says what was seen")
+    return answer({"marked": marked, "unseen_count": await history.unseen_count(profile)})
+
+
+def _no_such_call() -> web.HTTPNotFound:
+    return web.HTTPNotFound(text="you have no such call")
+
+
+def _call(record: CallRecord, kind: PlaceKind) -> CallView:
+    place_id = None if record.place is None else record.place.place_id
+    whiteboard = kind is PlaceKind.WHITEBOARD_SESSION
+    return CallView(
+        call_id=record.id,
+        call_type=record.call_type,
+        direction=record.direction,
+        other=None if record.other is None else view(record.other),
+        status=record.status,
+        reason=record.reason,
+        started_at=milliseconds(record.started_at),
+        answered_at=_milliseconds(record.answered_at),
+        ended_at=_milliseconds(record.ended_at),
+        duration_seconds=record.duration_seconds,
+        missed=record.missed,
+        seen=record.seen,
+        transferred_from=record.transferred_from,
+        conversation_id=UNSET if whiteboard else place_id,
+        whiteboard_session_id=place_id if whiteboard else UNSET,
+        recording_id=record.recording_id if whiteboard else UNSET,
+    )
+
+
+def _text(record: ChatRecord) -> TextView:
+    author, sent_at = record.author, milliseconds(record.sent_at)
+    return TextView(record.message_id, author.profile_type, author.profile_id, record.own, record.text, sent_at)
+
+
+def _milliseconds(at: datetime | None) -> int | None:
+    return None if at is None else milliseconds(at)
+
+
+ROUTES: Final = routes("/api/calls", PlaceKind.CONVERSATION)

@@ -1,0 +1,233 @@
+"""How often something may be done: by a profile, or from an address.
+
+Limits are in the notation of the library `limits`: `100/minute`, `10/second;1000/hour`, or `off`. They are counted in this
+process, in windows that begin with the first count, and in bounded memory.
+"""
+
+import ipaddress
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+
+from relay.errors import RelayError
+from relay.http.proxies import remote_address
+from relay.ids import Profile
+from relay.notation import OFF, parse_limit
+from relay.signaling.ports import Action
+
+MAX_KEYS: Final = 16_384
+"""Profiles or addresses that are counted at a time, per window; beyond them, who was counted first is forgotten. Some 5 MB."""
+
+_IPV6_PREFIX: Final = 64
+"""Bits. One host has that many addresses of its own (RFC 6177), so all of them count as one."""
+
+
+class TooMany(RelayError):
+    """A limit is reached.
+
+    Attributes:
+        retry_after: whole seconds until it makes sense to try again.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class _Windows(Storage):
+    """Counts of one window of a limit. The library's own storage in memory has no bound, and sweeps it in a thread of its own.
+
+    All windows are equally long, so the order in which they began is that in which they end.
+    """
+
+    STORAGE_SCHEME = None
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._open: dict[str, tuple[float, int]] = {}
+        """Key → when the window ends, and the count. Oldest first."""
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = self._clock()
+        ends, count = self._open.get(key, (0.0, 0))
+        if ends > now:
+            self._open[key] = ends, count + amount
+            return count + amount
+        self._open.pop(key, None)
+        self._forget(now)
+        self._open[key] = now + expiry, amount
+        return amount
+
+    def _forget(self, now: float) -> None:
+        # Two for each that comes, so that what has ended goes sooner than new ones come, and no turn is long.
+        for _ in range(2):
+            oldest = next(iter(self._open), None)
+            if oldest is None or (self._open[oldest][0] > now and len(self._open) < MAX_KEYS):
+                return
+            del self._open[oldest]
+
+    def get(self, key: str) -> int:
+        ends, count = self._open.get(key, (0.0, 0))
+        return count if ends > self._clock() else 0
+
+    def get_expiry(self, key: str) -> float:
+        return max(self._open.get(key, (0.0, 0))[0], self._clock())
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int:
+        number = len(self._open)
+        self._open.clear()
+        return number
+
+    def clear(self, key: str) -> None:
+        self._open.pop(key, None)
+
+
+class Limit:
+    """One limit, counted per key.
+
+    Args:
+        text: in the library's notation, or `off`.
+        clock: seconds, from any point on.
+
+    Raises:
+        ValueError: it is not in the notation.
+    """
+
+    def __init__(self, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows = tuple((item, FixedWindowRateLimiter(_Windows(clock))) for item in parse_limit(text))
+
+    def admits(self, key: str) -> bool:
+        """Count once; whether that is within the limit."""
+        # A list, not a generator: each window counts, also when another is full already.
+        return all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
+
+    def reached(self, key: str) -> bool:
+        """Whether one more would be beyond the limit. Nothing is counted."""
+        return not all(window.test(item, key) for item, window in self._windows)
+
+    def retry_after(self, key: str) -> int:
+        """Whole seconds until one more will be within the limit; at least 1."""
+        now = self._clock()
+        full = (window.get_window_stats(item, key) for item, window in self._windows if not window.test(item, key))
+        return max(1, math.ceil(max((stats.reset_time - now for stats in full), default=0.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Each limit, in the library's notation or `off`."""
+
+    messages: str = OFF
+    """WebSocket messages of a profile."""
+    messages_per_address: str = OFF
+    invitations: str = OFF
+    """Calls that a profile begins."""
+    invitations_per_address: str = OFF
+    connections: str = OFF
+    """WebSocket connections from an address."""
+    requests: str = OFF
+    """HTTP requests from an address, WebSocket connections among them."""
+    failed_logins: str = OFF
+    """Credentials from an address that were not good."""
+
+
+class Limits:
+    """All limits of this server. It is a `relay.signaling.ports.Limiter`.
+
+    Attributes:
+        refused: how often each limit was in the way, by the name of its setting.
+    """
+
+    def __init__(self, rates: Rates, clock: Callable[[], float] = time.monotonic) -> None:
+        self.refused: Counter[str] = Counter()
+        self._by_profile = {
+            Action.MESSAGE: ("messages", Limit(rates.messages, clock)),
+            Action.INVITATION: ("invitations", Limit(rates.invitations, clock)),
+        }
+        self._by_address = {
+            Action.MESSAGE: ("messages_per_address", Limit(rates.messages_per_address, clock)),
+            Action.INVITATION: ("invitations_per_address", Limit(rates.invitations_per_address, clock)),
+        }
+        self._connections = Limit(rates.connections, clock)
+        self._requests = Limit(rates.requests, clock)
+        self._failed_logins = Limit(rates.failed_logins, clock)
+
+    def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
+        """Count a message or an invitation; whether it is within the limits."""
+        name, limit = self._by_profile[action]
+        # What a profile is refused does not count for its address, which others may share.
+        admitted = limit.admits(profile.key)
+        if admitted and address is not None:
+            name, limit = self._by_address[action]
+            admitted = limit.admits(_host(address))
+        if not admitted:
+            self.refused[name] += 1
+        return admitted
+
+    def admit_credential(self, request: web.BaseRequest) -> None:
+        """To ask before a credential is looked at.
+
+        Raises:
+            TooMany: there were too many bad ones from this address.
+        """
+        key = _key(request)
+        if self._failed_logins.reached(key):
+            self._refuse("failed_logins", self._failed_logins, key)
+
+    def count_failed_login(self, request: web.BaseRequest) -> None:
+        self._failed_logins.admits(_key(request))
+
+    def middleware(self) -> Middleware:
+        """Refuses requests and connections beyond the limits, with `TooMany`."""
+
+        @web.middleware
+        async def refuse_too_many(request: web.Request, handler: Handler) -> web.StreamResponse:
+            key = _key(request)
+            if not self._requests.admits(key):
+                self._refuse("requests", self._requests, key)
+            upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+            if upgrade and not self._connections.admits(key):
+                self._refuse("connections", self._connections, key)
+            return await handler(request)
+
+        return refuse_too_many
+
+    def _refuse(self, name: str, limit: Limit, key: str) -> None:
+        self.refused[name] += 1
+        raise TooMany("too many requests from this address; try again later", limit.retry_after(key))
+
+
+LIMITS: Final = web.AppKey("limits", Limits)
+
+
+def _key(request: web.BaseRequest) -> str:
+    return _host(remote_address(request) or "")
+
+
+@lru_cache(maxsize=8192)
+def _host(address: str) -> str:
+    """What all addresses of one host have in common."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(parsed) >> (128 - _IPV6_PREFIX) << (128 - _IPV6_PREFIX), _IPV6_PREFIX)))

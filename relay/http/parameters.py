@@ -1,0 +1,131 @@
+"""What requests name, by path, by query and in bodies: profiles, places, and pages of a list."""
+
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from relay.errors import RelayError
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.messages.common import Id, ProfileType
+from relay.signaling.ports import ProfileCard
+
+PROFILE: Final = r"{profile_type:\w+}/{profile_id:\d+}"
+"""Part of a path that names a profile."""
+OTHER_PROFILE: Final = r"{other_type:\w+}/{other_id:\d+}"
+"""Part of a path that names a second one."""
+PLACE: Final = r"{place_id:\d+}"
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+"""Entries of one page."""
+
+MAX_CURSOR_LENGTH: Final = 256
+"""Characters; ours have far less."""
+
+_FALSE: Final = frozenset({"", "0", "false"})
+_TRUE: Final = frozenset({"1", "true"})
+
+
+class ProfileName(msgspec.Struct, frozen=True):
+    """A profile, as bodies and answers name it."""
+
+    profile_type: ProfileType
+    profile_id: Id
+
+    @property
+    def profile(self) -> Profile:
+        return Profile(self.profile_type, self.profile_id)
+
+
+class ProfileView(msgspec.Struct, frozen=True):
+    """A profile as the API shows it."""
+
+    profile_type: str
+    profile_id: int
+    name: str
+    avatar: str
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+"""Of a profile."""
+Avatar = Annotated[str, Meta(max_length=2048)]
+"""A URL, or empty."""
+
+
+def view(card: ProfileCard) -> ProfileView:
+    return ProfileView(card.profile.profile_type, card.profile.profile_id, card.name, card.avatar)
+
+
+def profile_in(request: web.Request) -> Profile:
+    """The profile that the path names.
+
+    Raises:
+        HTTPNotFound: there can be no such profile.
+    """
+    return _profile(request.match_info["profile_type"], request.match_info["profile_id"])
+
+
+def other_profile_in(request: web.Request) -> Profile:
+    """The second profile that the path names.
+
+    Raises:
+        HTTPNotFound: there can be no such profile.
+    """
+    return _profile(request.match_info["other_type"], request.match_info["other_id"])
+
+
+def place_in(request: web.Request, kind: PlaceKind) -> Place:
+    """The place that the path names.
+
+    Raises:
+        HTTPNotFound: there can be no such place.
+    """
+    try:
+        return Place(kind, msgspec.convert(request.match_info["place_id"], Id, strict=False))
+    except msgspec.ValidationError:
+        raise web.HTTPNotFound(text="there is no such place") from None
+
+
+def limit_in(request: web.Request) -> int:
+    """`?limit=`: how many entries the answer may have.
+
+    Raises:
+        RelayError: it is no number from 1 to `MAX_LIMIT`.
+    """
+    text = request.query.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):
+        raise RelayError(f"limit is a number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def cursor_in(request: web.Request) -> str | None:
+    """`?cursor=`: where the page begins.
+
+    Raises:
+        RelayError: it is none of ours.
+    """
+    cursor = request.query.get("cursor")
+    if cursor is not None and len(cursor) > MAX_CURSOR_LENGTH:
+        raise RelayError("the cursor is none of ours")
+    return cursor or None
+
+
+def flag_in(request: web.Request, name: str) -> bool:
+    """`?name=1`.
+
+    Raises:
+        RelayError: it is neither yes nor no.
+    """
+    text = request.query.get(name, "").lower()
+    if text not in _TRUE | _FALSE:
+        raise RelayError(f"{name} is 1 or 0")
+    return text in _TRUE
+
+
+def _profile(profile_type: str, profile_id: str) -> Profile:
+    try:
+        return Profile.parse(f"{profile_type}_{profile_id}")
+    except ValueError:
+        raise web.HTTPNotFound(text="there is no such profile") from None

@@ -1,0 +1,208 @@
+"""What the HTTP side needs of the database and of Web Push, as interfaces. `db` and `relay.push` provide them.
+
+Times are timezone-aware, in UTC.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import Privacy, ProfileCard
+from relay.signaling.records import BlockRecord, CallDetail, CallPage, PlaceRecord, SettingsRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCard:
+    """A whiteboard session and those in it, the asking profile included."""
+
+    whiteboard_session_id: int
+    members: tuple[ProfileCard, ...]
+
+
+class ProfileSettings(Protocol):
+    """What profiles settle about being called."""
+
+    async def settings(self, profile: Profile) -> SettingsRecord:
+        """The profile's settings; the defaults if it has settled nothing, or does not exist."""
+        ...
+
+    async def change_settings(
+        self, profile: Profile, *, privacy: Privacy | None = None, do_not_disturb: bool | None = None
+    ) -> SettingsRecord:
+        """Change what is given; the settings afterwards.
+
+        Raises:
+            ValueError: there is no such profile.
+        """
+        ...
+
+    async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
+        """Whom the profile has blocked, latest first."""
+        ...
+
+    async def block(self, profile: Profile, blocked: Profile) -> bool:
+        """Block somebody; whether that is new.
+
+        Raises:
+            ValueError: the profile knows no such profile.
+        """
+        ...
+
+    async def unblock(self, profile: Profile, blocked: Profile) -> bool:
+        """Lift a block; whether there was one."""
+        ...
+
+
+class History(Protocol):
+    """The calls of one kind of place, each as one of its parties may see it. Of a call that is not the profile's own, as of one
+    that does not exist, every method says None."""
+
+    async def calls(self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False) -> CallPage:
+        """The profile's calls, newest first.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        ...
+
+    async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
+        """One call with its texts. `record_id` is `CallRecord.id`, here and below."""
+        ...
+
+    async def mark_seen(self, profile: Profile, record_id: str, at: datetime) -> bool | None:
+        """Whether it had not been seen before."""
+        ...
+
+    async def mark_seen_up_to(self, profile: Profile, record_id: str, at: datetime) -> int | None:
+        """Mark this call and what was missed before it; how many had not been seen before."""
+        ...
+
+    async def unseen_count(self, profile: Profile) -> int:
+        """How many calls the profile missed and has not seen yet."""
+        ...
+
+
+class PersonalData(Protocol):
+    """Everything that the database has about one profile."""
+
+    async def export(self, profile: Profile) -> dict[str, Any] | None:
+        """All of it, in values that JSON has. None if there is nothing."""
+        ...
+
+    async def erase(self, profile: Profile, at: datetime) -> bool:
+        """Delete the profile, and all that tells about it; whether there was anything. The other parties' calls stay."""
+        ...
+
+
+class OwnHistory(Protocol):
+    """What a profile may take back of its own."""
+
+    async def erase_history(self, profile: Profile, at: datetime) -> bool:
+        """Take the profile out of its calls, and delete its texts; whether there was anything. The other parties' calls stay."""
+        ...
+
+
+class WhiteboardSessions(Protocol):
+    """Which whiteboard sessions there are for somebody."""
+
+    async def whiteboard_sessions(self, profile: Profile) -> Sequence[SessionCard]:
+        """The sessions that the profile is a member of, by id."""
+        ...
+
+
+class Platform(Protocol):
+    """What the platform keeps in step with its own database. Everything may be said twice."""
+
+    async def put_profiles(self, cards: Collection[ProfileCard]) -> None: ...
+
+    async def delete_profile(self, profile: Profile) -> bool:
+        """Delete a profile; its calls stay as they are. Whether it was there."""
+        ...
+
+    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+        """Add a place or bring it up to date: these are its members now, and no others. Whether it is new.
+
+        Raises:
+            ValueError: a member does not exist; nothing has changed.
+        """
+        ...
+
+    async def delete_place(self, place: Place) -> bool:
+        """Delete a place; its calls stay. Whether it was there."""
+        ...
+
+    async def place(self, place: Place) -> PlaceRecord | None: ...
+
+    async def add_member(self, place: Place, profile: Profile) -> bool:
+        """Whether it was none before.
+
+        Raises:
+            ValueError: there is no such profile, or no such place.
+        """
+        ...
+
+    async def remove_member(self, place: Place, profile: Profile) -> bool:
+        """Whether it was one."""
+        ...
+
+    async def connect(self, one: Profile, other: Profile) -> bool:
+        """The two are connections of each other; whether that is new.
+
+        Raises:
+            ValueError: one of them does not exist, or both are the same.
+        """
+        ...
+
+    async def disconnect(self, one: Profile, other: Profile) -> bool:
+        """Whether they were connections."""
+        ...
+
+    async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
+        """Whom the profile is connected with, by name."""
+        ...
+
+
+class PushSubscriptions(Protocol):
+    """Where profiles are reached by Web Push."""
+
+    async def add(self, profile: Profile, endpoint: str, p256dh: str, auth: str, at: datetime) -> bool:
+        """Register a browser; whether the endpoint is new to this profile.
+
+        Raises:
+            ValueError: there is no such profile.
+        """
+        ...
+
+    async def remove(self, profile: Profile, endpoint: str) -> bool:
+        """Whether the profile had registered it."""
+        ...
+
+
+class PushGate(Protocol):
+    """What `relay.push` says about subscriptions before they are kept."""
+
+    @property
+    def public_key(self) -> str:
+        """`applicationServerKey` of the browsers' PushManager: base64url."""
+        ...
+
+    def check(self, endpoint: str, p256dh: str, auth: str) -> None:
+        """
+        Raises:
+            ValueError: nothing can or may be sent there.
+        """
+        ...
+
+
+PROFILE_SETTINGS: Final = web.AppKey("profile_settings", ProfileSettings)
+HISTORIES: Final = web.AppKey("histories", Mapping[PlaceKind, History])
+PERSONAL_DATA: Final = web.AppKey("personal_data", PersonalData)
+OWN_HISTORY: Final = web.AppKey("own_history", OwnHistory)
+WHITEBOARD_SESSIONS: Final = web.AppKey("whiteboard_sessions", WhiteboardSessions)
+PLATFORM: Final = web.AppKey("platform", Platform)
+PUSH_SUBSCRIPTIONS: Final = web.AppKey("push_subscriptions", PushSubscriptions)
+PUSH_GATE: Final = web.AppKey("push_gate", PushGate)

@@ -1,0 +1,142 @@
+"""Who is really asking, and how: a reverse proxy hides it, and says so in `X-Forwarded-*`.
+
+Those headers are believed only when they come from a proxy that the operator trusts: anybody can write them. Not by
+aiohttp-remotes: of its two variants one does not look at who sent the headers, and the other wants them on every request.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from relay.notation import parse_networks
+
+logger = logging.getLogger(__name__)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MAX_HOPS: Final = 16
+"""Entries of `X-Forwarded-For` that are looked at, the last ones: no chain of proxies is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Where a request comes from and what it was sent to, as the browser would say it."""
+
+    address: str | None
+    """A literal; None where there is none, as with a Unix socket."""
+    secure: bool
+    """It came by https."""
+    host: str
+    """Name or literal, with the port where that is not the usual one: what the Host header said."""
+
+
+_ASKER: Final = web.RequestKey("asker", Asker)
+
+
+class Proxies:
+    """The reverse proxies in front of this server.
+
+    Args:
+        trusted: addresses or networks that they have.
+    """
+
+    def __init__(self, trusted: Iterable[str] = ()) -> None:
+        self._trusted = parse_networks(trusted)
+        self._warned = False
+
+    def asker(self, request: web.BaseRequest) -> Asker:
+        direct = Asker(_literal(request.remote), request.scheme == "https", request.host)
+        peer = _parse(request.remote)
+        if peer is None or not self._trusts(peer):
+            self._warn_of_stranger(request)
+            return direct
+        address, hops = self._client(_values(request, "X-Forwarded-For"), peer)
+        scheme = _of_hop(_values(request, "X-Forwarded-Proto"), hops)
+        host = _of_hop(_values(request, "X-Forwarded-Host"), hops)
+        return Asker(address, scheme.lower() == "https" if scheme else direct.secure, host or direct.host)
+
+    def _client(self, forwarded: list[str], peer: Address) -> tuple[str, int]:
+        """The last address that is no proxy of ours, and how many entries from the right it stands.
+
+        What stands left of it was written by a stranger. An entry that is no address ends the search at the last that was one.
+        """
+        found, hops = peer, 0
+        for text in reversed(forwarded[-_MAX_HOPS:]):
+            address = _parse(text)
+            if address is None:
+                break
+            found, hops = address, hops + 1
+            if not self._trusts(address):
+                break
+        return str(found), max(hops, 1)
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+    def _warn_of_stranger(self, request: web.BaseRequest) -> None:
+        if self._warned or "X-Forwarded-For" not in request.headers:
+            return
+        self._warned = True
+        logger.warning(
+            "a request has X-Forwarded-For, but who sent it is not in RELAY_TRUSTED_PROXIES, so it is not believed; "
+            "if there is a reverse proxy, its users share one address's rate limits"
+        )
+
+    def middleware(self) -> Middleware:
+        """To stand before all that asks for `asker_of`."""
+
+        @web.middleware
+        async def find_asker(request: web.Request, handler: Handler) -> web.StreamResponse:
+            request[_ASKER] = self.asker(request)
+            return await handler(request)
+
+        return find_asker
+
+
+_NO_PROXIES: Final = Proxies()
+
+
+def asker_of(request: web.BaseRequest) -> Asker:
+    """Where a request comes from; without the middleware, what the connection says."""
+    asker = request.get(_ASKER)
+    return _NO_PROXIES.asker(request) if asker is None else asker
+
+
+def remote_address(request: web.BaseRequest) -> str | None:
+    """The client's own address, as a literal; None where there is none."""
+    return asker_of(request).address
+
+
+def _values(request: web.BaseRequest, name: str) -> list[str]:
+    return [part.strip() for line in request.headers.getall(name, ()) for part in line.split(",") if part.strip()]
+
+
+def _of_hop(values: list[str], hops: int) -> str:
+    """What the proxy that the client spoke to wrote. Some keep one value only, however long the chain."""
+    return values[-min(hops, len(values))] if values else ""
+
+
+def _literal(text: str | None) -> str | None:
+    address = _parse(text)
+    return None if address is None else str(address)
+
+
+def _parse(text: str | None) -> Address | None:
+    """An address; some proxies write `ADDRESS:PORT` or `[ADDRESS]:PORT`."""
+    if not text:
+        return None
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    # A dual-stack socket sees IPv4 addresses in their IPv6 form.
+    return getattr(address, "ipv4_mapped", None) or address

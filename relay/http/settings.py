@@ -1,0 +1,49 @@
+"""`/api/settings`: what the signed-in profile wants about being called."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from relay.http.auth import signed_in
+from relay.http.ports import PROFILE_SETTINGS
+from relay.http.responses import answer, body_of
+from relay.ids import Profile
+from relay.signaling.ports import Privacy
+
+
+class SettingsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    privacy: Privacy | None = None
+    do_not_disturb: bool | None = None
+
+
+async def read(request: web.Request) -> web.Response:
+    return answer(await request.app[PROFILE_SETTINGS].settings((await signed_in(request)).profile))
+
+
+async def change(request: web.Request) -> web.Response:
+    return await change_of(request, (await signed_in(request)).profile)
+
+
+async def change_of(request: web.Request, profile: Profile) -> web.Response:
+    """Change a profile's settings as the body says; the answer has them all.
+
+    Raises:
+        HTTPNotFound: there is no such profile.
+    """
+    wanted = await body_of(request, SettingsChange)
+    try:
+        settings = await request.app[PROFILE_SETTINGS].change_settings(
+            profile, privacy=wanted.privacy, do_not_disturb=wanted.do_not_disturb
+        )
+    except ValueError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+    return answer(settings)
+
+
+ROUTES: Final = [
+    web.get("/api/settings", read),
+    web.put("/api/settings", change),
+]

@@ -1,0 +1,30 @@
+"""`/api/whiteboard`: the signed-in profile's whiteboard sessions, and its own calls in them."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from relay.http import calls
+from relay.http.auth import signed_in
+from relay.http.parameters import ProfileView, view
+from relay.http.ports import WHITEBOARD_SESSIONS
+from relay.http.responses import answer
+from relay.ids import PlaceKind
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A whiteboard session and those in it."""
+
+    whiteboard_session_id: int
+    members: list[ProfileView]
+
+
+async def sessions(request: web.Request) -> web.Response:
+    cards = await request.app[WHITEBOARD_SESSIONS].whiteboard_sessions((await signed_in(request)).profile)
+    found = [SessionView(card.whiteboard_session_id, [view(member) for member in card.members]) for card in cards]
+    return answer({"sessions": found})
+
+
+ROUTES: Final = calls.routes("/api/whiteboard/calls", PlaceKind.WHITEBOARD_SESSION)
+SESSION_ROUTES: Final = [web.get("/api/whiteboard/sessions", sessions)]

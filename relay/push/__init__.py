@@ -1,0 +1,1 @@
+"""Web Push: word of a call for browsers that have no connection to the relay."""

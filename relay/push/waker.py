@@ -1,0 +1,159 @@
+"""Reaches profiles that have no connection: the queue between calls and push services."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from relay.ids import Profile
+from relay.push.endpoints import Address, check_keys, is_public, parse_endpoint
+from relay.push.message import Message, missed, ringing
+from relay.push.sender import Outcome, Sender
+from relay.push.vapid import VapidKey
+from relay.signaling.clock import Clock
+from relay.signaling.ports import MissedCallRecord
+from relay.signaling.records import PushSubscription
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 1024
+"""Messages that wait for a connection. More are dropped: whoever called hears that nobody is there."""
+
+CONNECTIONS: Final = 32
+"""Messages on their way at a time."""
+
+DRAIN: Final = 2.0
+"""Seconds at the end for what waits: word of the calls that the end of the server ended."""
+
+
+class Subscriptions(Protocol):
+    """Where profiles are reached, and how it went."""
+
+    async def of(self, profile: Profile) -> Sequence[PushSubscription]: ...
+
+    async def gone(self, endpoint: str) -> None: ...
+
+    async def delivered(self, endpoint: str, at: datetime) -> None: ...
+
+    async def failed(self, endpoint: str) -> bool:
+        """Whether the subscription was given up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    message: Message
+    subscription: PushSubscription
+
+
+class PushWaker:
+    """`relay.signaling.ports.Waker` by Web Push, and what checks subscriptions before they are kept.
+
+    Args:
+        rings_for: seconds that a call rings.
+        allowed: the addresses that may be connected to.
+        tls: other certificates than the usual ones to believe.
+
+    Attributes:
+        outcomes: what became of messages: `accepted`, `gone`, `failed`, `late` (the call rings no more) or `dropped` (too many
+            wait).
+    """
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        key: VapidKey,
+        rings_for: float,
+        *,
+        clock: Clock | None = None,
+        allowed: Callable[[Address], bool] = is_public,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._subscriptions = subscriptions
+        self._key = key
+        self._rings_for = timedelta(seconds=rings_for)
+        self._clock = clock or Clock()
+        self._allowed = allowed
+        self._tls = tls
+        self._waiting: asyncio.Queue[_Letter] = asyncio.Queue(MAX_WAITING)
+        self._sender: Sender | None = None
+        self._carriers: list[asyncio.Task[None]] = []
+
+    @property
+    def public_key(self) -> str:
+        """`applicationServerKey` of the browsers' PushManager."""
+        return self._key.public
+
+    def check(self, endpoint: str, p256dh: str, auth: str) -> None:
+        """Whether a subscription is one.
+
+        Raises:
+            ValueError: nothing can or may be sent there.
+        """
+        parse_endpoint(endpoint)
+        check_keys(p256dh, auth)
+
+    async def start(self) -> None:
+        sender = self._sender = Sender(self._key, CONNECTIONS, self._allowed, self._tls)
+        loop = asyncio.get_running_loop()
+        self._carriers = [loop.create_task(self._carry(sender)) for _ in range(CONNECTIONS)]
+
+    async def close(self) -> None:
+        """Send what waits, as far as it goes quickly, and stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiting.join(), DRAIN)
+        for carrier in self._carriers:
+            carrier.cancel()
+        await asyncio.gather(*self._carriers, return_exceptions=True)
+        if self._sender is not None:
+            await self._sender.close()
+
+    async def wake(self, call: MissedCallRecord, callee: Profile) -> bool:
+        """Say that the call rings; whether there is anything that the word could be sent to."""
+        return await self._post(ringing(call, self._rings_for), callee)
+
+    async def missed(self, call: MissedCallRecord, callee: Profile) -> None:
+        """Say that the call was missed."""
+        await self._post(missed(call, self._clock.utcnow()), callee)
+
+    async def _post(self, message: Message, to: Profile) -> bool:
+        """Queue a message for each of the profile's browsers; whether there is room for any."""
+        posted = False
+        for subscription in await self._subscriptions.of(to):
+            try:
+                self._waiting.put_nowait(_Letter(message, subscription))
+                posted = True
+            except asyncio.QueueFull:
+                self.outcomes["dropped"] += 1
+        return posted
+
+    async def _carry(self, sender: Sender) -> None:
+        while True:
+            letter = await self._waiting.get()
+            try:
+                await self._deliver(sender, letter)
+            except Exception:
+                logger.exception("a push message could not be accounted for")
+            finally:
+                self._waiting.task_done()
+
+    async def _deliver(self, sender: Sender, letter: _Letter) -> None:
+        now = self._clock.utcnow()
+        if letter.message.ttl(now) <= 0:
+            self.outcomes["late"] += 1
+            return
+        outcome = await sender.send(letter.message, letter.subscription, now)
+        self.outcomes[outcome] += 1
+        endpoint = letter.subscription.endpoint
+        if outcome is Outcome.ACCEPTED:
+            await self._subscriptions.delivered(endpoint, self._clock.utcnow())
+        elif outcome is Outcome.GONE:
+            await self._subscriptions.gone(endpoint)
+        else:
+            await self._subscriptions.failed(endpoint)

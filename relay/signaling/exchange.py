@@ -1,0 +1,97 @@
+"""What every part of the signaling plane stands on: the outside as ports, who is connected, which calls go on, and the clock."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.ids import PlaceKind
+from relay.signaling import notices
+from relay.signaling.call import Party, Timers
+from relay.signaling.clock import Clock
+from relay.signaling.devices import Device, Devices
+from relay.signaling.legs import Leg, Legs
+from relay.signaling.live import LiveCall, LiveCalls
+from relay.signaling.messages.outgoing import ToClient
+from relay.signaling.ports import CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the signaling plane needs from the world.
+
+    Attributes:
+        logs: a table of calls for each kind of place.
+        waker: None: profiles without a connection cannot be reached.
+        limiter: None: nothing is limited.
+    """
+
+    directory: Directory
+    logs: Mapping[PlaceKind, CallLog]
+    chat: ChatLog
+    missed: MissedCalls
+    waker: Waker | None = None
+    limiter: Limiter | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """The switching office: shared by the parts that take messages, and theirs alone."""
+
+    ports: Ports
+    legs: Legs
+    devices: Devices
+    timers: Timers
+    clock: Clock
+    live: LiveCalls = field(default_factory=LiveCalls)
+    closing: bool = False
+    ended: Counter[str] = field(default_factory=Counter)
+    """Calls that have ended, by reason."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def log(self, live: LiveCall) -> CallLog:
+        """The table that the call is written down in."""
+        return self.ports.logs[live.call.place.kind]
+
+    def device_of(self, party: Party) -> Device | None:
+        """The device that is in the call, connected or away."""
+        return self.devices.get(party.profile, party.device_id)
+
+    def tell(self, party: Party, message: ToClient) -> None:
+        """Send a message to the party's device."""
+        device = self.device_of(party)
+        if device is not None:
+            device.send(message)
+
+    def tell_state(self, live: LiveCall, *parties: Party) -> None:
+        """Say where the call stands; without parties: to both."""
+        for party in parties or live.call.parties:
+            self.tell(party, notices.state(live.call, party, live.answered_at, self.clock.utcnow()))
+
+    async def open_leg(self, live: LiveCall) -> Leg:
+        leg = await self.legs.open(live.call.call_id)
+        self.live.own_transport(leg.transport_id, live)
+        return leg
+
+    async def close_leg(self, leg: Leg) -> None:
+        self.live.disown_transport(leg.transport_id)
+        await self.legs.close(leg)
+
+    def later(self, delay: float, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.TimerHandle:
+        """Do something in that many seconds."""
+        return asyncio.get_running_loop().call_later(delay, lambda: self.spawn(work()))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a call could not be moved along", exc_info=error)

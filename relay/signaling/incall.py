@@ -1,0 +1,186 @@
+"""What parties say to each other within a call: the state of their media, hold, texts, and the wish to transfer it."""
+
+import logging
+from datetime import timedelta
+
+from relay.errors import SignalingError
+from relay.ids import Place, PlaceKind, Profile, new_id
+from relay.media.api import TransportReport
+from relay.signaling import notices, policy
+from relay.signaling.call import EndReason, Party
+from relay.signaling.devices import Device
+from relay.signaling.endings import Endings
+from relay.signaling.exchange import Exchange
+from relay.signaling.live import MAX_CHAT_IDS, LiveCall, Transfer
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.ports import ChatMessage
+
+logger = logging.getLogger(__name__)
+
+
+class InCall:
+    """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, `call_transfer` and its answer."""
+
+    def __init__(self, exchange: Exchange, endings: Endings) -> None:
+        self._exchange = exchange
+        self._endings = endings
+
+    async def take_media_state(self, device: Device, message: incoming.CallMediaState) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            party.media = message.state
+            self._tell_other(
+                live,
+                party,
+                outgoing.MediaStateDelivery,
+                muted=message.muted,
+                camera_off=message.camera_off,
+                sharing=message.sharing,
+            )
+
+    # -- hold ---------------------------------------------------------------------------------------------------------
+
+    async def take_hold(self, device: Device, message: incoming.CallHold) -> None:
+        await self._hold(device, message, holds=True)
+
+    async def take_resume(self, device: Device, message: incoming.CallResume) -> None:
+        await self._hold(device, message, holds=False)
+
+    async def _hold(self, device: Device, message: incoming.AboutCall, *, holds: bool) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.party_of(device)
+            if party.holds is holds:
+                raise SignalingError("wrong_state", "the call is held already" if holds else "the call is not held")
+            held_before = any(one.holds for one in call.parties)
+            party.holds = holds
+            held = any(one.holds for one in call.parties)
+            caller, callee = live.caller.leg, live.callee.leg
+            assert caller is not None and callee is not None, "an answered call has both its legs"
+            if held is not held_before:
+                await (exchange.legs.part if held else exchange.legs.join)(call.call_id, caller, callee)
+            self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
+            exchange.tell_state(live)
+
+    # -- texts --------------------------------------------------------------------------------------------------------
+
+    async def take_chat(self, device: Device, message: incoming.CallChat) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.party_of(device)
+            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, exchange.clock.utcnow())
+            key = (party.profile, text.message_id)
+            first_sent = live.chat_ids.get(key)
+            if first_sent is None:
+                live.chat_ids[key] = text.sent_at
+                if len(live.chat_ids) > MAX_CHAT_IDS:
+                    del live.chat_ids[next(iter(live.chat_ids))]
+                try:
+                    await exchange.ports.chat.add(call.call_id, call.place, text)
+                except Exception:
+                    # Those who talk must not suffer from it: the text arrives all the same.
+                    logger.exception("a text of call %s could not be kept", call.call_id)
+                self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
+            else:
+                text = ChatMessage(text.message_id, text.author, text.text, first_sent)
+            device.send(notices.about(outgoing.ChatDelivery, call, party, **_chat(text, own=True)))
+
+    # -- transfer -----------------------------------------------------------------------------------------------------
+
+    async def take_transfer(self, device: Device, message: incoming.CallTransfer) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.party_of(device)
+            if live.transfer is not None:
+                raise SignalingError("wrong_state", "a transfer is being asked for already")
+            other = call.other(party)
+            target = await self._target(live, other, Profile(message.target_profile_type, message.target_profile_id))
+            asked = live.transfer = Transfer(party, target)
+            asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
+            now = exchange.clock.utcnow()
+            self._tell_other(
+                live,
+                party,
+                outgoing.TransferDelivery,
+                target=target,
+                expires_at=notices.milliseconds(now + timedelta(seconds=call.timers.transfer)),
+                server_time=notices.milliseconds(now),
+            )
+
+    async def _target(self, live: LiveCall, other: Party, profile: Profile) -> outgoing.TransferTarget:
+        """Whom the other party would call, and where.
+
+        Raises:
+            SignalingError: `not_allowed`: it could not, whatever the reason.
+        """
+        directory = self._exchange.ports.directory
+        if profile in [one.profile for one in live.call.parties]:
+            raise SignalingError("invalid_message", "a call is transferred to somebody who is not in it")
+        conversation_id = await directory.shared_conversation(other.profile, profile)
+        if conversation_id is not None:
+            place = Place(PlaceKind.CONVERSATION, conversation_id)
+            standing = await directory.standing(place, other.profile, profile)
+            reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
+            if policy.refusal(standing) is None and reachable:
+                card = standing.callee
+                return outgoing.TransferTarget(conversation_id, profile.profile_id, profile.profile_type, card.name, card.avatar)
+        raise SignalingError("not_allowed", "the other party cannot call this profile now")
+
+    async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            asked = live.transfer
+            if asked is None or asked.by is party:
+                raise SignalingError("wrong_state", "nobody asked this party to be transferred")
+            if message.accepted:
+                await self._endings.end(live, EndReason.TRANSFERRED, transfer=asked.target)
+            else:
+                self._refuse_transfer(live)
+
+    async def _transfer_timed_out(self, live: LiveCall, asked: Transfer) -> None:
+        async with live.lock:
+            if live.transfer is asked:
+                self._refuse_transfer(live)
+
+    def _refuse_transfer(self, live: LiveCall) -> None:
+        asked = live.take_transfer()
+        assert asked is not None, "the caller looked"
+        refusal = notices.about(outgoing.TransferAnswerDelivery, live.call, asked.by, accepted=False)
+        self._exchange.tell(asked.by, refusal)
+
+    # -- quality ------------------------------------------------------------------------------------------------------
+
+    def report(self, live: LiveCall, event: TransportReport) -> None:
+        """Tell both parties how good the path to one of them is."""
+        call, report = live.call, event.report
+        party = next((one for one in call.parties if one.transport_id == event.transport_id), None)
+        if party is None or not call.answered:
+            return
+        for to in call.parties:
+            quality = notices.about(
+                outgoing.CallQuality,
+                call,
+                to,
+                leg="yours" if to is party else "other",
+                score=round(report.score, 2),
+                rtt_ms=None if report.rtt is None else round(report.rtt * 1000, 1),
+                jitter_ms=round(report.jitter * 1000, 1),
+                loss_from_peer=round(report.loss_from_peer, 4),
+                loss_to_peer=round(report.loss_to_peer, 4),
+                bitrate=round(report.bitrate),
+            )
+            self._exchange.tell(to, quality)
+
+    def _tell_other(self, live: LiveCall, party: Party, message: type[outgoing.CallMessage], **fields: object) -> None:
+        other = live.call.other(party)
+        self._exchange.tell(other, notices.about(message, live.call, other, **fields))
+
+
+def _chat(text: ChatMessage, *, own: bool) -> dict[str, object]:
+    sent_at = notices.milliseconds(text.sent_at)
+    return {"text": text.text, "message_id": text.message_id, "sent_at": sent_at, "own": own}

@@ -1,0 +1,172 @@
+"""The calls that have not ended, and what belongs to each outside the pure `Call`."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+
+from relay.errors import SignalingError
+from relay.ids import PlaceKind, Profile
+from relay.signaling.call import Call, Party
+from relay.signaling.devices import Device
+from relay.signaling.legs import Leg
+from relay.signaling.messages.incoming import AboutCall
+from relay.signaling.messages.outgoing import TransferTarget
+from relay.signaling.sdp import SessionDescription
+
+MAX_CHAT_IDS: Final = 500
+"""Names of texts that are remembered per call, to tell a repetition from a new one."""
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a live call: the relay's leg to its device, and what that said last of its media."""
+
+    leg: Leg | None = None
+    description: SessionDescription | None = None
+
+
+class Purpose(Enum):
+    """Why an offer is under way in mid-call."""
+
+    FORWARD = auto()
+    """A party wants to change its media; the other one answers."""
+    RESTART = auto()
+    """The server's offer for an ICE restart: it concerns the answering leg alone."""
+    REJOIN = auto()
+    """The server's offer to a new peer connection of a party."""
+    REFRESH = auto()
+    """The server's offer that tells the other party of that one's new streams."""
+
+
+@dataclass(slots=True, eq=False)
+class Update:
+    """An offer that waits for its answer."""
+
+    purpose: Purpose
+    answerer: Party
+    offer: SessionDescription
+    """What is offered, as the other party, or this one at an earlier time, described it."""
+    call_type: str
+    offerer: Device | None = None
+    """Whose offer it is; None: the server's own."""
+    ref: str | None = None
+    leg: Leg | None = None
+    """The new leg of a `REJOIN`."""
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """A party's wish that the other one call somebody else."""
+
+    by: Party
+    target: TransferTarget
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class LiveCall:
+    """A call that has not ended. Whatever happens to it happens with its lock held."""
+
+    call: Call
+    caller: Side
+    callee: Side = field(default_factory=Side)
+    ringing: dict[str, tuple[Device, Leg]] = field(default_factory=dict)
+    """Devices that ring: device id → the device and its leg."""
+    waiting: list[Device] = field(default_factory=list)
+    """Devices that were told that they may take the place of one that is away."""
+    answered_at: datetime | None = None
+    update: Update | None = None
+    transfer: Transfer | None = None
+    chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
+    """Texts that were taken: author and id → when."""
+    timer: asyncio.TimerHandle | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def side(self, party: Party) -> Side:
+        return self.caller if party is self.call.caller else self.callee
+
+    def party_of(self, device: Device) -> Party:
+        """The party that this device is in the call for.
+
+        Raises:
+            SignalingError: `wrong_state` if the call is not answered, `not_in_call` if another device is in it.
+        """
+        party = self.call.party(device.profile)
+        if not self.call.answered:
+            raise SignalingError("wrong_state", f"the call is {self.call.state}")
+        if party.device_id != device.device_id:
+            raise SignalingError("not_in_call", "another device of this profile is in the call")
+        return party
+
+    def take_update(self) -> Update | None:
+        """The update that is under way, which is over by that."""
+        update, self.update = self.update, None
+        if update is not None and update.timer is not None:
+            update.timer.cancel()
+        return update
+
+    def take_transfer(self) -> Transfer | None:
+        """The transfer that is being asked for, which is over by that."""
+        transfer, self.transfer = self.transfer, None
+        if transfer is not None and transfer.timer is not None:
+            transfer.timer.cancel()
+        return transfer
+
+
+class LiveCalls:
+    """Every call that has not ended, by who is in it and by its transports."""
+
+    def __init__(self) -> None:
+        self._by_profile: dict[Profile, LiveCall] = {}
+        self._by_transport: dict[str, LiveCall] = {}
+
+    def add(self, live: LiveCall) -> None:
+        """From here on both parties are taken."""
+        for party in live.call.parties:
+            self._by_profile[party.profile] = live
+
+    def remove(self, live: LiveCall) -> None:
+        """Both are free again."""
+        for party in live.call.parties:
+            if self._by_profile.get(party.profile) is live:
+                del self._by_profile[party.profile]
+
+    def of(self, profile: Profile) -> LiveCall | None:
+        return self._by_profile.get(profile)
+
+    def named(self, device: Device, message: AboutCall) -> LiveCall:
+        """The call that a message is about.
+
+        Raises:
+            SignalingError: `no_call`.
+        """
+        live = self._by_profile.get(device.profile)
+        if live is None or live.call.place != message.place:
+            where = "whiteboard session" if message.place.kind is PlaceKind.WHITEBOARD_SESSION else "conversation"
+            raise SignalingError("no_call", f"this profile is in no call of this {where}")
+        if message.call_id is not None and message.call_id != live.call.call_id:
+            raise SignalingError("no_call", "this profile is in another call, or that one has ended")
+        return live
+
+    def own_transport(self, transport_id: str, live: LiveCall) -> None:
+        self._by_transport[transport_id] = live
+
+    def disown_transport(self, transport_id: str) -> None:
+        self._by_transport.pop(transport_id, None)
+
+    def with_transport(self, transport_id: str) -> LiveCall | None:
+        return self._by_transport.get(transport_id)
+
+    def ids(self, kind: PlaceKind) -> list[str]:
+        """The calls of that kind of place."""
+        return [one.call.call_id for one in self if one.call.place.kind is kind]
+
+    def __iter__(self) -> Iterator[LiveCall]:
+        return iter({id(one): one for one in self._by_profile.values()}.values())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -1,0 +1,204 @@
+"""What a client may send. `decode` accepts exactly the types of `AnyFromClient` and ignores unknown fields."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from relay.errors import SignalingError
+from relay.ids import Place, PlaceKind
+from relay.signaling.messages.common import Answer, CallType, IceCandidate, Id, MediaState, Offer, ProfileType
+
+MAX_FRAME_LENGTH = 64 * 1024
+"""Bytes of one text frame. A browser's offer with simulcast and every codec is about 12 KiB."""
+
+MAX_CHAT_LENGTH = 4000
+"""Characters of one in-call text."""
+
+Ref = Annotated[str, Meta(max_length=200)]
+
+
+class FromClient(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """Base of what a client may send. `ref` comes back in an `error`, so that a client can tell what it concerns."""
+
+    ref: Ref | None = None
+
+
+class AboutCall(FromClient, frozen=True, kw_only=True):
+    """A message about a call. Where the call belongs is one of two: a conversation or a whiteboard session."""
+
+    conversation_id: Id | UnsetType = UNSET
+    whiteboard_session_id: Id | UnsetType = UNSET
+    call_id: Annotated[str, Meta(max_length=64)] | None = None
+    """Which call; a message that names another than the one that the profile is in is refused. Clients that know only the five
+    messages leave it out."""
+
+    def __post_init__(self) -> None:
+        if (self.conversation_id is UNSET) is (self.whiteboard_session_id is UNSET):
+            raise ValueError("a call has either a `conversation_id` or a `whiteboard_session_id`")
+
+    @property
+    def place(self) -> Place:
+        if self.conversation_id is not UNSET:
+            return Place(PlaceKind.CONVERSATION, self.conversation_id)
+        assert self.whiteboard_session_id is not UNSET, "checked when it was made"
+        return Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id)
+
+
+# -- the five messages ------------------------------------------------------------------------------------------------
+
+
+class CallInvitation(AboutCall, frozen=True, tag="call_invitation"):
+    call_type: CallType
+    to_profile_id: Id
+    to_profile_type: ProfileType
+    offer: Offer
+    transferred_from: Annotated[str, Meta(max_length=64)] | None = None
+    """The `call_id` of the call that was transferred, and so led to this one."""
+
+
+class CallAnswer(AboutCall, frozen=True, tag="call_answer"):
+    answer: Answer
+
+
+class TrickledCandidate(AboutCall, frozen=True, tag="ice_candidate"):
+    candidate: IceCandidate | None
+
+
+class CallDeclined(AboutCall, frozen=True, tag="call_declined"):
+    reason: Annotated[str, Meta(max_length=64)] = "rejected"
+
+
+class CallEnded(AboutCall, frozen=True, tag="call_ended"):
+    pass
+
+
+# -- within a call ----------------------------------------------------------------------------------------------------
+
+
+class CallUpdate(AboutCall, frozen=True, tag="call_update"):
+    """A step of a renegotiation: an offer, the answer to one, or the word that one is not taken."""
+
+    offer: Offer | None = None
+    answer: Answer | None = None
+    rejected: bool = False
+    call_type: CallType | None = None
+    """With an offer: what the call is from then on."""
+
+    def __post_init__(self) -> None:
+        AboutCall.__post_init__(self)
+        if [self.offer is not None, self.answer is not None, self.rejected].count(True) != 1:
+            raise ValueError("an update carries an `offer`, an `answer`, or `rejected`")
+
+
+class CallRestart(AboutCall, frozen=True, tag="call_restart"):
+    """Asks for an ICE restart of one's own leg: the server's offer follows as `call_update`."""
+
+
+class CallRejoin(AboutCall, frozen=True, tag="call_rejoin"):
+    """A page that was loaded anew wants its call back: the server's offer for a new peer connection follows as `call_update`."""
+
+
+class CallMediaState(AboutCall, frozen=True, tag="call_media_state"):
+    muted: bool = False
+    camera_off: bool = False
+    sharing: bool = False
+
+    @property
+    def state(self) -> MediaState:
+        return MediaState(self.muted, self.camera_off, self.sharing)
+
+
+class CallHold(AboutCall, frozen=True, tag="call_hold"):
+    pass
+
+
+class CallResume(AboutCall, frozen=True, tag="call_resume"):
+    pass
+
+
+class CallTransfer(AboutCall, frozen=True, tag="call_transfer"):
+    """Asks that the other party call somebody else instead."""
+
+    target_profile_id: Id
+    target_profile_type: ProfileType
+
+
+class CallTransferAnswer(AboutCall, frozen=True, tag="call_transfer_answer"):
+    accepted: bool
+
+
+class CallChat(AboutCall, frozen=True, tag="call_chat"):
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_CHAT_LENGTH)]
+    message_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """The client's name for it: sent again after a lost connection, it still arrives once."""
+
+
+class Ping(FromClient, frozen=True, tag="ping"):
+    """Answered with a `pong`: a page cannot see the pings of the WebSocket itself."""
+
+    last_seq: Annotated[int, Meta(ge=0)] | None = None
+    """The highest `seq` that the client has: what came up to there need not be kept for it any longer."""
+
+
+TheFive = CallInvitation | CallAnswer | TrickledCandidate | CallDeclined | CallEnded
+InCall = CallUpdate | CallRestart | CallRejoin | CallMediaState | CallHold | CallResume | CallChat
+Transfers = CallTransfer | CallTransferAnswer
+AnyFromClient = TheFive | InCall | Transfers | Ping
+
+
+_decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)
+
+
+class _Envelope(msgspec.Struct):
+    """The little that an error's `ref` needs, of a message that may be wrong in any other way."""
+
+    type: object = None
+    ref: object = None
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+
+
+def decode(frame: str | bytes) -> AnyFromClient:
+    """One message of a client.
+
+    Raises:
+        SignalingError: `too_large`, `malformed` (not a JSON object), `unknown_type` or `invalid_message`.
+    """
+    if _bytes_of(frame) > MAX_FRAME_LENGTH:
+        raise SignalingError("too_large", f"a message may have at most {MAX_FRAME_LENGTH} bytes")
+    try:
+        return _decoder.decode(frame)
+    except msgspec.ValidationError as error:
+        # msgspec quotes an unknown type whole, however long it is.
+        raise SignalingError(_code_of(error), str(error)[:300]) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise SignalingError("malformed", f"not a JSON object: {error}") from None
+
+
+def _code_of(error: msgspec.ValidationError) -> str:
+    text = str(error)
+    if text.startswith("Expected `object`") and " at `$" not in text:
+        return "malformed"
+    return "unknown_type" if text.endswith("at `$.type`") or "required field `type`" in text else "invalid_message"
+
+
+def _bytes_of(frame: str | bytes) -> int:
+    if isinstance(frame, bytes) or frame.isascii() or len(frame) > MAX_FRAME_LENGTH:
+        return len(frame)
+    return len(frame.encode(errors="surrogatepass"))
+
+
+def ref_of(frame: str | bytes) -> str | None:
+    """What an `error` about this frame refers to: its `ref`, else its `type`, else nothing."""
+    if len(frame) > MAX_FRAME_LENGTH:
+        return None
+    try:
+        envelope = _envelopes.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    for value in (envelope.ref, envelope.type):
+        if isinstance(value, str) and value:
+            return value[:200]
+    return None

@@ -1,0 +1,230 @@
+"""What the server sends. `encode` makes a text frame of it."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from relay.signaling.messages.common import Answer, MediaState, Offer
+
+
+class ToClient(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """Base of what the server sends. On the wire each has a `seq` too, but for those that are only of the moment
+    (`Momentary`)."""
+
+
+class Momentary(ToClient, frozen=True, kw_only=True):
+    """Of the moment: not numbered, and not kept for a device that is away."""
+
+
+class CallMessage(ToClient, frozen=True, kw_only=True):
+    """A message about a call. `from_*` is the other party as the server knows it, `to_*` the receiver."""
+
+    conversation_id: int | UnsetType = UNSET
+    whiteboard_session_id: int | UnsetType = UNSET
+    """One of the two: where the call belongs."""
+    call_id: str
+    from_profile_id: int
+    from_profile_type: str
+    from_name: str
+    from_avatar: str
+    to_profile_id: int
+    to_profile_type: str
+
+
+# -- the five messages ------------------------------------------------------------------------------------------------
+
+
+class InvitationDelivery(CallMessage, frozen=True, tag="call_invitation"):
+    call_type: str
+    offer: Offer
+    expires_at: int
+    """When the call stops ringing: milliseconds since 1970."""
+    server_time: int
+
+
+class AnswerDelivery(CallMessage, frozen=True, tag="call_answer"):
+    answer: Answer
+
+
+class DeclinedDelivery(CallMessage, frozen=True, tag="call_declined"):
+    reason: str
+
+
+class TransferTarget(msgspec.Struct, frozen=True):
+    """Whom to call instead, and where."""
+
+    conversation_id: int
+    profile_id: int
+    profile_type: str
+    name: str
+    avatar: str
+
+
+class EndedDelivery(CallMessage, frozen=True, tag="call_ended"):
+    reason: str
+    duration_seconds: int | None
+    transfer: TransferTarget | UnsetType = UNSET
+    """With reason `transferred`, to the party that agreed to it: whom it calls now."""
+
+
+# -- within a call ----------------------------------------------------------------------------------------------------
+
+
+class CallStateMessage(CallMessage, frozen=True, tag="call_state"):
+    """Where a call stands: sent to both parties at each change, and to a device that takes a call over."""
+
+    state: str
+    call_type: str
+    answered_at: int | None
+    """Milliseconds since 1970, by the server's clock; the call's timer counts from here."""
+    server_time: int
+    """Milliseconds since 1970: now, by the server's clock."""
+    media: MediaState
+    """What the other party last said of its media."""
+    held_by: tuple[Literal["you", "other"], ...] = ()
+    """Who has put the call on hold."""
+    yours: bool = True
+    """Whether the call is this device's. If not, the device that had it is away, and this one may `call_rejoin`."""
+    reason: str | UnsetType = UNSET
+    duration_seconds: int | UnsetType | None = UNSET
+
+
+class CallGlare(CallMessage, frozen=True, tag="call_glare"):
+    """The invitation crossed one of the other party, which was first and stays: drop your offer, and answer that one."""
+
+
+class UpdateDelivery(CallMessage, frozen=True, kw_only=True, tag="call_update"):
+    """One of `offer`, `answer` and `rejected`."""
+
+    offer: Offer | UnsetType = UNSET
+    answer: Answer | UnsetType = UNSET
+    rejected: bool | UnsetType = UNSET
+    call_type: str
+
+
+class MediaStateDelivery(CallMessage, frozen=True, tag="call_media_state"):
+    muted: bool
+    camera_off: bool
+    sharing: bool
+
+
+class HoldDelivery(CallMessage, frozen=True, tag="call_hold"):
+    pass
+
+
+class ResumeDelivery(CallMessage, frozen=True, tag="call_resume"):
+    pass
+
+
+class TransferDelivery(CallMessage, frozen=True, tag="call_transfer"):
+    """The other party asks that you call somebody else instead."""
+
+    target: TransferTarget
+    expires_at: int
+    server_time: int
+
+
+class TransferAnswerDelivery(CallMessage, frozen=True, tag="call_transfer_answer"):
+    """The other party does not want to be transferred, or did not say in time. (If it does, the call ends as `transferred`.)"""
+
+    accepted: bool
+
+
+class ChatDelivery(CallMessage, frozen=True, tag="call_chat"):
+    """A text; also to its author, as the word that it was taken."""
+
+    text: str
+    message_id: str
+    sent_at: int
+    """Milliseconds since 1970."""
+    own: bool
+    """The receiver wrote it."""
+
+
+class CallQuality(CallMessage, Momentary, frozen=True, tag="call_quality"):
+    """How good the path between the relay and a party is; every 2 s for each of the two."""
+
+    leg: Literal["yours", "other"]
+    score: float
+    """1 to 4.5: the mean opinion score by the E-model (ITU-T G.107)."""
+    rtt_ms: float | None
+    jitter_ms: float
+    loss_from_peer: float
+    """0 to 1, of the packets that this party sent, in the last 2 s."""
+    loss_to_peer: float
+    bitrate: float
+    """Bit/s that this party sends."""
+
+
+# -- not within a call ------------------------------------------------------------------------------------------------
+
+
+class MissedCall(msgspec.Struct, frozen=True):
+    """A call that its callee did not take."""
+
+    call_id: str
+    call_type: str
+    from_profile_id: int
+    from_profile_type: str
+    from_name: str
+    from_avatar: str
+    reason: str
+    started_at: int
+    """Milliseconds since 1970."""
+    conversation_id: int | UnsetType = UNSET
+    whiteboard_session_id: int | UnsetType = UNSET
+
+
+class CallMissed(ToClient, frozen=True, tag="call_missed"):
+    """Somebody tried to call you: you were busy, did not answer, or did not want to be disturbed."""
+
+    call: MissedCall
+
+
+class MissedCalls(ToClient, frozen=True, tag="missed_calls"):
+    """What was missed and not seen yet, newest first; to a device that connects, if there is anything."""
+
+    calls: tuple[MissedCall, ...]
+    unseen_count: int
+
+
+class Welcome(Momentary, frozen=True, tag="welcome"):
+    """The first message on every connection."""
+
+    profile_id: int
+    profile_type: str
+    name: str
+    avatar: str
+    device_id: str
+    resume: str
+    """Token to come back as the same device: `?resume=…&last_seq=…`."""
+    resumed: bool
+    """Whether this is such a comeback: what was missed follows. If not, what an earlier connection missed is lost."""
+    resume_seconds: float
+    """How long after the loss of the connection the token is good."""
+    server_time: int
+
+
+class Pong(Momentary, frozen=True, tag="pong"):
+    server_time: int
+    ref: str | None
+
+
+class Error(ToClient, frozen=True, tag="error"):
+    code: str
+    message: str
+    ref: str | None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: ToClient, seq: int | None = None) -> bytes:
+    """One text frame, in UTF-8.
+
+    Args:
+        seq: its number on this device; None for a `Momentary` one.
+    """
+    frame: bytes = _encoder.encode(message)
+    return frame if seq is None else b'{"seq":%d,%b' % (seq, frame[1:])

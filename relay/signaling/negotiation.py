@@ -1,0 +1,219 @@
+"""Offers and answers in mid-call: a party changes its media, restarts ICE, or comes back with a new peer connection.
+
+One offer is under way at a time in a call. Whoever comes second is told so and rolls back (perfect negotiation, with the server
+to say who was first).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from relay.errors import SignalingError
+from relay.media.api import DtlsRole
+from relay.signaling import notices, sdp
+from relay.signaling.call import Party
+from relay.signaling.devices import ADDITIONS, Device
+from relay.signaling.endings import Endings
+from relay.signaling.exchange import Exchange
+from relay.signaling.legs import Leg
+from relay.signaling.live import LiveCall, Purpose, Update
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.messages.common import Answer, Offer
+from relay.signaling.sdp import SessionDescription
+
+logger = logging.getLogger(__name__)
+
+
+class Negotiation:
+    """Takes `call_update`, `call_restart` and `call_rejoin`."""
+
+    def __init__(self, exchange: Exchange, endings: Endings) -> None:
+        self._exchange = exchange
+        self._endings = endings
+        self._complete: Final[dict[Purpose, Callable[[LiveCall, Update, SessionDescription], Awaitable[None]]]] = {
+            Purpose.FORWARD: self._complete_forward,
+            Purpose.RESTART: self._complete_own,
+            Purpose.REJOIN: self._complete_rejoin,
+            Purpose.REFRESH: self._complete_own,
+        }
+
+    # -- offers -------------------------------------------------------------------------------------------------------
+
+    async def take_update(self, device: Device, message: incoming.CallUpdate) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            if message.offer is not None:
+                await self._forward(live, party, device, message, sdp.parse(message.offer.sdp))
+            elif message.answer is not None:
+                update = self._awaited(live, party)
+                answer = sdp.parse(message.answer.sdp)
+                if len(answer.sections) != len(update.offer.sections):
+                    raise SignalingError("invalid_sdp", "an answer has as many media sections as its offer")
+                live.take_update()
+                await self._complete[update.purpose](live, update, answer)
+            else:
+                self._awaited(live, party)
+                await self._give_up(live)
+
+    async def _forward(
+        self, live: LiveCall, party: Party, device: Device, message: incoming.CallUpdate, offer: SessionDescription
+    ) -> None:
+        exchange, call = self._exchange, live.call
+        mine, other = live.side(party), call.other(party)
+        theirs = live.side(other)
+        assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
+        assert mine.leg.remote is not None and mine.description is not None, "and knows its devices"
+        self._check_free(live)
+        receiver = exchange.device_of(other)
+        if receiver is None or receiver.version < ADDITIONS:
+            raise SignalingError("unsupported", "the other party's client cannot change a call")
+        if len(offer.sections) < len(mine.description.sections):
+            raise SignalingError("invalid_sdp", "media sections may be added, not taken away (RFC 8829 section 5.2.2)")
+        if offer.transport.fingerprints != mine.leg.remote.fingerprints:
+            raise SignalingError("invalid_sdp", "another certificate is another peer connection: use call_rejoin")
+        if offer.transport.ufrag != mine.leg.remote.ufrag:
+            # RFC 8839 section 4.4.1.1.1: an ICE restart; the answer must have fresh credentials too.
+            await exchange.legs.restart(mine.leg)
+        self._begin(
+            live,
+            Update(Purpose.FORWARD, other, offer, message.call_type or call.call_type, offerer=device, ref=message.ref),
+            receiver,
+            theirs.leg,
+        )
+
+    async def take_restart(self, device: Device, message: incoming.CallRestart) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            self._check_free(live)
+            leg = live.side(party).leg
+            assert leg is not None, "an answered call has both its legs"
+            await self._exchange.legs.restart(leg)
+            self._begin(live, self._own_offer(live, Purpose.RESTART, party), device, leg)
+
+    async def take_rejoin(self, device: Device, message: incoming.CallRejoin) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if not call.answered:
+                raise SignalingError("wrong_state", f"the call is {call.state}")
+            if party.device_id != device.device_id and party.signaling_lost_at is None:
+                raise SignalingError("not_in_call", "another device of this profile is in the call")
+            await self._give_up(live)
+            self._endings.hand_over(live, party, device)
+            update = self._own_offer(live, Purpose.REJOIN, party)
+            update.leg = await exchange.open_leg(live)
+            self._begin(live, update, device, update.leg)
+            exchange.tell_state(live, party)
+
+    def _own_offer(self, live: LiveCall, purpose: Purpose, answerer: Party) -> Update:
+        """The server's own offer to a party: what the other one said last of its media."""
+        description = live.side(live.call.other(answerer)).description
+        assert description is not None, "an answered call has an offer and an answer"
+        return Update(purpose, answerer, description, live.call.call_type)
+
+    def _begin(self, live: LiveCall, update: Update, device: Device, leg: Leg) -> None:
+        """Send the offer, and wait for the answer."""
+        exchange = self._exchange
+        live.update = update
+        update.timer = exchange.later(live.call.timers.update, lambda: self._time_out(live, update))
+        text = exchange.legs.offer(update.offer, leg, device)
+        device.send(self._message(live, update.answerer, update.call_type, offer=Offer(sdp=text)))
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    async def _complete_forward(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
+        exchange, call = self._exchange, live.call
+        offerer = call.other(update.answerer)
+        mine, theirs = live.side(offerer), live.side(update.answerer)
+        assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
+        mine.description, theirs.description = update.offer, answer
+        mine.leg.remote = update.offer.transport
+        await exchange.legs.update(mine.leg, update.offer)
+        await exchange.legs.update(theirs.leg, answer)
+        assert update.offerer is not None, "a forwarded offer has its device"
+        text = exchange.legs.answer(answer, update.offer, mine.leg, update.offerer)
+        update.offerer.send(self._message(live, offerer, update.call_type, answer=Answer(sdp=text)))
+        if update.call_type != call.call_type:
+            call.call_type = update.call_type
+            await exchange.log(live).updated(call.call_id, call.call_type)
+            exchange.tell_state(live)
+
+    async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
+        side = live.side(update.answerer)
+        assert side.leg is not None, "an answered call has both its legs"
+        side.description = answer
+        side.leg.remote = answer.transport
+        await self._exchange.legs.update(side.leg, answer)
+
+    async def _complete_rejoin(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
+        exchange, call, party = self._exchange, live.call, update.answerer
+        other = call.other(party)
+        mine, theirs = live.side(party), live.side(other)
+        assert update.leg is not None and mine.leg is not None and theirs.leg is not None, "a call that goes on has its legs"
+        if answer.transport.role is DtlsRole.ACTPASS:
+            live.update = update
+            raise SignalingError("invalid_sdp", "a=setup of an answer is active or passive")
+        old, mine.leg, mine.description = mine.leg, update.leg, answer
+        mine.leg.role = sdp.answering_role(answer.transport.role)
+        party.transport_id = mine.leg.transport_id
+        if call.media_changed(party, up=False, now=exchange.clock.now()):
+            exchange.tell_state(live)
+        async with self._endings.ended_on_error(live):
+            if not any(one.holds for one in call.parties):
+                await exchange.legs.join(call.call_id, mine.leg, theirs.leg)
+            await exchange.legs.connect(mine.leg, answer)
+            await exchange.close_leg(old)
+        self._endings.set_timer(live)
+        receiver = exchange.device_of(other)
+        if receiver is not None and receiver.version >= ADDITIONS:
+            self._begin(live, self._own_offer(live, Purpose.REFRESH, other), receiver, theirs.leg)
+
+    # -- when nothing comes of it -------------------------------------------------------------------------------------
+
+    async def _time_out(self, live: LiveCall, update: Update) -> None:
+        async with live.lock:
+            if live.update is update:
+                if update.offerer is not None:
+                    text = "the other party did not answer the offer"
+                    update.offerer.send(outgoing.Error(code="update_timeout", message=text, ref=update.ref or "call_update"))
+                    update.offerer = None
+                await self._give_up(live)
+
+    async def _give_up(self, live: LiveCall) -> None:
+        """Nothing comes of the offer that is under way, if there is one."""
+        update = live.take_update()
+        if update is None:
+            return
+        if update.offerer is not None:
+            offerer = live.call.other(update.answerer)
+            update.offerer.send(self._message(live, offerer, live.call.call_type, rejected=True))
+        if update.leg is not None:
+            await self._exchange.close_leg(update.leg)
+
+    @staticmethod
+    def _check_free(live: LiveCall) -> None:
+        if live.update is not None:
+            raise SignalingError("update_glare", "another offer is under way: roll yours back")
+
+    @staticmethod
+    def _awaited(live: LiveCall, party: Party) -> Update:
+        if live.update is None or live.update.answerer is not party:
+            raise SignalingError("wrong_state", "no answer is awaited from this party")
+        return live.update
+
+    @staticmethod
+    def _message(
+        live: LiveCall,
+        to: Party,
+        call_type: str,
+        *,
+        offer: Offer | None = None,
+        answer: Answer | None = None,
+        rejected: bool = False,
+    ) -> outgoing.ToClient:
+        given = {"offer": offer, "answer": answer, "rejected": rejected}
+        fields = {name: value for name, value in given.items() if value}
+        return notices.about(outgoing.UpdateDelivery, live.call, to, call_type=call_type, **fields)

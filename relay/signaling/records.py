@@ -1,0 +1,168 @@
+"""What is on record about calls and about people, as plain data: what `db` reads and what the API shows.
+
+All times are timezone-aware, in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from relay.ids import Place, Profile
+from relay.signaling.ports import Privacy, ProfileCard
+
+MAX_ENDPOINT_LENGTH = 2048
+"""Characters of `PushSubscription.endpoint`. Those of the browsers' push services have 150 to 600."""
+
+MAX_PUSH_KEY_LENGTH = 128
+"""Characters of a push subscription's keys: `p256dh` has 87 and `auth` 22 (RFC 8291 section 3.2, base64url)."""
+
+# -- calls ------------------------------------------------------------------------------------------------------------
+
+
+class Direction(StrEnum):
+    """A call as one of its two parties sees it."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call, as one of its two parties may see it."""
+
+    id: str
+    """Its name in the API: the `call_id`, or the row's number in decimal digits for a call that the relay did not carry (one of
+    the backend that it replaced)."""
+    place: Place | None
+    """None if the conversation or the session exists no longer."""
+    direction: Direction
+    other: ProfileCard | None
+    """The other party, without its `user_id`; the name is empty if that is nothing for this party to know, or was erased. None if
+    nobody wrote down who it was."""
+    call_type: str
+    """`voice` or `video`."""
+    status: str
+    """`initiated`, `answered`, `missed` or `ended`."""
+    reason: str | None
+    """Why it ended, as far as this party may know: never `blocked`. None for a call that has not ended, or of the replaced backend."""
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: int | None
+    missed: bool
+    """This party missed it: it counts as unseen until `seen`."""
+    seen: bool
+    """This party has marked it as seen, or there is nothing to be marked (an outgoing call in a conversation)."""
+    transferred_from: str | None
+    """`id` of the call whose transfer led to this one."""
+    recording_id: str | None
+    """Of whiteboard calls only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Some of a profile's calls, newest first."""
+
+    calls: tuple[CallRecord, ...]
+    next_cursor: str | None
+    """Opaque; where the next page begins. None: this was the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecord:
+    """A text within a call."""
+
+    message_id: str
+    author: Profile
+    own: bool
+    """The asking profile wrote it."""
+    text: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetail:
+    """One call with its texts."""
+
+    call: CallRecord
+    chat: tuple[ChatRecord, ...]
+    """Oldest first; empty where texts are not kept."""
+
+
+# -- what a profile settles -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRecord:
+    """What a profile has settled about being called."""
+
+    privacy: Privacy = Privacy.EVERYONE
+    do_not_disturb: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """Somebody whom a profile has blocked."""
+
+    blocked: ProfileCard
+    """Without its `user_id`; with an empty name if there is no such profile any more."""
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PushSubscription:
+    """Where a browser of a profile is reached by Web Push (RFC 8030)."""
+
+    endpoint: str
+    """The push service's URL for this browser: whoever knows it and the keys can write to it. No log shows it."""
+    p256dh: str
+    """The browser's public key (RFC 8291), base64url."""
+    auth: str
+    """The browser's authentication secret (RFC 8291), base64url."""
+    created_at: datetime
+    last_used_at: datetime
+    """When the browser last registered it, or a message was last accepted for it."""
+    failures: int = 0
+    """Attempts that failed since then."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRecord:
+    """A conversation or whiteboard session, as the platform set it up."""
+
+    place: Place
+    members: tuple[Profile, ...]
+    """Sorted."""
+    keep_chat: bool
+
+
+# -- keeping and forgetting -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionDays:
+    """How many days each kind of data is kept; None: for ever."""
+
+    calls: int | None = None
+    """Rows of `call_logs`, with the texts of the call; not those with `keep`, and none that is open."""
+    whiteboard_calls: int | None = None
+    """Rows of `whiteboard_call_history`, likewise."""
+    identities: int | None = None
+    """Names, avatars and user ids in the rows of both tables; the rows stay."""
+    chat: int | None = None
+    """Texts of calls."""
+    push_subscriptions: int | None = None
+    """Push subscriptions since they were last used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a run of the retention job removed: rows."""
+
+    calls: int = 0
+    whiteboard_calls: int = 0
+    identities: int = 0
+    """Calls of both tables that lost their names."""
+    chat: int = 0
+    """Texts removed for their own age."""
+    push_subscriptions: int = 0

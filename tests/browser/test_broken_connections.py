@@ -1,0 +1,142 @@
+"""Connections that break in mid-call: the WebSocket alone, and the page with everything that it has."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.calls import PagesInCall
+from tests.browser.conftest import CONVERSATIONS, OpenPage
+from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.kit.cuttable import HERE, CuttablePath
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+TEN_SECONDS = 200
+"""Frames of the browser's camera."""
+
+IN_VAIN = ("net::ERR_", "WebSocket connection to")
+"""A browser writes to its console whenever it could not connect."""
+
+
+def port_of(relay: RunningRelay) -> int:
+    return int(relay.url.rpartition(":")[2])
+
+
+async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_back(relay: RunningRelay, browser: Browser) -> None:
+    async with (
+        CuttablePath.to(port_of(relay)) as path,
+        RelayPage.used_by(browser, f"http://{HERE}:{path.port}", STUDENT, *CONVERSATIONS[STUDENT]) as caller,
+        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
+    ):
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        await call.media_flows()
+        await caller.write("before")
+        await callee.reads("before")
+        before = await call.video_goes_on(1)
+        await caller.page.evaluate("window.first = relayCall.peerConnection")
+
+        path.cut()
+        await caller.connection_is("reconnecting")
+        await caller.write("from the one who is away")
+        await expect(caller.hook("chat-entry").last).to_have_attribute("data-state", "pending", timeout=PATIENCE)
+        await callee.write("to the one who is away")
+        await caller.press("mute")
+        after = await call.video_goes_on(TEN_SECONDS)
+        assert [one.freezes for one in after] == [one.freezes for one in before], "nobody's video has stopped"
+        assert await caller.state() == "connected"
+        path.mend()
+
+        await caller.connection_is("online")
+        await caller.reads("before", "from the one who is away", "to the one who is away")
+        await callee.reads("before", "to the one who is away", "from the one who is away")
+        await callee.shows("other-muted")
+        assert await caller.page.evaluate("first === relayCall.peerConnection"), "the sound never stopped either"
+        await call.video_goes_on(10)
+        await caller.hang_up()
+        await callee.shows("ended-card")
+        caller.forgive(*IN_VAIN)
+    row = await relay.finished_call()
+    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+
+
+async def test_a_call_that_is_hung_up_while_off_line_ends_when_the_page_is_back(relay: RunningRelay, browser: Browser) -> None:
+    async with (
+        CuttablePath.to(port_of(relay)) as path,
+        RelayPage.used_by(browser, f"http://{HERE}:{path.port}", STUDENT, *CONVERSATIONS[STUDENT]) as caller,
+        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
+    ):
+        call = await PagesInCall.connected(relay, "voice", caller, callee)
+        await call.media_flows()
+        path.cut()
+        await caller.connection_is("reconnecting")
+        await caller.hang_up()
+        await caller.shows("ended-card")
+        path.mend()
+        await callee.shows("ended-card")
+        caller.forgive(*IN_VAIN)
+    row = await relay.finished_call()
+    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+
+
+@pytest.mark.parametrize("reloaded", ["caller", "callee"])
+async def test_a_page_that_is_loaded_anew_rejoins_its_call(
+    relay: RunningRelay, open_page: OpenPage[RelayPage], reloaded: str
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    call = await PagesInCall.connected(relay, "video", caller, callee)
+    await call.media_flows()
+    page, other = (caller, callee) if reloaded == "caller" else (callee, caller)
+    await page.write("I will be right back")
+    await other.reads("I will be right back")
+    name = await page.page.evaluate("relayCall.callId")
+
+    await page.page.reload()
+    await page.shows("call-screen")
+    await page.reaches("connected")
+    await other.reaches("connected")
+    assert await page.page.evaluate("relayCall.callId") == name
+    await call.video_goes_on(40)
+    for one in (page, other):
+        await one.shows("remote-video")
+        await one.hides("ended-card")
+    await page.reads("I will be right back")
+    await page.write("here I am again")
+    await other.reads("I will be right back", "here I am again")
+    await page.hang_up()
+    await other.shows("ended-card")
+    row = await relay.finished_call()
+    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+
+
+async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    await caller.call("video")
+    await callee.ringing()
+    await callee.page.reload()
+    await callee.ringing()
+    await callee.accept()
+    call = PagesInCall(relay, "video", caller, callee)
+    await call.media_flows()
+    await caller.hang_up()
+    await callee.shows("ended-card")
+
+
+async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    call = await PagesInCall.connected(relay, "video", caller, callee)
+    await call.media_flows()
+    credentials = "/a=ice-ufrag:(.*)/.exec(relayCall.peerConnection.currentRemoteDescription.sdp)[1]"
+    before = await callee.page.evaluate(credentials)
+    await callee.page.evaluate("dispatchEvent(new Event('online'))")
+
+    async def restarted() -> bool:
+        return bool(await callee.page.evaluate(credentials) != before)
+
+    await eventually(restarted, "the page has asked for another path")
+    await call.video_goes_on(40)
+    assert await callee.state() == "connected"
+    await caller.hang_up()
+    await callee.shows("ended-card")

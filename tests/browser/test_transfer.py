@@ -1,0 +1,52 @@
+"""A call is handed on to a third person, if the one who is to be handed on agrees."""
+
+import pytest
+
+from tests.browser.calls import PagesInCall
+from tests.browser.conftest import CONVERSATIONS, OpenPage
+from tests.browser.pages import PARENT, STUDENT, TUTOR, RelayPage
+from tests.kit.server import RunningRelay
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def asked(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> tuple[RelayPage, RelayPage, RelayPage]:
+    """The student talks to the tutor, who would like the parent to take over."""
+    await relay.new_conversation(STUDENT, PARENT)
+    student, tutor, parent = [await open_page(RelayPage, key) for key in (STUDENT, TUTOR, PARENT)]
+    call = await PagesInCall.connected(relay, "video", student, tutor)
+    await call.media_flows()
+    await tutor.press_more("transfer")
+    await tutor.hook(f"transfer-to-{PARENT}").click()
+    await tutor.shows("transferring")
+    await student.shows("transfer-request")
+    return student, tutor, parent
+
+
+async def test_who_agrees_calls_the_third_person_by_itself(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+    student, tutor, parent = await asked(relay, open_page)
+    await student.hook("transfer-accept").click()
+    assert "transferred" in await tutor.said()
+    await parent.ringing()
+    await parent.accept()
+    call = PagesInCall(relay, "video", student, parent)
+    await call.media_flows()
+    await student.hang_up()
+    await parent.shows("ended-card")
+    rows = await relay.finished_calls(2)
+    assert [row["end_reason"] for row in rows] == ["transferred", "hangup"]
+    assert rows[0]["conversation_id"] == CONVERSATIONS[STUDENT][1]
+
+
+async def test_who_does_not_agree_stays(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+    student, tutor, _ = await asked(relay, open_page)
+    await student.hook("transfer-refuse").click()
+    await student.hides("transfer-request")
+    await tutor.hears("would rather stay")
+    await tutor.hides("transferring")
+    call = PagesInCall(relay, "video", student, tutor)
+    await call.video_goes_on(20)
+    await student.hang_up()
+    await tutor.shows("ended-card")
+    row = await relay.finished_call()
+    assert row["end_reason"] == "hangup"

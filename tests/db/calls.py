@@ -1,0 +1,81 @@
+"""Calls that have been, and what was asked of the database."""
+
+import re
+from collections.abc import Awaitable
+from typing import Any
+
+from sqlalchemy import Connection, event, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.call_log import SqlCallLog
+from db.chat import SqlChatLog
+from db.models import OF_KIND, Base
+from relay.ids import Place, Profile, new_id
+from relay.signaling.ports import ChatMessage, NewCall, ProfileCard
+from tests.db.people import STUDENT, TUTOR, after
+
+
+async def call(
+    engine: AsyncEngine,
+    place: Place,
+    *,
+    caller: ProfileCard = STUDENT,
+    callee: ProfileCard = TUTOR,
+    started: float = 0,
+    answered: float | None = None,
+    reason: str | None = "no_answer",
+    transferred_from: str | None = None,
+) -> str:
+    """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
+    log = SqlCallLog(engine, "here", place.kind)
+    call_id = new_id()
+    await log.opened(NewCall(call_id, place, "video", caller, callee, after(started), transferred_from))
+    if answered is not None:
+        await log.answered(call_id, after(started + answered))
+    if reason is not None:
+        await log.ended(call_id, after(started + 60), reason)
+    return call_id
+
+
+async def say(
+    engine: AsyncEngine, place: Place, call_id: str, author: Profile, said: str, *, at: float = 0, message_id: str | None = None
+) -> bool:
+    """A text within a call."""
+    return await SqlChatLog(engine).add(call_id, place, ChatMessage(message_id or new_id(), author, said, after(at)))
+
+
+async def row(engine: AsyncEngine, call_id: str) -> dict[str, Any] | None:
+    """The call's row, in whichever table it is; None if there is none."""
+    async with engine.connect() as connection:
+        for tables in OF_KIND.values():
+            found = await connection.execute(select(tables.calls.__table__).where(tables.calls.call_id == call_id))
+            for values in found.mappings():
+                return dict(values)
+    return None
+
+
+async def plans(engine: AsyncEngine, asking: Awaitable[object]) -> str:
+    """How the database finds what is asked for, when it is not left to read a whole (small) table."""
+    found: list[str] = []
+
+    def explain(connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        if statement.startswith(("EXPLAIN", "SET")) or many:
+            return
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+        word = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        found.extend(" ".join(map(str, line)) for line in connection.exec_driver_sql(f"{word} {statement}", parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", explain)
+    try:
+        await asking
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", explain)
+    assert found, "nothing was asked"
+    return "\n".join(found)
+
+
+def scanned(plan: str) -> set[str]:
+    """The tables that a plan reads from one end to the other, be it by way of an index."""
+    read = re.findall(r"(?:Seq Scan on|SCAN) (\w+)", plan)
+    return {table for table in Base.metadata.tables for name in read if re.fullmatch(rf"{table}(_\d+)?", name)}

@@ -1,0 +1,419 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.history import MAX_TEXTS, SqlHistory, SqlMissedCalls
+from db.models import OF_KIND, ChatRow
+from db.platform import SqlPlatform
+from db.profiles import values
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.records import CallRecord, ChatRecord, Direction
+from tests.db.calls import call, plans, row, say, scanned
+from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
+
+
+@pytest.fixture
+def history(engine: AsyncEngine, place: Place) -> SqlHistory:
+    return SqlHistory(engine, place.kind)
+
+
+async def names(history: SqlHistory, profile: Profile, **how: Any) -> list[str]:
+    """The ids of the profile's calls, newest first."""
+    return [record.id for record in (await history.calls(profile, limit=50, **how)).calls]
+
+
+async def the_call(history: SqlHistory, profile: Profile, call_id: str) -> CallRecord:
+    detail = await history.call(profile, call_id)
+    assert detail is not None
+    return detail.call
+
+
+def public(card: ProfileCard) -> ProfileCard:
+    """What others may know."""
+    return ProfileCard(card.profile, card.name, card.avatar)
+
+
+async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
+    """A call that the relay did not carry: its name in the API."""
+    common = {
+        "caller_profile_type": "student",
+        "caller_profile_id": 456,
+        "call_type": "voice",
+        "status": "ended",
+        "started_at": T0,
+    }
+    async with engine.begin() as connection:
+        table: Any = OF_KIND[kind].calls
+        inserted = await connection.execute(insert(table).values(**{**common, **columns}).returning(table.id))
+        return str(inserted.scalar_one())
+
+
+# -- one call, from both sides ----------------------------------------------------------------------------------------
+
+
+async def test_both_parties_have_an_answered_call_in_their_history(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, place, answered=10, reason="hangup", transferred_from="a" * 32)
+    outgoing = CallRecord(
+        id=call_id,
+        place=place,
+        direction=Direction.OUTGOING,
+        other=TUTOR,
+        call_type="video",
+        status="ended",
+        reason="hangup",
+        started_at=T0,
+        answered_at=after(10),
+        ended_at=after(60),
+        duration_seconds=50,
+        missed=False,
+        seen=place.kind is PlaceKind.CONVERSATION,
+        transferred_from="a" * 32,
+        recording_id=None,
+    )
+    assert (await history.calls(STUDENT.profile, limit=50)).calls == (outgoing,)
+    assert await the_call(history, STUDENT.profile, call_id) == outgoing
+    [incoming] = (await history.calls(TUTOR.profile, limit=50)).calls
+    assert (incoming.id, incoming.direction, incoming.other) == (call_id, Direction.INCOMING, public(STUDENT))
+    assert not incoming.seen
+    assert not incoming.missed
+
+
+async def test_nobody_else_has_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place, answered=10, reason="hangup")
+    assert await names(history, PARENT.profile) == []
+    assert await history.call(PARENT.profile, call_id) is None
+    assert await history.mark_seen(PARENT.profile, call_id, T0) is None
+    assert await history.mark_seen_up_to(PARENT.profile, call_id, T0) is None
+
+
+@pytest.mark.parametrize("record_id", ["", "0", "1", "-1", "99999999999", "f" * 32, "F" * 32, "x", "1\n", "\0", "١", "' OR 1=1"])
+async def test_a_call_that_does_not_exist_is_none(history: SqlHistory, record_id: str) -> None:
+    assert await history.call(STUDENT.profile, record_id) is None
+    assert await history.mark_seen(STUDENT.profile, record_id, T0) is None
+
+
+async def test_calls_of_the_other_table_are_not_among_these(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    other = SqlHistory(engine, next(kind for kind in PlaceKind if kind is not place.kind))
+    call_id = await call(engine, place)
+    assert await names(other, STUDENT.profile) == []
+    assert await other.call(STUDENT.profile, call_id) is None
+
+
+async def test_a_call_that_rings_is_in_the_history_of_the_caller_only(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, place, reason=None)
+    assert (await the_call(history, STUDENT.profile, call_id)).status == "initiated"
+    assert await names(history, TUTOR.profile) == []
+    assert await history.call(TUTOR.profile, call_id) is None
+
+
+async def test_a_blocked_call_looks_refused_to_the_caller_and_never_shows_to_the_callee(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    blocked = await call(engine, place, reason="blocked")
+    rejected = await call(engine, place, reason="rejected", started=1)
+    records = (await history.calls(STUDENT.profile, limit=50)).calls
+    assert [(record.id, record.reason, record.status) for record in records] == [
+        (rejected, "rejected", "missed"),
+        (blocked, "rejected", "missed"),
+    ]
+    assert await names(history, TUTOR.profile) == [rejected]
+    assert await names(history, TUTOR.profile, missed=True) == []
+    assert await history.call(TUTOR.profile, blocked) is None
+    assert await history.mark_seen(TUTOR.profile, blocked, T0) is None
+    assert await history.unseen_count(TUTOR.profile) == 0
+
+
+async def test_calling_strangers_does_not_tell_their_names(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place, callee=STRANGER, reason="rejected")
+    assert (await the_call(history, STUDENT.profile, call_id)).other == ProfileCard(STRANGER.profile, "", "")
+    platform = SqlPlatform(engine)
+    await platform.connect(STUDENT.profile, STRANGER.profile)
+    assert (await the_call(history, STUDENT.profile, call_id)).other == STRANGER
+
+
+async def test_who_was_called_is_still_named_when_the_place_is_gone(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    talked = await call(engine, place, answered=1, reason="hangup")
+    await SqlPlatform(engine).delete_place(place)
+    record = await the_call(history, STUDENT.profile, talked)
+    assert (record.place, record.other) == (None, TUTOR)
+
+
+async def test_the_other_party_is_named_as_it_was_called_then(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place)
+    platform = SqlPlatform(engine)
+    await platform.put_profiles([ProfileCard(STUDENT.profile, "Maya L.", "/avatars/new.png")])
+    assert (await the_call(history, TUTOR.profile, call_id)).other == ProfileCard(STUDENT.profile, "Maya", "/avatars/new.png")
+    await platform.delete_profile(STUDENT.profile)
+    avatar = STUDENT.avatar if place.kind is PlaceKind.WHITEBOARD_SESSION else ""
+    assert (await the_call(history, TUTOR.profile, call_id)).other == ProfileCard(STUDENT.profile, "Maya", avatar)
+
+
+async def test_a_whiteboard_call_refers_to_its_recording(engine: AsyncEngine, platform: SqlPlatform) -> None:
+    place = Place(PlaceKind.WHITEBOARD_SESSION, 7)
+    await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
+    call_id = await call(engine, place, answered=1, reason="hangup")
+    async with engine.begin() as connection:
+        await connection.execute(update(OF_KIND[place.kind].calls).values(recording_id="b" * 32))
+    assert (await the_call(SqlHistory(engine, place.kind), TUTOR.profile, call_id)).recording_id == "b" * 32
+
+
+# -- calls that the relay did not carry -------------------------------------------------------------------------------
+
+
+async def test_a_call_of_the_replaced_backend_is_named_by_its_row(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    record_id = await foreign(engine, place.kind, callee_profile_type="tutor", callee_profile_id=789)
+    for profile, other in ((STUDENT, TUTOR), (TUTOR, STUDENT)):
+        record = await the_call(history, profile.profile, record_id)
+        assert (record.id, record.other, record.reason, record.place) == (record_id, public(other), None, None)
+        assert await names(history, profile.profile) == [record_id]
+    assert await history.mark_seen(TUTOR.profile, record_id, T0)
+
+
+async def test_the_row_number_is_no_name_for_a_call_of_the_relay(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, place))
+    assert found is not None
+    assert await history.call(STUDENT.profile, str(found["id"])) is None
+
+
+@pytest.mark.parametrize(
+    "participants", [None, "Maya", 7, {"a": 1}, [], [1, None], [{"name": 5, "profile_type": "tutor", "profile_id": 789}]]
+)
+async def test_whatever_participants_a_row_has_it_can_be_read(
+    history: SqlHistory, place: Place, engine: AsyncEngine, participants: Any
+) -> None:
+    unknown = await foreign(engine, place.kind, participants=participants)
+    assert (await the_call(history, STUDENT.profile, unknown)).other is None
+    known = await foreign(engine, place.kind, participants=participants, callee_profile_type="tutor", callee_profile_id=789)
+    assert (await the_call(history, STUDENT.profile, known)).other == TUTOR
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+async def test_calls_come_newest_first_in_pages_that_neither_repeat_nor_leave_out(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    made = [
+        await call(engine, place, caller=caller, callee=callee, started=started)
+        for started in (0, 1, 1, 1, 2.5)  # three at the same moment
+        for caller, callee in ((STUDENT, TUTOR), (TUTOR, STUDENT))
+    ]
+    seen: list[str] = []
+    cursor = None
+    for size in (3, 3, 3, 1):
+        page = await history.calls(STUDENT.profile, limit=3, cursor=cursor)
+        assert len(page.calls) == size
+        seen += [record.id for record in page.calls]
+        cursor = page.next_cursor
+        # What is new in the meantime does not move the pages.
+        await call(engine, place, started=100)
+    assert cursor is None
+    assert seen == made[::-1]
+
+
+async def test_a_page_that_ends_with_the_last_call_has_none_after_it(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    for started in range(4):
+        await call(engine, place, started=started)
+    first = await history.calls(STUDENT.profile, limit=2)
+    second = await history.calls(STUDENT.profile, limit=2, cursor=first.next_cursor)
+    assert (len(first.calls), len(second.calls), second.next_cursor) == (2, 2, None)
+
+
+async def test_a_page_may_be_of_missed_calls_only(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    missed = [
+        await call(engine, place, started=started, reason=reason)
+        for started, reason in enumerate(("busy", "cancelled", "offline"))
+    ]
+    await call(engine, place, answered=1, reason="hangup")
+    await call(engine, place, reason="rejected")
+    await call(engine, place, reason="blocked")
+    await call(engine, place, reason=None)
+    await call(engine, place, caller=TUTOR, callee=STUDENT, reason="no_answer")
+    assert await names(history, TUTOR.profile, missed=True) == missed[::-1]
+    page = await history.calls(TUTOR.profile, limit=2, missed=True)
+    assert all(record.missed for record in page.calls)
+    assert await names(history, TUTOR.profile, missed=True, cursor=page.next_cursor) == missed[:1]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "=", "MTIz", "é", "MSAw", "MSA5OTk5OTk5OTk5", "MSAx\n", "LTEgMQ", "A" * 1000])
+async def test_a_cursor_that_is_none_is_refused(history: SqlHistory, cursor: str) -> None:
+    with pytest.raises(ValueError, match="not a cursor"):
+        await history.calls(STUDENT.profile, limit=2, cursor=cursor)
+
+
+# -- seen and unseen --------------------------------------------------------------------------------------------------
+
+
+async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    first, second = await call(engine, place), await call(engine, place, started=1)
+    assert await history.unseen_count(TUTOR.profile) == 2
+    assert await history.unseen_count(STUDENT.profile) == 0
+    assert await history.mark_seen(TUTOR.profile, first, after(100)) is True
+    assert await history.mark_seen(TUTOR.profile, first, after(200)) is False
+    assert await history.unseen_count(TUTOR.profile) == 1
+    assert (await the_call(history, TUTOR.profile, first)).seen
+    assert not (await the_call(history, TUTOR.profile, second)).seen
+    found = await row(engine, first)
+    assert found is not None
+    assert found["callee_seen_at"] == after(100)
+
+
+async def test_what_the_caller_has_seen_does_not_count_for_the_callee(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, place)
+    marked = place.kind is PlaceKind.WHITEBOARD_SESSION
+    assert await history.mark_seen(STUDENT.profile, call_id, T0) is marked
+    assert (await the_call(history, STUDENT.profile, call_id)).seen
+    assert await history.unseen_count(TUTOR.profile) == 1
+
+
+async def test_everything_missed_up_to_a_call_is_marked_at_once(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    calls = [await call(engine, place, started=started) for started in (0, 1, 1, 2)]
+    others = await call(engine, place, callee=PARENT)
+    assert await history.mark_seen_up_to(TUTOR.profile, calls[1], T0) == 2
+    assert [(await the_call(history, TUTOR.profile, one)).seen for one in calls] == [True, True, False, False]
+    assert await history.mark_seen_up_to(TUTOR.profile, calls[3], T0) == 2
+    assert await history.mark_seen_up_to(TUTOR.profile, calls[3], T0) == 0
+    assert await history.unseen_count(TUTOR.profile) == 0
+    assert await history.unseen_count(PARENT.profile) == 1
+    assert not (await the_call(history, PARENT.profile, others)).seen
+
+
+async def test_everything_missed_up_to_a_call_of_ones_own_is_marked_too(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    await call(engine, place)
+    own = await call(engine, place, caller=TUTOR, callee=STUDENT, started=1)
+    await call(engine, place, started=2)
+    await history.mark_seen_up_to(TUTOR.profile, own, T0)
+    assert await history.unseen_count(TUTOR.profile) == 1
+
+
+# -- missed calls, for a device that connects -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def missed(engine: AsyncEngine) -> SqlMissedCalls:
+    return SqlMissedCalls(engine)
+
+
+async def test_missed_calls_of_both_kinds_come_together_newest_first(
+    missed: SqlMissedCalls, platform: SqlPlatform, engine: AsyncEngine
+) -> None:
+    conversation, whiteboard = (Place(kind, 7) for kind in PlaceKind)
+    for place in (conversation, whiteboard):
+        await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile])
+    first = await call(engine, whiteboard, reason="busy")
+    second = await call(engine, conversation, started=1, caller=PARENT)
+    third = await call(engine, whiteboard, started=2)
+    assert await missed.unseen(TUTOR.profile, 2) == Unseen(
+        (
+            MissedCallRecord(third, whiteboard, "video", public(STUDENT), "no_answer", after(2)),
+            MissedCallRecord(second, conversation, "video", PARENT, "no_answer", after(1)),
+        ),
+        3,
+    )
+    assert [record.call_id for record in (await missed.unseen(TUTOR.profile, 50)).calls] == [third, second, first]
+
+
+async def test_what_was_refused_or_answered_or_seen_was_not_missed(
+    missed: SqlMissedCalls, place: Place, engine: AsyncEngine
+) -> None:
+    for reason in ("rejected", "blocked", None):
+        await call(engine, place, reason=reason)
+    await call(engine, place, answered=1, reason="hangup")
+    await call(engine, place, caller=TUTOR, callee=STUDENT)
+    seen = await call(engine, place)
+    await SqlHistory(engine, place.kind).mark_seen(TUTOR.profile, seen, T0)
+    assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
+
+
+async def test_a_call_that_was_missed_at_a_place_that_is_gone_is_no_news(
+    missed: SqlMissedCalls, place: Place, platform: SqlPlatform, engine: AsyncEngine
+) -> None:
+    await call(engine, place)
+    await platform.delete_place(place)
+    assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
+    assert await SqlHistory(engine, place.kind).unseen_count(TUTOR.profile) == 0
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_comes_with_its_texts_oldest_first(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    call_id, other = await call(engine, place), await call(engine, place)
+    await say(engine, place, call_id, TUTOR.profile, "second", at=2, message_id="b")
+    await say(engine, place, call_id, STUDENT.profile, "first", at=1, message_id="a")
+    await say(engine, place, other, STUDENT.profile, "elsewhere")
+    detail = await history.call(STUDENT.profile, call_id)
+    assert detail is not None
+    assert detail.chat == (
+        ChatRecord("a", STUDENT.profile, own=True, text="first", sent_at=after(1)),
+        ChatRecord("b", TUTOR.profile, own=False, text="second", sent_at=after(2)),
+    )
+
+
+async def test_of_very_many_texts_the_latest_come(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place)
+    texts = [
+        {
+            "call_id": call_id,
+            **values(STUDENT.profile, "author_"),
+            "message_id": str(number),
+            "text": f"text {number}",
+            "sent_at": after(number),
+        }
+        for number in range(MAX_TEXTS + 2)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(ChatRow), texts)
+    detail = await history.call(STUDENT.profile, call_id)
+    assert detail is not None
+    assert [detail.chat[0].text, detail.chat[-1].text, len(detail.chat)] == ["text 2", f"text {MAX_TEXTS + 1}", MAX_TEXTS]
+
+
+# -- how it is found --------------------------------------------------------------------------------------------------
+
+
+async def test_no_question_about_a_profiles_calls_reads_those_of_everybody(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, place)
+    page = await history.calls(STUDENT.profile, limit=1, cursor="MTAwMDAwMCAx")
+    assert page.calls == ()
+    tables = {OF_KIND[place.kind].calls.__tablename__, "call_chat_messages"}
+    for asking in (
+        history.calls(STUDENT.profile, limit=20),
+        history.calls(STUDENT.profile, limit=20, cursor="MTAwMDAwMCAx"),
+        history.calls(STUDENT.profile, limit=20, missed=True),
+        history.call(STUDENT.profile, call_id),
+        history.mark_seen_up_to(TUTOR.profile, call_id, T0),
+        history.unseen_count(TUTOR.profile),
+        SqlMissedCalls(engine).unseen(TUTOR.profile, 10),
+    ):
+        assert not scanned(await plans(engine, asking)) & tables
+
+
+async def test_unseen_calls_have_an_index_of_their_own(place: Place, engine: AsyncEngine) -> None:
+    plan = await plans(engine, SqlMissedCalls(engine).unseen(TUTOR.profile, 10))
+    assert "ix_call_logs_unseen" in plan
+    assert "ix_whiteboard_call_history_unseen" in plan
+
+
+async def test_a_page_reads_the_indexes_in_the_order_of_time(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+    plan = await plans(engine, history.calls(STUDENT.profile, limit=20, cursor="MTAwMDAwMCAx"))
+    table = OF_KIND[place.kind].calls.__tablename__
+    assert f"ix_{table}_caller" in plan
+    assert f"ix_{table}_callee" in plan

@@ -1,0 +1,271 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.directory import SqlDirectory
+from db.history import SqlHistory
+from db.models import OF_KIND, ChatRow
+from db.personal_data import BATCH, SqlPersonalData
+from db.platform import SqlPlatform
+from db.push import SqlPushSubscriptions
+from db.settings import SqlSettings
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import Privacy, ProfileCard
+from relay.signaling.records import PlaceRecord
+from tests.db.calls import call, plans, row, say, scanned
+from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
+
+CALLS = {PlaceKind.CONVERSATION: "calls", PlaceKind.WHITEBOARD_SESSION: "whiteboard_calls"}
+
+
+@pytest.fixture
+def personal(engine: AsyncEngine, platform: SqlPlatform) -> SqlPersonalData:
+    return SqlPersonalData(engine)
+
+
+async def exported(personal: SqlPersonalData, profile: Profile) -> dict[str, Any]:
+    found = await personal.export(profile)
+    assert found is not None
+    return found
+
+
+# -- export -----------------------------------------------------------------------------------------------------------
+
+
+async def test_of_a_profile_that_is_only_there_the_profile_is_exported(personal: SqlPersonalData) -> None:
+    found = await exported(personal, STUDENT.profile)
+    assert found["profile"].pop("created_at")
+    assert found == {
+        "profile": {
+            "profile_type": "student",
+            "profile_id": 456,
+            "name": "Maya",
+            "avatar": "/avatars/maya.png",
+            "user_id": 1456,
+        },
+        "settings": {"privacy": "everyone", "do_not_disturb": False},
+        "blocks": [],
+        "connections": [],
+        "conversations": [],
+        "whiteboard_sessions": [],
+        "calls": [],
+        "whiteboard_calls": [],
+        "chat": [],
+        "push_subscriptions": [],
+    }
+
+
+async def test_everything_about_a_profile_is_exported_as_json(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+) -> None:
+    settings = SqlSettings(engine)
+    await settings.change_settings(STUDENT.profile, privacy=Privacy.NOBODY)
+    await settings.block(STUDENT.profile, PARENT.profile)
+    await platform.connect(STUDENT.profile, TUTOR.profile)
+    await SqlPushSubscriptions(engine).add(STUDENT.profile, "https://push.example/1", "the key", "the secret", T0)
+    call_id = await call(engine, place, answered=1, reason="hangup")
+    await say(engine, place, call_id, STUDENT.profile, "mine", at=5, message_id="1")
+    await say(engine, place, call_id, TUTOR.profile, "yours")
+
+    found = json.loads(json.dumps(await exported(personal, STUDENT.profile)))
+    assert found["settings"] == {"privacy": "nobody", "do_not_disturb": False}
+    assert [one["blocked"]["name"] for one in found["blocks"]] == ["zoe"]
+    assert [one["name"] for one in found["connections"]] == ["Émile"]
+    places = {"conversations": "conversation_id", "whiteboard_sessions": "session_id"}
+    assert [found[name] for name in places] == [[{key: 7}] if key == OF_KIND[place.kind].key else [] for key in places.values()]
+    assert [[one["id"] for one in found[name]] for name in CALLS.values()] == [
+        [call_id] if kind is place.kind else [] for kind in CALLS
+    ]
+    assert found["chat"] == [{"call_id": call_id, "message_id": "1", "text": "mine", "sent_at": after(5).isoformat()}]
+    [subscription] = found["push_subscriptions"]
+    assert subscription["endpoint"] == "https://push.example/1"
+    assert not {"p256dh", "auth"} & set(subscription)
+    assert "the key" not in json.dumps(found)
+
+
+async def test_what_a_profile_may_not_know_is_not_exported(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+    await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
+    await call(engine, place, reason="blocked")
+    assert "blocked" not in json.dumps((await exported(personal, STUDENT.profile))[CALLS[place.kind]])
+    assert (await exported(personal, STUDENT.profile))["blocks"] == []
+    assert (await exported(personal, TUTOR.profile))[CALLS[place.kind]] == []
+
+
+async def test_all_calls_are_exported_however_many(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, place))
+    assert found is not None
+    rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + BATCH)]
+    async with engine.begin() as connection:
+        await connection.execute(insert(OF_KIND[place.kind].calls), rows)
+    assert len((await exported(personal, STUDENT.profile))[CALLS[place.kind]]) == BATCH + 1
+
+
+async def test_of_a_profile_that_never_was_there_is_nothing(personal: SqlPersonalData) -> None:
+    assert await personal.export(Profile("tutor", 1)) is None
+
+
+async def test_of_a_profile_that_the_platform_deleted_its_calls_are_left(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+) -> None:
+    await call(engine, place)
+    await platform.delete_profile(STUDENT.profile)
+    found = await exported(personal, STUDENT.profile)
+    assert found["profile"] is None
+    assert len(found[CALLS[place.kind]]) == 1
+
+
+# -- erasure ----------------------------------------------------------------------------------------------------------
+
+
+async def test_erasing_leaves_the_other_partys_row_without_the_name(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
+    await SqlPlatform(engine).put_profiles([ProfileCard(TUTOR.profile, "Émile", "/e.png", 1789)])
+    calling = await call(engine, place, answered=1, reason="hangup")
+    called = await call(engine, place, caller=TUTOR, callee=STUDENT, started=1)
+    before = [await row(engine, call_id) for call_id in (calling, called)]
+    assert await personal.erase(STUDENT.profile, after(100))
+
+    for call_id, was, role, other_role in zip((calling, called), before, ("caller", "callee"), ("callee", "caller"), strict=True):
+        assert was is not None
+        found = await row(engine, call_id)
+        assert found is not None
+        changed = {name for name in was if found[name] != was[name]}
+        assert f"{role}_deleted_at" in changed
+        assert changed <= {f"{role}_{part}" for part in ("deleted_at", "user_id", "name", "avatar")} | {"participants"}
+        assert [found.get(f"{role}_{part}") for part in ("user_id", "name", "avatar")] == [None] * 3
+        people = {one["role"]: one["name"] for one in found["participants"]}
+        assert people == {role: "", other_role: "Émile"}
+
+    records = (await SqlHistory(engine, place.kind).calls(TUTOR.profile, limit=50)).calls
+    assert [record.id for record in records] == [called, calling]
+    assert [record.other for record in records] == [ProfileCard(STUDENT.profile, "", "")] * 2
+    assert await personal.export(STUDENT.profile) is None
+
+
+async def test_who_comes_back_sees_nothing_of_before_and_is_not_named_in_it(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+) -> None:
+    call_id = await call(engine, place)
+    incoming = await call(engine, place, caller=TUTOR, callee=STUDENT)
+    await personal.erase(STUDENT.profile, after(100))
+    await platform.put_profiles([STUDENT])
+    await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
+    history = SqlHistory(engine, place.kind)
+    assert (await history.calls(STUDENT.profile, limit=50)).calls == ()
+    assert await history.call(STUDENT.profile, call_id) is None
+    assert await history.mark_seen(STUDENT.profile, incoming, T0) is None
+    assert await history.unseen_count(STUDENT.profile) == 0
+    detail = await history.call(TUTOR.profile, call_id)
+    assert detail is not None
+    assert detail.call.other == ProfileCard(STUDENT.profile, "", "")
+
+
+async def test_erasing_takes_the_texts_of_this_profile_only(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place)
+    await say(engine, place, call_id, TUTOR.profile, "yours", message_id="1")
+    texts = [
+        {
+            "call_id": call_id,
+            "author_profile_type": "student",
+            "author_profile_id": 456,
+            "message_id": str(number),
+            "text": "mine",
+            "sent_at": T0,
+        }
+        for number in range(BATCH + 1)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(ChatRow), texts)
+    await personal.erase(STUDENT.profile, after(100))
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(ChatRow.text))).scalars().all() == ["yours"]
+
+
+async def test_erasing_takes_settings_blocks_memberships_and_browsers_too(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+) -> None:
+    settings = SqlSettings(engine)
+    await settings.change_settings(STUDENT.profile, privacy=Privacy.NOBODY)
+    await settings.block(STUDENT.profile, PARENT.profile)
+    await settings.block(TUTOR.profile, STUDENT.profile)
+    await platform.connect(STUDENT.profile, TUTOR.profile)
+    await SqlPushSubscriptions(engine).add(STUDENT.profile, "https://push.example/1", "key", "secret", T0)
+    assert await personal.erase(STUDENT.profile, T0)
+    assert await personal.export(STUDENT.profile) is None
+    assert await SqlDirectory(engine).profile(STUDENT.profile) is None
+    assert await platform.place(place) == PlaceRecord(place, (PARENT.profile, TUTOR.profile), keep_chat=True)
+    # What others have settled about it is theirs.
+    assert [block.blocked for block in await settings.blocks(TUTOR.profile)] == [ProfileCard(STUDENT.profile, "", "")]
+
+
+async def test_erasing_twice_finds_nothing_the_second_time(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+    await call(engine, place)
+    assert await personal.erase(STUDENT.profile, T0)
+    assert not await personal.erase(STUDENT.profile, after(1))
+    assert not await personal.erase(Profile("tutor", 1), T0)
+
+
+async def test_both_parties_of_many_calls_may_be_erased_at_once(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
+    people = ((STUDENT, TUTOR), (TUTOR, STUDENT))
+    made = [await call(engine, place, caller=people[n % 2][0], callee=people[n % 2][1], started=n) for n in range(20)]
+    await asyncio.gather(personal.erase(STUDENT.profile, T0), personal.erase(TUTOR.profile, T0))
+    for call_id in made:
+        found = await row(engine, call_id)
+        assert found is not None
+        assert [one["name"] for one in found["participants"]] == ["", ""]
+        assert found["caller_deleted_at"] == found["callee_deleted_at"] == T0
+
+
+async def test_more_calls_than_a_batch_are_all_erased(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, place))
+    assert found is not None
+    rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + BATCH)]
+    async with engine.begin() as connection:
+        await connection.execute(insert(OF_KIND[place.kind].calls), rows)
+    await personal.erase(STUDENT.profile, T0)
+    assert await personal.export(STUDENT.profile) is None
+
+
+@pytest.mark.parametrize(
+    ("participants", "left"),
+    [
+        (None, None),
+        ("Maya", None),
+        ([{"name": "Maya"}, "Maya"], None),
+        ([{"profile_type": "student", "profile_id": 456, "name": "Maya"}, {"name": "Émile"}], ["", "Émile"]),
+        ([{"role": "caller", "name": "Maya", "phone": "555"}, {"role": "callee", "name": "Émile"}], ["", "Émile"]),
+    ],
+)
+async def test_whatever_participants_a_row_has_the_name_goes(
+    personal: SqlPersonalData, kind: PlaceKind, engine: AsyncEngine, participants: Any, left: list[str] | None
+) -> None:
+    table: Any = OF_KIND[kind].calls
+    foreign = {
+        "caller_profile_type": "student",
+        "caller_profile_id": 456,
+        "call_type": "voice",
+        "status": "ended",
+        "started_at": T0,
+    }
+    async with engine.begin() as connection:
+        await connection.execute(insert(table).values(**foreign, participants=participants))
+    assert await personal.erase(STUDENT.profile, T0)
+    async with engine.connect() as connection:
+        found = (await connection.execute(select(table.participants))).scalar_one()
+    assert (found and [one["name"] for one in found]) == left
+    assert "555" not in str(found)
+
+
+async def test_what_there_is_about_a_profile_is_found_by_keys(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
+    await call(engine, place)
+    assert scanned(await plans(engine, personal.export(TUTOR.profile))) == set()
+    assert scanned(await plans(engine, personal.erase(TUTOR.profile, T0))) == set()

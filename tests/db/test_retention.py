@@ -1,0 +1,167 @@
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.history import SqlHistory
+from db.models import OF_KIND, ChatRow, PushSubscriptionRow
+from db.platform import SqlPlatform
+from db.push import SqlPushSubscriptions
+from db.retention import BATCH, SqlRetention
+from relay.ids import Place, PlaceKind
+from relay.signaling.ports import ProfileCard
+from relay.signaling.records import Purged, RetentionDays
+from tests.db.calls import call, plans, row, say, scanned
+from tests.db.people import STUDENT, T0, TUTOR, after
+
+DAY = 86_400.0
+
+
+def day(number: float) -> datetime:
+    return T0 + timedelta(days=number)
+
+
+@pytest.fixture
+def retention(engine: AsyncEngine) -> SqlRetention:
+    return SqlRetention(engine)
+
+
+def days_of(kind: PlaceKind, days: int) -> RetentionDays:
+    return RetentionDays(calls=days) if kind is PlaceKind.CONVERSATION else RetentionDays(whiteboard_calls=days)
+
+
+def purged(kind: PlaceKind, number: int) -> Purged:
+    return Purged(calls=number) if kind is PlaceKind.CONVERSATION else Purged(whiteboard_calls=number)
+
+
+async def texts(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as connection:
+        return list((await connection.execute(select(ChatRow.text).order_by(ChatRow.sent_at))).scalars())
+
+
+async def keep(engine: AsyncEngine, place: Place, call_id: str) -> None:
+    table: Any = OF_KIND[place.kind].calls
+    async with engine.begin() as connection:
+        await connection.execute(update(table).where(table.call_id == call_id).values(keep=True))
+
+
+async def test_everything_is_kept_for_ever_if_nothing_else_is_said(
+    retention: SqlRetention, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, place)
+    assert await retention.apply(RetentionDays(), day(10_000)) == Purged()
+    assert await row(engine, call_id) is not None
+
+
+async def test_old_calls_go_with_their_texts_and_younger_ones_stay(
+    retention: SqlRetention, place: Place, engine: AsyncEngine
+) -> None:
+    old, young = await call(engine, place), await call(engine, place, started=2 * DAY)
+    for call_id, said in ((old, "old"), (young, "young")):
+        await say(engine, place, call_id, STUDENT.profile, said)
+    assert await retention.apply(days_of(place.kind, 30), day(31)) == purged(place.kind, 1)
+    assert await row(engine, old) is None
+    assert await row(engine, young) is not None
+    assert await texts(engine) == ["young"]
+    assert await retention.apply(days_of(place.kind, 30), day(31)) == Purged()
+
+
+async def test_calls_of_the_other_kind_have_days_of_their_own(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place)
+    other_kind = next(kind for kind in PlaceKind if kind is not place.kind)
+    assert await retention.apply(days_of(other_kind, 30), day(31)) == Purged()
+    assert await row(engine, call_id) is not None
+
+
+async def test_open_calls_and_those_to_be_kept_are_not_touched(
+    retention: SqlRetention, place: Place, engine: AsyncEngine
+) -> None:
+    ringing, kept = await call(engine, place, reason=None), await call(engine, place)
+    talking = await call(engine, place, answered=1, reason=None)
+    await say(engine, place, kept, STUDENT.profile, "evidence")
+    await keep(engine, place, kept)
+    everything = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    before = [await row(engine, call_id) for call_id in (ringing, talking, kept)]
+    assert await retention.apply(everything, day(100)) == Purged()
+    assert [await row(engine, call_id) for call_id in (ringing, talking, kept)] == before
+    assert await texts(engine) == ["evidence"]
+
+
+async def test_names_go_before_the_calls_do(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+    await SqlPlatform(engine).put_profiles([ProfileCard(TUTOR.profile, "Émile", "", 1789)])
+    old = await call(engine, place, answered=1, reason="hangup")
+    young = await call(engine, place, started=2 * DAY)
+    before = await row(engine, old), await row(engine, young)
+    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged(identities=1)
+    assert before[0] is not None
+    nothing = {name: None for name in before[0] if name.endswith(("_user_id", "_name", "_avatar")) or name == "participants"}
+    assert len(nothing) == (2 if place.kind is PlaceKind.CONVERSATION else 7)
+    assert await row(engine, old) == {**before[0], **nothing}
+    assert await row(engine, young) == before[1]
+    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged()
+    [*_, record] = (await SqlHistory(engine, place.kind).calls(STUDENT.profile, limit=50)).calls
+    assert (record.id, record.duration_seconds) == (old, 59)
+
+
+async def test_texts_go_by_their_own_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+    call_id = await call(engine, place)
+    await say(engine, place, call_id, STUDENT.profile, "old")
+    await say(engine, place, call_id, STUDENT.profile, "young", at=2 * DAY)
+    assert await retention.apply(RetentionDays(chat=30), day(31)) == Purged(chat=1)
+    assert await texts(engine) == ["young"]
+    assert await row(engine, call_id) is not None
+
+
+async def test_browsers_that_are_not_used_are_forgotten(
+    retention: SqlRetention, platform: SqlPlatform, engine: AsyncEngine
+) -> None:
+    push = SqlPushSubscriptions(engine)
+    for name in ("unused", "used"):
+        await push.add(TUTOR.profile, name, "key", "secret", T0)
+    await push.delivered("used", after(2 * DAY))
+    assert await retention.apply(RetentionDays(push_subscriptions=30), day(31)) == Purged(push_subscriptions=1)
+    assert [one.endpoint for one in await push.of(TUTOR.profile)] == ["used"]
+
+
+async def test_very_much_goes_in_batches_of_bounded_size(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, place))
+    assert found is not None
+    table: Any = OF_KIND[place.kind].calls
+    rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + 2 * BATCH)]
+    sizes: list[int] = []
+    async with engine.begin() as connection:
+        await connection.execute(table.__table__.insert(), rows)
+    event.listen(engine.sync_engine, "commit", lambda _: sizes.append(1))
+    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged(identities=2 * BATCH + 1)
+    assert len(sizes) >= 3
+    assert await retention.apply(days_of(place.kind, 30), day(31)) == purged(place.kind, 2 * BATCH + 1)
+
+
+async def test_servers_that_clean_up_together_remove_each_row_once(
+    retention: SqlRetention, place: Place, engine: AsyncEngine
+) -> None:
+    for number in range(20):
+        await say(engine, place, await call(engine, place), STUDENT.profile, "hello")
+        await SqlPushSubscriptions(engine).add(TUTOR.profile, str(number % 5), "key", "secret", T0)
+    days = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    reports = await asyncio.gather(*(retention.apply(days, day(100)) for _ in range(4)))
+    assert sum(report.calls + report.whiteboard_calls for report in reports) == 20
+    assert sum(report.push_subscriptions for report in reports) == 5
+    async with engine.connect() as connection:
+        for table in (OF_KIND[place.kind].calls, ChatRow, PushSubscriptionRow):
+            assert (await connection.execute(select(table.__table__))).all() == []
+
+
+async def test_what_is_old_is_found_by_its_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+    days = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    plan = await plans(engine, retention.apply(days, T0))
+    assert scanned(plan) == set()
+    for index in (
+        *(f"ix_{tables.calls.__tablename__}_{name}" for tables in OF_KIND.values() for name in ("started_at", "named")),
+        "ix_call_chat_messages_sent_at",
+        "ix_push_subscriptions_last_used_at",
+    ):
+        assert index in plan

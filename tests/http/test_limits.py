@@ -1,0 +1,177 @@
+"""How often something may be done."""
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.http.limits import MAX_KEYS, Limit, Limits, Rates, TooMany
+from relay.ids import Profile
+from relay.signaling.ports import Action, Limiter
+from tests.http.conftest import bearer
+
+STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_limit_counts_for_each_by_itself() -> None:
+    limit = Limit("2/minute", Clock())
+    assert [limit.admits("a") for _ in range(3)] == [True, True, False]
+    assert limit.admits("b")
+
+
+def test_a_window_begins_with_the_first_count_and_ends_after_its_time() -> None:
+    clock = Clock()
+    limit = Limit("2/minute", clock)
+    limit.admits("a")
+    clock.now += 30.5
+    assert (limit.admits("a"), limit.reached("a"), limit.admits("a")) == (True, True, False)
+    assert limit.retry_after("a") == 30
+    clock.now += 29.5
+    assert not limit.reached("a")
+    assert limit.admits("a")
+
+
+def test_several_windows_count_together() -> None:
+    clock = Clock()
+    limit = Limit("2/second; 3/minute", clock)
+    assert [limit.admits("a") for _ in range(3)] == [True, True, False]
+    assert limit.retry_after("a") == 60, "what was refused has counted too"
+    clock.now += 1
+    assert not limit.admits("a")
+    clock.now += 59
+    assert limit.admits("a")
+
+
+def test_what_is_off_is_never_reached() -> None:
+    limit = Limit("off")
+    assert all(limit.admits("a") for _ in range(1000))
+    assert not limit.reached("a")
+
+
+def test_looking_counts_nothing() -> None:
+    limit = Limit("1/minute", Clock())
+    assert not any(limit.reached("a") for _ in range(10))
+    assert limit.admits("a")
+
+
+def test_who_comes_under_ever_new_names_fills_no_memory() -> None:
+    clock = Clock()
+    limit = Limit("1/minute", clock)
+    [(_, window)] = limit._windows
+    for number in range(MAX_KEYS + 500):
+        limit.admits(f"{number}")
+    assert len(window.storage._open) == MAX_KEYS  # type: ignore[attr-defined]
+    assert not limit.admits(f"{MAX_KEYS}"), "the latest are still known"
+    clock.now += 60
+    for number in range(MAX_KEYS):
+        limit.admits("only one" if number % 2 else f"later {number}")
+    assert len(window.storage._open) < MAX_KEYS  # type: ignore[attr-defined]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 40))))
+def test_no_more_than_the_limit_is_admitted_in_any_window(steps: list[tuple[str, float]]) -> None:
+    clock = Clock()
+    limit = Limit("3/minute", clock)
+    windows: dict[str, tuple[float, int]] = {}
+    for key, pause in steps:
+        clock.now += pause
+        ends, count = windows.get(key, (0.0, 0))
+        windows[key] = (ends, count + 1) if clock.now < ends else (clock.now + 60, 1)
+        assert limit.reached(key) == (ends > clock.now and count >= 3)
+        assert limit.admits(key) == (windows[key][1] <= 3)
+
+
+# -- messages -------------------------------------------------------------------------------------------------------------
+
+
+def test_messages_and_invitations_are_counted_apart() -> None:
+    limits: Limiter = Limits(Rates(messages="2/minute", invitations="1/minute"), Clock())
+    assert limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
+    assert limits.admits(Action.INVITATION, STUDENT, "192.0.2.1")
+    assert not limits.admits(Action.INVITATION, STUDENT, "192.0.2.1")
+    assert limits.admits(Action.MESSAGE, STUDENT, None)
+    assert not limits.admits(Action.MESSAGE, STUDENT, None)
+    assert limits.admits(Action.MESSAGE, TUTOR, None)
+
+
+def test_many_profiles_of_one_address_have_one_limit_together() -> None:
+    limits = Limits(Rates(messages_per_address="2/minute"), Clock())
+    assert limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
+    assert limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
+    assert not limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
+    assert limits.admits(Action.MESSAGE, STUDENT, "192.0.2.2")
+    assert limits.refused == {"messages_per_address": 1}
+
+
+def test_a_host_has_one_limit_however_many_ipv6_addresses_it_takes() -> None:
+    limits = Limits(Rates(messages_per_address="1/minute"), Clock())
+    assert limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:1::1")
+    assert not limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:1:ffff::2")
+    assert limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:2::1")
+
+
+def test_who_is_over_the_limit_takes_nothing_from_those_at_the_same_address() -> None:
+    limits = Limits(Rates(messages="1/minute", messages_per_address="3/minute"), Clock())
+    assert [limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1") for _ in range(50)].count(True) == 1
+    assert limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
+    assert limits.refused == {"messages": 49}
+
+
+# -- requests -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.settings(limit_requests="3/minute")
+async def test_too_many_requests_are_told_when_to_come_back(http: aiohttp.ClientSession) -> None:
+    for path in ("/", "/nothing", "/healthz"):
+        async with http.get(path) as response:
+            assert response.status != 429
+    for path in ("/", "/api/profiles", "/nothing"):
+        async with http.get(path, headers=bearer("student_456")) as response:
+            assert (response.status, response.content_type) == (429, "application/json")
+            assert (await response.json())["error"]["code"] == "too_many_requests"
+            assert 1 <= int(response.headers["Retry-After"]) <= 60
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.settings(limit_requests="2/minute", trusted_proxies=("127.0.0.1",))
+async def test_behind_a_proxy_everybody_has_a_limit_of_their_own(http: aiohttp.ClientSession) -> None:
+    for last in range(10):
+        for _ in range(2):
+            async with http.get("/healthz", headers={"X-Forwarded-For": f"192.0.2.{last}"}) as response:
+                assert response.status == 200
+    async with http.get("/healthz", headers={"X-Forwarded-For": "192.0.2.9"}) as response:
+        assert response.status == 429
+
+
+@pytest.mark.settings(limit_connections="2/minute")
+async def test_connections_are_limited_before_anybody_looks_at_their_credential(http: aiohttp.ClientSession) -> None:
+    statuses = []
+    for _ in range(3):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect("/ws/456/student")
+        statuses.append(refused.value.status)
+    assert statuses == [401, 401, 429]
+    async with http.get("/healthz") as response:
+        assert response.status == 200
+
+
+def test_a_good_credential_counts_as_no_failure() -> None:
+    limits, request = Limits(Rates(failed_logins="1/minute"), Clock()), make_mocked_request("GET", "/")
+    for _ in range(5):
+        limits.admit_credential(request)
+    limits.count_failed_login(request)
+    with pytest.raises(TooMany) as refused:
+        limits.admit_credential(request)
+    assert refused.value.retry_after == 60
+    assert limits.refused == {"failed_logins": 1}

@@ -1,0 +1,54 @@
+"""What requests name."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from relay.errors import RelayError
+from relay.http.parameters import DEFAULT_LIMIT, MAX_LIMIT, cursor_in, flag_in, limit_in, place_in, profile_in
+from relay.ids import Place, PlaceKind, Profile
+
+
+def request(query: str = "", **names: str) -> web.Request:
+    return make_mocked_request("GET", f"/{query}", match_info=names)
+
+
+def test_a_page_has_as_many_entries_as_were_asked_for() -> None:
+    assert [limit_in(request(query)) for query in ("", "?limit=1", "?limit=007", f"?limit={MAX_LIMIT}")] == [
+        DEFAULT_LIMIT,
+        1,
+        7,
+        MAX_LIMIT,
+    ]
+
+
+@pytest.mark.parametrize("limit", ["", "0", "-1", "+1", "1.5", "201", "1_0", "\u0663", "9" * 5000])
+def test_no_page_has_a_strange_number_of_entries(limit: str) -> None:
+    with pytest.raises(RelayError):
+        limit_in(request(f"?limit={limit}".replace("+", "%2B")))
+
+
+def test_a_cursor_is_passed_on_as_it_is() -> None:
+    assert (cursor_in(request()), cursor_in(request("?cursor=")), cursor_in(request("?cursor=abc"))) == (None, None, "abc")
+    with pytest.raises(RelayError):
+        cursor_in(request("?cursor=" + "a" * 257))
+
+
+def test_a_flag_is_yes_or_no() -> None:
+    assert [flag_in(request(query), "missed") for query in ("", "?missed=", "?missed=0", "?missed=False")] == [False] * 4
+    assert [flag_in(request(query), "missed") for query in ("?missed=1", "?missed=true")] == [True] * 2
+    with pytest.raises(RelayError):
+        flag_in(request("?missed=2"), "missed")
+
+
+def test_a_path_names_a_profile_and_a_place() -> None:
+    assert profile_in(request(profile_type="tutor", profile_id="7")) == Profile("tutor", 7)
+    assert place_in(request(place_id="7"), PlaceKind.CONVERSATION) == Place(PlaceKind.CONVERSATION, 7)
+
+
+@pytest.mark.parametrize("number", ["0", "2147483648", "9" * 5000, "\u0663"])
+def test_what_cannot_be_is_not_found(number: str) -> None:
+    with pytest.raises(web.HTTPNotFound):
+        profile_in(request(profile_type="tutor", profile_id=number))
+    with pytest.raises(web.HTTPNotFound):
+        place_in(request(place_id=number), PlaceKind.CONVERSATION)

@@ -1,0 +1,200 @@
+"""What the signaling plane needs from a database, kept in memory: for tests in virtual time, where nothing may wait for a thread.
+
+Each does what its interface in `relay.signaling.ports` says, and lets others go on first wherever a database would.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from relay.errors import LostRace
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import (
+    ChatMessage,
+    ConversationCard,
+    MissedCallRecord,
+    NewCall,
+    Privacy,
+    ProfileCard,
+    Standing,
+    Unseen,
+)
+
+
+@dataclass(slots=True)
+class CallEntry:
+    """A row of a table of calls."""
+
+    call: NewCall
+    call_type: str
+    status: str = "initiated"
+    end_reason: str | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: int | None = None
+    heartbeat_at: datetime | None = None
+
+    @property
+    def call_id(self) -> str:
+        return self.call.call_id
+
+    @property
+    def caller_profile_id(self) -> int:
+        return self.call.caller.profile.profile_id
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in ("initiated", "answered")
+
+    def close(self, at: datetime, reason: str) -> None:
+        if self.answered_at is not None:
+            self.duration_seconds = max(0, (at - self.answered_at) // timedelta(seconds=1))
+        self.status = "ended" if self.status == "answered" else "missed"
+        self.end_reason, self.ended_at = reason, at
+
+
+class MemoryCallLog:
+    """`relay.signaling.ports.CallLog`."""
+
+    def __init__(self, kind: PlaceKind) -> None:
+        self._kind = kind
+        self.entries: dict[str, CallEntry] = {}
+        """By `call_id`, oldest first."""
+
+    async def opened(self, call: NewCall) -> None:
+        await asyncio.sleep(0)
+        assert call.place.kind is self._kind, "each table has the calls of one kind of place"
+        assert call.call_id not in self.entries, "call_id is unique"
+        self.entries[call.call_id] = CallEntry(call, call.call_type)
+
+    async def answered(self, call_id: str, at: datetime) -> None:
+        await asyncio.sleep(0)
+        entry = self.entries.get(call_id)
+        if entry is None or entry.status != "initiated":
+            raise LostRace(f"call {call_id} is not waiting for an answer")
+        entry.status, entry.answered_at = "answered", at
+
+    async def updated(self, call_id: str, call_type: str) -> None:
+        await asyncio.sleep(0)
+        entry = self.entries.get(call_id)
+        if entry is not None and entry.is_open:
+            entry.call_type = call_type
+
+    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+        await asyncio.sleep(0)
+        entry = self.entries.get(call_id)
+        if entry is None or not entry.is_open:
+            raise LostRace(f"call {call_id} is not open")
+        entry.close(at, reason)
+        return entry.duration_seconds
+
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+        await asyncio.sleep(0)
+        for call_id in call_ids:
+            entry = self.entries.get(call_id)
+            if entry is not None and entry.is_open:
+                entry.heartbeat_at = at
+
+    async def close_own(self) -> int:
+        return await self._close(list(self.entries.values()))
+
+    async def close_stale(self, stale_before: datetime) -> int:
+        entries = self.entries.values()
+        return await self._close([one for one in entries if (one.heartbeat_at or one.call.started_at) < stale_before])
+
+    async def _close(self, entries: Iterable[CallEntry]) -> int:
+        await asyncio.sleep(0)
+        abandoned = [one for one in entries if one.is_open]
+        for one in abandoned:
+            one.close(max(filter(None, (one.call.started_at, one.answered_at, one.heartbeat_at))), "expired")
+        return len(abandoned)
+
+
+@dataclass(slots=True)
+class MemoryDirectory:
+    """`relay.signaling.ports.Directory`; a test fills it."""
+
+    cards: dict[Profile, ProfileCard]
+    members: dict[Place, set[Profile]]
+    blocks: set[tuple[Profile, Profile]] = field(default_factory=set)
+    """Who has blocked whom."""
+    connections: set[frozenset[Profile]] = field(default_factory=set)
+    privacy: dict[Profile, Privacy] = field(default_factory=dict)
+    undisturbed: set[Profile] = field(default_factory=set)
+    """Who does not want to be disturbed."""
+
+    async def profile(self, profile: Profile) -> ProfileCard | None:
+        await asyncio.sleep(0)
+        return self.cards.get(profile)
+
+    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+        await asyncio.sleep(0)
+        return Standing(
+            caller=self.cards.get(caller, ProfileCard(caller, "", "")),
+            callee=self.cards.get(callee, ProfileCard(callee, "", "")),
+            members={caller, callee} <= self.members.get(place, set()),
+            blocked=bool({(caller, callee), (callee, caller)} & self.blocks),
+            connected=frozenset({caller, callee}) in self.connections,
+            privacy=self.privacy.get(callee, Privacy.EVERYONE),
+            do_not_disturb=callee in self.undisturbed,
+        )
+
+    async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
+        await asyncio.sleep(0)
+        shared = (place for place, members in self.members.items() if {first, second} <= members)
+        return min((one.place_id for one in shared if one.kind is PlaceKind.CONVERSATION), default=None)
+
+    async def visible_profiles(self, profile: Profile) -> Sequence[ProfileCard]:
+        found = {card for one in await self.conversations(profile) for card in one.members}
+        return sorted(found | {self.cards[profile]}, key=lambda card: card.name)
+
+    async def conversations(self, profile: Profile) -> Sequence[ConversationCard]:
+        await asyncio.sleep(0)
+        return [
+            ConversationCard(place.place_id, tuple(self.cards[one] for one in sorted(members)))
+            for place, members in sorted(self.members.items())
+            if profile in members and place.kind is PlaceKind.CONVERSATION
+        ]
+
+
+class MemoryChatLog:
+    """`relay.signaling.ports.ChatLog`.
+
+    Args:
+        keeps: the places that keep texts.
+    """
+
+    def __init__(self, keeps: Iterable[Place] = ()) -> None:
+        self._keeps = frozenset(keeps)
+        self.texts: list[tuple[str, ChatMessage]] = []
+        """`call_id` and text, oldest first."""
+
+    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
+        await asyncio.sleep(0)
+        if place not in self._keeps:
+            return False
+        self.texts.append((call_id, message))
+        return True
+
+
+class MemoryMissedCalls:
+    """`relay.signaling.ports.MissedCalls`; nothing is ever marked as seen."""
+
+    def __init__(self, logs: Mapping[PlaceKind, MemoryCallLog]) -> None:
+        self._logs = logs
+
+    async def unseen(self, profile: Profile, limit: int) -> Unseen:
+        await asyncio.sleep(0)
+        missed = [
+            MissedCallRecord(
+                one.call_id, one.call.place, one.call_type, one.call.caller, one.end_reason or "", one.call.started_at
+            )
+            for log in self._logs.values()
+            for one in log.entries.values()
+            if one.call.callee.profile == profile
+            and one.status == "missed"
+            and one.end_reason not in ("blocked", "rejected")
+        ]
+        missed.sort(key=lambda one: one.started_at, reverse=True)
+        return Unseen(tuple(missed[:limit]), len(missed))

@@ -1,0 +1,277 @@
+"""The service behind every WebSocket on a real media engine, with clients that only keep what they get."""
+
+import asyncio
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Concatenate, ParamSpec
+
+from relay.ids import Place, PlaceKind, Profile
+from relay.media.api import MediaEvent, TransportParameters, TransportUp
+from relay.media.engine import LocalEngine
+from relay.signaling.call import Timers
+from relay.signaling.calls import Calls
+from relay.signaling.clock import Clock
+from relay.signaling.exchange import Ports
+from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
+from tests.kit.clock import VirtualClockLoop
+from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls
+from tests.kit.wait import eventually
+from tests.signaling.people import (
+    FAMILY,
+    LESSON,
+    PARENT,
+    PARENTS_EVENING,
+    STRANGER,
+    STUDENT,
+    TUTOR,
+    WHITEBOARD,
+    Client,
+    FakeConnection,
+    answer,
+    invitation,
+)
+
+P = ParamSpec("P")
+
+CARDS = {
+    STUDENT: ProfileCard(STUDENT, "Maya Lindgren", "", 1456),
+    TUTOR: ProfileCard(TUTOR, "Daniel Okafor", "", 1789),
+    PARENT: ProfileCard(PARENT, "Elena Lindgren", "", 1321),
+    STRANGER: ProfileCard(STRANGER, "Victor Hale", "", 1654),
+}
+"""As in `db.demo`."""
+
+EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class NotingEngine(LocalEngine):
+    """A media engine that remembers what it was asked for."""
+
+    opened: list[str]
+    """Transports, oldest first."""
+    flows: bool
+    """Two transports are joined."""
+
+    async def start(self) -> tuple[int, ...]:
+        self.opened, self.flows = [], False
+        return await super().start()
+
+    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
+        self.opened.append(transport_id)
+        return await super().open_transport(bridge_id, transport_id)
+
+    async def join(self, bridge_id: str, first: str, second: str) -> None:
+        await super().join(bridge_id, first, second)
+        self.flows = True
+
+    async def part(self, bridge_id: str, first: str, second: str) -> None:
+        await super().part(bridge_id, first, second)
+        self.flows = False
+
+
+class VirtualClock(Clock):
+    """The wall's clock goes with the event loop's."""
+
+    def utcnow(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.now())
+
+
+class FakeWaker:
+    """A `relay.signaling.ports.Waker`. It reaches nobody, until it is told whom."""
+
+    def __init__(self) -> None:
+        self.reaches: set[Profile] = set()
+        self.woken: list[tuple[MissedCallRecord, Profile]] = []
+        self.told: list[tuple[MissedCallRecord, Profile]] = []
+
+    async def wake(self, call: MissedCallRecord, callee: Profile) -> bool:
+        await asyncio.sleep(0)
+        self.woken.append((call, callee))
+        return callee in self.reaches
+
+    async def missed(self, call: MissedCallRecord, callee: Profile) -> None:
+        await asyncio.sleep(0)
+        self.told.append((call, callee))
+
+
+class FakeLimiter:
+    """A `relay.signaling.ports.Limiter` that lets everything pass, but what a test says."""
+
+    def __init__(self) -> None:
+        self.refuses: set[tuple[Action, Profile]] = set()
+        self.asked: list[tuple[Action, Profile, str | None]] = []
+
+    def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
+        self.asked.append((action, profile, address))
+        return (action, profile) not in self.refuses
+
+
+class Exchange(ABC):
+    """`Calls` and everything that it stands on."""
+
+    def __init__(self, ports: Ports, timers: Timers, clock: Clock | None = None) -> None:
+        self.engine = NotingEngine(lambda event: self.calls.media_event(event), ["127.0.0.1"])  # noqa: PLW0108 - calls comes below
+        self.calls = Calls(ports=ports, engine=self.engine, timers=timers, clock=clock)
+        self.clients: list[Client] = []
+
+    async def start(self) -> None:
+        await self.engine.start()
+        await self.calls.start()
+
+    async def close(self) -> None:
+        """Whatever a test did: every call can be ended, and nothing is left of it."""
+        await self.calls.close()
+        await self.nothing_is_left()
+        await self.engine.close()
+
+    @abstractmethod
+    async def rows(self) -> Sequence[Any]:
+        """`call_logs`, oldest first."""
+
+    async def ends(self) -> list[tuple[int, str, str | None]]:
+        """Who called, the status and the reason, of each call."""
+        return [(row.caller_profile_id, row.status, row.end_reason) for row in await self.rows()]
+
+    # -- clients ------------------------------------------------------------------------------------------------------
+
+    async def connect(
+        self, profile: Profile, version: int = 2, *, resume: str = "", connection: FakeConnection | None = None
+    ) -> Client:
+        """A new client."""
+        client = Client(profile, version)
+        self.clients.append(client)
+        await self._connect(client, resume, 0, connection)
+        return client
+
+    async def lose(self, client: Client) -> None:
+        """The client's connection breaks."""
+        await self.calls.disconnected(client.device, client.lost())
+
+    async def resume(self, client: Client) -> None:
+        """The client comes back, and says what it has."""
+        last_seq = client.last_seq
+        before = None if client.connection is None else client.lost()
+        await self._connect(client, client.device.resume_token, last_seq)
+        assert client.welcome["resumed"], "it is the same device"
+        if before is not None:
+            await self.calls.disconnected(client.device, before)
+
+    async def _connect(self, client: Client, resume: str, last_seq: int, connection: FakeConnection | None = None) -> None:
+        client.connection = connection or FakeConnection()
+        client.device = await self.calls.connect(
+            CARDS.get(client.profile, ProfileCard(client.profile, "", "")),
+            client.connection,
+            version=client.version,
+            resume=resume,
+            last_seq=last_seq,
+        )
+
+    async def say(self, client: Client, frame: str | bytes) -> None:
+        await self.calls.receive(client.device, frame)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    async def ringing(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+        """The student calls the tutor: both clients."""
+        caller, callee = await self.connect(STUDENT, version), await self.connect(TUTOR, version)
+        await self.say(caller, invitation(TUTOR, place))
+        assert caller.types() == ["call_state ringing"]
+        assert callee.types() == ["call_invitation"]
+        return caller, callee
+
+    async def answered(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+        """The tutor has answered the student."""
+        caller, callee = await self.ringing(version, place)
+        await self.say(callee, answer(place))
+        assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
+        assert callee.types() == ["call_invitation", "call_state answered"]
+        return caller, callee
+
+    async def all_ended(self) -> None:
+        """Wait until no call is left, and everyone has been told."""
+        await eventually(lambda: self.calls.call_count == 0, "every call ends")
+        opened = len(self.engine.opened)
+        await eventually(lambda: self._closed(opened), "every transport is closed")
+
+    async def _closed(self, number: int) -> bool:
+        return (await self.engine.counters())["transports_closed"] == number
+
+    async def nothing_is_left(self) -> None:
+        """No call, no transport."""
+        counters = await self.engine.counters()
+        assert self.calls.call_count == 0
+        assert counters["transports_opened"] == counters["transports_closed"]
+
+
+class MemoryExchange(Exchange):
+    """For virtual time: nothing in it waits for a thread.
+
+    Attributes:
+        ports: a test may exchange them before anybody connects.
+    """
+
+    def __init__(self, timers: Timers) -> None:
+        self.logs = {kind: MemoryCallLog(kind) for kind in PlaceKind}
+        self.directory = MemoryDirectory(
+            cards=dict(CARDS),
+            members={
+                LESSON: {STUDENT, TUTOR},
+                PARENTS_EVENING: {PARENT, TUTOR},
+                FAMILY: {STUDENT, PARENT},
+                WHITEBOARD: {STUDENT, TUTOR},
+            },
+        )
+        self.chat = MemoryChatLog(keeps=[LESSON])
+        self.waker, self.limiter = FakeWaker(), FakeLimiter()
+        missed = MemoryMissedCalls(self.logs)
+        ports = Ports(self.directory, self.logs, self.chat, missed, self.waker, self.limiter)
+        super().__init__(ports, timers, VirtualClock())
+
+    async def rows(self) -> list[CallEntry]:
+        return list(self.logs[PlaceKind.CONVERSATION].entries.values())
+
+    def transport_of(self, profile: Profile) -> str | None:
+        """The transport of the profile's party in its call."""
+        live = self.calls._exchange.live.of(profile)
+        return None if live is None else live.call.party(profile).transport_id
+
+    async def connected(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+        """The tutor has answered the student, and media flows both ways. The caller's transport was opened first."""
+        parties = await self.answered(version, place)
+        await self.media(*(TransportUp(transport) for transport in self.engine.opened))
+        assert [one.types()[-1] for one in parties] == ["call_state connected"] * 2
+        return parties
+
+    async def media(self, *events: MediaEvent) -> None:
+        """Things happen to transports, and have been taken."""
+        for event in events:
+            self.calls.media_event(event)
+        await asyncio.sleep(MOMENT)
+
+
+MOMENT = 0.001
+"""Seconds: in virtual time, until everything that can happen now has happened."""
+
+
+def in_memory(test: Callable[Concatenate[MemoryExchange, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Decorator: run an async test in virtual time, on a `MemoryExchange` that is its first argument. Its fixtures must not be
+    async. The fixture `timers` applies."""
+
+    @functools.wraps(test)
+    def run(*, timers: Timers, **arguments: Any) -> None:
+        async def main() -> None:
+            exchange = MemoryExchange(timers)
+            await exchange.start()
+            await test(exchange, **arguments)  # type: ignore[call-arg, arg-type]  # pytest gives what the signature names
+            await exchange.close()
+
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            runner.run(main())
+
+    _, *others = inspect.signature(test).parameters.values()
+    timed = inspect.Parameter("timers", inspect.Parameter.KEYWORD_ONLY)
+    run.__signature__ = inspect.Signature([*others, timed])  # type: ignore[attr-defined]  # what pytest asks for
+    return run

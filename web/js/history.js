@@ -1,0 +1,139 @@
+/**
+ * The calls of the past, as the server has them: those of conversations and those of whiteboards, as one list. No DOM.
+ *
+ * @typedef {import("./model.js").Person} Person
+ * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").CallKind} CallKind
+ *
+ * @typedef {object} PastCall
+ * @property {string} id
+ * @property {Place | null} place Null: it is there no longer, so nobody can be called back.
+ * @property {Person | null} other
+ * @property {CallKind} kind
+ * @property {boolean} incoming
+ * @property {boolean} missed
+ * @property {boolean} seen
+ * @property {string | null} reason Why it ended.
+ * @property {number} at When it began: milliseconds since 1970.
+ * @property {number | null} duration Seconds; null: it was never answered.
+ */
+import { personOf, placeOf } from "./protocol.js";
+
+/** Calls that are asked for at a time. */
+const PAGE = 20;
+const RESOURCES = ["api/calls", "api/whiteboard/calls"];
+
+export class History {
+  #api;
+
+  /** @param {import("./api.js").Api} api */
+  constructor(api) {
+    this.#api = api;
+  }
+
+  /** @param {boolean} missed only those */
+  list(missed) {
+    return new CallList(RESOURCES.map((path) => new Source(this.#api, path, missed)));
+  }
+
+  /** @returns {Promise<number>} missed calls that were not looked at */
+  async unseen() {
+    const answers = await Promise.all(RESOURCES.map((path) => this.#api.get(`${path}/unseen`)));
+    return answers.reduce((sum, { unseen_count: count }) => sum + count, 0);
+  }
+}
+
+/** One list, newest first, out of several. */
+class CallList {
+  /** @type {PastCall[]} what was asked for so far */
+  calls = [];
+  #sources;
+
+  /** @param {Source[]} sources */
+  constructor(sources) {
+    this.#sources = sources;
+  }
+
+  get hasMore() {
+    return this.#sources.some((source) => source.hasMore);
+  }
+
+  /** Ask for some more. */
+  async more() {
+    for (let added = 0; added < PAGE && this.hasMore; added++) {
+      await Promise.all(this.#sources.map((source) => source.fill()));
+      const newest = this.#sources.filter(({ waiting }) => waiting.length).sort((a, b) => b.waiting[0].at - a.waiting[0].at);
+      const call = newest[0]?.waiting.shift();
+      if (call) this.calls.push(call);
+    }
+  }
+
+  /** All that there are, up to now, have been looked at. */
+  async markSeen() {
+    await Promise.all(this.#sources.map((source) => source.markSeen()));
+  }
+}
+
+/** The calls of one resource, page by page. */
+class Source {
+  /** @type {PastCall[]} asked for, and not in the list yet */
+  waiting = [];
+  #api;
+  #path;
+  #missed;
+  /** @type {string | null} */
+  #newest = null;
+  /** @type {string | null | undefined} where the next page begins; undefined: the first has not been asked for, null: it was the last */
+  #next = undefined;
+
+  /**
+   * @param {import("./api.js").Api} api
+   * @param {string} path
+   * @param {boolean} missed
+   */
+  constructor(api, path, missed) {
+    this.#api = api;
+    this.#path = path;
+    this.#missed = missed;
+  }
+
+  get hasMore() {
+    return this.waiting.length > 0 || this.#next !== null;
+  }
+
+  /** Ask for the next page, if nothing waits. */
+  async fill() {
+    if (this.waiting.length || this.#next === null) return;
+    const query = new URLSearchParams({ limit: String(PAGE) });
+    if (this.#missed) query.set("missed", "1");
+    if (this.#next) query.set("cursor", this.#next);
+    const { calls, next_cursor: next } = await this.#api.get(`${this.#path}?${query}`);
+    this.waiting = calls.map(pastCall);
+    this.#newest ??= this.waiting[0]?.id ?? null;
+    this.#next = next ?? null;
+  }
+
+  async markSeen() {
+    if (this.#newest) await this.#api.send("POST", `${this.#path}/seen`, { up_to: this.#newest });
+  }
+}
+
+/**
+ * @param {any} wire
+ * @returns {PastCall}
+ */
+function pastCall(wire) {
+  const place = wire.conversation_id ?? wire.whiteboard_session_id;
+  return {
+    id: wire.call_id,
+    place: typeof place === "number" ? placeOf(wire) : null,
+    other: wire.other && personOf(wire.other),
+    kind: wire.call_type,
+    incoming: wire.direction === "incoming",
+    missed: wire.missed,
+    seen: wire.seen,
+    reason: wire.reason,
+    at: wire.started_at,
+    duration: wire.duration_seconds,
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * Which section of a call's description carries what: one of sound; the first of pictures is the camera's, the second the
+ * screen's, for either party. Sections stay once they are there, and tracks come and go in them, so that only the first camera
+ * and the first screen of a call need an offer.
+ *
+ * @typedef {import("./localmedia.js").LocalMedia} LocalMedia
+ */
+
+/**
+ * The sections of pictures that are in use, in their order.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @returns {RTCRtpTransceiver[]}
+ */
+export function videoSections(peerConnection) {
+  return peerConnection.getTransceivers().filter(({ receiver, direction, currentDirection }) => {
+    return receiver.track.kind === "video" && direction !== "stopped" && currentDirection !== "stopped";
+  });
+}
+
+/**
+ * Make room for the camera and the screen that we send.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @param {LocalMedia} media
+ */
+export function addSections(peerConnection, { camera, screen, stream }) {
+  const needed = screen ? 2 : camera ? 1 : 0;
+  for (let index = videoSections(peerConnection).length; index < needed; index++) {
+    const belongsTo = index === 0 ? stream : screen && new MediaStream([screen]);
+    peerConnection.addTransceiver("video", { direction: "sendrecv", streams: belongsTo ? [belongsTo] : [] });
+  }
+}
+
+/**
+ * Put each track into its section.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @param {LocalMedia} media
+ * @returns {Promise<boolean>} whether it takes an offer for all of them to be sent
+ */
+export async function fillSections(peerConnection, { camera, screen }) {
+  if (peerConnection.signalingState === "closed") return false;
+  let lacking = false;
+  for (const [index, section] of videoSections(peerConnection).entries()) {
+    const track = [camera, screen][index] ?? null;
+    if (section.sender.track !== track) await section.sender.replaceTrack(track);
+    if (track && !section.direction.startsWith("send")) section.direction = "sendrecv";
+    lacking ||= section.mid === null || (track !== null && !section.currentDirection?.startsWith("send"));
+  }
+  return lacking;
+}

@@ -1,0 +1,59 @@
+/**
+ * The service worker: shows what the relay pushes while no page is open. It caches nothing.
+ *
+ * @typedef {{type: "call_invitation" | "call_missed", from_name: string, call_type: string, call_id: string}} Pushed
+ * @typedef {Event & {waitUntil: (work: Promise<unknown>) => void}} ExtendableEvent
+ * @typedef {ExtendableEvent & {data: {json: () => Pushed} | null}} PushEvent
+ * @typedef {ExtendableEvent & {notification: Notification}} NotificationEvent
+ * @typedef {{url: string, focus: () => Promise<unknown>}} WindowClient
+ * @typedef {EventTarget & {registration: ServiceWorkerRegistration, clients: {matchAll: (options: object) => Promise<WindowClient[]>,
+ *   openWindow: (url: string) => Promise<unknown>}, skipWaiting: () => Promise<void>}} Scope
+ */
+
+const scope = /** @type {Scope} */ (/** @type {unknown} */ (self));
+
+scope.addEventListener("install", () => void scope.skipWaiting());
+
+scope.addEventListener("push", (event) => {
+  const push = /** @type {PushEvent} */ (event);
+  push.waitUntil(announce(pushedIn(push.data)));
+});
+
+scope.addEventListener("notificationclick", (event) => {
+  const click = /** @type {NotificationEvent} */ (event);
+  click.notification.close();
+  click.waitUntil(openPage());
+});
+
+/**
+ * @param {PushEvent["data"]} data
+ * @returns {Pushed | null} null: it cannot be read, but something must be shown all the same
+ */
+function pushedIn(data) {
+  try {
+    return data?.json() ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {Pushed | null} pushed */
+async function announce(pushed) {
+  const name = pushed?.from_name || "Somebody";
+  const missed = pushed?.type === "call_missed";
+  const kind = pushed?.call_type === "video" ? "video call" : "call";
+  await scope.registration.showNotification(missed ? `Missed call from ${name}` : `${name} is calling`, {
+    body: missed ? `You missed a ${kind}.` : `Open the page to answer the ${kind}.`,
+    icon: "icon.svg",
+    // One per call: the word that it was missed takes the place of the word that it rings.
+    tag: pushed?.call_id ?? "call",
+    requireInteraction: !missed,
+  });
+}
+
+/** The page that is open comes to the front; without one, it is opened. */
+async function openPage() {
+  const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const page = pages.find(({ url }) => url.startsWith(scope.registration.scope));
+  await (page ? page.focus() : scope.clients.openWindow(scope.registration.scope));
+}
