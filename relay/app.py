@@ -1,5 +1,6 @@
 """The composition root: the only place that sees everything, and wires it up."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -110,6 +111,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ports.PERSONAL_DATA] = SqlPersonalData(database)
     app[ports.PLATFORM] = SqlPlatform(database)
     app[ports.PUSH_SUBSCRIPTIONS] = subscriptions
+    app[operations.PUSH_OUTCOMES] = waker.outcomes if waker else Counter()
     if waker is not None:
         app[ports.PUSH_GATE] = app[_WAKER] = waker
     app[sockets.CALLS] = calls

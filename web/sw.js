@@ -1,7 +1,7 @@
 /**
  * The service worker: shows what the relay pushes while no page is open. It caches nothing.
  *
- * @typedef {{type: "call_invitation" | "call_missed", from_name: string, call_type: string, call_id: string}} Pushed
+ * @typedef {{type: "call" | "missed_call", from_name: string, call_type: string, call_id: string}} Pushed
  * @typedef {Event & {waitUntil: (work: Promise<unknown>) => void}} ExtendableEvent
  * @typedef {ExtendableEvent & {data: {json: () => Pushed} | null}} PushEvent
  * @typedef {ExtendableEvent & {notification: Notification}} NotificationEvent
@@ -40,7 +40,7 @@ function pushedIn(data) {
 /** @param {Pushed | null} pushed */
 async function announce(pushed) {
   const name = pushed?.from_name || "Somebody";
-  const missed = pushed?.type === "call_missed";
+  const missed = pushed?.type === "missed_call";
   const kind = pushed?.call_type === "video" ? "video call" : "call";
   await scope.registration.showNotification(missed ? `Missed call from ${name}` : `${name} is calling`, {
     body: missed ? `You missed a ${kind}.` : `Open the page to answer the ${kind}.`,

@@ -1,5 +1,6 @@
 """For operators: `GET /healthz` and `GET /metrics` (Prometheus text format)."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -16,6 +17,8 @@ from relay.media.api import MediaEngine
 from relay.media.counters import NAMES
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)
+PUSH_OUTCOMES: Final = web.AppKey("push_outcomes", Counter[str])
+"""What became of push messages."""
 
 
 class _Snapshot:
@@ -35,6 +38,8 @@ class _Snapshot:
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
         yield _counted("relay_limited", "what was refused because of a limit", "limit", self._app[LIMITS].refused)
         yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._app[ORIGINS].refused)
+        pushed: Counter[str] = self._app[PUSH_OUTCOMES]
+        yield _counted("relay_push_messages", "push messages, by what became of them", "outcome", pushed)
 
 
 def _counted(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> Metric:

@@ -50,6 +50,8 @@ class Negotiation:
                 answer = sdp.parse(message.answer.sdp)
                 if len(answer.sections) != len(update.offer.sections):
                     raise SignalingError("invalid_sdp", "an answer has as many media sections as its offer")
+                if answer.transport.role is DtlsRole.ACTPASS:
+                    raise SignalingError("invalid_sdp", "a=setup of an answer is active or passive")
                 live.take_update()
                 await self._complete[update.purpose](live, update, answer)
             else:
@@ -72,9 +74,6 @@ class Negotiation:
             raise SignalingError("invalid_sdp", "media sections may be added, not taken away (RFC 8829 section 5.2.2)")
         if offer.transport.fingerprints != mine.leg.remote.fingerprints:
             raise SignalingError("invalid_sdp", "another certificate is another peer connection: use call_rejoin")
-        if offer.transport.ufrag != mine.leg.remote.ufrag:
-            # RFC 8839 section 4.4.1.1.1: an ICE restart; the answer must have fresh credentials too.
-            await exchange.legs.restart(mine.leg)
         self._begin(
             live,
             Update(Purpose.FORWARD, other, offer, message.call_type or call.call_type, offerer=device, ref=message.ref),
@@ -130,6 +129,11 @@ class Negotiation:
         mine, theirs = live.side(offerer), live.side(update.answerer)
         assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
         mine.description, theirs.description = update.offer, answer
+        assert mine.leg.remote is not None, "and knows its devices"
+        if update.offer.transport.ufrag != mine.leg.remote.ufrag:
+            # RFC 8839 section 4.4.1.1.1: an ICE restart; the answer must have fresh credentials too. (Not before there is one: of
+            # several offers that come to nothing, none may cost the credentials that media flows by.)
+            await exchange.legs.restart(mine.leg)
         mine.leg.remote = update.offer.transport
         await exchange.legs.update(mine.leg, update.offer)
         await exchange.legs.update(theirs.leg, answer)
@@ -138,8 +142,12 @@ class Negotiation:
         update.offerer.send(self._message(live, offerer, update.call_type, answer=Answer(sdp=text)))
         if update.call_type != call.call_type:
             call.call_type = update.call_type
-            await exchange.log(live).updated(call.call_id, call.call_type)
             exchange.tell_state(live)
+            try:
+                await exchange.log(live).updated(call.call_id, call.call_type)
+            except Exception:
+                # Those who talk must not suffer from it.
+                logger.exception("the new type of call %s could not be written down", call.call_id)
 
     async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         side = live.side(update.answerer)
@@ -153,9 +161,6 @@ class Negotiation:
         other = call.other(party)
         mine, theirs = live.side(party), live.side(other)
         assert update.leg is not None and mine.leg is not None and theirs.leg is not None, "a call that goes on has its legs"
-        if answer.transport.role is DtlsRole.ACTPASS:
-            live.update = update
-            raise SignalingError("invalid_sdp", "a=setup of an answer is active or passive")
         old, mine.leg, mine.description = mine.leg, update.leg, answer
         mine.leg.role = sdp.answering_role(answer.transport.role)
         party.transport_id = mine.leg.transport_id

@@ -30,7 +30,7 @@ async def test_who_agrees_calls_the_third_person_by_itself(relay: RunningRelay, 
     await parent.ringing()
     await parent.accept()
     call = PagesInCall(relay, "video", student, parent)
-    await call.media_flows()
+    await call.video_goes_on(20)
     await student.hang_up()
     await parent.shows("ended-card")
     rows = await relay.finished_calls(2)

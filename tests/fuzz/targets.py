@@ -14,7 +14,8 @@ from aioice import stun
 from relay.errors import SignalingError
 from relay.media import ice, rtcp, rtp
 from relay.media.keyframes import keyframe_detector
-from relay.signaling import messages, sdp
+from relay.signaling import sdp
+from relay.signaling.messages import incoming, outgoing
 from tests.fuzz.demultiplexer import Demultiplexer
 from tests.fuzz.make_corpus import PWD, UFRAG
 from tests.fuzz.seeds import signed
@@ -225,19 +226,19 @@ def fuzz_messages(data: bytes) -> None:
     """As a binary frame and as a text frame."""
     text = data.decode(errors="replace")
     for frame in (data, text, text[:-1]):
-        ref = messages.ref_of(frame)
+        ref = incoming.ref_of(frame)
         assert ref is None or 0 < len(ref) <= 200
         try:
-            message = messages.decode(frame)
+            message = incoming.decode(frame)
         except SignalingError as error:
             assert error.code in _CODES
-            answer = messages.encode(messages.Error(code=error.code, message=str(error), ref=ref))
+            answer = outgoing.encode(outgoing.Error(code=error.code, message=str(error), ref=ref))
             assert msgspec.json.decode(answer)["type"] == "error"
             # It may quote what it refuses, in which JSON writes a byte as six.
             assert len(answer) <= 6 * len(frame) + 500
         else:
-            assert messages.decode(msgspec.json.encode(message)) == message
-            if isinstance(message, messages.TrickledCandidate) and message.candidate is not None:
+            assert incoming.decode(msgspec.json.encode(message)) == message
+            if isinstance(message, incoming.TrickledCandidate) and message.candidate is not None:
                 sdp.check_candidate(message.candidate.candidate or "")
 
 

@@ -23,7 +23,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         families = {family.name: family for family in text_string_to_metric_families(await response.text())}
     assert {name for name, family in families.items() if family.type == "gauge"} == {"relay_calls", "relay_devices"}
     assert {name for name, family in families.items() if family.type == "counter"} == {
-        "relay_messages_refused",
+        *("relay_calls_ended", "relay_messages_refused", "relay_limited", "relay_foreign_origins", "relay_push_messages"),
         *(f"relay_media_{name}" for name in NAMES),
     }
     assert all(family.documentation for family in families.values())

@@ -70,7 +70,8 @@ async (connection) => {
   const report = [...(await connection.getStats()).values()];
   const find = (type, kind) => report.find((entry) => entry.type === type && (!kind || entry.kind === kind)) ?? {};
   // The first section of pictures is the camera's, the second the screen's.
-  const sections = connection.getTransceivers().filter(({ receiver }) => receiver.track.kind === "video").map(({ mid }) => mid);
+  const used = ({ mid, receiver }) => mid !== null && receiver.track.kind === "video";
+  const sections = connection.getTransceivers().filter(used).map(({ mid }) => mid);
   const pictures = (type, index) => {
     return report.find((entry) => entry.type === type && entry.kind === "video" && entry.mid === (sections[index] ?? "none")) ?? {};
   };

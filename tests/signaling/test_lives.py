@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -439,6 +439,19 @@ class Lives(RuleBasedStateMachine):
         text = frame("call_transfer_answer", at, accepted=accepted)
         self._do(self._say(number, text, lambda model: model.answer_transfer(number, at, accepted=accepted)))
 
+    @precondition(lambda self: len({self.model.devices[one].profile for one in self._free()}) > 0 and self._in_call())
+    @rule(nth=nth, whom=nth, seconds=st.sampled_from([0.3, 16.1, 31.3]))
+    def transfers_and_the_other_agrees(self, nth: int, whom: int, seconds: float) -> None:
+        number = of(self._in_call(), nth)
+        self.wants_to_transfer(nth, self.model.devices[of(self._free(), whom)].profile)
+        self.time_passes(seconds)
+        call = self.model.of(self.model.devices[number].profile)
+        if call is not None and call.transfer is not None:
+            other = call.other(call.side(call.transfer.by)).device
+            if other is not None and self.model.devices[other].connected:
+                text = frame("call_transfer_answer", call.place, accepted=True)
+                self._do(self._say(other, text, lambda model: model.answer_transfer(other, call.place, accepted=True)))
+
     @rule(nth=nth, said=st.sampled_from(["", "[]", '{"type":"dance"}', '{"type":"call_hold"}']))
     def talks_nonsense(self, nth: int, said: str) -> None:
         codes = {"": "malformed", "[]": "malformed", '{"type":"dance"}': "unknown_type"}
@@ -456,6 +469,12 @@ class Lives(RuleBasedStateMachine):
     @rule(nth=nth, what=st.sampled_from(["up", "up", "down", "down", "closed", "failed"]))
     def media_changes(self, nth: int, what: str) -> None:
         self._media(of(self._alive(), nth), what)
+
+    @in_call
+    @rule(nth=nth, seconds=st.sampled_from([14.3, 29.1, 31.3]))
+    def media_stay_away(self, nth: int, seconds: float) -> None:
+        self._media(self.model.devices[of(self._in_call(), nth)].profile, "down")
+        self.time_passes(seconds)
 
     @precondition(lambda self: self._alive())
     @rule(nth=nth, luck=st.integers(0, 3))
@@ -566,7 +585,6 @@ def test_whatever_happens_every_call_ends_right() -> None:
             deadline=None,
             suppress_health_check=list(HealthCheck),
             report_multiple_bugs=False,
-            phases=[Phase.generate],
             print_blob=True,
         ),
     )

@@ -5,6 +5,8 @@ import logging
 import aiohttp
 import pytest
 
+from relay.config import Settings
+from relay.errors import ConfigurationError
 from relay.http.admin import places, profiles, sync, tokens
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.conftest import bearer
@@ -79,3 +81,10 @@ async def test_the_token_is_in_no_log(admin: Admin, caplog: pytest.LogCaptureFix
     await admin("GET", "/profiles/student/456")
     await admin("POST", "/sync", {"profiles": [1]})
     assert SERVICE_TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 31])
+def test_a_token_that_could_be_guessed_is_refused_at_the_start(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="RELAY_SERVICE_TOKEN: needs at least 32") as refused:
+        Settings.from_environment({"RELAY_DEV": "1", "RELAY_SERVICE_TOKEN": token})
+    assert token not in str(refused.value)
