@@ -13,6 +13,7 @@ from db.places import insert_members
 from db.profiles import CARD, Named, blocked, by_name, card_of, card_values, columns, connected, insert_new, names, same, unknown
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ConversationCard, Privacy, ProfileCard, Standing
+from relay.signaling.records import SessionCard
 
 
 class SqlDirectory:
@@ -76,19 +77,28 @@ class SqlDirectory:
 
     async def conversations(self, profile: Profile) -> Sequence[ConversationCard]:
         """The conversations that the profile is a member of, by id, each with its members by name."""
-        mine, theirs = aliased(MemberRow), aliased(MemberRow)
+        return [ConversationCard(*found) for found in await self._places(profile, PlaceKind.CONVERSATION)]
+
+    async def whiteboard_sessions(self, profile: Profile) -> Sequence[SessionCard]:
+        """The whiteboard sessions that the profile is a member of, by id, each with its members by name."""
+        return [SessionCard(*found) for found in await self._places(profile, PlaceKind.WHITEBOARD_SESSION)]
+
+    async def _places(self, profile: Profile, kind: PlaceKind) -> list[tuple[int, tuple[ProfileCard, ...]]]:
+        tables = OF_KIND[kind]
+        mine, theirs = aliased(tables.members), aliased(tables.members)
+        place_id = tables.place_id(theirs)
         query = (
-            select(theirs.conversation_id, *CARD)
+            select(place_id, *CARD)
             .join(ProfileRow, same(columns(ProfileRow), columns(theirs)))
-            .join(mine, mine.conversation_id == theirs.conversation_id)
+            .join(mine, tables.place_id(mine) == place_id)
             .where(names(mine, profile))
-            .order_by(theirs.conversation_id)
+            .order_by(place_id)
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            ConversationCard(conversation_id, tuple(sorted((card_of(*row[1:]) for row in members), key=by_name)))
-            for conversation_id, members in groupby(rows, key=lambda row: row[0])
+            (found, tuple(sorted((card_of(*row[1:]) for row in members), key=by_name)))
+            for found, members in groupby(rows, key=lambda row: row[0])
         ]
 
     async def add_profile(self, card: ProfileCard) -> ProfileCard:

@@ -21,8 +21,8 @@ SQLITE_CONNECTIONS = 4
 """SQLite lets one writer in at a time: more connections would only fight for its lock, while the pool queues fairly."""
 
 SQLITE_CHECKPOINT = 4000
-"""Pages of 4 KiB in the write-ahead log after which they go into the file, and whoever commits waits for the disk. SQLite's own 1000
-are about a hundred calls: at a hundred calls a second, one in a hundred would wait."""
+"""Pages of 4 KiB in the write-ahead log after which they go into the file, and whoever commits waits for the disk. SQLite's own
+1000 are about a hundred calls: one in a hundred would wait."""
 
 POSTGRESQL_CONNECTIONS = 10
 """Kept open; as many again may be opened under load. A server has 100 by default, for all its clients."""

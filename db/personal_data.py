@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from db.history import SqlHistory
 from db.models import OF_KIND, ChatRow, ProfileRow
+from db.models.calls import ANSWERED, ENDED, INITIATED, MISSED
 from db.platform import SqlPlatform
 from db.profiles import names
 from db.push import SqlPushSubscriptions
@@ -64,12 +65,27 @@ class SqlPersonalData:
             Whether there was anything to erase.
         """
         # First of all: then it begins no more calls.
-        erased = await SqlPlatform(self._engine).delete_profile(profile)
+        deleted = await SqlPlatform(self._engine).delete_profile(profile)
+        return await self._erase_history(profile, at, (INITIATED, ANSWERED, MISSED, ENDED)) or deleted
+
+    async def erase_history(self, profile: Profile, at: datetime) -> bool:
+        """Take a profile out of the calls that it had, and delete its own chat texts; it stays itself.
+
+        The other parties' rows stay, without its name, avatar and user id, and are invisible to this profile. Calls that have not
+        ended stay as they are.
+
+        Returns:
+            Whether there was anything to erase.
+        """
+        return await self._erase_history(profile, at, (MISSED, ENDED))
+
+    async def _erase_history(self, profile: Profile, at: datetime, statuses: Sequence[str]) -> bool:
+        erased = False
         while await self._erase_texts(profile):
             erased = True
         for kind in PlaceKind:
             for role in ("caller", "callee"):
-                while await self._erase_from_calls(profile, kind, role, at):
+                while await self._erase_from_calls(profile, kind, role, at, statuses):
                     erased = True
         return erased
 
@@ -111,13 +127,13 @@ class SqlPersonalData:
         async with self._engine.begin() as connection:
             return (await connection.execute(erasing)).rowcount
 
-    async def _erase_from_calls(self, profile: Profile, kind: PlaceKind, role: str, at: datetime) -> int:
+    async def _erase_from_calls(self, profile: Profile, kind: PlaceKind, role: str, at: datetime, statuses: Sequence[str]) -> int:
         row: Any = OF_KIND[kind].calls
         mine: Any = aliased(row)
         # Locked in the order that the other party's erasure has too, so that the two cannot block each other.
         some = (
             select(mine.id)
-            .where(names(mine, profile, f"{role}_"), getattr(mine, f"{role}_deleted_at").is_(None))
+            .where(names(mine, profile, f"{role}_"), getattr(mine, f"{role}_deleted_at").is_(None), mine.status.in_(statuses))
             .order_by(mine.started_at, mine.id)
             .limit(BATCH)
             .with_for_update()

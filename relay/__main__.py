@@ -83,6 +83,7 @@ def _migrate(settings: Settings) -> None:
 def _check_config(settings: Settings) -> None:
     secrets = {
         "jwt_secret": "(set)" if settings.jwt_secret else "",
+        "service_token": "(set)" if settings.service_token else "",
         "vapid_private_key": "(set)" if settings.vapid_private_key else "",
         "database_url": make_url(settings.database_url).render_as_string(hide_password=True),
     }

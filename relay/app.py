@@ -108,7 +108,8 @@ def create_app(settings: Settings) -> web.Application:
     app[directory.ICE_SERVERS] = directory.no_ice_servers
     app[ports.PROFILE_SETTINGS] = SqlSettings(database)
     app[ports.HISTORIES] = {kind: SqlHistory(database, kind) for kind in PlaceKind}
-    app[ports.PERSONAL_DATA] = SqlPersonalData(database)
+    app[ports.PERSONAL_DATA] = app[ports.OWN_HISTORY] = SqlPersonalData(database)
+    app[ports.WHITEBOARD_SESSIONS] = profiles
     app[ports.PLATFORM] = SqlPlatform(database)
     app[ports.PUSH_SUBSCRIPTIONS] = subscriptions
     app[operations.PUSH_OUTCOMES] = waker.outcomes if waker else Counter()

@@ -6,7 +6,8 @@
  * @typedef {ExtendableEvent & {data: {json: () => Pushed} | null}} PushEvent
  * @typedef {ExtendableEvent & {notification: Notification}} NotificationEvent
  * @typedef {{url: string, focus: () => Promise<unknown>}} WindowClient
- * @typedef {EventTarget & {registration: ServiceWorkerRegistration, clients: {matchAll: (options: object) => Promise<WindowClient[]>,
+ * @typedef {EventTarget & {registration: ServiceWorkerRegistration,
+ *   clients: {matchAll: (options: object) => Promise<WindowClient[]>,
  *   openWindow: (url: string) => Promise<unknown>}, skipWaiting: () => Promise<void>}} Scope
  */
 

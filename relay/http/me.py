@@ -34,5 +34,7 @@ async def export_of(request: web.Request, profile: Profile) -> web.Response:
     return response
 
 
-ROUTES: Final = [web.get("/api/me/export", export)]
-HISTORY_ROUTES: Final = [web.delete("/api/me/history", erase_history)]
+ROUTES: Final = [
+    web.get("/api/me/export", export),
+    web.delete("/api/me/history", erase_history),
+]

@@ -4,7 +4,6 @@ Times are timezone-aware, in UTC.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -12,15 +11,7 @@ from aiohttp import web
 
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, CallDetail, CallPage, PlaceRecord, SettingsRecord
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCard:
-    """A whiteboard session and those in it, the asking profile included."""
-
-    whiteboard_session_id: int
-    members: tuple[ProfileCard, ...]
+from relay.signaling.records import BlockRecord, CallDetail, CallPage, PlaceRecord, SessionCard, SettingsRecord
 
 
 class ProfileSettings(Protocol):

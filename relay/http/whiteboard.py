@@ -26,5 +26,7 @@ async def sessions(request: web.Request) -> web.Response:
     return answer({"sessions": found})
 
 
-ROUTES: Final = calls.routes("/api/whiteboard/calls", PlaceKind.WHITEBOARD_SESSION)
-SESSION_ROUTES: Final = [web.get("/api/whiteboard/sessions", sessions)]
+ROUTES: Final = [
+    *calls.routes("/api/whiteboard/calls", PlaceKind.WHITEBOARD_SESSION),
+    web.get("/api/whiteboard/sessions", sessions),
+]

@@ -126,6 +126,10 @@ class Devices:
         """The profile's devices that are connected."""
         return tuple(one for one in self._by_profile.get(profile, {}).values() if one.connected)
 
+    def known(self, profile: Profile) -> tuple[Device, ...]:
+        """Those and the ones that are away and may come back."""
+        return tuple(self._by_profile.get(profile, {}).values())
+
     def get(self, profile: Profile, device_id: str | None) -> Device | None:
         """One device, connected or away."""
         return None if device_id is None else self._by_profile.get(profile, {}).get(device_id)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from relay.errors import LostRace
@@ -105,12 +105,14 @@ class Endings:
         call, reason = live.call, live.call.end_reason
         if live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
             return
-        record = notices.missed_record(call, reason.value, now)
-        devices = self._exchange.devices.of(call.callee.profile)
-        for device in devices:
+        rang = timedelta(seconds=self._exchange.clock.now() - call.invited_at)
+        record = notices.missed_record(call, reason.value, now - rang)
+        devices = self._exchange.devices
+        # Also to those that are away: a device that comes back is not told what was missed, but gets what it was sent.
+        for device in devices.known(call.callee.profile):
             device.send(CallMissed(call=notices.missed(record)))
         waker = self._exchange.ports.waker
-        if not devices and waker is not None:
+        if not devices.of(call.callee.profile) and waker is not None:
             self._exchange.spawn(waker.missed(record, call.callee.profile))
 
     async def _log_end(self, live: LiveCall, now: datetime) -> int | None:

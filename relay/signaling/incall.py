@@ -54,13 +54,11 @@ class InCall:
             call, party = live.call, live.party_of(device)
             if party.holds is holds:
                 raise SignalingError("wrong_state", "the call is held already" if holds else "the call is not held")
-            held_before = any(one.holds for one in call.parties)
-            party.holds = holds
-            held = any(one.holds for one in call.parties)
             caller, callee = live.caller.leg, live.callee.leg
             assert caller is not None and callee is not None, "an answered call has both its legs"
-            if held is not held_before:
-                await (exchange.legs.part if held else exchange.legs.join)(call.call_id, caller, callee)
+            if not call.other(party).holds:  # else none flow, before and after
+                await (exchange.legs.part if holds else exchange.legs.join)(call.call_id, caller, callee)
+            party.holds = holds
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
             exchange.tell_state(live)
 

@@ -44,7 +44,7 @@ class CallRecord:
     status: str
     """`initiated`, `answered`, `missed` or `ended`."""
     reason: str | None
-    """Why it ended, as far as this party may know: never `blocked`. None for a call that has not ended, or of the replaced backend."""
+    """Why it ended, as far as this party may know: never `blocked`. None if it has not ended, or nobody wrote that down."""
     started_at: datetime
     answered_at: datetime | None
     ended_at: datetime | None
@@ -134,6 +134,14 @@ class PlaceRecord:
     members: tuple[Profile, ...]
     """Sorted."""
     keep_chat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCard:
+    """A whiteboard session and those in it, the asking profile included."""
+
+    whiteboard_session_id: int
+    members: tuple[ProfileCard, ...]
 
 
 # -- keeping and forgetting -------------------------------------------------------------------------------------------

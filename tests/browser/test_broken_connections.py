@@ -109,9 +109,7 @@ async def test_a_page_that_is_loaded_anew_rejoins_its_call(
     assert (row["status"], row["end_reason"]) == ("ended", "hangup")
 
 
-async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(
-    relay: RunningRelay, open_page: OpenPage[RelayPage]
-) -> None:
+async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await caller.call("video")
     await callee.ringing()
@@ -140,3 +138,21 @@ async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: 
     assert await callee.state() == "connected"
     await caller.hang_up()
     await callee.shows("ended-card")
+
+
+@pytest.mark.settings(token_lifetime=4.0)
+async def test_a_call_goes_on_when_the_sign_in_has_to_be_renewed(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    call = await PagesInCall.connected(relay, "video", caller, callee)
+    await call.media_flows()
+    before = await call.video_goes_on(1)
+    await caller.connection_is("reconnecting")
+    await caller.connection_is("online")
+    await callee.write("still there?")
+    await caller.reads("still there?")
+    after = await call.video_goes_on(20)
+    assert [one.freezes for one in after] == [one.freezes for one in before]
+    await caller.hang_up()
+    await callee.shows("ended-card")
+    for page in (caller, callee):
+        page.forgive("401 (Unauthorized)", *IN_VAIN)

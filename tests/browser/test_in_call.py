@@ -68,7 +68,8 @@ async def test_both_may_turn_their_cameras_on_in_the_same_instant(relay: Running
     call = await in_call(relay, open_page, "voice")
     caller, callee = call.caller, call.callee
     assert isinstance(caller, RelayPage) and isinstance(callee, RelayPage)
-    await asyncio.gather(*(page.page.evaluate("document.querySelector('[data-testid=camera]').click()") for page in (caller, callee)))
+    press = "document.querySelector('[data-testid=camera]').click()"
+    await asyncio.gather(*(page.page.evaluate(press) for page in (caller, callee)))
     for page in (caller, callee):
         await more_pictures(page)
         await expect(page.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)

@@ -9,6 +9,7 @@ from db.platform import SqlPlatform
 from db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Directory, Privacy, ProfileCard, Standing
+from relay.signaling.records import SessionCard
 from tests.db.calls import plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 
@@ -87,6 +88,17 @@ async def test_conversations_come_by_id_with_all_their_members(directory: SqlDir
         (first, (STUDENT, TUTOR)),
         (third, (PARENT, TUTOR)),
     ]
+
+
+async def test_whiteboard_sessions_come_by_id_with_all_their_members(directory: SqlDirectory, platform: SqlPlatform) -> None:
+    for session_id, members in ((9, [STUDENT, TUTOR]), (8, [PARENT, TUTOR]), (7, [STUDENT, PARENT])):
+        await platform.put_place(Place(PlaceKind.WHITEBOARD_SESSION, session_id), [card.profile for card in members])
+    await platform.put_place(Place(PlaceKind.CONVERSATION, 1), [TUTOR.profile])
+    assert await directory.whiteboard_sessions(TUTOR.profile) == [
+        SessionCard(8, (PARENT, TUTOR)),
+        SessionCard(9, (STUDENT, TUTOR)),
+    ]
+    assert await directory.whiteboard_sessions(STRANGER.profile) == []
 
 
 # -- who may call whom ------------------------------------------------------------------------------------------------

@@ -233,6 +233,24 @@ async def test_more_calls_than_a_batch_are_all_erased(personal: SqlPersonalData,
     assert await personal.export(STUDENT.profile) is None
 
 
+async def test_a_history_is_erased_without_its_profile_and_without_open_calls(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
+    ended, talking = await call(engine, place), await call(engine, place, answered=1, reason=None)
+    await say(engine, place, talking, STUDENT.profile, "mine")
+    open_before = await row(engine, talking)
+    assert await personal.erase_history(STUDENT.profile, after(100))
+    assert not await personal.erase_history(STUDENT.profile, after(200))
+    found = await exported(personal, STUDENT.profile)
+    assert found["profile"]["name"] == "Maya"
+    assert found["chat"] == []
+    assert [one["id"] for one in found[CALLS[place.kind]]] == [talking]
+    assert await row(engine, talking) == open_before
+    detail = await SqlHistory(engine, place.kind).call(TUTOR.profile, ended)
+    assert detail is not None
+    assert detail.call.other == ProfileCard(STUDENT.profile, "", "")
+
+
 @pytest.mark.parametrize(
     ("participants", "left"),
     [

@@ -3,8 +3,10 @@
 import aiohttp
 
 from tests.http.conftest import bearer
-from tests.http.records import DANIEL, ELENA, MAYA, asked, calls_of
+from tests.http.records import DANIEL, ELENA, LESSONS, MAYA, WHITEBOARD, asked, calls_of
 from tests.kit.server import RunningRelay
+
+PLACES = {"/api/calls": LESSONS, "/api/whiteboard/calls": WHITEBOARD}
 
 
 async def test_the_export_has_ones_own_data_and_comes_as_a_file(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
@@ -32,4 +34,28 @@ async def test_of_nobody_there_is_nothing(http: aiohttp.ClientSession) -> None:
 
 async def test_without_a_credential_nothing_is_handed_out(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "GET", "/api/me/export", {})
+    assert (status, answer["error"]["code"]) == (401, "unauthorized")
+
+
+async def test_ones_own_history_goes_and_the_others_stays(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+    async with calls_of(relay) as calls:
+        call_ids = {base: await calls.add(0, place=place) for base, place in PLACES.items()}
+        text_of = call_ids["/api/calls"]
+        await calls.say(text_of, MAYA, "Mine", 0.1)
+        await calls.say(text_of, DANIEL, "His", 0.2)
+    for _ in range(2):
+        assert await asked(http, "DELETE", "/api/me/history", MAYA) == (204, None)
+    for base, call_id in call_ids.items():
+        assert await asked(http, "GET", base, MAYA) == (200, {"calls": [], "next_cursor": None})
+        assert (await asked(http, "GET", f"{base}/{call_id}", MAYA))[0] == 404
+        assert await asked(http, "GET", f"{base}/unseen", MAYA) == (200, {"unseen_count": 0})
+        assert (await asked(http, "GET", f"{base}/{call_id}", DANIEL))[0] == 200
+    _, answer = await asked(http, "GET", f"/api/calls/{text_of}", DANIEL)
+    assert [text["text"] for text in answer["chat"]] == ["His"]
+    _, answer = await asked(http, "GET", "/api/me/export", MAYA)
+    assert (answer["profile"]["name"], answer["calls"], answer["chat"]) == ("Maya Lindgren", [], [])
+
+
+async def test_without_a_credential_nothing_is_taken_back(http: aiohttp.ClientSession) -> None:
+    status, answer = await asked(http, "DELETE", "/api/me/history", {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

@@ -44,3 +44,15 @@ async def test_somebody_elses_call_is_as_if_there_were_none(http: aiohttp.Client
     for body in ({"call_ids": [call_id]}, {"up_to": call_id}):
         assert (await asked(http, "POST", "/api/whiteboard/calls/seen", ELENA, json=body))[0] == 404
     assert await asked(http, "GET", "/api/whiteboard/calls/unseen", MAYA) == (200, {"unseen_count": 1})
+
+
+async def test_a_profile_sees_its_sessions_and_no_other(http: aiohttp.ClientSession) -> None:
+    members = [
+        {"profile_type": "tutor", "profile_id": 789, "name": "Daniel Okafor", "avatar": ""},
+        {"profile_type": "student", "profile_id": 456, "name": "Maya Lindgren", "avatar": ""},
+    ]
+    for who in (MAYA, DANIEL):
+        answer = await asked(http, "GET", "/api/whiteboard/sessions", who)
+        assert answer == (200, {"sessions": [{"whiteboard_session_id": 900, "members": members}]})
+    assert await asked(http, "GET", "/api/whiteboard/sessions", ELENA) == (200, {"sessions": []})
+    assert (await asked(http, "GET", "/api/whiteboard/sessions", {}))[0] == 401

@@ -73,7 +73,8 @@ async (connection) => {
   const used = ({ mid, receiver }) => mid !== null && receiver.track.kind === "video";
   const sections = connection.getTransceivers().filter(used).map(({ mid }) => mid);
   const pictures = (type, index) => {
-    return report.find((entry) => entry.type === type && entry.kind === "video" && entry.mid === (sections[index] ?? "none")) ?? {};
+    const mid = sections[index] ?? "none";
+    return report.find((entry) => entry.type === type && entry.kind === "video" && entry.mid === mid) ?? {};
   };
   const named = (id) => report.find((entry) => entry.id === id) ?? {};
   const [heard, seen, shown] = [find("inbound-rtp", "audio"), pictures("inbound-rtp", 0), pictures("outbound-rtp", 0)];

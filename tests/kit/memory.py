@@ -192,9 +192,7 @@ class MemoryMissedCalls:
             )
             for log in self._logs.values()
             for one in log.entries.values()
-            if one.call.callee.profile == profile
-            and one.status == "missed"
-            and one.end_reason not in ("blocked", "rejected")
+            if one.call.callee.profile == profile and one.status == "missed" and one.end_reason not in ("blocked", "rejected")
         ]
         missed.sort(key=lambda one: one.started_at, reverse=True)
         return Unseen(tuple(missed[:limit]), len(missed))

@@ -82,8 +82,8 @@ class SqlExchange(Exchange):
 
 @pytest.fixture(scope="session")
 def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the demo's people, to be copied. Besides what the demo has, the student and the parent share a conversation,
-    the student and the tutor a whiteboard session, and the lesson's texts are kept."""
+    """A database with the demo's people, to be copied. Besides what the demo has, the student and the parent share a
+    conversation, the student and the tutor a whiteboard session, and the lesson's texts are kept."""
     file = tmp_path_factory.mktemp("filled") / "relay.db"
 
     async def fill() -> None:

@@ -52,11 +52,9 @@ class NotingEngine(LocalEngine):
 
     opened: list[str]
     """Transports, oldest first."""
-    flows: bool
-    """Two transports are joined."""
 
     async def start(self) -> tuple[int, ...]:
-        self.opened, self.flows = [], False
+        self.opened, self._joined = [], False
         return await super().start()
 
     async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
@@ -65,11 +63,15 @@ class NotingEngine(LocalEngine):
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         await super().join(bridge_id, first, second)
-        self.flows = True
+        self._joined = True
 
     async def part(self, bridge_id: str, first: str, second: str) -> None:
         await super().part(bridge_id, first, second)
-        self.flows = False
+        self._joined = False
+
+    def flows(self) -> bool:
+        """Two transports are joined."""
+        return self._joined
 
 
 class VirtualClock(Clock):
@@ -266,7 +268,7 @@ def in_memory(test: Callable[Concatenate[MemoryExchange, P], Coroutine[Any, Any,
         async def main() -> None:
             exchange = MemoryExchange(timers)
             await exchange.start()
-            await test(exchange, **arguments)  # type: ignore[call-arg, arg-type]  # pytest gives what the signature names
+            await test(exchange, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
             await exchange.close()
 
         with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:

@@ -63,7 +63,7 @@ class Call:
     told: set[int] = field(default_factory=set)
     """Devices that must hear of its end, once."""
     joined: set[int] = field(default_factory=set)
-    """Those among them that took it over from another device, or may, even after they had been told that it was answered elsewhere."""
+    """Those among them that took it over from another device, or may, even after they were told `answered_elsewhere`."""
 
     @property
     def answered(self) -> bool:

@@ -1,6 +1,7 @@
 """What parties say to each other within a call, in virtual time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,6 @@ from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     FAMILY,
     HANG_UP,
-    LESSON,
     PARENT,
     STRANGER,
     STUDENT,
@@ -33,7 +33,7 @@ REFUSE = frame("call_transfer_answer", accepted=False)
 
 
 def chat(text: str, message_id: str | None = None) -> str:
-    return frame("call_chat", text=text, **({} if message_id is None else {"message_id": message_id}))
+    return frame("call_chat", text=text, message_id=message_id)
 
 
 # -- the state of media -----------------------------------------------------------------------------------------------
@@ -71,14 +71,13 @@ async def test_who_comes_back_sees_the_other_sides_media_as_they_are(exchange: M
 @in_memory
 async def test_no_media_flows_while_a_party_holds_the_call(exchange: MemoryExchange) -> None:
     caller, callee = await exchange.connected()
-    assert exchange.engine.flows
     await exchange.say(caller, HOLD)
-    assert not exchange.engine.flows
+    assert not exchange.engine.flows()
     assert caller.types()[-1] == "call_state connected"
     assert callee.types()[-2:] == ["call_hold", "call_state connected"]
     assert (caller.last("call_state")["held_by"], callee.last("call_state")["held_by"]) == (["you"], ["other"])
     await exchange.say(caller, RESUME)
-    assert exchange.engine.flows
+    assert exchange.engine.flows()
     assert callee.types()[-2:] == ["call_resume", "call_state connected"]
     assert caller.last("call_state")["held_by"] == callee.last("call_state")["held_by"] == []
 
@@ -90,10 +89,10 @@ async def test_media_flow_again_when_nobody_holds_the_call_any_more(exchange: Me
     await exchange.say(callee, HOLD)
     assert sorted(caller.last("call_state")["held_by"]) == ["other", "you"]
     await exchange.say(caller, RESUME)
-    assert not exchange.engine.flows
+    assert not exchange.engine.flows()
     assert (caller.last("call_state")["held_by"], callee.last("call_state")["held_by"]) == (["other"], ["you"])
     await exchange.say(callee, RESUME)
-    assert exchange.engine.flows
+    assert exchange.engine.flows()
 
 
 @in_memory
@@ -106,7 +105,7 @@ async def test_each_party_ends_its_own_hold(exchange: MemoryExchange) -> None:
     assert error(caller) == "wrong_state"
     await exchange.say(callee, RESUME)
     assert error(callee) == "wrong_state"
-    assert not exchange.engine.flows
+    assert not exchange.engine.flows()
 
 
 @in_memory
@@ -117,7 +116,7 @@ async def test_a_hold_that_the_media_plane_cannot_do_is_none(exchange: MemoryExc
     async def fail(*_: str) -> None:
         raise KeyError("the transport has just been closed")
 
-    exchange.engine.part = fail  # type: ignore[method-assign]
+    exchange.engine.part = fail  # type: ignore[method-assign,assignment]
     await exchange.say(caller, HOLD)
     assert error(caller) == "unavailable"
     assert callee.types()[-1] == "call_state connected"
@@ -212,7 +211,7 @@ async def test_a_text_that_cannot_be_kept_arrives_all_the_same(exchange: MemoryE
     async def fail(*_: object) -> bool:
         raise OSError("the database is away")
 
-    exchange.chat.add = fail  # type: ignore[method-assign]
+    exchange.chat.add = fail  # type: ignore[method-assign,assignment]
     await exchange.say(caller, chat("hello"))
     assert caller.types()[-1] == callee.types()[-1] == "call_chat"
 
@@ -322,7 +321,7 @@ async def test_nobody_answers_to_their_own_wish_or_to_none(exchange: MemoryExcha
 async def test_whom_the_other_party_cannot_call_it_is_not_transferred_to(exchange: MemoryExchange, why: str) -> None:
     """And whoever asks does not learn why."""
     caller, callee, parent = await with_parent(exchange)
-    target = {"target_profile_id": 321, "target_profile_type": "parent"}
+    target: dict[str, Any] = {"target_profile_id": 321, "target_profile_type": "parent"}
     match why:
         case "stranger":
             await exchange.connect(STRANGER)
@@ -372,7 +371,9 @@ async def test_a_call_that_ends_takes_a_wish_to_transfer_it_along(exchange: Memo
 
 
 def report(score: float) -> LegReport:
-    return LegReport(score=score, rtt=0.0421, jitter=0.0031, loss_from_peer=0.01234, loss_to_peer=0.0, bitrate=40_000.4)
+    return LegReport(
+        score=score, rtt=0.0421, jitter=0.0031, loss_from_peer=0.01234, loss_to_peer=0.0, bitrate=40_000.4, streams=()
+    )
 
 
 @in_memory
@@ -396,9 +397,7 @@ async def test_quality_is_of_the_moment_and_not_kept_for_a_device_that_is_away(e
     assert "call_quality" not in callee.types()
 
 
-@pytest.mark.parametrize(
-    "said", [HOLD, RESUME, chat("hello"), TO_PARENT, AGREE, REFUSE, frame("call_media_state", muted=True)]
-)
+@pytest.mark.parametrize("said", [HOLD, RESUME, chat("hello"), TO_PARENT, AGREE, REFUSE, frame("call_media_state", muted=True)])
 @in_memory
 async def test_before_the_answer_there_is_nothing_to_say(exchange: MemoryExchange, said: str) -> None:
     for client in await exchange.ringing():

@@ -1,35 +1,36 @@
 """Four people with up to three devices each do whatever they can, in any order, and the server keeps every call right.
 
-A run in CI has some 2,500 steps, always the same ones. More, and other ones every time:
+A run in CI has some 4,000 steps, always the same ones. More, and other ones every time:
 
     RELAY_LIVES=200000 make test TESTS=tests/signaling/test_lives.py
 
-(the number of steps). RELAY_LIVES_DATABASE=1 writes the calls down in SQLite instead of in memory, which is slower.
+(the number of steps). A tenth of it is done once more with every call written down in SQLite too.
 """
 
 import asyncio
-import contextlib
 import copy
 import itertools
 import os
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from sqlalchemy import text as sql
 
+from db.call_log import SqlCallLog
+from db.engine import create_engine
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
-from relay.signaling.call import Timers
+from relay.signaling.ports import CallLog, NewCall
 from tests.kit.clock import VirtualClockLoop
+from tests.kit.memory import MemoryCallLog
 from tests.signaling.descriptions import plain
 from tests.signaling.exchange import MOMENT, MemoryExchange
 from tests.signaling.model import Model
@@ -54,7 +55,7 @@ from tests.signaling.people import (
 T = TypeVar("T")
 
 STEPS_PER_LIFE: Final = 50
-STEPS: Final = int(os.environ.get("RELAY_LIVES", "2500"))
+STEPS: Final = int(os.environ.get("RELAY_LIVES", "4000"))
 
 EVERYBODY: Final = (STUDENT, TUTOR, PARENT, STRANGER)
 MAX_DEVICES: Final = 3
@@ -97,6 +98,47 @@ def is_final(message: dict[str, Any]) -> bool:
     return message["type"] in FINAL or (message["type"] == "call_state" and message["state"] == "ended")
 
 
+class TwiceWritten(MemoryCallLog):
+    """Keeps calls in memory and in a database, which must agree."""
+
+    def __init__(self, kind: PlaceKind, database: CallLog) -> None:
+        super().__init__(kind)
+        self._database = database
+
+    async def opened(self, call: NewCall) -> None:
+        await self._both(super().opened(call), self._database.opened(call))
+
+    async def answered(self, call_id: str, at: datetime) -> None:
+        await self._both(super().answered(call_id, at), self._database.answered(call_id, at))
+
+    async def updated(self, call_id: str, call_type: str) -> None:
+        await self._both(super().updated(call_id, call_type), self._database.updated(call_id, call_type))
+
+    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+        return await self._both(super().ended(call_id, at, reason), self._database.ended(call_id, at, reason))
+
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+        await self._both(super().heartbeat(call_ids, at), self._database.heartbeat(call_ids, at))
+
+    async def close_own(self) -> int:
+        return await self._both(super().close_own(), self._database.close_own())
+
+    async def close_stale(self, stale_before: datetime) -> int:
+        return await self._both(super().close_stale(stale_before), self._database.close_stale(stale_before))
+
+    async def _both(self, here: Coroutine[Any, Any, T], there: Coroutine[Any, Any, T]) -> T:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualClockLoop)
+        with loop.outside():
+            tasks = [asyncio.ensure_future(one) for one in (here, there)]
+            await asyncio.wait(tasks)
+        errors = [one.exception() for one in tasks]
+        assert type(errors[0]) is type(errors[1]), f"{errors[0]!r} in memory, {errors[1]!r} in the database"
+        first, second = (one.result() for one in tasks)
+        assert first == second
+        return first
+
+
 class Lives(RuleBasedStateMachine):
     """Drives a server and a `Model` by the same rules, and compares them after each."""
 
@@ -109,6 +151,7 @@ class Lives(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.broken = False
         """A comparison failed: there is nothing more to compare."""
+        self.after: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -523,7 +566,9 @@ class Lives(RuleBasedStateMachine):
         ids: list[str] = []
         entries = {kind: list(log.entries.values()) for kind, log in self.exchange.logs.items()}
         for kind, found in entries.items():
-            rows = [(one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found]
+            rows = [
+                (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
+            ]
             assert rows == self.model.rows(kind)
         counts: defaultdict[PlaceKind, int] = defaultdict(int)
         for call in self.model.calls:
@@ -573,18 +618,57 @@ class Lives(RuleBasedStateMachine):
             assert all(call.state == "ended" for call in self.model.calls), "a call without an end"
             assert not self.model.devices
             self.run(self.exchange.close())
+            for work in self.after:
+                self.run(work())
 
 
-def test_whatever_happens_every_call_ends_right() -> None:
+class LivesInDatabase(Lives):
+    """The same, and what is written down is there."""
+
+    empty: Path
+    """A database without rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
+        self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
+        for kind in PlaceKind:
+            self.exchange.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
+        self.after.append(self._compare_rows)
+
+    async def _compare_rows(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualClockLoop)
+        with loop.outside():
+            for kind, table in zip(PlaceKind, ("call_logs", "whiteboard_call_history"), strict=True):
+                async with self.database.connect() as connection:
+                    query = f"SELECT call_id, status, end_reason, call_type, duration_seconds FROM {table} ORDER BY id"
+                    rows = [tuple(row) for row in await connection.execute(sql(query))]
+                assert rows == [
+                    (one.call_id, one.status, one.end_reason, one.call_type, one.duration_seconds)
+                    for one in self.exchange.logs[kind].entries.values()
+                ]
+            await self.database.dispose()
+
+
+def live(lives: type[Lives], steps: int) -> None:
     run_state_machine_as_test(
-        Lives,
+        lives,
         settings=settings(
-            max_examples=max(1, STEPS // STEPS_PER_LIFE),
+            max_examples=max(1, steps // STEPS_PER_LIFE),
             stateful_step_count=STEPS_PER_LIFE,
             derandomize="RELAY_LIVES" not in os.environ,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             report_multiple_bugs=False,
-            print_blob=True,
         ),
     )
+
+
+def test_whatever_happens_every_call_ends_right() -> None:
+    live(Lives, STEPS)
+
+
+def test_whatever_happens_is_written_down_in_the_database(filled_database: Path, tmp_path: Path) -> None:
+    LivesInDatabase.empty = Path(shutil.copy(filled_database, tmp_path))
+    live(LivesInDatabase, STEPS // 10)

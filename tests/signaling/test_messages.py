@@ -64,7 +64,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "call_declined": {"type": "call_declined", "conversation_id": 123, "reason": "busy"},
     "call_ended": {"type": "call_ended", "conversation_id": 123, "from_profile_id": 456, **RECEIVER},
-    "call_update": {"type": "call_update", "conversation_id": 123, "offer": {"type": "offer", "sdp": "v=0\r\n"}, "call_type": "video"},
+    "call_update": {
+        "type": "call_update",
+        "conversation_id": 123,
+        "offer": {"type": "offer", "sdp": "v=0\r\n"},
+        "call_type": "video",
+    },
     "call_restart": {"type": "call_restart", "conversation_id": 123},
     "call_rejoin": {"type": "call_rejoin", "conversation_id": 123},
     "call_media_state": {"type": "call_media_state", "conversation_id": 123, "muted": True, "camera_off": True, "sharing": True},

@@ -9,7 +9,9 @@ import pytest
 from relay.ids import Place
 from relay.signaling import notices
 from relay.signaling.call import Call, EndReason, Party
+from relay.signaling.messages.common import MediaState
 from relay.signaling.messages.outgoing import ToClient, TransferTarget, encode
+from relay.signaling.ports import Unseen
 from tests.signaling.people import LESSON, STUDENT, TIMERS, TUTOR, WHITEBOARD
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -90,6 +92,50 @@ def test_a_running_call_has_no_reason_and_no_duration() -> None:
     message = told(notices.state(call, call.callee, None, NOW))
     assert (message["type"], message["state"], message["call_type"]) == ("call_state", "invited", "voice")
     assert not {"reason", "duration_seconds"} & message.keys()
+
+
+def test_each_party_sees_the_others_media_and_who_holds_the_call() -> None:
+    call = new_call()
+    call.caller.media = MediaState(muted=True)
+    call.callee.holds = True
+    to_caller, to_callee = (told(notices.state(call, party, None, NOW)) for party in call.parties)
+    assert (to_caller["media"]["muted"], to_callee["media"]["muted"]) == (False, True)
+    assert (to_caller["held_by"], to_callee["held_by"]) == (["other"], ["you"])
+
+
+def test_who_agreed_to_a_transfer_is_told_whom_to_call() -> None:
+    call = new_call(EndReason.TRANSFERRED)
+    target = TransferTarget(125, 321, "parent", "Elena", "")
+    assert told(notices.final(call, call.caller, 5, target))["transfer"]["conversation_id"] == 125
+    assert "transfer" not in told(notices.final(call, call.callee, 5))
+
+
+def test_a_missed_call_says_who_called_where_and_when() -> None:
+    record = notices.missed_record(new_call(place=WHITEBOARD), "no_answer", NOW)
+    message = told(notices.missed_calls(Unseen((record,), 7)))
+    assert message == {
+        "type": "missed_calls",
+        "unseen_count": 7,
+        "calls": [
+            {
+                "call_id": "c1",
+                "call_type": "voice",
+                "from_profile_id": 456,
+                "from_profile_type": "student",
+                "from_name": "Maya",
+                "from_avatar": "/maya.png",
+                "reason": "no_answer",
+                "started_at": NOW_MS,
+                "whiteboard_session_id": 7,
+            }
+        ],
+    }
+
+
+def test_a_call_of_a_whiteboard_session_names_it() -> None:
+    message = told(notices.answer(new_call(place=WHITEBOARD), "v=0"))
+    assert message["whiteboard_session_id"] == 7
+    assert "conversation_id" not in message
 
 
 def test_a_device_that_lost_the_race_is_told_why() -> None:

@@ -82,7 +82,7 @@ def test_nothing_of_the_senders_transport_is_left(name: str) -> None:
 
 @every_description
 def test_every_live_section_carries_the_relays_own_transport_and_no_other(name: str) -> None:
-    session, *before = sections(description(name))
+    _, *before = sections(description(name))
     relayed, *after = sections(rendered(description(name)))
     assert [line for line in relayed if TRANSPORT.match(line)] == [OWN_ORIGIN, "a=ice-lite"]
     for old, new in zip(before, after, strict=True):

@@ -91,7 +91,9 @@ export class Api {
   async whiteboards() {
     /** @type {{sessions: {whiteboard_session_id: number, members: WireProfile[]}[]}} */
     const { sessions } = await this.get("api/whiteboard/sessions");
-    return sessions.flatMap(({ whiteboard_session_id: id, members }) => this.#contacts({ kind: "whiteboard_session", id }, members));
+    return sessions.flatMap(({ whiteboard_session_id: id, members }) =>
+      this.#contacts({ kind: "whiteboard_session", id }, members),
+    );
   }
 
   /** @param {string} path */

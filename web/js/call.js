@@ -3,54 +3,24 @@
  *
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").Place} Place
- * @typedef {import("./model.js").CallKind} CallKind
- * @typedef {import("./model.js").Phase} Phase
- * @typedef {import("./model.js").Outcome} Outcome
  * @typedef {import("./protocol.js").AboutCall} AboutCall
- * @typedef {import("./protocol.js").FromClient} FromClient
- * @typedef {import("./protocol.js").CallInvitation} CallInvitation
  * @typedef {import("./protocol.js").CallMessage} CallMessage
  * @typedef {import("./memory.js").CallMemory} CallMemory
- *
- * @typedef {object} CallSetup
- * @property {CallKind} kind
- * @property {Place} place
- * @property {Person} other
- * @property {CallInvitation} [invitation] of the other party; without it the call is ours to make
- * @property {string} [transferredFrom] the call whose transfer led to this one
- * @property {Pick<CallMemory, "id" | "muted" | "cameraOn" | "chat">} [resumed] a call that goes on already, and that this page is
- *   to come back to
- * @property {import("./localmedia.js").LocalMedia} [media] of a call that made way for this one
- * @property {(message: FromClient) => boolean} send
- * @property {(message: FromClient) => void} sayGoodbye as `send`, but sent again until the server has heard it
- * @property {RTCIceServer[]} iceServers
- * @property {import("./clock.js").ServerClock} clock
  */
+import { CallLife } from "./calllife.js";
 import { Leg } from "./leg.js";
 import { MediaUnavailable } from "./media.js";
 import { samePlace } from "./model.js";
 import { outcomeOf } from "./outcomes.js";
-import { placeFields, placeOf } from "./protocol.js";
+import { placeOf } from "./protocol.js";
 import { Talk } from "./talk.js";
 
 /** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
 const INVITATION_TIMEOUT = 20_000;
 /** Milliseconds without our own transport until we give up. The server's own patience (30 s by default) should end first. */
 const TRANSPORT_TIMEOUT = 45_000;
-/** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
-const RING_MARGIN = 3_000;
 
-export class Call extends EventTarget {
-  /** @type {Phase} */
-  phase;
-  /** @type {Outcome | null} */
-  outcome = null;
-  /** @type {number | null} whole seconds from the answer to the end, by the server's clock; null: never answered */
-  duration = null;
-  /** @type {string | null} the server's name for this call; a caller learns it with the first message about it */
-  id;
-  /** @type {CallKind} */
-  kind;
+export class Call extends CallLife {
   /** @type {{place: Place, other: Person} | null} whom to call now, since this call was transferred */
   successor = null;
   /** @type {Leg} */
@@ -58,66 +28,30 @@ export class Call extends EventTarget {
   /** @type {Talk} */
   talk;
 
-  #setup;
   /** @type {import("./protocol.js").ServerState | null} what the server said last */
   #serverState = null;
-  /** @type {number | null} */
-  #answeredAt = null;
-  /** Whether the server has heard of this call from us, so that it must hear of its end too. */
-  #announced = false;
   /** @type {AboutCall | null} our answer, as long as nothing shows that it has arrived */
   #unconfirmedAnswer = null;
   /** Whether the next offer is for a new peer connection. */
   #rejoining = false;
-  #deadline = 0;
   #transportDeadline = 0;
 
-  /** @param {CallSetup} setup */
+  /** @param {import("./calllife.js").CallSetup} setup */
   constructor(setup) {
-    super();
-    const { invitation, resumed } = setup;
-    this.#setup = setup;
-    this.kind = setup.kind;
-    this.id = invitation?.call_id ?? resumed?.id ?? null;
-    this.phase = resumed ? "reconnecting" : invitation ? "incoming" : "preparing";
-    this.#announced = resumed !== undefined;
-    const send = (/** @type {AboutCall} */ message) => this.#send(message);
+    super(setup);
+    const { resumed } = setup;
+    const send = (/** @type {AboutCall} */ message) => this.send(message);
     this.leg = new Leg({ send, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
     this.leg.addEventListener("change", () => this.#legChanged());
     this.leg.addEventListener("transport", () => this.#transportChanged());
     this.talk.addEventListener("change", () => this.#talkChanged());
-    if (invitation) {
-      const left = invitation.expires_at - setup.clock.now();
-      this.#giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
-    }
   }
 
-  get place() {
-    return this.#setup.place;
-  }
-  get other() {
-    return this.#setup.other;
-  }
-  get isIncoming() {
-    return this.#setup.invitation !== undefined;
-  }
-  get isOver() {
-    return this.phase === "ended";
-  }
-  get isAnswered() {
-    return ["connecting", "connected", "reconnecting"].includes(this.phase);
-  }
   /** Whether a `reconnecting` is about the other party: our own transport is fine. */
   get otherIsAway() {
     return this.phase === "reconnecting" && this.leg.isConnected;
   }
-  /** @returns {number | null} whole seconds since the answer */
-  get elapsed() {
-    if (this.#answeredAt === null) return null;
-    return Math.max(0, Math.floor((this.#setup.clock.now() - this.#answeredAt) / 1000));
-  }
-
   // -- what the user does ----------------------------------------------------------------------------------------------
 
   /** Make the call. */
@@ -127,19 +61,19 @@ export class Call extends EventTarget {
       if (this.isOver) return;
       const offer = await this.leg.invite(this.kind);
       if (this.isOver) return;
-      const { transferredFrom } = this.#setup;
+      const { transferredFrom } = this.setup;
       const origin = transferredFrom === undefined ? {} : { transferred_from: transferredFrom };
       this.#announce({ type: "call_invitation", call_type: this.kind, offer, ...origin });
-      this.#enter("calling");
-      this.#giveUpAfter(INVITATION_TIMEOUT, "unavailable");
+      this.enter("calling");
+      this.giveUpAfter(INVITATION_TIMEOUT, "unavailable");
     });
   }
 
   /** Answer the call. */
   async accept() {
-    const invitation = this.#setup.invitation;
+    const invitation = this.setup.invitation;
     if (!invitation || this.phase !== "incoming") return;
-    this.#enter("preparing");
+    this.enter("preparing");
     await this.#attempt(async () => {
       await this.leg.open(this.kind);
       if (this.isOver) return;
@@ -147,9 +81,9 @@ export class Call extends EventTarget {
       if (this.isOver) return;
       this.#unconfirmedAnswer = { type: "call_answer", answer };
       this.#announce(this.#unconfirmedAnswer);
-      clearTimeout(this.#deadline);
-      this.#answeredAt ??= this.#setup.clock.now(); // until the server gives its own figure
-      this.#enter("connecting");
+      this.keepWaiting();
+      this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
+      this.enter("connecting");
       this.#transportChanged(); // the deadline for connecting runs from here
     });
   }
@@ -158,14 +92,14 @@ export class Call extends EventTarget {
   end() {
     if (this.isOver) return;
     const outcome = this.isAnswered ? "completed" : this.isIncoming ? "dismissed" : "cancelled";
-    this.#giveUp(outcome);
+    this.giveUp(outcome);
   }
 
   // -- what the page needs ----------------------------------------------------------------------------------------------
 
   /** The number of the message that made us ring. */
   get invitationSeq() {
-    return this.#setup.invitation?.seq ?? null;
+    return this.setup.invitation?.seq ?? null;
   }
 
   /** @returns {Omit<CallMemory, "owner"> | null} what it takes to come back to this call; null: nobody can */
@@ -173,8 +107,10 @@ export class Call extends EventTarget {
     const { id, place, other, kind, isAnswered: answered, leg } = this;
     const { muted } = leg;
     // A camera that is still being opened, after the page was loaded anew, counts as it was before.
-    const cameraOn = leg.localStream ? leg.cameraOn : (this.#setup.resumed?.cameraOn ?? kind === "video");
-    return id === null || this.phase === "incoming" ? null : { id, place, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
+    const cameraOn = leg.localStream ? leg.cameraOn : (this.setup.resumed?.cameraOn ?? kind === "video");
+    return id === null || this.phase === "incoming"
+      ? null
+      : { id, place, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
   }
 
   /**
@@ -183,8 +119,8 @@ export class Call extends EventTarget {
    * @param {number} delay milliseconds
    */
   holdOut(delay) {
-    this.#announced = false; // to the server, this call never was
-    this.#giveUpAfter(delay, "unavailable");
+    this.announced = false; // to the server, this call never was
+    this.giveUpAfter(delay, "unavailable");
   }
 
   // -- what the server says --------------------------------------------------------------------------------------------
@@ -209,7 +145,7 @@ export class Call extends EventTarget {
       case "ice_candidate":
         return void this.leg.candidate(message.candidate);
       case "call_declined":
-        return this.#finish(outcomeOf(message.reason, this), null);
+        return this.finish(outcomeOf(message.reason, this), null);
       case "call_ended":
         return this.#ended(message);
       case "call_update":
@@ -232,7 +168,7 @@ export class Call extends EventTarget {
   refused(ref, code) {
     if (this.talk.refused(ref)) return true;
     if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
-    if (ref === "call_rejoin") this.#finish("lost", null);
+    if (ref === "call_rejoin") this.finish("lost", null);
     else void this.leg.refused(ref, code).catch(() => {});
     return true;
   }
@@ -241,7 +177,7 @@ export class Call extends EventTarget {
   serverIsBack() {
     this.#rejoining = false;
     if (!this.isAnswered) return;
-    if (this.#unconfirmedAnswer) this.#send(this.#unconfirmedAnswer);
+    if (this.#unconfirmedAnswer) this.send(this.#unconfirmedAnswer);
     this.talk.serverIsBack();
     this.leg.serverIsBack();
   }
@@ -258,7 +194,7 @@ export class Call extends EventTarget {
 
   /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
   async rejoin() {
-    if (this.#rejoining || !this.#send({ type: "call_rejoin" })) return;
+    if (this.#rejoining || !this.send({ type: "call_rejoin" })) return;
     this.#rejoining = true;
     this.#transportChanged();
     await this.#attempt(() => this.#openAgain());
@@ -267,8 +203,8 @@ export class Call extends EventTarget {
   /** After a reconnection the server did not mention this call. If media flows, that is proof enough that it goes on. */
   forgotten() {
     if (this.isAnswered && this.leg.isConnected) return;
-    if (this.isIncoming && !this.#announced) this.#finish("missed", null);
-    else this.#giveUp("lost");
+    if (this.isIncoming && !this.announced) this.finish("missed", null);
+    else this.giveUp("lost");
   }
 
   /**
@@ -278,8 +214,8 @@ export class Call extends EventTarget {
    */
   stepAside() {
     const media = this.leg.handOver();
-    this.#announced = false;
-    this.#finish("cancelled", null);
+    this.announced = false;
+    this.finish("cancelled", null);
     return media;
   }
 
@@ -292,20 +228,6 @@ export class Call extends EventTarget {
 
   // -- inside ----------------------------------------------------------------------------------------------------------
 
-  /** @param {AboutCall} message */
-  #send(message) {
-    return this.#setup.send(this.#addressed(message));
-  }
-
-  /**
-   * @param {AboutCall} message
-   * @returns {FromClient}
-   */
-  #addressed(message) {
-    const name = this.id === null ? {} : { call_id: this.id };
-    return { ...message, ...placeFields(this.place), ...name, to_profile_id: this.other.id, to_profile_type: this.other.type };
-  }
-
   /**
    * Send our offer or answer, then the candidates that were found meanwhile.
    *
@@ -313,29 +235,29 @@ export class Call extends EventTarget {
    * @throws {Error} when we are not connected to the server
    */
   #announce(message) {
-    if (!this.#send(message)) throw new Error("not connected to the server");
-    this.#announced = true;
+    if (!this.send(message)) throw new Error("not connected to the server");
+    this.announced = true;
     this.leg.announced();
   }
 
   #announcementRefused() {
     if (this.isAnswered && !this.#unconfirmedAnswer) return true; // it was sent twice, to be sure
-    if (!this.isIncoming) this.#announced = false; // to the server, this call never was
-    this.#giveUp("failed");
+    if (!this.isIncoming) this.announced = false; // to the server, this call never was
+    this.giveUp("failed");
     return false;
   }
 
   /** @param {import("./protocol.js").CallState} message */
   #stateChanged(message) {
     const { state } = message;
-    if (message.answered_at) this.#answeredAt = message.answered_at;
+    if (message.answered_at) this.answeredAt = message.answered_at;
     if (this.isAnswered) this.kind = message.call_type;
     this.#serverState = state;
     if (state === "ended") {
-      this.#finish(outcomeOf(message.reason ?? "", this), message.duration_seconds ?? null);
+      this.finish(outcomeOf(message.reason ?? "", this), message.duration_seconds ?? null);
     } else if (state === "ringing" || state === "invited") {
-      clearTimeout(this.#deadline); // from here on the server counts
-      if (this.phase === "calling" && state === "ringing") this.#enter("ringing");
+      this.keepWaiting(); // from here on the server counts
+      if (this.phase === "calling" && state === "ringing") this.enter("ringing");
     } else {
       this.#unconfirmedAnswer = null;
       this.#settle();
@@ -345,9 +267,9 @@ export class Call extends EventTarget {
   /** @param {import("./protocol.js").Answer} answer */
   async #answered(answer) {
     if (this.isOver || this.isIncoming || this.isAnswered) return; // an answer that comes twice must not disturb the first
-    clearTimeout(this.#deadline);
-    this.#answeredAt ??= this.#setup.clock.now();
-    this.#enter("connecting");
+    this.keepWaiting();
+    this.answeredAt ??= this.setup.clock.now();
+    this.enter("connecting");
     await this.#attempt(async () => {
       await this.leg.joined(answer);
       this.#legChanged();
@@ -375,9 +297,9 @@ export class Call extends EventTarget {
     } catch (error) {
       if (this.isOver) return;
       console.warn("the call could not be changed:", error);
-      if (message.offer) this.#send({ type: "call_update", rejected: true });
+      if (message.offer) this.send({ type: "call_update", rejected: true });
     }
-    this.#changed();
+    this.changed();
   }
 
   /** @param {import("./protocol.js").CallEnded} message */
@@ -389,12 +311,12 @@ export class Call extends EventTarget {
         other: { type, id, name, avatar },
       };
     }
-    this.#finish(outcomeOf(reason, this), duration ?? null);
+    this.finish(outcomeOf(reason, this), duration ?? null);
   }
 
   /** As the page had it before it was loaded anew. */
   #openAgain() {
-    return this.leg.open(this.kind === "video" && this.#setup.resumed?.cameraOn !== false ? "video" : "voice");
+    return this.leg.open(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
   }
 
   #transportChanged() {
@@ -402,7 +324,7 @@ export class Call extends EventTarget {
     if (this.isOver || !this.isAnswered) return;
     if (!this.leg.isConnected) {
       const outcome = this.phase === "connecting" ? "failed" : "lost";
-      this.#transportDeadline = setTimeout(() => this.#giveUp(outcome), TRANSPORT_TIMEOUT);
+      this.#transportDeadline = setTimeout(() => this.giveUp(outcome), TRANSPORT_TIMEOUT);
     }
     this.#settle();
   }
@@ -412,10 +334,10 @@ export class Call extends EventTarget {
     if (this.isOver || !this.isAnswered) return;
     const connected = this.leg.isConnected;
     const wasConnected = this.phase !== "connecting";
-    if (this.#serverState === "reconnecting" || (wasConnected && !connected)) this.#enter("reconnecting");
+    if (this.#serverState === "reconnecting" || (wasConnected && !connected)) this.enter("reconnecting");
     // `answered` means that the other party's media is still on its way: its time is not ours to count yet.
-    else if (connected && this.#serverState !== "answered") this.#enter("connected");
-    this.#changed();
+    else if (connected && this.#serverState !== "answered") this.enter("connected");
+    this.changed();
   }
 
   #legChanged() {
@@ -424,12 +346,19 @@ export class Call extends EventTarget {
       if (cameraOn || sharing) this.kind = "video";
       this.talk.say({ muted, cameraOff: this.kind === "video" && !cameraOn, sharing });
     }
-    this.#changed();
+    this.changed();
   }
 
   #talkChanged() {
     this.leg.hold(this.talk.isHeld);
-    this.#changed();
+    this.changed();
+  }
+
+  /** @protected @override */
+  release() {
+    clearTimeout(this.#transportDeadline);
+    this.talk.close();
+    this.leg.close();
   }
 
   /**
@@ -442,68 +371,9 @@ export class Call extends EventTarget {
       await step();
     } catch (error) {
       if (this.isOver) return; // closed under its hands, which is no failure
-      if (error instanceof MediaUnavailable) return this.#giveUp(`media_${error.problem}`);
+      if (error instanceof MediaUnavailable) return this.giveUp(`media_${error.problem}`);
       console.warn("the call could not be set up:", error);
-      this.#giveUp("failed");
+      this.giveUp("failed");
     }
-  }
-
-  /**
-   * End the call from here, and say so to the server.
-   *
-   * @param {Outcome} outcome
-   */
-  #giveUp(outcome) {
-    if (this.isOver) return;
-    if (this.isIncoming && !this.#announced) {
-      this.#setup.sayGoodbye(this.#addressed({ type: "call_declined", reason: "rejected" }));
-    } else if (this.#announced) {
-      this.#setup.sayGoodbye(this.#addressed({ type: "call_ended" }));
-    }
-    this.#finish(outcome, this.isAnswered ? this.elapsed : null);
-  }
-
-  /**
-   * @param {number} delay milliseconds
-   * @param {Outcome} outcome
-   */
-  #giveUpAfter(delay, outcome) {
-    clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => {
-      // A telephone that has rung out declines nothing: the call is over, or rings on elsewhere.
-      if (outcome === "missed") this.#finish(outcome, null);
-      else this.#giveUp(outcome);
-    }, delay);
-  }
-
-  /**
-   * @param {Outcome} outcome
-   * @param {number | null} duration
-   */
-  #finish(outcome, duration) {
-    if (this.isOver) {
-      // The server's count, after we hung up by ourselves, is the one that the other party sees too.
-      this.duration = duration ?? this.duration;
-      this.#changed();
-      return;
-    }
-    this.outcome = outcome;
-    this.duration = duration;
-    this.phase = "ended";
-    [this.#deadline, this.#transportDeadline].forEach(clearTimeout);
-    this.talk.close();
-    this.leg.close();
-    this.#changed();
-  }
-
-  /** @param {Phase} phase */
-  #enter(phase) {
-    if (this.phase === phase || this.isOver) return;
-    this.phase = phase;
-    this.#changed();
-  }
-
-  #changed() {
-    this.dispatchEvent(new Event("change"));
   }
 }

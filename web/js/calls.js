@@ -239,7 +239,7 @@ export class Calls extends EventTarget {
   }
 
   /**
-   * @param {Pick<import("./call.js").CallSetup, "place" | "other" | "kind" | "invitation" | "transferredFrom" | "resumed" | "media">} what
+   * @param {Omit<import("./calllife.js").CallSetup, "send" | "sayGoodbye" | "iceServers" | "clock">} what
    * @returns {Call}
    */
   #newCall(what) {

@@ -83,7 +83,7 @@ class Source {
   #missed;
   /** @type {string | null} */
   #newest = null;
-  /** @type {string | null | undefined} where the next page begins; undefined: the first has not been asked for, null: it was the last */
+  /** @type {string | null | undefined} where the next page begins; undefined: at the beginning; null: there is none */
   #next = undefined;
 
   /**

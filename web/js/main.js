@@ -65,7 +65,7 @@ const shell = createShell(root, {
   },
 });
 
-/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends that need no card; an empty text: no word at all either */
+/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; an empty text: no word either */
 const BRIEF_ENDS = {
   cancelled: () => "",
   dismissed: () => "",

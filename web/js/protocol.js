@@ -54,7 +54,8 @@
  *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
  *   duration_seconds?: number | null}} CallState
  * @typedef {CallFields & {type: "call_glare"}} CallGlare
- * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean, call_type: CallKind}} CallUpdate
+ * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean,
+ *   call_type: CallKind}} CallUpdate
  * @typedef {CallFields & WireMedia & {type: "call_media_state"}} CallMediaState
  * @typedef {CallFields & {type: "call_hold" | "call_resume"}} CallHold
  * @typedef {CallFields & {type: "call_transfer", target: TransferTarget, expires_at: number, server_time: number}} CallTransfer

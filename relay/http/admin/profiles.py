@@ -10,7 +10,7 @@ from relay.http.admin.access import guarded
 from relay.http.admin.items import ProfileBody
 from relay.http.directory import DIRECTORY
 from relay.http.parameters import OTHER_PROFILE, PROFILE, other_profile_in, profile_in, view
-from relay.http.ports import PERSONAL_DATA, PLATFORM, PROFILE_SETTINGS
+from relay.http.ports import OWN_HISTORY, PERSONAL_DATA, PLATFORM, PROFILE_SETTINGS
 from relay.http.responses import answer, body_of
 
 _PROFILE: Final = f"/api/admin/profiles/{PROFILE}"
@@ -38,6 +38,11 @@ async def delete(request: web.Request) -> web.Response:
 
 async def erase(request: web.Request) -> web.Response:
     await request.app[PERSONAL_DATA].erase(profile_in(request), datetime.now(UTC))
+    return web.Response(status=204)
+
+
+async def erase_history(request: web.Request) -> web.Response:
+    await request.app[OWN_HISTORY].erase_history(profile_in(request), datetime.now(UTC))
     return web.Response(status=204)
 
 
@@ -92,6 +97,7 @@ ROUTES: Final = guarded(
         web.delete(_PROFILE, delete),
         web.get(f"{_PROFILE}/export", export),
         web.delete(f"{_PROFILE}/data", erase),
+        web.delete(f"{_PROFILE}/history", erase_history),
         web.get(f"{_PROFILE}/settings", read_settings),
         web.put(f"{_PROFILE}/settings", change_settings),
         web.get(f"{_PROFILE}/blocks", read_blocks),

@@ -109,6 +109,16 @@ async def test_a_profile_that_is_erased_leaves_the_others_calls(
     assert (await asked(http, "GET", "/api/conversations", ELENA))[1]["conversations"]
 
 
+async def test_a_history_goes_without_its_profile(admin: Admin, http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+    async with calls_of(relay) as calls:
+        await calls.add(0, DANIEL, MAYA, reason="hangup")
+    for _ in range(2):
+        assert await admin("DELETE", f"{MAYAS}/history") == (204, None)
+    assert (await asked(http, "GET", "/api/calls", MAYA))[1]["calls"] == []
+    assert len((await asked(http, "GET", "/api/calls", DANIEL))[1]["calls"]) == 1
+    assert (await admin("GET", MAYAS))[0] == 200
+
+
 async def test_a_profile_that_is_only_deleted_stays_in_its_calls(
     admin: Admin, http: aiohttp.ClientSession, relay: RunningRelay
 ) -> None:

@@ -116,7 +116,10 @@ export function createCallScreen(actions) {
     const plain = call.phase === "connected" && !talk.isHeld && (call.kind === "voice" || leg.remoteVideo !== "paused");
     status.classList.toggle("visually-hidden", plain || element.dataset.view === "screen");
     setText(status, statusText(call));
-    own.render(leg.localStream, { shown: call.kind === "video" && leg.hasCamera && !call.isOver && !talk.isHeld, on: leg.cameraOn });
+    own.render(leg.localStream, {
+      shown: call.kind === "video" && leg.hasCamera && !call.isOver && !talk.isHeld,
+      on: leg.cameraOn,
+    });
     person.play(leg.remoteStream);
     screen.play(leg.remoteScreen);
     badges.render(call);

@@ -15,7 +15,13 @@ const MARKS = { pending: "Sending…", sent: "Sent", failed: "Not sent. Try agai
  * @param {{onWrite: (text: string) => void, onWriteAgain: (id: string) => void, onChat: () => void}} actions
  */
 export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
-  const list = h("ol", { class: "chat__list", role: "log", "aria-live": "polite", "aria-label": "Messages", "data-testid": "chat-list" });
+  const list = h("ol", {
+    class: "chat__list",
+    role: "log",
+    "aria-live": "polite",
+    "aria-label": "Messages",
+    "data-testid": "chat-list",
+  });
   const empty = h("p", { class: "chat__empty" }, "Nobody has written anything yet. Only the two of you can read this.");
   const field = h("textarea", {
     class: "chat__field",
@@ -28,7 +34,11 @@ export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
     onkeydown: keyPressed,
     oninput: grow,
   });
-  const send = h("button", { class: "chat__send", type: "submit", "aria-label": "Send", "data-testid": "chat-send" }, icon("send"));
+  const send = h(
+    "button",
+    { class: "chat__send", type: "submit", "aria-label": "Send", "data-testid": "chat-send" },
+    icon("send"),
+  );
   const form = h("form", { class: "chat__form", onsubmit: submit }, field, send);
   const close = h("button", { class: "chat__close", type: "button", "aria-label": "Close chat", onclick: onChat }, icon("close"));
   const element = h(

@@ -48,7 +48,11 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off && call.kind === "video");
       camera.element.disabled = !leg.isAgreed && !leg.hasCamera;
       camera.element.hidden = !going && call.kind === "voice";
-      share.set(leg.sharing ? "Stop sharing your screen" : "Share your screen", leg.sharing ? "screenOff" : "screen", leg.sharing);
+      share.set(
+        leg.sharing ? "Stop sharing your screen" : "Share your screen",
+        leg.sharing ? "screenOff" : "screen",
+        leg.sharing,
+      );
       share.element.hidden = !going || !canShareScreen();
       share.element.disabled = !leg.isAgreed;
       const { unread } = talk.chat;

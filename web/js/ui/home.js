@@ -47,7 +47,13 @@ export function createHome(actions) {
     { class: "button button--light", type: "button", "data-testid": "take-over", onclick: actions.onTakeOver },
     "Take over the call here",
   );
-  const banner = h("section", { class: "takeover", role: "status", hidden: true, "data-testid": "elsewhere" }, icon("call"), elsewhere, takeOver);
+  const banner = h(
+    "section",
+    { class: "takeover", role: "status", hidden: true, "data-testid": "elsewhere" },
+    icon("call"),
+    elsewhere,
+    takeOver,
+  );
   const element = h(
     "div",
     { class: "home", "data-testid": "home" },

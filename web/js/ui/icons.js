@@ -40,10 +40,14 @@ const ICONS = {
   arrow: [line("M5 12h13.5M13 6.5l5.5 5.5-5.5 5.5")],
   screen: [...MONITOR, line("M12 13.5V8M9.6 10.2L12 7.8l2.4 2.4")],
   screenOff: [...MONITOR, line("M9.7 8.2l4.6 4.6M14.3 8.2l-4.6 4.6")],
-  more: /** @type {Shape[]} */ ([5.5, 12, 18.5].map((cx) => ({ tag: "circle", cx: String(cx), cy: "12", r: "1.6", fill: "currentColor", stroke: "none" }))),
+  more: /** @type {Shape[]} */ (
+    [5.5, 12, 18.5].map((cx) => ({ tag: "circle", cx: String(cx), cy: "12", r: "1.6", fill: "currentColor", stroke: "none" }))
+  ),
   pause: [line("M9 6v12M15 6v12")],
   play: [line("M8 5.8v12.4l10-6.2z")],
-  transfer: [line("M13.5 5h5.5v5.5M19 5l-7.5 7.5M10 5H7a2.5 2.5 0 0 0-2.5 2.5V17A2.5 2.5 0 0 0 7 19.5h9.5A2.5 2.5 0 0 0 19 17v-3")],
+  transfer: [
+    line("M13.5 5h5.5v5.5M19 5l-7.5 7.5M10 5H7a2.5 2.5 0 0 0-2.5 2.5V17A2.5 2.5 0 0 0 7 19.5h9.5A2.5 2.5 0 0 0 19 17v-3"),
+  ],
   send: [line("M4.5 12L20 4.5 15 20l-3.2-6.2zM11.8 13.8L20 4.5")],
   clock: [{ tag: "circle", cx: "12", cy: "12", r: "8.5" }, line("M12 7.2V12l3.2 2")],
   people: [
@@ -57,7 +61,10 @@ const ICONS = {
   ],
   block: [{ tag: "circle", cx: "12", cy: "12", r: "8.5" }, line("M6 6l12 12")],
   bell: [line("M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4")],
-  board: [{ tag: "rect", x: "3", y: "4", width: "18", height: "12.5", rx: "2" }, line("M9 20.5l3-4 3 4M7 12.5c2-4.5 3.5 1.5 5.5-1.5s2.5-2 4.5-2")],
+  board: [
+    { tag: "rect", x: "3", y: "4", width: "18", height: "12.5", rx: "2" },
+    line("M9 20.5l3-4 3 4M7 12.5c2-4.5 3.5 1.5 5.5-1.5s2.5-2 4.5-2"),
+  ],
   incoming: [line("M18 6L7 17M7 8.5V17h8.5")],
   outgoing: [line("M6 18L17 7M8.5 7H17v8.5")],
   check: [line("M5 12.5l4.5 4.5L19 7.5")],

@@ -32,7 +32,10 @@ export function createPeople({ onCall, onReload, onBlock }) {
     const isBoard = place.kind === "whiteboard_session";
     const hook = isBoard ? `whiteboard-${place.id}` : String(place.id);
     const actions = h("span", { class: "conversation__actions" });
-    const menu = createMenu(`menu-${hook}`, `More about ${other.name}`, { class: "roundbutton roundbutton--quiet", icon: "more" });
+    const menu = createMenu(`menu-${hook}`, `More about ${other.name}`, {
+      class: "roundbutton roundbutton--quiet",
+      icon: "more",
+    });
     const block = menu.add(`block-${hook}`, () => onBlock(other, !blocked.has(keyOf(other))));
     const mark = h("span", { class: "tag", "data-testid": `blocked-${hook}` }, "Blocked");
     fill(actions, button(contact, hook, "voice"), button(contact, hook, "video"), !isBoard && menu.element);
@@ -50,7 +53,13 @@ export function createPeople({ onCall, onReload, onBlock }) {
       h("span", { class: "conversation__name" }, other.name, mark),
       h("span", { class: "muted" }, typeText(other.type), h("span", { class: "conversation__id" }, ` · ${detail}`)),
     );
-    return h("li", { class: "conversation", "data-testid": isBoard ? hook : `conversation-${hook}` }, avatar(other), text, actions);
+    return h(
+      "li",
+      { class: "conversation", "data-testid": isBoard ? hook : `conversation-${hook}` },
+      avatar(other),
+      text,
+      actions,
+    );
   }
 
   /** @param {Contact} contact @param {string} hook @param {CallKind} kind */
@@ -99,7 +108,11 @@ export function createPeople({ onCall, onReload, onBlock }) {
       }
       boards.hidden = !whiteboards.length;
       const rows = whiteboards.map((one) => row(one, `Whiteboard ${one.place.id}`));
-      fill(boards, h("h2", { class: "home__heading" }, icon("board"), "Whiteboards"), h("ul", { class: "conversations" }, ...rows));
+      fill(
+        boards,
+        h("h2", { class: "home__heading" }, icon("board"), "Whiteboards"),
+        h("ul", { class: "conversations" }, ...rows),
+      );
     },
   };
 }

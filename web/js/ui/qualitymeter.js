@@ -13,7 +13,13 @@ export function createQualityMeter() {
   const bars = h("span", { class: "quality__bars", "aria-hidden": "true" }, ...[1, 2, 3, 4].map(() => h("i", {})));
   const button = h(
     "button",
-    { class: "quality__button", type: "button", "aria-expanded": "false", "aria-controls": "quality-details", "data-testid": "quality" },
+    {
+      class: "quality__button",
+      type: "button",
+      "aria-expanded": "false",
+      "aria-controls": "quality-details",
+      "data-testid": "quality",
+    },
     bars,
   );
   const element = h("div", { class: "quality", hidden: true }, button, details);

@@ -17,7 +17,11 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
   const all = filter("filter-all", "All", false);
   const missed = filter("filter-missed", "Missed", true);
   const list = h("div", { "data-testid": "recent-calls" });
-  const older = h("button", { class: "button button--quiet", type: "button", hidden: true, "data-testid": "older", onclick: onOlder }, "Show older calls");
+  const older = h(
+    "button",
+    { class: "button button--quiet", type: "button", hidden: true, "data-testid": "older", onclick: onOlder },
+    "Show older calls",
+  );
   const bar = h("div", { class: "filter", role: "group", "aria-label": "Which calls" }, all, missed);
   const element = h("div", { class: "home__list", hidden: true }, bar, list, h("div", { class: "home__more" }, older));
   let online = false;
@@ -25,7 +29,11 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
   /** @param {string} testId @param {string} label @param {boolean} onlyMissed */
   function filter(testId, label, onlyMissed) {
     const onclick = () => onFilter(onlyMissed);
-    return h("button", { class: "filter__choice", type: "button", "aria-pressed": String(!onlyMissed), "data-testid": testId, onclick }, label);
+    return h(
+      "button",
+      { class: "filter__choice", type: "button", "aria-pressed": String(!onlyMissed), "data-testid": testId, onclick },
+      label,
+    );
   }
 
   /** @param {PastCall} call */

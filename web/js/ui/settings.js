@@ -35,17 +35,38 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
   const radios = CHOICES.map(([value]) => {
     return h("input", { type: "radio", name: "privacy", value, "data-testid": `privacy-${value}`, onchange: changed });
   });
-  const disturb = h("input", { type: "checkbox", role: "switch", class: "switch", "data-testid": "do-not-disturb", onchange: changed });
+  const disturb = h("input", {
+    type: "checkbox",
+    role: "switch",
+    class: "switch",
+    "data-testid": "do-not-disturb",
+    onchange: changed,
+  });
   const choices = CHOICES.map(([, label, detail], index) => option(radios[index], label, detail));
   const blocks = h("div", { "data-testid": "blocks" });
   const pushText = h("p", { class: "muted" });
   const pushButton = h("button", { class: "button button--primary", type: "button", "data-testid": "push" });
-  const push = h("section", { class: "card card--row", hidden: true }, icon("bell"), h("div", {}, h("h2", { class: "card__title" }, "Notifications"), pushText), pushButton);
+  const push = h(
+    "section",
+    { class: "card card--row", hidden: true },
+    icon("bell"),
+    h("div", {}, h("h2", { class: "card__title" }, "Notifications"), pushText),
+    pushButton,
+  );
   const fields = h(
     "fieldset",
     { class: "settings__fields", disabled: true },
-    h("div", { class: "card", role: "radiogroup", "aria-label": "Who can call you" }, h("h2", { class: "card__title" }, "Who can call you"), ...choices),
-    h("div", { class: "card" }, option(disturb, "Do not disturb", "Callers hear that you are busy. Their calls are in your list.")),
+    h(
+      "div",
+      { class: "card", role: "radiogroup", "aria-label": "Who can call you" },
+      h("h2", { class: "card__title" }, "Who can call you"),
+      ...choices,
+    ),
+    h(
+      "div",
+      { class: "card" },
+      option(disturb, "Do not disturb", "Callers hear that you are busy. Their calls are in your list."),
+    ),
   );
   const blocked = h("section", { class: "card" }, h("h2", { class: "card__title" }, "Blocked"), blocks);
   const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, fields, push, blocked);
@@ -71,7 +92,12 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
       const row = (/** @type {Person} */ person) => {
         const attributes = { class: "button button--quiet", type: "button", "data-testid": `unblock-${keyOf(person)}` };
         const lift = h("button", { ...attributes, onclick: () => onBlock(person, false) }, "Unblock");
-        const text = h("span", { class: "conversation__text" }, person.name || "Somebody", h("span", { class: "muted" }, typeText(person.type)));
+        const text = h(
+          "span",
+          { class: "conversation__text" },
+          person.name || "Somebody",
+          h("span", { class: "muted" }, typeText(person.type)),
+        );
         return h("li", { class: "chooser__row" }, avatar(person, "small"), text, lift);
       };
       const empty = h("p", { class: "muted" }, "Nobody. People are blocked from the menu beside their name.");
@@ -94,5 +120,10 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
  * @param {string} detail
  */
 function option(input, label, detail) {
-  return h("label", { class: "option" }, h("span", { class: "option__text" }, label, h("span", { class: "muted" }, detail)), input);
+  return h(
+    "label",
+    { class: "option" },
+    h("span", { class: "option__text" }, label, h("span", { class: "muted" }, detail)),
+    input,
+  );
 }

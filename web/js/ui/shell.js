@@ -16,7 +16,8 @@ const TITLE = "Call Relay";
 
 /**
  * @typedef {Parameters<typeof createSignIn>[0] & Parameters<typeof createHome>[0] & Parameters<typeof createIncoming>[0]
- *   & Parameters<typeof createCallScreen>[0] & Parameters<typeof createTransferChooser>[0]} Actions what the user can do; `main.js` says what then happens
+ *   & Parameters<typeof createCallScreen>[0] & Parameters<typeof createTransferChooser>[0]} Actions what the user can do;
+ *   `main.js` says what then happens
  */
 
 /**

@@ -53,11 +53,21 @@ export function createTransferRequest({ onTransferAnswer }) {
   const title = h("h2", { class: "dialog__title", id: "request-title" });
   const lead = h("p", { class: "muted" });
   const answer = (/** @type {boolean} */ accepted) => () => onTransferAnswer(accepted);
-  const refuse = h("button", { class: "button button--quiet", type: "button", "data-testid": "transfer-refuse", onclick: answer(false) }, "Stay here");
-  const accept = h("button", { class: "button button--primary", type: "button", "data-testid": "transfer-accept", onclick: answer(true) });
+  const refuse = h(
+    "button",
+    { class: "button button--quiet", type: "button", "data-testid": "transfer-refuse", onclick: answer(false) },
+    "Stay here",
+  );
+  const accept = h("button", {
+    class: "button button--primary",
+    type: "button",
+    "data-testid": "transfer-accept",
+    onclick: answer(true),
+  });
   const attributes = { class: "dialog", "aria-labelledby": "request-title", "data-testid": "transfer-request" };
   const element = h("dialog", attributes, picture, title, lead, h("div", { class: "dialog__actions" }, refuse, accept));
-  element.addEventListener("cancel", (event) => event.preventDefault()); // a question that was asked is answered by one of the two
+  // Escape would leave the other side without an answer.
+  element.addEventListener("cancel", (event) => event.preventDefault());
 
   return {
     element,
