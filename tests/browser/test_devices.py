@@ -80,7 +80,7 @@ async def test_two_who_call_each_other_at_once_are_connected_and_nobody_is_asked
         await page.page.evaluate(HOLD_INVITATIONS)
         await page.call("video")
     for page in (one, other):
-        await page.page.wait_for_function("kept.length === 1")
+        await page.page.wait_for_function("() => kept.length === 1")
     await asyncio.gather(*(page.page.evaluate(LET_GO) for page in (one, other)))
 
     call = PagesInCall(relay, "video", one, other)

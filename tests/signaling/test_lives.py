@@ -660,7 +660,7 @@ def live(lives: type[Lives], steps: int) -> None:
             derandomize="RELAY_LIVES" not in os.environ,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
+            report_multiple_bugs=False, phases=[__import__("hypothesis").Phase.generate],
         ),
     )
 

@@ -85,7 +85,7 @@ export class Calls extends EventTarget {
   takeOver() {
     const state = this.elsewhere;
     if (!state || this.current) return;
-    void this.#comeInto(state);
+    this.#comeInto(state);
   }
 
   /** The page is about to go. */
@@ -211,13 +211,15 @@ export class Calls extends EventTarget {
    * @param {CallState} message
    */
   #goesOn(message) {
-    if (this.#finished.has(message.call_id)) {
-      // Hung up while off line, or the word of it was lost.
+    const rings = message.state === "ringing" || message.state === "invited";
+    if (rings || this.#finished.has(message.call_id)) {
+      // Hung up, and the word of it was lost; or the page that called is gone, and nobody can come back to an invitation.
       const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
       const to = { ...placeFields(placeOf(message)), call_id, to_profile_id, to_profile_type };
       this.#setup.connection.send({ type: "call_ended", ...to });
-    } else if (["answered", "connected", "reconnecting"].includes(message.state)) {
-      if (message.yours !== false) return void this.#comeInto(message);
+    } else if (message.yours !== false) {
+      this.#comeInto(message);
+    } else {
       this.elsewhere = message;
       this.dispatchEvent(new Event("change"));
     }

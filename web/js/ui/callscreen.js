@@ -100,7 +100,7 @@ export function createCallScreen(actions) {
   function toggleChat() {
     chatIsOpen = !chatIsOpen;
     render();
-    if (!chatIsOpen) controls.element.querySelector("button")?.focus();
+    if (!chatIsOpen) controls.focusChat();
   }
 
   function render() {

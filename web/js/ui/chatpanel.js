@@ -22,7 +22,7 @@ export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
     "aria-label": "Messages",
     "data-testid": "chat-list",
   });
-  const empty = h("p", { class: "chat__empty" }, "Nobody has written anything yet. Only the two of you can read this.");
+  const empty = h("p", { class: "chat__empty" }, "Nobody has written anything yet. Messages are part of this call.");
   const field = h("textarea", {
     class: "chat__field",
     rows: 1,

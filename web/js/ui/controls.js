@@ -35,6 +35,8 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
 
   return {
     element,
+    /** The chat was closed from within. */
+    focusChat: () => chat.element.focus(),
     /**
      * @param {import("./callscreen.js").CallView} call
      * @param {boolean} chatIsOpen
