@@ -17,6 +17,11 @@ async def icon(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB / "icon.svg")
 
 
+async def service_worker(_request: web.Request) -> web.FileResponse:
+    """At the top, since a service worker has power over what lies beside and below it."""
+    return web.FileResponse(WEB / "sw.js")
+
+
 async def part(request: web.Request) -> web.FileResponse:
     """A stylesheet or a module."""
     folder = WEB / request.match_info["folder"]
@@ -34,5 +39,6 @@ async def part(request: web.Request) -> web.FileResponse:
 ROUTES: Final = [
     web.get("/", index),
     web.get("/icon.svg", icon),
+    web.get("/sw.js", service_worker),
     web.get("/{folder:css|js}/{path:.+}", part),
 ]

@@ -642,12 +642,13 @@ class LivesInDatabase(Lives):
         with loop.outside():
             for kind, table in zip(PlaceKind, ("call_logs", "whiteboard_call_history"), strict=True):
                 async with self.database.connect() as connection:
-                    query = f"SELECT call_id, status, end_reason, call_type, duration_seconds FROM {table} ORDER BY id"
+                    query = f"SELECT call_id, status, end_reason, call_type, duration_seconds FROM {table}"
                     rows = [tuple(row) for row in await connection.execute(sql(query))]
-                assert rows == [
+                # Of two that were written at once, the database may have taken the second first.
+                assert sorted(rows) == sorted(
                     (one.call_id, one.status, one.end_reason, one.call_type, one.duration_seconds)
                     for one in self.exchange.logs[kind].entries.values()
-                ]
+                )
             await self.database.dispose()
 
 
@@ -660,7 +661,7 @@ def live(lives: type[Lives], steps: int) -> None:
             derandomize="RELAY_LIVES" not in os.environ,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False, phases=[__import__("hypothesis").Phase.generate],
+            report_multiple_bugs=False,
         ),
     )
 

@@ -53,7 +53,7 @@ class CallInvitation(AboutCall, frozen=True, tag="call_invitation"):
     to_profile_id: Id
     to_profile_type: ProfileType
     offer: Offer
-    transferred_from: Annotated[str, Meta(max_length=64)] | None = None
+    transferred_from: Annotated[str, Meta(max_length=32)] | None = None
     """The `call_id` of the call that was transferred, and so led to this one."""
 
 
