@@ -20,10 +20,6 @@ PRIMARY_CODE = 0xFF
 SQLITE_CONNECTIONS = 4
 """SQLite lets one writer in at a time: more connections would only fight for its lock, while the pool queues fairly."""
 
-SQLITE_CHECKPOINT = 4000
-"""Pages of 4 KiB in the write-ahead log after which they go into the file, and whoever commits waits for the disk. SQLite's own
-1000 are about a hundred calls: one in a hundred would wait."""
-
 POSTGRESQL_CONNECTIONS = 10
 """Kept open; as many again may be opened under load. A server has 100 by default, for all its clients."""
 
@@ -106,7 +102,6 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         _switch_to_wal(cursor)
         # With WAL, a power cut may lose the last transactions but never corrupts the file.
         cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT}")
         cursor.execute("PRAGMA foreign_keys = ON")
     except Exception:
         # The pool forgets a connection whose set-up fails, and its thread would outlive the event loop.

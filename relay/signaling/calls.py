@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from relay.errors import SignalingError
+from relay.errors import RelayError, SignalingError
 from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, TransportClosed, TransportReport, TransportUp
 from relay.signaling import notices
 from relay.signaling.call import EndReason, State, Timers
@@ -241,6 +241,9 @@ class Calls:
             await self._take[type(message)](device, message)
         except SignalingError as error:
             self._refuse(device, frame, error.code, str(error))
+        except RelayError as error:  # a media worker that died a moment ago, say: nobody's bug
+            logger.warning("a message of %s could not be taken: %s", device.profile.key, error)
+            self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
         except Exception:
             logger.exception("a message of %s could not be handled", device.profile.key)
             self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
