@@ -1,6 +1,6 @@
 """A whole call between two pages, whichever they are."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.browser.pages import CallPage, CallType
@@ -10,15 +10,6 @@ from tests.kit.wait import PATIENCE, eventually
 
 Record = Callable[[str, object], None]
 """pytest's `record_property`."""
-
-
-STUTTER = 3.0
-"""Seconds of freezes that a busy machine may cause by itself; a video that had stopped would have had ten."""
-
-
-def frozen(before: Iterable[Statistics], after: Iterable[Statistics]) -> float:
-    """The longest that the video of one side stood still in between, in seconds."""
-    return max(later.frozen - earlier.frozen for earlier, later in zip(before, after, strict=True))
 
 
 @dataclass(frozen=True)

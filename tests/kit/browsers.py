@@ -87,7 +87,6 @@ async (connection) => {
     size_received: [seen.frameWidth ?? 0, seen.frameHeight ?? 0],
     size_sent: [shown.frameWidth ?? 0, shown.frameHeight ?? 0],
     freezes: seen.freezeCount ?? 0,
-    frozen: seen.totalFreezesDuration ?? 0,
     nacks: seen.nackCount ?? 0,
     audio_energy: heard.totalAudioEnergy ?? 0,
     estimate: pair.availableOutgoingBitrate ?? 0,
@@ -111,8 +110,6 @@ class Statistics:
     size_received: tuple[int, int]
     size_sent: tuple[int, int]
     freezes: int
-    frozen: float
-    """Seconds, of all freezes together."""
     nacks: int
     """Requests for lost packets of the video, sent."""
     audio_energy: float
