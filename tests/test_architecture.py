@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: `app → {http, db} → signaling, media → ids, errors`."""
+"""Who may import whom, read from the source: `app → {http, front, db} → signaling, media, turn → ids, errors`."""
 
 import ast
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
     *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "messages", "notices", "addresses")),
+    *(f"relay/front/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "public", "ice_servers")),
     *(f"relay/media/{name}.py" for name in ("ice", "rtp", "rtcp", "history", "quality", "keyframes", "mos")),
 )
 """The parts that think: bytes and times go in, values come out."""
@@ -22,6 +23,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.config": ("relay.errors",),
     "relay.media": ("relay.media", "relay.errors", "relay.ids"),
     "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
+    "relay.turn": ("relay.turn", "relay.errors"),
+    "relay.front": ("relay.front", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.http": ("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters", "relay.errors", "relay.ids"),
     "relay.app": ("relay", "db"),
     "relay.__main__": ("relay", "db"),
