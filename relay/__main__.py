@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-from aiohttp import web
 from sqlalchemy import make_url
 
 from db import migrate
@@ -19,6 +18,7 @@ from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.media.worker import fastest_loop
 from relay.push.vapid import generate
+from relay.serving import find_public_address, serve
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""
@@ -85,6 +85,7 @@ def _check_config(settings: Settings) -> None:
         "jwt_secret": "(set)" if settings.jwt_secret else "",
         "service_token": "(set)" if settings.service_token else "",
         "vapid_private_key": "(set)" if settings.vapid_private_key else "",
+        "turn_secret": "(set)" if settings.turn_secret else "",
         "database_url": make_url(settings.database_url).render_as_string(hide_password=True),
     }
     for name in settings.__struct_fields__:
@@ -114,26 +115,17 @@ async def _serve_until_told(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    app = create_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
-    try:
-        await runner.setup()
-        site = web.TCPSite(runner, settings.host or None, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            where = f"{settings.host} port {settings.port}".lstrip()
-            raise ConfigurationError(f"cannot listen on {where}: {error.strerror}") from None
-        _announce(settings, runner.addresses[0][1], app[MEDIA_PORTS])
+    app = create_app(await find_public_address(settings))
+    async with serve(app, SHUTDOWN_TIMEOUT) as port:
+        _announce(settings, port, app[MEDIA_PORTS])
         await stop.wait()
         logging.getLogger(__name__).info("stopping")
-    finally:
-        await runner.cleanup()
 
 
 def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:
     host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "localhost"  # noqa: S104
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    scheme = "https" if settings.tls_cert else "http"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.dev:
         media = f"UDP port{'s' if len(media_ports) > 1 else ''} {', '.join(map(str, media_ports))}"
         print(_HOW_TO_TRY.format(url=url, media=media), flush=True)

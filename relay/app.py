@@ -1,9 +1,11 @@
 """The composition root: the only place that sees everything, and wires it up."""
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,8 +20,12 @@ from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
 from db.retention import SqlRetention
 from db.settings import SqlSettings
+from relay import wiring
 from relay.config import Settings
-from relay.errors import ConfigurationError
+from relay.front.counters import LEVELS as FRONT_LEVELS
+from relay.front.counters import NAMES as FRONT_NAMES
+from relay.front.front import Front
+from relay.front.reach import ReachableEngine
 from relay.housekeeping import Housekeeping
 from relay.http import blocks, dev, directory, me, operations, pages, ports, push, responses, sockets, whiteboard
 from relay.http import calls as call_history
@@ -29,27 +35,24 @@ from relay.http.admin import profiles as admin_profiles
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.access import SERVICE_TOKEN
-from relay.http.auth import TOKENS, Claims, Tokens
-from relay.http.keys import Keys, fetch_from, load_at_start
-from relay.http.limits import LIMITS, Limits, Rates
+from relay.http.auth import TOKENS
+from relay.http.keys import load_at_start
+from relay.http.limits import LIMITS, Limits
 from relay.http.origins import ORIGINS, Origins
 from relay.http.proxies import Proxies
 from relay.ids import PlaceKind
-from relay.media.api import MediaEventSink
 from relay.media.channel import WorkerEngine
-from relay.media.engine import LocalEngine
-from relay.media.pool import WorkerPool
-from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker
-from relay.signaling.call import Timers
 from relay.signaling.calls import Calls
 from relay.signaling.exchange import Ports
-from relay.signaling.records import RetentionDays
+from relay.turn.counters import NAMES as TURN_NAMES
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
 """The UDP ports that media comes in by, once the application has started."""
 _DATABASE: Final = web.AppKey("database", AsyncEngine)
+FRONT: Final = web.AppKey("front", Front)
+"""Media over TCP, and TURN: off until `serve` starts it. An application that is mounted elsewhere has no port of its own."""
 _MEDIA: Final = web.AppKey("media", WorkerEngine)
 _WAKER: Final = web.AppKey("waker", PushWaker)
 
@@ -60,7 +63,7 @@ def create_app(settings: Settings) -> web.Application:
     Starting it opens the database and the media port; `ConfigurationError` comes up where that does not work.
     """
     settings = settings.with_secret()
-    limits, origins = Limits(_rates(settings)), Origins(settings.allowed_origins)
+    limits, origins = Limits(wiring.rates(settings)), Origins(settings.allowed_origins)
     app = web.Application(
         middlewares=[
             responses.errors_in_words,
@@ -73,11 +76,13 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(responses.add_headers)
     database = create_engine(settings.database_url)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
-    waker = _waker(settings, subscriptions)
-    media = _media_engine(
+    waker = wiring.waker(settings, subscriptions)
+    media = wiring.media_engine(
         settings,
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
+    reachable = ReachableEngine(media)
+    front = Front(wiring.front_options(settings), reachable, lambda: media.ports)
     calls = Calls(
         ports=Ports(
             directory=profiles,
@@ -87,25 +92,27 @@ def create_app(settings: Settings) -> web.Application:
             waker=waker,
             limiter=limits,
         ),
-        engine=media,
-        timers=Timers(
-            ring=settings.ring_timeout,
-            connect=settings.connect_timeout,
-            media_grace=settings.media_grace,
-            signaling_grace=settings.signaling_grace,
-            vanished_grace=settings.vanished_grace,
-        ),
-        public_addresses=settings.public_address,
+        engine=reachable,
+        timers=wiring.timers(settings),
+        public_addresses=settings.advertised_addresses,
     )
     app[SETTINGS] = settings
     app[_DATABASE] = database
     app[MEDIA_PORTS] = []
     app[_MEDIA] = app[operations.ENGINE] = media
-    app[TOKENS] = _tokens(settings)
+    app[FRONT] = front
+    app[operations.SOURCES] = [
+        operations.Source("front", FRONT_NAMES, lambda: front.counters),
+        operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
+        operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
+    ]
+    app[TOKENS] = wiring.tokens(settings)
     app[LIMITS] = limits
     app[ORIGINS] = origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
-    app[directory.ICE_SERVERS] = directory.no_ice_servers
+    app[directory.ICE_SERVERS] = lambda profile, host: msgspec.convert(
+        front.ice_servers(profile.key, host, time.time()), tuple[directory.IceServer, ...]
+    )
     app[ports.PROFILE_SETTINGS] = SqlSettings(database)
     app[ports.HISTORIES] = {kind: SqlHistory(database, kind) for kind in PlaceKind}
     app[ports.PERSONAL_DATA] = app[ports.OWN_HISTORY] = SqlPersonalData(database)
@@ -142,56 +149,6 @@ def _add_admin(app: web.Application, settings: Settings) -> None:
         app.add_routes(routes)
     if settings.jwt_secret:
         app.add_routes(admin_tokens.ROUTES)
-
-
-def _rates(settings: Settings) -> Rates:
-    return Rates(
-        messages=settings.limit_messages,
-        messages_per_address=settings.limit_messages_per_address,
-        invitations=settings.limit_invitations,
-        invitations_per_address=settings.limit_invitations_per_address,
-        connections=settings.limit_connections,
-        requests=settings.limit_requests,
-        failed_logins=settings.limit_failed_logins,
-    )
-
-
-def _tokens(settings: Settings) -> Tokens:
-    claims = Claims(
-        profile=settings.jwt_profile_claim,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        leeway=settings.jwt_leeway,
-    )
-    keys = Keys(fetch_from(settings.jwks)) if settings.jwks else None
-    return Tokens(settings.jwt_secret, settings.token_lifetime, keys=keys, claims=claims)
-
-
-def _waker(settings: Settings, subscriptions: SqlPushSubscriptions) -> PushWaker | None:
-    if not settings.vapid_private_key:
-        return None
-    try:
-        key = VapidKey.parse(settings.vapid_private_key, settings.vapid_subject)
-    except ValueError as error:
-        raise ConfigurationError(f"RELAY_VAPID_PRIVATE_KEY, RELAY_VAPID_SUBJECT: {error}") from None
-    return PushWaker(subscriptions, key, settings.ring_timeout)
-
-
-def _retention_days(settings: Settings) -> RetentionDays:
-    return RetentionDays(
-        calls=settings.retain_calls_days or None,
-        whiteboard_calls=settings.retain_whiteboard_calls_days or None,
-        identities=settings.retain_identities_days or None,
-        chat=settings.retain_chat_days or None,
-        push_subscriptions=settings.retain_push_subscriptions_days or None,
-    )
-
-
-def _media_engine(settings: Settings, on_event: MediaEventSink) -> WorkerEngine:
-    hosts = [settings.media_host] if settings.media_host else ()
-    if settings.worker_count == 0:
-        return LocalEngine(on_event, hosts, settings.media_port)
-    return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port)
 
 
 async def _database_open(app: web.Application) -> AsyncIterator[None]:
@@ -233,7 +190,7 @@ async def _push_open(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _house_kept(app: web.Application) -> AsyncIterator[None]:
-    housekeeping = Housekeeping(SqlRetention(app[_DATABASE]), _retention_days(app[SETTINGS]))
+    housekeeping = Housekeeping(SqlRetention(app[_DATABASE]), wiring.retention_days(app[SETTINGS]))
     await housekeeping.start()
     try:
         yield

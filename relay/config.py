@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,8 +25,13 @@ MIN_SECRET_LENGTH = 32
 MAX_PORT = 65535
 
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
+Quota = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(ge=0.1, le=86400)]
 Days = Annotated[int, Meta(ge=0, le=36500)]
+
+
+_HOST_PORT: Final = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}")
+_TURN_URL: Final = re.compile(r"turns?:[^\s,?]+(?:\?transport=(?:udp|tcp))?")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +48,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=0, le=256)] | Literal["auto"] = "auto"
     """Processes that forward media; `auto`: one per core; 0: this process does it."""
     public_address: tuple[str, ...] = ()
-    """Addresses to advertise for media, comma-separated; empty: the one that the browser reached, or all local ones."""
+    """Addresses to advertise for media, comma-separated, each PUBLIC or PUBLIC=PRIVATE; empty: the local ones."""
+    stun_server: str = ""
+    """HOST:PORT of a STUN server that is asked at start for the public address, unless one is set."""
+    tls_cert: str = ""
+    """File with the TLS certificate and its chain, in PEM; empty: no TLS."""
+    tls_key: str = ""
+    """File with the key of the certificate, in PEM."""
+    media_tcp: bool = True
+    """Media over TCP (ICE-TCP), for networks that let no UDP through."""
+    media_tcp_port: Port = 0
+    """TCP port of ICE-TCP and of TURN over TCP and TLS; 0: they share the one of HTTP."""
+    turn: bool = True
+    """The built-in TURN server, for networks that let only TLS through."""
+    turn_port: Port = 3478
+    """UDP port of TURN; 0: any free one."""
+    turn_secret: str = ""
+    """Key of the TURN credentials, shared with external TURN servers; empty: made up at start."""
+    turn_realm: str = "relay"
+    """Realm that the built-in TURN server names."""
+    turn_lifetime: Annotated[int, Meta(ge=60, le=604800)] = 43200
+    """Seconds that TURN credentials are good for a new allocation."""
+    turn_urls: tuple[str, ...] = ()
+    """URLs of external TURN servers that share the secret, comma-separated; the built-in one is off then."""
+    turn_allocations: Quota = 10000
+    """TURN allocations at a time, in all."""
+    turn_allocations_per_profile: Quota = 64
+    """TURN allocations at a time, of one profile."""
+    turn_allocations_per_address: Quota = 1000
+    """TURN allocations at a time, from one IPv4 address or IPv6 /64."""
     database_url: str = "sqlite+aiosqlite:///relay.db"
     """SQLAlchemy URL with an async driver: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`."""
     dev: bool = False
@@ -119,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         problems = [
             *self._address_problems(),
             *self._port_problems(),
+            *self._reach_problems(),
             *self._database_problems(),
             *self._secret_problems(),
             *self._service_token_problems(),
@@ -130,8 +164,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def _address_problems(self) -> list[str]:
         problems = []
-        for name, value in [("MEDIA_HOST", self.media_host), *(("PUBLIC_ADDRESS", one) for one in self.public_address)]:
-            if not value:
+        public = [part for one in self.public_address for part in one.split("=", 1)]
+        for name, value in [("MEDIA_HOST", self.media_host), *(("PUBLIC_ADDRESS", one) for one in public)]:
+            if not value and name == "MEDIA_HOST":
                 continue
             try:
                 ipaddress.ip_address(value)
@@ -143,6 +178,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.media_port + max(0, self.worker_count - 1) <= MAX_PORT:
             return []
         return [f"{PREFIX}MEDIA_PORT: {self.worker_count} workers from {self.media_port} on need ports above {MAX_PORT}"]
+
+    def _reach_problems(self) -> list[str]:
+        problems = []
+        if bool(self.tls_cert) != bool(self.tls_key):
+            problems.append(f"{PREFIX}TLS_CERT, {PREFIX}TLS_KEY: one is of no use without the other")
+        if self.stun_server and not _HOST_PORT.fullmatch(self.stun_server):
+            problems.append(f"{PREFIX}STUN_SERVER: {self.stun_server!r} is not HOST:PORT")
+        if self.media_tcp_port and self.media_tcp_port == self.port:
+            problems.append(f"{PREFIX}MEDIA_TCP_PORT: leave it out to share {PREFIX}PORT")
+        if self.turn_urls and not self.turn_secret:
+            problems.append(f"{PREFIX}TURN_SECRET: required with {PREFIX}TURN_URLS, the servers there must know it too")
+        problems += [
+            f"{PREFIX}TURN_URLS: {one!r} is not a URL such as turn:turn.example.org:3478?transport=udp"
+            for one in self.turn_urls
+            if not _TURN_URL.fullmatch(one)
+        ]
+        return problems
+
+    @property
+    def advertised_addresses(self) -> tuple[str, ...]:
+        """The public addresses, then the private ones that stand for the same, to those who are on that side of the NAT."""
+        pairs = [one.split("=", 1) for one in self.public_address]
+        return tuple(dict.fromkeys([one[0] for one in pairs] + [one[-1] for one in pairs]))
 
     @property
     def worker_count(self) -> int:
@@ -242,7 +300,7 @@ def available_cores() -> int:
 
 
 def _split(name: str, value: str) -> str | list[str]:
-    if name in ("public_address", "allowed_origins", "trusted_proxies"):
+    if name in {"public_address", "allowed_origins", "trusted_proxies", "turn_urls"}:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

@@ -12,6 +12,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**values): settings of the relay that this test starts")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The durations that the tests measured, and did not judge."""
+    passed = terminalreporter.stats.get("passed", [])
+    lines = [f"{name}: {value}  ({report.nodeid})" for report in passed for name, value in report.user_properties]
+    if lines:
+        terminalreporter.section("measured")
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail the test if, from here on, anybody logs an error or a traceback."""

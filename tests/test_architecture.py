@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: `app → {http, db} → signaling, media → ids, errors`."""
+"""Who may import whom, read from the source: `app → {http, front, db} → signaling, media, turn → ids, errors`."""
 
 import ast
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[1]
 SANS_IO = (
     *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "notices", "addresses", "policy", "outbox", "diagram")),
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
+    *(f"relay/front/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "public", "ice_servers")),
+    *(f"relay/turn/{name}.py" for name in ("allocate", "allocations", "authentication", "credentials", "limits", "messages")),
+    *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),
     *(f"relay/media/{name}.py" for name in ("ice", "rtp", "rtcp", "history", "quality", "keyframes", "mos")),
 )
 """The parts that think: bytes and times go in, values come out."""
@@ -25,12 +28,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.config": ("relay.errors", "relay.notation"),
     "relay.media": ("relay.media", "relay.errors", "relay.ids", "relay.logs"),
     "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
+    "relay.turn": ("relay.turn", "relay.errors"),
+    "relay.front": ("relay.front", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters"),
         *("relay.errors", "relay.ids", "relay.notation"),
     ),
     "relay.push": ("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock", "relay.ids"),
     "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock"),
+    "relay.wiring": ("relay",),
+    "relay.serving": ("relay",),
     "relay.app": ("relay", "db"),
     "relay.__main__": ("relay", "db"),
     "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from relay.errors import RelayError
 from relay.http.auth import TOKENS, set_cookie
-from relay.http.directory import ICE_SERVERS
+from relay.http.directory import ice_servers_for
 from relay.http.parameters import ProfileName, view
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
@@ -44,7 +44,7 @@ async def log_in(request: web.Request) -> web.Response:
     card = await request.app[WRITABLE_DIRECTORY].add_profile(ProfileCard(profile, name, ""))
     tokens = request.app[TOKENS]
     token = tokens.issue(profile)
-    response = answer({"token": token, "profile": view(card), "ice_servers": request.app[ICE_SERVERS](profile)})
+    response = answer({"token": token, "profile": view(card), "ice_servers": ice_servers_for(request, profile)})
     set_cookie(request, response, token, tokens.lifetime)
     return response
 

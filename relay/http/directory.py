@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from relay.errors import RelayError
 from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, view
 from relay.http.responses import answer
@@ -23,8 +24,8 @@ class IceServer(msgspec.Struct, frozen=True):
     credential: str | UnsetType = UNSET
 
 
-IceServers = Callable[[Profile], Sequence[IceServer]]
-"""The servers that a profile may use, with credentials of its own."""
+IceServers = Callable[[Profile, str], Sequence[IceServer]]
+"""The servers that a profile may use, with credentials of its own; for a browser that calls the relay by that name or address."""
 
 DIRECTORY: Final = web.AppKey("directory", Directory)
 ICE_SERVERS: Final[web.AppKey[IceServers]] = web.AppKey("ice_servers")
@@ -35,9 +36,19 @@ class ConversationView(msgspec.Struct, frozen=True):
     members: list[ProfileView]
 
 
-def no_ice_servers(_profile: Profile) -> Sequence[IceServer]:
-    """The relay is a public peer itself: where UDP passes, a browser needs no STUN or TURN server to reach it."""
-    return ()
+def ice_servers_for(request: web.Request, profile: Profile) -> Sequence[IceServer]:
+    """The servers that this browser may use, named as it names the relay itself.
+
+    Raises:
+        RelayError: its `Host` is not one.
+    """
+    try:
+        host = request.url.host
+    except ValueError:
+        host = None
+    if host is None:
+        raise RelayError("Host: not a name or an address")
+    return request.app[ICE_SERVERS](profile, host)
 
 
 async def profiles(request: web.Request) -> web.Response:
@@ -52,7 +63,7 @@ async def conversations(request: web.Request) -> web.Response:
 
 
 async def ice_servers(request: web.Request) -> web.Response:
-    return answer({"ice_servers": request.app[ICE_SERVERS]((await signed_in(request)).profile)})
+    return answer({"ice_servers": ice_servers_for(request, (await signed_in(request)).profile)})
 
 
 ROUTES: Final = [

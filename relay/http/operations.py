@@ -1,7 +1,8 @@
 """For operators: `GET /healthz` and `GET /metrics` (Prometheus text format)."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +18,25 @@ from relay.media.api import MediaEngine
 from relay.media.counters import NAMES
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Figures of a part that this package does not know: each is shown as `relay_PREFIX_NAME`.
+
+    Args:
+        meanings: of each name.
+        read: the figures at this moment, by name; what is missing is 0.
+        counting: they only ever rise; otherwise they are how much there is.
+    """
+
+    prefix: str
+    meanings: Mapping[str, str]
+    read: Callable[[], Mapping[str, int]]
+    counting: bool = True
+
+
+SOURCES: Final[web.AppKey[Sequence[Source]]] = web.AppKey("sources")
 PUSH_OUTCOMES: Final = web.AppKey("push_outcomes", Counter[str])
 """What became of push messages."""
 
@@ -32,6 +52,11 @@ class _Snapshot:
         calls = self._app[CALLS]
         for name, meaning in NAMES.items():
             yield CounterMetricFamily(f"relay_media_{name}", meaning, value=self._media.get(name, 0))
+        for source in self._app[SOURCES]:
+            family = CounterMetricFamily if source.counting else GaugeMetricFamily
+            values = source.read()
+            for name, meaning in source.meanings.items():
+                yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
         yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)

@@ -7,7 +7,7 @@ process behind a channel.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from relay.errors import RelayError
 from relay.media.quality import LegReport
@@ -37,6 +37,8 @@ class Candidate:
     address: str
     """IPv4 or IPv6, as a literal."""
     port: int
+    transport: Literal["udp", "tcp"] = "udp"
+    """`tcp`: the relay waits for the peer's connection (RFC 6544, passive)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ and an office behind one address, whose browsers still check calls that have end
 MAX_FAILING_HOSTS: Final = 10_000
 """Hosts that are counted at a time; more than that are a flood with forged addresses, against which no count helps."""
 
+LOOPBACK: Final = "127.0.0.1"
+"""Media listens here in any case: what does not come by UDP is carried here (`relay.front`)."""
+
 TICK: Final = 1.0
 """Seconds between looks at which transports have fallen silent, and which are due to report."""
 
@@ -69,6 +72,8 @@ class LocalEngine:
         self._counters = Counters()
         self._certificate = Certificate()
         self._sockets: list[UdpSocket] = []
+        self._advertised: tuple[str, ...] = ()
+        """The hosts of the sockets that peers are told of."""
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
@@ -102,10 +107,17 @@ class LocalEngine:
         self._tick()
         return (self._sockets[0].port,)
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The UDP ports that media comes in by, at this moment."""
+        return tuple(one.port for one in self._sockets[:1])
+
     def _open_sockets(self) -> None:
         rings: defaultdict[bool, ReceiveRing] = defaultdict(ReceiveRing)
         port = self._port
-        for host in self._hosts or local_addresses():
+        hosts = self._hosts or local_addresses()
+        self._advertised = tuple(hosts)
+        for host in dict.fromkeys([*hosts, *(() if "0.0.0.0" in hosts else (LOOPBACK,))]):  # noqa: S104
             try:
                 opened = UdpSocket(host, port, rings[":" in host], self._receive_stun, self._counters)
             except OSError as error:
@@ -184,7 +196,7 @@ class LocalEngine:
             pwd=transport.ice.pwd,
             fingerprints=transport.fingerprints,
             role=DtlsRole.ACTPASS,
-            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets),
+            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets if one.host in self._advertised),
         )
 
     def _close_sockets(self) -> None:

@@ -262,6 +262,11 @@ class WorkerPool:
         return tuple(self._alive[one.number].port for one in self._assignments)
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """The UDP port of each worker that is alive."""
+        return tuple(life.port for _, life in sorted(self._alive.items()))
+
+    @property
     def workers(self) -> tuple[WorkerStatus, ...]:
         """How the workers are."""
         found = []

@@ -9,21 +9,31 @@ def advertised(candidates: tuple[Candidate, ...], public: tuple[str, ...], reach
     """The candidates to put into a description.
 
     Args:
-        candidates: where media listens.
+        candidates: where media listens, UDP first.
         public: what the operator says is reachable; it wins.
         reached: the address that this browser's WebSocket came to. Where that one works, so does media, unless it is a
             loopback address: then the browser is on this machine, or behind a proxy on it, and is told of all.
     """
     if public:
-        ports = {":" in one.address: one.port for one in reversed(candidates)}
-        fallback = candidates[0].port
-        return tuple(Candidate(address, ports.get(":" in address, fallback)) for address in public)
+        udp = tuple(one for one in candidates if one.transport == "udp")
+        ports = {":" in one.address: one.port for one in reversed(udp)}
+        told = tuple(Candidate(address, ports.get(":" in address, udp[0].port)) for address in public)
+        return told + tuple(Candidate(address, port, "tcp") for port in _tcp_port(candidates, public) for address in public)
     plain = _plain(reached)
     if plain is not None and not plain.is_loopback:
         same = tuple(one for one in candidates if ipaddress.ip_address(one.address) == plain)
         if same:
             return same
     return candidates
+
+
+def _tcp_port(candidates: tuple[Candidate, ...], public: tuple[str, ...]) -> list[int]:
+    """The port that media over TCP is offered at on the public addresses, if it is."""
+    tcp = [one for one in candidates if one.transport == "tcp"]
+    if all(ipaddress.ip_address(one.address).is_loopback for one in tcp):
+        # Behind a proxy on this machine, which does not pass media on; unless the public addresses are this machine's own.
+        tcp = [one for one in tcp if one.address in public]
+    return [one.port for one in tcp[:1]]
 
 
 def _plain(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -197,7 +197,7 @@ def render(description: SessionDescription, transport: TransportParameters, vers
 
     Args:
         description: one party's offer or answer.
-        transport: the relay's end towards the other party, with at least one candidate.
+        transport: the relay's end towards the other party; its first candidate is for UDP.
         version: of the session, which is the relay's too: the party behind it may change its peer connection.
     """
     first = transport.candidates[0]
@@ -245,6 +245,10 @@ def _render_section(section: _Section, transport: TransportParameters, *, carrie
 
 
 def _candidate(candidate: Candidate, number: int) -> str:
+    if candidate.transport == "tcp":
+        # RFC 6544 section 4.2: below UDP's type preference, then the direction (passive: 4), then the order.
+        priority = (90 << 24) | ((4 << 13 | (8191 - number)) << 8) | 255
+        return f"a=candidate:{number + 1} 1 tcp {priority} {candidate.address} {candidate.port} typ host tcptype passive"
     # RFC 8445 section 5.1.2.1: type preference 126 (host), then the order in which the addresses were given.
     priority = (126 << 24) | ((65535 - number) << 8) | 255
     return f"a=candidate:{number + 1} 1 udp {priority} {candidate.address} {candidate.port} typ host"

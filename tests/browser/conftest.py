@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
@@ -45,16 +44,6 @@ async def open_page(browser: Browser, relay: RunningRelay) -> AsyncIterator[Call
             return await pages.enter_async_context(kind.used_by(browser, relay.url, key, *CONVERSATIONS[key]))
 
         yield open_page
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The durations that the tests measured, and did not judge."""
-    passed = terminalreporter.stats.get("passed", [])
-    lines = [f"{name}: {value}  ({report.nodeid})" for report in passed for name, value in report.user_properties]
-    if lines:
-        terminalreporter.section("measured in the browsers")
-    for line in sorted(lines):
-        terminalreporter.write_line(line)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -46,21 +46,28 @@ async def test_a_profile_sees_its_conversations_and_no_other(http: aiohttp.Clien
     assert await get(http, "/api/conversations", "advertiser_654") == {"conversations": []}
 
 
-async def test_the_relay_is_reached_without_other_servers(http: aiohttp.ClientSession) -> None:
-    assert await get(http, "/api/ice-servers", "student_456") == {"ice_servers": []}
+async def test_the_relay_is_its_own_turn_server(http: aiohttp.ClientSession) -> None:
+    body = await get(http, "/api/ice-servers", "student_456")
+    assert isinstance(body, dict)
+    [server] = body["ice_servers"]
+    assert [url.rpartition("?")[2] for url in server["urls"]] == ["transport=udp", "transport=tcp"]
+    assert server["username"].endswith(":student_456")
     async with http.get("/api/ice-servers") as response:
         assert response.status == 401
 
 
 async def test_each_profile_gets_servers_with_credentials_of_its_own() -> None:
-    def servers(profile: Profile) -> list[directory.IceServer]:
-        turn = directory.IceServer(("turn:relay.test:3478",), username=profile.key, credential="secret")
+    def servers(profile: Profile, host: str) -> list[directory.IceServer]:
+        turn = directory.IceServer((f"turn:{host}:3478",), username=profile.key, credential="secret")
         return [directory.IceServer(("stun:relay.test:3478",)), turn]
 
     app = web.Application()
     app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, Limits(Rates()), servers
     app.add_routes(directory.ROUTES)
-    async with TestClient(TestServer(app)) as client, client.get("/api/ice-servers", headers=bearer("tutor_789")) as response:
+    async with (
+        TestClient(TestServer(app)) as client,
+        client.get("/api/ice-servers", headers={**bearer("tutor_789"), "Host": "relay.test:80"}) as response,
+    ):
         assert await response.json() == {
             "ice_servers": [
                 {"urls": ["stun:relay.test:3478"]},

@@ -5,7 +5,10 @@ import re
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from relay.front.counters import LEVELS
+from relay.front.counters import NAMES as FRONT_NAMES
 from relay.media.counters import NAMES
+from relay.turn.counters import NAMES as TURN_NAMES
 from tests.http.conftest import socket_of
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
@@ -21,10 +24,15 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
     async with http.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         families = {family.name: family for family in text_string_to_metric_families(await response.text())}
-    assert {name for name, family in families.items() if family.type == "gauge"} == {"relay_calls", "relay_devices"}
+    assert {name for name, family in families.items() if family.type == "gauge"} == {
+        *("relay_calls", "relay_devices"),
+        *(f"relay_front_{name}" for name in LEVELS),
+    }
     assert {name for name, family in families.items() if family.type == "counter"} == {
         *("relay_calls_ended", "relay_messages_refused", "relay_limited", "relay_foreign_origins", "relay_push_messages"),
         *(f"relay_media_{name}" for name in NAMES),
+        *(f"relay_front_{name}" for name in FRONT_NAMES),
+        *(f"relay_turn_{name}" for name in TURN_NAMES),
     }
     assert all(family.documentation for family in families.values())
 

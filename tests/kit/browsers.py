@@ -5,9 +5,12 @@ session's loop: `@pytest.mark.asyncio(loop_scope="session")` for tests, `loop_sc
 """
 
 import contextlib
+import shlex
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
@@ -78,8 +81,9 @@ async (connection) => {
   };
   const named = (id) => report.find((entry) => entry.id === id) ?? {};
   const [heard, seen, shown] = [find("inbound-rtp", "audio"), pictures("inbound-rtp", 0), pictures("outbound-rtp", 0)];
-  const pair = named(find("transport").selectedCandidatePairId);
-  const remote = named(pair.remoteCandidateId);
+  // Firefox marks the pair instead of naming it.
+  const pair = named(find("transport").selectedCandidatePairId ?? report.find((entry) => entry.selected)?.id);
+  const [local, remote] = [named(pair.localCandidateId), named(pair.remoteCandidateId)];
   return {
     state: connection.connectionState,
     frames_decoded: seen.framesDecoded ?? 0,
@@ -90,6 +94,7 @@ async (connection) => {
     nacks: seen.nackCount ?? 0,
     audio_energy: heard.totalAudioEnergy ?? 0,
     estimate: pair.availableOutgoingBitrate ?? 0,
+    route: local.candidateType === "relay" ? `turn-${local.relayProtocol}` : (local.protocol ?? ""),
     remote: [remote.address ?? "", remote.port ?? 0],
     offered: [...(connection.remoteDescription?.sdp ?? "").matchAll(/^a=candidate:\\S+ \\S+ \\S+ \\S+ (\\S+) (\\d+)/gm)]
       .map(([, address, port]) => [address, Number(port)]),
@@ -116,6 +121,8 @@ class Statistics:
     """`totalAudioEnergy` of what was received."""
     estimate: float
     """What congestion control believes that the path to the relay carries, in bit/s."""
+    route: str
+    """How media gets to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`; empty: not yet."""
     remote: tuple[str, int]
     """Address and port of the other end of the selected candidate pair."""
     offered: frozenset[tuple[str, int]]
@@ -128,15 +135,26 @@ class Statistics:
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Chromium, as Debian installs it."""
+async def chromium(*flags: str, within: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """Chromium, as Debian installs it.
+
+    Args:
+        flags: of its command line, besides the usual ones.
+        within: a command that runs the command behind it in the same process, somewhere else: in a network namespace.
+    """
     path = shutil.which("chromium") or "/usr/bin/chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
+        if within:
+            program = Path(folder) / "chromium"
+            program.write_text(f'#!/bin/sh\nexec {shlex.join([*within, path])} "$@"\n')
+            program.chmod(0o755)
+            path = str(program)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+            try:
+                yield browser
+            finally:
+                await browser.close()
 
 
 class BrowserPage:

@@ -16,7 +16,7 @@ from tests.kit.server import RunningRelay
 PATIENCE = 20.0
 """Seconds for anything that a process does; only ever used up by a test that fails."""
 
-LOCAL = {"dev": "true", "host": "127.0.0.1", "port": "0", "media_host": "127.0.0.1", "media_port": "0"}
+LOCAL = {"dev": "true", "host": "127.0.0.1", "port": "0", "media_host": "127.0.0.1", "media_port": "0", "turn_port": "0"}
 """Free ports of this machine, in development mode."""
 
 

@@ -18,6 +18,7 @@ from relay.config import Settings
 from relay.http.operations import ENGINE
 from relay.ids import Profile
 from relay.media.pool import WorkerPool, WorkerStatus
+from relay.serving import serve
 from tests.kit.wait import eventually
 
 CALL_LOGS = sa.Table(
@@ -125,26 +126,29 @@ class RunningRelay:
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
     """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings."""
     chosen = Settings(
-        **{"dev": True, "media_port": 0, "workers": 0, "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", **settings}
+        **{
+            "dev": True,
+            "host": "127.0.0.1",
+            "port": 0,
+            "media_port": 0,
+            "turn_port": 0,
+            "workers": 0,
+            "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}",
+            **settings,
+        }
     )
     app = create_app(chosen)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
     for file in ("five_messages.html", "five_messages.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
+    async with serve(app) as port:
         engine = app[ENGINE]
         yield RunningRelay(
-            url=f"http://127.0.0.1:{port}",
+            url=f"http{'s' if chosen.tls_cert else ''}://{chosen.host}:{port}",
             database_url=chosen.database_url,
             media_ports=(*app[MEDIA_PORTS],),
             pool=engine if isinstance(engine, WorkerPool) else None,
         )
-    finally:
-        await runner.cleanup()
 
 
 def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -1,0 +1,48 @@
+"""What the front counts. Operators see each as `relay_front_NAME_total` on `/metrics`."""
+
+from typing import Final
+
+NAMES: Final = {
+    "connections": "TCP connections accepted",
+    "connections_http": "connections that turned out to be HTTP, within TLS or without",
+    "connections_tls": "connections that turned out to be TLS",
+    "connections_ice_tcp": "connections that turned out to be ICE-TCP",
+    "connections_turn": "connections that turned out to be TURN, within TLS or without",
+    "refused_full": "connections closed at once, because there were as many as there may be",
+    "refused_address": "connections closed at once, because their address had as many as it may have",
+    "refused_garbage": "connections closed because their first bytes were nothing that is served here",
+    "refused_tls": "TLS connections closed because there is no certificate, or the handshake failed",
+    "refused_off": "ICE-TCP and TURN connections closed because it is turned off, or served on another port",
+    "refused_slow": "connections closed because they did not say in time what they want",
+    "refused_long": "HTTP connections closed because the head of the first request does not end",
+    "refused_silent": "connections that were closed before they said what they want",
+    "accept_failed": "times that no connection could be accepted, for lack of file descriptors or memory",
+    "ice_tcp_refused": "ICE-TCP connections closed because they did not begin with a check of a transport of ours",
+    "ice_tcp_malformed": "ICE-TCP connections closed because of a frame that is too long",
+    "idle_closed": "ICE-TCP and TURN connections closed because nothing went through them any more",
+    "stream_packets_received": "datagrams that came in on ICE-TCP and TURN, and went on to a media worker",
+    "stream_packets_sent": "datagrams of the media workers that went out on ICE-TCP and TURN",
+    "stream_packets_dropped": "datagrams not sent because a TCP connection was slower than its media",
+    "stream_frames_dropped": "video frames dropped for that reason, as a whole",
+    "tunnel_dropped": "datagrams that the loopback would not take",
+    "tunnel_foreign": "datagrams on the loopback that came from no media worker, or for no connection that is left",
+    "turn_datagrams": "datagrams that came to the TURN port over UDP",
+    "turn_malformed": "TURN connections closed because their bytes were neither STUN nor channel data",
+    "turn_refused_peer": "datagrams from TURN clients for an address that is not, or no longer, a media worker's",
+    "turn_dropped": "datagrams for TURN clients over UDP that the network refused to take",
+    "certificates_loaded": "times that the TLS certificate was loaded",
+    "certificates_refused": "times that a changed TLS certificate could not be loaded, and the one before stayed",
+}
+
+LEVELS: Final = {
+    "streams": "ICE-TCP and TURN connections over TCP or TLS that are open",
+    "turn_allocations": "TURN allocations that are in force",
+}
+"""What the front has at a moment. Operators see each as `relay_front_NAME`."""
+
+
+class Counters(dict[str, int]):
+    """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(NAMES, 0))

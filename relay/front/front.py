@@ -1,0 +1,281 @@
+"""The front: the shared TCP port, media over TCP, and TURN, as far as each is turned on."""
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+from relay.errors import ConfigurationError
+from relay.front.counters import Counters
+from relay.front.ice_servers import IceServers
+from relay.front.io.ice_tcp import IceTcp
+from relay.front.io.listener import Listener, Services, bind
+from relay.front.io.tls import CHECK_INTERVAL, CertificateFiles
+from relay.front.io.tunnel import Tunnel
+from relay.front.io.turn import Turn, TurnConnection, TurnPort
+from relay.front.reach import ReachableEngine
+from relay.turn.counters import Counters as TurnCounters
+from relay.turn.credentials import Credentials
+from relay.turn.limits import Limits
+from relay.turn.messages import Address
+from relay.turn.server import TurnServer
+
+logger = logging.getLogger(__name__)
+
+MAX_STREAMS: Final = 4096
+"""ICE-TCP and TURN connections at a time."""
+
+MAX_STREAMS_PER_ADDRESS: Final = 512
+"""A whole office behind one address: a browser in a call has one or two."""
+
+_SWEEP: Final = 1.0
+"""Seconds between looks at which connections have fallen silent."""
+
+_FIRST_RELAYED_PORT: Final = 49152
+"""RFC 8656 section 7.2: the range of relayed ports; even ones, for clients that ask for that.
+There is no socket behind them; each is only a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the front is to serve, and where."""
+
+    host: str = ""
+    """Address of the listeners; empty: all."""
+    port: int = 0
+    """TCP port of HTTP, and of all else unless `media_tcp_port` is set; 0: any free one."""
+    tls_cert: str = ""
+    tls_key: str = ""
+    media_tcp: bool = True
+    media_tcp_port: int = 0
+    """TCP port of ICE-TCP and TURN; 0: the same as HTTP."""
+    turn: bool = True
+    turn_port: int = 3478
+    """UDP port of TURN; 0: any free one."""
+    turn_realm: str = "relay"
+    turn_secret: str = ""
+    """Empty: made up at start."""
+    turn_urls: tuple[str, ...] = ()
+    """Of external TURN servers that share the secret; the built-in one is off then."""
+    turn_lifetime: int = 12 * 3600
+    """Seconds that credentials are good for."""
+    turn_limits: Limits = field(default_factory=Limits)
+    addresses: tuple[str, ...] = ()
+    """Where media is said to be reachable, IPv4 or IPv6: the only addresses that TURN relays to."""
+
+
+_Media = IceTcp | TurnConnection
+_M = TypeVar("_M", IceTcp, TurnConnection)
+
+
+class Front:
+    """Make it, `start` it in the event loop that it shall live in, `close` it there.
+
+    Args:
+        engine: finds the worker of a connectivity check, and is told where TCP is listened on.
+        worker_ports: the UDP ports of the media workers at this moment.
+    """
+
+    def __init__(self, options: Options, engine: ReachableEngine, worker_ports: Callable[[], tuple[int, ...]]) -> None:
+        self.counters = Counters()
+        self.turn_counters = TurnCounters()
+        self._options = options
+        self._engine = engine
+        self._worker_ports = worker_ports
+        self._credentials = Credentials(options.turn_secret or secrets.token_hex(32), options.turn_lifetime)
+        self._media_of: tuple[tuple[int, ...], frozenset[Address]] = ((), frozenset())
+        self._listeners: list[Listener] = []
+        self._turn_ports: list[TurnPort] = []
+        self._connections: dict[_Media, str] = {}
+        self._by_address: Counter[str] = Counter()
+        self._tunnel: Tunnel | None = None
+        self._turn: Turn | None = None
+        self._turn_server: TurnServer | None = None
+        self._certificate: CertificateFiles | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def start(self, http: Callable[[], asyncio.Protocol], http_count: Callable[[], int]) -> None:
+        """Open everything that is turned on.
+
+        Args:
+            http: makes the protocol that serves an HTTP connection.
+            http_count: connections that such protocols serve at this moment.
+
+        Raises:
+            ConfigurationError: a port is taken, or the certificate cannot be used. Nothing is open then.
+        """
+        try:
+            self._open(http, http_count)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, http: Callable[[], asyncio.Protocol], http_count: Callable[[], int]) -> None:
+        options = self._options
+        if options.tls_cert:
+            self._certificate = CertificateFiles(options.tls_cert, options.tls_key, self.counters)
+            self._look_at_certificate(self._certificate)
+        # All ports first: whatever is taken shows before anything is served.
+        listener = self._listen(options.port)
+        media_listener = self._listen(options.media_tcp_port) if options.media_tcp_port else listener
+        services = self._media_services(listener.hosts)
+        if media_listener is listener:
+            listener.start(replace(services, http=http, http_count=http_count))
+        else:
+            listener.start(Services(http=http, http_count=http_count, tls=services.tls))
+            media_listener.start(services)
+        if options.media_tcp:
+            self._engine.offer_tcp(media_listener.hosts, media_listener.port)
+        self._sweep()
+
+    def stop_listening(self) -> None:
+        """Take no new connections; those that are there go on."""
+        for listener in self._listeners:
+            listener.close()
+
+    def close(self) -> None:
+        self.stop_listening()
+        for timer in self._timers:
+            timer.cancel()
+        for connection in list(self._connections):
+            connection.close()
+        for port in self._turn_ports:
+            port.close()
+        if self._turn is not None:
+            self._turn.close()
+        if self._tunnel is not None:
+            self._tunnel.close()
+        self._turn_ports.clear()
+        self._turn = self._tunnel = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port of HTTP, once it is listened on."""
+        return self._listeners[0].port
+
+    @property
+    def connection_count(self) -> int:
+        """ICE-TCP and TURN connections."""
+        return len(self._connections)
+
+    def levels(self) -> dict[str, int]:
+        """How much there is of what `LEVELS` names."""
+        allocations = self._turn_server.allocation_count if self._turn_server is not None else 0
+        return {"streams": self.connection_count, "turn_allocations": allocations}
+
+    def ice_servers(self, profile: str, host: str, now: float) -> list[dict[str, object]]:
+        """What a browser's `RTCConfiguration.iceServers` shall say; see `IceServers`."""
+        options = self._options
+        tcp = self._listeners[-1].port if self._listeners else None
+        return IceServers(
+            credentials=self._credentials,
+            urls=options.turn_urls,
+            udp_port=self._turn_ports[0].port if self._turn_ports else None,
+            tcp_port=tcp if self._turn is not None else None,
+            tls=self._certificate is not None,
+        ).for_profile(profile, host, now)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _listen(self, port: int) -> Listener:
+        listener = Listener(bind(self._options.host, port), self.counters)
+        self._listeners.append(listener)
+        return listener
+
+    def _media_services(self, hosts: tuple[str, ...]) -> Services:
+        options, tls = self._options, self._certificate
+        turn_is_on = options.turn and not options.turn_urls
+        if options.media_tcp or turn_is_on:
+            self._tunnel = Tunnel(self.counters)
+            self._tunnel.start()
+        if turn_is_on:
+            self._open_turn(hosts)
+        return Services(
+            tls=(lambda: tls.context) if tls is not None else None,
+            ice_tcp=self._ice_tcp if options.media_tcp else None,
+            turn=self._turn_connection if turn_is_on else None,
+        )
+
+    def _open_turn(self, hosts: tuple[str, ...]) -> None:
+        assert self._tunnel is not None, "TURN needs the tunnel"
+        options = self._options
+        self._turn_server = TurnServer(
+            credentials=self._credentials,
+            realm=options.turn_realm,
+            media=self._media,
+            relayed=self._relayed,
+            limits=options.turn_limits,
+            counters=self.turn_counters,
+        )
+        self._turn = Turn(self._turn_server, self._tunnel, self._worker_port, self.counters)
+        self._turn.start()
+        port = options.turn_port
+        for host in hosts:
+            try:
+                opened = TurnPort(self._turn, host, port, self.counters)
+            except OSError as error:
+                raise ConfigurationError(f"TURN cannot listen on UDP {host} port {port}: {error.strerror}") from None
+            self._turn_ports.append(opened)
+            opened.start()
+            port = opened.port
+
+    def _media(self) -> frozenset[Address]:
+        """The media addresses, as TURN clients name them. Asked for every datagram."""
+        ports = self._worker_ports()
+        if ports != self._media_of[0]:
+            hosts = {str(ipaddress.ip_address(one)) for one in self._options.addresses}
+            self._media_of = ports, frozenset((host, port) for host in hosts for port in ports)
+        return self._media_of[1]
+
+    def _worker_port(self, peer: Address) -> int | None:
+        # Workers have a port each, and that is the same on all addresses.
+        return peer[1] if peer in self._media() else None
+
+    def _relayed(self, allocation_id: int) -> Address:
+        hosts = sorted(self._options.addresses, key=lambda one: ":" in one)
+        return hosts[0], _FIRST_RELAYED_PORT + 2 * allocation_id % (65536 - _FIRST_RELAYED_PORT)
+
+    def _ice_tcp(self, address: str) -> IceTcp | None:
+        assert self._tunnel is not None, "ICE-TCP needs the tunnel"
+        if not self._has_room(address):
+            return None
+        return self._keep(IceTcp(self._tunnel, self._engine.port_of, self.counters, self._lost), address)
+
+    def _turn_connection(self, address: str) -> TurnConnection | None:
+        assert self._turn is not None, "this is the TURN server's"
+        if not self._has_room(address):
+            return None
+        return self._keep(TurnConnection(self._turn, address, self.counters, self._lost), address)
+
+    def _has_room(self, address: str) -> bool:
+        return len(self._connections) < MAX_STREAMS and self._by_address[address] < MAX_STREAMS_PER_ADDRESS
+
+    def _keep(self, connection: _M, address: str) -> _M:
+        self._connections[connection] = address
+        self._by_address[address] += 1
+        return connection
+
+    def _lost(self, connection: _Media) -> None:
+        address = self._connections.pop(connection, None)
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._again(_SWEEP, self._sweep)
+        for connection in list(self._connections):
+            connection.sweep(loop.time())
+
+    def _look_at_certificate(self, certificate: CertificateFiles) -> None:
+        self._again(CHECK_INTERVAL, lambda: self._look_at_certificate(certificate))
+        certificate.check()
+
+    def _again(self, delay: float, what: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers = [one for one in self._timers if one.when() > loop.time()] + [loop.call_later(delay, what)]

@@ -1,0 +1,97 @@
+"""The way from TCP connections and TURN allocations to the media workers: UDP over the kernel's loopback.
+
+Each stream has a source address of its own out of 127.64.0.0/10, so that to a worker it is a peer like any other, and one socket
+serves them all. It only sends to 127.0.0.1 and only takes what comes from there, so it is no way to anywhere else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from relay.front.counters import Counters
+from relay.front.io.pktinfo import Control, Local, PacketInfoSocket
+
+WORKER_HOST: Final = "127.0.0.1"
+"""Where every worker listens, besides the addresses that it advertises."""
+
+DATAGRAMS_PER_TURN: Final = 256
+"""Datagrams that are taken before the event loop gets its turn: about a millisecond."""
+
+_FIRST: Final = 0x7F400000
+_COUNT: Final = 1 << 22
+"""127.64.0.0/10: this many addresses, taken in turn, so that a worker has long forgotten whose an address was before."""
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One peer, as far as a worker can tell."""
+
+    local: Local
+    port: int
+    """The worker's."""
+    receive: Callable[[bytes], None]
+    """Takes what the worker sends."""
+    control: Control
+    worker: tuple[str, int]
+
+
+class Tunnel:
+    """Make it, `start` it in the event loop that it shall live in, `close` it there.
+
+    Raises:
+        OSError: there is no loopback.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        # Bound to no address, for it has many; but nothing from outside reaches it.
+        self._socket = PacketInfoSocket("0.0.0.0", 0, interface="lo")  # noqa: S104
+        self._streams: dict[Local, Stream] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def start(self) -> None:
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._streams.clear()
+
+    def open(self, port: int, receive: Callable[[bytes], None]) -> Stream:
+        """A stream to the worker that listens on that UDP port."""
+        while True:
+            self._next = self._next % (_COUNT - 1) + 1
+            local = (_FIRST + self._next).to_bytes(4)
+            if local not in self._streams:
+                break
+        stream = Stream(local, port, receive, self._socket.leaving_from(local), (WORKER_HOST, port))
+        self._streams[local] = stream
+        return stream
+
+    def shut(self, stream: Stream) -> None:
+        """Let go of a stream. What is still on its way to it is dropped."""
+        self._streams.pop(stream.local, None)
+
+    def send(self, stream: Stream, datagram: bytes) -> None:
+        """Carry a datagram to the stream's worker."""
+        if self._socket.send(datagram, stream.control, stream.worker):
+            self._counters["stream_packets_received"] += 1
+        else:
+            self._counters["tunnel_dropped"] += 1
+
+    def _readable(self) -> None:
+        streams, receive = self._streams, self._socket.receive
+        for _ in range(DATAGRAMS_PER_TURN):
+            arrived = receive()
+            if arrived is None:
+                return
+            datagram, source, local = arrived
+            stream = streams.get(local)
+            if stream is None or source != stream.worker:
+                self._counters["tunnel_foreign"] += 1
+                continue
+            stream.receive(datagram)

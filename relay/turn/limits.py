@@ -1,0 +1,108 @@
+"""How much of it one client, one network and everybody together may have."""
+
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
+from typing import Final
+
+from relay.turn.refusal import Refusal
+
+WINDOW: Final = 1.0
+"""Seconds that unauthentic messages are counted for."""
+
+MAX_COUNTED_HOSTS: Final = 10_000
+"""Hosts that are counted at a time; more than that are a flood with forged addresses, against which no count helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a TURN server; each is a setting."""
+
+    allocations: int = 10_000
+    """In all: some 2 kB each. More are answered with 508."""
+    allocations_per_profile: int = 64
+    """A browser makes one per network interface, server URL and ungrouped m-line; a page that is loaded again leaves them behind
+    until they expire. More are answered with 486."""
+    allocations_per_address: int = 1000
+    """Of an IPv4 address or an IPv6 /64: a school behind one address. More are answered with 486."""
+    unauthenticated_per_second: int = 200
+    """Answers to messages of one host that are not authentic, as each client's first one. More are not answered."""
+
+
+def network(host: str) -> bytes:
+    """What counts as one sender: an IPv4 address, or the /64 that one subscriber's IPv6 addresses are of (RFC 6177)."""
+    address = ip_address(host)
+    if isinstance(address, IPv4Address):
+        return address.packed
+    mapped = address.ipv4_mapped
+    return mapped.packed if mapped else address.packed[:8]
+
+
+class Quotas:
+    """How many allocations there are, of whom and from where. Remembers only who has some."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._total = 0
+        self._profiles: Counter[str] = Counter()
+        self._networks: Counter[bytes] = Counter()
+
+    def take(self, profile: str, origin: bytes) -> None:
+        """Count one more allocation of `profile` from the network `origin`.
+
+        Raises:
+            Refusal: 508 or 486; nothing is counted then.
+        """
+        if self._total >= self._limits.allocations:
+            raise Refusal(508, "refused_capacity")
+        if (
+            self._profiles[profile] >= self._limits.allocations_per_profile
+            or self._networks[origin] >= self._limits.allocations_per_address
+        ):
+            raise Refusal(486, "refused_quota")
+        self._total += 1
+        self._profiles[profile] += 1
+        self._networks[origin] += 1
+
+    def give_back(self, profile: str, origin: bytes) -> None:
+        """One allocation that `take` counted is gone."""
+        self._total -= 1
+        self._profiles[profile] -= 1
+        self._networks[origin] -= 1
+        if not self._profiles[profile]:
+            del self._profiles[profile]
+        if not self._networks[origin]:
+            del self._networks[origin]
+
+
+class UnauthenticatedRate:
+    """How many messages of each host were not authentic within the present second.
+
+    Datagrams and streams are counted apart: a datagram's source can be forged, and must not shut its victim out of the other.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._since = 0.0
+        self._counts: dict[tuple[bool, bytes], int] = {}
+
+    def is_used_up(self, host: str, now: float, *, stream: bool) -> bool:
+        """Whether this host's next unauthentic message is one too many."""
+        self._roll(now)
+        return self._counts.get((stream, network(host)), 0) >= self._per_second
+
+    def admits(self, host: str, now: float, *, stream: bool) -> bool:
+        """Count an unauthentic message of `host`; whether it may be answered."""
+        self._roll(now)
+        key = stream, network(host)
+        count = self._counts.get(key, 0)
+        if count >= self._per_second:
+            return False
+        if count or len(self._counts) < MAX_COUNTED_HOSTS:
+            self._counts[key] = count + 1
+        return True
+
+    def _roll(self, now: float) -> None:
+        if not 0 <= now - self._since < WINDOW:
+            self._since = now
+            self._counts.clear()

@@ -1,0 +1,91 @@
+"""From the settings to what each part wants to know of them."""
+
+from relay.config import Settings
+from relay.errors import ConfigurationError
+from relay.front.front import Options
+from relay.http.auth import Claims, Tokens
+from relay.http.keys import Keys, fetch_from
+from relay.http.limits import Rates
+from relay.media.api import MediaEventSink
+from relay.media.engine import LocalEngine, local_addresses
+from relay.media.pool import WorkerPool
+from relay.push.vapid import VapidKey
+from relay.push.waker import PushWaker, Subscriptions
+from relay.signaling.call import Timers
+from relay.signaling.records import RetentionDays
+from relay.turn.limits import Limits as TurnLimits
+
+
+def rates(settings: Settings) -> Rates:
+    return Rates(
+        messages=settings.limit_messages,
+        messages_per_address=settings.limit_messages_per_address,
+        invitations=settings.limit_invitations,
+        invitations_per_address=settings.limit_invitations_per_address,
+        connections=settings.limit_connections,
+        requests=settings.limit_requests,
+        failed_logins=settings.limit_failed_logins,
+    )
+
+
+def tokens(settings: Settings) -> Tokens:
+    claims = Claims(
+        profile=settings.jwt_profile_claim,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway,
+    )
+    keys = Keys(fetch_from(settings.jwks)) if settings.jwks else None
+    return Tokens(settings.jwt_secret, settings.token_lifetime, keys=keys, claims=claims)
+
+
+def waker(settings: Settings, subscriptions: Subscriptions) -> PushWaker | None:
+    if not settings.vapid_private_key:
+        return None
+    try:
+        key = VapidKey.parse(settings.vapid_private_key, settings.vapid_subject)
+    except ValueError as error:
+        raise ConfigurationError(f"RELAY_VAPID_PRIVATE_KEY, RELAY_VAPID_SUBJECT: {error}") from None
+    return PushWaker(subscriptions, key, settings.ring_timeout)
+
+
+def retention_days(settings: Settings) -> RetentionDays:
+    return RetentionDays(
+        calls=settings.retain_calls_days or None,
+        whiteboard_calls=settings.retain_whiteboard_calls_days or None,
+        identities=settings.retain_identities_days or None,
+        chat=settings.retain_chat_days or None,
+        push_subscriptions=settings.retain_push_subscriptions_days or None,
+    )
+
+
+def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | WorkerPool:
+    hosts = [settings.media_host] if settings.media_host else ()
+    if settings.worker_count == 0:
+        return LocalEngine(on_event, hosts, settings.media_port)
+    return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port)
+
+
+def front_options(settings: Settings) -> Options:
+    same = ("host", "port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
+    turn = ("turn", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
+    listening = (settings.media_host,) if settings.media_host else tuple(local_addresses())
+    return Options(
+        **{name: getattr(settings, name) for name in same + turn},
+        turn_limits=TurnLimits(
+            allocations=settings.turn_allocations,
+            allocations_per_profile=settings.turn_allocations_per_profile,
+            allocations_per_address=settings.turn_allocations_per_address,
+        ),
+        addresses=tuple(dict.fromkeys(settings.advertised_addresses + listening)),
+    )
+
+
+def timers(settings: Settings) -> Timers:
+    return Timers(
+        ring=settings.ring_timeout,
+        connect=settings.connect_timeout,
+        media_grace=settings.media_grace,
+        signaling_grace=settings.signaling_grace,
+        vanished_grace=settings.vanished_grace,
+    )

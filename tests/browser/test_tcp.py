@@ -1,0 +1,166 @@
+"""Calls of networks that let no UDP through: media over TCP, and through the built-in TURN server."""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from relay.app import FRONT, create_app
+from relay.config import Settings
+from relay.front.front import Front
+from relay.serving import serve
+from tests.browser.calls import PagesInCall, Record
+from tests.browser.conftest import CONVERSATIONS
+from tests.browser.pages import STUDENT, TUTOR, RelayPage
+from tests.front.kit import write_certificate
+from tests.kit.browsers import FLAGS
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+HERE = "127.0.0.1"
+
+WITHOUT_UDP = """
+// As if no UDP got through: the page never learns of it.
+(() => {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    return set.call(this, { type, sdp: sdp.replace(/^a=candidate:\\S+ \\S+ udp .*\\r\\n/gim, "") });
+  };
+})();
+"""
+
+ONLY_TURN = """
+// As if only the way to the TURN server were open.
+(() => {
+  const Plain = RTCPeerConnection;
+  window.RTCPeerConnection = class extends Plain {
+    constructor() { super({ iceServers: %s, iceTransportPolicy: "relay" }); }
+  };
+})();
+"""
+
+Running = tuple[RunningRelay, Front]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def running(no_errors_logged: None, folder: Path, relay_settings: dict[str, Any]) -> AsyncIterator[Running]:
+    """A relay with all that `python -m relay serve` has, on free ports, with TLS."""
+    database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    certificate, key = write_certificate(folder, "relay")
+    ports = {"host": HERE, "port": 0, "media_port": 0, "turn_port": 0}
+    given = {"dev": True, "workers": 0, "tls_cert": certificate, "tls_key": key, **ports, **relay_settings}
+    app = create_app(Settings(database_url=database, **given))
+    async with serve(app) as port:
+        yield RunningRelay(url=f"http://{HERE}:{port}", database_url=database), app[FRONT]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def careless() -> AsyncIterator[Browser]:
+    """A browser that takes any certificate, from TURN servers too."""
+    path = shutil.which("chromium") or "/usr/bin/chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, "--ignore-certificate-errors"])
+        yield browser
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def pages(browser: Browser, url: str, scripts: Mapping[str, str]) -> AsyncIterator[list[RelayPage]]:
+    """A page for each profile, which runs its script before its own."""
+    async with contextlib.AsyncExitStack() as stack:
+        opened = []
+        for key, script in scripts.items():
+            page = await stack.enter_async_context(RelayPage.opened(browser))
+            await page.page.context.add_init_script(script)
+            await page.start(url, key, *CONVERSATIONS[key])
+            opened.append(page)
+        yield opened
+
+
+def only_turn(front: Front, way: Callable[[str], bool]) -> str:
+    [server] = front.ice_servers(STUDENT, HERE, time.time())
+    urls = [url for url in server["urls"] if way(url)]  # type: ignore[attr-defined]
+    assert len(urls) == 1
+    return ONLY_TURN % json.dumps([{**server, "urls": urls}])
+
+
+async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee: RelayPage, record: Record) -> PagesInCall:
+    call = await PagesInCall.connected(relay, "video", caller, callee)
+    statistics = await call.video_goes_on(90)
+    assert min(one.audio_energy for one in statistics) > 0
+    await call.report_first_frames(record)
+    assert await relay.losses() == {}
+    return call
+
+
+async def forgotten(front: Front) -> None:
+    await eventually(lambda: front.connection_count == 0, "the browsers' connections are closed")
+
+
+@pytest.mark.parametrize("relay_settings", [{"workers": 0}, {"workers": 2}], ids=["one process", "two workers"])
+async def test_two_pages_without_udp_see_and_hear_each_other_over_tcp(
+    browser: Browser, running: Running, record_property: Record
+) -> None:
+    relay, front = running
+    async with pages(browser, relay.url, {STUDENT: WITHOUT_UDP, TUTOR: WITHOUT_UDP}) as (caller, callee):
+        call = await see_and_hear_each_other(relay, caller, callee, record_property)
+        for one in await call.statistics():
+            assert one.remote == (HERE, front.port), "media goes to the port that the page came from"
+        assert front.counters["connections_ice_tcp"] >= 2
+        assert front.counters["stream_packets_dropped"] == front.counters["tunnel_foreign"] == 0
+        await call.hang_up(caller, record_property)
+    await forgotten(front)
+
+
+async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(browser: Browser, running: Running) -> None:
+    relay, front = running
+    async with pages(browser, relay.url, {STUDENT: "", TUTOR: WITHOUT_UDP}) as (caller, callee):
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        with_udp, without = await call.video_goes_on(60)
+        assert with_udp.remote[1] != front.port
+        assert without.remote[1] == front.port
+
+
+@pytest.mark.parametrize(
+    ("scheme", "transport"), [("turn", "udp"), ("turn", "tcp"), ("turns", "tcp")], ids=["TURN/UDP", "TURN/TCP", "TURN/TLS"]
+)
+async def test_a_page_that_reaches_nothing_but_turn_sees_and_hears_the_other(
+    careless: Browser, running: Running, record_property: Record, scheme: str, transport: str
+) -> None:
+    relay, front = running
+
+    def way(url: str) -> bool:
+        return url.startswith(f"{scheme}:") and url.endswith(f"transport={transport}")
+
+    async with pages(careless, relay.url, {STUDENT: only_turn(front, way), TUTOR: ""}) as (caller, callee):
+        call = await see_and_hear_each_other(relay, caller, callee, record_property)
+        assert front.turn_counters["packets_to_media"] > 100
+        assert front.counters["connections_ice_tcp"] == 0
+        assert front.turn_counters["peers_refused"] == 0
+        await call.hang_up(callee, record_property)
+    await forgotten(front)
+
+
+async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(careless: Browser, running: Running) -> None:
+    relay, front = running
+    url = relay.url.replace("http:", "https:")
+    script = only_turn(front, lambda one: one.startswith("turns:"))
+    async with pages(careless, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        await call.video_goes_on(60)
+        assert front.counters["connections_turn"] >= 2
+        assert front.counters["connections_tls"] > front.counters["connections_turn"]

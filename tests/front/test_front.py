@@ -1,0 +1,107 @@
+"""The front as a whole: what it opens, what it leaves behind, and what it is while it is off."""
+
+import socket
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from relay.app import FRONT, create_app
+from relay.config import Settings
+from relay.errors import ConfigurationError
+from relay.serving import find_public_address, serve
+from tests.front.kit import HERE, REQUEST, RunningFront, write_certificate
+
+
+def settings(folder: Path, **values: object) -> Settings:
+    database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    local = {"dev": True, "workers": 0, "host": HERE, "port": 0, "media_port": 0, "turn_port": 0, "database_url": database}
+    return Settings(**{**local, **values})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
+async def test_a_port_that_is_taken_is_said_and_leaves_nothing_open(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as free:
+        free.bind((HERE, 0))
+        http_port = free.getsockname()[1]
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind((HERE, 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        given = {"media_tcp_port": port} if kind is socket.SOCK_STREAM else {"turn_port": port}
+        with pytest.raises(ConfigurationError, match=rf"cannot listen on .*{port}: Address already in use"):
+            async with RunningFront.started(port=http_port, **given):
+                pass
+    socket.create_server((HERE, http_port)).close()
+
+
+async def test_a_broken_certificate_is_said_at_start(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "first")
+    (tmp_path / "key.pem").write_text("nothing")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        async with RunningFront.started(tls_cert=certificate, tls_key=key):
+            pass
+
+
+async def test_without_tcp_and_turn_http_is_all_there_is() -> None:
+    async with RunningFront.started(media_tcp=False, turn=False) as front:
+        assert front.front.ice_servers("student_456", HERE, time.time()) == []
+        async with front.connected() as one:
+            one.send(REQUEST)
+            assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_the_urls_name_the_ports_that_are_open(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "first")
+    async with RunningFront.started(tls_cert=certificate, tls_key=key) as front:
+        [server] = front.front.ice_servers("student_456", "calls.example.org", time.time())
+        udp, tcp = front.front._turn_ports[0].port, front.front.port
+        assert server["urls"] == [
+            f"turn:calls.example.org:{udp}?transport=udp",
+            f"turn:calls.example.org:{tcp}?transport=tcp",
+            f"turns:calls.example.org:{tcp}?transport=tcp",
+        ]
+
+
+async def test_an_external_server_leaves_the_built_in_one_off() -> None:
+    urls = ("turn:turn.example.org:3478?transport=udp",)
+    async with RunningFront.started(turn_urls=urls, turn_secret="shared with coturn") as front:
+        [server] = front.front.ice_servers("student_456", HERE, time.time())
+        assert server["urls"] == list(urls)
+        assert not front.front._turn_ports
+
+
+async def test_the_relay_serves_its_page_and_its_websocket_through_the_front(no_errors_logged: None, tmp_path: Path) -> None:
+    async with (
+        serve(create_app(settings(tmp_path))) as port,
+        aiohttp.ClientSession(f"http://{HERE}:{port}", cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+    ):
+        async with http.post("/api/dev/login", json={"profile_type": "student", "profile_id": 456}) as response:
+            assert response.status == 200
+        async with http.ws_connect("/ws/456/student") as websocket:
+            assert (await websocket.receive_json(timeout=20))["type"] == "welcome"
+
+
+async def test_an_application_that_is_mounted_elsewhere_has_no_front(no_errors_logged: None, tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    assert app[FRONT].ice_servers("student_456", HERE, time.time()) == []
+    await runner.cleanup()
+
+
+async def test_a_stun_server_that_is_silent_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.front.io.discovery.FIRST_WAIT", 0.01)
+    given = settings(tmp_path, stun_server="127.0.0.1:1")
+    assert await find_public_address(given) == given
+    assert "does not answer" in caplog.text
+
+
+async def test_an_address_that_cannot_be_right_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await find_public_address(settings(tmp_path, public_address=("0.0.0.0",)))
+    assert "placeholder" in caplog.text

@@ -1,0 +1,109 @@
+"""The certificate's files, and what becomes of connections when they change."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from relay.errors import ConfigurationError
+from relay.front.counters import Counters
+from relay.front.io import tls
+from relay.front.io.tls import CertificateFiles
+from tests.front.kit import REQUEST, RunningFront, common_name, trusting, write_certificate
+from tests.kit.wait import eventually
+
+
+def names_of(files: CertificateFiles) -> str:
+    """Whom the certificate in force is for, read by shaking hands in memory."""
+    import ssl
+
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting().wrap_bio(to_client, to_server)
+    server = files.context.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for one in (client, server):
+            try:
+                one.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    der = client.getpeercert(binary_form=True)
+    assert der is not None
+    return common_name(der)
+
+
+def test_a_changed_certificate_is_loaded(tmp_path: Path) -> None:
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    files.check()
+    assert names_of(files) == "first"
+    write_certificate(tmp_path, "second")
+    files.check()
+    assert names_of(files) == "second"
+
+
+def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
+    """As certbot and Kubernetes put new certificates in place."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        write_certificate(tmp_path / name, name)
+    link = tmp_path / "live"
+    link.symlink_to(tmp_path / "old")
+    files = CertificateFiles(str(link / "certificate.pem"), str(link / "key.pem"), Counters())
+    link.unlink()
+    files.check()
+    assert names_of(files) == "old"
+    link.symlink_to(tmp_path / "new")
+    files.check()
+    assert names_of(files) == "new"
+
+
+@pytest.mark.parametrize("broken", ["certificate.pem", "key.pem"])
+def test_what_cannot_be_used_leaves_the_old_one_in_force_and_is_said_once(
+    tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters = Counters()
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), counters)
+    (tmp_path / broken).write_text("not in PEM")
+    files.check()
+    files.check()
+    assert names_of(files) == "first"
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert (counters["certificates_refused"], counters["certificates_loaded"]) == (1, 1)
+    write_certificate(tmp_path, "third")
+    files.check()
+    assert names_of(files) == "third"
+
+
+def test_a_key_of_another_certificate_cannot_be_used(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "first")
+    shutil.copy(certificate, tmp_path / "kept.pem")
+    write_certificate(tmp_path, "second")
+    with pytest.raises(ConfigurationError, match=r"kept\.pem with the key .*key\.pem cannot be used: "):
+        CertificateFiles(str(tmp_path / "kept.pem"), key, Counters())
+
+
+def test_files_that_are_missing_are_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file or directory"):
+        CertificateFiles(str(tmp_path / "none.pem"), str(tmp_path / "none.key"), Counters())
+
+
+async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(
+    secure: RunningFront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "CHECK_INTERVAL", 0.05)
+
+    async def shown() -> str:
+        async with secure.connected(ssl=trusting()) as one:
+            return common_name(one.writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+
+    async with secure.connected(ssl=trusting()) as old:
+        assert await shown() == "first"
+        write_certificate(tmp_path, "second")
+        secure.front._certificate.check()  # type: ignore[union-attr]
+
+        async def second() -> bool:
+            return await shown() == "second"
+
+        await eventually(second, "the new certificate is shown")
+        old.send(REQUEST)
+        assert (await old.rest()).startswith(b"HTTP/1.1 200 ")

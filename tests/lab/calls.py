@@ -1,0 +1,100 @@
+"""A video call between two clients of the lab."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.browser.pages import STUDENT, TUTOR
+from tests.kit.browsers import Statistics
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+from tests.lab.network import Internet, Site
+from tests.lab.pages import PICTURES, BrowserKind, LabPage
+from tests.lab.relay import relay_in
+
+Record = Callable[[str, object], None]
+"""pytest's `record_property`."""
+
+A_SECOND: Final = 20
+"""Pictures of a browser's make-believe camera."""
+
+
+@dataclass(frozen=True)
+class LabCall:
+    relay: RunningRelay
+    caller: LabPage
+    callee: LabPage
+
+    @property
+    def pages(self) -> tuple[tuple[str, LabPage], tuple[str, LabPage]]:
+        return ("caller", self.caller), ("callee", self.callee)
+
+    async def statistics(self) -> tuple[Statistics, Statistics]:
+        """The caller's and the callee's, once both peer connections are up."""
+        return await self.caller.talking(), await self.callee.talking()
+
+    async def goes_on(self, pictures: int) -> tuple[Statistics, Statistics]:
+        """Wait until each has decoded so many pictures more, and has heard something."""
+        before = await self.statistics()
+
+        async def seen() -> tuple[Statistics, Statistics] | None:
+            now = await self.statistics()
+            enough = all(one.frames_decoded >= old.frames_decoded + pictures for one, old in zip(now, before, strict=True))
+            return now if enough and all(one.audio_energy > 0 for one in now) else None
+
+        return await eventually(seen, f"both have heard the other, and decoded {pictures} more pictures")
+
+    async def record_first_frames(self, record: Record) -> None:
+        """How long it took from the answer until the first picture of the other was on the screen."""
+        answered = await self.callee.moment("sent call_answer")
+        for name, page in self.pages:
+            shown = await page.moment("first remote frame")
+            record(f"answer → first remote video frame at the {name} [s]", round(shown - answered, 3))
+
+    @contextlib.asynccontextmanager
+    async def gaps(self, record: Record) -> AsyncIterator[dict[str, float]]:
+        """The longest time that each one's picture of the other stood still meanwhile, in seconds; known at the end."""
+        found: dict[str, float] = {}
+        for _, page in self.pages:
+            await page.run(PICTURES)
+        yield found
+        for name, page in self.pages:
+            gap = await page.run("() => Math.max(pictures.longest, performance.now() - pictures.last)")
+            found[name] = gap / 1000
+            record(f"longest gap in the picture at the {name} [s]", round(gap / 1000, 3))
+
+    async def ends(self) -> None:
+        """The callee, whose network stays as it is, hangs up: the call was one, whatever happened in it."""
+        await self.callee.hang_up()
+        row = await self.relay.finished_call()
+        assert (row["status"], row["end_reason"], row["call_type"]) == ("ended", "hangup", "video")
+
+
+@contextlib.asynccontextmanager
+async def video_call(
+    internet: Internet,
+    folder: Path,
+    caller: Site,
+    callee: Site,
+    browsers: tuple[BrowserKind, BrowserKind] = (BrowserKind.CHROMIUM, BrowserKind.CHROMIUM),
+    scheme: str = "http",
+    **settings: str,
+) -> AsyncIterator[LabCall]:
+    """A call that the caller has made and the callee has accepted, over a relay with these settings; hung up at the end."""
+    async with (
+        relay_in(internet, folder, scheme=scheme, **settings) as relay,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        opening = (
+            stack.enter_async_context(kind.value.at(site, relay.url, key))
+            for kind, site, key in zip(browsers, (caller, callee), (STUDENT, TUTOR), strict=True)
+        )
+        first, second = [await one for one in opening]
+        call = LabCall(relay, first, second)
+        await first.call("video")
+        await second.ringing()
+        await second.accept()
+        yield call
+        await call.ends()

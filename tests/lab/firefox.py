@@ -1,0 +1,191 @@
+"""Firefox ESR, as Debian installs it, driven by WebDriver BiDi: Playwright knows a Firefox of its own only.
+
+https://w3c.github.io/webdriver-bidi/
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+
+from tests.kit.wait import PATIENCE
+from tests.lab.namespaces import Namespace
+
+PREFERENCES: Final[Mapping[str, bool | int]] = {
+    "media.navigator.permission.disabled": True,
+    "media.navigator.streams.fake": True,
+    # Cameras on pages that came over plain HTTP.
+    "media.devices.insecure.enabled": True,
+    "media.getusermedia.insecure.enabled": True,
+    "media.autoplay.default": 0,
+    # Nothing that is nobody's wish: there is no internet behind the lab's.
+    "app.normandy.enabled": False,
+    "app.update.enabled": False,
+    "browser.safebrowsing.update.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "browser.startup.page": 0,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "extensions.update.enabled": False,
+    "media.gmp-manager.updateEnabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "remote.active-protocols": 1,
+    "toolkit.telemetry.enabled": False,
+}
+
+START: Final = 60.0
+"""Seconds."""
+
+
+class ScriptFailed(Exception):
+    """The page's script threw."""
+
+
+class Firefox:
+    """A browser with one tab. Make it with `started`.
+
+    Attributes:
+        problems: what its pages wrote to the console as errors, uncaught exceptions among them.
+    """
+
+    def __init__(self, socket_: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket_
+        self._ids = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._tab = ""
+        self.version = ""
+        self.problems: list[str] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def started(cls, machine: Namespace, preferences: Mapping[str, bool | int | str] = {}) -> AsyncIterator[Self]:
+        """Start it on a machine of the lab, with an empty profile.
+
+        Raises:
+            AssertionError: it does not start.
+        """
+        program = shutil.which("firefox-esr") or "/usr/bin/firefox-esr"
+        with tempfile.TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True) as folder:
+            lines = (f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in {**PREFERENCES, **preferences}.items())
+            (Path(folder) / "user.js").write_text("".join(lines))
+            arguments = ("--headless", "--no-remote", "--profile", folder, "--remote-debugging-port", "0")
+            process = await asyncio.create_subprocess_exec(
+                *machine.command(program, *arguments),
+                env={**os.environ, "HOME": folder, "MOZ_CRASHREPORTER_DISABLE": "1"},
+                stdout=DEVNULL,
+                stderr=PIPE,
+                start_new_session=True,
+            )
+            try:
+                async with asyncio.timeout(START):
+                    url = await _address(process)
+                async with _drained(process), _session(machine) as http, http.ws_connect(url, max_msg_size=0) as opened:
+                    firefox = cls(opened)
+                    reader = asyncio.create_task(firefox._read())
+                    try:
+                        await firefox._open()
+                        yield firefox
+                    finally:
+                        reader.cancel()
+                        await asyncio.gather(reader, return_exceptions=True)
+            finally:
+                # The whole group: its pages have processes of their own.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.communicate()
+
+    async def goto(self, url: str) -> None:
+        await self._command("browsingContext.navigate", context=self._tab, url=url, wait="complete")
+
+    async def before_every_page(self, script: str) -> None:
+        """Run a script in every page before its own."""
+        await self._command("script.addPreloadScript", functionDeclaration=f"() => {{ {script} }}")
+
+    async def evaluate(self, function: str, *arguments: object) -> Any:
+        """Call a JavaScript function, async or not, in the page.
+
+        Args:
+            arguments: what JSON can carry, like the result.
+
+        Raises:
+            ScriptFailed: it threw.
+        """
+        call = f"({function})(...{json.dumps(arguments)})"
+        result = await self._command(
+            "script.evaluate",
+            expression=f"(async () => JSON.stringify((await {call}) ?? null))()",
+            target={"context": self._tab},
+            awaitPromise=True,
+            userActivation=True,
+        )
+        if result["type"] == "exception":
+            raise ScriptFailed(result["exceptionDetails"]["text"])
+        return json.loads(result["result"]["value"])
+
+    async def _open(self) -> None:
+        session = await self._command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
+        self.version = session["capabilities"]["browserVersion"]
+        await self._command("session.subscribe", events=["log.entryAdded"])
+        tree = await self._command("browsingContext.getTree")
+        self._tab = tree["contexts"][0]["context"]
+
+    async def _command(self, method: str, **parameters: object) -> dict[str, Any]:
+        number = next(self._ids)
+        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        message = await asyncio.wait_for(reply, 2 * PATIENCE)
+        assert message["type"] == "success", f"{method}: {message}"
+        result: dict[str, Any] = message["result"]
+        return result
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            if reply := self._replies.pop(message.get("id"), None):
+                reply.set_result(message)
+            elif message.get("method") == "log.entryAdded" and message["params"]["level"] == "error":
+                self.problems.append(str(message["params"]["text"]))
+
+
+async def _address(process: Process) -> str:
+    """Where Firefox listens for WebDriver BiDi."""
+    assert process.stderr is not None
+    said = b""
+    async for line in process.stderr:
+        said += line
+        if found := re.search(rb"WebDriver BiDi listening on (ws://\S+)", line):
+            return f"{found[1].decode()}/session"
+    raise AssertionError(f"Firefox did not start:\n{said.decode()}")
+
+
+@contextlib.asynccontextmanager
+async def _drained(process: Process) -> AsyncIterator[None]:
+    """Go on reading what it says: a full pipe would stop it."""
+    assert process.stderr is not None
+    reading = asyncio.create_task(process.stderr.read())
+    try:
+        yield
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+def _session(machine: Namespace) -> aiohttp.ClientSession:
+    """HTTP on that machine."""
+
+    def made(_: object) -> socket.socket:
+        return machine.socket(socket.SOCK_STREAM)
+
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=made))

@@ -1,0 +1,146 @@
+"""The internet of the tests: a server, and clients behind gateways.
+
+    client 192.0.2.2  ── gateway 198.51.100.2  ──┐
+                                                 internet ── server 203.0.113.10 (or 10.0.0.10 behind 1:1 NAT)
+    client 192.0.2.18 ── gateway 198.51.100.10 ──┘
+
+Addresses are those for documentation (RFC 5737). Each box is a network namespace.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final, Self
+
+from tests.lab.gateways import Access, one_to_one, resets, rules
+from tests.lab.namespaces import Namespace, connect, fresh_prefix, remove_leftovers, requirements
+
+SERVER: Final = "203.0.113.10"
+"""The server's public address."""
+
+SERVER_NAME: Final = "relay.test"
+"""The same in the hosts files of the clients. Names under .test are for this (RFC 6761)."""
+
+PRIVATE_SERVER: Final = "10.0.0.10"
+"""The server's own address behind 1:1 NAT."""
+
+
+class Site:
+    """A client and its gateway. `Internet.site` makes it."""
+
+    def __init__(self, number: int, gateway: Namespace, client: Namespace) -> None:
+        self.client = client
+        self._gateway = gateway
+        self._number = number
+        self._access = Access.OPEN
+        self._interfaces = 0
+
+    @property
+    def address(self) -> str:
+        """The client's own."""
+        return f"192.0.2.{16 * self._number + 8 * (self._interfaces - 1) + 2}"
+
+    @property
+    def _router(self) -> str:
+        """The gateway's address, as the client knows it."""
+        return f"192.0.2.{16 * self._number + 8 * (self._interfaces - 1) + 1}"
+
+    def set_access(self, access: Access) -> None:
+        """Put this gateway between the client and the internet. What ran through the one before may break."""
+        self._access = access
+        self._gateway.firewall("gateway", rules(access, self.address))
+
+    def new_interface(self) -> None:
+        """The client's only interface goes away, and another comes, with another address, as from Wi-Fi to a cable; once."""
+        old = self._interfaces
+        self._interfaces += 1
+        new, lan = f"eth{self._interfaces}", f"lan{self._interfaces}"
+        connect(self.client, new, self._gateway, lan)
+        self._gateway.ip(f"addr add {self._router}/29 dev {lan}")
+        self.client.ip(f"addr add {self.address}/29 dev {new}", f"route replace default via {self._router}")
+        if old:
+            self.client.ip(f"link delete eth{old}")
+        self.set_access(self._access)
+
+    def new_mapping(self) -> None:
+        """The gateway gets another public address and forgets whom it translated for; once."""
+        assert self._access is not Access.OPEN, "there is no mapping"
+        self._gateway.ip(
+            # Masquerading forgets its connections when their address goes away.
+            f"addr delete {self._public(2)}/29 dev wan",
+            f"addr add {self._public(3)}/29 dev wan",
+            f"route replace default via {self._public(1)}",
+        )
+
+    def reset_connections(self, port: int) -> int:
+        """Reset the TCP connections that run to that port of the server, at their next packet; new ones live. How many."""
+        ports = self.client.tcp_ports(port)
+        if ports:
+            self._gateway.firewall("resets", resets(ports))
+        return len(ports)
+
+    def attach(self, internet: Namespace) -> None:
+        towards = f"site{self._number}"
+        connect(internet, towards, self._gateway, "wan")
+        self._gateway.forward()
+        self._gateway.ip(f"addr add {self._public(2)}/29 dev wan", f"route add default via {self._public(1)}")
+        internet.ip(
+            f"addr add {self._public(1)}/29 dev {towards}",
+            f"route add 192.0.2.{16 * self._number}/28 via {self._public(2)}",
+        )
+        self.client.names({SERVER_NAME: SERVER})
+        self.new_interface()
+
+    def _public(self, host: int) -> str:
+        return f"198.51.100.{8 * self._number + host}"
+
+
+class Internet:
+    """A server and as many sites as one asks for.
+
+    Attributes:
+        server: where the relay is to run.
+    """
+
+    def __init__(self, prefix: str, router: Namespace, server: Namespace, stack: contextlib.ExitStack) -> None:
+        self.server = server
+        self._prefix = prefix
+        self._router = router
+        self._stack = stack
+        self._sites = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def built(cls, *, server_behind_nat: bool = False) -> Iterator[Self]:
+        """Build it, and take it down at the end; whatever still runs in it is killed.
+
+        Args:
+            server_behind_nat: the server has a private address, and its public one is translated 1:1.
+
+        Raises:
+            LabError: it cannot be built here.
+        """
+        requirements()
+        remove_leftovers()
+        prefix = fresh_prefix()
+        with contextlib.ExitStack() as stack:
+            router = stack.enter_context(Namespace.created(f"{prefix}-internet"))
+            server = stack.enter_context(Namespace.created(f"{prefix}-server"))
+            router.forward()
+            connect(router, "server", server, "eth0")
+            own, gateway = (PRIVATE_SERVER, "10.0.0.1") if server_behind_nat else (SERVER, "203.0.113.1")
+            router.ip(f"addr add {gateway}/24 dev server")
+            server.ip(f"addr add {own}/24 dev eth0", f"route add default via {gateway}")
+            if server_behind_nat:
+                router.firewall("cloud", one_to_one(SERVER, PRIVATE_SERVER))
+            yield cls(prefix, router, server, stack)
+
+    def site(self, access: Access) -> Site:
+        """Another client, behind a gateway of that kind."""
+        number = self._sites
+        self._sites += 1
+        gateway = self._stack.enter_context(Namespace.created(f"{self._prefix}-gateway{number}"))
+        client = self._stack.enter_context(Namespace.created(f"{self._prefix}-client{number}"))
+        site = Site(number, gateway, client)
+        site.attach(self._router)
+        site.set_access(access)
+        return site

@@ -1,0 +1,137 @@
+"""The project's own page in a browser on a machine of the lab, the same to the tests whichever browser it is."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from enum import Enum
+from typing import Any, Protocol, Self
+
+from tests.browser.pages import STUDENT, TUTOR, CallType, RelayPage
+from tests.kit.browsers import INSTRUMENTS, STATISTICS, Statistics, chromium
+from tests.kit.wait import PATIENCE, eventually
+from tests.lab.firefox import Firefox
+from tests.lab.network import Site
+
+CONVERSATION = 123
+"""Of the student and the tutor, in the demo data."""
+
+PICTURES = """
+() => {
+  // How long the picture of the other party stood still, at most, from now on; milliseconds.
+  const video = document.querySelector("video[data-testid=remote-video]");
+  const pictures = (window.pictures = { last: performance.now(), longest: 0, shown: 0 });
+  video.requestVideoFrameCallback(function seen(now) {
+    pictures.longest = Math.max(pictures.longest, now - pictures.last);
+    pictures.last = now;
+    pictures.shown++;
+    video.requestVideoFrameCallback(seen);
+  });
+}
+"""
+
+
+class LabPage(Protocol):
+    """What the tests need of a page, in any browser."""
+
+    async def call(self, kind: CallType) -> None: ...
+
+    async def ringing(self) -> None: ...
+
+    async def accept(self) -> None: ...
+
+    async def hang_up(self) -> None: ...
+
+    async def talking(self) -> Statistics: ...
+
+    async def moment(self, name: str) -> float: ...
+
+    async def run(self, function: str, *arguments: object) -> Any:
+        """Call a JavaScript function in the page."""
+        ...
+
+
+class ChromiumPage(RelayPage):
+    async def run(self, function: str, *arguments: object) -> Any:
+        return await self.page.evaluate(f"(all) => ({function})(...all)", arguments)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(cls, site: Site, url: str, key: str) -> AsyncIterator[Self]:
+        """A browser of its own on the site's client, which shows the page, logged in as `key`."""
+        other = TUTOR if key == STUDENT else STUDENT
+        # `ignore-certificate-errors` is for TURN over TLS too; the page of a plain HTTP origin gets its camera nevertheless.
+        flags = ("--ignore-certificate-errors", f"--unsafely-treat-insecure-origin-as-secure={url}")
+        async with (
+            chromium(*flags, within=site.client.command()) as browser,
+            cls.used_by(browser, url, key, other, CONVERSATION) as page,
+        ):
+            yield page
+
+
+class FirefoxPage:
+    """The same page in Firefox."""
+
+    def __init__(self, firefox: Firefox) -> None:
+        self._firefox = firefox
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(cls, site: Site, url: str, key: str) -> AsyncIterator[Self]:
+        """A browser of its own on the site's client, which shows the page, logged in as `key`.
+
+        Raises:
+            AssertionError: at the end, if anything went wrong in the page.
+        """
+        async with Firefox.started(site.client) as firefox:
+            page = cls(firefox)
+            await firefox.before_every_page(INSTRUMENTS)
+            await firefox.goto(f"{url}/")
+            await page._press(f"user-{key}")
+            await page._usable(f"call-video-{CONVERSATION}")
+            yield page
+        assert not firefox.problems, f"errors in the page: {firefox.problems}"
+
+    async def call(self, kind: CallType) -> None:
+        await self._press(f"call-{kind}-{CONVERSATION}")
+
+    async def ringing(self) -> None:
+        await self._usable("accept")
+
+    async def accept(self) -> None:
+        await self._press("accept")
+
+    async def hang_up(self) -> None:
+        await self._press("end")
+
+    async def talking(self) -> Statistics:
+        """Wait until the peer connection is up."""
+        connection = RelayPage.connection
+
+        async def connected() -> Statistics | None:
+            values = await self.run(f"() => {connection} && ({STATISTICS})({connection})")
+            return Statistics.from_page(values) if values and values["state"] == "connected" else None
+
+        return await eventually(connected, "the peer connection is up")
+
+    async def moment(self, name: str) -> float:
+        """When that happened for the first time: seconds since 1970; waits until it has."""
+        value = await eventually(lambda: self.run("(name) => window.moments[name]", name), name)
+        return float(value) / 1000
+
+    async def run(self, function: str, *arguments: object) -> Any:
+        return await self._firefox.evaluate(function, *arguments)
+
+    async def _usable(self, name: str) -> None:
+        see = """(name) => {
+          const element = document.querySelector(`[data-testid="${name}"]`);
+          return Boolean(element?.checkVisibility() && !element.disabled);
+        }"""
+        await eventually(lambda: self.run(see, name), f"{name} can be pressed", within=PATIENCE)
+
+    async def _press(self, name: str) -> None:
+        await self._usable(name)
+        await self.run("""(name) => document.querySelector(`[data-testid="${name}"]`).click()""", name)
+
+
+class BrowserKind(Enum):
+    CHROMIUM = ChromiumPage
+    FIREFOX = FirefoxPage

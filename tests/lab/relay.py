@@ -1,0 +1,52 @@
+"""The relay, run on the lab's server as an operator runs it: `python -m relay serve`."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from tests.kit.server import RunningRelay
+from tests.kit.wait import PATIENCE
+from tests.lab.network import SERVER, Internet
+
+PORT: Final = 443
+"""TCP port of everything: the one that every firewall lets through."""
+
+URL: Final = f"http://{SERVER}:{PORT}"
+
+
+@contextlib.asynccontextmanager
+async def relay_in(internet: Internet, folder: Path, *, scheme: str = "http", **settings: str) -> AsyncIterator[RunningRelay]:
+    """A relay in development mode, with one worker, its database and its log in `folder`.
+
+    Args:
+        settings: its environment variables, without `RELAY_` and in lower case.
+
+    Raises:
+        AssertionError: it does not start, or, at the end, it has logged an error.
+    """
+    database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    chosen = {"dev": "true", "port": str(PORT), "workers": "1", "database_url": database, **settings}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
+    log = folder / "relay.log"
+    with log.open("wb") as file:
+        command = internet.server.command(sys.executable, "-m", "relay", "serve")
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
+    try:
+        assert process.stdout is not None
+        greeting = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        assert greeting, f"the relay did not start:\n{log.read_text()}"
+        yield RunningRelay(f"{scheme}://{SERVER}:{PORT}", database)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    text = log.read_text()
+    assert " ERROR " not in text and "Traceback" not in text, text

@@ -1,0 +1,61 @@
+"""Video calls over UDP, from whatever network lets UDP through."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.calls import A_SECOND, LabCall, Record, video_call
+from tests.lab.gateways import Access
+from tests.lab.network import SERVER, Internet
+from tests.lab.pages import BrowserKind
+
+pytestmark = pytest.mark.browser
+
+LONGEST_GAP = 3.0
+"""Seconds without a new picture, when the network below a call changes."""
+
+
+async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> None:
+    both = await call.goes_on(2 * A_SECOND)
+    assert [one.route for one in both] == ["udp", "udp"]
+    assert {one.remote[0] for one in both} == {SERVER}
+    await call.record_first_frames(record)
+
+
+@pytest.mark.parametrize("access", [Access.OPEN, Access.FULL_CONE, Access.SYMMETRIC], ids=lambda one: one.value)
+async def test_two_clients_of_the_same_kind_of_network_see_and_hear_each_other(
+    internet: Internet, tmp_path: Path, record_property: Record, access: Access
+) -> None:
+    caller, callee = internet.site(access), internet.site(access)
+    async with video_call(internet, tmp_path, caller, callee) as call:
+        await see_and_hear_each_other_over_udp(call, record_property)
+
+
+async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(tmp_path: Path, record_property: Record) -> None:
+    with Internet.built(server_behind_nat=True) as internet:
+        caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
+        async with video_call(internet, tmp_path, caller, callee, public_address=SERVER) as call:
+            await see_and_hear_each_other_over_udp(call, record_property)
+
+
+async def test_a_call_survives_that_a_nat_forgets_it(internet: Internet, tmp_path: Path, record_property: Record) -> None:
+    caller, callee = internet.site(Access.SYMMETRIC), internet.site(Access.OPEN)
+    async with video_call(internet, tmp_path, caller, callee) as call:
+        await call.goes_on(2 * A_SECOND)
+        async with call.gaps(record_property) as gaps:
+            caller.new_mapping()
+            await call.goes_on(5 * A_SECOND)
+        assert max(gaps.values()) <= LONGEST_GAP
+
+
+@pytest.mark.parametrize(
+    "browsers",
+    [(BrowserKind.FIREFOX, BrowserKind.CHROMIUM), (BrowserKind.CHROMIUM, BrowserKind.FIREFOX)],
+    ids=["Firefox calls Chromium", "Chromium calls Firefox"],
+)
+async def test_firefox_and_chromium_see_and_hear_each_other(
+    internet: Internet, tmp_path: Path, record_property: Record, browsers: tuple[BrowserKind, BrowserKind]
+) -> None:
+    caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
+    async with video_call(internet, tmp_path, caller, callee, browsers) as call:
+        await see_and_hear_each_other_over_udp(call, record_property)

@@ -1,0 +1,219 @@
+"""Clients that others wrote, on real sockets: aioice's and coturn's."""
+
+import asyncio
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aioice import stun
+from aioice.turn import TurnTransport, create_turn_endpoint
+
+from relay.turn.counters import Counters
+from relay.turn.credentials import Credentials
+from relay.turn.limits import Limits
+from relay.turn.server import Address, TurnServer
+from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
+from tests.kit.wait import eventually
+
+RELAYED = ("127.0.0.1", 65534)
+
+EVERY_TRANSPORT = pytest.mark.parametrize("transport", ["udp", "tcp"])
+
+
+@dataclass
+class Running:
+    edge: TurnEdge
+    counters: Counters
+    credentials: Credentials
+    media: Echo
+    addresses: dict[str, Address]
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    media, other_worker = await two_neighbours()
+    counters, credentials = Counters(), Credentials(SECRET)
+    server = TurnServer(
+        credentials=credentials,
+        realm=REALM,
+        media=lambda: frozenset({media.address, other_worker.address}),
+        relayed=lambda _: RELAYED,
+        limits=Limits(),
+        counters=counters,
+    )
+    edge = TurnEdge(server)
+    async with edge.serve() as (udp, tcp):
+        yield Running(edge, counters, credentials, media, {"udp": udp, "tcp": tcp})
+    media.transport.close()
+    other_worker.transport.close()
+
+
+async def two_neighbours() -> tuple[Echo, Echo]:
+    """On neighbouring ports: coturn's client asks for the one behind its peer's too, where it thinks RTCP is."""
+    loop = asyncio.get_running_loop()
+    for _ in range(20):
+        transport, first = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+        try:
+            _, second = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", first.address[1] + 1))
+        except (OSError, OverflowError):
+            transport.close()
+        else:
+            return first, second
+    raise AssertionError("no two neighbouring ports are free")
+
+
+class Receiver(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.received: list[tuple[bytes, Any]] = []
+        self.errors: list[Exception] = []
+        self.is_closed = False
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.received.append((data, address))
+
+    def error_received(self, exc: Exception) -> None:
+        self.errors.append(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+
+
+async def aioice_client(
+    running: Running, transport: str, *, username: str | None = None, password: str | None = None
+) -> tuple[TurnTransport, Receiver]:
+    credential = running.credentials.issue("student_1", time.time())
+    return await create_turn_endpoint(
+        Receiver,
+        server_addr=running.addresses[transport],
+        username=credential.username if username is None else username,
+        password=credential.password if password is None else password,
+        transport=transport,
+    )
+
+
+# -- aioice -------------------------------------------------------------------------------------------------------------
+
+
+@EVERY_TRANSPORT
+async def test_aioice_reaches_media_and_is_answered(running: Running, transport: str) -> None:
+    turn, receiver = await aioice_client(running, transport)
+    assert turn.get_extra_info("sockname") == RELAYED
+    for size in (1, 2, 3, 4, 5, 1200):
+        turn.sendto(bytes(size), running.media.address)
+    await eventually(lambda: len(receiver.received) == 6, "every datagram came back")
+    assert sorted(len(data) for data, _ in receiver.received) == [1, 2, 3, 4, 5, 1200]
+    assert {address for _, address in receiver.received} == {running.media.address}
+    assert not receiver.errors
+    turn.close()
+    await eventually(lambda: receiver.is_closed, "the allocation was deleted")
+    assert running.edge.released == [1]
+    assert running.edge.server.allocation_count == 0
+    assert running.counters["packets_to_media"] == running.counters["packets_to_clients"] == 6
+
+
+@EVERY_TRANSPORT
+async def test_aioice_gets_nowhere_else(running: Running, transport: str) -> None:
+    loop = asyncio.get_running_loop()
+    other, stranger = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+    turn, receiver = await aioice_client(running, transport)
+    turn.sendto(b"to a stranger", stranger.address)
+    error = await eventually(lambda: receiver.errors and receiver.errors[0], "sending failed")
+    assert isinstance(error, stun.TransactionFailed)
+    assert error.response.error_code == 403
+    assert not stranger.seen
+    turn.close()
+    await eventually(lambda: receiver.is_closed, "the allocation was deleted")
+    other.close()
+
+
+@EVERY_TRANSPORT
+async def test_aioice_with_a_wrong_password_is_told_so(running: Running, transport: str) -> None:
+    with pytest.raises(stun.TransactionFailed) as failed:
+        await aioice_client(running, transport, password="guessed")
+    assert failed.value.response.error_code == 401
+    assert running.counters["unauthentic"] == 1
+    assert running.edge.server.allocation_count == 0
+
+
+@EVERY_TRANSPORT
+async def test_aioice_with_expired_credentials_is_told_so(running: Running, transport: str) -> None:
+    old = running.credentials.issue("student_1", 1_000_000_000)
+    with pytest.raises(stun.TransactionFailed) as failed:
+        await aioice_client(running, transport, username=old.username, password=old.password)
+    assert failed.value.response.error_code == 401
+    assert running.counters["credentials_expired"] == 1
+
+
+async def test_a_connection_that_breaks_takes_its_allocation_with_it(running: Running) -> None:
+    turn, receiver = await aioice_client(running, "tcp")
+    inner: asyncio.Transport = turn._TurnTransport__inner_protocol.transport  # type: ignore[attr-defined]
+    inner.abort()
+    await eventually(lambda: running.edge.released == [1], "the allocation ended with its connection")
+    assert receiver.is_closed
+    turn.close()
+
+
+async def test_garbage_on_a_stream_ends_the_connection_and_nothing_else(running: Running) -> None:
+    turn, receiver = await aioice_client(running, "tcp")
+    reader, writer = await asyncio.open_connection(*running.addresses["tcp"])
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert await reader.read() == b""
+    writer.close()
+    turn.sendto(b"still here", running.media.address)
+    await eventually(lambda: receiver.received, "the other client is served")
+    turn.close()
+    await eventually(lambda: receiver.is_closed, "the allocation was deleted")
+
+
+# -- coturn -------------------------------------------------------------------------------------------------------------
+
+
+async def uclient(running: Running, transport: str, *options: str, secret: str = SECRET) -> str:
+    """What coturn's client prints: it makes its user name of the time and `student_1`, and its password with the secret."""
+    program = shutil.which("turnutils_uclient")
+    assert program, "turnutils_uclient is missing: install coturn"
+    host, port = running.addresses[transport]
+    media_host, media_port = running.media.address
+    over = ["-t"] if transport == "tcp" else []
+    arguments = [*over, "-c", "-u", "student_1", "-W", secret, "-p", str(port), "-e", media_host, "-r", str(media_port)]
+    process = await asyncio.create_subprocess_exec(
+        program, *arguments, *options, host, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    try:
+        output = (await asyncio.wait_for(process.stdout.read(), 60)).decode(errors="replace")
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return output
+
+
+def totals(output: str) -> tuple[int, int]:
+    """Messages sent and received, as its last lines say."""
+    found = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
+    assert found, output
+    return int(found[-1][0]), int(found[-1][1])
+
+
+@pytest.mark.parametrize("way", [(), ("-s",), ("-g", "-D")], ids=["channels", "send", "dont-fragment-padded"])
+async def test_coturns_client_sends_and_receives_everything(running: Running, way: tuple[str, ...]) -> None:
+    """Over UDP and TCP at once, with datagrams of a length that needs padding."""
+    runs = (uclient(running, transport, "-n", "20", "-m", "2", "-l", "171", *way) for transport in ("udp", "tcp"))
+    for output in await asyncio.gather(*runs):
+        assert totals(output) == (40, 40), output
+    assert len(running.media.seen) >= 80
+    counters = running.counters
+    assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
+
+
+async def test_coturns_client_with_another_secret_gets_no_allocation(running: Running) -> None:
+    await uclient(running, "udp", "-n", "1", secret="another")
+    assert running.counters["unauthentic"] >= 1
+    assert running.counters["allocations_opened"] == 0
+    assert not running.media.seen
