@@ -75,7 +75,9 @@ export class Leg extends EventTarget {
   }
   /** Whether both sides have agreed on a description, so that it can be changed. */
   get isAgreed() {
-    return Boolean(this.peerConnection?.currentRemoteDescription);
+    const { peerConnection } = this;
+    // Firefox throws when a closed one is asked for its descriptions.
+    return peerConnection !== null && peerConnection.signalingState !== "closed" && peerConnection.currentRemoteDescription !== null;
   }
 
   // -- setting it up ---------------------------------------------------------------------------------------------------
