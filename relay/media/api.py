@@ -78,11 +78,32 @@ class MediaDescription:
     """RTP header extension id → URI (RFC 8285)."""
 
 
+Address = tuple[str, int]
+"""Host, as a literal, and port."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """The way that a peer's media takes to the relay."""
+
+    transport: Literal["udp", "tcp", "turn-udp", "turn-tcp", "turn-tls"]
+    """`tcp`: ICE-TCP (RFC 6544); `turn-…`: through the built-in TURN server, which the peer reaches by that."""
+    family: Literal["ipv4", "ipv6"]
+    """Of the address that the peer comes from."""
+
+
+RouteOf = Callable[[Address], Route | None]
+"""The route of the peer that the media plane sees at an address; None if it has just gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransportUp:
     """ICE and DTLS are done, or traffic is back after `TransportDown`: media flows."""
 
     transport_id: str
+    remote: Address | None = field(default=None, compare=False, repr=False)
+    """Where the peer is, as the media plane sees it: the selected address. It is the same event wherever that is, and no log
+    shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,8 @@ class TransportReport:
 
     transport_id: str
     report: LegReport
+    remote: Address | None = field(default=None, compare=False, repr=False)
+    """As of `TransportUp`, now."""
 
 
 MediaEvent = TransportUp | TransportDown | TransportClosed | TransportReport
@@ -140,8 +163,11 @@ class MediaEngine(Protocol):
         """Tell a transport who its peer is. DTLS starts at once, on connectivity checks already validated."""
         ...
 
-    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
-        """Tell a connected transport what its peer sends from now on."""
+    async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+        """Tell a connected transport what its peer sends from now on, and by which ICE credentials it answers.
+
+        Its fingerprints and its role are not looked at: they stay the same for the transport's life.
+        """
         ...
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:

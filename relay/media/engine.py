@@ -20,10 +20,12 @@ from relay.media.api import (
 )
 from relay.media.bridge import join
 from relay.media.counters import Counters
-from relay.media.ice import local_ufrag, parse
+from relay.media.ice import FOLLOW_AFTER_SILENCE, local_ufrag, parse
 from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
+from relay.media.newcomers import Newcomers
+from relay.media.strays import Strays
 from relay.media.transport import CONSENT_SILENCE, Transport
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,8 @@ class LocalEngine:
         self._bridges: dict[str, set[str]] = {}
         self._failures: dict[bytes, int] = {}
         """STUN messages of each host that failed, since the last tick."""
+        self._strays = Strays(self._transports, self._counters)
+        self._newcomers = Newcomers()
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> tuple[int, ...]:
@@ -119,7 +123,7 @@ class LocalEngine:
         self._advertised = tuple(hosts)
         for host in dict.fromkeys([*hosts, *(() if "0.0.0.0" in hosts else (LOOPBACK,))]):  # noqa: S104
             try:
-                opened = UdpSocket(host, port, rings[":" in host], self._receive_stun, self._counters)
+                opened = UdpSocket(host, port, rings[":" in host], self._receive_stun, self._receive_stray, self._counters)
             except OSError as error:
                 if ":" in host and not self._hosts:
                     continue  # an IPv6 address that is still tentative, say: the others will do
@@ -148,8 +152,8 @@ class LocalEngine:
         assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
         join(one, other)
 
-    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
-        self._transports[transport_id].describe(media)
+    async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+        self._transports[transport_id].describe(remote, media)
 
     async def part(self, bridge_id: str, first: str, second: str) -> None:
         assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
@@ -171,6 +175,7 @@ class LocalEngine:
             self._by_ufrag.pop(ufrag or "", None)
         for members in self._bridges.values():
             members.discard(transport_id)
+        self._newcomers.forget_transport(transport_id)
         self._counters["transports_closed"] += 1
         await transport.close()
 
@@ -208,6 +213,8 @@ class LocalEngine:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         now = time.monotonic()
         self._failures.clear()
+        self._strays.tick()
+        self._newcomers.forget_silent(now)
         for transport in list(self._transports.values()):
             try:
                 transport.tick(now)
@@ -218,44 +225,100 @@ class LocalEngine:
     def _receive_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> None:
         counters = self._counters
         # A validated address is always heard: others could forge it to have it shut out.
-        host = raw[8:24] if own.is_ipv6 else raw[4:8]
+        host = _host(own, raw)
         if known is None and self._failures.get(host, 0) >= MAX_FAILURES:
             counters["stun_limited"] += 1
             return
-        problem = self._check(own, datagram, raw, known, now)
+        problem = self._take_stun(own, datagram, raw, known, now)
         if problem is not None:
             counters[problem] += 1
             if host in self._failures or len(self._failures) < MAX_FAILING_HOSTS:
                 self._failures[host] = self._failures.get(host, 0) + 1
 
-    def _check(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> str | None:
-        """Answer a connectivity check; the counter of what is wrong with it, else."""
+    def _take_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> str | None:
+        """Do what a message asks for; the counter of what is wrong with it, else."""
         message = parse(datagram)
         if message is None:
             return "stun_malformed"
-        if message.message_class is not stun.Class.REQUEST or message.message_method is not stun.Method.BINDING:
-            return "stun_ignored"
+        if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.REQUEST:
+            return self._answer(own, message, raw, known, now)
+        if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.RESPONSE:
+            return self._take_answer(own, message, raw, known, now)
+        return "stun_ignored"
+
+    def _answer(self, own: UdpSocket, message: stun.Message, raw: bytes, known: Remote | None, now: float) -> str | None:
+        """Answer a connectivity check."""
         ufrag = local_ufrag(message) or ""
         transport = self._by_ufrag.get(ufrag)
         if transport is None:
             return "stun_unknown_ufrag"
-        source = known or Remote(own, raw)
-        answered = transport.ice.answer(message, ufrag, source.host_port)
+        claimed = known or Remote(own, raw)
+        answered = transport.ice.answer(message, ufrag, claimed.host_port)
         if answered is None:
             return "stun_unauthentic"
-        owner = source.transport
-        if owner is not None and owner is not transport:
-            # Whoever knows its own password could otherwise take over a stranger's address by forging its source.
-            if now - source.last_seen <= CONSENT_SILENCE:
-                return "stun_address_taken"
-            owner.lose_address(source)
-            source = Remote(own, raw)  # the old one stays as silent as it is, for its old owner
-        own.routes[source.key] = source
+        # An address that is merely checked remains a newcomer: its packets, not only its checks, may lead the way there.
+        stays = claimed.transport is None and transport.stays(answered.nominates, now)
+        source = claimed if stays else self._claim(own, raw, claimed, transport, now)
+        if source is None:
+            return "stun_address_taken"
         self._counters["stun_checks"] += 1
         source.send(answered.response)
         if ufrag == transport.ice.ufrag and transport.ice.previous_ufrag is not None:
             # The peer knows the new credentials. A late check with the old ones must not pull it back to where it was.
             self._by_ufrag.pop(transport.ice.previous_ufrag, None)
             transport.ice.forget_previous()
-        transport.validated(source, now, nominates=answered.nominates)
+        if not stays:
+            transport.validated(source, now, nominates=answered.nominates)
         return None
+
+    @staticmethod
+    def _claim(own: UdpSocket, raw: bytes, source: Remote, transport: Transport, now: float) -> Remote | None:
+        """The address as the transport's, which has proved to be there; None if it is that of another live one."""
+        owner = source.transport
+        if owner is not None and owner is not transport:
+            # Whoever knows its own password could otherwise take over a stranger's address by forging its source.
+            if now - source.last_seen <= CONSENT_SILENCE:
+                return None
+            owner.lose_address(source)
+            source = Remote(own, raw)  # the old one stays as silent as it is, for its old owner
+        own.routes[source.key] = source
+        return source
+
+    # -- a peer whose address changed ---------------------------------------------------------------------------------
+
+    def _receive_stray(self, own: UdpSocket, start: int, length: int, ssrc: int, now: float) -> None:
+        senders = self._strays.senders(ssrc)
+        if not senders:
+            self._counters["unknown_address"] += 1
+            return
+        datagram, raw = own.taken(start, length)
+        transport = self._strays.receive(senders, datagram, _host(own, raw), now)
+        # While the selected address is alive, some packets merely took another way.
+        if transport is None or transport.silence(now) <= FOLLOW_AFTER_SILENCE:
+            return
+        address = own, own.key(raw)
+        check = self._newcomers.heard(transport.transport_id, transport.ice, address, len(datagram), now)
+        if check is not None:
+            self._counters["checks_sent"] += 1
+            Remote(own, raw).send(check)
+
+    def _take_answer(self, own: UdpSocket, answer: stun.Message, raw: bytes, known: Remote | None, now: float) -> str | None:
+        """Follow a peer to where it has answered our own check."""
+        newcomer = self._newcomers.asked(answer.transaction_id, (own, own.key(raw)))
+        if newcomer is None:
+            return "stun_ignored"
+        if not newcomer.signed(answer):
+            return "stun_unauthentic"
+        transport = self._transports[newcomer.transport_id]
+        source = self._claim(own, raw, known or Remote(own, raw), transport, now)
+        if source is None:
+            return "stun_address_taken"
+        self._newcomers.forget(newcomer)
+        self._counters["checks_answered"] += 1
+        transport.validated(source, now, nominates=transport.silence(now) > FOLLOW_AFTER_SILENCE)
+        return None
+
+
+def _host(own: UdpSocket, raw: bytes) -> bytes:
+    """The address in a struct sockaddr_in or sockaddr_in6."""
+    return raw[8:24] if own.is_ipv6 else raw[4:8]

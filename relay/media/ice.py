@@ -3,6 +3,7 @@
 Sans-IO: datagrams and times come in, answers go out. `aioice.stun` parses and builds the messages.
 """
 
+import ipaddress
 import secrets
 import struct
 from dataclasses import dataclass
@@ -16,9 +17,23 @@ UFRAG_LENGTH: Final = 8
 PWD_LENGTH: Final = 24
 """Characters; RFC 8445 section 5.3 asks for at least 22 (128 bits)."""
 
+FOLLOW_AFTER_SILENCE: Final = 0.1
+"""Seconds without a packet from the selected address, after which a peer is followed to where its packets come from instead, once
+it has proved to be there. The length of five packets of sound, or two pictures: more than two paths differ by, so that who
+uses both is left where it is, and less than anyone sees."""
+
 ROAM_AFTER_SILENCE: Final = 1.0
 """Seconds. Firefox does not nominate again after its network changed: it just checks from the new address. An authentic check is
 followed without USE-CANDIDATE once the old address has been silent for this long."""
+
+_CARRIED: Final = ipaddress.ip_network("127.64.0.0/10")
+"""Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.front.io.tunnel`)."""
+
+_SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
+"""RFC 6598, the space that carriers number their customers from: as large, and nobody's public address."""
+
+_PRIORITY: Final = (110 << 24) + (65_535 << 8) + 255
+"""RFC 8445 section 5.1.2.1: of a peer-reflexive candidate of the first component, as section 7.1.1 has it in checks."""
 
 _ROLE_CONFLICT: Final = (487, "Role Conflict")
 
@@ -37,6 +52,19 @@ def local_ufrag(message: stun.Message) -> str | None:
     return username.partition(":")[0] if username else None
 
 
+def reflexive(source: tuple[str, int]) -> tuple[str, int]:
+    """What a peer is told of its own address (XOR-MAPPED-ADDRESS).
+
+    Firefox drops an answer that names a loopback address and never connects, so that whoever is carried over loopback is told an
+    address of its own in `_SHARED` instead. Only the peer's own bookkeeping needs it: nothing is ever sent there.
+    """
+    host, port = source
+    address = ipaddress.ip_address(host)
+    if address not in _CARRIED:
+        return source
+    return str(_SHARED.network_address + (int(address) - int(_CARRIED.network_address))), port
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An authentic check."""
@@ -47,12 +75,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Credentials:
+class Credentials:
+    """One end's, as its description says."""
+
     ufrag: str
     pwd: str
 
     @classmethod
-    def fresh(cls) -> "_Credentials":
+    def fresh(cls) -> "Credentials":
         return cls(_ice_characters(UFRAG_LENGTH), _ice_characters(PWD_LENGTH))
 
 
@@ -64,11 +94,14 @@ def _ice_characters(count: int) -> str:
 class IceAgent:
     """The relay's end of one transport's ICE: its credentials, and the answers to checks that know them."""
 
-    __slots__ = ("_current", "_previous")
+    __slots__ = ("_current", "_previous", "_tie_breaker", "peer")
 
     def __init__(self) -> None:
-        self._current = _Credentials.fresh()
-        self._previous: _Credentials | None = None
+        self._current = Credentials.fresh()
+        self._previous: Credentials | None = None
+        self._tie_breaker = secrets.randbits(64)
+        self.peer: Credentials | None = None
+        """The peer's own, once they are known."""
 
     @property
     def ufrag(self) -> str:
@@ -86,11 +119,28 @@ class IceAgent:
     def restart(self) -> None:
         """Take fresh credentials (RFC 8445 section 9). The old ones stay good, so that media flows until the peer has the new."""
         self._previous = self._current
-        self._current = _Credentials.fresh()
+        self._current = Credentials.fresh()
 
     def forget_previous(self) -> None:
         """The peer has used the current credentials: the ones before them are good no more."""
         self._previous = None
+
+    @property
+    def username(self) -> str:
+        """Of a check of our own: the peer's ufrag, and that of ours which the peer is known to have (RFC 8445 section 7.2.2)."""
+        assert self.peer is not None, "whom nobody has described is not asked"
+        return f"{self.peer.ufrag}:{(self._previous or self._current).ufrag}"
+
+    def check(self) -> stun.Message:
+        """A check of our own: a lite agent begins none, but has to ask whether the peer is where its packets come from."""
+        assert self.peer is not None, "whom nobody has described is not asked"
+        request = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.REQUEST,
+            attributes={"USERNAME": self.username, "PRIORITY": _PRIORITY, "ICE-CONTROLLED": self._tie_breaker},
+        )
+        request.add_message_integrity(self.peer.pwd.encode())
+        return request
 
     def answer(self, request: stun.Message, ufrag: str, source: tuple[str, int]) -> Answered | None:
         """The answer to a binding request from `source` to `ufrag`, or None if it is not authentic."""
@@ -105,7 +155,7 @@ class IceAgent:
             message_method=stun.Method.BINDING,
             message_class=stun.Class.ERROR if conflict else stun.Class.RESPONSE,
             transaction_id=request.transaction_id,
-            attributes={"ERROR-CODE": _ROLE_CONFLICT} if conflict else {"XOR-MAPPED-ADDRESS": source},
+            attributes={"ERROR-CODE": _ROLE_CONFLICT} if conflict else {"XOR-MAPPED-ADDRESS": reflexive(source)},
         )
         response.add_message_integrity(key)
         return Answered(bytes(response), nominates=not conflict and "USE-CANDIDATE" in request.attributes)

@@ -303,8 +303,8 @@ class WorkerPool:
     ) -> None:
         await self._by_transport[transport_id].home.engine.connect_transport(transport_id, remote, media)
 
-    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
-        await self._by_transport[transport_id].home.engine.update_transport(transport_id, media)
+    async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+        await self._by_transport[transport_id].home.engine.update_transport(transport_id, remote, media)
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         await self._bridges[bridge_id].home.engine.join(bridge_id, first, second)

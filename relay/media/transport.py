@@ -19,7 +19,7 @@ from relay.media.api import (
 )
 from relay.media.counters import Counters
 from relay.media.history import PacketHistory
-from relay.media.ice import IceAgent, moves
+from relay.media.ice import Credentials, IceAgent, moves
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
 from relay.media.keyframes import keyframe_detector
 from relay.media.quality import MAX_STREAMS, SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
@@ -130,6 +130,10 @@ class Transport:
         """When something authentic last arrived, from any address; seconds, monotonic."""
         return max((one.last_seen for one in self._addresses), default=0.0)
 
+    def silence(self, now: float) -> float:
+        """Seconds since something authentic arrived from the selected address."""
+        return now - (self.destination.last_seen if self.destination is not None else 0.0)
+
     # -- ICE ----------------------------------------------------------------------------------------------------------
 
     def validated(self, address: RemoteAddress, now: float, *, nominates: bool) -> None:
@@ -142,13 +146,15 @@ class Transport:
                 self.lose_address(oldest)
                 oldest.forget()
         selected = self.destination
-        if address is not selected and moves(
-            nominates, selected=selected is not None, silence=now - (selected.last_seen if selected else 0.0)
-        ):
+        if address is not selected and moves(nominates, selected=selected is not None, silence=self.silence(now)):
             self.destination = address
             if selected is None and self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
                 self._dtls.start(self._remote)
         address.last_seen = now
+
+    def stays(self, nominates: bool, now: float) -> bool:
+        """Whether an authentic check from an address that is not known yet leaves an established transport where it is."""
+        return self.rx is not None and not moves(nominates, selected=True, silence=self.silence(now))
 
     def lose_address(self, address: RemoteAddress) -> None:
         """The address is no longer this transport's: it is one too many, or another transport has proved that it is there."""
@@ -160,13 +166,14 @@ class Transport:
         """Start DTLS with a peer that is now known, on checks already validated."""
         assert self._remote is None, "a transport is connected once"
         self._remote = remote
-        self.describe(media)
+        self.describe(remote, media)
         # A DTLS server waits for the peer's first flight; a client needs to know where to send its own.
         if remote.role is not DtlsRole.PASSIVE or self.destination is not None:
             self._dtls.start(remote)
 
-    def describe(self, media: tuple[MediaDescription, ...]) -> None:
-        """What the peer sends from now on."""
+    def describe(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+        """The peer's ICE credentials, and what it sends, from now on."""
+        self.ice.peer = Credentials(remote.ufrag, remote.pwd)
         self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
 
     def receive_dtls(self, datagram: bytes) -> None:
@@ -184,7 +191,7 @@ class Transport:
         self._announced = True
         if self.peer is not None:
             self.peer.release_held()
-        self._emit(TransportUp(self.transport_id))
+        self._emit(TransportUp(self.transport_id, self.destination.host_port))
 
     def _lost(self, reason: str) -> None:
         if reason == "dtls_failed":
@@ -288,11 +295,11 @@ class Transport:
         alive = now - self.last_seen <= CONSENT_SILENCE
         if alive is not self._announced:
             self._announced = alive
-            self._emit(TransportUp(self.transport_id) if alive else TransportDown(self.transport_id))
+            self._emit(TransportUp(self.transport_id, self.destination.host_port) if alive else TransportDown(self.transport_id))
         # Half a tick early rather than a whole one late: timers are never exact.
         if alive and now - self._reported_at >= SNAPSHOT_INTERVAL - 0.5:
             self._reported_at = now
-            self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now)))
+            self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now), self.destination.host_port))
 
     def part(self) -> None:
         """Be joined to nobody."""

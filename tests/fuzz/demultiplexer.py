@@ -113,6 +113,8 @@ class Demultiplexer:
         await relay.engine.join("other", "mallory", "accomplice")
         await relay.connect(self.mallory, self.accomplice)
         self.peers = (self.first, self.second, self.mallory, self.accomplice)
+        for peer in self.peers:
+            peer.answers_checks = False  # nothing comes from the network that was not fed
 
     def _remember_what_mallory_may_ask_for(self) -> None:
         """A stream that was sent to her and does not grow old."""

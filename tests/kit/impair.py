@@ -1,4 +1,4 @@
-"""A UDP path that loses and delays, for clients and a server that know nothing of it.
+"""A UDP path that loses, delays and has little room, for clients and a server that know nothing of it.
 
 `tests.kit.network` decides what becomes of each datagram; here are the sockets. Every client gets a socket of its own towards the
 server, so that the server still tells them apart.
@@ -6,6 +6,7 @@ server, so that the server still tells them apart.
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from itertools import count
@@ -20,6 +21,28 @@ BURST: Final = 64
 """Datagrams read from one socket before the others get their turn."""
 
 
+class Bottleneck:
+    """A link of so many bits per second, with a queue in front of it. Time is whatever the caller says it is."""
+
+    def __init__(self, rate: float, queue: float) -> None:
+        """
+        Args:
+            rate: bit/s, of UDP payload; `math.inf` for a link that is none.
+            queue: seconds that a datagram may have to wait; one that would have to wait longer is dropped.
+        """
+        self._rate = rate
+        self._queue = queue
+        self._free = float("-inf")
+
+    def leaves(self, size: int, now: float) -> float | None:
+        """When a datagram of that many bytes, which comes now, has left; None: it is dropped. `now` must not go back."""
+        begins = max(now, self._free)
+        if begins - now > self._queue:
+            return None
+        self._free = begins + 8 * size / self._rate
+        return self._free
+
+
 class ImpairedPath:
     """A server's second address, at which it is badly reached. Make it with `to`.
 
@@ -27,9 +50,10 @@ class ImpairedPath:
         address: where clients send to instead.
     """
 
-    def __init__(self, server: Address, seed: int, impairment: dict[str, Any]) -> None:
+    def __init__(self, server: Address, seed: int, rate: float, queue: float, impairment: dict[str, Any]) -> None:
         self._server = server
         self._seed = seed
+        self._link = rate, queue
         self._impairment = impairment
         self._numbers = count()
         self._directions: list[_Direction] = []
@@ -40,16 +64,20 @@ class ImpairedPath:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def to(cls, server: Address, seed: int, **impairment: Any) -> AsyncIterator[Self]:
+    async def to(
+        cls, server: Address, seed: int, *, rate: float = math.inf, queue: float = 0.2, **impairment: Any
+    ) -> AsyncIterator[Self]:
         """Open a path for IPv4.
 
         Args:
             server: its address; clients reach the path at the same host.
             seed: datagrams with the same number, of the client with the same number and in the same direction, meet the same
                 fate.
+            rate: bit/s, of each direction of each client, as of `Bottleneck`.
+            queue: seconds.
             impairment: what `SimulatedNetwork` takes, for each direction of each client.
         """
-        path = cls(server, seed, impairment)
+        path = cls(server, seed, rate, queue, impairment)
         loop = asyncio.get_running_loop()
         loop.add_reader(path._socket, path._from_clients)
         try:
@@ -70,6 +98,17 @@ class ImpairedPath:
     def delivered(self) -> int:
         """Datagrams that left it."""
         return sum(one.delivered for one in self._directions)
+
+    def forget(self) -> None:
+        """Forget every client, as a NAT does that starts anew: each comes to the server from another port from now on."""
+        for onward in self._towards_server:
+            asyncio.get_running_loop().remove_reader(onward)
+            onward.close()
+        for direction in self._directions:
+            direction.close()
+        self._towards_server.clear()
+        self._directions.clear()
+        self._clients.clear()
 
     def _from_clients(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -98,22 +137,25 @@ class ImpairedPath:
 
     def _direction(self, send: Callable[[bytes], object]) -> "_Direction":
         network = SimulatedNetwork((self._seed << 16) + next(self._numbers), **self._impairment)
-        self._directions.append(_Direction(network, send))
+        self._directions.append(_Direction(Bottleneck(*self._link), network, send))
         return self._directions[-1]
 
 
 class _Direction:
     """One client's datagrams, one way."""
 
-    def __init__(self, network: SimulatedNetwork, send: Callable[[bytes], object]) -> None:
+    def __init__(self, bottleneck: Bottleneck, network: SimulatedNetwork, send: Callable[[bytes], object]) -> None:
         self.taken = self.delivered = 0
+        self._bottleneck = bottleneck
         self._network = network
         self._send = send
         self._timer: asyncio.TimerHandle | None = None
 
     def push(self, data: bytes) -> None:
         self.taken += 1
-        self._network.send(data, asyncio.get_running_loop().time())
+        leaves = self._bottleneck.leaves(len(data), asyncio.get_running_loop().time())
+        if leaves is not None:
+            self._network.send(data, leaves)
         self._deliver()
 
     def _deliver(self) -> None:

@@ -56,6 +56,8 @@ INTAKE: Final = (
     "stun_ignored",
     "stun_limited",
     "stun_address_taken",
+    "strays_limited",
+    "checks_answered",
 )
 """The counters of which every datagram is counted in exactly one, except DTLS from an address that is known."""
 
@@ -196,6 +198,9 @@ class MediaPeer:
         packets: RTP and RTCP that arrived, decrypted, in order.
         undecryptable: how many packets arrived that were not for its keys.
         answers: STUN responses that arrived.
+        checks: STUN requests that arrived, each with the path that it arrived by.
+        answers_checks: whether it answers these, as browsers do.
+        ufrag, pwd: its ICE credentials.
     """
 
     def __init__(
@@ -214,6 +219,9 @@ class MediaPeer:
         self.packets: list[bytes] = []
         self.undecryptable = 0
         self.answers: list[stun.Message] = []
+        self.checks: list[tuple[Path, stun.Message]] = []
+        self.answers_checks = True
+        self.ufrag, self.pwd = "peer", "p" * 24
         [candidate] = [one for one in relay.candidates if (":" in one.address) is (":" in host)]
         self._relay_address = (candidate.address, candidate.port)
         self._paths: list[Path] = []
@@ -231,11 +239,11 @@ class MediaPeer:
     def parameters(self) -> TransportParameters:
         """Its own end, as its SDP would describe it."""
         prints = tuple(Fingerprint(one.algorithm, one.value) for one in self.certificate.getFingerprints())
-        return TransportParameters(ufrag="peer", pwd="p" * 24, fingerprints=prints, role=self.role)
+        return TransportParameters(ufrag=self.ufrag, pwd=self.pwd, fingerprints=prints, role=self.role)
 
     def another_path(self) -> Path:
         """A further socket: another network interface, or the same one behind another NAT mapping."""
-        path = Path(self.host, self._relay_address, self._deliver)
+        path = Path(self.host, self._relay_address, lambda datagram: self._deliver(path, datagram))
         self._paths.append(path)
         return path
 
@@ -252,6 +260,17 @@ class MediaPeer:
             lambda: next((one for one in self.answers if one.transaction_id == request.transaction_id), None),
             "an answer to a connectivity check",
         )
+
+    def answer_check(self, check: stun.Message, *, pwd: str | None = None, transaction_id: bytes | None = None) -> bytes:
+        """The answer to a check of the relay's, unless told otherwise an authentic one."""
+        answer = stun.Message(
+            stun.Method.BINDING,
+            stun.Class.RESPONSE,
+            transaction_id or check.transaction_id,
+            {"XOR-MAPPED-ADDRESS": self._relay_address},
+        )
+        answer.add_message_integrity((pwd or self.pwd).encode())
+        return bytes(answer)
 
     def shake_hands(self) -> None:
         """Begin DTLS; as a client that sends a ClientHello."""
@@ -285,19 +304,32 @@ class MediaPeer:
         arrived, self.packets[:] = list(self.packets), []
         assert arrived == list(packets), "other packets arrived, or in another order"
 
-    def _deliver(self, datagram: bytes) -> None:
+    def _deliver(self, path: Path, datagram: bytes) -> None:
         first = datagram[0]
         if first <= 3:
-            self.answers.append(stun.parse_message(datagram))
+            self._take_stun(path, stun.parse_message(datagram))
         elif 20 <= first <= 63:
             self._wire.queue.put_nowait(datagram)
         elif self._incoming is None:
             self._early.append(datagram)
         else:
-            try:
-                self.packets.append(self._incoming.unprotect(datagram))
-            except ValueError:
-                self.undecryptable += 1
+            self._take_packet(self._incoming, datagram)
+
+    def _take_stun(self, path: Path, message: stun.Message) -> None:
+        if message.message_class is not stun.Class.REQUEST:
+            self.answers.append(message)
+            return
+        self.checks.append((path, message))
+        if self.answers_checks:
+            assert message.check_message_integrity(self.pwd.encode()), "the relay's check is authentic"
+            assert message.attributes["USERNAME"] == f"{self.ufrag}:{self.relay.ufrag}", "and meant for this peer"
+            path.send(self.answer_check(message))
+
+    def _take_packet(self, incoming: Cipher, datagram: bytes) -> None:
+        try:
+            self.packets.append(incoming.unprotect(datagram))
+        except ValueError:
+            self.undecryptable += 1
 
     def _changed(self) -> None:
         """DTLS is a task here, and SRTP that came right behind its last flight has been seen before it."""
@@ -305,7 +337,7 @@ class MediaPeer:
             self._incoming, self._outgoing = Cipher(self.dtls._rx_srtp), Cipher(self.dtls._tx_srtp)
             early, self._early = self._early, []
             for datagram in early:
-                self._deliver(datagram)
+                self._take_packet(self._incoming, datagram)
 
     # -- the end
 

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from relay.errors import LostRace
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import (
+    UNKNOWN_PATH,
     ChatMessage,
     ConversationCard,
+    MediaPath,
     MissedCallRecord,
     NewCall,
     Privacy,
@@ -34,6 +36,8 @@ class CallEntry:
     ended_at: datetime | None = None
     duration_seconds: int | None = None
     heartbeat_at: datetime | None = None
+    paths: tuple[MediaPath, MediaPath] = (UNKNOWN_PATH, UNKNOWN_PATH)
+    """To the caller and to the callee."""
 
     @property
     def call_id(self) -> str:
@@ -81,12 +85,15 @@ class MemoryCallLog:
         if entry is not None and entry.is_open:
             entry.call_type = call_type
 
-    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+    async def ended(
+        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+    ) -> int | None:
         await asyncio.sleep(0)
         entry = self.entries.get(call_id)
         if entry is None or not entry.is_open:
             raise LostRace(f"call {call_id} is not open")
         entry.close(at, reason)
+        entry.paths = caller, callee
         return entry.duration_seconds
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:

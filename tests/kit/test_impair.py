@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.impair import Address, ImpairedPath
+from tests.kit.impair import Address, Bottleneck, ImpairedPath
 from tests.kit.wait import eventually
 
 HERE = "127.0.0.1"
@@ -108,6 +108,55 @@ async def test_delayed_datagrams_keep_their_order_and_come_no_sooner_than_told()
         await eventually(lambda: len(client.received) == 50, "everything came back")
         assert client.received == list(range(50))
         assert all(back - out > 0.0599 for out, back in zip(sent, client.times, strict=True))
+
+
+def test_a_bottleneck_lets_datagrams_out_one_after_the_other() -> None:
+    link = Bottleneck(rate=8000, queue=1.0)
+    assert [link.leaves(100, now=5.0) for _ in range(3)] == pytest.approx([5.1, 5.2, 5.3])
+    assert link.leaves(500, now=7.0) == pytest.approx(7.5), "it was idle meanwhile"
+
+
+def test_a_bottleneck_drops_what_would_have_to_wait_too_long() -> None:
+    link = Bottleneck(rate=8000, queue=0.25)
+    assert [link.leaves(100, now=0.0) for _ in range(5)] == [
+        pytest.approx(0.1),
+        pytest.approx(0.2),
+        pytest.approx(0.3),
+        None,
+        None,
+    ]
+    assert link.leaves(100, now=0.1) == pytest.approx(0.4), "there is room again"
+
+
+async def test_a_narrow_path_takes_its_time_and_drops_what_it_has_no_room_for() -> None:
+    async with (
+        bound(local_addr=(HERE, 0)) as server,
+        ImpairedPath.to(server.address, 1, rate=4 * 8 * 100, queue=0.1) as path,
+        bound(remote_addr=path.address) as client,
+    ):
+        began = asyncio.get_running_loop().time()
+        for number in range(BURST):
+            client.send(number)
+        await eventually(lambda: path.taken == BURST + len(server.received), "all of the burst is at the path, or beyond")
+        await eventually(lambda: len(client.received) == len(server.received) > 1, "what got through is back")
+        number = len(client.received)
+        assert number < BURST / 2
+        assert client.times[-1] - began > (number + 1) * 0.00999, "a hundred a second, there and back"
+
+
+async def test_clients_that_were_forgotten_come_from_another_port_and_are_answered_there() -> None:
+    async with (
+        bound(local_addr=(HERE, 0)) as server,
+        ImpairedPath.to(server.address, 1) as path,
+        bound(remote_addr=path.address) as client,
+    ):
+        client.send(1)
+        await eventually(lambda: client.received == [1], "the client is answered")
+        path.forget()
+        client.send(2)
+        await eventually(lambda: client.received == [1, 2], "and again")
+        (_, before), (_, after) = server.received
+        assert before != after
 
 
 async def test_the_server_tells_clients_apart() -> None:

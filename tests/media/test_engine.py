@@ -120,7 +120,7 @@ async def test_when_one_party_leaves_the_packets_of_the_other_are_dropped_and_co
     await relay.engine.close_transport("second")
     first.send_rtp(rtp_packet(1))
     await relay.counts("dropped_unjoined")
-    second.send_rtp(rtp_packet(1))
+    second.send_rtp(rtp_packet(1, 0xBBBB))
     await relay.counts("unknown_address")
 
 
@@ -163,7 +163,7 @@ async def test_parted_transports_forward_nothing_until_they_are_joined_again(rel
 async def test_a_connected_transport_learns_what_its_peer_sends_from_now_on(relay: RunningEngine) -> None:
     first, second = await relay.call()
     vp8 = MediaDescription("0", "video", (Codec(96, "vp8", 90_000),))
-    await relay.engine.update_transport("first", (vp8,))
+    await relay.engine.update_transport("first", first.parameters, (vp8,))
     first.send_rtp(packet := rtp_packet(1))
     await second.receives(packet)
     assert [one.is_video for one in relay.engine._transports["first"].streams.values()] == [True]

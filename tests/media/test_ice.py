@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay.media.api import TransportUp
 from relay.media.engine import MAX_FAILURES
-from relay.media.ice import ROAM_AFTER_SILENCE, IceAgent, local_ufrag, moves, parse
+from relay.media.ice import ROAM_AFTER_SILENCE, IceAgent, local_ufrag, moves, parse, reflexive
 from relay.media.transport import CONSENT_SILENCE
 from tests.kit.media import IPV4, IPV6, MediaPeer, RunningEngine, connectivity_check, still_talk
 from tests.kit.wait import eventually
@@ -57,6 +57,25 @@ def test_an_authentic_check_is_answered_with_its_own_address_and_our_signature(s
     assert response.check_message_integrity(agent.pwd.encode())
     assert not response.check_message_integrity(b"another password")
     assert "FINGERPRINT" in response.attributes
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("127.64.0.0", "100.64.0.0"),
+        ("127.64.0.1", "100.64.0.1"),
+        ("127.99.2.3", "100.99.2.3"),
+        ("127.127.255.255", "100.127.255.255"),
+        ("127.63.255.255", "127.63.255.255"),
+        ("127.128.0.0", "127.128.0.0"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+        ("::ffff:127.64.0.1", "::ffff:127.64.0.1"),
+    ],
+)
+def test_a_peer_that_is_carried_over_loopback_is_told_an_address_that_browsers_take_for_one(source: str, told: str) -> None:
+    assert reflexive((source, 4711)) == (told, 4711)
 
 
 def test_only_use_candidate_nominates() -> None:
@@ -174,6 +193,14 @@ async def test_a_check_is_answered_to_where_it_came_from(relay: RunningEngine, h
     assert answer.attributes["XOR-MAPPED-ADDRESS"] == peer.path.address
     assert answer.check_message_integrity(peer.relay.pwd.encode())
     await relay.counts("stun_checks")
+
+
+async def test_a_check_that_was_carried_over_loopback_is_answered_to_where_it_came_from_but_names_no_loopback_address(
+    relay: RunningEngine,
+) -> None:
+    peer = await relay.peer("first", host="127.64.3.4")
+    answer = await peer.check()
+    assert answer.attributes["XOR-MAPPED-ADDRESS"] == ("100.64.3.4", peer.path.address[1])
 
 
 async def test_a_peer_that_claims_to_be_controlled_gets_487(relay: RunningEngine) -> None:

@@ -71,6 +71,18 @@ def protect(session: Any, packet: bytes, *, rtcp: bool) -> bytes | None:
     return bytes(_scratch_buffer[0 : length_cell[0]])
 
 
+def unprotect(session: Any, packet: bytes, *, rtcp: bool) -> bytes | int:
+    """Authenticate and decrypt one packet, of no more bytes than a receive buffer has, outside the forwarding path.
+
+    Returns:
+        The RTP or RTCP packet, or libsrtp's status if it does not take it.
+    """
+    _scratch_buffer[0 : len(packet)] = packet
+    length_cell[0] = len(packet)
+    status = (srtcp_unprotect if rtcp else srtp_unprotect)(session, _scratch, length_cell)
+    return status or bytes(_scratch_buffer[0 : length_cell[0]])
+
+
 class Certificate:
     """The certificate that the transports of this process show. Renewed well before it expires, for new transports."""
 

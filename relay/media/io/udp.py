@@ -58,6 +58,14 @@ class StunSink(Protocol):
         ...
 
 
+class StraySink(Protocol):
+    """Takes SRTP and SRTCP, of at least 12 bytes, from addresses that no transport has validated."""
+
+    def __call__(self, own: "UdpSocket", start: int, length: int, ssrc: int, now: float) -> None:
+        """`start` and `length` say where it lies: `UdpSocket.taken` has the rest, if the SSRC makes one want it."""
+        ...
+
+
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
@@ -90,7 +98,9 @@ class UdpSocket:
         OSError: the address cannot be bound.
     """
 
-    def __init__(self, host: str, port: int, ring: ReceiveRing, on_stun: StunSink, counters: Counters) -> None:
+    def __init__(
+        self, host: str, port: int, ring: ReceiveRing, on_stun: StunSink, on_stray: StraySink, counters: Counters
+    ) -> None:
         self.is_ipv6 = ":" in host
         self._socket = socket.socket(socket.AF_INET6 if self.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -114,6 +124,7 @@ class UdpSocket:
         self._descriptor = self._socket.fileno()
         self._ring = ring
         self._on_stun = on_stun
+        self._on_stray = on_stray
         self._counters = counters
 
     def start(self) -> None:
@@ -148,6 +159,10 @@ class UdpSocket:
         except OSError:
             return 0
         return int.from_bytes(figures[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
+
+    def taken(self, start: int, length: int) -> tuple[bytes, bytes]:
+        """The datagram that lies there in the ring, and its source as the kernel wrote it."""
+        return self._ring.bytes[start : start + length].tobytes(), self._ring.address(start // BUFFER_SIZE)
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
@@ -193,7 +208,8 @@ class UdpSocket:
                 continue
             remote = routes.get(addresses[at] if not is_ipv6 else (addresses[at], addresses[at + 1], addresses[at + 2]))
             if remote is None:
-                counters["unknown_address"] += 1
+                # RFC 3550 section 6.4.1: RTCP has the SSRC where RTP has the timestamp.
+                self._on_stray(self, start, length, timestamp if 191 < second < 224 else ssrc, now)
                 continue
             source = remote.transport
             rx = source.rx
@@ -300,8 +316,7 @@ class UdpSocket:
         if length == 0 or (first > 3 and not 20 <= first <= 63):
             counters["rtp_malformed" if 127 < first < 192 and length else "unknown_class"] += 1
             return
-        datagram = self._ring.bytes[start : start + length].tobytes()
-        raw = self._ring.address(start // BUFFER_SIZE)
+        datagram, raw = self.taken(start, length)
         known = self.routes.get(self.key(raw))
         if first <= 3:
             self._on_stun(self, datagram, raw, known, now)
