@@ -31,6 +31,7 @@ Days = Annotated[int, Meta(ge=0, le=36500)]
 
 
 _HOST_PORT: Final = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}")
+_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,43}")
 _TURN_URL: Final = re.compile(r"turns?:[^\s,?]+(?:\?transport=(?:udp|tcp))?")
 
 
@@ -49,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Processes that forward media; `auto`: one per core; 0: this process does it."""
     public_address: tuple[str, ...] = ()
     """Addresses to advertise for media, comma-separated, each PUBLIC or PUBLIC=PRIVATE; empty: the local ones."""
+    public_port: Port = 0
+    """TCP port at which browsers reach ICE-TCP and TURN, where ports are mapped; 0: the one that is listened on."""
     stun_server: str = ""
     """HOST:PORT of a STUN server that is asked at start for the public address, unless one is set."""
     tls_cert: str = ""
@@ -61,11 +64,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """TCP port of ICE-TCP and of TURN over TCP and TLS; 0: they share the one of HTTP."""
     turn: bool = True
     """The built-in TURN server, for networks that let only TLS through."""
+    turn_host: str = ""
+    """Name or address by which browsers reach TURN; empty: the one by which they reach the page."""
     turn_port: Port = 3478
     """UDP port of TURN; 0: any free one."""
     turn_secret: str = ""
     """Key of the TURN credentials, shared with external TURN servers; empty: made up at start."""
-    turn_realm: str = "relay"
+    turn_realm: Annotated[str, Meta(max_length=127)] = "relay"
     """Realm that the built-in TURN server names."""
     turn_lifetime: Annotated[int, Meta(ge=60, le=604800)] = 43200
     """Seconds that TURN credentials are good for a new allocation."""
@@ -175,9 +180,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return problems
 
     def _port_problems(self) -> list[str]:
-        if self.media_port + max(0, self.worker_count - 1) <= MAX_PORT:
-            return []
-        return [f"{PREFIX}MEDIA_PORT: {self.worker_count} workers from {self.media_port} on need ports above {MAX_PORT}"]
+        last = self.media_port + max(0, self.worker_count - 1)
+        problems = []
+        if last > MAX_PORT:
+            problems.append(
+                f"{PREFIX}MEDIA_PORT: {self.worker_count} workers from {self.media_port} on need ports above {MAX_PORT}"
+            )
+        if self.media_port and self.turn and not self.turn_urls and self.media_port <= self.turn_port <= last:
+            problems.append(f"{PREFIX}TURN_PORT: media takes the UDP ports from {self.media_port} to {last}")
+        return problems
 
     def _reach_problems(self) -> list[str]:
         problems = []
@@ -185,6 +196,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             problems.append(f"{PREFIX}TLS_CERT, {PREFIX}TLS_KEY: one is of no use without the other")
         if self.stun_server and not _HOST_PORT.fullmatch(self.stun_server):
             problems.append(f"{PREFIX}STUN_SERVER: {self.stun_server!r} is not HOST:PORT")
+        if self.turn_host and not _HOST.fullmatch(self.turn_host):
+            problems.append(f"{PREFIX}TURN_HOST: {self.turn_host!r} is not a name or an address")
         if self.media_tcp_port and self.media_tcp_port == self.port:
             problems.append(f"{PREFIX}MEDIA_TCP_PORT: leave it out to share {PREFIX}PORT")
         if self.turn_urls and not self.turn_secret:

@@ -1,19 +1,44 @@
 """An application on ports of its own: HTTP, media over TCP, and TURN."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from ipaddress import ip_address
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
-from relay.app import FRONT
+from relay.app import FRONT, SETTINGS
 from relay.config import Settings
 from relay.front import public
 from relay.front.io.discovery import discover
+from relay.http.directory import host_of
+from relay.http.proxies import asker_of
+from relay.http.responses import problem
 from relay.media.engine import local_addresses
 
 logger = logging.getLogger(__name__)
+
+KEEPALIVE_TIMEOUT: Final = 75.0
+"""Seconds from an answer until the head of the connection's next request must be whole. Reverse proxies mostly let go of a
+connection after 60 s: it must be they who close it, or they send a request into the void."""
+
+BODY_TIMEOUT: Final = 20.0
+"""Seconds for the body of a request: 64 KB at most."""
+
+FILES: Final = 20_000
+"""File descriptors that all connections may need together, with room to spare."""
+
+_PLAIN: Final = ("/healthz", "/metrics")
+"""Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is anybody's secret."""
+
+_NEVER_PLAIN: Final = ("/api/", "/ws/")
+"""Paths that credentials are sent to. A redirect would come too late for them, and nobody would notice."""
 
 
 @contextlib.asynccontextmanager
@@ -21,6 +46,7 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     """Serve the application, media over TCP and TURN on the ports that its settings name.
 
     Args:
+        app: from `create_app`.
         shutdown_timeout: seconds that open HTTP requests get to finish after the calls have ended.
 
     Yields:
@@ -29,19 +55,94 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     Raises:
         ConfigurationError: something cannot be opened.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout)
     front = app[FRONT]
+    if app[SETTINGS].tls_cert:
+        app.middlewares.append(_only_https)
+    app.middlewares.append(_bodies_in_time)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_ServerLog(logger, front.counters),
+        keepalive_timeout=KEEPALIVE_TIMEOUT,
+        shutdown_timeout=shutdown_timeout,
+    )
+    _raise_file_limit()
     try:
+        front.bind()
         await runner.setup()
-        server = runner.server
-        assert server is not None, "it has been set up"
-        await front.start(server, lambda: len(server.connections))
+        assert runner.server is not None, "it has been set up"
+        await front.start(runner.server)
         yield front.port
     finally:
         front.stop_listening()
         # Calls end here, and say good-bye over whatever they use.
         await runner.cleanup()
         front.close()
+
+
+def media_beside(relay: web.Application) -> Callable[[web.Application], AsyncIterator[None]]:
+    """For the `cleanup_ctx` of an application in which the relay is mounted: media over TCP and TURN on ports of the relay's own.
+
+    Args:
+        relay: from `create_app`.
+    """
+
+    async def opened(_app: web.Application) -> AsyncIterator[None]:
+        await relay[FRONT].start()
+        try:
+            yield
+        finally:
+            relay[FRONT].close()
+
+    return opened
+
+
+class _ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's log, without what is a client's fault: aiohttp answers it with 400, and has an error with a traceback for it."""
+
+    def __init__(self, log: logging.Logger, counters: MutableMapping[str, int]) -> None:
+        super().__init__(log)
+        self._counters = counters
+
+    def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
+        if isinstance(options.get("exc_info"), HttpProcessingError):
+            self._counters["http_malformed"] += 1
+        else:
+            super().log(level, msg, *args, **options)
+
+
+@web.middleware
+async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No body may trickle in: it is here before anybody waits for it."""
+    if request.can_read_body:
+        with contextlib.suppress(web.RequestPayloadError):  # whoever reads it says so
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT):
+                    await request.read()
+            except TimeoutError:
+                raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_TIMEOUT:g} s") from None
+    return await handler(request)
+
+
+@web.middleware
+async def _only_https(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Where there is a certificate, HTTP without it is only for this machine, and for probes."""
+    asker = asker_of(request)
+    if asker.secure or request.path in _PLAIN or (asker.address and ip_address(asker.address).is_loopback):
+        return await handler(request)
+    if request.path.startswith(_NEVER_PLAIN):
+        return problem(403, "https_required", "this relay is reached by https and wss")
+    host_of(request)  # no browser is sent to what is not a host
+    # 308: the method stays. The path only, whatever the request line had before it.
+    raise web.HTTPPermanentRedirect(f"https://{asker.host}{request.rel_url.raw_path_qs}")
+
+
+def _raise_file_limit() -> None:
+    """Let this process have as many connections as the front takes, where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def find_public_address(settings: Settings) -> Settings:
@@ -58,6 +159,8 @@ async def find_public_address(settings: Settings) -> Settings:
         else:
             mapped = found[0] if found[0] == found[1] else "=".join(found)
             settings = msgspec.structs.replace(settings, public_address=(mapped,))
-    for doubt in public.doubts(settings.advertised_addresses, local_addresses()):
+            logger.info("the STUN server has told the public address%s", "" if found[0] == found[1] else ": there is NAT")
+    listening = [settings.media_host] if settings.media_host else local_addresses()
+    for doubt in public.doubts(settings.public_address, listening, is_public=not settings.dev):
         logger.warning("%s", doubt)
     return settings

@@ -2,13 +2,14 @@
 
 from relay.config import Settings
 from relay.errors import ConfigurationError
-from relay.front.front import Options
+from relay.front.options import Options
 from relay.http.auth import Claims, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import Rates
 from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine, local_addresses
 from relay.media.pool import WorkerPool
+from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.signaling.call import Timers
@@ -67,11 +68,12 @@ def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | 
 
 
 def front_options(settings: Settings) -> Options:
-    same = ("host", "port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
-    turn = ("turn", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
+    same = ("host", "port", "public_port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
+    turn = ("turn", "turn_host", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
     listening = (settings.media_host,) if settings.media_host else tuple(local_addresses())
     return Options(
         **{name: getattr(settings, name) for name in same + turn},
+        proxies=tuple(parse_networks(settings.trusted_proxies)),
         turn_limits=TurnLimits(
             allocations=settings.turn_allocations,
             allocations_per_profile=settings.turn_allocations_per_profile,

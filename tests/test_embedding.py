@@ -1,14 +1,16 @@
 """The relay as a part of another server: docs/embedding_example.py, run."""
 
+import asyncio
 import importlib.util
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aioice import stun
 
 from relay.config import Settings
 from tests.kit.wait import eventually
@@ -25,7 +27,8 @@ async def url(no_errors_logged: None, tmp_path: Path) -> AsyncIterator[str]:
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     database = f"sqlite+aiosqlite:///{tmp_path / 'relay.db'}"
-    settings = Settings(dev=True, media_host="127.0.0.1", media_port=0, database_url=database)
+    here = "127.0.0.1"
+    settings = Settings(dev=True, host=here, port=0, media_host=here, media_port=0, turn_port=0, database_url=database)
     runner = web.AppRunner(example.my_app(settings))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -101,6 +104,23 @@ async def test_errors_below_the_prefix_are_the_relays_and_the_others_are_not(url
 async def test_a_body_is_no_larger_below_a_prefix(url: str, http: aiohttp.ClientSession) -> None:
     async with http.post(f"{url}calls/api/dev/login", data=b" " * (64 * 1024 + 1)) as response:
         assert response.status == 413
+
+
+async def test_media_over_tcp_and_turn_have_a_port_beside_the_server_that_serves_no_pages(
+    url: str, http: aiohttp.ClientSession
+) -> None:
+    async with http.post(f"{url}calls/api/dev/login", json={"profile_type": "student", "profile_id": 456}) as response:
+        [server] = (await response.json())["ice_servers"]
+    [turn] = [one for one in server["urls"] if one.endswith("=tcp")]
+    port = int(turn.partition("?")[0].rpartition(":")[2])
+    assert port != urlsplit(url).port
+    binding = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    for said, answered in ((bytes(binding), True), (b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", False)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        assert bool(await asyncio.wait_for(reader.read(1000), 20)) == answered
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_the_relay_counts_below_the_prefix(url: str, http: aiohttp.ClientSession) -> None:

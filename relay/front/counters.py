@@ -15,10 +15,12 @@ NAMES: Final = {
     "refused_off": "ICE-TCP and TURN connections closed because it is turned off, or served on another port",
     "refused_slow": "connections closed because they did not say in time what they want",
     "refused_long": "HTTP connections closed because the head of the first request does not end",
+    "http_malformed": "HTTP requests answered with 400, because they were not HTTP, or too long a head or line",
     "refused_silent": "connections that were closed before they said what they want",
     "accept_failed": "times that no connection could be accepted, for lack of file descriptors or memory",
     "ice_tcp_refused": "ICE-TCP connections closed because they did not begin with a check of a transport of ours",
     "ice_tcp_malformed": "ICE-TCP connections closed because of a frame that is too long",
+    "refused_flood": "ICE-TCP and TURN connections closed because they sent more messages within a second than any call does",
     "idle_closed": "ICE-TCP and TURN connections closed because nothing went through them any more",
     "stream_packets_received": "datagrams that came in on ICE-TCP and TURN, and went on to a media worker",
     "stream_packets_sent": "datagrams of the media workers that went out on ICE-TCP and TURN",
@@ -37,6 +39,7 @@ NAMES: Final = {
 LEVELS: Final = {
     "streams": "ICE-TCP and TURN connections over TCP or TLS that are open",
     "turn_allocations": "TURN allocations that are in force",
+    "turn_udp_ports": "UDP sockets that TURN listens on, one per address family; none, if another process has the port",
 }
 """What the front has at a moment. Operators see each as `relay_front_NAME`."""
 

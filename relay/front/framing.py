@@ -27,7 +27,7 @@ class Frames:
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take what came; the datagrams that are complete now, without the empty ones, which say nothing.
+        """Take what came; the datagrams that are complete now, empty ones among them.
 
         Raises:
             FrameTooLong: the next frame is longer than `MAX_FRAME`. The stream cannot be used any further.
@@ -42,7 +42,6 @@ class Frames:
                 if end - start - LENGTH_BYTES < length:
                     return
                 begin, start = start + LENGTH_BYTES, start + LENGTH_BYTES + length
-                if length:
-                    yield buffer[begin:start]
+                yield buffer[begin:start]
         finally:
             self._buffer = buffer[start:]

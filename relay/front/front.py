@@ -6,21 +6,24 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
-from relay.errors import ConfigurationError
 from relay.front.counters import Counters
 from relay.front.ice_servers import IceServers
 from relay.front.io.ice_tcp import IceTcp
 from relay.front.io.listener import Listener, Services, bind
 from relay.front.io.tls import CHECK_INTERVAL, CertificateFiles
 from relay.front.io.tunnel import Tunnel
-from relay.front.io.turn import Turn, TurnConnection, TurnPort
+from relay.front.io.turn import Turn, TurnConnection
+from relay.front.io.turn_port import TurnPort
+from relay.front.options import Options
 from relay.front.reach import ReachableEngine
+from relay.front.routes import route_of
+from relay.media.api import Route
 from relay.turn.counters import Counters as TurnCounters
 from relay.turn.credentials import Credentials
-from relay.turn.limits import Limits
+from relay.turn.limits import network
 from relay.turn.messages import Address
 from relay.turn.server import TurnServer
 
@@ -30,7 +33,7 @@ MAX_STREAMS: Final = 4096
 """ICE-TCP and TURN connections at a time."""
 
 MAX_STREAMS_PER_ADDRESS: Final = 512
-"""A whole office behind one address: a browser in a call has one or two."""
+"""A whole office behind one IPv4 address or IPv6 /64: a browser in a call has one or two."""
 
 _SWEEP: Final = 1.0
 """Seconds between looks at which connections have fallen silent."""
@@ -38,34 +41,6 @@ _SWEEP: Final = 1.0
 _FIRST_RELAYED_PORT: Final = 49152
 """RFC 8656 section 7.2: the range of relayed ports; even ones, for clients that ask for that.
 There is no socket behind them; each is only a name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the front is to serve, and where."""
-
-    host: str = ""
-    """Address of the listeners; empty: all."""
-    port: int = 0
-    """TCP port of HTTP, and of all else unless `media_tcp_port` is set; 0: any free one."""
-    tls_cert: str = ""
-    tls_key: str = ""
-    media_tcp: bool = True
-    media_tcp_port: int = 0
-    """TCP port of ICE-TCP and TURN; 0: the same as HTTP."""
-    turn: bool = True
-    turn_port: int = 3478
-    """UDP port of TURN; 0: any free one."""
-    turn_realm: str = "relay"
-    turn_secret: str = ""
-    """Empty: made up at start."""
-    turn_urls: tuple[str, ...] = ()
-    """Of external TURN servers that share the secret; the built-in one is off then."""
-    turn_lifetime: int = 12 * 3600
-    """Seconds that credentials are good for."""
-    turn_limits: Limits = field(default_factory=Limits)
-    addresses: tuple[str, ...] = ()
-    """Where media is said to be reachable, IPv4 or IPv6: the only addresses that TURN relays to."""
 
 
 _Media = IceTcp | TurnConnection
@@ -90,46 +65,58 @@ class Front:
         self._media_of: tuple[tuple[int, ...], frozenset[Address]] = ((), frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
-        self._connections: dict[_Media, str] = {}
-        self._by_address: Counter[str] = Counter()
+        self._connections: dict[_Media, bytes] = {}
+        self._by_network: Counter[bytes] = Counter()
         self._tunnel: Tunnel | None = None
         self._turn: Turn | None = None
         self._turn_server: TurnServer | None = None
         self._certificate: CertificateFiles | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
-    async def start(self, http: Callable[[], asyncio.Protocol], http_count: Callable[[], int]) -> None:
+    def bind(self) -> None:
+        """Take the TCP ports, without listening on them yet: one that another process has shows before anything else is done.
+
+        Raises:
+            ConfigurationError: it has one.
+        """
+        options = self._options
+        ports = [options.port]
+        if options.media_tcp_port and (options.media_tcp or options.has_turn):
+            ports.append(options.media_tcp_port)
+        for port in ports:
+            self._listeners.append(Listener(bind(options.host, port), self.counters))
+
+    async def start(self, http: Callable[[], asyncio.Protocol] | None = None) -> None:
         """Open everything that is turned on.
 
         Args:
-            http: makes the protocol that serves an HTTP connection.
-            http_count: connections that such protocols serve at this moment.
+            http: makes the protocol that serves an HTTP connection; None: none is served.
 
         Raises:
             ConfigurationError: a port is taken, or the certificate cannot be used. Nothing is open then.
         """
         try:
-            self._open(http, http_count)
+            if not self._listeners:
+                self.bind()
+            self._open(http)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, http: Callable[[], asyncio.Protocol], http_count: Callable[[], int]) -> None:
+    def _open(self, http: Callable[[], asyncio.Protocol] | None) -> None:
         options = self._options
         if options.tls_cert:
             self._certificate = CertificateFiles(options.tls_cert, options.tls_key, self.counters)
             self._look_at_certificate(self._certificate)
-        # All ports first: whatever is taken shows before anything is served.
-        listener = self._listen(options.port)
-        media_listener = self._listen(options.media_tcp_port) if options.media_tcp_port else listener
+        listener, media_listener = self._listeners[0], self._listeners[-1]
         services = self._media_services(listener.hosts)
         if media_listener is listener:
-            listener.start(replace(services, http=http, http_count=http_count))
+            listener.start(replace(services, http=http, proxies=options.proxies))
         else:
-            listener.start(Services(http=http, http_count=http_count, tls=services.tls))
+            listener.start(Services(http=http, proxies=options.proxies, tls=services.tls))
             media_listener.start(services)
         if options.media_tcp:
-            self._engine.offer_tcp(media_listener.hosts, media_listener.port)
+            self._engine.offer_tcp(media_listener.hosts, options.public_port or media_listener.port)
         self._sweep()
 
     def stop_listening(self) -> None:
@@ -165,39 +152,38 @@ class Front:
     def levels(self) -> dict[str, int]:
         """How much there is of what `LEVELS` names."""
         allocations = self._turn_server.allocation_count if self._turn_server is not None else 0
-        return {"streams": self.connection_count, "turn_allocations": allocations}
+        ports = len(self._turn_ports)
+        return {"streams": self.connection_count, "turn_allocations": allocations, "turn_udp_ports": ports}
+
+    def route_of(self, remote: Address) -> Route | None:
+        """The route of the peer that the media plane sees at `remote` (`relay.media.api.RouteOf`)."""
+        return route_of(remote, self._tunnel.route_of if self._tunnel is not None else lambda _: None)
 
     def ice_servers(self, profile: str, host: str, now: float) -> list[dict[str, object]]:
         """What a browser's `RTCConfiguration.iceServers` shall say; see `IceServers`."""
         options = self._options
-        tcp = self._listeners[-1].port if self._listeners else None
+        tcp = options.public_port or self._listeners[-1].port if self._listeners else None
         return IceServers(
             credentials=self._credentials,
             urls=options.turn_urls,
             udp_port=self._turn_ports[0].port if self._turn_ports else None,
             tcp_port=tcp if self._turn is not None else None,
             tls=self._certificate is not None,
-        ).for_profile(profile, host, now)
+        ).for_profile(profile, options.turn_host or host, now)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _listen(self, port: int) -> Listener:
-        listener = Listener(bind(self._options.host, port), self.counters)
-        self._listeners.append(listener)
-        return listener
-
     def _media_services(self, hosts: tuple[str, ...]) -> Services:
         options, tls = self._options, self._certificate
-        turn_is_on = options.turn and not options.turn_urls
-        if options.media_tcp or turn_is_on:
+        if options.media_tcp or options.has_turn:
             self._tunnel = Tunnel(self.counters)
             self._tunnel.start()
-        if turn_is_on:
+        if options.has_turn:
             self._open_turn(hosts)
         return Services(
             tls=(lambda: tls.context) if tls is not None else None,
             ice_tcp=self._ice_tcp if options.media_tcp else None,
-            turn=self._turn_connection if turn_is_on else None,
+            turn=self._turn_connection if options.has_turn else None,
         )
 
     def _open_turn(self, hosts: tuple[str, ...]) -> None:
@@ -214,14 +200,17 @@ class Front:
         self._turn = Turn(self._turn_server, self._tunnel, self._worker_port, self.counters)
         self._turn.start()
         port = options.turn_port
-        for host in hosts:
-            try:
-                opened = TurnPort(self._turn, host, port, self.counters)
-            except OSError as error:
-                raise ConfigurationError(f"TURN cannot listen on UDP {host} port {port}: {error.strerror}") from None
-            self._turn_ports.append(opened)
+        try:
+            for host in hosts:
+                self._turn_ports.append(TurnPort(self._turn, host, port, self.counters))
+                port = self._turn_ports[0].port
+        except OSError as error:
+            # Often another TURN server's. Where UDP gets through at all, it gets through to the media port.
+            logger.warning("no TURN over UDP, as port %d is not to be had (RELAY_TURN_PORT): %s", port, error.strerror)
+            while self._turn_ports:
+                self._turn_ports.pop().close()
+        for opened in self._turn_ports:
             opened.start()
-            port = opened.port
 
     def _media(self) -> frozenset[Address]:
         """The media addresses, as TURN clients name them. Asked for every datagram."""
@@ -252,19 +241,19 @@ class Front:
         return self._keep(TurnConnection(self._turn, address, self.counters, self._lost), address)
 
     def _has_room(self, address: str) -> bool:
-        return len(self._connections) < MAX_STREAMS and self._by_address[address] < MAX_STREAMS_PER_ADDRESS
+        return len(self._connections) < MAX_STREAMS and self._by_network[network(address)] < MAX_STREAMS_PER_ADDRESS
 
     def _keep(self, connection: _M, address: str) -> _M:
-        self._connections[connection] = address
-        self._by_address[address] += 1
+        origin = self._connections[connection] = network(address)
+        self._by_network[origin] += 1
         return connection
 
     def _lost(self, connection: _Media) -> None:
-        address = self._connections.pop(connection, None)
-        if address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+        origin = self._connections.pop(connection, None)
+        if origin is not None:
+            self._by_network[origin] -= 1
+            if not self._by_network[origin]:
+                del self._by_network[origin]
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

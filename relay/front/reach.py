@@ -57,8 +57,8 @@ class ReachableEngine:
     ) -> None:
         await self._engine.connect_transport(transport_id, remote, media)
 
-    async def update_transport(self, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
-        await self._engine.update_transport(transport_id, media)
+    async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+        await self._engine.update_transport(transport_id, remote, media)
 
     async def join(self, bridge_id: str, first: str, second: str) -> None:
         await self._engine.join(bridge_id, first, second)

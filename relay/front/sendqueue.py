@@ -14,6 +14,10 @@ delay and slows down, which is better than any loss."""
 URGENT_LIMIT: Final = 32 * 1024
 """Bytes of sound, RTCP and STUN that may wait: about two seconds. The oldest go first: nobody wants to hear them any more."""
 
+LEAST_COST: Final = 256
+"""Bytes that a packet of pictures or data counts for, however small it is: with its object it takes as much, and a queue of very
+many would take long to search for a frame."""
+
 VIDEO_PACKET: Final = 400
 """Bytes. A stream that showed a longer packet is video: Opus stays below at any rate that a call uses."""
 
@@ -60,7 +64,7 @@ class SendQueue:
                 self._push_urgent(wire)
         elif datagram and 19 < datagram[0] < 64:
             # Data channels, mostly: SCTP, like DTLS, sends again what is dropped here.
-            if self.bulk_bytes + len(wire) > BULK_LIMIT:
+            if self.bulk_bytes + _cost(wire) > BULK_LIMIT:
                 self.dropped_packets += 1
             else:
                 self._push_bulk(b"", wire)
@@ -75,7 +79,7 @@ class SendQueue:
             return wire
         if self._bulk:
             _, wire = self._bulk.popleft()
-            self.bulk_bytes -= len(wire)
+            self.bulk_bytes -= _cost(wire)
             return wire
         return None
 
@@ -99,7 +103,7 @@ class SendQueue:
 
     def _push_bulk(self, frame: bytes, wire: bytes) -> None:
         self._bulk.append((frame, wire))
-        self.bulk_bytes += len(wire)
+        self.bulk_bytes += _cost(wire)
 
     def _push_video(self, datagram: bytes, wire: bytes) -> None:
         timestamp, ssrc, frame = int.from_bytes(datagram[4:8]), datagram[8:12], datagram[4:12]
@@ -109,7 +113,7 @@ class SendQueue:
             return
         # What was sent again may be older than the frame that is being dropped, which is then still to be dropped.
         newer = broken is None or (timestamp - broken) % 2**32 < _HALF_CLOCK
-        if self.bulk_bytes + len(wire) > BULK_LIMIT:
+        if self.bulk_bytes + _cost(wire) > BULK_LIMIT:
             if newer:
                 self._broken[ssrc] = timestamp
             self._drop_frame(frame)
@@ -125,4 +129,8 @@ class SendQueue:
         self.dropped_packets += len(self._bulk) - len(kept)
         self.dropped_frames += 1
         self._bulk = kept
-        self.bulk_bytes = sum(len(wire) for _, wire in kept)
+        self.bulk_bytes = sum(_cost(wire) for _, wire in kept)
+
+
+def _cost(wire: bytes) -> int:
+    return max(len(wire), LEAST_COST)

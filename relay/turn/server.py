@@ -219,8 +219,9 @@ class TurnServer:
     def _answer(
         self, received: _Received, message_class: Class, attributes: Mapping[str, Any], key: bytes | None
     ) -> list[Output]:
-        """An answer; none if it would be one too many of those that anybody can have without being known."""
-        if key is None and not self._rate.admits(received.source[0], received.now, stream=received.stream):
+        """An answer; none if it would be one too many of those that anybody can have without being known, or beyond a quota."""
+        is_known = key is not None and (message_class is Class.RESPONSE or self._allocations.of(received.client) is not None)
+        if not is_known and not self._rate.admits(received.source[0], received.now, stream=received.stream):
             self._counters["limited"] += 1
             return []
         request = received.message

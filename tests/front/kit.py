@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from relay.front.framing import Frames, frame
-from relay.front.front import Front, Options
+from relay.front.front import Front
+from relay.front.options import Options
 from relay.front.reach import ReachableEngine
 from relay.media.api import TransportParameters
 from relay.media.engine import LocalEngine
@@ -121,19 +122,23 @@ class RunningFront:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, **options: Any) -> AsyncIterator["RunningFront"]:
-        """`options`: those of `Options`, where they differ from free ports of the loopback."""
+    async def started(cls, worker_ports: tuple[int, ...] = (), **options: Any) -> AsyncIterator["RunningFront"]:
+        """A front.
+
+        Args:
+            worker_ports: UDP ports of this machine that stand for media workers; empty: the real one's.
+            options: those of `Options`, where they differ from free ports of the loopback.
+        """
         media = LocalEngine(lambda _: None, hosts=[HERE])
         await media.start()
         engine = ReachableEngine(media)
         chosen = Options(**{"host": HERE, "turn_port": 0, "addresses": (HERE,), **options})
-        front = Front(chosen, engine, lambda: media.ports)
+        front = Front(chosen, engine, lambda: worker_ports or media.ports)
         runner = web.AppRunner(_app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             assert runner.server is not None
-            server = runner.server
-            await front.start(server, lambda: len(server.connections))
+            await front.start(runner.server)
             yield cls(front, engine, media)
         finally:
             front.stop_listening()

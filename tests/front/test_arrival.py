@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 
 import aiohttp
 import pytest
@@ -104,8 +105,8 @@ async def test_garbage_is_hung_up_on(front: RunningFront, garbage: bytes) -> Non
     assert front.counters["refused_garbage"] == 1
 
 
-async def test_tls_without_a_certificate_is_hung_up_on(front: RunningFront) -> None:
-    with pytest.raises(OSError):
+async def test_tls_without_a_certificate_is_answered_with_an_alert(front: RunningFront) -> None:
+    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
         async with front.connected(ssl=trusting()):
             pass
     await front.counted("refused_tls")

@@ -25,8 +25,8 @@ def test_what_was_framed_comes_out_again_however_the_stream_was_cut(datagrams: l
     assert found == datagrams
 
 
-def test_an_empty_frame_is_nothing() -> None:
-    assert list(Frames().feed(b"\x00\x00\x00\x01a\x00\x00")) == [b"a"]
+def test_an_empty_frame_is_a_datagram_too() -> None:
+    assert list(Frames().feed(b"\x00\x00\x00\x01a\x00\x00")) == [b"", b"a", b""]
 
 
 def test_the_datagrams_before_a_frame_that_is_too_long_still_count() -> None:

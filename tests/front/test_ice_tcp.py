@@ -20,7 +20,7 @@ async def test_a_check_is_answered_in_a_frame(front: RunningFront) -> None:
     async with front.connected() as one:
         answer = await one.check(relay)
         host, _ = answer.attributes["XOR-MAPPED-ADDRESS"]
-        assert host.startswith("127.64."), "to the worker, each connection is a peer with an address of its own"
+        assert host.startswith("100.64."), "each connection is a peer with an address of its own, which browsers take for one"
 
 
 async def test_the_transport_is_offered_over_tcp_at_the_shared_port(front: RunningFront) -> None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.front.sendqueue import BULK_LIMIT, MAX_STREAMS, URGENT_LIMIT, VIDEO_PACKET, SendQueue
+from relay.front.sendqueue import BULK_LIMIT, LEAST_COST, MAX_STREAMS, URGENT_LIMIT, VIDEO_PACKET, SendQueue
 from tests.front.packets import dtls, rtcp, rtp
 
 SOUND, PICTURES = 1, 2
@@ -144,6 +144,14 @@ def test_data_that_does_not_fit_is_dropped_by_itself() -> None:
     push(queue, *[dtls()] * (BULK_LIMIT // 1000 + 7))
     assert len(drain(queue)) == BULK_LIMIT // 1000
     assert (queue.dropped_packets, queue.dropped_frames) == (7, 0)
+
+
+def test_packets_that_are_tiny_are_few_all_the_same() -> None:
+    queue = SendQueue()
+    push(queue, rtp(PICTURES, 0))
+    push(queue, *(rtp(PICTURES, timestamp, size=12) for timestamp in range(1, 10_000)))
+    assert len(drain(queue)) <= BULK_LIMIT // LEAST_COST
+    assert queue.bulk_bytes == 0
 
 
 def test_more_streams_than_there_may_be_are_no_more_memory() -> None:

@@ -26,6 +26,11 @@ def test_a_pair_is_advertised_on_both_sides_of_the_nat_the_public_one_first() ->
         ({"TURN_URLS": "turn:a.example:3478"}, "RELAY_TURN_SECRET: required with RELAY_TURN_URLS"),
         ({"TURN_URLS": "http://a.example", "TURN_SECRET": "x"}, "RELAY_TURN_URLS: 'http://a.example' is not a URL"),
         ({"TURN_LIFETIME": "1"}, "RELAY_TURN_LIFETIME: "),
+        ({"TURN_HOST": "turn.example.org:443"}, "RELAY_TURN_HOST: 'turn.example.org:443' is not a name or an address"),
+        ({"TURN_HOST": "a?b"}, "RELAY_TURN_HOST: 'a?b' is not"),
+        ({"TURN_REALM": "r" * 128}, "RELAY_TURN_REALM: "),
+        ({"PUBLIC_PORT": "65536"}, "RELAY_PUBLIC_PORT: "),
+        ({"MEDIA_PORT": "3470", "WORKERS": "16"}, "RELAY_TURN_PORT: media takes the UDP ports from 3470 to 3485"),
     ],
 )
 def test_what_makes_no_sense_is_said_in_a_line(environment: dict[str, str], words: str) -> None:
@@ -33,6 +38,15 @@ def test_what_makes_no_sense_is_said_in_a_line(environment: dict[str, str], word
         settings(**environment)
     assert str(problem.value).startswith(words)
     assert len(str(problem.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["turn.example.org", "192.0.2.1", "2001:db8::1", "relay_1"])
+def test_turn_has_a_name_or_an_address(host: str) -> None:
+    assert settings(TURN_HOST=host).turn_host == host
+
+
+def test_turn_that_is_off_takes_no_port_from_media() -> None:
+    assert settings(MEDIA_PORT="3478", TURN="false").media_port == 3478
 
 
 @pytest.mark.parametrize("server", ["stun.example.org:3478", "192.0.2.1:19302", "[2001:db8::1]:3478"])

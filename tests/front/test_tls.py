@@ -1,8 +1,10 @@
 """The certificate's files, and what becomes of connections when they change."""
 
+import errno
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,46 @@ def test_what_cannot_be_used_leaves_the_old_one_in_force_and_is_said_once(
     write_certificate(tmp_path, "third")
     files.check()
     assert names_of(files) == "third"
+
+
+def test_a_key_that_arrives_after_its_certificate_is_waited_for(tmp_path: Path) -> None:
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    (tmp_path / "later").mkdir()
+    certificate, key = write_certificate(tmp_path / "later", "second")
+    Path(certificate).rename(tmp_path / "certificate.pem")
+    files.check()
+    files.check()
+    assert names_of(files) == "first"
+    Path(key).rename(tmp_path / "key.pem")
+    files.check()
+    assert names_of(files) == "second"
+
+
+@pytest.mark.parametrize("missing", ["certificate.pem", "key.pem"])
+def test_while_a_file_is_away_the_old_certificate_stays(tmp_path: Path, missing: str) -> None:
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    (tmp_path / missing).unlink()
+    files.check()
+    assert names_of(files) == "first"
+    write_certificate(tmp_path, "second")
+    files.check()
+    assert names_of(files) == "second"
+
+
+@pytest.mark.parametrize("unreadable", ["certificate.pem", "key.pem"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, unreadable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root, who may read everything, so the file system has to be told what to say."""
+    certificate, key = write_certificate(tmp_path, "first")
+    real = Path.open
+
+    def refusing(self: Path, *arguments: Any) -> Any:
+        if self.name == unreadable:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(ConfigurationError, match=rf"cannot be used: .*{unreadable}: Permission denied$"):
+        CertificateFiles(certificate, key, Counters())
 
 
 def test_a_key_of_another_certificate_cannot_be_used(tmp_path: Path) -> None:

@@ -569,3 +569,15 @@ def test_an_answer_to_who_is_not_known_is_hardly_longer_than_a_request() -> None
     [answer] = client.send(client.request(Method.ALLOCATE, ALLOCATION, signed=False))
     assert isinstance(answer, ToClient)
     assert len(answer.data) <= 160, "forged sources get no flood out of the relay"
+
+
+def test_who_asks_for_more_than_its_quota_too_often_is_not_answered_and_who_has_an_allocation_is() -> None:
+    desk = Desk(Limits(allocations_per_profile=1, unauthenticated_per_second=10))
+    present, greedy = desk.client("student_1"), desk.client("student_1")
+    present.allocate()
+    assert code_of(greedy.ask(Method.ALLOCATE, ALLOCATION)) == 486
+    desk.now += 1
+    answered = [greedy.send(greedy.request(Method.ALLOCATE, ALLOCATION)) for _ in range(15)]
+    assert [len(outputs) for outputs in answered] == [1] * 10 + [0] * 5
+    assert desk.counters["limited"] == 5
+    assert code_of(present.permit(MEDIA)) is None

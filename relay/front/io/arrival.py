@@ -1,6 +1,7 @@
 """A TCP connection of which it is not known yet what it is for."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,9 @@ message, or the whole head of the first HTTP request."""
 _UNREAD: Final = 1 << 20
 """Bytes that must be there before a socket is readable (the kernel makes it half of its buffer). The first bytes are TLS's, but
 uvloop begins to read before anybody can tell it to wait."""
+
+_NO_TLS: Final = bytes.fromhex("15 0301 0002 02 28")
+"""RFC 8446 sections 5.1 and 6.2: a fatal alert, handshake_failure."""
 
 Context = Callable[[], ssl.SSLContext]
 """The TLS settings for a connection that begins now."""
@@ -112,6 +116,9 @@ class Arrival(asyncio.Protocol):
         elif kind is Kind.GARBAGE:
             self._refuse("refused_garbage")
         elif kind is Kind.TLS and self._tls is None:
+            with contextlib.suppress(OSError):
+                connection.recv(MAX_HEAD)  # with something unread, closing would be a reset, and the alert be lost
+                connection.send(_NO_TLS)
             self._refuse("refused_tls")
         else:
             self._loop.remove_reader(connection)
@@ -124,9 +131,12 @@ class Arrival(asyncio.Protocol):
     async def _connect(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: self, connection)
-        except BaseException:
+        except OSError:
             connection.close()
             self._refuse("refused_silent")
+            return
+        except BaseException:
+            connection.close()
             raise
         if not self._is_tls or self._is_over:
             return
@@ -138,14 +148,18 @@ class Arrival(asyncio.Protocol):
         handshake = self._loop.create_task(
             self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=DECISION_TIMEOUT)
         )
-        for _ in range(2):  # one turn until TLS is in our place, one until it is ready to read
-            await asyncio.sleep(0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        handshake.add_done_callback(_heed)
         try:
+            for _ in range(2):  # one turn until TLS is in our place, one until it is ready to read
+                await asyncio.sleep(0)
+            with contextlib.suppress(OSError):  # it may be closed by now
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
             secure = await handshake
         except (OSError, EOFError):  # ssl.SSLError is an OSError
             self._refuse("refused_tls")
             return
+        finally:
+            handshake.cancel()
         if secure is None or self._is_over:
             raw.abort()
             return
@@ -188,3 +202,9 @@ class Arrival(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(self._buffer)
+
+
+def _heed(handshake: asyncio.Task[asyncio.Transport | None]) -> None:
+    """Nobody waits for a handshake whose connection was closed meanwhile; asyncio would log its failure."""
+    if not handshake.cancelled():
+        handshake.exception()

@@ -9,6 +9,9 @@ from relay.front.counters import Counters
 from relay.front.framing import Frames, FrameTooLong, frame
 from relay.front.io.outlet import Outlet
 from relay.front.io.tunnel import Stream, Tunnel
+from relay.front.pace import Pace
+from relay.front.routes import family_of
+from relay.media.api import Route
 
 FIRST_ANSWER: Final = 10.0
 """Seconds until the worker must have answered a check: it does so only if that is authentic."""
@@ -33,6 +36,7 @@ class IceTcp(asyncio.Protocol):
         self._counters = counters
         self._on_lost = on_lost
         self._frames = Frames()
+        self._pace = Pace()
         self._stream: Stream | None = None
         self._transport: asyncio.Transport
         self._outlet: Outlet
@@ -48,6 +52,12 @@ class IceTcp(asyncio.Protocol):
             return
         try:
             for datagram in self._frames.feed(data):
+                if not self._pace.admits():
+                    self._counters["refused_flood"] += 1
+                    self._transport.abort()
+                    return
+                if not datagram:  # it says nothing, but it costs something
+                    continue
                 if self._stream is None:
                     self._stream = self._open(datagram)
                     if self._stream is None:
@@ -72,6 +82,7 @@ class IceTcp(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Close the connection if nothing has come from the worker for too long."""
+        self._pace.sweep()
         if now > self._deadline and not self._transport.is_closing():
             self._counters["idle_closed"] += 1
             self._transport.abort()
@@ -82,7 +93,10 @@ class IceTcp(asyncio.Protocol):
     def _open(self, first: bytes) -> Stream | None:
         ufrag = ufrag_of(first)
         port = self._port_of(ufrag) if ufrag else None
-        return None if port is None else self._tunnel.open(port, self._from_worker)
+        if port is None:
+            return None
+        peer = self._transport.get_extra_info("peername")  # nothing if it has hung up already
+        return self._tunnel.open(port, self._from_worker, Route("tcp", family_of(peer[0])) if peer else None)
 
     def _from_worker(self, datagram: bytes) -> None:
         self._deadline = self._loop.time() + IDLE

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from relay.errors import ConfigurationError
 from relay.front.counters import Counters
 from relay.front.demux import Kind
 from relay.front.io.arrival import Arrival, Context
+from relay.front.io.http import HttpConnection
+from relay.turn.limits import network
 
 BACKLOG: Final = 512
 """Connections that the kernel completes for us before we take them."""
@@ -26,12 +29,17 @@ MAX_UNDECIDED: Final = 2048
 """Connections that have not said yet what they are for."""
 
 MAX_UNDECIDED_PER_ADDRESS: Final = 256
-"""As many as a reverse proxy, or a whole office behind one address, can have in that state at a time."""
+"""Of one IPv4 address or IPv6 /64: as many as a reverse proxy, or a whole office, can have in that state at a time."""
 
 MAX_HTTP: Final = 10_000
 """HTTP connections, WebSockets among them."""
 
+MAX_HTTP_PER_ADDRESS: Final = 2500
+"""Of one IPv4 address or IPv6 /64, unless it is this machine or a proxy of ours: a large school, and not all there is."""
+
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 Factory = Callable[[str], asyncio.Protocol | None]
 """Makes what serves a connection from that address; None: there may be no more of them."""
@@ -42,15 +50,15 @@ class Services:
     """What is served on a port; None: this is not."""
 
     http: Callable[[], asyncio.Protocol] | None = None
-    http_count: Callable[[], int] = lambda: 0
-    """HTTP connections at this moment."""
+    proxies: tuple[Network, ...] = ()
+    """Through whom everybody's HTTP connections may come."""
     tls: Context | None = None
     ice_tcp: Factory | None = None
     turn: Factory | None = None
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets for a port on one address, or on every one (`host` empty).
+    """Sockets for a port on one address, or on every one (`host` empty), that do not listen yet.
 
     Raises:
         ConfigurationError: the port is taken, or the address is not this machine's.
@@ -71,7 +79,6 @@ def bind(host: str, port: int) -> list[socket.socket]:
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
                 opened.bind((address[0], port, *address[2:]))
-                opened.listen(BACKLOG)
             except OSError as error:
                 if error.errno != errno.EADDRNOTAVAIL or host:
                     raise
@@ -82,10 +89,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for one in found:
             one.close()
-        raise ConfigurationError(f"cannot listen on {f'{host} port {port}'.lstrip()}: {error.strerror}") from None
+        raise _refused(host, port, error) from None
     if not found:
         raise ConfigurationError(f"cannot listen on port {port}: no address")
     return found
+
+
+def _refused(host: str, port: int, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot listen on {f'{host} port {port}'.lstrip()}: {error.strerror}")
 
 
 class Listener:
@@ -100,7 +111,9 @@ class Listener:
         self._counters = counters
         self._sockets = sockets
         self._undecided: set[Arrival] = set()
-        self._by_address: Counter[str] = Counter()
+        self._by_network: Counter[bytes] = Counter()
+        self._http: Counter[bytes] = Counter()
+        """HTTP connections, by network."""
         self._loop = asyncio.get_running_loop()
         self._pauses: set[asyncio.TimerHandle] = set()
 
@@ -114,8 +127,17 @@ class Listener:
         return tuple(str(one.getsockname()[0]) for one in self._sockets)
 
     def start(self, services: Services) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: another process was faster.
+        """
         self._services = services
         for one in self._sockets:
+            try:
+                one.listen(BACKLOG)
+            except OSError as error:
+                raise _refused("", self.port, error) from None
             self._loop.add_reader(one, self._accept, one)
 
     def close(self) -> None:
@@ -150,33 +172,31 @@ class Listener:
 
     def _admit(self, connection: socket.socket, address: str) -> None:
         self._counters["connections"] += 1
+        origin = network(address)
         if len(self._undecided) >= MAX_UNDECIDED:
             self._counters["refused_full"] += 1
             connection.close()
-        elif self._by_address[address] >= MAX_UNDECIDED_PER_ADDRESS:
+        elif self._by_network[origin] >= MAX_UNDECIDED_PER_ADDRESS:
             self._counters["refused_address"] += 1
             connection.close()
         else:
-            self._by_address[address] += 1
+            self._by_network[origin] += 1
             arrival = Arrival(connection, address, self._services.tls, self._protocol_for, self._decided, self._counters)
             self._undecided.add(arrival)
             arrival.start()
 
     def _decided(self, arrival: Arrival) -> None:
         self._undecided.discard(arrival)
-        self._by_address[arrival.address] -= 1
-        if not self._by_address[arrival.address]:
-            del self._by_address[arrival.address]
+        origin = network(arrival.address)
+        self._by_network[origin] -= 1
+        if not self._by_network[origin]:
+            del self._by_network[origin]
 
     def _protocol_for(self, kind: Kind, address: str) -> asyncio.Protocol | None:
         """What serves a connection of that kind; None: nothing does, and it is counted why."""
         services, counters = self._services, self._counters
         if kind is Kind.HTTP and services.http is not None:
-            if services.http_count() >= MAX_HTTP:
-                counters["refused_full"] += 1
-                return None
-            counters["connections_http"] += 1
-            return services.http()
+            return self._http_connection(services.http, address)
         factory = {Kind.ICE_TCP: services.ice_tcp, Kind.TURN: services.turn}.get(kind)
         if factory is None:
             counters["refused_garbage" if kind is Kind.GARBAGE or kind is Kind.TLS else "refused_off"] += 1
@@ -184,3 +204,24 @@ class Listener:
         protocol = factory(address)
         counters["refused_address" if protocol is None else f"connections_{kind.value}"] += 1
         return protocol
+
+    def _http_connection(self, http: Callable[[], asyncio.Protocol], address: str) -> HttpConnection | None:
+        origin = network(address)
+        if self._http.total() >= MAX_HTTP:
+            self._counters["refused_full"] += 1
+            return None
+        if self._http[origin] >= MAX_HTTP_PER_ADDRESS and not self._is_proxy(address):
+            self._counters["refused_address"] += 1
+            return None
+        self._counters["connections_http"] += 1
+        self._http[origin] += 1
+        return HttpConnection(http(), lambda: self._http_lost(origin))
+
+    def _http_lost(self, origin: bytes) -> None:
+        self._http[origin] -= 1
+        if not self._http[origin]:
+            del self._http[origin]
+
+    def _is_proxy(self, address: str) -> bool:
+        one = ipaddress.ip_address(address)
+        return one.is_loopback or any(one in proxies for proxies in self._services.proxies)

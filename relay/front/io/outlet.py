@@ -44,6 +44,8 @@ class Outlet:
         Args:
             wire: the bytes that carry it on the connection.
         """
+        if self._transport.is_closing():
+            return
         self._queue.push(datagram, wire)
         if self._paused:
             self._count_drops()

@@ -11,6 +11,7 @@ from typing import Final
 
 from relay.front.counters import Counters
 from relay.front.io.pktinfo import Control, Local, PacketInfoSocket
+from relay.media.api import Route
 
 WORKER_HOST: Final = "127.0.0.1"
 """Where every worker listens, besides the addresses that it advertises."""
@@ -34,6 +35,8 @@ class Stream:
     """Takes what the worker sends."""
     control: Control
     worker: tuple[str, int]
+    route: Route | None = None
+    """How its client comes to the front."""
 
 
 class Tunnel:
@@ -61,20 +64,25 @@ class Tunnel:
         self._socket.close()
         self._streams.clear()
 
-    def open(self, port: int, receive: Callable[[bytes], None]) -> Stream:
+    def open(self, port: int, receive: Callable[[bytes], None], route: Route | None = None) -> Stream:
         """A stream to the worker that listens on that UDP port."""
         while True:
             self._next = self._next % (_COUNT - 1) + 1
             local = (_FIRST + self._next).to_bytes(4)
             if local not in self._streams:
                 break
-        stream = Stream(local, port, receive, self._socket.leaving_from(local), (WORKER_HOST, port))
+        stream = Stream(local, port, receive, self._socket.leaving_from(local), (WORKER_HOST, port), route)
         self._streams[local] = stream
         return stream
 
     def shut(self, stream: Stream) -> None:
         """Let go of a stream. What is still on its way to it is dropped."""
         self._streams.pop(stream.local, None)
+
+    def route_of(self, local: Local) -> Route | None:
+        """How the client of the stream with that address comes; None if it is gone."""
+        stream = self._streams.get(local)
+        return None if stream is None else stream.route
 
     def send(self, stream: Stream, datagram: bytes) -> None:
         """Carry a datagram to the stream's worker."""

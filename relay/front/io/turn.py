@@ -5,13 +5,14 @@ import ipaddress
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from relay.front.counters import Counters
 from relay.front.io.outlet import Outlet
-from relay.front.io.pktinfo import Control, Local, PacketInfoSocket
 from relay.front.io.tunnel import Stream, Tunnel
+from relay.front.pace import Pace
+from relay.front.routes import family_of
+from relay.media.api import Route
 from relay.turn.messages import Address
 from relay.turn.server import Allocated, Output, Released, ToClient, ToPeer, TurnServer
 from relay.turn.stream import NotTurn, split_stream
@@ -22,12 +23,14 @@ TICK: Final = 1.0
 WITHOUT_ALLOCATION: Final = 30.0
 """Seconds that a connection may stay without an allocation."""
 
-DATAGRAMS_PER_TURN: Final = 256
-"""Datagrams that are taken before the event loop gets its turn."""
-
 
 class _Client(Protocol):
     """One of the server's clients, as it names them in its outputs."""
+
+    @property
+    def route(self) -> Route:
+        """How it comes."""
+        ...
 
     def send(self, datagram: bytes, wire: bytes) -> None:
         """Send `wire`, which carries the media plane's `datagram`, or is itself the answer to a request."""
@@ -112,7 +115,7 @@ class Turn:
             def answered(datagram: bytes) -> None:
                 self._carry_out(self._server.from_peer(allocation_id, peer, datagram, self._now()), datagram)
 
-            stream = streams[peer] = self._tunnel.open(port, answered)
+            stream = streams[peer] = self._tunnel.open(port, answered, self._clients[allocation_id].route)
         self._tunnel.send(stream, data)
 
     def _release(self, allocation_id: int) -> None:
@@ -137,6 +140,7 @@ class TurnConnection(asyncio.Protocol):
         self._counters = counters
         self._on_lost = on_lost
         self._buffer = bytearray()
+        self._pace = Pace()
         self._allocations = 0
         self._transport: asyncio.Transport
         self._outlet: Outlet
@@ -147,6 +151,8 @@ class TurnConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._outlet = Outlet(self._transport, self._counters)
         self._source = plain_address(transport.get_extra_info("peername") or self._source)
+        is_tls = transport.get_extra_info("sslcontext") is not None
+        self.route = Route("turn-tls" if is_tls else "turn-tcp", family_of(self._source[0]))
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -159,6 +165,10 @@ class TurnConnection(asyncio.Protocol):
             self._transport.abort()
             return
         for message in messages:
+            if not self._pace.admits():
+                self._counters["refused_flood"] += 1
+                self._transport.abort()
+                return
             self._turn.receive(self, self._source, message, stream=True)
 
     def pause_writing(self) -> None:
@@ -172,8 +182,7 @@ class TurnConnection(asyncio.Protocol):
         self._on_lost(self)
 
     def send(self, datagram: bytes, wire: bytes) -> None:
-        if not self._transport.is_closing():
-            self._outlet.send(datagram, wire)
+        self._outlet.send(datagram, wire)
 
     def allocated(self, number: int) -> None:
         self._allocations += number
@@ -181,64 +190,13 @@ class TurnConnection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Close the connection if it has had no allocation for too long: one that has lives as long as that."""
+        self._pace.sweep()
         if not self._allocations and now - self._idle_since > WITHOUT_ALLOCATION and not self._transport.is_closing():
             self._counters["idle_closed"] += 1
             self._transport.abort()
 
     def close(self) -> None:
         self._transport.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Datagrams:
-    """A client over UDP: its address, and the one of ours that it sends to."""
-
-    source: Address
-    local: Local
-    port: "TurnPort"
-
-    def send(self, datagram: bytes, wire: bytes) -> None:
-        self.port.send(wire, self)
-
-    def allocated(self, number: int) -> None:
-        """Nothing ends with it: there is no connection."""
-
-
-class TurnPort:
-    """TURN over UDP, on one port of every address of a family.
-
-    Raises:
-        OSError: it cannot be bound.
-    """
-
-    def __init__(self, turn: Turn, host: str, port: int, counters: Counters) -> None:
-        self._turn = turn
-        self._counters = counters
-        self._socket = PacketInfoSocket(host, port)
-        self.port = self._socket.port
-
-    def start(self) -> None:
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._socket.close()
-
-    def send(self, wire: bytes, client: _Datagrams) -> None:
-        control: Control = self._socket.leaving_from(client.local)
-        if self._socket.send(wire, control, client.source):
-            self._counters["stream_packets_sent"] += 1
-        else:
-            self._counters["turn_dropped"] += 1
-
-    def _readable(self) -> None:
-        for _ in range(DATAGRAMS_PER_TURN):
-            arrived = self._socket.receive()
-            if arrived is None:
-                return
-            message, source, local = arrived
-            self._counters["turn_datagrams"] += 1
-            self._turn.receive(_Datagrams(source, local, self), source, message, stream=False)
 
 
 def plain_address(name: tuple[str, int]) -> Address:
