@@ -11,7 +11,7 @@ from db.models import OF_KIND
 from db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.errors import ConfigurationError, LostRace
 from relay.ids import PlaceKind
-from relay.signaling.ports import NewCall, ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
 
 EXPIRED = "expired"
 """`end_reason` of a call whose server died."""
@@ -79,8 +79,13 @@ class SqlCallLog:
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
         await self._execute(update(self._row).where(self._row.call_id == call_id, _OPEN).values(call_type=call_type))
 
-    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+    async def ended(
+        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+    ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
+
+        Args:
+            caller: the path to the caller, `callee` that to the callee.
 
         Returns:
             The call's duration in whole seconds from answered to ended, or None for a missed call.
@@ -88,6 +93,7 @@ class SqlCallLog:
         Raises:
             LostRace: the row was already closed.
         """
+        paths = {**_path("caller", caller), **_path("callee", callee)}
         # Twice: an answer may come in between. After that, only somebody else's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
@@ -96,7 +102,7 @@ class SqlCallLog:
             if seen is None:
                 break
             duration = _duration(seen.answered_at, at)
-            if await self._execute(self._closing(call_id, seen.status, at, duration, reason)):
+            if await self._execute(self._closing(call_id, seen.status, at, duration, reason).values(paths)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 
@@ -175,6 +181,15 @@ def _party(role: str, card: ProfileCard) -> dict[str, Any]:
         f"{role}_user_id": card.user_id,
         f"{role}_name": card.name,
         f"{role}_avatar": card.avatar,
+    }
+
+
+def _path(role: str, path: MediaPath) -> dict[str, Any]:
+    """Columns about the path to one party."""
+    return {
+        f"{role}_route": None if path.route is None else path.route.transport,
+        f"{role}_family": None if path.route is None else path.route.family,
+        f"{role}_rtt_ms": None if path.rtt is None else round(path.rtt * 1000, 1),
     }
 
 

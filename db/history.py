@@ -215,6 +215,9 @@ class SqlHistory:
             seen=getattr(row, f"{ROLES[direction]}_seen_at", row.started_at) is not None,
             transferred_from=row.transferred_from,
             recording_id=getattr(row, "recording_id", None),
+            route=getattr(row, f"{ROLES[direction]}_route"),
+            family=getattr(row, f"{ROLES[direction]}_family"),
+            rtt_ms=getattr(row, f"{ROLES[direction]}_rtt_ms"),
         )
 
 

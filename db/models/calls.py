@@ -8,7 +8,7 @@ changes only rows with a `call_id`.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, false, text
+from sqlalchemy import JSON, CheckConstraint, Double, ForeignKey, Index, String, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.schema import SchemaItem
@@ -93,6 +93,15 @@ class _Call:
     """`call_id` of the call whose transfer led to this one."""
     keep: Mapped[bool] = mapped_column(server_default=false())
     """The row never becomes too old to be kept."""
+    caller_route: Mapped[str | None] = mapped_column(String(16))
+    """By which way the caller's media came, when it was last known: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`."""
+    caller_family: Mapped[str | None] = mapped_column(String(4))
+    """`ipv4` or `ipv6`: the addresses it came from."""
+    caller_rtt_ms: Mapped[float | None] = mapped_column(Double)
+    """Milliseconds from the relay to the caller and back, smoothed, when it was last known."""
+    callee_route: Mapped[str | None] = mapped_column(String(16))
+    callee_family: Mapped[str | None] = mapped_column(String(4))
+    callee_rtt_ms: Mapped[float | None] = mapped_column(Double)
 
 
 class CallRow(_Call, Base):

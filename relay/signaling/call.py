@@ -156,6 +156,10 @@ class Call:
                 return party
         raise KeyError(profile)
 
+    def party_with(self, transport_id: str) -> Party | None:
+        """The side whose device has this transport."""
+        return next((one for one in self.parties if one.transport_id == transport_id), None)
+
     def other(self, party: Party) -> Party:
         return self.callee if party is self.caller else self.caller
 

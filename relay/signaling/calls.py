@@ -7,11 +7,11 @@ without waiting.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from relay.errors import RelayError, SignalingError
-from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, TransportClosed, TransportReport, TransportUp
+from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, TransportClosed, TransportReport, TransportUp
 from relay.signaling import notices
 from relay.signaling.call import EndReason, State, Timers
 from relay.signaling.clock import Clock
@@ -25,6 +25,7 @@ from relay.signaling.legs import Legs
 from relay.signaling.live import LiveCall
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.negotiation import Negotiation
+from relay.signaling.paths import RoundTrips, legs_by_route
 from relay.signaling.ports import Action, Connection, ProfileCard
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,21 @@ class Calls:
     def ended(self) -> Counter[str]:
         """Calls that have ended, by reason."""
         return self._exchange.ended
+
+    @property
+    def legs(self) -> Counter[Route]:
+        """Legs of calls that have not ended, by the route that their media comes by."""
+        return legs_by_route(self._exchange.live)
+
+    @property
+    def legs_connected(self) -> Counter[Route]:
+        """Legs that were connected by a route, or moved to it."""
+        return self._exchange.paths.connected
+
+    @property
+    def round_trips(self) -> Mapping[Route, RoundTrips]:
+        """Of the legs that came by each route, measured every few seconds."""
+        return self._exchange.paths.round_trips
 
     def devices_of(self, card: ProfileCard) -> int:
         """How many devices of a profile are connected."""
@@ -272,8 +288,12 @@ class Calls:
             return
         if isinstance(event, TransportReport):
             self._in_call.report(live, event)
-        else:
-            self._exchange.spawn(self._take_media_event(live, event))
+            return
+        party = live.call.party_with(event.transport_id)
+        if isinstance(event, TransportUp) and party is not None:
+            # Not in its turn but now: a report may come before that, and know better.
+            self._exchange.paths.seen(live.side(party), event.remote)
+        self._exchange.spawn(self._take_media_event(live, event))
 
     async def _take_media_event(self, live: LiveCall, event: MediaEvent) -> None:
         async with live.lock:
@@ -283,7 +303,7 @@ class Calls:
                 if self._exchange.live.with_transport(event.transport_id) is live:
                     await self._endings.end(live, EndReason.WORKER_LOST)
                 return
-            party = next((one for one in call.parties if one.transport_id == event.transport_id), None)
+            party = call.party_with(event.transport_id)
             if party is None or not call.answered:
                 return
             if isinstance(event, TransportClosed) and event.reason == "dtls_failed":

@@ -119,7 +119,9 @@ class Endings:
         call = live.call
         assert call.end_reason is not None, "the call has ended"
         try:
-            return await self._exchange.log(live).ended(call.call_id, now, call.end_reason)
+            return await self._exchange.log(live).ended(
+                call.call_id, now, call.end_reason, caller=live.caller.path, callee=live.callee.path
+            )
         except LostRace:
             logger.warning("call %s was closed by somebody else before its end", call.call_id)
         except Exception:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.ids import PlaceKind
+from relay.media.api import RouteOf
 from relay.signaling import notices
 from relay.signaling.call import Party, Timers
 from relay.signaling.clock import Clock
@@ -15,6 +16,7 @@ from relay.signaling.devices import Device, Devices
 from relay.signaling.legs import Leg, Legs
 from relay.signaling.live import LiveCall, LiveCalls
 from relay.signaling.messages.outgoing import ToClient
+from relay.signaling.paths import Paths
 from relay.signaling.ports import CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class Ports:
         logs: a table of calls for each kind of place.
         waker: None: profiles without a connection cannot be reached.
         limiter: None: nothing is limited.
+        route_of: None: nobody can tell by which way media comes.
     """
 
     directory: Directory
@@ -36,6 +39,7 @@ class Ports:
     missed: MissedCalls
     waker: Waker | None = None
     limiter: Limiter | None = None
+    route_of: RouteOf | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -48,10 +52,14 @@ class Exchange:
     timers: Timers
     clock: Clock
     live: LiveCalls = field(default_factory=LiveCalls)
+    paths: Paths = field(init=False)
     closing: bool = False
     ended: Counter[str] = field(default_factory=Counter)
     """Calls that have ended, by reason."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.paths = Paths(self.ports.route_of)
 
     def log(self, live: LiveCall) -> CallLog:
         """The table that the call is written down in."""

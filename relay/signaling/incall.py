@@ -156,9 +156,10 @@ class InCall:
     def report(self, live: LiveCall, event: TransportReport) -> None:
         """Tell both parties how good the path to one of them is."""
         call, report = live.call, event.report
-        party = next((one for one in call.parties if one.transport_id == event.transport_id), None)
+        party = call.party_with(event.transport_id)
         if party is None or not call.answered:
             return
+        route = self._exchange.paths.seen(live.side(party), event.remote, report.rtt).route
         for to in call.parties:
             quality = notices.about(
                 outgoing.CallQuality,
@@ -171,6 +172,8 @@ class InCall:
                 loss_from_peer=round(report.loss_from_peer, 4),
                 loss_to_peer=round(report.loss_to_peer, 4),
                 bitrate=round(report.bitrate),
+                route=None if route is None else route.transport,
+                family=None if route is None else route.family,
             )
             self._exchange.tell(to, quality)
 

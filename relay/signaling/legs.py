@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from relay.ids import new_id
-from relay.media.api import DtlsRole, MediaEngine, TransportParameters
+from relay.media.api import DtlsRole, MediaEngine, Route, TransportParameters
 from relay.signaling import sdp
 from relay.signaling.addresses import advertised
 from relay.signaling.devices import Device
@@ -22,6 +22,8 @@ class Leg:
     """The device's end, once it is known."""
     version: int = 0
     """Of the descriptions that the device was given: each has the next (RFC 3264 section 8)."""
+    route: Route | None = None
+    """How its media comes, once that is known."""
 
 
 class Legs:
@@ -45,8 +47,8 @@ class Legs:
         await self._engine.connect_transport(leg.transport_id, remote.transport, remote.media)
 
     async def update(self, leg: Leg, remote: sdp.SessionDescription) -> None:
-        """Tell a connected leg what its device sends from now on."""
-        await self._engine.update_transport(leg.transport_id, remote.media)
+        """Tell a connected leg what its device says of itself from now on."""
+        await self._engine.update_transport(leg.transport_id, remote.transport, remote.media)
 
     async def restart(self, leg: Leg) -> None:
         """Fresh ICE credentials; media flows on meanwhile."""

@@ -14,6 +14,7 @@ from relay.signaling.devices import Device
 from relay.signaling.legs import Leg
 from relay.signaling.messages.incoming import AboutCall
 from relay.signaling.messages.outgoing import TransferTarget
+from relay.signaling.ports import UNKNOWN_PATH, MediaPath
 from relay.signaling.sdp import SessionDescription
 
 MAX_CHAT_IDS: Final = 500
@@ -22,10 +23,11 @@ MAX_CHAT_IDS: Final = 500
 
 @dataclass(slots=True)
 class Side:
-    """One side of a live call: the relay's leg to its device, and what that said last of its media."""
+    """One side of a live call: the relay's leg to its device, what that said last of its media, and how that comes."""
 
     leg: Leg | None = None
     description: SessionDescription | None = None
+    path: MediaPath = UNKNOWN_PATH
 
 
 class Purpose(Enum):

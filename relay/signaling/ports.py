@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.ids import Place, Profile
+from relay.media.api import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,19 @@ class NewCall:
     """The `call_id` of the call whose transfer led to this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class MediaPath:
+    """The path between the relay and a party, as it was when it was last known."""
+
+    route: Route | None = None
+    """None: it was never known, or media never came."""
+    rtt: float | None = None
+    """Seconds, smoothed; None: unknown."""
+
+
+UNKNOWN_PATH: Final = MediaPath()
+
+
 class CallLog(Protocol):
     """One table of calls: `call_logs`, or `whiteboard_call_history`. Each method is one conditional update: exactly one caller
     wins it.
@@ -118,8 +132,13 @@ class CallLog(Protocol):
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
         ...
 
-    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+    async def ended(
+        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+    ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
+
+        Args:
+            caller: the path to the caller, `callee` that to the callee.
 
         Returns:
             The call's duration in whole seconds from answered to ended, or None for a missed call.

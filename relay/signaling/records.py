@@ -57,6 +57,12 @@ class CallRecord:
     """`id` of the call whose transfer led to this one."""
     recording_id: str | None
     """Of whiteboard calls only."""
+    route: str | None = None
+    """By which way this party's own media came: `Route.transport`. None if none came, or nobody wrote that down."""
+    family: str | None = None
+    """`Route.family`, likewise."""
+    rtt_ms: float | None = None
+    """Milliseconds between the relay and this party and back; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from db.call_log import SqlCallLog
 from db.chat import SqlChatLog
 from db.models import OF_KIND, Base
 from relay.ids import Place, Profile, new_id
-from relay.signaling.ports import ChatMessage, NewCall, ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from tests.db.people import STUDENT, TUTOR, after
 
 
@@ -25,6 +25,8 @@ async def call(
     answered: float | None = None,
     reason: str | None = "no_answer",
     transferred_from: str | None = None,
+    caller_path: MediaPath = UNKNOWN_PATH,
+    callee_path: MediaPath = UNKNOWN_PATH,
 ) -> str:
     """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
     log = SqlCallLog(engine, "here", place.kind)
@@ -33,7 +35,7 @@ async def call(
     if answered is not None:
         await log.answered(call_id, after(started + answered))
     if reason is not None:
-        await log.ended(call_id, after(started + 60), reason)
+        await log.ended(call_id, after(started + 60), reason, caller=caller_path, callee=callee_path)
     return call_id
 
 

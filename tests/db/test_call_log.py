@@ -14,7 +14,8 @@ from db.models.calls import MAX_END_REASON_LENGTH
 from db.platform import SqlPlatform
 from relay.errors import ConfigurationError, LostRace
 from relay.ids import Place, PlaceKind, new_id
-from relay.signaling.ports import NewCall
+from relay.media.api import Route
+from relay.signaling.ports import MediaPath, NewCall
 from tests.db import calls
 from tests.db.people import STUDENT, T0, TUTOR, after
 
@@ -96,6 +97,12 @@ COMMON = {
     "heartbeat_at": None,
     "transferred_from": "a" * 32,
     "keep": False,
+    "caller_route": None,
+    "caller_family": None,
+    "caller_rtt_ms": None,
+    "callee_route": None,
+    "callee_family": None,
+    "callee_rtt_ms": None,
 }
 
 SNAPSHOT = {
@@ -188,6 +195,36 @@ async def test_a_call_that_nobody_answered_ends_as_missed_without_a_duration(log
         "duration_seconds": None,
         "end_reason": "no_answer",
     }
+
+
+PATHS = ("caller_route", "caller_family", "caller_rtt_ms", "callee_route", "callee_family", "callee_rtt_ms")
+
+
+async def test_the_path_to_each_party_is_written_down_at_the_end(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call()
+    await log.answered(call_id, after(1))
+    await log.ended(
+        call_id,
+        after(60),
+        "hangup",
+        caller=MediaPath(Route("turn-tls", "ipv4"), 0.04212),
+        callee=MediaPath(Route("udp", "ipv6"), 0.0004),
+    )
+    assert tuple((await row(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, "udp", "ipv6", 0.4)
+
+
+async def test_what_is_not_known_of_a_path_stays_open(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call()
+    await log.answered(call_id, after(1))
+    await log.ended(call_id, after(60), "ice_failed", callee=MediaPath(Route("tcp", "ipv4"), None))
+    assert tuple((await row(engine, call_id, *PATHS)).values()) == (None, None, None, "tcp", "ipv4", None)
+
+
+async def test_a_call_whose_server_died_has_no_paths(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call()
+    await log.answered(call_id, after(1))
+    await log.close_own()
+    assert set((await row(engine, call_id, *PATHS)).values()) == {None}
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_duration(log: Log) -> None:

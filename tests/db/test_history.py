@@ -9,7 +9,8 @@ from db.models import OF_KIND, ChatRow
 from db.platform import SqlPlatform
 from db.profiles import values
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.media.api import Route
+from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen
 from relay.signaling.records import CallRecord, ChatRecord, Direction
 from tests.db.calls import call, plans, row, say, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
@@ -74,6 +75,9 @@ async def test_both_parties_have_an_answered_call_in_their_history(
         seen=place.kind is PlaceKind.CONVERSATION,
         transferred_from="a" * 32,
         recording_id=None,
+        route=None,
+        family=None,
+        rtt_ms=None,
     )
     assert (await history.calls(STUDENT.profile, limit=50)).calls == (outgoing,)
     assert await the_call(history, STUDENT.profile, call_id) == outgoing
@@ -81,6 +85,22 @@ async def test_both_parties_have_an_answered_call_in_their_history(
     assert (incoming.id, incoming.direction, incoming.other) == (call_id, Direction.INCOMING, public(STUDENT))
     assert not incoming.seen
     assert not incoming.missed
+
+
+async def test_a_party_sees_by_which_way_its_own_media_came_and_not_the_others(
+    history: SqlHistory, place: Place, engine: AsyncEngine
+) -> None:
+    call_id = await call(
+        engine,
+        place,
+        answered=10,
+        reason="hangup",
+        caller_path=MediaPath(Route("turn-tls", "ipv4"), 0.0421),
+        callee_path=MediaPath(Route("udp", "ipv6"), None),
+    )
+    mine, theirs = [await the_call(history, one.profile, call_id) for one in (STUDENT, TUTOR)]
+    assert (mine.route, mine.family, mine.rtt_ms) == ("turn-tls", "ipv4", 42.1)
+    assert (theirs.route, theirs.family, theirs.rtt_ms) == ("udp", "ipv6", None)
 
 
 async def test_nobody_else_has_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:

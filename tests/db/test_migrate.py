@@ -16,6 +16,8 @@ from db.models import Base, CallRow
 from db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile
+from relay.media.api import Route
+from relay.signaling.ports import MediaPath
 from tests.db.calls import call, say
 from tests.db.people import T0, after
 
@@ -268,6 +270,26 @@ async def test_going_down_takes_what_had_no_place_there_and_nothing_else(schema:
     assert await rows(schema, "call_logs", *CALL) == calls
     assert await rows(schema, "profiles") == people
     assert len(await rows(schema, "conversation_members")) == 4
+
+
+async def test_calls_with_paths_lose_them_on_the_way_down_and_nothing_else(schema: AsyncEngine) -> None:
+    await load_demo(schema)
+    tables_of_calls = ("call_logs", "whiteboard_call_history")
+    for place in (Place(PlaceKind.CONVERSATION, 123), Place(PlaceKind.WHITEBOARD_SESSION, 900)):
+        path = MediaPath(Route("turn-tls", "ipv4"), 0.0421)
+        await call(schema, place, answered=1, reason="hangup", caller_path=path, callee_path=path)
+    paths = {f"{role}_{name}" for role in ("caller", "callee") for name in ("route", "family", "rtt_ms")}
+    before = {table: await rows(schema, table) for table in tables_of_calls}
+    await downgrade(schema, "0002")
+    for table in tables_of_calls:
+        [old], [new] = before[table], await rows(schema, table)
+        assert new == {name: value for name, value in old.items() if name not in paths}
+        assert {old[name] for name in paths} == {"turn-tls", "ipv4", 42.1}
+    await upgrade(schema)
+    for table in tables_of_calls:
+        assert await rows(schema, table) == [{**row, **dict.fromkeys(paths)} for row in before[table]]
+    async with schema.connect() as connection:
+        assert await connection.run_sync(differences) == []
 
 
 async def test_the_first_schema_comes_back_with_its_indexes(schema: AsyncEngine) -> None:

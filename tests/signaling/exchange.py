@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec
 
 from relay.ids import Place, PlaceKind, Profile
-from relay.media.api import MediaEvent, TransportParameters, TransportUp
+from relay.media.api import Address, MediaEvent, Route, TransportParameters, TransportUp
 from relay.media.engine import LocalEngine
 from relay.signaling.call import Timers
 from relay.signaling.calls import Calls
@@ -214,6 +214,7 @@ class MemoryExchange(Exchange):
 
     Attributes:
         ports: a test may exchange them before anybody connects.
+        routes: by which way media comes from an address; a test fills it.
     """
 
     def __init__(self, timers: Timers) -> None:
@@ -230,7 +231,8 @@ class MemoryExchange(Exchange):
         self.chat = MemoryChatLog(keeps=[LESSON])
         self.waker, self.limiter = FakeWaker(), FakeLimiter()
         missed = MemoryMissedCalls(self.logs)
-        ports = Ports(self.directory, self.logs, self.chat, missed, self.waker, self.limiter)
+        self.routes: dict[Address, Route] = {}
+        ports = Ports(self.directory, self.logs, self.chat, missed, self.waker, self.limiter, self.routes.get)
         super().__init__(ports, timers, VirtualClock())
 
     async def rows(self) -> list[CallEntry]:

@@ -9,7 +9,7 @@ import pytest
 from relay.ids import PlaceKind
 from relay.signaling.clock import Clock
 from relay.signaling.heartbeat import INTERVAL, STALE_AFTER, Heartbeat
-from relay.signaling.ports import NewCall
+from relay.signaling.ports import MediaPath, NewCall
 from tests.kit.clock import in_virtual_time
 
 CONVERSATION = PlaceKind.CONVERSATION
@@ -47,7 +47,7 @@ class Diary:
     async def updated(self, call_id: str, call_type: str) -> None:
         raise AssertionError("a heartbeat changes no call")
 
-    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
+    async def ended(self, call_id: str, at: datetime, reason: str, **paths: MediaPath) -> int | None:
         raise AssertionError("a heartbeat ends no call")
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from relay.media.api import TransportReport
+from relay.media.api import Address, Route, TransportDown, TransportReport, TransportUp
 from relay.media.quality import LegReport
 from relay.signaling.live import MAX_CHAT_IDS
-from relay.signaling.ports import Privacy
+from relay.signaling.ports import MediaPath, Privacy
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     FAMILY,
@@ -395,6 +395,72 @@ async def test_quality_is_of_the_moment_and_not_kept_for_a_device_that_is_away(e
     await exchange.media(TransportReport(exchange.engine.opened[0], report(4.0)))
     await exchange.resume(callee)
     assert "call_quality" not in callee.types()
+
+
+# -- routes -----------------------------------------------------------------------------------------------------------
+
+AT_HOME: Address = ("2001:db8::1", 5000)
+IN_THE_OFFICE: Address = ("127.64.0.1", 5001)
+UDP, TLS = Route("udp", "ipv6"), Route("turn-tls", "ipv4")
+
+
+@in_memory
+async def test_both_are_told_by_which_way_the_media_of_each_comes(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, callee = await exchange.connected()
+    first, second = exchange.engine.opened
+    await exchange.media(TransportReport(first, report(4.0), AT_HOME), TransportReport(second, report(4.0), IN_THE_OFFICE))
+    for client, legs in ((caller, ["yours", "other"]), (callee, ["other", "yours"])):
+        told = client.said("call_quality")
+        assert [(one["leg"], one["route"], one["family"]) for one in told] == [
+            (legs[0], "udp", "ipv6"),
+            (legs[1], "turn-tls", "ipv4"),
+        ]
+        assert not any(AT_HOME[0] in str(one) for one in client.received)
+
+
+@in_memory
+async def test_a_way_that_is_not_known_is_said_to_be_none(exchange: MemoryExchange) -> None:
+    caller, _ = await exchange.connected()
+    await exchange.media(TransportReport(exchange.engine.opened[0], report(4.0)))
+    told = caller.last("call_quality")
+    assert (told["route"], told["family"]) == (None, None)
+
+
+@in_memory
+async def test_a_call_is_logged_with_the_path_to_each_party(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, _ = await exchange.answered()
+    first, second = exchange.engine.opened
+    await exchange.media(TransportUp(first, AT_HOME), TransportUp(second, IN_THE_OFFICE))
+    await exchange.media(TransportReport(first, report(4.0), AT_HOME))
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths == (MediaPath(UDP, 0.0421), MediaPath(TLS, None)), "also when the call was over before the first report"
+
+
+@in_memory
+async def test_what_counts_is_the_last_way_that_was_known(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, _ = await exchange.connected()
+    first = exchange.engine.opened[0]
+    await exchange.media(TransportUp(first, AT_HOME), TransportReport(first, report(4.0), IN_THE_OFFICE), TransportDown(first))
+    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({TLS: 1}, {UDP: 1, TLS: 1})
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths[0] == MediaPath(TLS, 0.0421)
+    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({}, {UDP: 1, TLS: 1})
+
+
+@in_memory
+async def test_a_call_that_nobody_took_has_no_paths(exchange: MemoryExchange) -> None:
+    caller, _ = await exchange.ringing()
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths == (MediaPath(), MediaPath())
+
+
+# -- who may speak ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("said", [HOLD, RESUME, chat("hello"), TO_PARENT, AGREE, REFUSE, frame("call_media_state", muted=True)])

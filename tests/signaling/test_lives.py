@@ -28,7 +28,7 @@ from db.call_log import SqlCallLog
 from db.engine import create_engine
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
-from relay.signaling.ports import CallLog, NewCall
+from relay.signaling.ports import CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import MemoryCallLog
 from tests.signaling.descriptions import plain
@@ -114,8 +114,9 @@ class TwiceWritten(MemoryCallLog):
     async def updated(self, call_id: str, call_type: str) -> None:
         await self._both(super().updated(call_id, call_type), self._database.updated(call_id, call_type))
 
-    async def ended(self, call_id: str, at: datetime, reason: str) -> int | None:
-        return await self._both(super().ended(call_id, at, reason), self._database.ended(call_id, at, reason))
+    async def ended(self, call_id: str, at: datetime, reason: str, **paths: MediaPath) -> int | None:
+        here, there = super().ended(call_id, at, reason, **paths), self._database.ended(call_id, at, reason, **paths)
+        return await self._both(here, there)
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
         await self._both(super().heartbeat(call_ids, at), self._database.heartbeat(call_ids, at))

@@ -155,6 +155,10 @@ class CallQuality(CallMessage, Momentary, frozen=True, tag="call_quality"):
     loss_to_peer: float
     bitrate: float
     """Bit/s that this party sends."""
+    route: Literal["udp", "tcp", "turn-udp", "turn-tcp", "turn-tls"] | None
+    """How its media comes to the relay; None while unknown."""
+    family: Literal["ipv4", "ipv6"] | None
+    """Of the address that it comes from."""
 
 
 # -- not within a call ------------------------------------------------------------------------------------------------
