@@ -1,4 +1,4 @@
-"""The command line: `python -m relay serve|migrate|check-config|vapid-keys`."""
+"""The command line: `python -m relay serve|migrate|check-config|vapid-keys|check`."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import make_url
 
@@ -14,6 +15,7 @@ from db import migrate
 from db.engine import check, create_engine
 from relay import logs
 from relay.app import MEDIA_PORTS, create_app
+from relay.check import command as connectivity
 from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.media.worker import fastest_loop
@@ -25,6 +27,9 @@ SHUTDOWN_TIMEOUT = 1.0
 
 EXIT_CONFIGURATION = 2
 """Exit status when a setting is wrong or something it names cannot be opened."""
+
+EXIT_INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the signal's number."""
 
 _HOW_TO_TRY = """\
 Open {url} in two browser windows.
@@ -44,10 +49,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (_, purpose) in _COMMANDS.items():
         commands.add_parser(name, help=purpose, description=purpose)
     commands.add_parser(_NEW_KEYS, help=_NEW_KEYS_PURPOSE, description=_NEW_KEYS_PURPOSE)
-    command = parser.parse_args(arguments).command
+    connectivity.add_arguments(
+        commands.add_parser(connectivity.NAME, help=connectivity.PURPOSE, description=connectivity.PURPOSE)
+    )
+    given = parser.parse_args(arguments)
+    command = given.command
     if command == _NEW_KEYS:  # before there are settings
         _print_new_keys()
         return 0
+    if command == connectivity.NAME:  # somebody else's settings count
+        return _check(given)
     try:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
@@ -98,6 +109,13 @@ def _print_new_keys() -> None:
     print(f"RELAY_VAPID_PRIVATE_KEY={private}")
     print("RELAY_VAPID_SUBJECT=mailto:operator@relay.example")
     print(f"# The public half, as GET /api/push/key shows it: {public}")
+
+
+def _check(given: argparse.Namespace) -> int:
+    try:
+        return connectivity.run(given, partial(print, flush=True))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 _NEW_KEYS = "vapid-keys"

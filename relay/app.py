@@ -27,7 +27,7 @@ from relay.front.counters import NAMES as FRONT_NAMES
 from relay.front.front import Front
 from relay.front.reach import ReachableEngine
 from relay.housekeeping import Housekeeping
-from relay.http import blocks, dev, directory, me, operations, pages, ports, push, responses, sockets, whiteboard
+from relay.http import blocks, connectivity, dev, directory, me, operations, pages, ports, push, responses, sockets, whiteboard
 from relay.http import calls as call_history
 from relay.http import settings as profile_settings
 from relay.http.admin import places as admin_places
@@ -91,11 +91,13 @@ def create_app(settings: Settings) -> web.Application:
             missed=SqlMissedCalls(database),
             waker=waker,
             limiter=limits,
+            route_of=front.route_of,
         ),
         engine=reachable,
         timers=wiring.timers(settings),
         public_addresses=settings.advertised_addresses,
     )
+    probes = app[connectivity.PROBES] = connectivity.Probes(reachable, settings.advertised_addresses)
     app[SETTINGS] = settings
     app[_DATABASE] = database
     app[MEDIA_PORTS] = []
@@ -105,6 +107,7 @@ def create_app(settings: Settings) -> web.Application:
         operations.Source("front", FRONT_NAMES, lambda: front.counters),
         operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
         operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
+        operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
     ]
     app[TOKENS] = wiring.tokens(settings)
     app[LIMITS] = limits
@@ -126,7 +129,7 @@ def create_app(settings: Settings) -> web.Application:
     app[sockets.CONNECTIONS] = set()
     app[sockets.MAX_DEVICES] = settings.max_devices
     app[sockets.PING_INTERVAL] = settings.ping_interval
-    for routes in (directory.ROUTES, sockets.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
+    for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
         app.add_routes(routes)
     for routes in (profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
         app.add_routes(routes)

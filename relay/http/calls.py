@@ -41,6 +41,9 @@ class CallView(msgspec.Struct, frozen=True):
     missed: bool
     seen: bool
     transferred_from: str | None
+    route: str | None
+    family: str | None
+    rtt_ms: float | None
     conversation_id: int | UnsetType | None = UNSET
     whiteboard_session_id: int | UnsetType | None = UNSET
     recording_id: str | UnsetType | None = UNSET
@@ -151,6 +154,9 @@ def _call(record: CallRecord, kind: PlaceKind) -> CallView:
         missed=record.missed,
         seen=record.seen,
         transferred_from=record.transferred_from,
+        route=record.route,
+        family=record.family,
+        rtt_ms=record.rtt_ms,
         conversation_id=UNSET if whiteboard else place_id,
         whiteboard_session_id=place_id if whiteboard else UNSET,
         recording_id=record.recording_id if whiteboard else UNSET,

@@ -1,6 +1,8 @@
 """What the signed-in profile may see, `GET /api/profiles` and `GET /api/conversations`; and how it reaches the relay,
 `GET /api/ice-servers`."""
 
+import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from relay.errors import RelayError
 from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, view
+from relay.http.proxies import asker_of
 from relay.http.responses import answer
 from relay.ids import Profile
 from relay.signaling.ports import Directory
@@ -36,19 +39,37 @@ class ConversationView(msgspec.Struct, frozen=True):
     members: list[ProfileView]
 
 
+_AUTHORITY: Final = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})|\[([0-9A-Fa-f:.]{2,45})\])(?::[0-9]{1,5})?")
+"""RFC 3986 section 3.2, without what no browser sends: a name or an IPv4 address, or an IPv6 one; perhaps a port."""
+
+
+def host_of(request: web.Request) -> str:
+    """The name or address by which the browser reaches the relay, without the port; IPv6 without brackets.
+
+    Raises:
+        RelayError: its `Host` is not one.
+    """
+    match = _AUTHORITY.fullmatch(asker_of(request).host)
+    if match is None or (match[2] and not _is_ipv6(match[2])):
+        raise RelayError("Host: not a name or an address")
+    return str(match[1] or match[2])
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def ice_servers_for(request: web.Request, profile: Profile) -> Sequence[IceServer]:
     """The servers that this browser may use, named as it names the relay itself.
 
     Raises:
         RelayError: its `Host` is not one.
     """
-    try:
-        host = request.url.host
-    except ValueError:
-        host = None
-    if host is None:
-        raise RelayError("Host: not a name or an address")
-    return request.app[ICE_SERVERS](profile, host)
+    return request.app[ICE_SERVERS](profile, host_of(request))
 
 
 async def profiles(request: web.Request) -> web.Response:

@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from relay.http.limits import LIMITS
 from relay.http.origins import ORIGINS
 from relay.http.responses import answer
 from relay.http.sockets import CALLS
-from relay.media.api import MediaEngine
+from relay.media.api import MediaEngine, Route
 from relay.media.counters import NAMES
+from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)
 
@@ -59,6 +62,7 @@ class _Snapshot:
                 yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
         yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
+        yield from by_route(calls.legs, calls.legs_connected, calls.round_trips)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
         yield _counted("relay_limited", "what was refused because of a limit", "limit", self._app[LIMITS].refused)
@@ -72,6 +76,25 @@ def _counted(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> 
     for value, count in sorted(counts.items()):
         family.add_metric([value], count)
     return family
+
+
+def by_route(
+    legs: Mapping[Route, int], connected: Mapping[Route, int], round_trips: Mapping[Route, RoundTrips]
+) -> Iterator[Metric]:
+    """What is counted of the legs of calls."""
+    labels = ["route", "family"]
+    now = GaugeMetricFamily("relay_legs", "legs of calls whose media has come by a route", labels=labels)
+    ever = CounterMetricFamily("relay_legs_connected", "legs that were connected by a route, or moved to it", labels=labels)
+    families: list[tuple[GaugeMetricFamily | CounterMetricFamily, Mapping[Route, int]]] = [(now, legs), (ever, connected)]
+    for family, counts in families:
+        for route, count in sorted(counts.items()):
+            family.add_metric([route.transport, route.family], count)
+        yield family
+    times = HistogramMetricFamily("relay_leg_rtt_seconds", "round trips between the relay and a party, every 2 s", labels=labels)
+    for route, measured in sorted(round_trips.items(), key=itemgetter(0)):
+        buckets = zip([*map(str, RTT_BOUNDS), "+Inf"], map(float, accumulate(measured.counts)), strict=True)
+        times.add_metric([route.transport, route.family], buckets=[*buckets], sum_value=measured.total)
+    yield times
 
 
 async def health(_request: web.Request) -> web.Response:

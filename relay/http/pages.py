@@ -13,6 +13,10 @@ async def index(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB / "index.html")
 
 
+async def connectivity(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(WEB / "connectivity.html")
+
+
 async def icon(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB / "icon.svg")
 
@@ -38,6 +42,7 @@ async def part(request: web.Request) -> web.FileResponse:
 
 ROUTES: Final = [
     web.get("/", index),
+    web.get("/connectivity", connectivity),
     web.get("/icon.svg", icon),
     web.get("/sw.js", service_worker),
     web.get("/{folder:css|js}/{path:.+}", part),

@@ -4,13 +4,17 @@ import contextlib
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+import sqlalchemy as sa
+from playwright.async_api import Browser, async_playwright, expect
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import FRONT, create_app
 from relay.config import Settings
@@ -18,7 +22,7 @@ from relay.front.front import Front
 from relay.serving import serve
 from tests.browser.calls import PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
-from tests.browser.pages import STUDENT, TUTOR, RelayPage
+from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.front.kit import write_certificate
 from tests.kit.browsers import FLAGS
 from tests.kit.server import RunningRelay
@@ -48,7 +52,36 @@ ONLY_TURN = """
 })();
 """
 
+WORDS = {
+    "udp": "over UDP",
+    "tcp": "over TCP",
+    "turn-udp": "through TURN over UDP",
+    "turn-tcp": "through TURN over TCP",
+    "turn-tls": "through TURN over TLS",
+}
+"""What the page says of each way."""
+
 Running = tuple[RunningRelay, Front]
+
+
+class AttentivePage(RelayPage):
+    """Remembers what the server said to it."""
+
+    async def start(self, url: str, key: str, other: str, conversation: int) -> None:
+        self.heard: list[dict[str, Any]] = []
+        self.page.on("websocket", lambda socket: socket.on("framereceived", self._hear))
+        await super().start(url, key, other, conversation)
+
+    def _hear(self, frame: str | bytes) -> None:
+        self.heard.append(json.loads(frame))
+
+    async def hears_of(self, **legs: tuple[str, str]) -> None:
+        """Wait until what it hears of each leg, `yours` and `other`, is that route and that family."""
+
+        def last() -> dict[str, tuple[str, str]]:
+            return {one["leg"]: (one["route"], one["family"]) for one in self.heard if one["type"] == "call_quality"}
+
+        await eventually(lambda: last() == legs, lambda: f"{legs}, but {last()}")
 
 
 @pytest.fixture
@@ -79,12 +112,12 @@ async def careless() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def pages(browser: Browser, url: str, scripts: Mapping[str, str]) -> AsyncIterator[list[RelayPage]]:
+async def pages(browser: Browser, url: str, scripts: Mapping[str, str]) -> AsyncIterator[list[AttentivePage]]:
     """A page for each profile, which runs its script before its own."""
     async with contextlib.AsyncExitStack() as stack:
         opened = []
         for key, script in scripts.items():
-            page = await stack.enter_async_context(RelayPage.opened(browser))
+            page = await stack.enter_async_context(AttentivePage.opened(browser))
             await page.page.context.add_init_script(script)
             await page.start(url, key, *CONVERSATIONS[key])
             opened.append(page)
@@ -107,6 +140,53 @@ async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee
     return call
 
 
+def family_of(route: str, remote: tuple[str, int]) -> str:
+    """Of the address that a page with this remote candidate sends media from: all but UDP goes where the page came from."""
+    return "ipv6" if route == "udp" and ":" in remote[0] else "ipv4"
+
+
+async def routes_are(relay: RunningRelay, call: PagesInCall, *routes: str) -> list[str]:
+    """Wait until everybody is told that the media of the caller and the callee come by these ways; from which families."""
+    families = [family_of(route, one.remote) for route, one in zip(routes, await call.statistics(), strict=True)]
+    for page, yours, other in ((call.caller, 0, 1), (call.callee, 1, 0)):
+        assert isinstance(page, AttentivePage)
+        await page.hears_of(yours=(routes[yours], families[yours]), other=(routes[other], families[other]))
+        assert not any("127.64." in str(one) for one in page.heard), "nobody is told of an address"
+        await page.press("quality")
+        for hook, index in (("your-route", yours), ("their-route", other)):
+            expected = f"Connected {WORDS[routes[index]]} (IP{families[index][2:]})."
+            await expect(page.hook(hook)).to_contain_text(expected, timeout=PATIENCE)
+    async with aiohttp.ClientSession() as http, http.get(f"{relay.url}/metrics") as response:
+        metrics = await response.text()
+    legs = Counter(zip(families, routes, strict=True))
+    for (family, route), count in legs.items():
+        labels = f'{{family="{family}",route="{route}"}}'
+        assert f"relay_legs{labels} {count}.0" in metrics
+        assert f"relay_legs_connected_total{labels} " in metrics
+        assert f"relay_leg_rtt_seconds_count{labels} " in metrics
+    return families
+
+
+async def logged_routes(relay: RunningRelay) -> dict[str, Any]:
+    """What the only row of `call_logs` says of the paths, once the call is over."""
+    await relay.finished_call()
+    engine = create_async_engine(relay.database_url)
+    try:
+        async with engine.connect() as connection:
+            columns = ", ".join(f"{role}_{name}" for role in ("caller", "callee") for name in ("route", "family", "rtt_ms"))
+            row = (await connection.execute(sa.text(f"SELECT {columns} FROM call_logs"))).mappings().one()
+            return dict(row)
+    finally:
+        await engine.dispose()
+
+
+async def routes_are_logged(relay: RunningRelay, families: list[str], *routes: str) -> None:
+    row = await logged_routes(relay)
+    assert (row["caller_route"], row["callee_route"]) == routes
+    assert [row["caller_family"], row["callee_family"]] == families
+    assert 0 <= min(row["caller_rtt_ms"], row["callee_rtt_ms"]) <= max(row["caller_rtt_ms"], row["callee_rtt_ms"]) < 5_000
+
+
 async def forgotten(front: Front) -> None:
     await eventually(lambda: front.connection_count == 0, "the browsers' connections are closed")
 
@@ -122,17 +202,25 @@ async def test_two_pages_without_udp_see_and_hear_each_other_over_tcp(
             assert one.remote == (HERE, front.port), "media goes to the port that the page came from"
         assert front.counters["connections_ice_tcp"] >= 2
         assert front.counters["stream_packets_dropped"] == front.counters["tunnel_foreign"] == 0
+        families = await routes_are(relay, call, "tcp", "tcp")
         await call.hang_up(caller, record_property)
+    await routes_are_logged(relay, families, "tcp", "tcp")
     await forgotten(front)
 
 
-async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(browser: Browser, running: Running) -> None:
+async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
+    browser: Browser, running: Running, record_property: Record
+) -> None:
     relay, front = running
     async with pages(browser, relay.url, {STUDENT: "", TUTOR: WITHOUT_UDP}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
         with_udp, without = await call.video_goes_on(60)
         assert with_udp.remote[1] != front.port
         assert without.remote[1] == front.port
+        families = await routes_are(relay, call, "udp", "tcp")
+        await expect(caller.hook("their-route")).to_contain_text("Their network lets no UDP through.", timeout=PATIENCE)
+        await call.hang_up(caller, record_property)
+    await routes_are_logged(relay, families, "udp", "tcp")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +239,10 @@ async def test_a_page_that_reaches_nothing_but_turn_sees_and_hears_the_other(
         assert front.turn_counters["packets_to_media"] > 100
         assert front.counters["connections_ice_tcp"] == 0
         assert front.turn_counters["peers_refused"] == 0
+        route = "turn-tls" if scheme == "turns" else f"turn-{transport}"
+        families = await routes_are(relay, call, route, "udp")
         await call.hang_up(callee, record_property)
+    await routes_are_logged(relay, families, route, "udp")
     await forgotten(front)
 
 

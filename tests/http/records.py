@@ -14,7 +14,7 @@ from db.chat import SqlChatLog
 from db.demo import LESSONS, WHITEBOARD
 from db.engine import create_engine
 from relay.ids import Place, Profile, new_id
-from relay.signaling.ports import ChatMessage, NewCall, ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
 
@@ -47,7 +47,15 @@ class Calls:
     database: AsyncEngine
 
     async def add(
-        self, minute: float, caller: str = DANIEL, callee: str = MAYA, *, place: Place = LESSONS, reason: str = "no_answer"
+        self,
+        minute: float,
+        caller: str = DANIEL,
+        callee: str = MAYA,
+        *,
+        place: Place = LESSONS,
+        reason: str = "no_answer",
+        caller_path: MediaPath = UNKNOWN_PATH,
+        callee_path: MediaPath = UNKNOWN_PATH,
     ) -> str:
         """A call that nobody took, or (`hangup`) that lasted a minute; its id."""
         call_id, at = new_id(), T0 + timedelta(minutes=minute)
@@ -57,7 +65,7 @@ class Calls:
         if reason == "hangup":
             await log.answered(call_id, at)
             at += timedelta(minutes=1)
-        await log.ended(call_id, at, reason)
+        await log.ended(call_id, at, reason, caller=caller_path, callee=callee_path)
         return call_id
 
     async def say(self, call_id: str, author: str, text: str, minute: float) -> None:

@@ -7,6 +7,8 @@ import aiohttp
 import pytest
 
 from relay.http.calls import MAX_SEEN
+from relay.media.api import Route
+from relay.signaling.ports import MediaPath
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, Calls, asked, calls_of, milliseconds
 from tests.kit.server import RunningRelay
 
@@ -44,6 +46,9 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         "duration_seconds": 60,
         "missed": False,
         "transferred_from": None,
+        "route": None,
+        "family": None,
+        "rtt_ms": None,
     }
     for who, direction, other in ((DANIEL, "outgoing", ("student", 456)), (MAYA, "incoming", ("tutor", 789))):
         _, answer = await asked(http, "GET", "/api/calls", who)
@@ -53,6 +58,21 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         assert (call["other"]["profile_type"], call["other"]["profile_id"]) == other
         assert call["other"]["name"]
         assert call.keys() == {*common, "direction", "other", "seen"}
+
+
+async def test_each_party_sees_by_which_way_its_own_media_came(http: aiohttp.ClientSession, calls: Calls) -> None:
+    await calls.add(
+        0,
+        DANIEL,
+        MAYA,
+        reason="hangup",
+        caller_path=MediaPath(Route("turn-tls", "ipv4"), 0.0421),
+        callee_path=MediaPath(Route("udp", "ipv6"), None),
+    )
+    for who, own in ((DANIEL, ("turn-tls", "ipv4", 42.1)), (MAYA, ("udp", "ipv6", None))):
+        _, answer = await asked(http, "GET", "/api/calls", who)
+        [call] = answer["calls"]
+        assert (call["route"], call["family"], call["rtt_ms"]) == own
 
 
 async def test_pages_follow_each_other_without_a_gap_while_calls_come_in(http: aiohttp.ClientSession, calls: Calls) -> None:

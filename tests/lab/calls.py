@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tests.browser.pages import STUDENT, TUTOR
 from tests.kit.browsers import Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 from tests.lab.network import Internet, Site
-from tests.lab.pages import PICTURES, BrowserKind, LabPage
+from tests.lab.pages import PICTURES, ROUTE, BrowserKind, LabPage
 from tests.lab.relay import relay_in
 
 Record = Callable[[str, object], None]
@@ -65,9 +65,25 @@ class LabCall:
             found[name] = gap / 1000
             record(f"longest gap in the picture at the {name} [s]", round(gap / 1000, 3))
 
-    async def ends(self) -> None:
-        """The callee, whose network stays as it is, hangs up: the call was one, whatever happened in it."""
-        await self.callee.hang_up()
+    async def routes(self) -> tuple[str, str]:
+        """How the caller's and the callee's media gets to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`."""
+        return await self.caller.run(ROUTE), await self.callee.run(ROUTE)
+
+    async def reaches(self, *callers: str) -> None:
+        """Wait until the caller's media takes one of these routes, and goes on."""
+
+        async def there() -> str | None:
+            route, _ = await self.routes()
+            return route if route in callers else None
+
+        await eventually(there, f"the caller's media goes by {' or '.join(callers)}")
+        await self.goes_on(A_SECOND)
+
+    async def ends(self, by: LabPage) -> None:
+        """One hangs up, and both see the end: the call was one, whatever happened in it."""
+        await by.hang_up()
+        for _, page in self.pages:
+            await page.moment("ended card")
         row = await self.relay.finished_call()
         assert (row["status"], row["end_reason"], row["call_type"]) == ("ended", "hangup", "video")
 
@@ -80,6 +96,7 @@ async def video_call(
     callee: Site,
     browsers: tuple[BrowserKind, BrowserKind] = (BrowserKind.CHROMIUM, BrowserKind.CHROMIUM),
     scheme: str = "http",
+    hung_up_by: Literal["caller", "callee"] = "callee",
     **settings: str,
 ) -> AsyncIterator[LabCall]:
     """A call that the caller has made and the callee has accepted, over a relay with these settings; hung up at the end."""
@@ -97,4 +114,4 @@ async def video_call(
         await second.ringing()
         await second.accept()
         yield call
-        await call.ends()
+        await call.ends(first if hung_up_by == "caller" else second)

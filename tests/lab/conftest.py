@@ -4,16 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.namespaces import LabError, requirements
+from tests.lab.gateways import Access
+from tests.lab.namespaces import LabError
 from tests.lab.network import Internet
 
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_is_possible() -> None:
+    """Skip these tests where nobody may make network namespaces: without root, and in containers with few privileges."""
     try:
-        requirements()
+        with Internet.built() as built:
+            built.site(Access.ONLY_TLS_443)
     except LabError as problem:
-        pytest.fail(str(problem), pytrace=False)
+        pytest.skip(f"no network lab here: {problem}")
 
 
 @pytest.fixture

@@ -86,6 +86,11 @@ class Namespace:
         namespace = cls(name)
         try:
             _run(["ip", "netns", "add", name])
+            with namespace.entered():
+                # The lab has IPv4 only. An IPv6 address, which each new interface gives itself, is tentative for a second or
+                # two, and Chromium looks at its interfaces again when all addresses have been at rest for 2 s.
+                for which in ("all", "default"):
+                    Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
             namespace.ip("link set lo up")
             yield namespace
         finally:

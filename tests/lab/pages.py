@@ -28,6 +28,19 @@ PICTURES = """
 }
 """
 
+ROUTE = """
+async () => {
+  // How media gets to the relay: udp, tcp, turn-udp, turn-tcp or turn-tls. Behind TURN the relay sees another address than the
+  // one that the TURN server named, so that browsers call the candidate peer-reflexive; what it goes through they know.
+  const report = await relayCall.peerConnection.getStats();
+  const entries = [...report.values()];
+  const selected = entries.find(({ type }) => type === "transport")?.selectedCandidatePairId;
+  const pair = report.get(selected) ?? entries.find((entry) => entry.selected); // Firefox marks the pair
+  const { protocol, relayProtocol } = report.get(pair.localCandidateId);
+  return relayProtocol ? `turn-${relayProtocol}` : protocol;
+}
+"""
+
 
 class LabPage(Protocol):
     """What the tests need of a page, in any browser."""

@@ -11,13 +11,10 @@ from tests.lab.pages import BrowserKind
 
 pytestmark = pytest.mark.browser
 
-LONGEST_GAP = 3.0
-"""Seconds without a new picture, when the network below a call changes."""
-
 
 async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> None:
     both = await call.goes_on(2 * A_SECOND)
-    assert [one.route for one in both] == ["udp", "udp"]
+    assert await call.routes() == ("udp", "udp")
     assert {one.remote[0] for one in both} == {SERVER}
     await call.record_first_frames(record)
 
@@ -36,16 +33,6 @@ async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(
         caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
         async with video_call(internet, tmp_path, caller, callee, public_address=SERVER) as call:
             await see_and_hear_each_other_over_udp(call, record_property)
-
-
-async def test_a_call_survives_that_a_nat_forgets_it(internet: Internet, tmp_path: Path, record_property: Record) -> None:
-    caller, callee = internet.site(Access.SYMMETRIC), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee) as call:
-        await call.goes_on(2 * A_SECOND)
-        async with call.gaps(record_property) as gaps:
-            caller.new_mapping()
-            await call.goes_on(5 * A_SECOND)
-        assert max(gaps.values()) <= LONGEST_GAP
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ export class Call extends CallLife {
   /** @param {import("./calllife.js").CallSetup} setup */
   constructor(setup) {
     super(setup);
-    const { resumed } = setup;
+    const { resumed, probe } = setup;
     const send = (/** @type {AboutCall} */ message) => this.send(message);
-    this.leg = new Leg({ send, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
+    this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
     this.leg.addEventListener("change", () => this.#legChanged());
     this.leg.addEventListener("transport", () => this.#transportChanged());

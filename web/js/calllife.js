@@ -22,6 +22,7 @@
  * @property {import("./localmedia.js").LocalMedia} [media] of a call that made way for this one
  * @property {(message: FromClient) => boolean} send
  * @property {(message: FromClient) => void} sayGoodbye as `send`, but sent again until the server has heard it
+ * @property {() => void} probe sees whether the server can be reached
  * @property {RTCIceServer[]} iceServers
  * @property {import("./clock.js").ServerClock} clock
  */

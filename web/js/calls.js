@@ -241,7 +241,7 @@ export class Calls extends EventTarget {
   }
 
   /**
-   * @param {Omit<import("./calllife.js").CallSetup, "send" | "sayGoodbye" | "iceServers" | "clock">} what
+   * @param {Omit<import("./calllife.js").CallSetup, "send" | "sayGoodbye" | "probe" | "iceServers" | "clock">} what
    * @returns {Call}
    */
   #newCall(what) {
@@ -250,7 +250,8 @@ export class Calls extends EventTarget {
       if ("call_id" in message && message.call_id) this.#goodbyes.set(message.call_id, message);
       connection.send(message);
     };
-    return new Call({ ...what, send: (message) => connection.send(message), sayGoodbye, iceServers, clock });
+    const send = (/** @type {FromClient} */ message) => connection.send(message);
+    return new Call({ ...what, send, sayGoodbye, probe: () => connection.retryNow(), iceServers, clock });
   }
 
   /**

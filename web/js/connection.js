@@ -27,6 +27,8 @@ const ATTEMPT_TIMEOUT = 10_000;
 const PING_PERIOD = 10_000;
 /** Milliseconds after a ping in which something must come, whatever it is. */
 const PONG_TIMEOUT = 5_000;
+/** The same when there is reason to doubt; also what an attempt gets, before one that there is new hope for takes its place. */
+const DOUBTFUL_TIMEOUT = 1_000;
 
 /** Close codes of the server (docs/protocol.md). */
 const EXPIRED = 4401;
@@ -50,8 +52,10 @@ export class Connection extends EventTarget {
   #wantedAgain = null;
   /** Attempts since the last welcome. */
   #attempts = 0;
+  #attemptedAt = 0;
   #timer = 0;
   #pinging = 0;
+  /** The timer of a ping that is not answered; 0: none is. */
   #deaf = 0;
 
   /** @param {ConnectionSetup} setup */
@@ -74,11 +78,13 @@ export class Connection extends EventTarget {
     this.#setState("closed");
   }
 
-  /** Try again at once: the device says that it is back on a network, or the user came back to the tab. */
+  /** Try again at once: the device says that it is back on a network, the user came back to the tab, or media has stopped. */
   retryNow() {
-    if (this.state === "online") this.#ping(); // it may have died unnoticed
-    if (this.state !== "reconnecting" || this.#socket) return;
-    clearTimeout(this.#timer);
+    if (this.state === "online") this.#ping(DOUBTFUL_TIMEOUT); // it may have died unnoticed
+    if (this.state !== "reconnecting") return;
+    // An attempt that began on a network that is gone would stay open for long.
+    if (this.#socket && performance.now() - this.#attemptedAt < DOUBTFUL_TIMEOUT) return;
+    this.#release(1000);
     this.#attempts = 0;
     void this.#retry(true);
   }
@@ -121,6 +127,7 @@ export class Connection extends EventTarget {
     // whichever tab logged in last.
     const socket = new WebSocket(url, ["bearer", this.#token]);
     this.#socket = socket;
+    this.#attemptedAt = performance.now();
     let opened = false;
     this.#timer = setTimeout(() => this.#lost(socket, opened), ATTEMPT_TIMEOUT);
     socket.addEventListener("open", () => (opened = true));
@@ -133,7 +140,7 @@ export class Connection extends EventTarget {
 
   /** @param {FromServer} message */
   #received(message) {
-    clearTimeout(this.#deaf);
+    this.#isHeard();
     if (message.type === "welcome") this.#welcomed(message);
     if (message.seq !== undefined && this.#device) {
       if (message.seq <= this.#device.lastSeq) return;
@@ -155,11 +162,18 @@ export class Connection extends EventTarget {
     this.#setState("online");
   }
 
-  #ping() {
+  /** @param {number} [timeout] milliseconds */
+  #ping(timeout = PONG_TIMEOUT) {
     const socket = this.#socket;
     if (!socket || !this.send({ type: "ping", last_seq: this.#settledSeq })) return;
+    if (this.#deaf && timeout === PONG_TIMEOUT) return; // what an earlier ping waits for may come sooner, and must
     clearTimeout(this.#deaf);
-    this.#deaf = setTimeout(() => this.#lost(socket, true), PONG_TIMEOUT);
+    this.#deaf = setTimeout(() => this.#lost(socket, true), timeout);
+  }
+
+  #isHeard() {
+    clearTimeout(this.#deaf);
+    this.#deaf = 0;
   }
 
   /**
@@ -174,8 +188,10 @@ export class Connection extends EventTarget {
     if (code === RESUMED_ELSEWHERE) this.#forgetDevice();
     this.#setState("reconnecting");
     if (code === TOO_MANY_MESSAGES) this.dispatchEvent(new Event("slowed"));
-    const growing = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
+    const gaveUp = this.#attempts === 0 && code === undefined; // the server may be there all the same
+    const growing = gaveUp ? 0 : Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempts);
     const delay = code === TOO_MANY_MESSAGES ? LONGEST_DELAY : growing;
+    this.#attempts++;
     // Random by a half, so that a thousand pages do not come back to a restarted relay in the same instant.
     this.#timer = setTimeout(() => void this.#retry(trusted), delay * (0.5 + Math.random() / 2));
   }
@@ -203,7 +219,7 @@ export class Connection extends EventTarget {
   /** @param {number} code */
   #release(code) {
     clearTimeout(this.#timer);
-    clearTimeout(this.#deaf);
+    this.#isHeard();
     clearInterval(this.#pinging);
     const socket = this.#socket;
     this.#socket = null; // before the close, so that its event finds nobody

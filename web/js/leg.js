@@ -9,11 +9,13 @@
  * @typedef {object} LegSetup
  * @property {RTCIceServer[]} iceServers
  * @property {(message: AboutCall) => boolean} send
+ * @property {() => void} probe sees whether the server can be reached
  * @property {LocalMedia} [media] of a call that made way for this one
  * @property {boolean} [muted]
  */
 import { LocalMedia } from "./localmedia.js";
 import { Negotiation } from "./negotiation.js";
+import { watchPath } from "./pathwatch.js";
 import { Recovery } from "./recovery.js";
 import { watchVideo } from "./videowatch.js";
 
@@ -30,19 +32,22 @@ export class Leg extends EventTarget {
   #negotiation;
   #recovery;
   #stopWatching = () => {};
+  #stopWatchingPath = () => {};
+  /** @type {RTCPeerConnection | null} whose path is watched */
+  #watched = null;
   #changed = () => this.dispatchEvent(new Event("change"));
 
   /** @param {LegSetup} setup */
-  constructor({ iceServers, send, media = new LocalMedia(), muted }) {
+  constructor({ iceServers, send, probe, media = new LocalMedia(), muted }) {
     super();
     this.#media = media;
     this.#media.muted = muted ?? media.muted;
     this.#negotiation = new Negotiation(media, iceServers, send);
-    this.#recovery = new Recovery(() => send({ type: "call_restart" }));
+    this.#recovery = new Recovery({ restart: () => send({ type: "call_restart" }), probe });
     media.addEventListener("change", this.#changed);
     this.#negotiation.addEventListener("track", (event) => this.#received(/** @type {CustomEvent} */ (event).detail));
     this.#negotiation.addEventListener("transport", () => {
-      this.#recovery.watch(this.peerConnection);
+      this.#watch();
       this.dispatchEvent(new Event("transport"));
     });
   }
@@ -143,6 +148,7 @@ export class Leg extends EventTarget {
   /** @param {boolean} held nothing that matters leaves */
   hold(held) {
     this.#media.hold(held);
+    this.#recovery.hold(held);
   }
 
   /** @param {import("./protocol.js").CallUpdate} message */
@@ -164,11 +170,11 @@ export class Leg extends EventTarget {
   }
 
   serverIsBack() {
-    this.#recovery.serverIsBack();
+    this.#recovery.serverIsBack(performance.now());
   }
 
   networkChanged() {
-    this.#recovery.networkChanged();
+    this.#recovery.networkChanged(performance.now());
   }
 
   // -- its end ---------------------------------------------------------------------------------------------------------
@@ -183,7 +189,7 @@ export class Leg extends EventTarget {
 
   /** Only the connection, so that the server sees at once that we are gone. */
   disconnect() {
-    this.#recovery.watch(null);
+    this.#stopWatchingPath();
     this.#negotiation.close();
   }
 
@@ -194,6 +200,15 @@ export class Leg extends EventTarget {
   }
 
   // -- inside ----------------------------------------------------------------------------------------------------------
+
+  #watch() {
+    const { peerConnection } = this;
+    if (!peerConnection || this.#watched === peerConnection) return;
+    this.#watched = peerConnection;
+    this.#stopWatchingPath();
+    this.#recovery.reset();
+    this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#recovery.look(sight, performance.now()));
+  }
 
   /** @param {() => void} undo */
   async #update(undo) {

@@ -62,7 +62,8 @@
  * @typedef {CallFields & {type: "call_transfer_answer", accepted: boolean}} CallTransferAnswer
  * @typedef {CallFields & {type: "call_chat", text: string, message_id: string, sent_at: number, own: boolean}} CallChat
  * @typedef {CallFields & {type: "call_quality", leg: "yours" | "other", score: number, rtt_ms: number | null, jitter_ms: number,
- *   loss_from_peer: number, loss_to_peer: number, bitrate: number}} CallQuality
+ *   loss_from_peer: number, loss_to_peer: number, bitrate: number, route?: string | null,
+ *   family?: "ipv4" | "ipv6" | null}} CallQuality
  * @typedef {CallInvitation | CallAnswer | IceCandidate | CallDeclined | CallEnded | CallState | CallGlare | CallUpdate
  *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallChat | CallQuality} CallMessage
  *

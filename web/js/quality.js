@@ -6,6 +6,9 @@
  * @property {number} score The mean opinion score, 1 to 4.5.
  * @property {number | null} roundTrip Milliseconds.
  * @property {number} loss The worse of the two directions: 0 to 1.
+ * @property {string | null} route By which way media comes to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp`, `turn-tls`, or
+ *   one that is newer than this page.
+ * @property {"ipv4" | "ipv6" | null} family
  *
  * @typedef {{yours: PathQuality | null, other: PathQuality | null}} CallQualities
  */
@@ -20,6 +23,8 @@ export function qualityOf(message) {
     score: message.score,
     roundTrip: message.rtt_ms,
     loss: Math.max(message.loss_from_peer, message.loss_to_peer),
+    route: message.route ?? null,
+    family: message.family ?? null,
   };
 }
 

@@ -5,6 +5,7 @@
  * @typedef {import("../quality.js").CallQualities} CallQualities
  */
 import { fill, h } from "./dom.js";
+import { routeText } from "./words.js";
 
 const WORDS = ["", "Bad", "Poor", "Good", "Very good"];
 
@@ -45,18 +46,19 @@ export function createQualityMeter() {
       element.hidden = !shown || worst === 5;
       if (element.hidden) return show((pinned = false));
       element.dataset.bars = String(worst);
-      const label = `Connection: ${WORDS[worst]}`;
+      const way = yours && routeText(yours, "your")?.way;
+      const label = `Connection: ${WORDS[worst]}${way ? `, ${way}` : ""}`;
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
-      fill(details, table("Your connection", yours), table("Their connection", other));
+      fill(details, table("your", yours), table("their", other));
     },
   };
 }
 
 /**
- * @param {string} title
+ * @param {"your" | "their"} whose
  * @param {PathQuality | null} path
  */
-function table(title, path) {
+function table(whose, path) {
   const row = (/** @type {string} */ name, /** @type {string} */ value) => {
     return h("div", { class: "quality__row" }, h("dt", {}, name), h("dd", {}, value));
   };
@@ -66,6 +68,10 @@ function table(title, path) {
     row("Score", `${path.score.toFixed(1)} of 4.5`),
   ];
   const word = path ? WORDS[path.bars] : "Unknown";
+  const title = whose === "your" ? "Your connection" : "Their connection";
   const head = h("p", { class: "quality__title", "data-bars": path?.bars }, h("span", {}, title), h("span", {}, word));
-  return h("section", {}, head, rows && h("dl", {}, ...rows));
+  const route = path && routeText(path, whose);
+  const sentences = route && `Connected ${route.way}. ${route.reason}`.trim();
+  const way = sentences && h("p", { class: "quality__way", "data-testid": `${whose}-route` }, sentences);
+  return h("section", {}, head, way, rows && h("dl", {}, ...rows));
 }

@@ -69,7 +69,9 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
     ),
   );
   const blocked = h("section", { class: "card" }, h("h2", { class: "card__title" }, "Blocked"), blocks);
-  const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, fields, push, blocked);
+  const check = h("a", { class: "button button--quiet", href: "connectivity", "data-testid": "connectivity" }, "Test the connection");
+  const parts = [fields, push, blocked, check];
+  const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, ...parts);
   let pushIsOn = false;
   pushButton.addEventListener("click", () => onPush(!pushIsOn));
 

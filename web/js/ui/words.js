@@ -147,6 +147,31 @@ export function updateProblemText(problem) {
   return UPDATE_PROBLEMS[problem] ?? "That didn’t work. Try again in a moment.";
 }
 
+/** @type {Record<string, {way: string, because?: string}>} */
+const ROUTES = {
+  udp: { way: "over UDP" },
+  tcp: { way: "over TCP", because: "lets no UDP through" },
+  "turn-udp": { way: "through TURN over UDP", because: "lets only some UDP through" },
+  "turn-tcp": { way: "through TURN over TCP", because: "lets no UDP through" },
+  "turn-tls": { way: "through TURN over TLS", because: "lets nothing else through" },
+};
+
+/**
+ * By which way somebody is connected with the relay.
+ *
+ * @param {Pick<import("../quality.js").PathQuality, "route" | "family">} path
+ * @param {"your" | "their"} whose
+ * @returns {{way: string, reason: string} | null} `over TCP (IPv4)`, and `Your network lets no UDP through.` where there is a
+ *   reason; null: nobody knows, or only those who know more than this page.
+ */
+export function routeText({ route, family }, whose) {
+  const known = ROUTES[route ?? ""];
+  if (!known) return null;
+  const reason = known.because ? `${whose === "your" ? "Your" : "Their"} network ${known.because}.` : "";
+  const addresses = { ipv4: " (IPv4)", ipv6: " (IPv6)" };
+  return { way: known.way + (family ? addresses[family] : ""), reason };
+}
+
 /**
  * How a call of the past went.
  *

@@ -1,0 +1,1 @@
+"""`python -m relay check`: which ways calls get through from this machine to a relay."""

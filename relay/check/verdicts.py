@@ -1,0 +1,233 @@
+"""What a report means, in plain words: which hop fails, what media will use, and what to open.
+
+`web/js/connectivity/verdicts.js` says the same of the same reports: tests/check/verdicts.json has what both must say.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from relay.check.report import WAYS, Figures, Hop, Report, Result, State, Target
+
+WORKS, NO_MEDIA, NOT_TESTED = 0, 1, 2
+"""Statuses: media gets through; it does not, or no call can begin; the relay could not be asked."""
+
+MUCH_LOSS: Final = 5.0
+"""Percent. Above it, sound breaks up (ITU-T G.113)."""
+
+LONG_ROUND_TRIP: Final = 300.0
+"""Milliseconds. Two of them, one per party, make a delay that people notice (ITU-T G.114: 150 ms one way is good, 400 ms the
+limit)."""
+
+SHOWN_HOSTS: Final = 3
+"""Hosts that a sentence names."""
+
+LABELS: Final = {
+    Hop.PAGE: "Page",
+    Hop.WEBSOCKET: "WebSocket",
+    Hop.UDP: "UDP",
+    Hop.TCP: "TCP",
+    Hop.TURN_UDP: "TURN over UDP",
+    Hop.TURN_TCP: "TURN over TCP",
+    Hop.TURN_TLS: "TURN over TLS",
+    Hop.CALL: "Call",
+}
+
+_PAGE: Final = {
+    "name": "There is no {host}: the name is not known here.",
+    "refused": "TCP {port} of {host} refuses connections: is the relay running, and is this its port?",
+    "silent": "TCP {port} to {host} is not answered. Open it, or see whether the relay is running.",
+    "certificate": "The TLS certificate of {host} is not good: {detail}.",
+    "not_relay": "What answers at {url} is not a call relay: {detail}.",
+    "unauthorized": "The relay at {url} wants a credential: {detail}.",
+}
+_PAGE_BROKEN: Final = "The relay at {url} cannot be used: {detail}."
+
+_WEBSOCKET: Final = {
+    "upgrade": "The page works, but no WebSocket opens, so no call can begin: something on the way, likely a reverse proxy, does "
+    "not pass on the Upgrade. Let it pass the headers Upgrade and Connection for /ws/.",
+    "silent": "The page works, but nothing comes through the WebSocket, so no call can begin: something on the way, likely a "
+    "reverse proxy, holds it back. Let it pass what comes for /ws/ without buffering.",
+    "busy": "The relay takes no test now: {detail}.",
+    "lost": "The WebSocket broke in the middle of the test: something on the way cuts connections, or the relay was restarted.",
+}
+_OFF: Final = {
+    Hop.TCP: "media over TCP (RELAY_MEDIA_TCP)",
+    Hop.TURN_UDP: "TURN over UDP",
+    Hop.TURN_TCP: "TURN over TCP",
+    Hop.TURN_TLS: "TURN over TLS (RELAY_TLS_CERT)",
+}
+_TURN: Final = (Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The meaning of a report."""
+
+    status: int
+    """`WORKS`, `NO_MEDIA` or `NOT_TESTED`."""
+    sentences: tuple[str, ...]
+    """The first says the most."""
+
+
+def verdict(report: Report) -> Verdict:
+    """What the report means."""
+    page, websocket = report.result(Hop.PAGE), report.result(Hop.WEBSOCKET)
+    if page.state is not State.OK:
+        return Verdict(NOT_TESTED, (_of_page(report.url, page),))
+    if websocket.state is not State.OK:
+        text = _WEBSOCKET.get(websocket.reason, _WEBSOCKET["upgrade"]).format(detail=websocket.detail)
+        return Verdict(NOT_TESTED if websocket.reason in {"busy", "lost"} else NO_MEDIA, (text,))
+    if any(report.result(way).reason == "unavailable" for way in WAYS):
+        return Verdict(NOT_TESTED, ("The relay cannot take a call now: its log says why.",))
+    best = next((way for way in WAYS if report.result(way).state is State.OK), None)
+    if best is None:
+        return Verdict(NO_MEDIA, (*_without_media(report), *_turned_off(report)))
+    if report.result(Hop.CALL).state is State.FAILED:
+        return Verdict(NO_MEDIA, (*_without_sound(report, best), *_turned_off(report)))
+    return Verdict(WORKS, (*_with_media(report, best), *_turned_off(report), *_about_quality(report.figures)))
+
+
+def figures_text(figures: Figures) -> str:
+    """The figures of the call, in a line."""
+    return " · ".join(
+        (
+            f"{LABELS[figures.way]} ({figures.family}) to {_host_port(figures.host, figures.port)}",
+            "round trip unknown" if figures.round_trip_ms is None else f"round trip {figures.round_trip_ms:g} ms",
+            f"{figures.loss_percent:g} % lost",
+            "jitter unknown" if figures.jitter_ms is None else f"jitter {figures.jitter_ms:g} ms",
+            f"{figures.kbps:g} kbit/s",
+            f"{figures.frames_per_second:g} pictures/s",
+        )
+    )
+
+
+def result_text(hop: Hop, result: Result) -> str:
+    """What became of one hop, in a few words."""
+    time = "" if result.seconds is None else f" ({result.seconds:g} s)"
+    where = _places([(hop, result)]) if hop in WAYS and result.targets else ""
+    match result.state:
+        case State.OK:
+            more = where or result.detail
+            return f"works{time}" + (f": {more}" if more else "")
+        case State.OFF:
+            return "turned off at the relay"
+        case State.SKIPPED:
+            return "not tried"
+        case State.FAILED if hop in WAYS:
+            return f"not answered: {where}" if where and not result.detail else f"fails: {result.detail or where}"
+        case State.FAILED:
+            return f"fails: {result.detail}" if result.detail else "fails"
+
+
+# -- sentences --------------------------------------------------------------------------------------------------------
+
+
+def _of_page(url: str, page: Result) -> str:
+    target = page.targets[0] if page.targets else Target("", 0)
+    text = _PAGE.get(page.reason, _PAGE_BROKEN)
+    return text.format(url=url, host=target.host, port=target.port, detail=page.detail)
+
+
+def _without_media(report: Report) -> list[str]:
+    failed = _failed(report, WAYS)
+    if not failed:
+        return ["The relay offers no way for media."]
+    others = [one for one in failed if one[0] is not Hop.UDP]
+    second = next((one for one in others if one[0] is Hop.TCP), others[-1] if others else None)
+    instead = f"; or, where that cannot be, {_places([second])}" if second and failed[0][0] is Hop.UDP else ""
+    return [f"No media gets through: {_not_answered(failed)}.", f"Open {_places(failed[:1])}{instead}."]
+
+
+def _with_media(report: Report, best: Hop) -> list[str]:
+    way = report.result(best)
+    direct = _failed(report, WAYS[: WAYS.index(best)], among=(Hop.UDP, Hop.TCP))
+    rest = [one for one in _failed(report, WAYS) if one not in direct]
+    sentences = []
+    if direct:
+        sentences.append(f"{_not_answered(direct)}; media will use {_short(best, way)}.")
+    elif rest:
+        sentences.append(f"Media will use {_places([(best, way)])}.")
+    else:
+        sentences.append(f"Everything works: media will use {_places([(best, way)])}.")
+    if rest and direct:
+        sentences.append(f"{_not_answered(rest)} either.")
+    elif rest:
+        sentences.append(f"{_not_answered(rest)}: calls from here do not need that, but other networks may.")
+    if direct and direct[0][0] is Hop.UDP:
+        sentences.append(f"For the best quality, open {_places(direct[:1])}.")
+    return sentences
+
+
+def _without_sound(report: Report, best: Hop) -> list[str]:
+    failed = _failed(report, WAYS)
+    return [
+        f"{_places([(best, report.result(best))])} is answered, but the call brought neither sound nor pictures back.",
+        *([f"{_not_answered(failed)}."] if failed else []),
+    ]
+
+
+def _turned_off(report: Report) -> list[str]:
+    off = [way for way in WAYS if report.result(way).state is State.OFF]
+    no_turn = set(_TURN) <= set(off)
+    names = [_OFF[way] for way in off if way in _OFF and not (no_turn and way in _TURN)]
+    if no_turn:
+        names.append("TURN (RELAY_TURN)")
+    return [f"Turned off at the relay: {_listed(names)}."] if names else []
+
+
+def _about_quality(figures: Figures | None) -> list[str]:
+    if figures is None:
+        return []
+    sentences = []
+    if figures.loss_percent >= MUCH_LOSS:
+        lost = f"{figures.loss_percent:g}"
+        sentences.append(f"The call lost {lost} % of its packets: the network is overloaded, or its radio is weak.")
+    if figures.round_trip_ms is not None and figures.round_trip_ms >= LONG_ROUND_TRIP:
+        sentences.append(f"The round trip took {figures.round_trip_ms:g} ms: people will talk into each other's words.")
+    return sentences
+
+
+# -- parts of sentences -------------------------------------------------------------------------------------------------
+
+_Way = tuple[Hop, Result]
+
+
+def _failed(report: Report, ways: Iterable[Hop], among: Sequence[Hop] = WAYS) -> list[_Way]:
+    return [(way, report.result(way)) for way in ways if way in among and report.result(way).state is State.FAILED]
+
+
+def _not_answered(ways: Sequence[_Way]) -> str:
+    return f"{_places(ways)} {'is' if len(ways) == 1 else 'are'} not answered"
+
+
+def _places(ways: Sequence[_Way]) -> str:
+    """`UDP 40000 and TCP 443 to 203.0.113.10`: those with the same hosts together."""
+    groups: list[tuple[str, list[str]]] = []
+    for hop, result in ways:
+        hosts = _hosts(result)
+        if groups and groups[-1][0] == hosts:
+            groups[-1][1].append(_short(hop, result))
+        else:
+            groups.append((hosts, [_short(hop, result)]))
+    return "; ".join(f"{_listed(names)} to {hosts}" if hosts else _listed(names) for hosts, names in groups)
+
+
+def _short(hop: Hop, result: Result) -> str:
+    """`TCP 443`."""
+    ports = dict.fromkeys(str(target.port) for target in result.targets)
+    return " ".join([LABELS[hop], *(["/".join(ports)] if ports else [])])
+
+
+def _hosts(result: Result) -> str:
+    hosts = list(dict.fromkeys(target.host for target in result.targets))
+    more = len(hosts) - SHOWN_HOSTS
+    return ", ".join(hosts[:SHOWN_HOSTS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

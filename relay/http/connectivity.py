@@ -1,0 +1,281 @@
+"""`GET /ws/connectivity`: somebody calls themselves through the relay, to see which ways media gets through.
+
+One WebSocket is one test. It carries a call's offers and answers, with both parties at the other end: an offer comes back as the
+relay's offer to the same client, the answer to that as the relay's answer. There is no `Call`, no row and no device, so nobody
+rings and nothing is written down. The address is beside that of the calls, so that a proxy that passes one passes the other.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from relay.errors import SignalingError
+from relay.http.auth import SUBPROTOCOL, signed_in
+from relay.http.limits import Limit
+from relay.http.proxies import remote_address
+from relay.http.responses import problem
+from relay.http.sockets import CONNECTIONS, PING_INTERVAL
+from relay.ids import Profile, new_id
+from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
+from relay.signaling import sdp
+from relay.signaling.addresses import advertised
+from relay.signaling.io.websocket import WebSocketConnection
+from relay.signaling.messages.common import Answer, Offer
+
+MAX_PROBES: Final = 16
+"""Tests at a time: they shall not take what calls need."""
+
+MAX_SECONDS: Final = 60.0
+"""Of one test. Six ways at 5 s each, a call of 3 s, and some time for the browser."""
+
+MAX_LOOPS: Final = 12
+"""Loop-back calls of one test, one after the other."""
+
+RATE: Final = "12/minute"
+"""Tests that a profile may begin."""
+
+MAX_MESSAGES: Final = 64
+"""Of one test, those that make no sense among them."""
+
+MAX_FRAME: Final = 64 * 1024
+"""Bytes or characters of one message."""
+
+TIME_IS_UP: Final = 4408
+"""Close code: the test took too long."""
+
+REPLACED: Final = 4409
+"""Close code: the same profile has begun another test."""
+
+REFUSED: Final = 4429
+"""Close code: there is no room for a test now. An `error` before it says why."""
+
+NAMES: Final[Mapping[str, str]] = {
+    "probes": "connectivity tests begun",
+    "loops": "loop-back calls of connectivity tests",
+    "loops_answered": "loop-back calls that got as far as the answer",
+    "busy": "connectivity tests refused because there were too many",
+    "malformed": "messages of connectivity tests that could not be taken",
+    "unavailable": "loop-back calls that the media plane could not take",
+    "overdue": "connectivity tests ended because they took too long, or said too much",
+}
+"""Counters, and what each counts."""
+
+_Message = Offer | Answer
+_decoder: Final = msgspec.json.Decoder(_Message)
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The first message to the client."""
+
+    address: str | None
+    """Where the client's request came from: its public address, if there is NAT."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="error"):
+    """What the client sent could not be taken, or there is no room for it."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A loop-back call that waits for its answer."""
+
+    bridge_id: str
+    caller: tuple[str, TransportParameters]
+    """Id and parameters of the transport of the peer connection that offered."""
+    callee: tuple[str, TransportParameters]
+    offer: sdp.SessionDescription
+
+
+class Probe:
+    """One test: its loop-back calls, one at a time.
+
+    Args:
+        public_addresses: what the operator says media is reachable at; may be empty.
+        local_address: what the client reached the relay at.
+    """
+
+    def __init__(
+        self, engine: MediaEngine, public_addresses: tuple[str, ...], local_address: str | None, counters: Counter[str]
+    ) -> None:
+        self._engine = engine
+        self._public_addresses = public_addresses
+        self._local_address = local_address
+        self._counters = counters
+        self._bridge_id = ""
+        self._offered: _Offered | None = None
+        self._loops = 0
+
+    async def take(self, frame: str | bytes) -> _Message:
+        """One message of the client; the answer to it.
+
+        Raises:
+            SignalingError: `malformed`, `too_large`, `invalid_sdp`, `wrong_state`, `busy` or `unavailable`.
+        """
+        match _decode(frame):
+            case Offer(text):
+                return Offer(await self._offer(sdp.parse(text)))
+            case Answer(text):
+                return Answer(await self._answer(sdp.parse(text)))
+
+    async def close(self) -> None:
+        """End the loop-back call that there is."""
+        bridge_id, self._bridge_id, self._offered = self._bridge_id, "", None
+        if bridge_id:
+            await self._engine.close_bridge(bridge_id)
+
+    async def _offer(self, offer: sdp.SessionDescription) -> str:
+        if self._loops >= MAX_LOOPS:
+            raise SignalingError("busy", f"one test makes at most {MAX_LOOPS} calls")
+        await self.close()
+        self._loops += 1
+        self._counters["loops"] += 1
+        self._bridge_id, caller, callee = new_id(), new_id(), new_id()
+        try:
+            ours = await self._engine.open_transport(self._bridge_id, caller)
+            theirs = await self._engine.open_transport(self._bridge_id, callee)
+        except WorkerLost as lost:
+            raise SignalingError("unavailable", "the relay cannot take this call") from lost
+        self._offered = _Offered(self._bridge_id, (caller, ours), (callee, theirs), offer)
+        return self._render(offer, theirs, DtlsRole.ACTPASS)
+
+    async def _answer(self, answer: sdp.SessionDescription) -> str:
+        offered, self._offered = self._offered, None
+        if offered is None:
+            raise SignalingError("wrong_state", "there is no offer that this could answer")
+        (caller, ours), (callee, _), offer = offered.caller, offered.callee, offered.offer
+        role = sdp.answering_role(offer.transport.role)
+        try:
+            await self._engine.connect_transport(callee, answer.transport, answer.media)
+            await self._engine.connect_transport(caller, offer.transport, offer.media)
+            await self._engine.join(offered.bridge_id, caller, callee)
+        except (WorkerLost, KeyError) as lost:
+            raise SignalingError("unavailable", "the relay has lost this call") from lost
+        self._counters["loops_answered"] += 1
+        return self._render(answer, ours, role)
+
+    def _render(self, description: sdp.SessionDescription, ours: TransportParameters, role: DtlsRole) -> str:
+        candidates = advertised(ours.candidates, self._public_addresses, self._local_address)
+        return sdp.render(description, replace(ours, role=role, candidates=candidates))
+
+
+class Probes:
+    """All tests that run at this moment.
+
+    Attributes:
+        counters: by the names in `NAMES`.
+    """
+
+    def __init__(self, engine: MediaEngine, public_addresses: tuple[str, ...]) -> None:
+        self.counters: Counter[str] = Counter()
+        self._engine = engine
+        self._public_addresses = public_addresses
+        self._running: dict[Profile, WebSocketConnection] = {}
+        self._rate = Limit(RATE)
+
+    @property
+    def count(self) -> int:
+        return len(self._running)
+
+    def begin(self, profile: Profile, connection: WebSocketConnection) -> Probe:
+        """A test of that profile; `end` it. One of the same profile that runs is over: likely its network changed, or its page
+        was loaded anew.
+
+        Raises:
+            SignalingError: `busy`; there is no room for it now.
+        """
+        reason = ""
+        if not self._rate.admits(profile.key):
+            reason = f"too many tests; try again in {self._rate.retry_after(profile.key)} s"
+        elif profile not in self._running and len(self._running) >= MAX_PROBES:
+            reason = "too many tests run at this moment; try again in a minute"
+        if reason:
+            self.counters["busy"] += 1
+            raise SignalingError("busy", reason)
+        if profile in self._running:
+            self._running[profile].drop(REPLACED, "another test has begun")
+        self._running[profile] = connection
+        self.counters["probes"] += 1
+        return Probe(self._engine, self._public_addresses, connection.local_address, self.counters)
+
+    async def end(self, profile: Profile, connection: WebSocketConnection, probe: Probe) -> None:
+        if self._running.get(profile) is connection:
+            del self._running[profile]
+        await probe.close()
+
+
+PROBES: Final = web.AppKey("probes", Probes)
+
+
+async def connect(request: web.Request) -> web.StreamResponse:
+    profile = (await signed_in(request)).profile
+    connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
+    if not connection.response.can_prepare(request).ok:
+        return problem(426, "upgrade_required", "this address is a WebSocket")
+    await connection.open(request, remote_address(request))
+    request.app[CONNECTIONS].add(connection)
+    try:
+        await _serve(request.app[PROBES], profile, connection)
+    finally:
+        request.app[CONNECTIONS].discard(connection)
+        await connection.close()
+    return connection.response
+
+
+async def _serve(probes: Probes, profile: Profile, connection: WebSocketConnection) -> None:
+    # A browser cannot read why an upgrade was refused, so it is told on the WebSocket, which works.
+    try:
+        probe = probes.begin(profile, connection)
+    except SignalingError as error:
+        _send(connection, Failed(error.code, str(error)))
+        connection.drop(REFUSED, "no room for a test")
+        return
+    end = asyncio.get_running_loop().call_later(MAX_SECONDS, _overdue, probes, connection)
+    try:
+        _send(connection, Ready(connection.remote_address))
+        for _ in range(MAX_MESSAGES):
+            frame = await connection.receive()
+            if frame is None:
+                return
+            await _answer(probes, probe, connection, frame)
+        _overdue(probes, connection)
+    finally:
+        end.cancel()
+        await probes.end(profile, connection, probe)
+
+
+async def _answer(probes: Probes, probe: Probe, connection: WebSocketConnection, frame: str | bytes) -> None:
+    try:
+        _send(connection, await probe.take(frame))
+    except SignalingError as error:
+        probes.counters["unavailable" if error.code == "unavailable" else "malformed"] += 1
+        _send(connection, Failed(error.code, str(error)))
+
+
+def _overdue(probes: Probes, connection: WebSocketConnection) -> None:
+    probes.counters["overdue"] += 1
+    connection.drop(TIME_IS_UP, "the test took too long")
+
+
+def _send(connection: WebSocketConnection, message: msgspec.Struct) -> None:
+    connection.send(msgspec.json.encode(message))
+
+
+def _decode(frame: str | bytes) -> _Message:
+    if len(frame) > MAX_FRAME:
+        raise SignalingError("too_large", f"a message may have at most {MAX_FRAME} bytes")
+    try:
+        message: _Message = _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise SignalingError("malformed", f"neither an offer nor an answer: {str(error)[:300]}") from None
+    return message
+
+
+ROUTES: Final = [web.get("/ws/connectivity", connect)]

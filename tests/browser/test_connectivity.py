@@ -1,0 +1,204 @@
+"""The page that tests the connection, in a real browser."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from playwright.async_api import Browser, Response, expect
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db.migrate import upgrade
+from relay.http.auth import Tokens
+from relay.ids import Profile
+from tests.browser.pages import PATIENCE
+from tests.check.test_verdicts import CASES
+from tests.front.kit import write_certificate
+from tests.kit.browsers import BrowserPage, chromium
+from tests.kit.server import RunningRelay, running_relay
+from tests.kit.wait import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+SECRET = "a secret of at least 32 characters"
+WAYS = ("udp", "tcp", "turn_udp", "turn_tcp", "turn_tls")
+HOPS = ("page", "websocket", *WAYS, "call")
+
+NOT_SIGNED_IN = "401"
+"""In the console of a page that nobody is signed in to, at first."""
+
+SAID_BY_THE_PAGE = """
+async (cases) => {
+  const { verdict, figuresText, resultText } = await import("./js/connectivity/verdicts.js");
+  return cases.map(({ report, lines }) => ({
+    ...verdict(report),
+    lines: Object.fromEntries(Object.keys(lines).map((hop) => [hop, resultText(hop, report.hops[hop])])),
+    figures: report.figures ? figuresText(report.figures) : null,
+  }));
+}
+"""
+
+
+class TestPage(BrowserPage):
+    """The page of the test."""
+
+    __test__ = False
+
+    async def run(self, url: str) -> None:
+        """Open it, start the test, and wait for its end."""
+        await self.page.goto(url)
+        await self.page.get_by_test_id("start").click()
+        await expect(self.page.get_by_test_id("outcome")).to_be_visible(timeout=3 * PATIENCE)
+
+    async def states(self) -> dict[str, str | None]:
+        return {hop: await self.page.get_by_test_id(f"hop-{hop}").get_attribute("data-state") for hop in HOPS}
+
+    async def says(self) -> list[str]:
+        return await self.page.locator("[data-testid=headline], [data-testid=sentence]").all_inner_texts()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[TestPage]:
+    async with TestPage.opened(browser) as opened:
+        yield opened
+
+
+async def nothing_is_left(relay: RunningRelay) -> None:
+    async def freed() -> bool:
+        counters = await relay.counters()
+        return counters["relay_media_transports_opened_total"] == counters["relay_media_transports_closed_total"]
+
+    await eventually(freed, "the relay has closed every transport")
+    assert await relay.call_logs() == []
+
+
+async def test_the_page_says_the_same_as_the_command(relay: RunningRelay, page: TestPage) -> None:
+    await page.page.goto(f"{relay.url}/connectivity")
+    said = await page.page.evaluate(SAID_BY_THE_PAGE, CASES)
+    for case, one in zip(CASES, said, strict=True):
+        expected = {name: case.get(name) for name in ("status", "sentences", "lines", "figures")}
+        assert one == expected, case["name"]
+
+
+async def test_everything_that_is_turned_on_works_and_the_call_has_figures(no_errors_logged: None, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "relay")
+    async with (
+        running_relay(tmp_path, tls_cert=certificate, tls_key=key, media_host="127.0.0.1") as relay,
+        chromium("--ignore-certificate-errors") as careless,
+        TestPage.opened(careless) as page,
+    ):
+        await page.run(f"{relay.url}/connectivity")
+        page.forgive(NOT_SIGNED_IN)
+        assert await page.states() == dict.fromkeys(HOPS, "ok")
+        [port] = relay.media_ports
+        assert (await page.says())[0] == f"Everything works: media will use UDP {port} to 127.0.0.1."
+        figures = await page.page.get_by_test_id("figures").inner_text()
+        assert figures.startswith(f"UDP (IPv4) to 127.0.0.1:{port} · round trip ")
+        assert " 0 kbit/s" not in figures
+        assert "unknown" not in figures
+        plain = RunningRelay(relay.url.replace("https", "http"), relay.database_url)  # the same port takes both
+        await nothing_is_left(plain)
+        counters = await plain.counters()
+        assert counters["relay_turn_allocations_opened_total"] >= 6, "by UDP, TCP and TLS, for both ends"
+        assert counters["relay_front_connections_ice_tcp_total"] >= 2
+
+
+@pytest.mark.settings(media_tcp=False, turn=False, media_host="127.0.0.1")
+async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRelay, page: TestPage) -> None:
+    await page.run(f"{relay.url}/connectivity")
+    page.forgive(NOT_SIGNED_IN)
+    off = dict.fromkeys(("tcp", "turn_udp", "turn_tcp", "turn_tls"), "off")
+    assert await page.states() == {**dict.fromkeys(HOPS, "ok"), **off}
+    assert "Turned off at the relay: media over TCP (RELAY_MEDIA_TCP) and TURN (RELAY_TURN)." in await page.says()
+    assert await page.page.get_by_test_id("result-tcp").inner_text() == "turned off at the relay"
+    await nothing_is_left(relay)
+
+
+@pytest.mark.settings(media_host="127.0.0.1")
+async def test_it_can_be_run_again_and_the_report_that_is_copied_has_no_credentials(relay: RunningRelay, page: TestPage) -> None:
+    await page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answers: list[Response] = []
+    page.page.on("response", lambda one: answers.append(one))  # noqa: PLW0108 - Playwright marks what it is given
+    await page.run(f"{relay.url}/connectivity")
+    page.forgive(NOT_SIGNED_IN)
+    await page.page.get_by_test_id("start").click()
+    await expect(page.page.get_by_test_id("outcome")).to_be_hidden(timeout=PATIENCE)
+    await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=3 * PATIENCE)
+    await page.page.get_by_test_id("copy").click()
+    await expect(page.page.get_by_text("Copied")).to_be_visible(timeout=PATIENCE)
+    text = await page.page.evaluate("navigator.clipboard.readText()")
+    assert "UDP: works" in text
+    assert "Everything works" in text
+    told = [one for one in answers if one.url.endswith("/api/ice-servers") and one.ok]
+    [server] = (await told[-1].json())["ice_servers"]
+    assert server["credential"] not in text
+    assert server["username"] not in text
+    [cookie] = await page.page.context.cookies()
+    assert cookie["value"] not in text
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(relay: RunningRelay) -> AsyncIterator[str]:
+    """The URL of a reverse proxy before the relay that knows nothing of WebSockets, as many do by default."""
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+
+        async def forward(request: web.Request) -> web.Response:
+            headers = {name: value for name, value in request.headers.items() if name not in {"Upgrade", "Connection"}}
+            async with http.request(
+                request.method, relay.url + request.path_qs, headers=headers, data=await request.read()
+            ) as answer:
+                kept = {k: v for k, v in answer.headers.items() if k not in {"Transfer-Encoding", "Content-Length"}}
+                return web.Response(body=await answer.read(), status=answer.status, headers=kept)
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", forward)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+        await runner.cleanup()
+
+
+async def test_a_proxy_that_strips_the_upgrade_is_found(relay: RunningRelay, proxy: str, page: TestPage) -> None:
+    await page.run(f"{proxy}/connectivity")
+    page.forgive(NOT_SIGNED_IN, "WebSocket connection to")
+    rest = dict.fromkeys((*WAYS, "call"), "skipped")
+    assert await page.states() == {"page": "ok", "websocket": "failed", **rest}
+    [sentence] = await page.says()
+    assert "does not pass on the Upgrade" in sentence
+
+
+async def test_who_is_not_signed_in_is_told_so(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:
+    await migrate(tmp_path)
+    async with running_relay(tmp_path, dev=False, jwt_secret=SECRET, media_host="127.0.0.1") as relay:
+        await page.run(f"{relay.url}/connectivity")
+        page.forgive(NOT_SIGNED_IN, "404")
+        assert (await page.states())["page"] == "failed"
+        assert "sign in on the page where you make calls" in (await page.says())[0]
+
+
+async def test_a_link_with_a_token_signs_in(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:
+    await migrate(tmp_path)
+    async with running_relay(tmp_path, dev=False, jwt_secret=SECRET, media_host="127.0.0.1") as relay:
+        token = Tokens(SECRET, 3600.0).issue(Profile("student", 456))
+        await page.run(f"{relay.url}/connectivity#token={token}")
+        assert (await page.states())["call"] == "ok"
+
+
+async def migrate(folder: Path) -> None:
+    """Outside development mode the schema must be there."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'relay.db'}")
+    await upgrade(engine)
+    await engine.dispose()
+
+
+async def test_on_a_narrow_phone_nothing_sticks_out(relay: RunningRelay, page: TestPage) -> None:
+    await page.page.set_viewport_size({"width": 320, "height": 640})
+    await page.run(f"{relay.url}/connectivity")
+    page.forgive(NOT_SIGNED_IN)
+    width = await page.page.evaluate("document.scrollingElement.scrollWidth")
+    assert width <= 320
+    assert (await page.says())[0] in await page.page.get_by_test_id("announced").inner_text(), "it is read out"

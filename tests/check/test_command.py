@@ -1,0 +1,114 @@
+"""`python -m relay check`, as an operator runs it."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from relay.check.report import Hop, Report, State
+from tests.kit import process
+from tests.kit.server import RunningRelay
+
+
+async def run(folder: Path, *arguments: str) -> process.Outcome:
+    """Its outcome; whatever happens, there is no traceback."""
+    outcome = await process.run(folder, "check", *arguments)
+    assert "Traceback" not in outcome.out + outcome.err
+    return outcome
+
+
+async def test_it_says_hop_by_hop_what_works_and_ends_with_status_0(relay: RunningRelay, tmp_path: Path) -> None:
+    outcome = await run(tmp_path, relay.url, "--insecure", "--user", "tutor_789")
+    assert (outcome.status, outcome.err) == (0, "")
+    hops, verdict = outcome.out.split("\n\n")
+    names = ["Page", "WebSocket", "UDP", "TCP", "TURN over UDP", "TURN over TCP", "TURN over TLS", "Call"]
+    lines = hops.splitlines()
+    assert len(lines) == len(names)
+    for name, line in zip(names, lines, strict=True):
+        assert line.startswith(f"✓ {name} ")
+        assert " works" in line
+    figures, *sentences = verdict.splitlines()
+    assert figures.startswith("UDP (IPv4) to ")
+    assert "round trip" in figures
+    assert sentences[0].startswith(f"Everything works: media will use UDP {relay.media_ports[0]} to ")
+
+
+async def test_for_machines_it_is_one_json_object(relay: RunningRelay, tmp_path: Path) -> None:
+    outcome = await run(tmp_path, relay.url, "--insecure", "--json")
+    found = json.loads(outcome.out)
+    assert (outcome.status, found["status"]) == (0, 0)
+    assert found["sentences"]
+    report = msgspec.convert(found["report"], Report)
+    assert {report.result(hop).state for hop in Hop} == {State.OK}
+    assert report.figures is not None
+
+
+async def test_no_secret_is_printed(relay: RunningRelay, tmp_path: Path) -> None:
+    outcome = await run(tmp_path, relay.url, "--insecure", "--token", "a.b.c", "--json")
+    assert (outcome.status, json.loads(outcome.out)["report"]["hops"]["page"]["reason"]) == (2, "unauthorized")
+    assert "a.b.c" not in outcome.out
+
+
+async def test_a_certificate_that_is_not_good_is_status_2(relay: RunningRelay, tmp_path: Path) -> None:
+    outcome = await run(tmp_path, relay.url)
+    assert (outcome.status, outcome.err) == (2, "")
+    assert outcome.out.splitlines()[-1].startswith("The TLS certificate of 127.0.0.1 is not good: ")
+
+
+async def test_nobody_there_is_status_2(tmp_path: Path) -> None:
+    outcome = await run(tmp_path, "http://127.0.0.1:1")
+    assert (outcome.status, outcome.err) == (2, "")
+    assert outcome.out.splitlines()[-1] == "TCP 1 of 127.0.0.1 refuses connections: is the relay running, and is this its port?"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://",
+        "https://:443",
+        "ftp://relay.example",
+        "http://relay.example:99999",
+        "http://[::1",
+        "file:///etc",
+    ],
+)
+async def test_what_is_no_url_is_a_usage_error(tmp_path: Path, url: str) -> None:
+    outcome = await run(tmp_path, url)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "URL" in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["http://127.0.0.1:1", "--user", "nobody"], ["http://127.0.0.1:1", "--no-such"]])
+async def test_wrong_arguments_are_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:
+    outcome = await run(tmp_path, *arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "usage: " in outcome.err
+
+
+async def test_it_needs_none_of_the_relays_settings(tmp_path: Path) -> None:
+    program = await process.start(tmp_path, "check", "http://127.0.0.1:1", port="nonsense")
+    out, err = await program.communicate()
+    assert (program.returncode, err) == (2, b"")
+    assert b"refuses connections" in out
+
+
+async def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        program = await process.start(tmp_path, "check", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await asyncio.wait_for(asked.wait(), process.PATIENCE)
+        program.send_signal(signal.SIGINT)
+        outcome = await asyncio.wait_for(program.communicate(), process.PATIENCE)
+    assert (program.returncode, outcome) == (130, (b"", b""))

@@ -1,0 +1,50 @@
+"""What a report means, in words. The page's tests have the page say the same (tests/browser/test_connectivity.py)."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.check.report import WAYS, Hop, Report, Result, State, Target
+from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, figures_text, result_text, verdict
+
+CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("verdicts.json").read_text())
+"""Reports, and what the command and the page must both say of them."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_report_means_what_the_table_says(case: dict[str, Any]) -> None:
+    report = msgspec.convert(case["report"], Report)
+    meaning = verdict(report)
+    assert (meaning.status, list(meaning.sentences)) == (case["status"], case["sentences"])
+    assert {hop: result_text(Hop(hop), report.result(Hop(hop))) for hop in case["lines"]} == case["lines"]
+    assert (figures_text(report.figures) if report.figures else None) == case.get("figures")
+
+
+def report_of(states: dict[Hop, State]) -> Report:
+    hops = {hop: Result(state, (Target("203.0.113.10", 1000 + number),)) for number, (hop, state) in enumerate(states.items())}
+    return Report("https://relay.example/", {Hop.PAGE: Result(State.OK), Hop.WEBSOCKET: Result(State.OK), **hops})
+
+
+@pytest.mark.parametrize("udp", [State.OK, State.FAILED])
+def test_whatever_gets_through_or_not_is_said(udp: State) -> None:
+    """Each way in each state that it can have: the status fits, and every way that fails or is turned off is named."""
+    for others in itertools.product((State.OK, State.FAILED, State.OFF), repeat=len(WAYS) - 1):
+        states = dict(zip(WAYS, (udp, *others), strict=True))
+        through = State.OK in states.values()
+        meaning = verdict(report_of({**states, Hop.CALL: State.OK if through else State.SKIPPED}))
+        assert meaning.status == (WORKS if through else NO_MEDIA)
+        text = " ".join(meaning.sentences)
+        for number, (way, state) in enumerate(states.items()):
+            assert (str(1000 + number) in text) or state is not State.FAILED, f"{way} fails, and is not in {text!r}"
+        assert ("Turned off at the relay" in text) == (State.OFF in others)
+        assert ("Everything works" in text) == (through and State.FAILED not in states.values())
+        assert ("No media" in text) != through
+        assert all(sentence.endswith(".") and ".." not in sentence for sentence in meaning.sentences)
+
+
+def test_a_report_of_nothing_is_no_success() -> None:
+    assert verdict(Report("https://relay.example/", {})).status == NOT_TESTED

@@ -1,0 +1,37 @@
+"""Video calls of a client whose address changes in mid-call. It hangs up itself: the server must still hear it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.lab.calls import A_SECOND, Record, video_call
+from tests.lab.gateways import Access
+from tests.lab.network import Internet, Site
+
+pytestmark = pytest.mark.browser
+
+LONGEST_GAP = 3.0
+"""Seconds without a new picture."""
+
+Change = Callable[[Site], None]
+
+MAPPING, INTERFACE = Site.new_mapping, Site.new_interface
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[MAPPING], [INTERFACE], [MAPPING, INTERFACE]],
+    ids=["its NAT forgets it", "it changes its interface", "one after the other"],
+)
+async def test_a_call_survives_that_a_client_moves(
+    internet: Internet, tmp_path: Path, record_property: Record, changes: list[Change]
+) -> None:
+    caller, callee = internet.site(Access.SYMMETRIC), internet.site(Access.OPEN)
+    async with video_call(internet, tmp_path, caller, callee, hung_up_by="caller") as call:
+        await call.goes_on(2 * A_SECOND)
+        for change in changes:
+            async with call.gaps(record_property) as gaps:
+                change(caller)
+                await call.goes_on(4 * A_SECOND)
+            assert max(gaps.values()) <= LONGEST_GAP

@@ -1,0 +1,126 @@
+"""When the page looks for another path to the relay: `web/js/recovery.js` alone, in a browser, in simulated time."""
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.kit.browsers import chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+SOURCE: Final = Path(__file__).parents[2] / "web" / "js" / "recovery.js"
+
+LIVE = """
+async ([source, steps]) => {
+  const { Recovery, PERIOD } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+  const done = [];
+  let [now, packets, restarts, answered] = [0, 0, 0, true];
+  const note = (what) => done.push([what, now / 1000]);
+  const recovery = new Recovery({
+    restart: () => { note("restart"); restarts += answered; return true; },
+    probe: () => note("probe"),
+  });
+  for (const { event, seconds = 0, media = true, held = false, answer = true, ...path } of steps) {
+    const { state = "connected", roundabout = false } = path;
+    answered = answer;
+    recovery.hold(held);
+    if (event) recovery[event](now);
+    for (const end = now + 1000 * seconds; now < end; now += PERIOD) {
+      if (media) packets += 12;
+      recovery.look({ state, packets, roundabout, credentials: `number ${restarts}` }, now);
+    }
+  }
+  return done;
+}
+"""
+
+Step = dict[str, Any]
+
+TALK: Final[Step] = {"seconds": 10}
+"""Media comes, by UDP."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    one = await browser.new_page()
+    yield one
+    await one.close()
+
+
+async def live(page: Page, *steps: Step) -> list[tuple[str, float]]:
+    """What the page does, and after how many seconds."""
+    return [(what, when) for what, when in await page.evaluate(LIVE, [SOURCE.read_text(), steps])]
+
+
+async def restarts(page: Page, *steps: Step) -> list[float]:
+    return [when for what, when in await live(page, *steps) if what == "restart"]
+
+
+async def test_while_media_flows_nothing_is_done(page: Page) -> None:
+    assert await live(page, TALK) == []
+
+
+async def test_silence_is_first_asked_about_and_then_ended(page: Page) -> None:
+    begin = 9.75  # the last packets
+    assert await live(page, TALK, {"seconds": 3, "media": False}, TALK) == [("probe", begin + 0.5), ("restart", begin + 2)]
+
+
+async def test_restarts_that_do_not_help_become_rarer(page: Page) -> None:
+    first, second, third, fourth = await restarts(page, TALK, {"seconds": 60, "media": False})
+    assert second - first < third - second < fourth - third
+
+
+async def test_once_media_has_flowed_again_the_next_silence_is_ended_as_fast(page: Page) -> None:
+    silence = {"seconds": 3, "media": False}
+    first, second = await restarts(page, TALK, silence, TALK, silence)
+    assert second - first == 3 + 10
+
+
+async def test_a_server_that_is_back_is_asked_at_once_if_media_has_stopped(page: Page) -> None:
+    silence = {"seconds": 1, "media": False}
+    assert await restarts(page, TALK, silence, {"event": "serverIsBack"}, TALK) == [11.0]
+    assert await restarts(page, TALK, {"event": "serverIsBack"}, TALK) == []
+
+
+async def test_a_request_that_comes_to_nothing_is_repeated_until_there_is_an_answer(page: Page) -> None:
+    asked = await restarts(page, TALK, {"seconds": 5, "media": False, "answer": False})
+    assert [later - earlier for earlier, later in pairwise(asked)] == [1.0] * (len(asked) - 1)
+    assert len(asked) > 2
+
+
+async def test_silence_is_no_wonder_while_a_call_is_on_hold(page: Page) -> None:
+    assert await live(page, TALK, {"seconds": 60, "media": False, "held": True}, TALK) == []
+
+
+async def test_silence_is_no_wonder_where_there_was_never_any_media(page: Page) -> None:
+    assert await live(page, {"seconds": 60, "media": False}) == []
+
+
+@pytest.mark.parametrize(("state", "patience"), [("failed", 0.0), ("disconnected", 2.0)])
+async def test_a_path_that_the_browser_gives_up_is_given_up(page: Page, state: str, patience: float) -> None:
+    nothing = {"media": False, "held": True}
+    first, *_ = await restarts(page, {"seconds": 1, **nothing}, {"seconds": 4, "state": state, **nothing})
+    assert first == 1 + patience
+
+
+async def test_another_network_is_tried_at_once(page: Page) -> None:
+    assert await restarts(page, TALK, {"event": "networkChanged"}, TALK) == [10.0]
+
+
+async def test_media_that_takes_another_way_than_udp_looks_for_a_better_one_ever_less_often(page: Page) -> None:
+    asked = await restarts(page, {"seconds": 3600, "roundabout": True})
+    pauses = [later - earlier for earlier, later in pairwise([0.0, *asked])]
+    assert pauses[:6] == [30, 60, 120, 240, 480, 600]
+    assert set(pauses[6:]) == {600}
+    assert await restarts(page, {"seconds": 40, "roundabout": True}, {"seconds": 600}) == [30], "by UDP it has what it wants"
