@@ -24,7 +24,7 @@ from relay.media.ice import FOLLOW_AFTER_SILENCE, local_ufrag, parse
 from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import Remote, UdpSocket
-from relay.media.newcomers import Newcomers
+from relay.media.newcomers import Checked, Newcomers
 from relay.media.strays import Strays
 from relay.media.transport import CONSENT_SILENCE, Transport
 
@@ -83,6 +83,7 @@ class LocalEngine:
         """STUN messages of each host that failed, since the last tick."""
         self._strays = Strays(self._transports, self._counters)
         self._newcomers = Newcomers()
+        self._checked = Checked()
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> tuple[int, ...]:
@@ -123,7 +124,15 @@ class LocalEngine:
         self._advertised = tuple(hosts)
         for host in dict.fromkeys([*hosts, *(() if "0.0.0.0" in hosts else (LOOPBACK,))]):  # noqa: S104
             try:
-                opened = UdpSocket(host, port, rings[":" in host], self._receive_stun, self._receive_stray, self._counters)
+                opened = UdpSocket(
+                    host,
+                    port,
+                    rings[":" in host],
+                    self._receive_stun,
+                    self._receive_stray,
+                    self._receive_stray_dtls,
+                    self._counters,
+                )
             except OSError as error:
                 if ":" in host and not self._hosts:
                     continue  # an IPv6 address that is still tentative, say: the others will do
@@ -176,6 +185,7 @@ class LocalEngine:
         for members in self._bridges.values():
             members.discard(transport_id)
         self._newcomers.forget_transport(transport_id)
+        self._checked.forget_transport(transport_id)
         self._counters["transports_closed"] += 1
         await transport.close()
 
@@ -267,7 +277,9 @@ class LocalEngine:
             # The peer knows the new credentials. A late check with the old ones must not pull it back to where it was.
             self._by_ufrag.pop(transport.ice.previous_ufrag, None)
             transport.ice.forget_previous()
-        if not stays:
+        if stays:
+            self._checked.add((own, own.key(raw)), transport.transport_id)
+        else:
             transport.validated(source, now, nominates=answered.nominates)
         return None
 
@@ -287,11 +299,15 @@ class LocalEngine:
     # -- a peer whose address changed ---------------------------------------------------------------------------------
 
     def _receive_stray(self, own: UdpSocket, start: int, length: int, ssrc: int, now: float) -> None:
-        senders = self._strays.senders(ssrc)
+        raw = own.source(start)
+        there = self._transport_at(own, raw)
+        senders = [one for one in self._strays.senders(ssrc) if one is not there]
+        if there is not None:
+            senders.insert(0, there)
         if not senders:
             self._counters["unknown_address"] += 1
             return
-        datagram, raw = own.taken(start, length)
+        datagram = own.taken(start, length)
         transport = self._strays.receive(senders, datagram, _host(own, raw), now)
         # While the selected address is alive, some packets merely took another way.
         if transport is None or transport.silence(now) <= FOLLOW_AFTER_SILENCE:
@@ -301,6 +317,18 @@ class LocalEngine:
         if check is not None:
             self._counters["checks_sent"] += 1
             Remote(own, raw).send(check)
+
+    def _receive_stray_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes) -> None:
+        transport = self._transport_at(own, raw)
+        if transport is None:
+            self._counters["unknown_address"] += 1
+        else:
+            self._counters["dtls_received"] += 1
+            transport.receive_dtls(datagram)
+
+    def _transport_at(self, own: UdpSocket, raw: bytes) -> Transport | None:
+        """Whose peer has checked that address, although it stays where it is."""
+        return self._transports.get(self._checked.transport_at((own, own.key(raw))) or "")
 
     def _take_answer(self, own: UdpSocket, answer: stun.Message, raw: bytes, known: Remote | None, now: float) -> str | None:
         """Follow a peer to where it has answered our own check."""

@@ -23,6 +23,10 @@ answer to packets that go on to come."""
 MAX_NEWCOMERS: Final = 4
 """Addresses of a transport that are asked at a time; the one that was heard first is forgotten first."""
 
+MAX_CHECKED: Final = 16
+"""Addresses of a transport that are known to be its peer's, and no more: a browser has one per interface and TURN URL. The one
+that was checked first is forgotten first."""
+
 FORGET_AFTER: Final = 5.0
 """Seconds since an address was heard, until it is asked afresh and a late answer counts no more."""
 
@@ -45,6 +49,38 @@ class Newcomer:
     def signed(self, answer: stun.Message) -> bool:
         """Whether whoever answered knows the peer's password."""
         return answer.check_message_integrity(self.credentials[1])
+
+
+class Checked:
+    """Addresses that a peer has checked and not nominated, while its transport stays where it is: what comes from there is the
+    peer's, too. A browser sends over a path that it is about to nominate a moment before it says so."""
+
+    def __init__(self) -> None:
+        self._transports: dict[Hashable, str] = {}
+        self._addresses: dict[str, dict[Hashable, None]] = {}
+
+    def add(self, address: Hashable, transport_id: str) -> None:
+        """An authentic check came from there."""
+        self._forget(address)
+        mine = self._addresses.setdefault(transport_id, {})
+        if len(mine) == MAX_CHECKED:
+            self._forget(next(iter(mine)))
+        mine[address] = None
+        self._transports[address] = transport_id
+
+    def transport_at(self, address: Hashable) -> str | None:
+        """The transport whose peer was last seen to be there."""
+        return self._transports.get(address)
+
+    def forget_transport(self, transport_id: str) -> None:
+        """The transport is closed."""
+        for address in self._addresses.pop(transport_id, {}):
+            del self._transports[address]
+
+    def _forget(self, address: Hashable) -> None:
+        transport_id = self._transports.pop(address, None)
+        if transport_id is not None:
+            del self._addresses[transport_id][address]
 
 
 class Newcomers:

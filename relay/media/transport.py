@@ -28,6 +28,10 @@ from relay.media.rtp import payload_range
 CONSENT_SILENCE: Final = 5.0
 """Seconds without anything valid from the peer until it counts as down. Browsers check at least that often (RFC 7675)."""
 
+PICTURES_LOST_AFTER: Final = 1.0
+"""Seconds of silence on the selected address after which pictures are started afresh when the peer is somewhere else: the relay's
+history mends shorter ones."""
+
 MAX_ADDRESSES: Final = 8
 """Addresses that a peer may have validated at a time; the oldest is forgotten first."""
 
@@ -145,11 +149,13 @@ class Transport:
                 oldest = next(one for one in self._addresses if one is not self.destination)
                 self.lose_address(oldest)
                 oldest.forget()
-        selected = self.destination
-        if address is not selected and moves(nominates, selected=selected is not None, silence=self.silence(now)):
+        selected, silence = self.destination, self.silence(now)
+        if address is not selected and moves(nominates, selected=selected is not None, silence=silence):
             self.destination = address
             if selected is None and self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
                 self._dtls.start(self._remote)
+            elif selected is not None and silence > PICTURES_LOST_AFTER:
+                self._refresh_pictures()
         address.last_seen = now
 
     def stays(self, nominates: bool, now: float) -> bool:
@@ -286,6 +292,12 @@ class Transport:
                 self.counters["keyframes_requested"] += 1
                 self.send_rtcp(rtcp.pli(_RELAY_SSRC, ssrc))
 
+    def _refresh_pictures(self) -> None:
+        """The path was dead for a while: pictures are lost, and so is what the parties have asked for since."""
+        self.request_keyframes()
+        if self.peer is not None:
+            self.peer.request_keyframes()
+
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
@@ -295,6 +307,8 @@ class Transport:
         alive = now - self.last_seen <= CONSENT_SILENCE
         if alive is not self._announced:
             self._announced = alive
+            if alive:
+                self._refresh_pictures()
             self._emit(TransportUp(self.transport_id, self.destination.host_port) if alive else TransportDown(self.transport_id))
         # Half a tick early rather than a whole one late: timers are never exact.
         if alive and now - self._reported_at >= SNAPSHOT_INTERVAL - 0.5:

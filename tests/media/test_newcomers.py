@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.media.ice import Credentials, IceAgent
-from relay.media.newcomers import CHECK_INTERVAL, FORGET_AFTER, MAX_NEWCOMERS, Newcomers
+from relay.media.newcomers import CHECK_INTERVAL, FORGET_AFTER, MAX_CHECKED, MAX_NEWCOMERS, Checked, Newcomers
 
 HERE, THERE = ("192.0.2.1", 1), ("192.0.2.1", 2)
 
@@ -191,3 +191,28 @@ def test_no_address_gets_more_than_it_gave_or_more_often_than_told(packets: list
             assert got[address] <= given[address]
             assert now - checked.get(check, 0.0) >= CHECK_INTERVAL
             checked[check] = now
+
+
+# -- addresses that were merely checked -------------------------------------------------------------------------------
+
+
+def test_an_address_is_the_last_ones_that_checked_from_it() -> None:
+    checked = Checked()
+    checked.add(HERE, "one")
+    checked.add(THERE, "one")
+    checked.add(HERE, "two")
+    assert (checked.transport_at(HERE), checked.transport_at(THERE)) == ("two", "one")
+    checked.forget_transport("one")
+    assert (checked.transport_at(HERE), checked.transport_at(THERE)) == ("two", None)
+    checked.forget_transport("two")
+    checked.forget_transport("two")
+    assert checked.transport_at(HERE) is None
+
+
+def test_only_so_many_addresses_of_a_transport_are_remembered() -> None:
+    checked = Checked()
+    checked.add(HERE, "other")
+    for number in range(MAX_CHECKED + 3):
+        checked.add(number, "one")
+    assert [checked.transport_at(number) for number in range(4)] == [None, None, None, "one"]
+    assert checked.transport_at(HERE) == "other"

@@ -16,7 +16,7 @@ from relay.media.counters import Counters
 from relay.media.engine import local_addresses
 from relay.media.ice import FOLLOW_AFTER_SILENCE
 from relay.media.strays import MAX_SENDERS, MAX_STRAYS, MAX_STRAYS_OF_HOST, Strays
-from relay.media.transport import Transport
+from relay.media.transport import PICTURES_LOST_AFTER, Transport
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
 from tests.kit.impair import ImpairedPath
 from tests.kit.media import (
@@ -110,6 +110,17 @@ async def test_a_check_that_does_not_nominate_stands_in_nobodys_way(relay: Runni
     second.send_rtp(packet := rtp_packet(100, THEIRS))
     await first.receives(packet)
     assert media_in(first.path)
+
+
+async def test_a_stream_that_nobody_knows_may_begin_at_an_address_that_was_merely_checked(relay: RunningEngine) -> None:
+    """Browsers send over a path that they are about to nominate a moment before they say so."""
+    first, second = await a_call(relay)
+    first.path = first.another_path()
+    first.path.send(bytes(check := connectivity_check(first.relay, nominates=False)))
+    await first.answer_to(check)
+    first.send_rtp(packet := rtp_packet(7, 0xC0C0, payload=SOUND))
+    await second.receives(packet)
+    assert "unknown_address" not in await relay.counted()
 
 
 async def test_a_peer_that_only_listens_is_followed_by_its_reports(relay: RunningEngine) -> None:
@@ -327,8 +338,12 @@ async def test_a_peer_that_does_not_answer_is_heard_and_sent_nothing(relay: Runn
         await second.receives(packet)
     assert not media_in(first.path)
     assert first.checks
-    await first.check()
+    await eventually(lambda: len(first.packets) == 50, "what was sent to the old address is there")
     first.packets.clear()
+    relay.engine._transports[first.transport_id].destination.last_seen -= PICTURES_LOST_AFTER
+    await first.check()
+    await first.receives(picture_loss_indication(OURS))
+    await second.receives(picture_loss_indication(THEIRS))
     await still_talk(first, second)
     assert media_in(first.path), "until its own check comes, as ever"
 

@@ -227,6 +227,25 @@ async def test_silence_is_announced_once_after_five_seconds_and_so_is_the_return
     assert said_at(last + 106) == [TransportDown("first")]
 
 
+@pytest.mark.parametrize("silence", [0.5, 1.5], ids=["short", "long"])
+async def test_pictures_start_afresh_both_ways_at_another_address_after_a_silence(relay: RunningEngine, silence: float) -> None:
+    first, second = await relay.call()
+    for peer, other in ((first, second), (second, first)):
+        peer.send_rtp(rtp_packet(1, 10, payload_type=VP8))
+        await other.receives(rtp_packet(1, 10, payload_type=VP8))
+    relay.engine._transports[first.transport_id].destination.last_seen -= silence
+    first.path = first.another_path()
+    first.path.send(bytes(check := connectivity_check(first.relay, nominates=True)))
+    await first.answer_to(check)
+    if silence > 1:
+        await first.receives(picture_loss_indication(10))
+        await second.receives(picture_loss_indication(10))
+    else:
+        second.send_rtp(rtp_packet(2, 10, payload_type=VP8))
+        await first.receives(rtp_packet(2, 10, payload_type=VP8))
+        assert picture_loss_indication(10) not in first.packets + second.packets
+
+
 async def test_a_check_or_a_packet_ends_the_silence(relay: RunningEngine) -> None:
     first, second = await relay.call()
     transport = relay.engine._transports["first"]

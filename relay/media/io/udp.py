@@ -62,7 +62,15 @@ class StraySink(Protocol):
     """Takes SRTP and SRTCP, of at least 12 bytes, from addresses that no transport has validated."""
 
     def __call__(self, own: "UdpSocket", start: int, length: int, ssrc: int, now: float) -> None:
-        """`start` and `length` say where it lies: `UdpSocket.taken` has the rest, if the SSRC makes one want it."""
+        """`start` and `length` say where it lies: `UdpSocket.source` and `taken` have the rest, if the SSRC makes one want it."""
+        ...
+
+
+class StrayDtlsSink(Protocol):
+    """Takes DTLS from addresses that no transport has validated."""
+
+    def __call__(self, own: "UdpSocket", datagram: bytes, raw: bytes) -> None:
+        """`raw` is the source as the kernel wrote it."""
         ...
 
 
@@ -99,7 +107,14 @@ class UdpSocket:
     """
 
     def __init__(
-        self, host: str, port: int, ring: ReceiveRing, on_stun: StunSink, on_stray: StraySink, counters: Counters
+        self,
+        host: str,
+        port: int,
+        ring: ReceiveRing,
+        on_stun: StunSink,
+        on_stray: StraySink,
+        on_stray_dtls: StrayDtlsSink,
+        counters: Counters,
     ) -> None:
         self.is_ipv6 = ":" in host
         self._socket = socket.socket(socket.AF_INET6 if self.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
@@ -125,6 +140,7 @@ class UdpSocket:
         self._ring = ring
         self._on_stun = on_stun
         self._on_stray = on_stray
+        self._on_stray_dtls = on_stray_dtls
         self._counters = counters
 
     def start(self) -> None:
@@ -160,9 +176,13 @@ class UdpSocket:
             return 0
         return int.from_bytes(figures[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
 
-    def taken(self, start: int, length: int) -> tuple[bytes, bytes]:
-        """The datagram that lies there in the ring, and its source as the kernel wrote it."""
-        return self._ring.bytes[start : start + length].tobytes(), self._ring.address(start // BUFFER_SIZE)
+    def taken(self, start: int, length: int) -> bytes:
+        """The datagram that lies there in the ring."""
+        return self._ring.bytes[start : start + length].tobytes()
+
+    def source(self, start: int) -> bytes:
+        """The source of the datagram that lies there in the ring, as the kernel wrote it."""
+        return self._ring.address(start // BUFFER_SIZE)
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
@@ -316,12 +336,12 @@ class UdpSocket:
         if length == 0 or (first > 3 and not 20 <= first <= 63):
             counters["rtp_malformed" if 127 < first < 192 and length else "unknown_class"] += 1
             return
-        datagram, raw = self.taken(start, length)
+        datagram, raw = self.taken(start, length), self.source(start)
         known = self.routes.get(self.key(raw))
         if first <= 3:
             self._on_stun(self, datagram, raw, known, now)
         elif known is None:
-            counters["unknown_address"] += 1
+            self._on_stray_dtls(self, datagram, raw)
         else:
             counters["dtls_received"] += 1
             known.transport.receive_dtls(datagram)
