@@ -39,8 +39,8 @@ _SWEEP: Final = 1.0
 """Seconds between looks at which connections have fallen silent."""
 
 _FIRST_RELAYED_PORT: Final = 49152
-"""RFC 8656 section 7.2: the range of relayed ports; even ones, for clients that ask for that.
-There is no socket behind them; each is only a name."""
+"""RFC 8656 section 7.2: the range of relayed ports; even ones, for clients that ask for that. Used where media has no IPv4
+address. There is no socket behind them; each is only a name."""
 
 
 _Media = IceTcp | TurnConnection
@@ -225,7 +225,11 @@ class Front:
         return peer[1] if peer in self._media() else None
 
     def _relayed(self, allocation_id: int) -> Address:
-        hosts = sorted(self._options.addresses, key=lambda one: ":" in one)
+        assert self._tunnel is not None, "TURN needs the tunnel"
+        hosts = self._options.addresses
+        if not all(":" in one for one in hosts):
+            return self._tunnel.relayed(allocation_id)
+        # Peers have to be of the allocation's family, and to media every stream is IPv4.
         return hosts[0], _FIRST_RELAYED_PORT + 2 * allocation_id % (65536 - _FIRST_RELAYED_PORT)
 
     def _ice_tcp(self, address: str) -> IceTcp | None:

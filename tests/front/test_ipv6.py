@@ -50,6 +50,21 @@ async def test_turn_is_served_over_ipv6(no_errors_logged: None, way: str, host: 
         await eventually(lambda: front.front.turn_counters["allocations_closed"], "the allocation is gone")
 
 
+async def test_allocations_are_ipv6_where_media_has_nothing_else(no_errors_logged: None) -> None:
+    async with RunningFront.started(host="::1", addresses=("::1",)) as front:
+        relay = await front.transport()
+        username, password = front.credentials()
+        server = "::1", front.front.port
+        transport, heard = await create_turn_endpoint(Heard, server, username, password, transport="tcp")
+        assert isinstance(heard, Heard)
+        host, port = transport.get_extra_info("sockname")
+        assert (host, port >= 49152, port % 2) == ("::1", True, 0)
+        transport.sendto(bytes(connectivity_check(relay)), ("::1", relay.candidates[0].port))
+        await eventually(lambda: heard.datagrams, "the check is answered")
+        transport.close()
+        await eventually(lambda: front.front.turn_counters["allocations_closed"], "the allocation is gone")
+
+
 async def test_every_address_of_both_families_is_listened_on(no_errors_logged: None) -> None:
     async with RunningFront.started(host="") as front:
         for family, host in ((socket.AF_INET, HERE), (socket.AF_INET6, "::1")):

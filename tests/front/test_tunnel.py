@@ -9,6 +9,7 @@ import pytest
 from relay.front.counters import Counters
 from relay.front.io import tunnel as tunnel_module
 from relay.front.io.tunnel import Tunnel
+from relay.media.ice import reflexive
 from tests.kit.wait import eventually
 
 
@@ -81,6 +82,26 @@ async def test_addresses_are_taken_in_turn_and_none_twice(tunnel: Tunnel, monkey
     found = [one.local for one in (second, *others)]
     assert len(set(found)) == 4
     assert found[-1] == first.local, "an address is only used again when all others have been"
+
+
+@pytest.mark.parametrize("allocation_id", [1, 2, (1 << 21) - 1, 1 << 21, (1 << 21) + 1, 1 << 40])
+async def test_media_sees_an_allocations_first_stream_at_the_address_that_the_allocation_is_told(
+    tunnel: Tunnel, worker: socket.socket, allocation_id: int
+) -> None:
+    stream = tunnel.open(worker.getsockname()[1], lambda _: None, allocation_id=allocation_id)
+    tunnel.send(stream, b"hello")
+    _, source = worker.recvfrom(100)
+    assert reflexive(source) == tunnel.relayed(allocation_id)
+    assert source[1] % 2 == 0, "clients may ask for an even port"
+
+
+async def test_an_address_of_an_allocation_is_nobody_elses(tunnel: Tunnel) -> None:
+    """Numbers that are an address apart get the same; whoever comes second does without."""
+    first, second = (tunnel.open(1, lambda _: None, allocation_id=number) for number in (7, 7 + (1 << 21)))
+    anybody = tunnel.open(1, lambda _: None)
+    assert len({one.local for one in (first, second, anybody)}) == len(tunnel) == 3
+    tunnel.shut(first)
+    assert tunnel.open(1, lambda _: None, allocation_id=7).local == first.local
 
 
 async def test_nothing_from_another_interface_reaches_it(tunnel: Tunnel) -> None:

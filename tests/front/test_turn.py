@@ -71,12 +71,36 @@ async def test_a_check_through_turn_is_answered_from_the_address_that_it_was_for
     await eventually(lambda: len(secure.front._tunnel or ()) == 0, "the allocation's stream is shut")
 
 
-async def test_an_allocation_has_no_socket_and_its_address_is_the_relays(front: RunningFront) -> None:
+@WAYS
+async def test_an_allocation_is_told_the_address_that_media_sees_it_at(secure: RunningFront, way: str) -> None:
+    """To Chromium another one would be a peer-reflexive candidate, which it prefers to UDP from behind a NAT."""
+    relay = await secure.transport()
+    async with allocation(secure, way) as (transport, heard):
+        transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
+        await eventually(lambda: heard.datagrams, "the check is answered")
+        answer = stun.parse_message(heard.datagrams[0][0])
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == transport.get_extra_info("sockname")
+
+
+async def test_another_peer_of_an_allocation_is_told_another_address() -> None:
+    """As where media has two IPv4 addresses: from one, it would not show which of both an answer is from."""
+    async with RunningFront.started(addresses=(HERE, "192.0.2.1")) as front:
+        relay = await front.transport()
+        _, port = media_address(relay)
+        async with allocation(front, "tcp") as (transport, heard):
+            for host in (HERE, "192.0.2.1"):
+                transport.sendto(bytes(connectivity_check(relay)), (host, port))
+            await eventually(lambda: len(heard.datagrams) == 2, "both checks are answered")
+            told = {source: stun.parse_message(data).attributes["XOR-MAPPED-ADDRESS"] for data, source in heard.datagrams}
+            own = transport.get_extra_info("sockname")
+            assert [told[host, port] == own for host in (HERE, "192.0.2.1")] == [True, False]
+
+
+async def test_no_socket_has_an_allocations_address(front: RunningFront) -> None:
     async with allocation(front, "tcp") as (transport, _):
-        host, port = transport.get_extra_info("sockname")
-        assert (host, port >= 49152) == (HERE, True)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind((host, port))
+        host, _ = transport.get_extra_info("sockname")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, pytest.raises(OSError, match="Cannot assign"):
+            one.bind((host, 0))
 
 
 async def test_nobody_but_the_media_plane_is_reached_however_many_are_asked_for(front: RunningFront) -> None:

@@ -5,6 +5,8 @@ serves them all. It only sends to 127.0.0.1 and only takes what comes from there
 """
 
 import asyncio
+import contextlib
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +22,13 @@ DATAGRAMS_PER_TURN: Final = 256
 """Datagrams that are taken before the event loop gets its turn: about a millisecond."""
 
 _FIRST: Final = 0x7F400000
-_COUNT: Final = 1 << 22
-"""127.64.0.0/10: this many addresses, taken in turn, so that a worker has long forgotten whose an address was before."""
+_FIRST_OF_ALLOCATIONS: Final = 0x7F600000
+_COUNT: Final = 1 << 21
+"""127.64.0.0/11 and 127.96.0.0/11: this many addresses each, taken in turn, so that a worker has long forgotten whose an address
+was before. In the first half a stream gets the next one that is free; in the second each TURN allocation has that of its id."""
+
+_FIRST_RELAYED: Final = 0x64600000
+"""100.96.0.0/11: what media tells those in the second half of their own address (`relay.media.ice.reflexive`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,13 +50,12 @@ class Tunnel:
     """Make it, `start` it in the event loop that it shall live in, `close` it there.
 
     Raises:
-        OSError: there is no loopback.
+        OSError: there is no loopback, or no even port left on it.
     """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        # Bound to no address, for it has many; but nothing from outside reaches it.
-        self._socket = PacketInfoSocket("0.0.0.0", 0, interface="lo")  # noqa: S104
+        self._socket = _even()
         self._streams: dict[Local, Stream] = {}
         self._next = 0
 
@@ -64,13 +70,26 @@ class Tunnel:
         self._socket.close()
         self._streams.clear()
 
-    def open(self, port: int, receive: Callable[[bytes], None], route: Route | None = None) -> Stream:
-        """A stream to the worker that listens on that UDP port."""
-        while True:
+    def relayed(self, allocation_id: int) -> tuple[str, int]:
+        """The address to tell a TURN allocation: the one that media will answer to its first stream as what it sees.
+
+        A browser that hears of another makes a peer-reflexive candidate of it, where a relayed one ranks last. Chromium then
+        prefers TURN to UDP from behind a NAT, which is peer-reflexive too.
+        """
+        return str(ipaddress.IPv4Address(_FIRST_RELAYED + allocation_id % _COUNT)), self._socket.port
+
+    def open(
+        self, port: int, receive: Callable[[bytes], None], route: Route | None = None, allocation_id: int | None = None
+    ) -> Stream:
+        """A stream to the worker that listens on that UDP port.
+
+        Args:
+            allocation_id: whose address, as `relayed` tells it, the stream shall have. It gets another while that is taken.
+        """
+        local = None if allocation_id is None else (_FIRST_OF_ALLOCATIONS + allocation_id % _COUNT).to_bytes(4)
+        while local is None or local in self._streams:
             self._next = self._next % (_COUNT - 1) + 1
             local = (_FIRST + self._next).to_bytes(4)
-            if local not in self._streams:
-                break
         stream = Stream(local, port, receive, self._socket.leaving_from(local), (WORKER_HOST, port), route)
         self._streams[local] = stream
         return stream
@@ -103,3 +122,12 @@ class Tunnel:
                 self._counters["tunnel_foreign"] += 1
                 continue
             stream.receive(datagram)
+
+
+def _even() -> PacketInfoSocket:
+    """A socket with an even port: it is that of every allocation, and clients may ask for one (RFC 8656 section 18.6)."""
+    with contextlib.ExitStack() as odd:
+        # Bound to no address, for it has many; but nothing from outside reaches it.
+        while (made := PacketInfoSocket("0.0.0.0", 0, interface="lo")).port % 2:  # noqa: S104
+            odd.callback(made.close)
+    return made

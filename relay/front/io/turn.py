@@ -115,7 +115,9 @@ class Turn:
             def answered(datagram: bytes) -> None:
                 self._carry_out(self._server.from_peer(allocation_id, peer, datagram, self._now()), datagram)
 
-            stream = streams[peer] = self._tunnel.open(port, answered, self._clients[allocation_id].route)
+            # Two streams cannot have the allocation's address. Where media has one IPv4 address, there is only one.
+            whose = None if streams else allocation_id
+            stream = streams[peer] = self._tunnel.open(port, answered, self._clients[allocation_id].route, whose)
         self._tunnel.send(stream, data)
 
     def _release(self, allocation_id: int) -> None:
