@@ -41,8 +41,10 @@ async def serving(ignored: int = 0) -> AsyncIterator[tuple[str, StunServer]]:
         lambda: StunServer(ignored), local_addr=("127.0.0.1", 0)
     )
     host, port = transport.get_extra_info("sockname")
-    yield f"{host}:{port}", server
-    transport.close()
+    try:
+        yield f"{host}:{port}", server
+    finally:
+        transport.close()
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,7 @@ async def test_the_servers_answer_is_the_public_address() -> None:
 async def test_a_lost_request_is_sent_again() -> None:
     async with serving(ignored=2) as (address, server):
         assert await discover(address) == ("203.0.113.7", "127.0.0.1")
-        assert server.requests == 3
+        assert server.requests >= 3, "more, where the machine is slow"
 
 
 async def test_a_server_that_is_silent_is_given_up() -> None:
