@@ -18,6 +18,7 @@ from relay.turn.limits import Limits as TurnLimits
 
 
 def rates(settings: Settings) -> Rates:
+    """How often anybody may do what."""
     return Rates(
         messages=settings.limit_messages,
         messages_per_address=settings.limit_messages_per_address,
@@ -30,6 +31,7 @@ def rates(settings: Settings) -> Rates:
 
 
 def tokens(settings: Settings) -> Tokens:
+    """Who signs tokens, and what they must say."""
     claims = Claims(
         profile=settings.jwt_profile_claim,
         issuer=settings.jwt_issuer,
@@ -41,6 +43,11 @@ def tokens(settings: Settings) -> Tokens:
 
 
 def waker(settings: Settings, subscriptions: Subscriptions) -> PushWaker | None:
+    """Web Push; None while it is off.
+
+    Raises:
+        ConfigurationError: the key or the subject is not one.
+    """
     if not settings.vapid_private_key:
         return None
     try:
@@ -51,6 +58,7 @@ def waker(settings: Settings, subscriptions: Subscriptions) -> PushWaker | None:
 
 
 def retention_days(settings: Settings) -> RetentionDays:
+    """How long each kind of data is kept; None: for ever."""
     return RetentionDays(
         calls=settings.retain_calls_days or None,
         whiteboard_calls=settings.retain_whiteboard_calls_days or None,
@@ -61,6 +69,7 @@ def retention_days(settings: Settings) -> RetentionDays:
 
 
 def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | WorkerPool:
+    """The media plane, in processes of its own or in this one."""
     hosts = [settings.media_host] if settings.media_host else ()
     if settings.worker_count == 0:
         return LocalEngine(on_event, hosts, settings.media_port)
@@ -68,6 +77,7 @@ def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | 
 
 
 def front_options(settings: Settings) -> Options:
+    """What is served besides plain UDP, and where."""
     same = ("host", "port", "public_port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
     turn = ("turn", "turn_host", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
     listening = (settings.media_host,) if settings.media_host else tuple(local_addresses())
@@ -84,6 +94,7 @@ def front_options(settings: Settings) -> Options:
 
 
 def timers(settings: Settings) -> Timers:
+    """How long each stage of a call may take."""
     return Timers(
         ring=settings.ring_timeout,
         connect=settings.connect_timeout,

@@ -123,6 +123,20 @@ async def test_a_stream_that_nobody_knows_may_begin_at_an_address_that_was_merel
     assert "unknown_address" not in await relay.counted()
 
 
+async def test_dtls_is_taken_from_an_address_that_was_checked_and_from_no_other(relay: RunningEngine) -> None:
+    first, _ = await a_call(relay)
+    alert = bytes.fromhex("15fefd00000000000000000002015a")
+    first.path = first.another_path()
+    first.path.send(alert)
+    await relay.counts("unknown_address")
+    taken = (await relay.counted())["dtls_received"]
+    first.path.send(bytes(check := connectivity_check(first.relay, nominates=False)))
+    await first.answer_to(check)
+    first.path.send(alert)
+    await relay.counts("dtls_received", taken + 1)
+    assert (await relay.counted())["unknown_address"] == 1
+
+
 async def test_a_peer_that_only_listens_is_followed_by_its_reports(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     first.send_rtcp(rtcp_compound(0x5678))
