@@ -29,6 +29,16 @@ CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 60.0
 """Seconds. A database host that vanished must not hold a call's task until TCP notices (about 15 minutes)."""
 
+UNPREPARED = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+"""No statement is kept by name at the server: the first is asyncpg's own cache, the others SQLAlchemy's. Behind PgBouncer in
+transaction mode the next transaction may meet another server process, which does not know the name, or knows it from another
+client. asyncpg sends a nameless statement anew together with its parameters. A unique name for each would work as well, but would
+stay in the server process for as long as PgBouncer keeps that."""
+
 
 def create_engine(url: str) -> AsyncEngine:
     """An engine for `sqlite+aiosqlite://…` or `postgresql+asyncpg://…`. Opens no connection yet.
@@ -130,6 +140,8 @@ def _postgresql(url: URL) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_TIMEOUT,
             "command_timeout": COMMAND_TIMEOUT,
+            # PgBouncer refuses a connection that asks for other settings than it knows: this one it does.
             "server_settings": {"application_name": "call-relay"},
+            **UNPREPARED,
         },
     )

@@ -44,9 +44,10 @@ class PostgresServer:
     """A running server, reached through a socket in `directory`."""
 
     directory: Path
+    port: int = PORT
 
     def url(self, database: str) -> str:
-        return f"postgresql+asyncpg://postgres@/{database}?host={self.directory}&port={PORT}"
+        return f"postgresql+asyncpg://postgres@/{database}?host={self.directory}&port={self.port}"
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
@@ -79,10 +80,10 @@ def running_postgresql() -> Iterator[PostgresServer]:
     # Not pytest's tmp_path: its parents are closed to other users, and a socket's path has room for 107 bytes only.
     directory = Path(tempfile.mkdtemp(prefix="pg-"))
     data = directory / "data"
-    as_user = _unprivileged(directory)
+    as_user = unprivileged(directory)
     try:
         subprocess.run(
-            [_program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
+            [program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
             cwd=directory,
             check=True,
             capture_output=True,
@@ -92,13 +93,13 @@ def running_postgresql() -> Iterator[PostgresServer]:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (
             subprocess.Popen(
-                [_program("postgres"), "-D", data, *options],
+                [program("postgres"), "-D", data, *options],
                 cwd=directory,
                 stderr=subprocess.PIPE,
                 text=True,
                 **as_user,
             ) as server,
-            _drained_once_ready(server),
+            drained_once(server, "ready to accept connections"),
         ):
             yield PostgresServer(directory)
     finally:
@@ -106,16 +107,16 @@ def running_postgresql() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _drained_once_ready(server: "subprocess.Popen[str]") -> Iterator[None]:
-    """Wait until the server is up, and go on reading its log: a full pipe would stop it."""
+def drained_once(server: "subprocess.Popen[str]", ready: str) -> Iterator[None]:
+    """Wait until the server's log says `ready`, go on reading it (a full pipe would stop the server), and stop it at the end."""
     assert server.stderr is not None, "the server was started with a pipe"
     log = []
     for line in server.stderr:
         log.append(line)
-        if "ready to accept connections" in line:
+        if ready in line:
             break
     else:
-        raise AssertionError("PostgreSQL did not start:\n" + "".join(log))
+        raise AssertionError("the server did not start:\n" + "".join(log))
     reader = threading.Thread(target=server.stderr.read, daemon=True)
     reader.start()
     try:
@@ -126,17 +127,17 @@ def _drained_once_ready(server: "subprocess.Popen[str]") -> Iterator[None]:
         reader.join()
 
 
-def _program(name: str) -> str:
-    """Debian keeps the server's programs out of PATH, in a directory per version."""
+def program(name: str) -> str:
+    """Debian keeps the server's programs out of PATH, in a directory per version, and those of administrators out of others'."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, versions)]))
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *map(str, versions)]))
     if found is None:
         pytest.fail(f"{name} is missing: run tests/install-peers", pytrace=False)
     return found
 
 
-def _unprivileged(directory: Path) -> dict[str, Any]:
-    """Arguments of subprocess that give up root, which PostgreSQL refuses to run as; `directory` changes owner."""
+def unprivileged(directory: Path) -> dict[str, Any]:
+    """Arguments of subprocess that give up root, which PostgreSQL and PgBouncer refuse to run as; `directory` changes owner."""
     if os.geteuid() != 0:
         return {}
     names = {entry.pw_name for entry in pwd.getpwall()}
