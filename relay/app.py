@@ -27,7 +27,21 @@ from relay.front.counters import NAMES as FRONT_NAMES
 from relay.front.front import Front
 from relay.front.reach import ReachableEngine
 from relay.housekeeping import Housekeeping
-from relay.http import blocks, connectivity, dev, directory, me, operations, pages, ports, push, responses, sockets, whiteboard
+from relay.http import (
+    admission,
+    blocks,
+    connectivity,
+    dev,
+    directory,
+    me,
+    operations,
+    pages,
+    ports,
+    push,
+    responses,
+    sockets,
+    whiteboard,
+)
 from relay.http import calls as call_history
 from relay.http import settings as profile_settings
 from relay.http.admin import places as admin_places
@@ -68,7 +82,7 @@ def create_app(settings: Settings) -> web.Application:
         middlewares=[
             responses.errors_in_words,
             Proxies(settings.trusted_proxies).middleware(),
-            limits.middleware(),
+            admission.middleware(),
             origins.middleware(),
         ],
         client_max_size=responses.MAX_BODY,

@@ -25,7 +25,9 @@ def rates(settings: Settings) -> Rates:
         invitations=settings.limit_invitations,
         invitations_per_address=settings.limit_invitations_per_address,
         connections=settings.limit_connections,
+        connections_per_profile=settings.limit_connections_per_profile,
         requests=settings.limit_requests,
+        requests_per_profile=settings.limit_requests_per_profile,
         failed_logins=settings.limit_failed_logins,
     )
 

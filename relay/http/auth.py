@@ -19,6 +19,10 @@ from relay.http.proxies import asker_of
 from relay.ids import Profile
 
 COOKIE: Final = "relay_token"
+SECURE_COOKIE: Final = f"__Host-{COOKIE}"
+"""Its name where it came by https. Browsers take it only from this very host, and only by https (RFC 6265bis section 4.1.3.2): a
+neighbour below the same domain, or a page without TLS, cannot plant one."""
+
 SUBPROTOCOL: Final = "bearer"
 """A browser cannot set headers on a WebSocket, but subprotocols: `new WebSocket(url, ["bearer", token])`."""
 
@@ -132,6 +136,8 @@ class Tokens:
 
 
 TOKENS: Final = web.AppKey("tokens", Tokens)
+_CREDENTIAL: Final = web.RequestKey("credential", Credential)
+"""What the request's token was found to be: it is verified once."""
 
 
 async def signed_in(request: web.Request) -> Credential:
@@ -139,30 +145,35 @@ async def signed_in(request: web.Request) -> Credential:
 
     Raises:
         Unauthorized: there is none, or it is not good.
-        TooMany: too many from this address were not good.
+        TooMany: it is not good, and neither were too many before it from this address.
     """
-    token = bearer_token(request) or request.query.get("token") or request.cookies.get(COOKIE)
+    known: Credential | None = request.get(_CREDENTIAL)
+    if known is not None:
+        return known
+    token = bearer_token(request) or request.query.get("token") or _cookie(request)
     if not token:
         raise Unauthorized("no credential: log in first")
     with checking_credential(request):
-        return await request.app[TOKENS].verify(token)
+        credential = await request.app[TOKENS].verify(token)
+    request[_CREDENTIAL] = credential
+    return credential
 
 
 @contextmanager
 def checking_credential(request: web.Request) -> Iterator[None]:
-    """Around the check of any credential: it counts what raises `Unauthorized`, and after too many of those lets none be checked.
+    """Around the check of any credential: counts what raises `Unauthorized`.
+
+    Each credential is checked, however many were not good before it: its address may be that of many people, of whom one guesses.
 
     Raises:
-        TooMany: too many from this address were not good.
+        TooMany: in place of `Unauthorized`, after too many of them from this address.
     """
-    limits = request.app[LIMITS]
-    limits.admit_credential(request)
     try:
         yield
     except Expired:
         raise
     except Unauthorized:
-        limits.count_failed_login(request)
+        request.app[LIMITS].count_failed_login(request)
         raise
 
 
@@ -175,10 +186,18 @@ def bearer_token(request: web.Request) -> str | None:
     return offered[1] if len(offered) == 2 and offered[0] == SUBPROTOCOL else None
 
 
+def _cookie(request: web.Request) -> str | None:
+    """The token of the cookie. The one without a prefix is that of plain HTTP, or of a log-in before there were two."""
+    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+
+
 def set_cookie(request: web.Request, response: web.Response, token: str, lifetime: float) -> None:
     """Let the browser send `token` with its further requests. No script sees it and no other site can send it; after https, no
     http carries it.
     """
     # Strict is enough: the page is never embedded in another site (frame-ancestors), and does not need it as it is opened.
     secure = asker_of(request).secure
-    response.set_cookie(COOKIE, token, max_age=int(lifetime), httponly=True, samesite="Strict", secure=secure)
+    name = SECURE_COOKIE if secure else COOKIE
+    response.set_cookie(name, token, max_age=int(lifetime), path="/", httponly=True, samesite="Strict", secure=secure)
+    if secure:
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=True)

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
@@ -142,8 +141,12 @@ class Rates:
     invitations_per_address: str = OFF
     connections: str = OFF
     """WebSocket connections from an address."""
+    connections_per_profile: str = OFF
+    """Those of a profile that are taken although its address is beyond `connections`."""
     requests: str = OFF
     """HTTP requests from an address, WebSocket connections among them."""
+    requests_per_profile: str = OFF
+    """Those of a profile that are taken although its address is beyond `requests`."""
     failed_logins: str = OFF
     """Credentials from an address that were not good."""
 
@@ -165,8 +168,14 @@ class Limits:
             Action.MESSAGE: ("messages_per_address", Limit(rates.messages_per_address, clock)),
             Action.INVITATION: ("invitations_per_address", Limit(rates.invitations_per_address, clock)),
         }
-        self._connections = Limit(rates.connections, clock)
-        self._requests = Limit(rates.requests, clock)
+        self._of_address = {
+            "requests": Limit(rates.requests, clock),
+            "connections": Limit(rates.connections, clock),
+        }
+        self._beyond = {
+            "requests": ("requests_per_profile", Limit(rates.requests_per_profile, clock)),
+            "connections": ("connections_per_profile", Limit(rates.connections_per_profile, clock)),
+        }
         self._failed_logins = Limit(rates.failed_logins, clock)
 
     def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
@@ -181,40 +190,52 @@ class Limits:
             self.refused[name] += 1
         return admitted
 
-    def admit_credential(self, request: web.BaseRequest) -> None:
-        """To ask before a credential is looked at.
+    def count_failed_login(self, request: web.BaseRequest) -> None:
+        """Count a credential that is not good.
 
         Raises:
-            TooMany: there were too many bad ones from this address.
+            TooMany: there were too many of them from this address already.
         """
         key = _key(request)
-        if self._failed_logins.reached(key):
-            self._refuse("failed_logins", self._failed_logins, key)
+        reached = self._failed_logins.reached(key)
+        self._failed_logins.admits(key)
+        if reached:
+            raise self._refusal("failed_logins", self._failed_logins, key)
 
-    def count_failed_login(self, request: web.BaseRequest) -> None:
-        self._failed_logins.admits(_key(request))
+    def exceeded(self, request: web.BaseRequest) -> str | None:
+        """Count a request; which limit its address is beyond: `requests`, `connections`, or None."""
+        key = _key(request)
+        if not self._of_address["requests"].admits(key):
+            return "requests"
+        if _is_upgrade(request) and not self._of_address["connections"].admits(key):
+            return "connections"
+        return None
 
-    def middleware(self) -> Middleware:
-        """Refuses requests and connections beyond the limits, with `TooMany`."""
+    def refusal(self, request: web.BaseRequest, name: str) -> TooMany:
+        """The answer to a request whose address is beyond the limit of that name."""
+        return self._refusal(name, self._of_address[name], _key(request))
 
-        @web.middleware
-        async def refuse_too_many(request: web.Request, handler: Handler) -> web.StreamResponse:
-            key = _key(request)
-            if not self._requests.admits(key):
-                self._refuse("requests", self._requests, key)
-            upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
-            if upgrade and not self._connections.admits(key):
-                self._refuse("connections", self._connections, key)
-            return await handler(request)
+    def admit_beyond(self, profile: Profile, name: str) -> None:
+        """Count a request of a signed-in profile whose address is beyond the limit of that name: others there may be the reason.
 
-        return refuse_too_many
+        Raises:
+            TooMany: the profile itself is one of the reasons.
+        """
+        own, limit = self._beyond[name]
+        if not limit.admits(profile.key):
+            raise self._refusal(own, limit, profile.key)
 
-    def _refuse(self, name: str, limit: Limit, key: str) -> None:
+    def _refusal(self, name: str, limit: Limit, key: str) -> TooMany:
         self.refused[name] += 1
-        raise TooMany("too many requests from this address; try again later", limit.retry_after(key))
+        whose = "of this profile" if name.endswith("_per_profile") else "from this address"
+        return TooMany(f"too many requests {whose}; try again later", limit.retry_after(key))
 
 
 LIMITS: Final = web.AppKey("limits", Limits)
+
+
+def _is_upgrade(request: web.BaseRequest) -> bool:
+    return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
 def _key(request: web.BaseRequest) -> str:

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import Unauthorized
-from relay.http.auth import COOKIE, Claims, Credential, Expired, Tokens
+from relay.http.auth import COOKIE, SECURE_COOKIE, Claims, Credential, Expired, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.ids import Profile
-from tests.http.conftest import SECRET, TOKENS, bearer
+from tests.http.conftest import SECRET, TOKENS, bearer, socket_of
 from tests.kit.issuer import ALGORITHMS, Issuer, key_server, key_set
 from tests.kit.server import running_relay
 
@@ -303,6 +303,7 @@ ISSUED = ISSUER.token(exp=FAR)
 
 ASKED_AS_STUDENT = {
     "cookie": ("", {"Cookie": f"{COOKIE}={TOKENS.issue(STUDENT)}"}),
+    "cookie of https": ("", {"Cookie": f"{COOKIE}=planted; {SECURE_COOKIE}={TOKENS.issue(STUDENT)}"}),
     "query": (f"?token={TOKENS.issue(STUDENT)}", {}),
     "Authorization": ("", bearer("student_456")),
     "authorization in small letters": ("", {"authorization": f"bearer  {TOKENS.issue(STUDENT)}"}),
@@ -407,13 +408,22 @@ async def test_the_platforms_own_tokens_open_a_relay_and_nobody_elses_do(tmp_pat
 
 
 @pytest.mark.settings(limit_failed_logins="3/minute")
-async def test_who_guesses_is_not_listened_to_any_more(http: aiohttp.ClientSession) -> None:
+async def test_who_guesses_is_told_to_wait(http: aiohttp.ClientSession) -> None:
     """A token that has expired is no guess, and no credential at all is none either."""
     for _ in range(5):
         assert await whoever(http) == 401
         assert await whoever(http, f"?token={Tokens(SECRET, -60.0).issue(STUDENT)}") == 401
     for _ in range(3):
         assert await whoever(http, "?token=guess") == 401
-    async with http.get("/api/profiles", headers=bearer("student_456")) as response:
+    async with http.get("/api/profiles?token=guess") as response:
         assert (response.status, (await response.json())["error"]["code"]) == (429, "too_many_requests")
         assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
+@pytest.mark.settings(limit_failed_logins="3/minute")
+async def test_who_guesses_shuts_out_nobody_at_the_same_address(http: aiohttp.ClientSession) -> None:
+    for _ in range(10):
+        await whoever(http, "?token=guess")
+    assert await whoever(http, "", bearer("student_456")) == SEEN_BY_STUDENT
+    async with socket_of(http, "student_456"), http.ws_connect("/ws/connectivity", headers=bearer("tutor_789")) as test:
+        assert (await test.receive_json(timeout=20))["type"] == "ready"

@@ -51,7 +51,11 @@ async def test_a_cookie_that_was_set_by_https_goes_by_nothing_else(http: aiohttp
     """Also where a reverse proxy speaks https, and http with the relay."""
     body = {"profile_type": "student", "profile_id": 456}
     async with http.post("/api/dev/login", json=body, headers={"X-Forwarded-Proto": "https"}) as response:
-        assert response.cookies["relay_token"]["secure"] is True
+        cookie, older = response.cookies["__Host-relay_token"], response.cookies["relay_token"]
+        assert cookie.value == (await response.json())["token"]
+    # What browsers ask of the prefix (RFC 6265bis section 4.1.3.2), else they drop the cookie.
+    assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")
+    assert (older.value, older["max-age"]) == ("", "0"), "a log-in of before there was a prefix is over"
 
 
 async def test_a_conversation_is_made_between_those_who_exist(http: aiohttp.ClientSession) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relay.http.limits import MAX_KEYS, Limit, Limits, Rates, TooMany
 from relay.ids import Profile
 from relay.signaling.ports import Action, Limiter
-from tests.http.conftest import bearer
+from tests.http.conftest import bearer, socket_of
 
 STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
 
@@ -137,7 +137,7 @@ async def test_too_many_requests_are_told_when_to_come_back(http: aiohttp.Client
         async with http.get(path) as response:
             assert response.status != 429
     for path in ("/", "/api/profiles", "/nothing"):
-        async with http.get(path, headers=bearer("student_456")) as response:
+        async with http.get(path, headers={"Authorization": "Bearer guess"}) as response:
             assert (response.status, response.content_type) == (429, "application/json")
             assert (await response.json())["error"]["code"] == "too_many_requests"
             assert 1 <= int(response.headers["Retry-After"]) <= 60
@@ -166,12 +166,33 @@ async def test_connections_are_limited_before_anybody_looks_at_their_credential(
         assert response.status == 200
 
 
-def test_a_good_credential_counts_as_no_failure() -> None:
+@pytest.mark.settings(limit_requests="5/minute", limit_connections="2/minute")
+async def test_who_sends_too_much_shuts_out_nobody_signed_in_at_the_same_address(http: aiohttp.ClientSession) -> None:
+    """Many people have one address: a school, an office, a whole provider."""
+    for _ in range(8):
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect("/ws/456/student")
+    async with http.get("/api/profiles", headers=bearer("student_456")) as response:
+        assert response.status == 200
+    async with socket_of(http, "student_456"), socket_of(http, "tutor_789"):
+        pass
+
+
+@pytest.mark.settings(limit_requests="2/minute", limit_requests_per_profile="3/minute")
+async def test_a_profile_beyond_the_limit_of_its_address_has_one_of_its_own(http: aiohttp.ClientSession) -> None:
+    async def status(key: str) -> int:
+        async with http.get("/api/profiles", headers=bearer(key)) as response:
+            return response.status
+
+    assert [await status("student_456") for _ in range(6)] == [200] * 5 + [429]
+    assert await status("tutor_789") == 200
+
+
+def test_failed_logins_are_counted_by_address() -> None:
     limits, request = Limits(Rates(failed_logins="1/minute"), Clock()), make_mocked_request("GET", "/")
-    for _ in range(5):
-        limits.admit_credential(request)
     limits.count_failed_login(request)
-    with pytest.raises(TooMany) as refused:
-        limits.admit_credential(request)
-    assert refused.value.retry_after == 60
-    assert limits.refused == {"failed_logins": 1}
+    for number in range(1, 4):
+        with pytest.raises(TooMany) as refused:
+            limits.count_failed_login(request)
+        assert refused.value.retry_after == 60
+        assert limits.refused == {"failed_logins": number}

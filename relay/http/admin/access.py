@@ -14,14 +14,19 @@ SERVICE_TOKEN: Final = web.AppKey("service_token", str)
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def is_platform(request: web.Request) -> bool:
+    """Whether the request has the service token. False where there is no such token."""
+    given, expected = bearer_token(request) or "", request.app.get(SERVICE_TOKEN, "")
+    # Bytes: of texts, `compare_digest` takes ASCII only. Headers may have bytes that are no UTF-8.
+    return bool(expected) and hmac.compare_digest(given.encode(errors="surrogateescape"), expected.encode())
+
+
 def platform_only(answering: Answering) -> Answering:
     """Let nobody in but the platform."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         with checking_credential(request):
-            given = bearer_token(request) or ""
-            # Bytes: of texts, `compare_digest` takes ASCII only. Headers may have bytes that are no UTF-8.
-            if not hmac.compare_digest(given.encode(errors="surrogateescape"), request.app[SERVICE_TOKEN].encode()):
+            if not is_platform(request):
                 raise Unauthorized("this takes the service token")
         return await answering(request)
 

@@ -76,6 +76,14 @@ async def test_the_token_cannot_be_guessed_at_length(http: aiohttp.ClientSession
     assert [(await asked(http, "GET", path, wrong))[0] for _ in range(4)] == [401, 401, 401, 429]
 
 
+@pytest.mark.settings(limit_failed_logins="3/minute", limit_requests="10/minute")
+async def test_who_guesses_does_not_shut_out_the_platform(http: aiohttp.ClientSession) -> None:
+    path = "/api/admin/profiles/student/456"
+    for _ in range(20):
+        await asked(http, "GET", path, {"Authorization": "Bearer guessed"})
+    assert (await asked(http, "GET", path, PLATFORM))[0] == 200
+
+
 async def test_the_token_is_in_no_log(admin: Admin, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await admin("GET", "/profiles/student/456")
