@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,13 +13,14 @@ from sqlalchemy import make_url
 from db import migrate
 from db.engine import check, create_engine
 from relay import logs
-from relay.app import MEDIA_PORTS, create_app
+from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
 from relay.check import command as connectivity
 from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.media.worker import fastest_loop
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve
+from relay.signals import Signals
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""
@@ -129,15 +129,19 @@ _COMMANDS: dict[str, tuple[Callable[[Settings], None], str]] = {
 
 
 async def _serve_until_told(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    app = create_app(await find_public_address(settings))
-    async with serve(app, SHUTDOWN_TIMEOUT) as port:
-        _announce(settings, port, app[MEDIA_PORTS])
-        await stop.wait()
-        logging.getLogger(__name__).info("stopping")
+    # Who develops closes the window. In operation, it is a service manager that stops the server, whatever becomes of a terminal.
+    signals = Signals(ends_with_terminal=settings.dev)
+    try:
+        app = create_app(await find_public_address(settings))
+        async with serve(app, SHUTDOWN_TIMEOUT) as port:
+            signals.ready(partial(reload, app), app[CALLS_ENDED])
+            _announce(settings, port, app[MEDIA_PORTS])
+            await signals.stop.wait()
+            logging.getLogger(__name__).info("stopping")
+    except asyncio.CancelledError:
+        if not signals.stop.is_set():
+            raise
+        logging.getLogger(__name__).info("stopped while starting")
 
 
 def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:

@@ -1,5 +1,6 @@
 """The composition root: the only place that sees everything, and wires it up."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -64,6 +65,8 @@ from relay.turn.counters import NAMES as TURN_NAMES
 SETTINGS: Final = web.AppKey("settings", Settings)
 MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
 """The UDP ports that media comes in by, once the application has started."""
+CALLS_ENDED: Final = web.AppKey("calls_ended", asyncio.Event)
+"""Set once the application stops, every call has ended, and its row is written."""
 _DATABASE: Final = web.AppKey("database", AsyncEngine)
 FRONT: Final = web.AppKey("front", Front)
 """Media over TCP, and TURN: off until `serve` starts it. An application that is mounted elsewhere has no port of its own."""
@@ -115,6 +118,7 @@ def create_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[_DATABASE] = database
     app[MEDIA_PORTS] = []
+    app[CALLS_ENDED] = asyncio.Event()
     app[_MEDIA] = app[operations.ENGINE] = media
     app[FRONT] = front
     app[operations.SOURCES] = [
@@ -158,6 +162,15 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(_media_open)
     app.on_shutdown.append(_end_calls)
     return app
+
+
+def reload(app: web.Application) -> None:
+    """Load again what comes from files and may have changed: the TLS certificate, and the public keys of the tokens.
+
+    What cannot be used is said in the log, and what was in force before stays. Nothing is interrupted.
+    """
+    app[FRONT].reload()
+    app[TOKENS].reload()
 
 
 def _add_admin(app: web.Application, settings: Settings) -> None:
@@ -227,4 +240,5 @@ async def _media_open(app: web.Application) -> AsyncIterator[None]:
 async def _end_calls(app: web.Application) -> None:
     # Before the sockets close, so that everyone still hears of it; before the database does, so that it is written.
     await app[sockets.CALLS].close()
+    app[CALLS_ENDED].set()
     await sockets.close_all(app)

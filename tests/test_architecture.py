@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock"),
     "relay.wiring": ("relay",),
     "relay.serving": ("relay",),
+    "relay.signals": (),
     "relay.app": ("relay", "db"),
     "relay.__main__": ("relay", "db"),
     "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),

@@ -119,6 +119,11 @@ class Front:
             self._engine.offer_tcp(media_listener.hosts, options.public_port or media_listener.port)
         self._sweep()
 
+    def reload(self) -> None:
+        """Load the certificate again, if there is one; see `CertificateFiles.load_again`."""
+        if self._certificate is not None:
+            self._certificate.load_again()
+
     def stop_listening(self) -> None:
         """Take no new connections; those that are there go on."""
         for listener in self._listeners:

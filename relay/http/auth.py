@@ -84,6 +84,11 @@ class Tokens:
         claims |= {name: value for name, value in (("iss", self._claims.issuer), ("aud", self._claims.audience)) if value}
         return jwt.encode(claims | {self._claims.profile: profile.key}, self._secret, algorithm=_SHARED)
 
+    def reload(self) -> None:
+        """Fetch the keys of others again, if there are any."""
+        if self.keys is not None:
+            self.keys.reload()
+
     async def verify(self, token: str) -> Credential:
         """Who a token names.
 

@@ -111,10 +111,10 @@ class Keys:
         self.fetches: Counter[str] = Counter()
 
     async def load(self) -> None:
-        """Fetch the set for the first time.
+        """Fetch the set.
 
         Raises:
-            UnusableKeys: that did not work; it is tried again when a token asks for a key.
+            UnusableKeys: that did not work; the one that was there stays, and it is tried again when a token asks for a key.
         """
         self._tried_at = self._clock()
         try:
@@ -154,12 +154,32 @@ class Keys:
         if self._fetching is None and self._clock() - self._tried_at >= RETRY_AFTER:
             self._fetching = asyncio.get_running_loop().create_task(self._load_again())
 
+    def reload(self) -> None:
+        """Fetch the set now, however new the one that is there is. How that went is in the log."""
+        self._fetching = asyncio.get_running_loop().create_task(self._reload(self._fetching))
+
     async def _load_again(self) -> None:
         try:
             await self.load()
         except UnusableKeys as error:
             logger.warning("the keys of the tokens could not be fetched: %s", error)
         finally:
+            self._forget_fetching()
+
+    async def _reload(self, under_way: asyncio.Task[None] | None) -> None:
+        if under_way is not None:  # it may have read what was there before
+            await asyncio.gather(under_way, return_exceptions=True)
+        try:
+            await self.load()
+        except UnusableKeys as error:
+            logger.error("the keys of the tokens could not be loaded again, the old ones stay: %s", error)
+        else:
+            logger.info("the keys of the tokens have been loaded again, %d of them usable", len(self._keys))
+        finally:
+            self._forget_fetching()
+
+    def _forget_fetching(self) -> None:
+        if self._fetching is asyncio.current_task():
             self._fetching = None
 
     async def close(self) -> None:

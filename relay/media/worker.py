@@ -22,8 +22,10 @@ from relay.media.channel import Server
 from relay.media.engine import LocalEngine
 
 TERM_GRACE: Final = 2.0
-"""Seconds from SIGTERM to the end. A service manager that stops the relay sends it to every process at once; the one that started
-us then needs a moment to end its calls as `server_shutdown`, and closes the channel when it has."""
+"""Seconds from SIGTERM or SIGQUIT to the end. A service manager that stops the relay sends it to every process at once; the one
+that started us then needs a moment to end its calls as `server_shutdown`, and closes the channel when it has."""
+
+_NOT_OURS: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds for good-byes to the peers."""
@@ -59,8 +61,9 @@ class _Engine(LocalEngine):
 
 def main(arguments: list[str]) -> None:
     """Serve until the channel closes."""
-    # Ctrl-C and `kill -INT` are the starting process's to judge.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A service manager sends what it sends to every process. What that means is the starting process's to judge.
+    for number in _NOT_OURS:
+        signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     assignment = msgspec.json.decode(arguments[0], type=Assignment)
     logs.configure(assignment.log_level, f"%(asctime)s %(levelname)s worker {assignment.number} %(name)s: %(message)s")
@@ -72,7 +75,8 @@ async def _serve(assignment: Assignment) -> None:
     loop = asyncio.get_running_loop()
     server = Server()
     server.engine = _Engine(server.emit, assignment.hosts, assignment.port)
-    loop.add_signal_handler(signal.SIGTERM, lambda: loop.call_later(TERM_GRACE, server.close))
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, lambda: loop.call_later(TERM_GRACE, server.close))
     _show_life(server, assignment.parent)
     await loop.create_unix_connection(lambda: server, sock=socket.socket(fileno=assignment.descriptor))
     await server.lost.wait()

@@ -77,7 +77,7 @@ async def serving(folder: Path, **settings: str) -> AsyncIterator[Server]:
     assert process.stderr is not None
     try:
         greeting = ""
-        while not (url := re.search(r"http://\S+", greeting)):
+        while not (url := re.search(r"https?://\S+", greeting)):
             line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
             assert line, f"it did not start: {(await process.stderr.read()).decode()}"
             greeting += line.decode()

@@ -41,16 +41,19 @@ class CertificateFiles:
             state = self._state()
         except OSError:
             return  # being replaced at this moment
-        if state == self._seen:
-            return
-        self._seen = state
+        if state != self._seen:
+            self._seen = state
+            self.load_again()
+
+    def load_again(self) -> None:
+        """Load the files, changed or not. If they cannot be used, the ones before stay in force."""
         try:
             self.context = self._load()
         except (OSError, ValueError) as error:
             self._counters["certificates_refused"] += 1
-            logger.error("the changed TLS certificate %s cannot be used, the old one stays: %s", self._certificate, _words(error))
+            logger.error("the TLS certificate %s cannot be used, the old one stays: %s", self._certificate, _words(error))
         else:
-            logger.info("the TLS certificate %s has changed, and is in force", self._certificate)
+            logger.info("the TLS certificate %s has been loaded again, and is in force", self._certificate)
 
     def _state(self) -> _State:
         found = (Path(name).stat() for name in (self._certificate, self._key))
