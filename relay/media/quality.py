@@ -7,7 +7,6 @@ a few times a second.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from relay.media.keyframes import KeyframeDetector
 from relay.media.mos import QualityScore, mean_opinion, transmission_rating
 from relay.media.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
 
@@ -95,12 +94,13 @@ class StreamStatistics:
         "_snapshot_time",
         "_timestamp",
         "bytes",
-        "detect_keyframe",
         "firs",
         "is_video",
         "keyframes",
+        "may_show_pictures",
         "nacks",
         "packets",
+        "payload_type",
         "plis",
         "ssrc",
     )
@@ -108,6 +108,8 @@ class StreamStatistics:
     def __init__(self, ssrc: int, clock_rate: int, sequence: int, timestamp: int, now: float) -> None:
         """The clock's Hz, and the header of the first packet, which has yet to be counted by `received`."""
         self.ssrc = ssrc
+        self.payload_type = -1
+        """Of the packet that was looked at last; -1 before the first."""
         self.packets = 0
         self.bytes = 0
         self.nacks = 0
@@ -116,8 +118,8 @@ class StreamStatistics:
         self.keyframes = 0
         self.is_video = False
         """It can be asked for a keyframe."""
-        self.detect_keyframe: KeyframeDetector | None = None
-        """For whoever sees the payload; None where there are no keyframes."""
+        self.may_show_pictures = False
+        """Its payload is worth looking at: it may begin a keyframe."""
         self._clock_rate = clock_rate
         # A cycle up, so that what was sent before the first packet to arrive is not negative.
         self._first = 0x10000 + sequence

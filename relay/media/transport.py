@@ -7,7 +7,6 @@ from aiortc import RTCCertificate
 
 from relay.media import rtcp
 from relay.media.api import (
-    Codec,
     DtlsRole,
     MediaDescription,
     MediaEvent,
@@ -21,9 +20,9 @@ from relay.media.counters import Counters
 from relay.media.history import PacketHistory
 from relay.media.ice import Credentials, IceAgent, moves
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
-from relay.media.keyframes import keyframe_detector
+from relay.media.payloads import PayloadFormats
 from relay.media.quality import MAX_STREAMS, SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
-from relay.media.rtp import payload_range
+from relay.media.rtp import PAYLOAD_TYPE
 
 CONSENT_SILENCE: Final = 5.0
 """Seconds without anything valid from the peer until it counts as down. Browsers check at least that often (RFC 7675)."""
@@ -67,9 +66,9 @@ class Transport:
         "_addresses",
         "_announced",
         "_closed",
-        "_codecs",
         "_dtls",
         "_emit",
+        "_formats",
         "_held",
         "_overflowed",
         "_remote",
@@ -121,7 +120,7 @@ class Transport:
         self._emit = emit
         self._dtls = DtlsSrtp(certificate, self._send_dtls, self._keys, self._lost, self._forward_data)
         self._remote: TransportParameters | None = None
-        self._codecs: dict[int, tuple[str, Codec]] = {}
+        self._formats = PayloadFormats()
         self._addresses: list[RemoteAddress] = []
         self._announced: bool | None = None
         self._reported_at = now
@@ -180,7 +179,10 @@ class Transport:
     def describe(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         """The peer's ICE credentials, and what it sends, from now on."""
         self.ice.peer = Credentials(remote.ufrag, remote.pwd)
-        self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
+        self._formats = PayloadFormats(media)
+        # A stream may have begun before the description that explains it arrived.
+        for stream in self.streams.values():
+            self._classify(stream)
 
     def receive_dtls(self, datagram: bytes) -> None:
         """Take a DTLS datagram from a validated address."""
@@ -221,18 +223,26 @@ class Transport:
     def admit(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> StreamStatistics:
         """Begin to count a stream, with its first authentic packet."""
         self.ssrcs.add(ssrc)
-        kind, codec = self._codecs.get(payload_type, _UNKNOWN_CODEC)
-        stream = self.statistics.open_stream(ssrc, codec.clock_rate, sequence, timestamp, now)
-        stream.is_video = kind == "video" and codec.name not in _NOT_PICTURES
-        stream.detect_keyframe = keyframe_detector(codec.name)
+        stream = self.statistics.open_stream(ssrc, self._formats.clock_rate(payload_type), sequence, timestamp, now)
+        stream.payload_type = payload_type
+        self._classify(stream)
         return stream
+
+    def _classify(self, stream: StreamStatistics) -> None:
+        stream.is_video = self._formats.is_picture(stream.payload_type)
+        stream.may_show_pictures = self._formats.may_show_pictures(stream.payload_type)
 
     def look_for_keyframe(self, stream: StreamStatistics, packet: memoryview, timestamp: int) -> None:
         """Count the keyframe that a decrypted packet may begin."""
-        if stream.detect_keyframe is not None:
-            begin, end = payload_range(packet, len(packet))
-            if stream.detect_keyframe(packet, begin, end):
-                stream.keyframe(timestamp)
+        if not stream.may_show_pictures:
+            return
+        payload_type = packet[1] & PAYLOAD_TYPE
+        if payload_type != stream.payload_type:
+            # The codec was changed in mid-call, or the first packet to arrive was one that repairs others.
+            stream.payload_type = payload_type
+            stream.is_video |= self._formats.is_picture(payload_type)
+        if self._formats.begins_keyframe(packet):
+            stream.keyframe(timestamp)
 
     def send_rtcp(self, compound: bytes) -> None:
         """Encrypt a compound packet for the peer and send it. Only when the transport is up."""
@@ -334,10 +344,3 @@ class Transport:
             address.forget()
         self._addresses.clear()
         self.destination = None
-
-
-_NOT_PICTURES: Final = frozenset({"rtx", "red", "ulpfec", "flexfec-03"})
-"""Video payload formats whose streams cannot be asked for a keyframe."""
-
-_UNKNOWN_CODEC: Final = ("unknown", Codec(payload_type=-1, name="unknown", clock_rate=90_000))
-"""What a packet carries whose payload type no description mentions: it is forwarded, and counted by the clock of video."""

@@ -254,7 +254,7 @@ class UdpSocket:
                 stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
                 stream.received(sequence, timestamp, size, now)
                 source.look_for_keyframe(stream, octets[start : start + size], timestamp)
-            elif stream.received(sequence, timestamp, size, now) and stream.detect_keyframe is not None:
+            elif stream.received(sequence, timestamp, size, now) and stream.may_show_pictures:
                 source.look_for_keyframe(stream, octets[start : start + size], timestamp)
             remote.last_seen = now
             received += 1
