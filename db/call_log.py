@@ -62,6 +62,7 @@ class SqlCallLog:
             "call_id": call.call_id,
             "node": self._node,
             "transferred_from": call.transferred_from,
+            "hidden_from_callee": call.hidden_from_callee,
         }
         columns = self._row.__table__.columns
         await self._execute(insert(self._row).values({name: value for name, value in values.items() if name in columns}))

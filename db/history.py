@@ -41,9 +41,9 @@ OTHER_ROLES: Final = {Direction.OUTGOING: "callee", Direction.INCOMING: "caller"
 class SqlHistory:
     """The calls of one table as each of their parties may see them.
 
-    The callee never sees a call that was blocked, nor one that has not been answered yet. The caller sees a blocked call as
-    rejected, and learns no names by calling strangers. A profile sees its own calls only: of somebody else's, as of one that does
-    not exist, every method says None.
+    The callee never sees a call that its caller might not make, nor one that has not been answered yet. The caller sees a blocked
+    call as rejected, and learns no names by calling strangers. A profile sees its own calls only: of somebody else's, as of one
+    that does not exist, every method says None.
     """
 
     def __init__(self, engine: AsyncEngine, kind: PlaceKind) -> None:
@@ -178,7 +178,7 @@ class SqlHistory:
         if direction is Direction.OUTGOING:
             return own
         # One that rings may turn out to be blocked at the next moment.
-        return and_(own, row.status != INITIATED, func.coalesce(row.end_reason, "") != BLOCKED)
+        return and_(own, row.status != INITIATED, func.coalesce(row.end_reason, "") != BLOCKED, ~row.hidden_from_callee)
 
     async def _mark(
         self, connection: AsyncConnection, profile: Profile, direction: Direction, at: datetime, *conditions: Any
@@ -280,7 +280,8 @@ class SqlMissedCalls:
 def _unseen(kind: PlaceKind, profile: Profile) -> ColumnElement[bool]:
     """What the profile has missed at places that still exist, and not seen yet."""
     tables = OF_KIND[kind]
-    return and_(names(tables.calls, profile, "callee_"), text(IS_UNSEEN), tables.place_id(tables.calls).is_not(None))
+    there = tables.place_id(tables.calls).is_not(None)
+    return and_(names(tables.calls, profile, "callee_"), text(IS_UNSEEN), there, ~tables.calls.hidden_from_callee)
 
 
 def _other_party(row: Row[Any], role: str) -> ProfileCard:

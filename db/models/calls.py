@@ -91,6 +91,8 @@ class _Call:
     callee_deleted_at: Mapped[datetime | None]
     transferred_from: Mapped[str | None] = mapped_column(String(32))
     """`call_id` of the call whose transfer led to this one."""
+    hidden_from_callee: Mapped[bool] = mapped_column(server_default=false())
+    """The caller might not call it: the callee never sees the call."""
     keep: Mapped[bool] = mapped_column(server_default=false())
     """The row never becomes too old to be kept."""
     caller_route: Mapped[str | None] = mapped_column(String(16))

@@ -103,7 +103,7 @@ class Endings:
 
     def _tell_missed(self, live: LiveCall, now: datetime) -> None:
         call, reason = live.call, live.call.end_reason
-        if live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
+        if live.refused or live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
             return
         rang = timedelta(seconds=self._exchange.clock.now() - call.invited_at)
         record = notices.missed_record(call, reason.value, now - rang)

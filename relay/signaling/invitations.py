@@ -55,14 +55,14 @@ class Invitations:
             invited_at=exchange.clock.now(),
             transferred_from=message.transferred_from,
         )
-        live = LiveCall(call, Side(description=offer))
+        live = LiveCall(call, Side(description=offer), refused=refusal in policy.NEVER_CAME)
         if refusal is None and (exchange.live.of(device.profile) or exchange.live.of(callee)):
             refusal = EndReason.BUSY
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             exchange.live.add(live)
         async with live.lock, self._endings.ended_on_error(live):
-            await exchange.log(live).opened(self._row(call, standing))
+            await exchange.log(live).opened(self._row(live, standing))
             if refusal is not None:
                 await self._endings.end(live, refusal)
             else:
@@ -74,7 +74,8 @@ class Invitations:
         if limiter is not None and not limiter.admits(Action.INVITATION, device.profile, address):
             raise SignalingError("rate_limited", "too many invitations; wait a little")
 
-    def _row(self, call: Call, standing: Standing) -> NewCall:
+    def _row(self, live: LiveCall, standing: Standing) -> NewCall:
+        call = live.call
         return NewCall(
             call_id=call.call_id,
             place=call.place,
@@ -83,6 +84,7 @@ class Invitations:
             callee=standing.callee,
             started_at=self._exchange.clock.utcnow(),
             transferred_from=call.transferred_from,
+            hidden_from_callee=live.refused,
         )
 
     async def _crosses(self, device: Device, theirs: LiveCall, message: incoming.CallInvitation) -> bool:

@@ -80,6 +80,8 @@ class LiveCall:
     """Devices that ring: device id → the device and its leg."""
     waiting: list[Device] = field(default_factory=list)
     """Devices that were told that they may take the place of one that is away."""
+    refused: bool = False
+    """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
     answered_at: datetime | None = None
     update: Update | None = None
     transfer: Transfer | None = None

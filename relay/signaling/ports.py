@@ -94,6 +94,8 @@ class NewCall:
     started_at: datetime
     transferred_from: str | None = None
     """The `call_id` of the call whose transfer led to this one."""
+    hidden_from_callee: bool = False
+    """The caller might not call it: the callee never sees the call, whatever becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,14 @@ async def call(
     answered: float | None = None,
     reason: str | None = "no_answer",
     transferred_from: str | None = None,
+    hidden_from_callee: bool = False,
     caller_path: MediaPath = UNKNOWN_PATH,
     callee_path: MediaPath = UNKNOWN_PATH,
 ) -> str:
     """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
     log = SqlCallLog(engine, "here", place.kind)
     call_id = new_id()
-    await log.opened(NewCall(call_id, place, "video", caller, callee, after(started), transferred_from))
+    await log.opened(NewCall(call_id, place, "video", caller, callee, after(started), transferred_from, hidden_from_callee))
     if answered is not None:
         await log.answered(call_id, after(started + answered))
     if reason is not None:

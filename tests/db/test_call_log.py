@@ -103,6 +103,7 @@ COMMON = {
     "callee_route": None,
     "callee_family": None,
     "callee_rtt_ms": None,
+    "hidden_from_callee": False,
 }
 
 SNAPSHOT = {

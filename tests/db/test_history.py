@@ -150,6 +150,22 @@ async def test_a_blocked_call_looks_refused_to_the_caller_and_never_shows_to_the
     assert await history.unseen_count(TUTOR.profile) == 0
 
 
+@pytest.mark.parametrize("reason", ["rejected", "blocked", "expired", "unavailable"])
+async def test_who_may_not_call_does_not_get_into_the_callees_history(
+    history: SqlHistory, place: Place, engine: AsyncEngine, reason: str
+) -> None:
+    """However it ended: a server that died has closed it as expired."""
+    before = await call(engine, place, started=-100)
+    hidden = await call(engine, place, reason=reason, hidden_from_callee=True)
+    assert await names(history, STUDENT.profile) == [hidden, before]
+    assert await names(history, TUTOR.profile) == await names(history, TUTOR.profile, missed=True) == [before]
+    assert await history.call(TUTOR.profile, hidden) is None
+    assert await history.mark_seen(TUTOR.profile, hidden, T0) is None
+    assert await history.unseen_count(TUTOR.profile) == 1
+    unseen = await SqlMissedCalls(engine).unseen(TUTOR.profile, 10)
+    assert ([one.call_id for one in unseen.calls], unseen.count) == ([before], 1)
+
+
 async def test_calling_strangers_does_not_tell_their_names(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place, callee=STRANGER, reason="rejected")
     assert (await the_call(history, STUDENT.profile, call_id)).other == ProfileCard(STRANGER.profile, "", "")

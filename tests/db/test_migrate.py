@@ -279,6 +279,7 @@ async def test_calls_with_paths_lose_them_on_the_way_down_and_nothing_else(schem
         path = MediaPath(Route("turn-tls", "ipv4"), 0.0421)
         await call(schema, place, answered=1, reason="hangup", caller_path=path, callee_path=path)
     paths = {f"{role}_{name}" for role in ("caller", "callee") for name in ("route", "family", "rtt_ms")}
+    await downgrade(schema, "0003")
     before = {table: await rows(schema, table) for table in tables_of_calls}
     await downgrade(schema, "0002")
     for table in tables_of_calls:
@@ -287,7 +288,9 @@ async def test_calls_with_paths_lose_them_on_the_way_down_and_nothing_else(schem
         assert {old[name] for name in paths} == {"turn-tls", "ipv4", 42.1}
     await upgrade(schema)
     for table in tables_of_calls:
-        assert await rows(schema, table) == [{**row, **dict.fromkeys(paths)} for row in before[table]]
+        [new], [row] = await rows(schema, table), before[table]
+        assert new == {**new, **row, **dict.fromkeys(paths)}
+        assert new["hidden_from_callee"] in (False, 0), "the callee sees what it saw before"
     async with schema.connect() as connection:
         assert await connection.run_sync(differences) == []
 

@@ -7,10 +7,13 @@ import aiohttp
 import pytest
 
 from relay.http.calls import MAX_SEEN
+from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath
+from tests.http.conftest import socket_of
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, Calls, asked, calls_of, milliseconds
 from tests.kit.server import RunningRelay
+from tests.signaling.people import invitation
 
 
 @pytest.fixture
@@ -26,10 +29,38 @@ async def listed(http: aiohttp.ClientSession, who: str, query: str = "") -> tupl
     return [call["call_id"] for call in answer["calls"]], answer["next_cursor"]
 
 
+def named(key: str) -> dict[str, Any]:
+    return dict(Profile.parse(key)._asdict())
+
+
 async def unseen(http: aiohttp.ClientSession, who: str) -> int:
     status, answer = await asked(http, "GET", "/api/calls/unseen", who)
     assert status == 200
     return int(answer["unseen_count"])
+
+
+@pytest.mark.parametrize("how", ["stranger", "blocked", "blocked stranger", "privacy"])
+async def test_who_may_not_call_somebody_does_not_get_into_their_history(
+    http: aiohttp.ClientSession, relay: RunningRelay, how: str
+) -> None:
+    caller, place = (VICTOR if "stranger" in how else DANIEL), 999 if how == "stranger" else 123
+    if how == "blocked":
+        await asked(http, "PUT", "/api/blocks/tutor/789", MAYA)
+    if how == "blocked stranger":
+        await asked(http, "POST", "/api/dev/conversations", {}, json={"members": [named(MAYA), named(VICTOR)]})
+        await asked(http, "PUT", "/api/blocks/advertiser/654", MAYA)
+    if how == "privacy":
+        await asked(http, "PUT", "/api/settings", MAYA, json={"privacy": "nobody"})
+    async with socket_of(http, MAYA) as hers, socket_of(http, caller) as his:
+        await his.send_str(invitation(Profile.parse(MAYA), Place(PlaceKind.CONVERSATION, place)))
+        told = await his.receive_json(timeout=20)
+        assert (told["type"], told["reason"]) == ("call_declined", "rejected")
+        await hers.send_str('{"type": "ping", "ref": "nothing before"}')
+        assert (await hers.receive_json(timeout=20))["type"] == "pong"
+    assert await listed(http, MAYA) == ([], None)
+    assert await unseen(http, MAYA) == 0
+    assert await listed(http, caller) == ([told["call_id"]], None)
+    assert (await relay.finished_call())["end_reason"] == ("blocked" if "blocked" in how else "rejected")
 
 
 async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession, calls: Calls) -> None:

@@ -111,10 +111,10 @@ class Model:
         return [number for number, one in self.devices.items() if one.profile == profile and one.connected]
 
     def _refusal(self, place: Place, caller: Profile, callee: Profile) -> str | None:
-        if not {caller, callee} <= self.members.get(place, frozenset()):
-            return "rejected"
         if {(caller, callee), (callee, caller)} & self.blocks:
             return "blocked"
+        if not {caller, callee} <= self.members.get(place, frozenset()):
+            return "rejected"
         return "busy" if callee in self.undisturbed else None
 
     def _named(self, device: int, place: Place) -> Call | None:

@@ -540,6 +540,14 @@ async def test_a_call_that_cannot_be_written_down_is_none(exchange: SqlExchange)
     assert callee.types()[-1] == "call_state ringing"
 
 
+async def test_the_callee_learns_nothing_of_a_stranger_whose_call_cannot_be_written_down(exchange: SqlExchange) -> None:
+    caller, callee = await exchange.connect(STRANGER), await exchange.connect(TUTOR)
+    await exchange.lose_the_log()
+    await exchange.say(caller, invitation(TUTOR))
+    assert error(caller) == "unavailable"
+    assert callee.types() == []
+
+
 async def test_a_call_that_the_media_plane_cannot_take_is_none(exchange: SqlExchange) -> None:
     caller, callee = await exchange.connect(STUDENT), await exchange.connect(TUTOR)
 

@@ -32,6 +32,7 @@ def standing(
         (standing(connected=True), None),
         (standing(members=False), EndReason.REJECTED),
         (standing(members=False, connected=True), EndReason.REJECTED),
+        (standing(members=False, blocked=True), EndReason.BLOCKED),
         (standing(blocked=True), EndReason.BLOCKED),
         (standing(blocked=True, connected=True), EndReason.BLOCKED),
         (standing(privacy=CONNECTIONS), EndReason.REJECTED),
