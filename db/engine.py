@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -9,13 +11,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from db.outage import PRIMARY_CODE, WatchedEngine, reason_of
 from relay.errors import ConfigurationError
-
-SQLITE_BUSY_TIMEOUT = 10_000
-"""Milliseconds that SQLite waits for another writer before it gives up."""
-
-PRIMARY_CODE = 0xFF
-"""The bits of an SQLite error code that say what it is; those above add detail."""
 
 SQLITE_CONNECTIONS = 4
 """SQLite lets one writer in at a time: more connections would only fight for its lock, while the pool queues fairly."""
@@ -23,11 +20,12 @@ SQLITE_CONNECTIONS = 4
 POSTGRESQL_CONNECTIONS = 10
 """Kept open; as many again may be opened under load. A server has 100 by default, for all its clients."""
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds. asyncpg's own is 60: too long for somebody who waits for their call to ring."""
+DEADLINE = 3.0
+"""Seconds that anything may wait for the database: for a connection from the pool, for a new one, for the answer to a statement.
+People wait for their call to ring meanwhile; and a host that vanished must hold nothing until TCP notices (about 15 minutes)."""
 
-COMMAND_TIMEOUT = 60.0
-"""Seconds. A database host that vanished must not hold a call's task until TCP notices (about 15 minutes)."""
+PATIENCE = 3600.0
+"""Seconds, where no call waits: a large table gets a new index."""
 
 UNPREPARED = {
     "statement_cache_size": 0,
@@ -40,8 +38,11 @@ client. asyncpg sends a nameless statement anew together with its parameters. A 
 stay in the server process for as long as PgBouncer keeps that."""
 
 
-def create_engine(url: str) -> AsyncEngine:
+def create_engine(url: str | URL, deadline: float = DEADLINE) -> WatchedEngine:
     """An engine for `sqlite+aiosqlite://…` or `postgresql+asyncpg://…`. Opens no connection yet.
+
+    Args:
+        deadline: seconds, as `DEADLINE` says.
 
     Raises:
         ConfigurationError: the URL makes no sense, or its driver is not installed.
@@ -50,9 +51,9 @@ def create_engine(url: str) -> AsyncEngine:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
         if backend == "sqlite":
-            return _sqlite(parsed)
+            return WatchedEngine(_sqlite(parsed, deadline))
         if backend == "postgresql":
-            return _postgresql(parsed)
+            return WatchedEngine(_postgresql(parsed, deadline))
     except (ArgumentError, NoSuchModuleError):
         # The text of these may quote the URL, and with it a password.
         raise ConfigurationError("the database URL makes no sense") from None
@@ -61,6 +62,19 @@ def create_engine(url: str) -> AsyncEngine:
             f"the database URL needs the Python package {error.name}; try: pip install 'call-relay[postgresql]'"
         ) from error
     raise ConfigurationError(f"{backend} is not a supported database; use SQLite or PostgreSQL")
+
+
+@asynccontextmanager
+async def patient(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """The same database, for work that may take long and that nobody waits for, such as a migration."""
+    if _in_memory(engine.url) and engine.dialect.name == "sqlite":
+        yield engine
+        return
+    another = create_engine(engine.url, PATIENCE)
+    try:
+        yield another.unwatched
+    finally:
+        await another.dispose()
 
 
 async def check(engine: AsyncEngine) -> None:
@@ -74,11 +88,10 @@ async def check(engine: AsyncEngine) -> None:
             # Without aiosqlite first: its thread reports a file that cannot be opened twice, the second time to an event
             # loop that may have ended by then, with a traceback.
             await asyncio.to_thread(_open_file, engine)
-        async with engine.connect() as connection:
+        async with (engine.unwatched if isinstance(engine, WatchedEngine) else engine).connect() as connection:
             await connection.execute(text("SELECT 1"))
     except Exception as error:  # asyncpg's own errors come through as they are, and it may not be installed to name them
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {reason}") from error
+        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {reason_of(error)}") from error
 
 
 def _display(url: URL) -> str:
@@ -90,12 +103,18 @@ def _in_memory(url: URL) -> bool:
     return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
-def _sqlite(url: URL) -> AsyncEngine:
+def _sqlite(url: URL, deadline: float) -> AsyncEngine:
     # A database in memory is its connection, and tasks take turns with it. SQLAlchemy's StaticPool would let them use it
     # at the same time, in one transaction: a rollback would undo the others' work too.
     connections = 1 if _in_memory(url) else SQLITE_CONNECTIONS
-    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=connections, max_overflow=0)
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    engine = create_async_engine(
+        url, poolclass=AsyncAdaptedQueuePool, pool_size=connections, max_overflow=0, pool_timeout=deadline
+    )
+
+    def set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        _set_pragmas(connection, deadline)
+
+    event.listen(engine.sync_engine, "connect", set_pragmas)
     return engine
 
 
@@ -104,11 +123,11 @@ def _open_file(engine: AsyncEngine) -> None:
     sqlite3.connect(path, **options).close()
 
 
-def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _set_pragmas(connection: DBAPIConnection, deadline: float) -> None:
     cursor = connection.cursor()
     try:
         # First, as the switch to WAL already has to wait for others.
-        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT}")
+        cursor.execute(f"PRAGMA busy_timeout = {round(deadline * 1000)}")
         _switch_to_wal(cursor)
         # With WAL, a power cut may lose the last transactions but never corrupts the file.
         cursor.execute("PRAGMA synchronous = NORMAL")
@@ -130,16 +149,17 @@ def _switch_to_wal(cursor: DBAPICursor) -> None:
             raise
 
 
-def _postgresql(url: URL) -> AsyncEngine:
+def _postgresql(url: URL, deadline: float) -> AsyncEngine:
     return create_async_engine(
         url,
         # A server that was restarted costs one round trip here, not one failed call per pooled connection.
         pool_pre_ping=True,
         pool_size=POSTGRESQL_CONNECTIONS,
         max_overflow=POSTGRESQL_CONNECTIONS,
+        pool_timeout=deadline,
         connect_args={
-            "timeout": CONNECT_TIMEOUT,
-            "command_timeout": COMMAND_TIMEOUT,
+            "timeout": deadline,
+            "command_timeout": deadline,
             # PgBouncer refuses a connection that asks for other settings than it knows: this one it does.
             "server_settings": {"application_name": "call-relay"},
             **UNPREPARED,

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.engine import patient
 from relay.errors import ConfigurationError
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -61,7 +62,7 @@ async def require_current(engine: AsyncEngine) -> None:
 
 
 async def _migrate(engine: AsyncEngine, run: Callable[[Config, str], None], revision: str) -> None:
-    async with engine.begin() as connection:
+    async with patient(engine) as unhurried, unhurried.begin() as connection:
         if engine.dialect.name == "sqlite":
             # Python's sqlite3 begins a transaction for INSERT, not for CREATE TABLE: say it, or half a migration stays.
             await connection.execute(text("BEGIN IMMEDIATE"))

@@ -16,6 +16,7 @@ from db.chat import SqlChatLog
 from db.directory import SqlDirectory
 from db.engine import check, create_engine
 from db.history import SqlHistory, SqlMissedCalls
+from db.outage import NAMES as OUTAGE_NAMES
 from db.personal_data import SqlPersonalData
 from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
@@ -122,6 +123,7 @@ def create_app(settings: Settings) -> web.Application:
     app[_MEDIA] = app[operations.ENGINE] = media
     app[FRONT] = front
     app[operations.SOURCES] = [
+        operations.Source("database", OUTAGE_NAMES, lambda: database.outage.counters),
         operations.Source("front", FRONT_NAMES, lambda: front.counters),
         operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
         operations.Source("front", FRONT_LEVELS, front.levels, counting=False),

@@ -9,6 +9,7 @@ be shown to whoever caused them and end at the edge. A broken invariant of ours 
     │   └── Expired            (relay.http.auth) one that was good once
     ├── TooMany                (relay.http.limits) a limit of rate is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
+    ├── Unavailable            what the relay stands on is away: its database; said to whoever asked, and in the log once
     ├── LostRace               a conditional update found that somebody else was first
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
 """
@@ -36,6 +37,10 @@ class SignalingError(RelayError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Unavailable(RelayError):
+    """Something that the relay stands on, its database, cannot do its part at the moment. To be tried again a little later."""
 
 
 class LostRace(RelayError):

@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 from typing import Final, Protocol
 
+from relay.errors import Unavailable
 from relay.signaling.clock import Clock
 from relay.signaling.records import Purged, RetentionDays
 
@@ -48,6 +49,9 @@ class Housekeeping:
         while True:
             try:
                 purged = await self._retention.apply(self._days, self._clock.utcnow())
+            except Unavailable:  # which has been said
+                await asyncio.sleep(RETRY)
+                continue
             except Exception:
                 # Once: a database that is away for a night would fill the log.
                 if not failing:

@@ -38,8 +38,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters"),
         *("relay.errors", "relay.ids", "relay.notation"),
     ),
-    "relay.push": ("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock", "relay.ids"),
-    "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock"),
+    "relay.push": (
+        *("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock"),
+        *("relay.errors", "relay.ids"),
+    ),
+    "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock", "relay.errors"),
     "relay.wiring": ("relay",),
     "relay.serving": ("relay",),
     "relay.signals": (),

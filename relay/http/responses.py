@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from relay.errors import RelayError, Unauthorized
+from relay.errors import RelayError, Unauthorized, Unavailable
 from relay.http.limits import TooMany
 from relay.http.proxies import Asker, asker_of
 
@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request body."""
+
+OUTAGE_RETRY: Final = 5
+"""Seconds after which it is worth asking again when the database is away: as often as the server itself looks."""
 
 _CONTENT: Final = {
     "default-src": "'self'",
@@ -90,14 +93,8 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
     """Every failure leaves as JSON with a code; only what is our own fault is logged."""
     try:
         return await handler(request)
-    except Unauthorized as error:
-        return problem(401, "unauthorized", str(error))
-    except TooMany as error:
-        response = problem(429, "too_many_requests", str(error))
-        response.headers["Retry-After"] = str(error.retry_after)
-        return response
     except RelayError as error:
-        return problem(400, "invalid_request", str(error))
+        return _problem_of(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -108,6 +105,22 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return problem(500, "internal", "the server could not do this")
+
+
+def _problem_of(error: RelayError) -> web.Response:
+    match error:
+        case Unauthorized():
+            return problem(401, "unauthorized", str(error))
+        case TooMany():
+            return _later(problem(429, "too_many_requests", str(error)), error.retry_after)
+        case Unavailable():
+            return _later(problem(503, "unavailable", str(error)), OUTAGE_RETRY)
+    return problem(400, "invalid_request", str(error))
+
+
+def _later(response: web.Response, seconds: int) -> web.Response:
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -37,7 +37,9 @@ async def connect(request: web.Request) -> web.StreamResponse:
     connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
-    card = await request.app[DIRECTORY].profile(profile) or ProfileCard(profile, "", "")
+    # Whoever is in a call comes back to it, whatever the database does.
+    card = request.app[CALLS].card_in_call(profile) or await request.app[DIRECTORY].profile(profile)
+    card = card or ProfileCard(profile, "", "")
     resume = request.query.get("resume", "")
     # A device that comes back takes no new place; whether it is one is only known later, so it gets the benefit of the doubt.
     if request.app[CALLS].devices_of(card) >= request.app[MAX_DEVICES] + bool(resume):

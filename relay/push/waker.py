@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from relay.errors import Unavailable
 from relay.ids import Profile
 from relay.push.endpoints import Address, check_keys, is_public, parse_endpoint
 from relay.push.message import Message, missed, ringing
@@ -138,6 +139,8 @@ class PushWaker:
             letter = await self._waiting.get()
             try:
                 await self._deliver(sender, letter)
+            except Unavailable:
+                pass  # The message is sent; only what became of it is not known of the subscription.
             except Exception:
                 logger.exception("a push message could not be accounted for")
             finally:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from relay.errors import RelayError, SignalingError
+from relay.errors import RelayError, SignalingError, Unavailable
+from relay.ids import Profile
 from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, TransportClosed, TransportReport, TransportUp
 from relay.signaling import notices
 from relay.signaling.call import EndReason, State, Timers
@@ -112,6 +113,14 @@ class Calls:
         """How many devices of a profile are connected."""
         return len(self._exchange.devices.of(card.profile))
 
+    def card_in_call(self, profile: Profile) -> ProfileCard | None:
+        """A profile as its present call knows it, without its `user_id`; None if it is in none."""
+        live = self._exchange.live.of(profile)
+        if live is None:
+            return None
+        party = live.call.party(profile)
+        return ProfileCard(profile, party.name, party.avatar)
+
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -192,7 +201,10 @@ class Calls:
                 device.send(notices.state(call, party, live.answered_at, exchange.clock.utcnow(), yours=yours))
 
     async def _tell_missed(self, device: Device) -> None:
-        unseen = await self._exchange.ports.missed.unseen(device.profile, MISSED_SHOWN)
+        try:
+            unseen = await self._exchange.ports.missed.unseen(device.profile, MISSED_SHOWN)
+        except Unavailable:  # no reason to turn the device away: it may be here for its call
+            return
         if unseen.count:
             device.send(notices.missed_calls(unseen))
 
@@ -257,6 +269,8 @@ class Calls:
             await self._take[type(message)](device, message)
         except SignalingError as error:
             self._refuse(device, frame, error.code, str(error))
+        except Unavailable as error:
+            self._refuse(device, frame, "unavailable", str(error))
         except RelayError as error:  # a media worker that died a moment ago, say: nobody's bug
             logger.warning("a message of %s could not be taken: %s", device.profile.key, error)
             self._refuse(device, frame, "unavailable", "the server could not do this now; try again")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.errors import Unavailable
 from relay.ids import PlaceKind
 from relay.media.api import RouteOf
 from relay.signaling import notices
@@ -101,5 +102,5 @@ class Exchange:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unavailable):
             logger.error("a call could not be moved along", exc_info=error)

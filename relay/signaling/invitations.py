@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from relay.errors import LostRace, SignalingError
+from relay.errors import LostRace, SignalingError, Unavailable
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole
 from relay.signaling import notices, policy, sdp
@@ -134,7 +134,10 @@ class Invitations:
     async def _wake(self, live: LiveCall) -> bool:
         waker = self._exchange.ports.waker
         record = notices.missed_record(live.call, "", self._exchange.clock.utcnow())
-        return waker is not None and await waker.wake(record, live.call.callee.profile)
+        try:
+            return waker is not None and await waker.wake(record, live.call.callee.profile)
+        except Unavailable:  # where its browsers are reached is in the database
+            return False
 
     async def ring(self, live: LiveCall, device: Device) -> None:
         """Offer the call to one device of the callee, on a leg of its own."""

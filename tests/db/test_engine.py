@@ -38,7 +38,7 @@ async def test_a_database_that_can_be_opened_passes_the_check(empty_engine: Asyn
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("busy_timeout", 10_000)],
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("busy_timeout", 3_000)],
 )
 async def test_sqlite_is_set_up_on_every_connection(tmp_path: Path, name: str, value: object) -> None:
     engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'relay.db'}")

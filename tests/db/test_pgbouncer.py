@@ -35,7 +35,7 @@ async def url(postgresql: PostgresServer, bouncer: PostgresServer) -> AsyncItera
 @pytest.fixture
 async def engines(url: str) -> AsyncIterator[list[AsyncEngine]]:
     """Three servers' connections to that database."""
-    made = [create_engine(url) for _ in range(3)]
+    made: list[AsyncEngine] = [create_engine(url) for _ in range(3)]
     yield made
     await asyncio.gather(*(engine.dispose() for engine in made))
 

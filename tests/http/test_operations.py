@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from db.outage import NAMES as DATABASE_NAMES
 from relay.front.counters import LEVELS
 from relay.front.counters import NAMES as FRONT_NAMES
 from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
@@ -40,6 +41,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_front_{name}" for name in FRONT_NAMES),
         *(f"relay_turn_{name}" for name in TURN_NAMES),
         *(f"relay_connectivity_{name}" for name in CONNECTIVITY_NAMES),
+        *(f"relay_database_{name}" for name in DATABASE_NAMES),
     }
     assert {name for name, family in families.items() if family.type == "histogram"} == {"relay_leg_rtt_seconds"}
     assert all(family.documentation for family in families.values())

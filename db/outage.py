@@ -1,0 +1,142 @@
+"""A database that is away: how that is told from a statement that is wrong, and said once instead of once per statement."""
+
+import logging
+import sqlite3
+import time
+from asyncio import Event
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from relay.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+NAMES: Final = {
+    "outages": "times that the database was away: it did not answer, or could not write",
+    "failures": "uses of the database that failed because it was away",
+}
+"""What `Outage.counters` counts."""
+
+PRIMARY_CODE: Final = 0xFF
+"""The bits of an SQLite error code that say what it is; those above add detail."""
+
+_SQLITE_AWAY: Final = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB),
+}
+"""Primary codes of which the statement is innocent: another one of the same kind would fail as well."""
+
+_SQLSTATES_AWAY: Final = (
+    *("08", "53", "57", "58"),  # connection, resources (a full disk among them), operator intervention, system
+    "40",  # rolled back: it may succeed the next time
+    *("25006", "55P03"),  # a standby, or one that has been made read-only; a lock that was not to be had
+)
+"""Beginnings of PostgreSQL's error codes (its manual, appendix A), likewise."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is at fault, and not the statement."""
+    # asyncpg says nothing but TimeoutError when a statement takes too long, and OSError when there is no server.
+    if isinstance(error, OSError | PoolTimeoutError | InterfaceError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & PRIMARY_CODE in _SQLITE_AWAY
+    return str(getattr(cause, "sqlstate", None) or "").startswith(_SQLSTATES_AWAY)
+
+
+def reason_of(error: BaseException) -> str:
+    """What a database has to say, in a line."""
+    text = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
+class Outage:
+    """Whether the database is away: one line in the log when that begins, and one when it ends.
+
+    One that cannot write is away although it can be read (a full disk, a lock): only a transaction ends what began with one.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.counters: Counter[str] = Counter()
+        self._now = now
+        self._since: float | None = None
+        self._writing = False
+
+    @property
+    def lasts(self) -> bool:
+        return self._since is not None
+
+    def failed(self, error: Exception, *, writing: bool) -> None:
+        """A use of the database has failed because it is away."""
+        self.counters["failures"] += 1
+        self._writing |= writing
+        if self._since is None:
+            self._since = self._now()
+            self.counters["outages"] += 1
+            logger.error(
+                "the database is away: %s. Calls go on; what happens to them is written when it is back", reason_of(error)
+            )
+
+    def succeeded(self, *, writing: bool) -> None:
+        """It has answered; if only to say that a statement is wrong."""
+        if self._since is not None and (writing or not self._writing):
+            logger.warning("the database is back after %.0f s", self._now() - self._since)
+            self._since, self._writing = None, False
+
+
+class WatchedEngine(AsyncEngine):
+    """An engine whose `connect` and `begin` raise `Unavailable` while the database is away, be it at the connection, at a
+    statement or at the end of the transaction; and note that in `outage`."""
+
+    __slots__ = ("outage",)
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine.sync_engine)
+        self.outage = Outage()
+
+    @property
+    def unwatched(self) -> AsyncEngine:
+        """The same connections, with errors as they come."""
+        return AsyncEngine(self.sync_engine)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:  # type: ignore[override]  # what `async with` needs of it, and no more
+        with self._noticing(writing=False) as connected:
+            async with super().connect() as connection:
+                connected.set()
+                yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        with self._noticing(writing=True) as connected:
+            async with super().connect() as connection:
+                connected.set()
+                async with connection.begin():
+                    yield connection
+
+    @contextmanager
+    def _noticing(self, *, writing: bool) -> Iterator[Event]:
+        """Of one use of the database, which says when it is connected: until then it is the database that is at fault.
+
+        Raises:
+            Unavailable: in place of the error of a database that is away.
+        """
+        connected = Event()
+        try:
+            yield connected
+        except Exception as error:
+            if not connected.is_set() or is_outage(error):
+                self.outage.failed(error, writing=writing)
+                raise Unavailable("the database is away; try again in a moment") from error
+            self.outage.succeeded(writing=writing)
+            raise
+        self.outage.succeeded(writing=writing)
