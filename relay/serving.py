@@ -16,17 +16,17 @@ from aiohttp.typedefs import Handler
 from relay.app import FRONT, SETTINGS
 from relay.config import Settings
 from relay.front import public
+from relay.front.io.admission import KEEPALIVE
 from relay.front.io.discovery import discover
 from relay.http.directory import host_of
-from relay.http.proxies import asker_of
+from relay.http.proxies import asker_of, remote_address
 from relay.http.responses import problem
 from relay.media.engine import local_addresses
 
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_TIMEOUT: Final = 75.0
-"""Seconds from an answer until the head of the connection's next request must be whole. Reverse proxies mostly let go of a
-connection after 60 s: it must be they who close it, or they send a request into the void."""
+KEEPALIVE_TIMEOUT: Final = KEEPALIVE
+"""Seconds from an answer until the head of the connection's next request must be whole; fewer where places are scarce."""
 
 BODY_TIMEOUT: Final = 20.0
 """Seconds for the body of a request: 64 KB at most."""
@@ -59,6 +59,8 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     if app[SETTINGS].tls_cert:
         app.middlewares.append(_only_https)
     app.middlewares.append(_bodies_in_time)
+    app.middlewares.append(not_idle)
+    app.on_response_prepare.append(count_websockets)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -66,8 +68,8 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         keepalive_timeout=KEEPALIVE_TIMEOUT,
         shutdown_timeout=shutdown_timeout,
     )
-    _raise_file_limit()
     try:
+        front.limit_files(_raise_file_limit())
         front.bind()
         await runner.setup()
         assert runner.server is not None, "it has been set up"
@@ -125,6 +127,24 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
 
 
 @web.middleware
+async def not_idle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A connection that is being served is not closed to make room for another one. The body is here already, so that this is as
+    long as the relay needs, not as long as the client likes."""
+    connections = request.config_dict[FRONT].http
+    if connections is None:
+        return await handler(request)
+    with connections.handling(request.protocol):
+        return await handler(request)
+
+
+async def count_websockets(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler for `on_response_prepare`: an upgraded connection counts as a WebSocket, of the client's own address."""
+    connections = request.config_dict[FRONT].http
+    if connections is not None and response.status == 101:
+        connections.upgraded(request.protocol, remote_address(request))
+
+
+@web.middleware
 async def _only_https(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Where there is a certificate, HTTP without it is only for this machine, and for probes."""
     asker = asker_of(request)
@@ -137,12 +157,14 @@ async def _only_https(request: web.Request, handler: Handler) -> web.StreamRespo
     raise web.HTTPPermanentRedirect(f"https://{asker.host}{request.rel_url.raw_path_qs}")
 
 
-def _raise_file_limit() -> None:
-    """Let this process have as many connections as the front takes, where the system lets it."""
+def _raise_file_limit() -> int:
+    """Let this process have as many connections as the front takes, where the system lets it. How many files it may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return FILES if soft == resource.RLIM_INFINITY else soft
 
 
 async def find_public_address(settings: Settings) -> Settings:

@@ -8,10 +8,16 @@ NAMES: Final = {
     "connections_tls": "connections that turned out to be TLS",
     "connections_ice_tcp": "connections that turned out to be ICE-TCP",
     "connections_turn": "connections that turned out to be TURN, within TLS or without",
-    "refused_full": "connections closed at once, because there were as many as there may be",
-    "refused_address": "connections closed at once, because their address had as many as it may have",
+    "refused_full": "connections closed for a new one, because there were as many as there may be: the oldest idle one of the "
+    "address that had most",
+    "refused_address": "connections closed for a new one of the same address, because it had as many as it may have: the oldest "
+    "idle one of it",
+    "idle_closed_early": "idle HTTP connections closed before their time, because more than half of the places were taken",
     "refused_garbage": "connections closed because their first bytes were nothing that is served here",
     "refused_tls": "TLS connections closed because there is no certificate, or the handshake failed",
+    "refused_proxy_header": "connections closed because of a PROXY header that is malformed, or whose sender is no trusted proxy",
+    "proxy_headers": "PROXY headers that told who the client of a connection is",
+    "tls_delayed": "times that a TLS handshake had to wait, because its address had begun as many as it may",
     "refused_off": "ICE-TCP and TURN connections closed because it is turned off, or served on another port",
     "refused_slow": "connections closed because they did not say in time what they want",
     "refused_long": "HTTP connections closed because the head of the first request does not end",

@@ -4,36 +4,32 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from relay.front.counters import Counters
 from relay.front.ice_servers import IceServers
+from relay.front.io.admission import Admission
+from relay.front.io.http import HttpConnections
 from relay.front.io.ice_tcp import IceTcp
 from relay.front.io.listener import Listener, Services, bind
+from relay.front.io.streams import Streams
 from relay.front.io.tls import CHECK_INTERVAL, CertificateFiles
 from relay.front.io.tunnel import Tunnel
 from relay.front.io.turn import Turn, TurnConnection
 from relay.front.io.turn_port import TurnPort
 from relay.front.options import Options
+from relay.front.peers import Peer
 from relay.front.reach import ReachableEngine
 from relay.front.routes import route_of
 from relay.media.api import Route
 from relay.turn.counters import Counters as TurnCounters
 from relay.turn.credentials import Credentials
-from relay.turn.limits import network
 from relay.turn.messages import Address
 from relay.turn.server import TurnServer
 
 logger = logging.getLogger(__name__)
-
-MAX_STREAMS: Final = 4096
-"""ICE-TCP and TURN connections at a time."""
-
-MAX_STREAMS_PER_ADDRESS: Final = 512
-"""A whole office behind one IPv4 address or IPv6 /64: a browser in a call has one or two."""
 
 _SWEEP: Final = 1.0
 """Seconds between looks at which connections have fallen silent."""
@@ -41,10 +37,6 @@ _SWEEP: Final = 1.0
 _FIRST_RELAYED_PORT: Final = 49152
 """RFC 8656 section 7.2: the range of relayed ports; even ones, for clients that ask for that. Used where media has no IPv4
 address. There is no socket behind them; each is only a name."""
-
-
-_Media = IceTcp | TurnConnection
-_M = TypeVar("_M", IceTcp, TurnConnection)
 
 
 class Front:
@@ -65,13 +57,26 @@ class Front:
         self._media_of: tuple[tuple[int, ...], frozenset[Address]] = ((), frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
-        self._connections: dict[_Media, bytes] = {}
-        self._by_network: Counter[bytes] = Counter()
+        self._admission = Admission(options.bounds, options.proxies, self.counters)
+        self._streams = Streams(self._admission)
+        self.http: HttpConnections | None = None
+        """The HTTP connections; None: none is served."""
         self._tunnel: Tunnel | None = None
         self._turn: Turn | None = None
         self._turn_server: TurnServer | None = None
         self._certificate: CertificateFiles | None = None
         self._timers: list[asyncio.TimerHandle] = []
+
+    def limit_files(self, files: int) -> None:
+        """Have no more connections than fit into so many file descriptors."""
+        bounds = self._options.bounds.within(files)
+        if bounds != self._options.bounds:
+            logger.warning(
+                "this process may open %d files only, so there can be fewer connections: %d HTTP, %d WebSockets, %d with media "
+                "(raise the limit to %d: ulimit -n, LimitNOFILE=)",
+                *(files, bounds.http.total, bounds.websockets.total, bounds.streams.total, self._options.bounds.files),
+            )
+        self._admission.fit(bounds)
 
     def bind(self) -> None:
         """Take the TCP ports, without listening on them yet: one that another process has shows before anything else is done.
@@ -84,7 +89,7 @@ class Front:
         if options.media_tcp_port and (options.media_tcp or options.has_turn):
             ports.append(options.media_tcp_port)
         for port in ports:
-            self._listeners.append(Listener(bind(options.host, port), self.counters))
+            self._listeners.append(Listener(bind(options.host, port), self._admission, self.counters))
 
     async def start(self, http: Callable[[], asyncio.Protocol] | None = None) -> None:
         """Open everything that is turned on.
@@ -108,12 +113,15 @@ class Front:
         if options.tls_cert:
             self._certificate = CertificateFiles(options.tls_cert, options.tls_key, self.counters)
             self._look_at_certificate(self._certificate)
+        if http is not None:
+            self.http = HttpConnections(http, self._admission)
+        pages = self.http.open if self.http is not None else None
         listener, media_listener = self._listeners[0], self._listeners[-1]
         services = self._media_services(listener.hosts)
         if media_listener is listener:
-            listener.start(replace(services, http=http, proxies=options.proxies))
+            listener.start(replace(services, http=pages))
         else:
-            listener.start(Services(http=http, proxies=options.proxies, tls=services.tls))
+            listener.start(Services(http=pages, tls=services.tls))
             media_listener.start(services)
         if options.media_tcp:
             self._engine.offer_tcp(media_listener.hosts, options.public_port or media_listener.port)
@@ -133,7 +141,7 @@ class Front:
         self.stop_listening()
         for timer in self._timers:
             timer.cancel()
-        for connection in list(self._connections):
+        for connection in self._streams:
             connection.close()
         for port in self._turn_ports:
             port.close()
@@ -152,7 +160,7 @@ class Front:
     @property
     def connection_count(self) -> int:
         """ICE-TCP and TURN connections."""
-        return len(self._connections)
+        return len(self._streams)
 
     def levels(self) -> dict[str, int]:
         """How much there is of what `LEVELS` names."""
@@ -237,38 +245,24 @@ class Front:
         # Peers have to be of the allocation's family, and to media every stream is IPv4.
         return hosts[0], _FIRST_RELAYED_PORT + 2 * allocation_id % (65536 - _FIRST_RELAYED_PORT)
 
-    def _ice_tcp(self, address: str) -> IceTcp | None:
+    def _ice_tcp(self, peer: Peer) -> IceTcp:
         assert self._tunnel is not None, "ICE-TCP needs the tunnel"
-        if not self._has_room(address):
-            return None
-        return self._keep(IceTcp(self._tunnel, self._engine.port_of, self.counters, self._lost), address)
-
-    def _turn_connection(self, address: str) -> TurnConnection | None:
-        assert self._turn is not None, "this is the TURN server's"
-        if not self._has_room(address):
-            return None
-        return self._keep(TurnConnection(self._turn, address, self.counters, self._lost), address)
-
-    def _has_room(self, address: str) -> bool:
-        return len(self._connections) < MAX_STREAMS and self._by_network[network(address)] < MAX_STREAMS_PER_ADDRESS
-
-    def _keep(self, connection: _M, address: str) -> _M:
-        origin = self._connections[connection] = network(address)
-        self._by_network[origin] += 1
+        connection = IceTcp(peer, self._tunnel, self._engine.port_of, self.counters, self._streams)
+        self._streams.add(connection)
         return connection
 
-    def _lost(self, connection: _Media) -> None:
-        origin = self._connections.pop(connection, None)
-        if origin is not None:
-            self._by_network[origin] -= 1
-            if not self._by_network[origin]:
-                del self._by_network[origin]
+    def _turn_connection(self, peer: Peer) -> TurnConnection:
+        assert self._turn is not None, "this is the TURN server's"
+        connection = TurnConnection(peer, self._turn, self.counters, self._streams)
+        self._streams.add(connection)
+        return connection
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         self._again(_SWEEP, self._sweep)
-        for connection in list(self._connections):
+        for connection in self._streams:
             connection.sweep(loop.time())
+        self._admission.shorten_keepalive()
 
     def _look_at_certificate(self, certificate: CertificateFiles) -> None:
         self._again(CHECK_INTERVAL, lambda: self._look_at_certificate(certificate))

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field
 
+from relay.front.bounds import Bounds
 from relay.turn.limits import Limits
 
 
@@ -19,7 +20,8 @@ class Options:
     tls_cert: str = ""
     tls_key: str = ""
     proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
-    """Reverse proxies: many people's HTTP connections come from one address of theirs."""
+    """Reverse proxies: many people's connections come from one address of theirs, and their PROXY headers are believed."""
+    bounds: Bounds = field(default_factory=Bounds)
     media_tcp: bool = True
     media_tcp_port: int = 0
     """TCP port of ICE-TCP and TURN; 0: the same as HTTP."""

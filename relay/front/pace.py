@@ -20,5 +20,7 @@ class Pace:
         self._count += 1
         return self._count <= MAX_PER_SECOND
 
-    def sweep(self) -> None:
-        self._count = 0
+    def sweep(self) -> int:
+        """Begin anew; what was counted."""
+        count, self._count = self._count, 0
+        return count

@@ -10,6 +10,7 @@ from typing import Final
 import ifaddr
 from aioice import stun
 
+from relay.counting import HostCounts
 from relay.errors import ConfigurationError
 from relay.media.api import (
     Candidate,
@@ -38,7 +39,7 @@ MAX_FAILURES: Final = 1000
 and an office behind one address, whose browsers still check calls that have ended, stays far below."""
 
 MAX_FAILING_HOSTS: Final = 10_000
-"""Hosts that are counted at a time; more than that are a flood with forged addresses, against which no count helps."""
+"""Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
 
 LOOPBACK: Final = "127.0.0.1"
 """Media listens here in any case: what does not come by UDP is carried here (`relay.front`)."""
@@ -79,7 +80,7 @@ class LocalEngine:
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
-        self._failures: dict[bytes, int] = {}
+        self._failures = HostCounts(MAX_FAILING_HOSTS)
         """STUN messages of each host that failed, since the last tick."""
         self._strays = Strays(self._transports, self._counters)
         self._newcomers = Newcomers()
@@ -236,14 +237,13 @@ class LocalEngine:
         counters = self._counters
         # A validated address is always heard: others could forge it to have it shut out.
         host = _host(own, raw)
-        if known is None and self._failures.get(host, 0) >= MAX_FAILURES:
+        if known is None and self._failures.of(host) >= MAX_FAILURES:
             counters["stun_limited"] += 1
             return
         problem = self._take_stun(own, datagram, raw, known, now)
         if problem is not None:
             counters[problem] += 1
-            if host in self._failures or len(self._failures) < MAX_FAILING_HOSTS:
-                self._failures[host] = self._failures.get(host, 0) + 1
+            self._failures.add(host)
 
     def _take_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> str | None:
         """Do what a message asks for; the counter of what is wrong with it, else."""
@@ -348,5 +348,5 @@ class LocalEngine:
 
 
 def _host(own: UdpSocket, raw: bytes) -> bytes:
-    """The address in a struct sockaddr_in or sockaddr_in6."""
-    return raw[8:24] if own.is_ipv6 else raw[4:8]
+    """What counts as one sender, of a struct sockaddr_in or sockaddr_in6: an IPv4 address, or an IPv6 /64 (RFC 6177)."""
+    return raw[8:16] if own.is_ipv6 else raw[4:8]

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from typing import Final
 
+from relay.counting import HostCounts
 from relay.turn.refusal import Refusal
 
 WINDOW: Final = 1.0
 """Seconds that unauthentic messages are counted for."""
 
 MAX_COUNTED_HOSTS: Final = 10_000
-"""Hosts that are counted at a time; more than that are a flood with forged addresses, against which no count helps."""
+"""Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +85,25 @@ class UnauthenticatedRate:
     def __init__(self, per_second: int) -> None:
         self._per_second = per_second
         self._since = 0.0
-        self._counts: dict[tuple[bool, bytes], int] = {}
+        self._datagrams, self._streams = HostCounts(MAX_COUNTED_HOSTS), HostCounts(MAX_COUNTED_HOSTS)
 
     def is_used_up(self, host: str, now: float, *, stream: bool) -> bool:
         """Whether this host's next unauthentic message is one too many."""
         self._roll(now)
-        return self._counts.get((stream, network(host)), 0) >= self._per_second
+        return self._counts(stream).of(network(host)) >= self._per_second
 
     def admits(self, host: str, now: float, *, stream: bool) -> bool:
         """Count an unauthentic message of `host`; whether it may be answered."""
-        self._roll(now)
-        key = stream, network(host)
-        count = self._counts.get(key, 0)
-        if count >= self._per_second:
+        if self.is_used_up(host, now, stream=stream):
             return False
-        if count or len(self._counts) < MAX_COUNTED_HOSTS:
-            self._counts[key] = count + 1
+        self._counts(stream).add(network(host))
         return True
+
+    def _counts(self, stream: bool) -> HostCounts:
+        return self._streams if stream else self._datagrams
 
     def _roll(self, now: float) -> None:
         if not 0 <= now - self._since < WINDOW:
             self._since = now
-            self._counts.clear()
+            self._datagrams.clear()
+            self._streams.clear()

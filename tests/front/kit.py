@@ -16,12 +16,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from relay.app import FRONT
 from relay.front.framing import Frames, frame
 from relay.front.front import Front
 from relay.front.options import Options
 from relay.front.reach import ReachableEngine
 from relay.media.api import TransportParameters
 from relay.media.engine import LocalEngine
+from relay.serving import count_websockets, not_idle
 from tests.kit.media import connectivity_check
 from tests.kit.wait import PATIENCE, eventually
 
@@ -134,7 +136,7 @@ class RunningFront:
         engine = ReachableEngine(media)
         chosen = Options(**{"host": HERE, "turn_port": 0, "addresses": (HERE,), **options})
         front = Front(chosen, engine, lambda: worker_ports or media.ports)
-        runner = web.AppRunner(_app(), access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(_app(front), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             assert runner.server is not None
@@ -148,7 +150,7 @@ class RunningFront:
 
     @contextlib.asynccontextmanager
     async def connected(self, port: int | None = None, **options: Any) -> AsyncIterator[Connection]:
-        """A connection; `options` as `asyncio.open_connection` takes them."""
+        """A connection; `options` as `asyncio.open_connection` takes them: `local_addr` makes it another address's."""
         reader, writer = await asyncio.open_connection(HERE, port or self.front.port, **options)
         try:
             yield Connection(reader, writer)
@@ -171,7 +173,7 @@ class RunningFront:
         return str(server["username"]), str(server["credential"])
 
 
-def _app() -> web.Application:
+def _app(front: Front) -> web.Application:
     async def here(request: web.Request) -> web.Response:
         assert request.transport is not None
         reached = request.transport.get_extra_info("sockname")
@@ -184,7 +186,9 @@ def _app() -> web.Application:
             await socket.send_str(message.data)
         return socket
 
-    app = web.Application()
+    app = web.Application(middlewares=[not_idle])
+    app[FRONT] = front
+    app.on_response_prepare.append(count_websockets)
     app.router.add_route("*", "/here", here)
     app.router.add_get("/echo", echo)
     return app

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from relay.front import front as front_module
 from relay.front.framing import MAX_FRAME
 from relay.front.io import ice_tcp
+from relay.front.io.ice_tcp import IceTcp
 from relay.front.sendqueue import BULK_LIMIT
 from tests.front.kit import RunningFront
 from tests.front.packets import rtp
@@ -110,20 +110,6 @@ async def test_a_connection_that_fell_silent_is_hung_up_on(front: RunningFront, 
     assert front.counters["idle_closed"] == 1
 
 
-async def test_one_address_has_only_so_many(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_module, "MAX_STREAMS_PER_ADDRESS", 1)
-    relay = await front.transport()
-    async with front.connected() as one:
-        await one.check(relay)
-        async with front.connected() as other:
-            other.send_frame(bytes(connectivity_check(relay)))
-            assert await other.rest() == b""
-    assert front.counters["refused_address"] == 1
-    await eventually(lambda: front.front.connection_count == 0, "the connection is forgotten")
-    async with front.connected() as one:
-        await one.check(relay)
-
-
 async def test_closing_hangs_up_on_everybody(front: RunningFront) -> None:
     relay = await front.transport()
     async with front.connected() as one:
@@ -138,9 +124,10 @@ async def test_who_does_not_read_costs_little_and_gets_whole_frames_later(front:
     async with front.connected(limit=1) as one:
         await one.check(relay)
         one.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        [connection] = front.front._connections
+        [connection] = front.front._streams
+        assert isinstance(connection, IceTcp)
         for number in range(20_000):
-            connection._from_worker(rtp(7, number // 10 * 3000, number % 65536))  # type: ignore[union-attr]
+            connection._from_worker(rtp(7, number // 10 * 3000, number % 65536))
             if not number % 500:
                 await asyncio.sleep(0)
         dropped, frames = front.counters["stream_packets_dropped"], front.counters["stream_frames_dropped"]

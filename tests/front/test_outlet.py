@@ -7,6 +7,7 @@ import ssl
 import pytest
 
 from relay.front.framing import Frames, frame
+from relay.front.io.ice_tcp import IceTcp
 from relay.front.io.outlet import UNSENT_LIMIT
 from relay.media.api import TransportParameters
 from tests.front.kit import HERE, RunningFront, trusting
@@ -44,13 +45,14 @@ def read_until(one: socket.socket, sound: bytes) -> int:
 async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(secure: RunningFront, way: str) -> None:
     relay = await secure.transport()
     with await asyncio.to_thread(shake_hands, secure, relay, trusting() if way == "tls" else None) as one:
-        [connection] = secure.front._connections
+        [connection] = secure.front._streams
+        assert isinstance(connection, IceTcp)
         for number in range(4000):
-            connection._from_worker(rtp(VIDEO, number // 10 * 3000, number % 65536))  # type: ignore[union-attr]
+            connection._from_worker(rtp(VIDEO, number // 10 * 3000, number % 65536))
             if not number % 50:
                 await asyncio.sleep(0)
         sound = rtp(AUDIO, 960, 1, size=120)
-        connection._from_worker(sound)  # type: ignore[union-attr]
+        connection._from_worker(sound)
         before = await asyncio.to_thread(read_until, one, sound)
     # The kernel's unsent bytes, the event loop's, TLS's, and what the receiver has room for.
     assert before < 8 * UNSENT_LIMIT
@@ -61,7 +63,8 @@ async def test_small_packets_do_not_wait_for_others_to_go_along(front: RunningFr
     relay = await front.transport()
     async with front.connected() as one:
         await one.check(relay)
-        [connection] = front.front._connections
+        [connection] = front.front._streams
+        assert isinstance(connection, IceTcp)
         ours = connection._transport.get_extra_info("socket")
         assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_LIMIT

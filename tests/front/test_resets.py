@@ -29,8 +29,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def forgotten(front: RunningFront) -> None:
     [listener] = front.front._listeners
-    await eventually(lambda: not listener._undecided and not listener._by_network, "nobody is undecided")
-    await eventually(lambda: front.front.connection_count == 0 and not front.front._by_network, "no stream is left")
+    admission = front.front._admission
+    await eventually(lambda: not listener._undecided and not len(admission.undecided), "nobody is undecided")
+    await eventually(lambda: front.front.connection_count == 0 and not len(admission.streams), "no stream is left")
     await eventually(lambda: not front.front._tunnel, "nor its way to the worker")
 
 

@@ -9,7 +9,6 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
-from relay.front import front as front_module
 from relay.front.io import turn as turn_module
 from relay.media.api import TransportParameters
 from tests.front.kit import HERE, RunningFront, trusting
@@ -171,14 +170,6 @@ async def test_a_connection_that_breaks_takes_its_allocation_along(front: Runnin
         inner.transport.abort()
         await eventually(lambda: front.front.turn_counters["allocations_closed"] == 1, "the allocation is gone")
         await eventually(lambda: front.front.connection_count == 0, "the connection is forgotten")
-
-
-async def test_one_address_has_only_so_many(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_module, "MAX_STREAMS_PER_ADDRESS", 1)
-    async with allocation(front, "tcp"), front.connected() as one:
-        one.send(bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)))
-        assert await one.rest() == b""
-    assert front.counters["refused_address"] == 1
 
 
 async def test_a_client_that_does_not_read_costs_little(front: RunningFront) -> None:

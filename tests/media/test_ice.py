@@ -1,5 +1,6 @@
 """Connectivity checks: what is believed, what is answered, and what moves a transport."""
 
+import socket
 import struct
 from typing import Any
 
@@ -268,6 +269,22 @@ async def test_a_host_that_fails_too_often_is_not_looked_at_but_whoever_is_valid
         return bool(stranger.received)
 
     await eventually(heard_again, "the host to be heard again")
+
+
+async def test_a_flood_from_more_hosts_than_are_counted_is_bounded_like_that_of_one(
+    relay: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await relay.call()
+    monkeypatch.setattr("relay.media.engine.MAX_FAILURES", 3)
+    monkeypatch.setattr("relay.media.engine.TICK", 3600.0)
+    monkeypatch.setattr(relay.engine._failures, "_max_hosts", 2)
+    for number in range(2, 22):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind((f"127.0.0.{number}", 0))
+            one.sendto(bytes(20), (first.relay.candidates[0].address, first.relay.candidates[0].port))
+    await relay.counts("stun_limited", 20 - 2 - 3)
+    await first.check()
+    await still_talk(first, second)
 
 
 async def test_an_unauthentic_check_moves_nothing(relay: RunningEngine) -> None:

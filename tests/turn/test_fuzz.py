@@ -175,7 +175,7 @@ def test_a_flood_of_everything_stays_within_bounds() -> None:
     assert len(server._allocations._ends) <= 2 * LIMITS.allocations + 64
     assert len(server._quotas._profiles) <= LIMITS.allocations
     assert len(server._quotas._networks) <= LIMITS.allocations
-    assert len(server._rate._counts) <= 300, "those of one second"
+    assert len(server._rate._datagrams) + len(server._rate._streams) <= 300, "those of one second"
     desk.now += 4000
     server.expire(desk.now)
     assert server.allocation_count == len(server._quotas._profiles) == len(server._quotas._networks) == 0

@@ -92,11 +92,14 @@ def test_a_clock_that_goes_back_does_not_shut_anybody_out() -> None:
     assert rate.admits("192.0.2.1", 10.0, stream=False)
 
 
-def test_a_flood_from_many_hosts_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_from_many_hosts_is_neither_remembered_nor_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_COUNTED_HOSTS", 10)
-    rate = UnauthenticatedRate(2)
-    for number in range(200):
-        assert rate.admits(f"192.0.2.{number}", 10.0, stream=False)
-    assert len(rate._counts) == 10
+    rate = UnauthenticatedRate(3)
+    admitted = sum(rate.admits(f"192.0.2.{number}", 10.0, stream=False) for number in range(200))
+    assert admitted == 10 + 3, "all others share what one host has"
+    assert len(rate._datagrams) == 10
+    assert rate.admits("192.0.2.0", 10.0, stream=False)
     assert rate.admits("192.0.2.0", 10.0, stream=False)
     assert not rate.admits("192.0.2.0", 10.0, stream=False), "those that are counted still are"
+    assert rate.admits("192.0.2.199", 10.0, stream=True), "streams have a table of their own"
+    assert rate.admits("192.0.2.199", 11.0, stream=False), "the next second begins anew"

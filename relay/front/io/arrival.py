@@ -5,11 +5,13 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from relay.front.counters import Counters
 from relay.front.demux import MAX_HEAD, NEEDED, Kind, classify, has_whole_head
 from relay.front.io.outlet import UNSENT_LIMIT, tune
+from relay.front.peers import Peer
+from relay.front.proxy_protocol import MAX_HEADER, MalformedHeader, begins_header, parse_header
 
 DECISION_TIMEOUT: Final = 10.0
 """Seconds to say what a connection is for: to send its first bytes, then to shake hands if it is TLS, then to send the first
@@ -26,35 +28,49 @@ Context = Callable[[], ssl.SSLContext]
 """The TLS settings for a connection that begins now."""
 
 
+class Host(Protocol):
+    """Who has accepted a connection, and decides about it."""
+
+    def takes_header(self, peer: Peer) -> bool:
+        """Whether a PROXY header is believed from there; if not, that is counted."""
+        ...
+
+    def told(self, arrival: "Arrival") -> None:
+        """A PROXY header has come."""
+        ...
+
+    def handshake_wait(self, peer: Peer) -> float:
+        """Seconds until a TLS handshake with that peer may begin; 0: now, and it is counted."""
+        ...
+
+    def decided(self, arrival: "Arrival") -> None:
+        """It is served from now on, or closed. Called once."""
+        ...
+
+    def protocol_for(self, kind: Kind, peer: Peer) -> asyncio.Protocol | None:
+        """What serves a connection of that kind; None: nothing does, and that was counted."""
+        ...
+
+
 class Arrival(asyncio.Protocol):
     """One connection, from its acceptance until it is handed to what serves it, or refused.
 
     At first it is a socket whose bytes are only looked at, since TLS must see them all. If it is TLS, hands are shaken. Then it
     is a transport like any other, until enough has come to hand it on.
 
-    Args:
-        address: of the other end.
-        protocol_for: what serves a connection of a kind, from an address; None: nothing does, and that was counted.
-        on_decided: called once, when it is served or closed.
+    Attributes:
+        peer: the other end; once a PROXY header has come, the client that it names.
     """
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        address: str,
-        tls: Context | None,
-        protocol_for: Callable[[Kind, str], asyncio.Protocol | None],
-        on_decided: Callable[["Arrival"], None],
-        counters: Counters,
-    ) -> None:
-        self.address = address
+    def __init__(self, connection: socket.socket, peer: Peer, tls: Context | None, host: Host, counters: Counters) -> None:
+        self.peer = peer
         self._connection: socket.socket | None = connection
         self._tls = tls
-        self._protocol_for = protocol_for
-        self._on_decided = on_decided
+        self._host = host
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._peeked = 0
+        self._may_have_header = True
         self._is_tls = False
         self._transport: asyncio.Transport | None = None
         self._is_readable = False
@@ -70,7 +86,7 @@ class Arrival(asyncio.Protocol):
         self._timer = self._loop.call_later(DECISION_TIMEOUT, self._refuse, "refused_slow")
         self._loop.add_reader(self._connection, self._peek)
 
-    def close(self) -> None:
+    def evict(self) -> None:
         """Hang up."""
         if self._is_over:
             return
@@ -87,12 +103,12 @@ class Arrival(asyncio.Protocol):
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
-        self._on_decided(self)
+        self._host.decided(self)
 
     def _refuse(self, counter: str) -> None:
         if not self._is_over:
             self._counters[counter] += 1
-            self.close()
+            self.evict()
 
     # -- while it is a socket -----------------------------------------------------------------------------------------
 
@@ -100,7 +116,7 @@ class Arrival(asyncio.Protocol):
         connection = self._connection
         assert connection is not None, "it is looked at only as long as it is a socket"
         try:
-            head = connection.recv(NEEDED, socket.MSG_PEEK)
+            head = connection.recv(MAX_HEADER, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
@@ -108,11 +124,19 @@ class Arrival(asyncio.Protocol):
         if len(head) == self._peeked:  # readable, and yet nothing new: the other end has closed
             self._refuse("refused_silent")
             return
-        kind = classify(head)
+        try:
+            rest = self._without_header(connection, head)
+        except MalformedHeader:
+            self._refuse("refused_proxy_header")
+            return
+        if self._is_over:
+            return
+        unread = head if rest is None else rest
+        kind = None if rest is None else classify(rest[:NEEDED])
         if kind is None:
             # What is only looked at stays readable: without this we would be called again and again.
-            self._peeked = len(head)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, NEEDED)
+            self._peeked = len(unread)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(unread) + 1)
         elif kind is Kind.GARBAGE:
             self._refuse("refused_garbage")
         elif kind is Kind.TLS and self._tls is None:
@@ -128,8 +152,36 @@ class Arrival(asyncio.Protocol):
             self._connection = None
             self._task = self._loop.create_task(self._connect(connection))
 
+    def _without_header(self, connection: socket.socket, head: bytes) -> bytes | None:
+        """Take a PROXY header off, if there is one: what follows it is the client's. None: more has to come.
+
+        Raises:
+            MalformedHeader: it is none.
+        """
+        begins = self._may_have_header and begins_header(head)
+        if begins is None:
+            return None
+        if not begins:
+            self._may_have_header = False
+            return head
+        if not self._host.takes_header(self.peer):
+            self.evict()
+            return None
+        header = parse_header(head)
+        if header is None:
+            return None
+        connection.recv(header.length)
+        self._may_have_header = False
+        if header.client is not None:
+            self.peer = header.client
+        self._host.told(self)
+        return head[header.length :]
+
     async def _connect(self, connection: socket.socket) -> None:
         try:
+            while self._is_tls and (wait := self._host.handshake_wait(self.peer)):
+                self._counters["tls_delayed"] += 1
+                await asyncio.sleep(wait)
             await self._loop.connect_accepted_socket(lambda: self, connection)
         except OSError:
             connection.close()
@@ -192,13 +244,13 @@ class Arrival(asyncio.Protocol):
             if len(self._buffer) > MAX_HEAD:
                 self._refuse("refused_long")
             return
-        protocol = self._protocol_for(kind, self.address)
-        if protocol is None:
-            self.close()
-            return
         transport = self._transport
         assert transport is not None, "only a transport is read from"
         self._settle()
+        protocol = self._host.protocol_for(kind, self.peer)
+        if protocol is None:
+            transport.abort()
+            return
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(self._buffer)

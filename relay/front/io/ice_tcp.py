@@ -8,8 +8,10 @@ from relay.front.checks import ufrag_of
 from relay.front.counters import Counters
 from relay.front.framing import Frames, FrameTooLong, frame
 from relay.front.io.outlet import Outlet
+from relay.front.io.streams import StreamOwner
 from relay.front.io.tunnel import Stream, Tunnel
 from relay.front.pace import Pace
+from relay.front.peers import Peer
 from relay.front.routes import family_of
 from relay.media.api import Route
 
@@ -25,16 +27,17 @@ class IceTcp(asyncio.Protocol):
 
     Args:
         port_of: the UDP port of the worker that has the transport with an ICE user fragment.
-        on_lost: called once, when it is over.
     """
 
     def __init__(
-        self, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: Counters, on_lost: Callable[["IceTcp"], None]
+        self, peer: Peer, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: Counters, owner: StreamOwner
     ) -> None:
+        self.peer = peer
         self._tunnel = tunnel
         self._port_of = port_of
         self._counters = counters
-        self._on_lost = on_lost
+        self._owner = owner
+        self._is_established = False
         self._frames = Frames()
         self._pace = Pace()
         self._stream: Stream | None = None
@@ -78,11 +81,12 @@ class IceTcp(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._stream is not None:
             self._tunnel.shut(self._stream)
-        self._on_lost(self)
+        self._owner.lost(self)
 
     def sweep(self, now: float) -> None:
         """Close the connection if nothing has come from the worker for too long."""
-        self._pace.sweep()
+        if self._pace.sweep():
+            self._owner.active(self)
         if now > self._deadline and not self._transport.is_closing():
             self._counters["idle_closed"] += 1
             self._transport.abort()
@@ -90,14 +94,19 @@ class IceTcp(asyncio.Protocol):
     def close(self) -> None:
         self._transport.close()
 
+    def evict(self) -> None:
+        self._transport.abort()
+
     def _open(self, first: bytes) -> Stream | None:
         ufrag = ufrag_of(first)
         port = self._port_of(ufrag) if ufrag else None
         if port is None:
             return None
-        peer = self._transport.get_extra_info("peername")  # nothing if it has hung up already
-        return self._tunnel.open(port, self._from_worker, Route("tcp", family_of(peer[0])) if peer else None)
+        return self._tunnel.open(port, self._from_worker, Route("tcp", family_of(self.peer.host)))
 
     def _from_worker(self, datagram: bytes) -> None:
         self._deadline = self._loop.time() + IDLE
+        if not self._is_established:  # only an authentic check is answered
+            self._is_established = True
+            self._owner.established(self)
         self._outlet.send(datagram, frame(datagram))

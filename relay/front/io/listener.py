@@ -2,9 +2,8 @@
 
 import asyncio
 import errno
-import ipaddress
+import logging
 import socket
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +11,13 @@ from typing import Final
 from relay.errors import ConfigurationError
 from relay.front.counters import Counters
 from relay.front.demux import Kind
+from relay.front.handshakes import Handshakes
+from relay.front.io.admission import Admission
 from relay.front.io.arrival import Arrival, Context
-from relay.front.io.http import HttpConnection
+from relay.front.peers import Peer
 from relay.turn.limits import network
+
+logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 512
 """Connections that the kernel completes for us before we take them."""
@@ -25,33 +28,20 @@ ACCEPTS_PER_TURN: Final = 64
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without taking connections when there are no more file descriptors."""
 
-MAX_UNDECIDED: Final = 2048
-"""Connections that have not said yet what they are for."""
-
-MAX_UNDECIDED_PER_ADDRESS: Final = 256
-"""Of one IPv4 address or IPv6 /64: as many as a reverse proxy, or a whole office, can have in that state at a time."""
-
-MAX_HTTP: Final = 10_000
-"""HTTP connections, WebSockets among them."""
-
-MAX_HTTP_PER_ADDRESS: Final = 2500
-"""Of one IPv4 address or IPv6 /64, unless it is this machine or a proxy of ours: a large school, and not all there is."""
+PAUSE_AFTER_EVICTION: Final = 0.05
+"""Seconds without taking connections when idle ones have just been closed for their file descriptors."""
 
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-Factory = Callable[[str], asyncio.Protocol | None]
-"""Makes what serves a connection from that address; None: there may be no more of them."""
+Factory = Callable[[Peer], asyncio.Protocol]
+"""Makes what serves a connection of that peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What is served on a port; None: this is not."""
 
-    http: Callable[[], asyncio.Protocol] | None = None
-    proxies: tuple[Network, ...] = ()
-    """Through whom everybody's HTTP connections may come."""
+    http: Factory | None = None
     tls: Context | None = None
     ice_tcp: Factory | None = None
     turn: Factory | None = None
@@ -106,14 +96,14 @@ class Listener:
         sockets: from `bind`.
     """
 
-    def __init__(self, sockets: list[socket.socket], counters: Counters) -> None:
+    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: Counters) -> None:
         self._services = Services()
         self._counters = counters
         self._sockets = sockets
+        self._admission = admission
+        self._handshakes = Handshakes()
         self._undecided: set[Arrival] = set()
-        self._by_network: Counter[bytes] = Counter()
-        self._http: Counter[bytes] = Counter()
-        """HTTP connections, by network."""
+        self._warned_of_header = False
         self._loop = asyncio.get_running_loop()
         self._pauses: set[asyncio.TimerHandle] = set()
 
@@ -149,7 +139,7 @@ class Listener:
                 self._loop.remove_reader(one)
                 one.close()
         for arrival in list(self._undecided):
-            arrival.close()
+            arrival.evict()
 
     # -- from accept to decision --------------------------------------------------------------------------------------
 
@@ -161,67 +151,58 @@ class Listener:
                 if error.errno in _NO_ROOM:
                     self._pause(listening)
                 return
-            self._admit(connection, address[0])
+            self._admit(connection, Peer(address[0], address[1]))
 
     def _pause(self, listening: socket.socket) -> None:
         """The connection that cannot be accepted stays in the queue, so the socket stays readable: look away for a while."""
         self._counters["accept_failed"] += 1
         self._loop.remove_reader(listening)
-        pause = self._loop.call_later(ACCEPT_PAUSE, lambda: self._loop.add_reader(listening, self._accept, listening))
+        delay = PAUSE_AFTER_EVICTION if self._admission.make_room(ACCEPTS_PER_TURN) else ACCEPT_PAUSE
+        pause = self._loop.call_later(delay, lambda: self._loop.add_reader(listening, self._accept, listening))
         self._pauses = {one for one in self._pauses if one.when() > self._loop.time()} | {pause}
 
-    def _admit(self, connection: socket.socket, address: str) -> None:
+    def _admit(self, connection: socket.socket, peer: Peer) -> None:
         self._counters["connections"] += 1
-        origin = network(address)
-        if len(self._undecided) >= MAX_UNDECIDED:
-            self._counters["refused_full"] += 1
-            connection.close()
-        elif self._by_network[origin] >= MAX_UNDECIDED_PER_ADDRESS:
-            self._counters["refused_address"] += 1
-            connection.close()
-        else:
-            self._by_network[origin] += 1
-            arrival = Arrival(connection, address, self._services.tls, self._protocol_for, self._decided, self._counters)
-            self._undecided.add(arrival)
-            arrival.start()
+        arrival = Arrival(connection, peer, self._services.tls, self, self._counters)
+        self._undecided.add(arrival)
+        self._admission.enter(self._admission.undecided, arrival, peer.host)
+        arrival.start()
 
-    def _decided(self, arrival: Arrival) -> None:
+    # -- what an arrival asks (`relay.front.io.arrival.Host`) -----------------------------------------------------------
+
+    def takes_header(self, peer: Peer) -> bool:
+        """Whether a PROXY header is believed from there."""
+        if self._admission.is_trusted_proxy(peer.host):
+            return True
+        self._counters["refused_proxy_header"] += 1
+        if not self._warned_of_header:
+            self._warned_of_header = True
+            logger.warning(
+                "a connection began with a PROXY header, but its sender is not in RELAY_TRUSTED_PROXIES, so it was closed; if a "
+                "proxy of yours sends them, name its address there"
+            )
+        return False
+
+    def told(self, arrival: Arrival) -> None:
+        """A PROXY header has said who the peer of an arrival is."""
+        self._counters["proxy_headers"] += 1
+        self._admission.move(self._admission.undecided, arrival, arrival.peer.host)
+
+    def handshake_wait(self, peer: Peer) -> float:
+        """Seconds until a TLS handshake with that peer may begin; 0: now, and it is counted."""
+        return 0.0 if self._admission.is_proxy(peer.host) else self._handshakes.wait(network(peer.host), self._loop.time())
+
+    def decided(self, arrival: Arrival) -> None:
+        """It is served from now on, or closed."""
         self._undecided.discard(arrival)
-        origin = network(arrival.address)
-        self._by_network[origin] -= 1
-        if not self._by_network[origin]:
-            del self._by_network[origin]
+        self._admission.undecided.remove(arrival)
 
-    def _protocol_for(self, kind: Kind, address: str) -> asyncio.Protocol | None:
+    def protocol_for(self, kind: Kind, peer: Peer) -> asyncio.Protocol | None:
         """What serves a connection of that kind; None: nothing does, and it is counted why."""
-        services, counters = self._services, self._counters
-        if kind is Kind.HTTP and services.http is not None:
-            return self._http_connection(services.http, address)
-        factory = {Kind.ICE_TCP: services.ice_tcp, Kind.TURN: services.turn}.get(kind)
+        services = self._services
+        factory = {Kind.HTTP: services.http, Kind.ICE_TCP: services.ice_tcp, Kind.TURN: services.turn}.get(kind)
         if factory is None:
-            counters["refused_garbage" if kind is Kind.GARBAGE or kind is Kind.TLS else "refused_off"] += 1
+            self._counters["refused_garbage" if kind is Kind.GARBAGE or kind is Kind.TLS else "refused_off"] += 1
             return None
-        protocol = factory(address)
-        counters["refused_address" if protocol is None else f"connections_{kind.value}"] += 1
-        return protocol
-
-    def _http_connection(self, http: Callable[[], asyncio.Protocol], address: str) -> HttpConnection | None:
-        origin = network(address)
-        if self._http.total() >= MAX_HTTP:
-            self._counters["refused_full"] += 1
-            return None
-        if self._http[origin] >= MAX_HTTP_PER_ADDRESS and not self._is_proxy(address):
-            self._counters["refused_address"] += 1
-            return None
-        self._counters["connections_http"] += 1
-        self._http[origin] += 1
-        return HttpConnection(http(), lambda: self._http_lost(origin))
-
-    def _http_lost(self, origin: bytes) -> None:
-        self._http[origin] -= 1
-        if not self._http[origin]:
-            del self._http[origin]
-
-    def _is_proxy(self, address: str) -> bool:
-        one = ipaddress.ip_address(address)
-        return one.is_loopback or any(one in proxies for proxies in self._services.proxies)
+        self._counters[f"connections_{kind.value}"] += 1
+        return factory(peer)

@@ -9,8 +9,10 @@ from typing import Final, Protocol, cast
 
 from relay.front.counters import Counters
 from relay.front.io.outlet import Outlet
+from relay.front.io.streams import StreamOwner
 from relay.front.io.tunnel import Stream, Tunnel
 from relay.front.pace import Pace
+from relay.front.peers import Peer
 from relay.front.routes import family_of
 from relay.media.api import Route
 from relay.turn.messages import Address
@@ -129,18 +131,14 @@ class Turn:
 
 
 class TurnConnection(asyncio.Protocol):
-    """A client over TCP or TLS.
+    """A client over TCP or TLS."""
 
-    Args:
-        address: of the other end.
-        on_lost: called once, when the connection is over.
-    """
-
-    def __init__(self, turn: Turn, address: str, counters: Counters, on_lost: Callable[["TurnConnection"], None]) -> None:
+    def __init__(self, peer: Peer, turn: Turn, counters: Counters, owner: StreamOwner) -> None:
+        self.peer = peer
         self._turn = turn
-        self._source: Address = (address, 0)
+        self._source = plain_address((peer.host, peer.port))
         self._counters = counters
-        self._on_lost = on_lost
+        self._owner = owner
         self._buffer = bytearray()
         self._pace = Pace()
         self._allocations = 0
@@ -152,8 +150,7 @@ class TurnConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._outlet = Outlet(self._transport, self._counters)
-        self._source = plain_address(transport.get_extra_info("peername") or self._source)
-        is_tls = transport.get_extra_info("sslcontext") is not None
+        is_tls = self.peer.is_secure or transport.get_extra_info("sslcontext") is not None
         self.route = Route("turn-tls" if is_tls else "turn-tcp", family_of(self._source[0]))
 
     def data_received(self, data: bytes) -> None:
@@ -181,24 +178,32 @@ class TurnConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._turn.disconnected(self)
-        self._on_lost(self)
+        self._owner.lost(self)
 
     def send(self, datagram: bytes, wire: bytes) -> None:
         self._outlet.send(datagram, wire)
 
     def allocated(self, number: int) -> None:
         self._allocations += number
+        if number > 0:
+            self._owner.established(self)
+        else:
+            self._owner.undecided(self)
         self._idle_since = self._loop.time()
 
     def sweep(self, now: float) -> None:
         """Close the connection if it has had no allocation for too long: one that has lives as long as that."""
-        self._pace.sweep()
+        if self._pace.sweep():
+            self._owner.active(self)
         if not self._allocations and now - self._idle_since > WITHOUT_ALLOCATION and not self._transport.is_closing():
             self._counters["idle_closed"] += 1
             self._transport.abort()
 
     def close(self) -> None:
         self._transport.close()
+
+    def evict(self) -> None:
+        self._transport.abort()
 
 
 def plain_address(name: tuple[str, int]) -> Address:
