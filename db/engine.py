@@ -4,14 +4,17 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from db.outage import PRIMARY_CODE, WatchedEngine, reason_of
+from relay import database_url
 from relay.errors import ConfigurationError
 
 SQLITE_CONNECTIONS = 4
@@ -26,6 +29,9 @@ People wait for their call to ring meanwhile; and a host that vanished must hold
 
 PATIENCE = 3600.0
 """Seconds, where no call waits: a large table gets a new index."""
+
+HIDE_PARAMETERS = True
+"""What people write and are called must not be in the text of an error, which is logged."""
 
 UNPREPARED = {
     "statement_cache_size": 0,
@@ -45,23 +51,21 @@ def create_engine(url: str | URL, deadline: float = DEADLINE) -> WatchedEngine:
         deadline: seconds, as `DEADLINE` says.
 
     Raises:
-        ConfigurationError: the URL makes no sense, or its driver is not installed.
+        ConfigurationError: the URL makes no sense, its driver is not installed, or a file that it names cannot be read.
     """
     try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-        if backend == "sqlite":
-            return WatchedEngine(_sqlite(parsed, deadline))
-        if backend == "postgresql":
-            return WatchedEngine(_postgresql(parsed, deadline))
-    except (ArgumentError, NoSuchModuleError):
-        # The text of these may quote the URL, and with it a password.
+        parsed = url if isinstance(url, URL) else database_url.parse(url)
+        make = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
+        return WatchedEngine(make(parsed, deadline))
+    except ValueError as error:
+        raise ConfigurationError(f"the database URL makes no sense: {error}") from None
+    except ArgumentError:
+        # Its text may quote the URL, and with it a password.
         raise ConfigurationError("the database URL makes no sense") from None
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the database URL needs the Python package {error.name}; try: pip install 'call-relay[postgresql]'"
         ) from error
-    raise ConfigurationError(f"{backend} is not a supported database; use SQLite or PostgreSQL")
 
 
 @asynccontextmanager
@@ -91,7 +95,15 @@ async def check(engine: AsyncEngine) -> None:
         async with (engine.unwatched if isinstance(engine, WatchedEngine) else engine).connect() as connection:
             await connection.execute(text("SELECT 1"))
     except Exception as error:  # asyncpg's own errors come through as they are, and it may not be installed to name them
-        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {reason_of(error)}") from error
+        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why it cannot be opened, in one line."""
+    if isinstance(error, PermissionError) and error.filename and Path(error.filename).is_relative_to(Path.home()):
+        # asyncpg looks there for a password, and for certificates of a client.
+        return f"{error.filename} may not be read; set HOME to a directory that may"
+    return reason_of(error)
 
 
 def _display(url: URL) -> str:
@@ -108,7 +120,12 @@ def _sqlite(url: URL, deadline: float) -> AsyncEngine:
     # at the same time, in one transaction: a rollback would undo the others' work too.
     connections = 1 if _in_memory(url) else SQLITE_CONNECTIONS
     engine = create_async_engine(
-        url, poolclass=AsyncAdaptedQueuePool, pool_size=connections, max_overflow=0, pool_timeout=deadline
+        url,
+        hide_parameters=HIDE_PARAMETERS,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=deadline,
     )
 
     def set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -150,18 +167,31 @@ def _switch_to_wal(cursor: DBAPICursor) -> None:
 
 
 def _postgresql(url: URL, deadline: float) -> AsyncEngine:
-    return create_async_engine(
+    _open_files_of_url(url)
+    engine = create_async_engine(
         url,
+        hide_parameters=HIDE_PARAMETERS,
         # A server that was restarted costs one round trip here, not one failed call per pooled connection.
         pool_pre_ping=True,
         pool_size=POSTGRESQL_CONNECTIONS,
         max_overflow=POSTGRESQL_CONNECTIONS,
         pool_timeout=deadline,
-        connect_args={
-            "timeout": deadline,
-            "command_timeout": deadline,
-            # PgBouncer refuses a connection that asks for other settings than it knows: this one it does.
-            "server_settings": {"application_name": "call-relay"},
-            **UNPREPARED,
-        },
     )
+
+    def complete(_dialect: object, _record: object, _: object, arguments: dict[str, Any]) -> None:
+        translated = database_url.for_asyncpg(arguments)
+        arguments.clear()
+        # PgBouncer refuses a connection that asks for other settings than it knows: the name it does.
+        arguments |= {"timeout": deadline, "server_settings": {"application_name": "call-relay"}, **translated}
+        arguments |= {"command_timeout": deadline, **UNPREPARED}
+
+    event.listen(engine.sync_engine, "do_connect", complete)
+    return engine
+
+
+def _open_files_of_url(url: URL) -> None:
+    for parameter, name in database_url.files(url):
+        try:
+            Path(name).open("rb").close()
+        except OSError as error:
+            raise ConfigurationError(f"RELAY_DATABASE_URL: {parameter}: {name}: {error.strerror}") from None

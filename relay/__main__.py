@@ -8,11 +8,9 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import make_url
-
 from db import migrate
 from db.engine import check, create_engine
-from relay import logs
+from relay import database_url, logs
 from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
 from relay.check import command as connectivity
 from relay.config import Settings
@@ -97,7 +95,7 @@ def _check_config(settings: Settings) -> None:
         "service_token": "(set)" if settings.service_token else "",
         "vapid_private_key": "(set)" if settings.vapid_private_key else "",
         "turn_secret": "(set)" if settings.turn_secret else "",
-        "database_url": make_url(settings.database_url).render_as_string(hide_password=True),
+        "database_url": database_url.displayed(database_url.parse(settings.database_url)),
     }
     for name in settings.__struct_fields__:
         value = secrets.get(name, getattr(settings, name))

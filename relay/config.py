@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from relay import notation
+from relay import database_url, notation
 from relay.errors import ConfigurationError
 
 PREFIX = "RELAY_"
@@ -225,13 +225,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return available_cores() if self.workers == "auto" else self.workers
 
     def _database_problems(self) -> list[str]:
-        if self.database_url.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
-            return []
-        scheme = self.database_url.partition(":")[0]
-        return [
-            f"{PREFIX}DATABASE_URL: {scheme!r} is not supported; "
-            "use sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
-        ]
+        try:
+            database_url.parse(self.database_url)
+        except ValueError as error:
+            return [f"{PREFIX}DATABASE_URL: {error}"]
+        return []
 
     def _secret_problems(self) -> list[str]:
         if not self.jwt_secret and (self.dev or self.jwks):

@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.notation": (),
     "relay.logs": (),
     "relay.counting": (),
-    "relay.config": ("relay.errors", "relay.notation"),
+    "relay.config": ("relay.errors", "relay.notation", "relay.database_url"),
+    "relay.database_url": (),
     "relay.media": ("relay.media", "relay.counting", "relay.errors", "relay.ids", "relay.logs"),
     "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.check": ("relay.check", "relay.front.framing", "relay.ids"),
@@ -51,7 +52,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.signals": (),
     "relay.app": ("relay", "db"),
     "relay.__main__": ("relay", "db"),
-    "db": ("db", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
+    "db": ("db", "relay.database_url", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""
 

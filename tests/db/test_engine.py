@@ -1,9 +1,13 @@
 import asyncio
+import os
+import pwd
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.engine import check, create_engine
@@ -118,7 +122,7 @@ def test_a_missing_postgresql_driver_is_named_with_the_way_to_get_it(monkeypatch
     [
         ("nonsense", "makes no sense"),
         ("postgresql+nothing://relay:hunter2@localhost/relay", "makes no sense"),
-        ("mysql+aiomysql://relay:hunter2@localhost/relay", "mysql is not a supported database"),
+        ("mysql+aiomysql://relay:hunter2@localhost/relay", "'mysql\\+aiomysql' is not supported"),
     ],
 )
 def test_a_url_that_makes_no_sense_is_refused_without_being_quoted(url: str, text: str) -> None:
@@ -145,6 +149,34 @@ async def test_a_postgresql_server_that_is_not_there_fails_without_telling_the_p
     assert said.startswith("cannot open the database postgresql+asyncpg://relay:***@/relay: ")
     assert "hunter2" not in said
     assert "\n" not in said
+
+
+async def test_what_people_write_is_not_in_the_error_of_a_statement_that_fails(empty_engine: AsyncEngine) -> None:
+    """Errors are logged, with their text."""
+    async with empty_engine.connect() as connection:
+        with pytest.raises(DBAPIError) as failed:
+            await connection.execute(text("INSERT INTO no_such_table VALUES (:text)"), {"text": "see you at eight"})
+    assert "no_such_table" in str(failed.value)
+    assert "eight" not in str(failed.value)
+
+
+@pytest.fixture
+def closed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home directory that this process may not look into, as a service manager may leave it. Root may look anywhere."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0)
+    monkeypatch.setenv("HOME", str(home))
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    yield home
+    os.seteuid(mine)
+
+
+async def test_a_home_that_may_not_be_read_is_told_to_be_set(closed_home: Path) -> None:
+    said = await failure("postgresql+asyncpg://relay:hunter2@127.0.0.1:1/relay")
+    assert said.endswith("may not be read; set HOME to a directory that may")
+    assert str(closed_home) in said
 
 
 async def test_a_postgresql_database_that_does_not_exist_fails_with_its_name(postgresql: PostgresServer) -> None:

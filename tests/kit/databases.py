@@ -9,11 +9,12 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,12 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgresServer]:
-    """Start a PostgreSQL server in a new temporary directory, and stop it at the end."""
+def running_postgresql(tls: tuple[Path, Path] | None = None) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server in a new temporary directory, and stop it at the end.
+
+    Args:
+        tls: certificate and key: the server then also listens on a free port of 127.0.0.1, for TLS only.
+    """
     # Not pytest's tmp_path: its parents are closed to other users, and a socket's path has room for 107 bytes only.
     directory = Path(tempfile.mkdtemp(prefix="pg-"))
     data = directory / "data"
@@ -89,7 +94,9 @@ def running_postgresql() -> Iterator[PostgresServer]:
             capture_output=True,
             **as_user,
         )
-        settings = {"listen_addresses": "", "unix_socket_directories": directory, "port": PORT, **HASTE}
+        settings: dict[str, object] = {"listen_addresses": "", "unix_socket_directories": directory, "port": PORT, **HASTE}
+        if tls is not None:
+            settings |= _only_tls(directory, *tls, as_user)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (
             subprocess.Popen(
@@ -101,9 +108,24 @@ def running_postgresql() -> Iterator[PostgresServer]:
             ) as server,
             drained_once(server, "ready to accept connections"),
         ):
-            yield PostgresServer(directory)
+            yield PostgresServer(directory, int(str(settings["port"])))
     finally:
         shutil.rmtree(directory)
+
+
+def _only_tls(directory: Path, certificate: Path, key: Path, as_user: Mapping[str, Any]) -> dict[str, object]:
+    """Settings of a server that takes TLS on a free port, whose files become those of its user."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    access = directory / "pg_hba.conf"
+    access.write_text("hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n")
+    own = [Path(shutil.copy(one, directory)) for one in (certificate, key)]
+    for one in (access, *own):
+        one.chmod(0o600)
+        if as_user:
+            os.chown(one, as_user["user"], as_user["group"])
+    files = {"hba_file": access, "ssl_cert_file": own[0], "ssl_key_file": own[1]}
+    return {"listen_addresses": "127.0.0.1", "port": port, "ssl": "on", **files}
 
 
 @contextmanager
