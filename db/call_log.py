@@ -1,17 +1,22 @@
 """`call_logs` and `whiteboard_call_history`: one row per call, moved on by conditional updates only."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.constraints import Constraint, violated
 from db.models import OF_KIND
 from db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.errors import ConfigurationError, LostRace
 from relay.ids import PlaceKind
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
+
+logger = logging.getLogger(__name__)
 
 EXPIRED = "expired"
 """`end_reason` of a call whose server died."""
@@ -49,8 +54,7 @@ class SqlCallLog:
         """Insert the call's row with status `initiated`; its place is null if there is no such place."""
         assert call.place.kind is self._kind, "each table has the calls of one kind of place"
         places = self._tables.places
-        # Locked, so that nobody deletes the place between this look and the check of the foreign key.
-        place = select(places.id).where(places.id == call.place.place_id).with_for_update(read=True, key_share=True)
+        place = select(places.id).where(places.id == call.place.place_id)
         values = {
             self._tables.key: place.scalar_subquery(),
             **_party("caller", call.caller),
@@ -65,7 +69,18 @@ class SqlCallLog:
             "hidden_from_callee": call.hidden_from_callee,
         }
         columns = self._row.__table__.columns
-        await self._execute(insert(self._row).values({name: value for name, value in values.items() if name in columns}))
+        row = {name: value for name, value in values.items() if name in columns}
+        try:
+            await self._execute(insert(self._row).values(row))
+        except IntegrityError as error:
+            if violated(error) is Constraint.FOREIGN_KEY:
+                # The place was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
+                await self._execute(insert(self._row).values({**row, self._tables.key: None}))
+            elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
+                # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
+                logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.place.kind.replace("_", " "))
+            else:
+                raise
 
     async def answered(self, call_id: str, at: datetime) -> None:
         """`initiated` → `answered`.

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from db.naming import PLAIN, Layout, lay_out, layout_of
 from db.outage import PRIMARY_CODE, WatchedEngine, reason_of
 from relay import database_url
 from relay.errors import ConfigurationError
@@ -44,19 +45,26 @@ client. asyncpg sends a nameless statement anew together with its parameters. A 
 stay in the server process for as long as PgBouncer keeps that."""
 
 
-def create_engine(url: str | URL, deadline: float = DEADLINE) -> WatchedEngine:
+def create_engine(url: str | URL, deadline: float = DEADLINE, *, layout: Layout = PLAIN) -> WatchedEngine:
     """An engine for `sqlite+aiosqlite://…` or `postgresql+asyncpg://…`. Opens no connection yet.
 
     Args:
         deadline: seconds, as `DEADLINE` says.
+        layout: where the relay's own tables are.
 
     Raises:
         ConfigurationError: the URL makes no sense, its driver is not installed, or a file that it names cannot be read.
     """
+    engine = WatchedEngine(_create_engine(url, deadline))
+    lay_out(engine, layout)
+    return engine
+
+
+def _create_engine(url: str | URL, deadline: float) -> AsyncEngine:
     try:
         parsed = url if isinstance(url, URL) else database_url.parse(url)
         make = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
-        return WatchedEngine(make(parsed, deadline))
+        return make(parsed, deadline)
     except ValueError as error:
         raise ConfigurationError(f"the database URL makes no sense: {error}") from None
     except ArgumentError:
@@ -74,7 +82,7 @@ async def patient(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
     if _in_memory(engine.url) and engine.dialect.name == "sqlite":
         yield engine
         return
-    another = create_engine(engine.url, PATIENCE)
+    another = create_engine(engine.url, PATIENCE, layout=layout_of(engine))
     try:
         yield another.unwatched
     finally:

@@ -6,7 +6,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, func, literal, null, or_, select, text, tuple_, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    and_,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.models import OF_KIND, ChatRow, ProfileRow
@@ -63,7 +78,7 @@ class SqlHistory:
         Raises:
             ValueError: the cursor is none of ours.
         """
-        conditions = [] if cursor is None else [self._place_in_time() < _position(cursor)]
+        conditions: list[Any] = [] if cursor is None else [self._before(*_position(cursor))]
         if missed:
             conditions.append(text(IS_MISSED))
         directions = [Direction.INCOMING] if missed else list(Direction)
@@ -114,7 +129,7 @@ class SqlHistory:
             if call is None:
                 return None
             marked = await self._mark(connection, profile, call.direction, at, self._row.id == call.id)
-            before = self._place_in_time() < _at_position(call.started_at, call.id)
+            before = self._before(call.started_at, call.id)
             marked += await self._mark(connection, profile, Direction.INCOMING, at, before, text(IS_UNSEEN))
             marked += await self._mark(connection, profile, Direction.OUTGOING, at, before)
             return marked
@@ -125,8 +140,14 @@ class SqlHistory:
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()
 
-    def _place_in_time(self) -> Any:
-        return tuple_(self._row.started_at, self._row.id)
+    def _before(self, started_at: datetime, row_id: int) -> ColumnElement[bool]:
+        """The calls that began before that one, in the order of the history."""
+        before = tuple_(self._row.started_at, self._row.id) < tuple_(literal(started_at, UtcDateTime), literal(row_id))
+        if self._engine.dialect.name != "sqlite" or started_at.microsecond:
+            return before
+        # SQLite compares texts. The replaced backend may have written whole seconds without a fraction, the relay never does.
+        whole = literal(started_at.strftime("%Y-%m-%d %H:%M:%S"))
+        return and_(before, or_(type_coerce(self._row.started_at, String) != whole, self._row.id < row_id))
 
     async def _find(self, connection: AsyncConnection, profile: Profile, record_id: str) -> Row[Any] | None:
         if _CALL_ID.fullmatch(record_id):
@@ -174,7 +195,8 @@ class SqlHistory:
     def _visible(self, profile: Profile, direction: Direction) -> ColumnElement[bool]:
         """The calls of one direction that the profile may see."""
         row, role = self._row, ROLES[direction]
-        own = and_(names(row, profile, f"{role}_"), getattr(row, f"{role}_deleted_at").is_(None))
+        # A call of the replaced backend may have no time, and then it has no place in a history either.
+        own = and_(names(row, profile, f"{role}_"), getattr(row, f"{role}_deleted_at").is_(None), row.started_at.is_not(None))
         if direction is Direction.OUTGOING:
             return own
         # One that rings may turn out to be blocked at the next moment.
@@ -202,7 +224,7 @@ class SqlHistory:
             id=row.call_id or str(row.id),
             place=None if place_id is None else Place(self._kind, place_id),
             direction=direction,
-            other=None if row.other_id is None else _other_party(row, OTHER_ROLES[direction]),
+            other=None if row.other_id is None or row.other_type is None else _other_party(row, OTHER_ROLES[direction]),
             call_type=row.call_type,
             status=row.status,
             reason=REJECTED if row.end_reason == BLOCKED else row.end_reason,
@@ -307,15 +329,11 @@ def _text(reader: Profile, message_id: str, author_type: str, author_id: int, sa
     return ChatRecord(message_id, author, author == reader, said, sent_at)
 
 
-def _at_position(started_at: datetime, row_id: int) -> Any:
-    return tuple_(literal(started_at, UtcDateTime), literal(row_id))
-
-
 def _cursor(started_at: datetime, row_id: int) -> str:
     return base64.urlsafe_b64encode(b"%d %d" % ((started_at - _EPOCH) // _MICROSECOND, row_id)).rstrip(b"=").decode()
 
 
-def _position(cursor: str) -> Any:
+def _position(cursor: str) -> tuple[datetime, int]:
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except ValueError:  # the characters or their number are not those of base64, or what comes out is no text
@@ -323,4 +341,4 @@ def _position(cursor: str) -> Any:
     match = _CURSOR.fullmatch(decoded)
     if match is None or int(match[2]) > MAX_ROW:
         raise ValueError("not a cursor that came with an earlier page")
-    return _at_position(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]))
+    return _EPOCH + int(match[1]) * _MICROSECOND, int(match[2])

@@ -6,6 +6,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.models import OF_KIND
+from db.naming import sql_name
 from db.profiles import values
 from relay.ids import Place, PlaceKind, Profile
 
@@ -21,7 +22,7 @@ async def insert_members(connection: AsyncConnection, place: Place, members: Col
 
 async def advance_sequence(connection: AsyncConnection, kind: PlaceKind) -> None:
     """After an explicit id: it does not advance PostgreSQL's sequence, which would run into it one day."""
-    table = OF_KIND[kind].places.__tablename__
     if connection.dialect.name == "postgresql":
+        table = sql_name(connection, OF_KIND[kind].places.__tablename__)
         highest = f"GREATEST(last_value, (SELECT max(id) FROM {table}))"  # noqa: S608 - the name of a table of ours
         await connection.execute(text(f"SELECT setval('{table}_id_seq', {highest}) FROM {table}_id_seq"))  # noqa: S608

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 
 from db import migrate
-from db.engine import check, create_engine
+from db.engine import check
 from relay import database_url, logs
-from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
+from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reload
 from relay.check import command as connectivity
 from relay.config import Settings
 from relay.errors import ConfigurationError
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, purpose) in _COMMANDS.items():
-        commands.add_parser(name, help=purpose, description=purpose)
+        _add_options(name, commands.add_parser(name, help=purpose, description=purpose))
     commands.add_parser(_NEW_KEYS, help=_NEW_KEYS_PURPOSE, description=_NEW_KEYS_PURPOSE)
     connectivity.add_arguments(
         commands.add_parser(connectivity.NAME, help=connectivity.PURPOSE, description=connectivity.PURPOSE)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
         for name in Settings.unknown(os.environ):
             logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored", name)
-        _COMMANDS[command][0](settings)
+        _COMMANDS[command][0](settings, given)
     except ConfigurationError as error:
         for line in str(error).splitlines():
             print(line, file=sys.stderr)
@@ -71,25 +71,45 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _serve(settings: Settings) -> None:
+def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    if name != "migrate":
+        return
+    parser.add_argument(
+        "--adopt", action="store_true", help="take over call_logs and whiteboard_call_history of another backend, with their rows"
+    )
+    parser.add_argument(
+        "--close-unfinished", action="store_true", help="close the calls that another backend left open in these tables"
+    )
+    parser.add_argument(
+        "--down-to",
+        metavar="REVISION",
+        help="go back, with loss of what was added since; base: all that the relay created or added goes",
+    )
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> None:
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_serve_until_told(settings))
 
 
-def _migrate(settings: Settings) -> None:
-    async def upgrade() -> None:
-        database = create_engine(settings.database_url)
+def _migrate(settings: Settings, given: argparse.Namespace) -> None:
+    async def change() -> list[str]:
+        database = open_database(settings)
         try:
             await check(database)
-            await migrate.upgrade(database)
+            if given.down_to is not None:
+                await migrate.downgrade(database, given.down_to)
+                return [f"The database schema is back at {given.down_to}."]
+            lines = await migrate.upgrade(database, adopt=given.adopt, close_unfinished=given.close_unfinished)
+            return [*lines, "The database schema is up to date."]
         finally:
             await database.dispose()
 
-    asyncio.run(upgrade())
-    print("The database schema is up to date.")
+    for line in asyncio.run(change()):
+        print(line)
 
 
-def _check_config(settings: Settings) -> None:
+def _check_config(settings: Settings, _: argparse.Namespace) -> None:
     secrets = {
         "jwt_secret": "(set)" if settings.jwt_secret else "",
         "service_token": "(set)" if settings.service_token else "",
@@ -119,7 +139,7 @@ def _check(given: argparse.Namespace) -> int:
 _NEW_KEYS = "vapid-keys"
 _NEW_KEYS_PURPOSE = "Make a key pair for Web Push, and print the settings."
 
-_COMMANDS: dict[str, tuple[Callable[[Settings], None], str]] = {
+_COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], None], str]] = {
     "serve": (_serve, "Serve the page, the WebSocket and the media until told to stop."),
     "migrate": (_migrate, "Bring the database schema up to date."),
     "check-config": (_check_config, "Check the settings, and print what is in force."),

@@ -16,7 +16,9 @@ from db.chat import SqlChatLog
 from db.directory import SqlDirectory
 from db.engine import check, create_engine
 from db.history import SqlHistory, SqlMissedCalls
+from db.naming import Layout
 from db.outage import NAMES as OUTAGE_NAMES
+from db.outage import WatchedEngine
 from db.personal_data import SqlPersonalData
 from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
@@ -92,7 +94,7 @@ def create_app(settings: Settings) -> web.Application:
         client_max_size=responses.MAX_BODY,
     )
     app.on_response_prepare.append(responses.add_headers)
-    database = create_engine(settings.database_url)
+    database = open_database(settings)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
     waker = wiring.waker(settings, subscriptions)
     media = wiring.media_engine(
@@ -173,6 +175,15 @@ def reload(app: web.Application) -> None:
     """
     app[FRONT].reload()
     app[TOKENS].reload()
+
+
+def open_database(settings: Settings) -> WatchedEngine:
+    """An engine for the database that the settings name.
+
+    Raises:
+        ConfigurationError: the URL makes no sense, or its driver is not installed.
+    """
+    return create_engine(settings.database_url, layout=Layout(settings.database_schema, settings.database_prefix))
 
 
 def _add_admin(app: web.Application, settings: Settings) -> None:

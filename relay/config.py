@@ -84,6 +84,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """TURN allocations at a time, from one IPv4 address or IPv6 /64."""
     database_url: str = "sqlite+aiosqlite:///relay.db"
     """SQLAlchemy URL with an async driver: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER:PASSWORD@HOST/NAME`."""
+    database_schema: Annotated[str, Meta(pattern="^([a-z_][a-z0-9_]{0,62})?$")] = ""
+    """PostgreSQL schema of the relay's own tables, all but those of calls; empty: the one where new tables go."""
+    database_prefix: Annotated[str, Meta(pattern="^([a-z][a-z0-9_]{0,15})?$")] = ""
+    """What the names of the relay's own tables begin with, all but those of calls."""
     dev: bool = False
     """Development mode: demo data, log-in without a password, a secret made up at start."""
     jwt_secret: str = ""
@@ -225,11 +229,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return available_cores() if self.workers == "auto" else self.workers
 
     def _database_problems(self) -> list[str]:
+        problems = []
         try:
             database_url.parse(self.database_url)
         except ValueError as error:
-            return [f"{PREFIX}DATABASE_URL: {error}"]
-        return []
+            problems.append(f"{PREFIX}DATABASE_URL: {error}")
+        if self.database_schema and self.database_url.startswith("sqlite"):
+            problems.append(f"{PREFIX}DATABASE_SCHEMA: SQLite has no schemas; set {PREFIX}DATABASE_PREFIX instead")
+        if self.database_schema.startswith("pg_"):
+            problems.append(f"{PREFIX}DATABASE_SCHEMA: PostgreSQL keeps names that begin with pg_ for itself")
+        return problems
 
     def _secret_problems(self) -> list[str]:
         if not self.jwt_secret and (self.dev or self.jwks):

@@ -1,6 +1,7 @@
 """Settings: read once, checked, and every problem named."""
 
 import dataclasses
+from typing import Any
 
 import msgspec
 import pytest
@@ -175,3 +176,25 @@ def test_no_environment_is_too_strange(environment: dict[str, str]) -> None:
         assert all(line.startswith(PREFIX) for line in str(error).split("\n"))
     else:
         assert settings.dev or settings.jwks or len(settings.jwt_secret) >= MIN_SECRET_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"database_schema": "relay"}, "RELAY_DATABASE_SCHEMA: SQLite has no schemas; set RELAY_DATABASE_PREFIX instead"),
+        (
+            {"database_schema": "pg_relay", "database_url": "postgresql+asyncpg://localhost/relay"},
+            "RELAY_DATABASE_SCHEMA: PostgreSQL keeps names that begin with pg_ for itself",
+        ),
+    ],
+)
+def test_a_place_that_the_database_does_not_have_for_the_tables_is_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Settings(dev=True, **settings)
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize("value", ["Relay", "a b", "1st", 'relay"', "x" * 17])
+def test_a_prefix_that_would_have_to_be_quoted_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="RELAY_DATABASE_PREFIX"):
+        Settings.from_environment({"RELAY_DEV": "true", "RELAY_DATABASE_PREFIX": value})

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from db.engine import create_engine
 from relay.__main__ import main
+from tests.db import platform_database
 from tests.kit.peer import Peer
 from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving
 
@@ -114,6 +116,34 @@ def test_migrating_twice_does_nothing_more(command: Command) -> None:
     for _ in range(2):
         outcome = command("migrate", jwt_secret=SECRET)
         assert (outcome.status, outcome.out) == (0, "The database schema is up to date.\n")
+
+
+async def test_a_platforms_tables_of_calls_are_taken_over_only_when_asked(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'relay.db'}")
+    await platform_database.fill(engine)
+    await engine.dispose()
+    ours = {"jwt_secret": SECRET, "database_prefix": "relay_"}
+    outcome = await run(tmp_path, "migrate", **ours)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == (
+        "call_logs, whiteboard_call_history already exist in this database; "
+        "to take over what is there, run: python -m relay migrate --adopt\n"
+    )
+    outcome = await run(tmp_path, "migrate", "--adopt", "--close-unfinished", **ours)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert [line.partition(":")[0] for line in outcome.out.splitlines()[:2]] == ["call_logs", "whiteboard_call_history"]
+    assert outcome.out.count("2 unfinished ones closed") == 2
+    async with serving(tmp_path, dev="false", **ours) as server:
+        assert server.greeting.startswith("Serving on http://127.0.0.1:")
+    outcome = await run(tmp_path, "migrate", "--down-to", "base", **ours)
+    assert (outcome.status, outcome.out) == (0, "The database schema is back at base.\n")
+
+
+def test_going_back_to_a_revision_that_does_not_exist_is_refused_in_a_line(command: Command) -> None:
+    assert command("migrate", jwt_secret=SECRET).status == 0
+    outcome = command("migrate", "--down-to", "nowhere", jwt_secret=SECRET)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "nowhere" in outcome.err
 
 
 # -- what keeps it from starting --------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from alembic import context
 
-from db.migrate import VERSION_TABLE
+from db.migrate import version_options
 from db.models import Base
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata, version_table=VERSION_TABLE)
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Base.metadata, **version_options(connection))
 context.run_migrations()

@@ -75,7 +75,8 @@ class _Call:
         JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
     )
     """`[{profile_type, profile_id, name, role: "caller" | "callee"}, ...]`"""
-    created_at: Mapped[datetime] = mapped_column(server_default=UtcNow())
+    # Said by the relay itself as well: a table that it adopted may have another default, or none.
+    created_at: Mapped[datetime] = mapped_column(default=UtcNow(), server_default=UtcNow())
 
     call_id: Mapped[str | None] = mapped_column(String(32), unique=True)
     end_reason: Mapped[str | None] = mapped_column(String(MAX_END_REASON_LENGTH))

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.demo import load_demo
 from db.engine import create_engine
 from db.history import SqlHistory
-from db.migrate import VERSION_TABLE, current, downgrade, head, require_current, upgrade
+from db.migrate import current, downgrade, head, require_current, upgrade
 from db.models import Base, CallRow
+from db.naming import VERSION_TABLE
 from db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile

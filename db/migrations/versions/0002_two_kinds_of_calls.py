@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from db.adoption import CallTable
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -46,13 +48,12 @@ def upgrade() -> None:
     on_postgresql = op.get_bind().dialect.name == "postgresql"
     utc_now = sa.text("timezone('utc', CURRENT_TIMESTAMP)" if on_postgresql else "CURRENT_TIMESTAMP")
 
+    calls = CallTable("call_logs")
     for column in added_call_columns():
-        op.add_column("call_logs", column)
-    # What was missed before there was a way to see it is no news.
-    op.execute("UPDATE call_logs SET callee_seen_at = coalesce(ended_at, started_at) WHERE status = 'missed'")
-    fill_in_callees()
-    op.drop_index(OLD_CALLER_INDEX, "call_logs")
-    create_call_indexes("call_logs")
+        calls.add_column(column)
+    tell_the_relay_of_old_calls(calls)
+    calls.drop_index(OLD_CALLER_INDEX)
+    create_call_indexes(calls)
 
     op.add_column("conversations", sa.Column("keep_chat", sa.Boolean(), server_default=sa.false(), nullable=False))
     create_whiteboard_tables(utc_now)
@@ -81,30 +82,31 @@ def downgrade() -> None:
         "profile_connections",
         "blocks",
         "profile_settings",
-        "whiteboard_call_history",
-        "whiteboard_session_members",
-        "whiteboard_sessions",
     ):
         op.drop_table(table)
+    drop_whiteboard_calls()
+    op.drop_table("whiteboard_session_members")
+    op.drop_table("whiteboard_sessions")
     op.drop_column("conversations", "keep_chat")
-    for name in ("caller", "callee", "unseen", "named", "started_at"):
-        op.drop_index(f"ix_call_logs_{name}", "call_logs")
-    op.create_index(OLD_CALLER_INDEX, "call_logs", ["caller_profile_type", "caller_profile_id", "started_at"])
+    calls = CallTable("call_logs")
+    drop_call_indexes(calls)
+    calls.create_index(OLD_CALLER_INDEX, ["caller_profile_type", "caller_profile_id", "started_at"])
     for column in added_call_columns():
-        op.drop_column("call_logs", column.name)
+        calls.drop_column(column.name)
 
 
-def create_call_indexes(table: str) -> None:
-    def partial(name: str, columns: list[str], where: str) -> None:
-        op.create_index(f"ix_{table}_{name}", table, columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+def create_call_indexes(calls: CallTable) -> None:
+    prefix, callee = f"ix_{calls.name}", ["callee_profile_type", "callee_profile_id", "started_at", "id"]
+    calls.create_index(f"{prefix}_caller", ["caller_profile_type", "caller_profile_id", "started_at", "id"])
+    calls.create_index(f"{prefix}_callee", callee)
+    calls.create_index(f"{prefix}_started_at", ["started_at"])
+    calls.create_index(f"{prefix}_unseen", callee, where=IS_UNSEEN)
+    calls.create_index(f"{prefix}_named", ["started_at"], where=IS_NAMED)
 
-    op.create_index(f"ix_{table}_caller", table, ["caller_profile_type", "caller_profile_id", "started_at", "id"])
-    op.create_index(f"ix_{table}_callee", table, ["callee_profile_type", "callee_profile_id", "started_at", "id"])
-    op.create_index(f"ix_{table}_started_at", table, ["started_at"])
-    partial("unseen", ["callee_profile_type", "callee_profile_id", "started_at", "id"], IS_UNSEEN)
-    partial("named", ["started_at"], IS_NAMED)
-    if table != "call_logs":  # which has it already
-        partial("open", ["node"], IS_OPEN)
+
+def drop_call_indexes(calls: CallTable) -> None:
+    for name in ("caller", "callee", "unseen", "named", "started_at"):
+        calls.drop_index(f"ix_{calls.name}_{name}")
 
 
 def create_whiteboard_tables(utc_now: sa.TextClause) -> None:
@@ -134,6 +136,38 @@ def create_whiteboard_tables(utc_now: sa.TextClause) -> None:
         "whiteboard_session_members",
         ["profile_type", "profile_id"],
     )
+    calls = CallTable("whiteboard_call_history")
+    if calls.adopted:
+        for column in own_whiteboard_columns():
+            calls.add_column(column)
+        calls.create_index("uq_whiteboard_call_history_call_id", ["call_id"], unique=True)
+        tell_the_relay_of_old_calls(calls)
+    else:
+        create_whiteboard_calls(utc_now)
+    create_call_indexes(calls)
+    calls.create_index("ix_whiteboard_call_history_open", ["node"], where=IS_OPEN)
+    calls.create_index("ix_whiteboard_call_history_session_id_started_at", ["session_id", "started_at"])
+
+
+def own_whiteboard_columns() -> list[sa.Column[Any]]:
+    """Beyond the contract with other software."""
+    return [
+        sa.Column("call_id", sa.String(32), nullable=True),
+        sa.Column("end_reason", sa.String(64), nullable=True),
+        sa.Column("node", sa.String(100), nullable=True),
+        sa.Column("heartbeat_at", sa.DateTime(), nullable=True),
+        *added_call_columns(),
+        sa.Column("caller_name", sa.Text(), nullable=True),
+        sa.Column("caller_avatar", sa.Text(), nullable=True),
+        sa.Column("callee_user_id", sa.Integer(), nullable=True),
+        sa.Column("callee_name", sa.Text(), nullable=True),
+        sa.Column("callee_avatar", sa.Text(), nullable=True),
+        sa.Column("caller_seen_at", sa.DateTime(), nullable=True),
+        sa.Column("recording_id", sa.String(32), nullable=True),
+    ]
+
+
+def create_whiteboard_calls(utc_now: sa.TextClause) -> None:
     op.create_table(
         "whiteboard_call_history",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -149,18 +183,7 @@ def create_whiteboard_tables(utc_now: sa.TextClause) -> None:
         sa.Column("duration_seconds", sa.Integer(), nullable=True),
         sa.Column("participants", JSON, nullable=True),
         sa.Column("created_at", sa.DateTime(), server_default=utc_now, nullable=False),
-        sa.Column("call_id", sa.String(32), nullable=True),
-        sa.Column("end_reason", sa.String(64), nullable=True),
-        sa.Column("node", sa.String(100), nullable=True),
-        sa.Column("heartbeat_at", sa.DateTime(), nullable=True),
-        *added_call_columns(),
-        sa.Column("caller_name", sa.Text(), nullable=True),
-        sa.Column("caller_avatar", sa.Text(), nullable=True),
-        sa.Column("callee_user_id", sa.Integer(), nullable=True),
-        sa.Column("callee_name", sa.Text(), nullable=True),
-        sa.Column("callee_avatar", sa.Text(), nullable=True),
-        sa.Column("caller_seen_at", sa.DateTime(), nullable=True),
-        sa.Column("recording_id", sa.String(32), nullable=True),
+        *own_whiteboard_columns(),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_whiteboard_call_history")),
         sa.ForeignKeyConstraint(
             ["session_id"],
@@ -174,10 +197,19 @@ def create_whiteboard_tables(utc_now: sa.TextClause) -> None:
             "status IN ('initiated', 'answered', 'missed', 'ended')", name=op.f("ck_whiteboard_call_history_status")
         ),
     )
-    create_call_indexes("whiteboard_call_history")
-    op.create_index(
-        op.f("ix_whiteboard_call_history_session_id_started_at"), "whiteboard_call_history", ["session_id", "started_at"]
-    )
+
+
+def drop_whiteboard_calls() -> None:
+    calls = CallTable("whiteboard_call_history")
+    if not calls.adopted:
+        op.drop_table(calls.name)
+        return
+    calls.drop_index("ix_whiteboard_call_history_session_id_started_at")
+    calls.drop_index("ix_whiteboard_call_history_open")
+    drop_call_indexes(calls)
+    calls.drop_index("uq_whiteboard_call_history_call_id")
+    for column in own_whiteboard_columns():
+        calls.drop_column(column.name)
 
 
 def create_people_tables(utc_now: sa.TextClause) -> None:
@@ -261,10 +293,20 @@ def of_profile(table: str, prefix: str = "") -> sa.ForeignKeyConstraint:
 # -- the callees of calls that are there already ----------------------------------------------------------------------
 
 
-def fill_in_callees() -> None:
+def tell_the_relay_of_old_calls(table: CallTable) -> None:
+    """Fill in what other columns say. A column that the platform had before stays as it is."""
+    if table.owns_column("callee_seen_at"):
+        # What was missed before there was a way to see it is no news.
+        seen = "coalesce(ended_at, started_at, created_at)"
+        op.execute(f"UPDATE {table.name} SET callee_seen_at = {seen} WHERE status = 'missed'")  # noqa: S608 - one of two names
+    if table.owns_column("callee_profile_type") and table.owns_column("callee_profile_id"):
+        fill_in_callees(table.name)
+
+
+def fill_in_callees(table: str) -> None:
     """Take them from `participants`, where these say it."""
     calls = sa.table(
-        "call_logs",
+        table,
         *map(sa.column, ("id", "caller_profile_type", "caller_profile_id", "callee_profile_type", "callee_profile_id")),
         sa.column("participants", JSON),
     )

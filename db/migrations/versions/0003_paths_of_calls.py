@@ -3,7 +3,8 @@
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
+
+from db.adoption import CallTable
 
 revision = "0003"
 down_revision = "0002"
@@ -28,10 +29,10 @@ def added_columns() -> list[sa.Column[Any]]:
 def upgrade() -> None:
     for table in TABLES:
         for column in added_columns():
-            op.add_column(table, column)
+            CallTable(table).add_column(column)
 
 
 def downgrade() -> None:
     for table in TABLES:
         for column in added_columns():
-            op.drop_column(table, column.name)
+            CallTable(table).drop_column(column.name)

@@ -1,7 +1,8 @@
 """Which calls the callee never sees: those that their callers might not make."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from db.adoption import CallTable
 
 revision = "0004"
 down_revision = "0003"
@@ -13,9 +14,9 @@ TABLES = ("call_logs", "whiteboard_call_history")
 
 def upgrade() -> None:
     for table in TABLES:
-        op.add_column(table, sa.Column("hidden_from_callee", sa.Boolean(), server_default=sa.false(), nullable=False))
+        CallTable(table).add_column(sa.Column("hidden_from_callee", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
     for table in TABLES:
-        op.drop_column(table, "hidden_from_callee")
+        CallTable(table).drop_column("hidden_from_callee")

@@ -1,0 +1,28 @@
+"""Which rule of the database a row has broken, in the same words for both databases."""
+
+import sqlite3
+from enum import Enum, auto
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+
+
+class Constraint(Enum):
+    NOT_NULL = auto()
+    FOREIGN_KEY = auto()
+    OTHER = auto()
+
+
+_SQLSTATES: Final = {"23502": Constraint.NOT_NULL, "23503": Constraint.FOREIGN_KEY}
+"""PostgreSQL, appendix A, class 23."""
+
+_SQLITE_CODES: Final = {
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: Constraint.NOT_NULL,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: Constraint.FOREIGN_KEY,
+}
+
+
+def violated(error: IntegrityError) -> Constraint:
+    """What was violated."""
+    state, code = getattr(error.orig, "sqlstate", ""), getattr(error.orig, "sqlite_errorcode", 0)
+    return _SQLSTATES.get(state) or _SQLITE_CODES.get(code) or Constraint.OTHER
