@@ -108,7 +108,8 @@ class TransportUp:
 
 @dataclass(frozen=True, slots=True)
 class TransportDown:
-    """Nothing valid has arrived for `CONSENT_SILENCE` seconds. It may come back."""
+    """Nothing valid has arrived from the selected address for a while (`relay.media.consent`), or the peer has withdrawn its consent
+    to receive. It may come back."""
 
     transport_id: str
 

@@ -26,6 +26,9 @@ ROAM_AFTER_SILENCE: Final = 1.0
 """Seconds. Firefox does not nominate again after its network changed: it just checks from the new address. An authentic check is
 followed without USE-CANDIDATE once the old address has been silent for this long."""
 
+MAX_SEEN: Final = 64
+"""Checks that are remembered to know them again: those of some minutes, on a path that is up."""
+
 _CARRIED: Final = ipaddress.ip_network("127.64.0.0/10")
 """Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.front.io.tunnel`)."""
 
@@ -72,6 +75,8 @@ class Answered:
     response: bytes
     nominates: bool
     """It carries USE-CANDIDATE and is no role conflict: the peer wants this path."""
+    repeated: bool = False
+    """The same has come from the same address before. The peer sends it again, or an attacker does: it proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,14 @@ def _ice_characters(count: int) -> str:
 class IceAgent:
     """The relay's end of one transport's ICE: its credentials, and the answers to checks that know them."""
 
-    __slots__ = ("_current", "_previous", "_tie_breaker", "peer")
+    __slots__ = ("_current", "_previous", "_seen", "_tie_breaker", "peer")
 
     def __init__(self) -> None:
         self._current = Credentials.fresh()
         self._previous: Credentials | None = None
         self._tie_breaker = secrets.randbits(64)
+        self._seen: dict[tuple[bytes, tuple[str, int]], None] = {}
+        """Authentic checks of late: transaction id and source."""
         self.peer: Credentials | None = None
         """The peer's own, once they are known."""
 
@@ -128,12 +135,12 @@ class IceAgent:
     @property
     def username(self) -> str:
         """Of a check of our own: the peer's ufrag, and that of ours which the peer is known to have (RFC 8445 section 7.2.2)."""
-        assert self.peer is not None, "whom nobody has described is not asked"
+        assert self.peer is not None, "a peer is described before it is asked"
         return f"{self.peer.ufrag}:{(self._previous or self._current).ufrag}"
 
     def check(self) -> stun.Message:
         """A check of our own: a lite agent begins none, but has to ask whether the peer is where its packets come from."""
-        assert self.peer is not None, "whom nobody has described is not asked"
+        assert self.peer is not None, "a peer is described before it is asked"
         request = stun.Message(
             message_method=stun.Method.BINDING,
             message_class=stun.Class.REQUEST,
@@ -158,7 +165,19 @@ class IceAgent:
             attributes={"ERROR-CODE": _ROLE_CONFLICT} if conflict else {"XOR-MAPPED-ADDRESS": reflexive(source)},
         )
         response.add_message_integrity(key)
-        return Answered(bytes(response), nominates=not conflict and "USE-CANDIDATE" in request.attributes)
+        return Answered(
+            bytes(response),
+            nominates=not conflict and "USE-CANDIDATE" in request.attributes,
+            repeated=self._repeats((request.transaction_id, source)),
+        )
+
+    def _repeats(self, check: tuple[bytes, tuple[str, int]]) -> bool:
+        if check in self._seen:
+            return True
+        if len(self._seen) == MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._seen[check] = None
+        return False
 
 
 def moves(nominates: bool, *, selected: bool, silence: float) -> bool:

@@ -10,7 +10,7 @@ Sans-IO: what is heard comes in, what is to be asked goes out.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aioice import stun
 
@@ -45,6 +45,14 @@ class Newcomer:
     """Heard from there, less those of the checks that were sent there."""
     checked_at: float = float("-inf")
     heard_at: float = float("-inf")
+    nomination: int = 0
+    """The number of the peer's last nomination of this address (`Path.nominated`); 0: none."""
+    by_media: bool = False
+    """Authentic packets came from there, not only checks."""
+    remote: Any = None
+    """Where to send its checks; None: to nowhere, the caller does."""
+    repeats: bool = False
+    """A timer that repeats the check is running."""
 
     def signed(self, answer: stun.Message) -> bool:
         """Whether whoever answered knows the peer's password."""
@@ -100,17 +108,38 @@ class Newcomers:
         Returns:
             The check to send there; None if it is not time for one.
         """
-        newcomer = self._known(transport_id, ice, address)
+        newcomer = self.known(transport_id, ice, address)
         newcomer.heard_at = now
         newcomer.octets += octets
+        return self.due(newcomer, now)
+
+    def due(self, newcomer: Newcomer, now: float) -> bytes | None:
+        """The check to send there by now; None if it is not time for one, or what came from there does not suffice for it."""
         if newcomer.octets < len(newcomer.check) or now - newcomer.checked_at < CHECK_INTERVAL:
             return None
         newcomer.octets -= len(newcomer.check)
         newcomer.checked_at = now
         return newcomer.check
 
-    def _known(self, transport_id: str, ice: IceAgent, address: Hashable) -> Newcomer:
-        assert ice.peer is not None, "who sends authentic packets is known"
+    def waits(self, newcomer: Newcomer) -> bool:
+        """Whether its answer still counts, and may be asked for once more."""
+        present = self._by_transport.get(newcomer.transport_id, {}).get(newcomer.address)
+        return present is newcomer and newcomer.octets >= len(newcomer.check)
+
+    def renew(self, transport_id: str, ice: IceAgent) -> list[Newcomer]:
+        """The peer's credentials have changed: those of a transport that were asked by the old ones, to be asked by the new."""
+        renewed = []
+        for old in list(self._by_transport.get(transport_id, {}).values()):
+            new = self.known(transport_id, ice, old.address)
+            if new is not old:
+                new.octets, new.heard_at, new.remote = old.octets, old.heard_at, old.remote
+                new.nomination, new.by_media = old.nomination, old.by_media
+                renewed.append(new)
+        return renewed
+
+    def known(self, transport_id: str, ice: IceAgent, address: Hashable) -> Newcomer:
+        """The question to an address of that transport: the one that waits for its answer, or a new one."""
+        assert ice.peer is not None, "a peer is described before it is asked"
         present = self._by_transport.setdefault(transport_id, {})
         credentials = ice.username, ice.peer.pwd.encode()
         newcomer = present.get(address)

@@ -1,8 +1,9 @@
 """A transport: the relay's end of one device's ICE + DTLS + SRTP path, and what the forwarding path must know of it."""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from aioice import stun
 from aiortc import RTCCertificate
 
 from relay.media import rtcp
@@ -18,21 +19,16 @@ from relay.media.api import (
 )
 from relay.media.counters import Counters
 from relay.media.history import PacketHistory
-from relay.media.ice import Credentials, IceAgent, moves
+from relay.media.ice import Credentials, IceAgent
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
+from relay.media.path import Move, Path, RemoteAddress
 from relay.media.payloads import PayloadFormats
 from relay.media.quality import MAX_STREAMS, SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
 from relay.media.rtp import PAYLOAD_TYPE
 
-CONSENT_SILENCE: Final = 5.0
-"""Seconds without anything valid from the peer until it counts as down. Browsers check at least that often (RFC 7675)."""
-
 PICTURES_LOST_AFTER: Final = 1.0
 """Seconds of silence on the selected address after which pictures are started afresh when the peer is somewhere else: the relay's
 history mends shorter ones."""
-
-MAX_ADDRESSES: Final = 8
-"""Addresses that a peer may have validated at a time; the oldest is forgotten first."""
 
 MAX_HELD: Final = 256
 """Packets kept while the other party's transport comes up, about half a second of HD video. When more come, all are dropped and a
@@ -40,19 +36,6 @@ keyframe is requested instead: late pictures help nobody."""
 
 _RELAY_SSRC: Final = 1
 """Sender SSRC of the RTCP packets that the relay makes itself; what receive-only browsers use too."""
-
-
-class RemoteAddress(Protocol):
-    """Where a peer is, as seen by the socket that reaches it."""
-
-    transport: "Transport | None"
-    last_seen: float
-
-    def send(self, datagram: bytes) -> None: ...
-
-    def forget(self) -> None:
-        """Take the address out of the socket's routing table."""
-        ...
 
 
 class Transport:
@@ -63,7 +46,6 @@ class Transport:
     """
 
     __slots__ = (
-        "_addresses",
         "_announced",
         "_closed",
         "_dtls",
@@ -78,6 +60,7 @@ class Transport:
         "fingerprints",
         "history",
         "ice",
+        "path",
         "peer",
         "rx",
         "sent",
@@ -107,7 +90,7 @@ class Transport:
         self.peer: Transport | None = None
         """The other transport of the call."""
         self.destination: Any = None
-        """The selected remote address (`relay.media.io.udp.Remote`); set before `tx` is."""
+        """Where `path` sends to (`relay.media.io.udp.Remote`, or what takes its place); set before `tx` is."""
         self.statistics = LegStatistics(now)
         self.streams = self.statistics.streams
         """What the peer sends, by SSRC."""
@@ -117,57 +100,57 @@ class Transport:
         """What was sent to the peer a moment ago."""
         self.sent = self.history.streams
         self.counters = counters
+        self.path = Path(self, counters)
         self._emit = emit
-        self._dtls = DtlsSrtp(certificate, self._send_dtls, self._keys, self._lost, self._forward_data)
+        self._dtls = DtlsSrtp(certificate, self.path.send_dtls, self._keys, self._lost, self._forward_data)
         self._remote: TransportParameters | None = None
         self._formats = PayloadFormats()
-        self._addresses: list[RemoteAddress] = []
         self._announced: bool | None = None
         self._reported_at = now
         self._closed = False
         self._held: list[tuple[bool, bytes]] = []
         self._overflowed = False
 
-    @property
-    def last_seen(self) -> float:
-        """When something authentic last arrived, from any address; seconds, monotonic."""
-        return max((one.last_seen for one in self._addresses), default=0.0)
-
     def silence(self, now: float) -> float:
         """Seconds since something authentic arrived from the selected address."""
-        return now - (self.destination.last_seen if self.destination is not None else 0.0)
+        return self.path.silence(now)
 
     # -- ICE ----------------------------------------------------------------------------------------------------------
 
-    def validated(self, address: RemoteAddress, now: float, *, nominates: bool) -> None:
-        """An authentic check came from `address`, which may be new."""
-        if address.transport is not self:
-            address.transport = self
-            self._addresses.append(address)
-            if len(self._addresses) > MAX_ADDRESSES:
-                oldest = next(one for one in self._addresses if one is not self.destination)
-                self.lose_address(oldest)
-                oldest.forget()
-        selected, silence = self.destination, self.silence(now)
-        if address is not selected and moves(nominates, selected=selected is not None, silence=silence):
-            self.destination = address
-            if selected is None and self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
-                self._dtls.start(self._remote)
-            elif selected is not None and silence > PICTURES_LOST_AFTER:
-                self._refresh_pictures()
-        address.last_seen = now
+    def checked(self, address: RemoteAddress, credit: int, now: float, *, nominates: bool) -> None:
+        """An authentic check came from the selected address, or before DTLS from any: arguments as of `Path.checked`."""
+        self._moved(self.path.checked(address, credit, now, nominates=nominates))
+        if address is self.path.selected and self.path.consent.stale(now):
+            self.path.ask(self.ice, now)
 
-    def stays(self, nominates: bool, now: float) -> bool:
-        """Whether an authentic check from an address that is not known yet leaves an established transport where it is."""
-        return self.rx is not None and not moves(nominates, selected=True, silence=self.silence(now))
+    def answered(self, address: RemoteAddress, now: float, *, nomination: int, by_media: bool) -> None:
+        """The peer has answered a check at another address than the selected one: arguments as of `Path.answered`."""
+        self._moved(self.path.answered(address, now, nomination=nomination, by_media=by_media))
+
+    def consented(self, answer: stun.Message, address: RemoteAddress, now: float) -> bool | None:
+        """Take an answer to a check of the selected address: arguments and result as of `Path.consented`."""
+        authentic = self.path.consented(answer, address, now)
+        self.destination = self.path.destination
+        return authentic
 
     def lose_address(self, address: RemoteAddress) -> None:
-        """The address is no longer this transport's: it is one too many, or another transport has proved that it is there."""
-        self._addresses.remove(address)
+        """The address is another transport's."""
+        self.path.lose(address)
+        self.destination = self.path.destination
+
+    def _moved(self, move: Move | None) -> None:
+        self.destination = self.path.destination
+        if move is None:
+            return
+        if move.first:
+            if self._remote is not None and self._remote.role is DtlsRole.PASSIVE:
+                self._dtls.start(self._remote)
+        elif move.silence > PICTURES_LOST_AFTER:
+            self._refresh_pictures()
 
     # -- DTLS ---------------------------------------------------------------------------------------------------------
 
-    def connect(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
+    def connect(self, remote: TransportParameters, media: tuple[MediaDescription, ...], now: float) -> None:
         """Start DTLS with a peer that is now known, on checks already validated."""
         assert self._remote is None, "a transport is connected once"
         self._remote = remote
@@ -175,6 +158,7 @@ class Transport:
         # A DTLS server waits for the peer's first flight; a client needs to know where to send its own.
         if remote.role is not DtlsRole.PASSIVE or self.destination is not None:
             self._dtls.start(remote)
+        self.path.ask(self.ice, now)
 
     def describe(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         """The peer's ICE credentials, and what it sends, from now on."""
@@ -184,22 +168,22 @@ class Transport:
         for stream in self.streams.values():
             self._classify(stream)
 
-    def receive_dtls(self, datagram: bytes) -> None:
-        """Take a DTLS datagram from a validated address."""
+    def receive_dtls(self, datagram: bytes, address: RemoteAddress | None = None) -> None:
+        """Take a DTLS datagram; `address` is where it came from, if that is this transport's."""
+        if address is not None:
+            self.path.received(address, len(datagram))
         if not self._dtls.receive(datagram):
             self.counters["dtls_overflow"] += 1
-
-    def _send_dtls(self, datagram: bytes) -> None:
-        if self.destination is not None:
-            self.destination.send(datagram)
 
     def _keys(self, rx: Any, tx: Any) -> None:
         self.counters["dtls_handshakes"] += 1
         self.rx, self.tx = rx, tx
         self._announced = True
+        # Every flight went to the selected address: who could finish the handshake has received there.
+        self.path.confirmed(self.path.selected.last_seen)
         if self.peer is not None:
             self.peer.release_held()
-        self._emit(TransportUp(self.transport_id, self.destination.host_port))
+        self._emit(TransportUp(self.transport_id, self.path.selected.host_port))
 
     def _lost(self, reason: str) -> None:
         if reason == "dtls_failed":
@@ -314,16 +298,18 @@ class Transport:
         """Say when the peer has fallen silent and when it is back, and how good the path is. Called every second."""
         if self.rx is None:
             return
-        alive = now - self.last_seen <= CONSENT_SILENCE
+        alive = self.path.tick(self.ice, now)
+        self.destination = self.path.destination
         if alive is not self._announced:
             self._announced = alive
             if alive:
                 self._refresh_pictures()
-            self._emit(TransportUp(self.transport_id, self.destination.host_port) if alive else TransportDown(self.transport_id))
+            up = TransportUp(self.transport_id, self.path.selected.host_port)
+            self._emit(up if alive else TransportDown(self.transport_id))
         # Half a tick early rather than a whole one late: timers are never exact.
         if alive and now - self._reported_at >= SNAPSHOT_INTERVAL - 0.5:
             self._reported_at = now
-            self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now), self.destination.host_port))
+            self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now), self.path.selected.host_port))
 
     def part(self) -> None:
         """Be joined to nobody."""
@@ -340,7 +326,5 @@ class Transport:
         self.part()
         self._held.clear()
         await self._dtls.close()
-        for address in self._addresses:
-            address.forget()
-        self._addresses.clear()
+        self.path.close()
         self.destination = None

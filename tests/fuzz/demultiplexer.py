@@ -12,14 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from relay.media.api import TransportClosed
-from relay.media.engine import MAX_FAILING_HOSTS
 from relay.media.history import MAX_STREAMS as MAX_SENT_STREAMS
 from relay.media.history import SentStream
 from relay.media.io.dtls_srtp import QUEUE_LENGTH
 from relay.media.io.mmsg import ADDRESS_SIZE, BATCH, BUFFER_SIZE, HEADER_WORDS, LENGTH_WORD, ReceiveRing
 from relay.media.io.udp import BATCHES_PER_TURN, UdpSocket
+from relay.media.path import MAX_ADDRESSES
 from relay.media.quality import MAX_STREAMS
-from relay.media.transport import MAX_ADDRESSES, MAX_HELD
+from relay.media.transport import MAX_HELD
+from relay.media.validation import MAX_FAILING_HOSTS
 from tests.fuzz.make_corpus import (
     FIRST,
     FORGED_CHECK,
@@ -236,7 +237,7 @@ class Demultiplexer:
         assert self._counted() - self._before == self.fed
         assert not [event for event in self.relay.events if isinstance(event, TransportClosed)]
         engine = self.relay.engine
-        assert len(engine._failures) <= MAX_FAILING_HOSTS
+        assert len(engine._validation._failures) <= MAX_FAILING_HOSTS
         assert set(engine._by_ufrag) == {peer.relay.ufrag for peer in self.peers}
         assert list(engine._transports) == ["first", "second", "mallory", "accomplice"]
         routes = [remote for one in engine._sockets for remote in one.routes.values()]
@@ -244,7 +245,7 @@ class Demultiplexer:
         for one in engine._sockets:
             assert len(one._retired) <= BATCHES_PER_TURN * BATCH
         for transport in engine._transports.values():
-            assert sum(remote.transport is transport for remote in routes) <= len(transport._addresses) <= MAX_ADDRESSES
+            assert sum(remote.transport is transport for remote in routes) <= len(transport.path.addresses) <= MAX_ADDRESSES
             assert len(transport.ssrcs) <= MAX_STREAMS
             assert set(transport.streams) <= transport.ssrcs
             assert len(transport.sent) <= MAX_SENT_STREAMS

@@ -58,6 +58,7 @@ INTAKE: Final = (
     "stun_address_taken",
     "strays_limited",
     "checks_answered",
+    "consent_checks_answered",
 )
 """The counters of which every datagram is counted in exactly one, except DTLS from an address that is known."""
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.media.api import TransportUp
-from relay.media.engine import MAX_FAILURES
+from relay.media.consent import QUIET_SILENCE
 from relay.media.ice import ROAM_AFTER_SILENCE, IceAgent, local_ufrag, moves, parse, reflexive
-from relay.media.transport import CONSENT_SILENCE
+from relay.media.validation import MAX_FAILURES
 from tests.kit.media import IPV4, IPV6, MediaPeer, RunningEngine, connectivity_check, still_talk
 from tests.kit.wait import eventually
 
@@ -320,7 +320,7 @@ async def test_an_address_of_a_live_transport_cannot_be_claimed_by_another(relay
 async def test_an_address_of_a_silent_transport_passes_to_whoever_proves_to_be_there(relay: RunningEngine) -> None:
     gone, heir = await relay.peer("gone"), await relay.peer("heir", bridge="other")
     await gone.check()
-    relay.engine._transports["gone"].destination.last_seen -= CONSENT_SILENCE + 1
+    relay.engine._transports["gone"].destination.last_seen -= QUIET_SILENCE + 1
     heir.path.close()
     heir.path = gone.path
     check = connectivity_check(heir.relay)

@@ -6,9 +6,11 @@ import pytest
 from aiortc import RTCCertificate
 
 from relay.media.api import MediaEvent, TransportClosed, TransportDown, TransportReport, TransportUp
+from relay.media.consent import CONSENT_SILENCE, QUIET_SILENCE
 from relay.media.counters import Counters
 from relay.media.ice import ROAM_AFTER_SILENCE
-from relay.media.transport import CONSENT_SILENCE, MAX_ADDRESSES, MAX_HELD, Transport
+from relay.media.path import MAX_ADDRESSES
+from relay.media.transport import MAX_HELD, Transport
 from tests.kit.media import (
     CERTIFICATE,
     RunningEngine,
@@ -32,6 +34,7 @@ class Mailbox:
     forgotten: bool = False
     transport: Transport | None = None
     last_seen: float = 0.0
+    allowance: int = 0
 
     def send(self, datagram: bytes) -> None:
         self.sent.append(datagram)
@@ -55,34 +58,34 @@ def transport(certificate: RTCCertificate) -> Transport:
 
 
 def test_the_first_address_that_is_validated_is_used_whether_it_is_nominated_or_not(transport: Transport) -> None:
-    transport.validated(home := Mailbox("home"), 100.0, nominates=False)
+    transport.checked(home := Mailbox("home"), 0, 100.0, nominates=False)
     assert transport.destination is home
 
 
 def test_a_nominated_address_is_used_at_once(transport: Transport) -> None:
-    transport.validated(home := Mailbox("home"), 100.0, nominates=True)
-    transport.validated(away := Mailbox("away"), 100.0, nominates=True)
+    transport.checked(home := Mailbox("home"), 0, 100.0, nominates=True)
+    transport.checked(away := Mailbox("away"), 0, 100.0, nominates=True)
     assert transport.destination is away
-    transport.validated(home, 100.0, nominates=True)
+    transport.checked(home, 0, 100.0, nominates=True)
     assert transport.destination is home
 
 
 def test_an_address_that_is_not_nominated_is_used_once_the_old_one_has_been_silent_long_enough(transport: Transport) -> None:
-    transport.validated(home := Mailbox("home"), 100.0, nominates=True)
-    transport.validated(away := Mailbox("away"), 100.0 + ROAM_AFTER_SILENCE, nominates=False)
+    transport.checked(home := Mailbox("home"), 0, 100.0, nominates=True)
+    transport.checked(away := Mailbox("away"), 0, 100.0 + ROAM_AFTER_SILENCE, nominates=False)
     assert transport.destination is home
     home.last_seen = 200.0  # a packet came
-    transport.validated(away, 200.0 + ROAM_AFTER_SILENCE, nominates=False)
+    transport.checked(away, 0, 200.0 + ROAM_AFTER_SILENCE, nominates=False)
     assert transport.destination is home
-    transport.validated(away, 200.0 + ROAM_AFTER_SILENCE + 0.01, nominates=False)
+    transport.checked(away, 0, 200.0 + ROAM_AFTER_SILENCE + 0.01, nominates=False)
     assert transport.destination is away
 
 
 def test_what_comes_from_a_new_address_does_not_make_the_old_one_look_alive(transport: Transport) -> None:
-    transport.validated(Mailbox("home"), 100.0, nominates=True)
+    transport.checked(Mailbox("home"), 0, 100.0, nominates=True)
     away = Mailbox("away")
     for tenth in range(1, 20):
-        transport.validated(away, 100.0 + tenth / 10, nominates=False)
+        transport.checked(away, 0, 100.0 + tenth / 10, nominates=False)
         away.last_seen = 100.05 + tenth / 10
     assert transport.destination is away, "home has been silent for 1.9 s"
 
@@ -90,24 +93,24 @@ def test_what_comes_from_a_new_address_does_not_make_the_old_one_look_alive(tran
 def test_checks_from_the_old_address_keep_it_in_use(transport: Transport) -> None:
     home, away = Mailbox("home"), Mailbox("away")
     for tenth in range(50):
-        transport.validated(home, 100.0 + tenth / 10, nominates=tenth == 0)
-        transport.validated(away, 100.05 + tenth / 10, nominates=False)
+        transport.checked(home, 0, 100.0 + tenth / 10, nominates=tenth == 0)
+        transport.checked(away, 0, 100.05 + tenth / 10, nominates=False)
     assert transport.destination is home
 
 
 def test_an_address_lost_to_another_transport_does_not_look_alive_because_of_that_one(transport: Transport) -> None:
-    transport.validated(home := Mailbox("home"), 100.0, nominates=True)
+    transport.checked(home := Mailbox("home"), 0, 100.0, nominates=True)
     other = Transport("other", CERTIFICATE, lambda _: None, Counters(), 0.0)
     transport.lose_address(home)
-    other.validated(Mailbox("home"), 110.0, nominates=True)
-    transport.validated(away := Mailbox("away"), 110.5, nominates=False)
+    other.checked(Mailbox("home"), 0, 110.0, nominates=True)
+    transport.checked(away := Mailbox("away"), 0, 110.5, nominates=False)
     assert transport.destination is away
 
 
 def test_the_oldest_address_is_forgotten_when_there_are_too_many_but_never_the_one_in_use(transport: Transport) -> None:
     boxes = [Mailbox(str(n)) for n in range(MAX_ADDRESSES + 2)]
     for box in boxes:
-        transport.validated(box, 100.0, nominates=box.name == "0")
+        transport.checked(box, 0, 100.0, nominates=box.name == "0")
     assert transport.destination is boxes[0]
     assert [box.name for box in boxes if box.forgotten] == ["1", "2"]
 
@@ -115,13 +118,13 @@ def test_the_oldest_address_is_forgotten_when_there_are_too_many_but_never_the_o
 async def test_every_address_is_forgotten_when_a_transport_closes(transport: Transport) -> None:
     boxes = [Mailbox(str(n)) for n in range(MAX_ADDRESSES)]
     for box in boxes:
-        transport.validated(box, 100.0, nominates=True)
+        transport.checked(box, 0, 100.0, nominates=True)
     await transport.close()
     assert all(box.forgotten for box in boxes)
 
 
 async def test_an_address_lost_to_another_transport_is_not_taken_from_it_again_on_close(transport: Transport) -> None:
-    transport.validated(box := Mailbox("home"), 100.0, nominates=True)
+    transport.checked(box := Mailbox("home"), 0, 100.0, nominates=True)
     transport.lose_address(box)
     await transport.close()
     assert not box.forgotten
@@ -206,25 +209,34 @@ async def test_what_waits_arrives_also_when_the_parties_are_joined_late(relay: R
 # -- silence ----------------------------------------------------------------------------------------------------------
 
 
-async def test_silence_is_announced_once_after_five_seconds_and_so_is_the_return(relay: RunningEngine) -> None:
-    await relay.call()
+def looked_at(relay: RunningEngine, transport: Transport, now: float) -> list[MediaEvent]:
+    """What is said at that moment, but for reports."""
+    before = len(relay.events)
+    transport.tick(now)
+    return [event for event in relay.events[before:] if not isinstance(event, TransportReport)]
+
+
+@pytest.mark.parametrize(("media", "patience"), [(True, CONSENT_SILENCE), (False, QUIET_SILENCE)], ids=["media", "checks"])
+async def test_silence_is_announced_once_and_so_is_the_return(relay: RunningEngine, media: bool, patience: float) -> None:
+    """After five seconds where media came, after twelve where nothing but checks did."""
+    first, _ = await relay.call()
+    first.answers_checks = False
     transport = relay.engine._transports["first"]
-
-    def said_at(now: float) -> list[MediaEvent]:
-        before = len(relay.events)
-        transport.tick(now)
-        return [event for event in relay.events[before:] if not isinstance(event, TransportReport)]
-
     # No await from here on: the engine's own clock does not tick in between.
-    last = transport.last_seen
-    assert not said_at(last + CONSENT_SILENCE)
-    assert said_at(last + CONSENT_SILENCE + 0.1) == [TransportDown("first")]
-    assert not said_at(last + CONSENT_SILENCE + 1)
-    assert not said_at(last + 100)
-    transport.destination.last_seen = last + 100
-    assert said_at(last + 101) == [TransportUp("first")]
-    assert not said_at(last + 102)
-    assert said_at(last + 106) == [TransportDown("first")]
+    last = transport.path.selected.last_seen
+    if media:
+        for _ in range(3):
+            last = transport.path.selected.last_seen = last + 1
+            assert not looked_at(relay, transport, last + 0.5)
+    for second in range(1, int(patience) + 1):
+        assert not looked_at(relay, transport, last + second)
+    assert looked_at(relay, transport, last + patience + 0.1) == [TransportDown("first")]
+    assert not looked_at(relay, transport, last + patience + 1)
+    assert not looked_at(relay, transport, last + 25)
+    transport.path.selected.last_seen = last + 25
+    assert looked_at(relay, transport, last + 26) == [TransportUp("first")]
+    assert not looked_at(relay, transport, last + 27)
+    assert looked_at(relay, transport, last + 29 + patience) == [TransportDown("first")]
 
 
 @pytest.mark.parametrize("silence", [0.5, 1.5], ids=["short", "long"])
@@ -250,24 +262,24 @@ async def test_a_check_or_a_packet_ends_the_silence(relay: RunningEngine) -> Non
     first, second = await relay.call()
     transport = relay.engine._transports["first"]
     for send in (lambda: first.path.send(bytes(connectivity_check(first.relay))), lambda: first.send_rtp(rtp_packet(1))):
-        before, taken = transport.last_seen, await relay.taken_in()
+        before, taken = transport.destination.last_seen, await relay.taken_in()
         transport.destination.last_seen = before - 100
         send()
         await relay.takes_in(taken + 1)
-        assert transport.last_seen >= before
+        assert transport.destination.last_seen >= before
     await second.receives(rtp_packet(1))
 
 
 async def test_what_is_not_authentic_does_not_end_the_silence(relay: RunningEngine) -> None:
     first, _ = await relay.call()
     transport = relay.engine._transports["first"]
-    transport.destination.last_seen = silent_since = transport.last_seen - 100
+    transport.destination.last_seen = silent_since = transport.destination.last_seen - 100
     first.path.send(rtp_packet(1, payload=bytes(50)))
     first.path.send(rtcp_compound() + bytes(20))
     first.path.send(bytes(connectivity_check(first.relay, pwd="wrong" * 5)))
     first.path.send(b"\x16\xfe\xfd" + bytes(40))
     await relay.counts("stun_unauthentic")
-    assert transport.last_seen == silent_since
+    assert transport.destination.last_seen == silent_since
 
 
 async def test_nothing_is_said_of_a_transport_that_was_never_up_or_is_gone(relay: RunningEngine) -> None:
@@ -279,5 +291,5 @@ async def test_nothing_is_said_of_a_transport_that_was_never_up_or_is_gone(relay
     assert closed == TransportClosed("gone", "closed")
     before = list(relay.events)
     for transport in relay.engine._transports.values():
-        transport.tick(transport.last_seen + 100)
+        transport.tick(1e9)
     assert relay.events == before

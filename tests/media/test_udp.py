@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from relay.media.api import TransportClosed, TransportReport, TransportUp
 from relay.media.io.mmsg import BUFFER_SIZE
 from relay.media.io.udp import MAX_PACKET
+from relay.media.newcomers import MAX_NEWCOMERS
+from relay.media.path import MAX_ADDRESSES
 from relay.media.quality import MAX_STREAMS
-from relay.media.transport import MAX_ADDRESSES
 from tests.kit.media import (
     IPV4,
     IPV6,
@@ -355,18 +356,33 @@ async def test_packets_of_a_batch_go_where_the_party_was_when_each_of_them_came(
     """Addresses are handed to the kernel as pointers when the batch is over: what they point to must live that long, though the
     party has used up its addresses meanwhile."""
     first, second = await relay.call()
-    paths = [second.path, *(second.another_path() for _ in range(3 * MAX_ADDRESSES))]
-    packets = [rtp_packet(n) for n in range(len(paths))]
-    for packet, following in zip(packets, [*paths[1:], paths[0]], strict=True):
-        first.send_rtp(packet)
-        following.send(bytes(connectivity_check(second.relay)))
+    home, transport = second.path, relay.engine._transports["second"]
+    for path in [*(second.another_path() for _ in range(MAX_ADDRESSES - 1)), home]:
+        second.path = path
+        await second.check()
+        await eventually(lambda: transport.destination.host_port == second.path.address, "the relay follows")
+    assert len(transport.path.addresses) == MAX_ADDRESSES
+    selected = transport.destination
+    second.answers_checks = False
+    second.checks.clear()
+    paths = [second.another_path() for _ in range(MAX_NEWCOMERS)]
+    for path in paths:
+        path.send(bytes(connectivity_check(second.relay)))
+    await eventually(lambda: {path for path, _ in second.checks} == set(paths), "each is asked")
+    asked = dict(second.checks)
+    first.send_rtp(rtp_packet(0))
+    for n, path in enumerate(paths, 1):
+        path.send(second.answer_check(asked[path]))
+        first.send_rtp(rtp_packet(n))
 
     def arrived() -> list[int]:
-        return [len([one for one in path.received if one[0] > 127]) for path in paths]
+        return [len([one for one in path.received if one[0] > 127]) for path in (home, *paths)]
 
-    await eventually(lambda: sum(arrived()) == len(packets), lambda: f"all packets to arrive, but {arrived()}", within=5)
-    assert arrived() == [1] * len(paths)
-    assert sorted(second.packets) == sorted(packets)
+    await eventually(lambda: sum(arrived()) == len(paths) + 1, lambda: f"all packets to arrive, but {arrived()}", within=5)
+    assert arrived() == [1] * (len(paths) + 1)
+    assert not any(one.name == selected.name for one in relay.engine._sockets[0].routes.values()), (
+        "it was forgotten in that batch"
+    )
 
 
 # -- hostile ----------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class StrayDtlsSink(Protocol):
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
-    __slots__ = ("host_port", "key", "last_seen", "memory", "name", "outgoing", "socket", "transport")
+    __slots__ = ("allowance", "host_port", "key", "last_seen", "memory", "name", "outgoing", "socket", "transport")
 
     def __init__(self, own: "UdpSocket", raw: bytes) -> None:
         self.socket = own
@@ -90,6 +90,8 @@ class Remote:
         """The `Transport` whose peer is there; set when the address is put into `routes`."""
         self.last_seen = 0.0
         """When something authentic last arrived from there; seconds, monotonic."""
+        self.allowance = 0
+        """Bytes that may be sent there while nothing shows that the peer receives them (`relay.media.path`)."""
 
     def send(self, datagram: bytes) -> None:
         """Send one datagram outside the forwarding path."""
@@ -344,4 +346,4 @@ class UdpSocket:
             self._on_stray_dtls(self, datagram, raw)
         else:
             counters["dtls_received"] += 1
-            known.transport.receive_dtls(datagram)
+            known.transport.receive_dtls(datagram, known)
