@@ -108,8 +108,8 @@ class TransportUp:
 
 @dataclass(frozen=True, slots=True)
 class TransportDown:
-    """Nothing valid has arrived from the selected address for a while (`relay.media.consent`), or the peer has withdrawn its consent
-    to receive. It may come back."""
+    """Nothing valid has arrived from the selected address for a while (`relay.media.consent`), or the peer has answered no check
+    for so long that nothing more is sent to it. It may come back."""
 
     transport_id: str
 

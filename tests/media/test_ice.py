@@ -275,9 +275,9 @@ async def test_a_flood_from_more_hosts_than_are_counted_is_bounded_like_that_of_
     relay: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await relay.call()
-    monkeypatch.setattr("relay.media.engine.MAX_FAILURES", 3)
+    monkeypatch.setattr("relay.media.validation.MAX_FAILURES", 3)
     monkeypatch.setattr("relay.media.engine.TICK", 3600.0)
-    monkeypatch.setattr(relay.engine._failures, "_max_hosts", 2)
+    monkeypatch.setattr(relay.engine._validation._failures, "_max_hosts", 2)
     for number in range(2, 22):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
             one.bind((f"127.0.0.{number}", 0))
