@@ -53,7 +53,7 @@ class SqlCallLog:
     async def opened(self, call: NewCall) -> None:
         """Insert the call's row with status `initiated`; its place is null if there is no such place."""
         assert call.place.kind is self._kind, "each table has the calls of one kind of place"
-        places = self._tables.places
+        places = self._tables.known_places
         place = select(places.id).where(places.id == call.place.place_id)
         values = {
             self._tables.key: place.scalar_subquery(),

@@ -21,7 +21,7 @@ class SqlChatLog:
         Returns:
             Whether it is kept, be it since an earlier time.
         """
-        places = OF_KIND[place.kind].places
+        places = OF_KIND[place.kind].known_places
         row = {
             "call_id": call_id,
             **values(message.author, "author_"),

@@ -8,11 +8,25 @@ from sqlalchemy import Executable, and_, bindparam, insert, literal, select, tup
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import aliased
 
-from db.models import OF_KIND, ConversationRow, KindTables, MemberRow, ProfileRow, SettingsRow
+from db.models import OF_KIND, ConversationRow, KindTables, KnownMemberRow, KnownProfileRow, KnownSettingsRow, ProfileRow
 from db.places import insert_members
-from db.profiles import CARD, Named, blocked, by_name, card_of, card_values, columns, connected, insert_new, names, same, unknown
+from db.profiles import (
+    CARD,
+    Named,
+    blocked,
+    by_name,
+    card_of,
+    card_values,
+    columns,
+    connected,
+    insert_new,
+    names,
+    privacy_of,
+    same,
+    unknown,
+)
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.ports import ConversationCard, Privacy, ProfileCard, Standing
+from relay.signaling.ports import ConversationCard, ProfileCard, Standing
 from relay.signaling.records import SessionCard
 
 
@@ -44,13 +58,13 @@ class SqlDirectory:
             members=row.members,
             blocked=row.blocked,
             connected=row.connected,
-            privacy=Privacy(row.privacy or Privacy.EVERYONE),
+            privacy=privacy_of(row.privacy),
             do_not_disturb=bool(row.do_not_disturb),
         )
 
     async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
         """The conversation with the lowest id that both are members of."""
-        one, other = aliased(MemberRow), aliased(MemberRow)
+        one, other = aliased(KnownMemberRow), aliased(KnownMemberRow)
         query = (
             select(one.conversation_id)
             .join(other, other.conversation_id == one.conversation_id)
@@ -63,11 +77,11 @@ class SqlDirectory:
 
     async def visible_profiles(self, profile: Profile) -> Sequence[ProfileCard]:
         """The profile itself and everyone who shares a conversation with it, by name."""
-        mine, theirs = aliased(MemberRow), aliased(MemberRow)
-        itself = select(*CARD).where(names(ProfileRow, profile))
+        mine, theirs = aliased(KnownMemberRow), aliased(KnownMemberRow)
+        itself = select(*CARD).where(names(KnownProfileRow, profile))
         others = (
             select(*CARD)
-            .join(theirs, same(columns(ProfileRow), columns(theirs)))
+            .join(theirs, same(columns(KnownProfileRow), columns(theirs)))
             .join(mine, mine.conversation_id == theirs.conversation_id)
             .where(names(mine, profile))
         )
@@ -85,11 +99,11 @@ class SqlDirectory:
 
     async def _places(self, profile: Profile, kind: PlaceKind) -> list[tuple[int, tuple[ProfileCard, ...]]]:
         tables = OF_KIND[kind]
-        mine, theirs = aliased(tables.members), aliased(tables.members)
+        mine, theirs = aliased(tables.known_members), aliased(tables.known_members)
         place_id = tables.place_id(theirs)
         query = (
             select(place_id, *CARD)
-            .join(ProfileRow, same(columns(ProfileRow), columns(theirs)))
+            .join(KnownProfileRow, same(columns(KnownProfileRow), columns(theirs)))
             .join(mine, tables.place_id(mine) == place_id)
             .where(names(mine, profile))
             .order_by(place_id)
@@ -141,18 +155,18 @@ async def insert_profile(connection: AsyncConnection, card: ProfileCard) -> None
 
 
 async def _profile(connection: AsyncConnection, profile: Profile) -> ProfileCard | None:
-    row = (await connection.execute(select(*CARD).where(names(ProfileRow, profile)))).one_or_none()
+    row = (await connection.execute(select(*CARD).where(names(KnownProfileRow, profile)))).one_or_none()
     return None if row is None else card_of(*row)
 
 
 def _standing(tables: KindTables) -> Executable:
     """Made once per kind of place: it is asked for every invitation."""
-    caller, callee = aliased(ProfileRow), aliased(ProfileRow)
+    caller, callee = aliased(KnownProfileRow), aliased(KnownProfileRow)
     the_caller: Named = (bindparam("caller_type"), bindparam("caller_id"))
     the_callee: Named = (bindparam("callee_type"), bindparam("callee_id"))
 
     def is_member(profile: Named) -> Any:
-        member = aliased(tables.members)
+        member = aliased(tables.known_members)
         here = tables.place_id(member) == bindparam("place_id")
         return select(tables.place_id(member)).where(here, names(member, profile)).exists()
 
@@ -168,13 +182,13 @@ def _standing(tables: KindTables) -> Executable:
             and_(is_member(the_caller), is_member(the_callee)).label("members"),
             blocked(the_caller, the_callee).label("blocked"),
             connected(the_caller, the_callee).label("connected"),
-            SettingsRow.privacy,
-            SettingsRow.do_not_disturb,
+            KnownSettingsRow.privacy,
+            KnownSettingsRow.do_not_disturb,
         )
         .select_from(one_row)
         .outerjoin(caller, names(caller, the_caller))
         .outerjoin(callee, names(callee, the_callee))
-        .outerjoin(SettingsRow, names(SettingsRow, the_callee))
+        .outerjoin(KnownSettingsRow, names(KnownSettingsRow, the_callee))
     )
 
 

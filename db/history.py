@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.models import OF_KIND, ChatRow, ProfileRow
+from db.models import OF_KIND, ChatRow, KnownProfileRow
 from db.models.base import UtcDateTime
 from db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
 from db.profiles import acquainted, columns, names
@@ -182,8 +182,8 @@ class SqlHistory:
         other = (own.c.other_type, own.c.other_id)
         may_know = or_(own.c.direction == Direction.INCOMING.value, own.c.answered_at.is_not(None), acquainted(profile, other))
         query = (
-            select(own, may_know.label("may_know"), ProfileRow.name, ProfileRow.avatar)
-            .outerjoin(ProfileRow, names(ProfileRow, other))
+            select(own, may_know.label("may_know"), KnownProfileRow.name, KnownProfileRow.avatar)
+            .outerjoin(KnownProfileRow, names(KnownProfileRow, other))
             .order_by(own.c.started_at.desc(), own.c.id.desc())
             .limit(limit)
         )
@@ -278,8 +278,8 @@ class SqlMissedCalls:
             arms.append(arm.subquery().select())
         both = union_all(*arms).subquery()
         query = (
-            select(both, literal(True).label("may_know"), ProfileRow.name, ProfileRow.avatar)
-            .outerjoin(ProfileRow, names(ProfileRow, (both.c.other_type, both.c.other_id)))
+            select(both, literal(True).label("may_know"), KnownProfileRow.name, KnownProfileRow.avatar)
+            .outerjoin(KnownProfileRow, names(KnownProfileRow, (both.c.other_type, both.c.other_id)))
             .order_by(both.c.started_at.desc(), both.c.kind, both.c.id.desc())
         )
         async with self._engine.connect() as connection:

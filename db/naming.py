@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from db.models import OF_KIND, Base
+from db.models.known import KNOWN
+from relay.errors import ReadOnly
+from relay.ids import PlaceKind
 
 CALL_TABLES: Final = tuple(tables.calls.__tablename__ for tables in OF_KIND.values())
 """`call_logs` and `whiteboard_call_history`."""
@@ -27,6 +30,19 @@ LEDGER: Final = "relay_adopted"
 
 OWN_TABLES: Final = (*(name for name in Base.metadata.tables if name not in CALL_TABLES), LEDGER)
 
+VIEWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "profiles": ("profiles",),
+    "conversations": ("conversations", "conversation_members"),
+    "whiteboard_sessions": ("whiteboard_sessions", "whiteboard_session_members"),
+    "connections": ("profile_connections",),
+    "settings": ("profile_settings",),
+    "blocks": ("blocks",),
+}
+"""Parts of the directory that may come from views of the platform → the tables that these stand for."""
+
+VIEW: Final = "relay_view_"
+"""What the names of views begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -36,11 +52,16 @@ class Layout:
     """PostgreSQL's schema; empty: the one that the role's search path begins with. A lower-case SQL identifier."""
     prefix: str = ""
     """What each name begins with. Lower-case letters, digits and underscores."""
+    views: frozenset[str] = frozenset()
+    """Keys of `VIEWS`: what is read from views of the platform instead of the relay's own tables."""
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f'"{self.schema}".' if self.schema else ""
-        object.__setattr__(self, "_names", {name: f"{where}{self.prefix}{name}" for name in OWN_TABLES})
+        names = {name: f"{where}{self.prefix}{name}" for name in OWN_TABLES}
+        viewed = {table: VIEW + table for part in self.views for table in VIEWS[part]}
+        names |= {KNOWN + table: viewed.get(table, names[table]) for tables in VIEWS.values() for table in tables}
+        object.__setattr__(self, "_names", names)
 
     @property
     def version_table(self) -> str:
@@ -72,6 +93,21 @@ def lay_out(engine: AsyncEngine, layout: Layout) -> None:
 def layout_of(bind: AsyncEngine | AsyncConnection | Connection) -> Layout:
     """The layout that the engine was given."""
     return _layout(bind.dialect)
+
+
+def require_own(bind: AsyncEngine, part: str) -> None:
+    """Make sure that a part of the directory is the relay's own, before anything in it is changed.
+
+    Raises:
+        ReadOnly: the platform's views tell it.
+    """
+    if part in layout_of(bind).views:
+        raise ReadOnly(f"{part.replace('_', ' ')} come from views of the platform and are changed there")
+
+
+def part_of(kind: PlaceKind) -> str:
+    """The part of the directory that such places belong to."""
+    return OF_KIND[kind].places.__tablename__
 
 
 def sql_name(bind: AsyncEngine | AsyncConnection | Connection, table: str) -> str:

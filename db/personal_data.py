@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
 from db.history import SqlHistory
-from db.models import OF_KIND, ChatRow, ProfileRow
+from db.models import OF_KIND, ChatRow, KnownProfileRow, ProfileRow
 from db.models.calls import ANSWERED, ENDED, INITIATED, MISSED
+from db.naming import layout_of
 from db.platform import SqlPlatform
-from db.profiles import names
+from db.profiles import columns as columns_of
+from db.profiles import names, same
 from db.push import SqlPushSubscriptions
 from db.settings import SqlSettings
 from relay.ids import PlaceKind, Profile
@@ -65,7 +67,7 @@ class SqlPersonalData:
             Whether there was anything to erase.
         """
         # First of all: then it begins no more calls.
-        deleted = await SqlPlatform(self._engine).delete_profile(profile)
+        deleted = await SqlPlatform(self._engine).forget_profile(profile)
         return await self._erase_history(profile, at, (INITIATED, ANSWERED, MISSED, ENDED)) or deleted
 
     async def erase_history(self, profile: Profile, at: datetime) -> bool:
@@ -90,15 +92,19 @@ class SqlPersonalData:
         return erased
 
     async def _profile(self, profile: Profile) -> dict[str, Any] | None:
-        row = ProfileRow
-        query = select(row.profile_type, row.profile_id, row.name, row.avatar, row.user_id, row.created_at)
+        row = KnownProfileRow
+        columns: list[Any] = [row.profile_type, row.profile_id, row.name, row.avatar, row.user_id]
+        query = select(*columns).where(names(row, profile))
+        if "profiles" not in layout_of(self._engine).views:
+            own = aliased(ProfileRow)  # the same table then
+            query = query.add_columns(own.created_at).join(own, same(columns_of(row), columns_of(own)))
         async with self._engine.connect() as connection:
-            found = (await connection.execute(query.where(names(row, profile)))).one_or_none()
+            found = (await connection.execute(query)).one_or_none()
         return None if found is None else _plain(found._asdict())
 
     async def _places(self, profile: Profile, kind: PlaceKind) -> list[dict[str, Any]]:
         tables = OF_KIND[kind]
-        query = select(tables.place_id(tables.members)).where(names(tables.members, profile)).order_by(tables.key)
+        query = select(tables.place_id(tables.known_members)).where(names(tables.known_members, profile)).order_by(tables.key)
         async with self._engine.connect() as connection:
             return [{tables.key: place_id} for place_id in (await connection.execute(query)).scalars()]
 

@@ -1,6 +1,7 @@
 """What the platform keeps here in step with its own database: profiles, who is connected, places and who belongs to them.
 
-Everything may be said twice, and by several at the same time.
+Everything may be said twice, and by several at the same time. What views of the platform tell instead cannot be said at all:
+every method that changes something raises `ReadOnly` then.
 """
 
 from collections.abc import Collection, Sequence
@@ -8,9 +9,24 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Delete, and_, delete, select, tuple_, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.models import OF_KIND, ConnectionRow, ProfileRow
+from db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow
+from db.naming import layout_of, part_of, require_own
 from db.places import advance_sequence, insert_members
-from db.profiles import CARD, by_name, card_of, card_values, columns, insert_new, locked, names, same, unknown, upsert, values
+from db.profiles import (
+    CARD,
+    by_name,
+    card_of,
+    card_values,
+    columns,
+    insert_new,
+    locked,
+    mirror,
+    names,
+    same,
+    unknown,
+    upsert,
+    values,
+)
 from relay.ids import Place, Profile
 from relay.signaling.ports import ProfileCard
 from relay.signaling.records import PlaceRecord
@@ -24,6 +40,7 @@ class SqlPlatform:
 
     async def put_profiles(self, cards: Collection[ProfileCard]) -> None:
         """Add profiles, or bring them up to date. Of several cards of one profile, the last counts."""
+        require_own(self._engine, "profiles")
         latest = {card.profile: card_values(card) for card in cards}
         if not latest:
             return
@@ -42,6 +59,11 @@ class SqlPlatform:
         Returns:
             Whether it was there.
         """
+        require_own(self._engine, "profiles")
+        return await self.forget_profile(profile)
+
+    async def forget_profile(self, profile: Profile) -> bool:
+        """Delete what the relay itself has of a profile, which the platform's views may go on to tell of."""
         return await self._execute(delete(ProfileRow).where(names(ProfileRow, profile))) == 1
 
     async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
@@ -56,6 +78,7 @@ class SqlPlatform:
         Raises:
             ValueError: a member does not exist; nothing has changed.
         """
+        require_own(self._engine, part_of(place.kind))
         wanted = frozenset(members)
         places = OF_KIND[place.kind].places
         async with self._engine.begin() as connection:
@@ -79,12 +102,13 @@ class SqlPlatform:
         Returns:
             Whether it was there.
         """
+        require_own(self._engine, part_of(place.kind))
         places = OF_KIND[place.kind].places
         return await self._execute(delete(places).where(places.id == place.place_id)) == 1
 
     async def place(self, place: Place) -> PlaceRecord | None:
         """A conversation or whiteboard session and its members; None if it does not exist."""
-        places = OF_KIND[place.kind].places
+        places = OF_KIND[place.kind].known_places
         async with self._engine.connect() as connection:
             query = select(places.keep_chat).where(places.id == place.place_id)
             row = (await connection.execute(query)).one_or_none()
@@ -101,6 +125,7 @@ class SqlPlatform:
         Raises:
             ValueError: there is no such profile, or no such place.
         """
+        require_own(self._engine, part_of(place.kind))
         tables = OF_KIND[place.kind]
         async with self._engine.begin() as connection:
             # An update, though of nothing: see `locked`.
@@ -116,6 +141,7 @@ class SqlPlatform:
         Returns:
             Whether it was one.
         """
+        require_own(self._engine, part_of(place.kind))
         return await self._execute(_without(place, profile)) == 1
 
     async def connect(self, one: Profile, other: Profile) -> bool:
@@ -127,6 +153,7 @@ class SqlPlatform:
         Raises:
             ValueError: one of them does not exist, or both are the same.
         """
+        require_own(self._engine, "connections")
         first, second = sorted((one, other))
         if first == second:
             raise ValueError(f"{one.key} cannot be connected with itself")
@@ -141,6 +168,7 @@ class SqlPlatform:
         Returns:
             Whether they were.
         """
+        require_own(self._engine, "connections")
         first, second = sorted((one, other))
         both = and_(names(ConnectionRow, first, "first_"), names(ConnectionRow, second, "second_"))
         return await self._execute(delete(ConnectionRow).where(both)) == 1
@@ -151,8 +179,8 @@ class SqlPlatform:
         query = union(
             *(
                 select(*CARD)
-                .join(ConnectionRow, same(columns(ProfileRow), columns(ConnectionRow, theirs)))
-                .where(names(ConnectionRow, profile, mine))
+                .join(KnownConnectionRow, same(columns(KnownProfileRow), columns(KnownConnectionRow, theirs)))
+                .where(names(KnownConnectionRow, profile, mine))
                 for mine, theirs in ways
             )
         )
@@ -178,7 +206,7 @@ def _without(place: Place, profile: Profile) -> Delete:
 
 async def _members(connection: AsyncConnection, place: Place) -> frozenset[Profile]:
     tables = OF_KIND[place.kind]
-    query = select(*columns(tables.members)).where(tables.place_id(tables.members) == place.place_id)
+    query = select(*columns(tables.known_members)).where(tables.place_id(tables.known_members) == place.place_id)
     return frozenset(Profile(*row) for row in await connection.execute(query))
 
 
@@ -189,6 +217,8 @@ async def _require(connection: AsyncConnection, profiles: Collection[Profile]) -
     Raises:
         ValueError: some do not.
     """
+    if "profiles" in layout_of(connection).views:
+        await mirror(connection, profiles)
     key = columns(ProfileRow)
     query = select(*key).where(tuple_(*key).in_(profiles)).with_for_update(read=True, key_share=True)
     if missing := frozenset(profiles) - {Profile(*row) for row in await connection.execute(query)}:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db.models import BlockRow, ProfileRow, SettingsRow
-from db.profiles import acquainted, columns, insert_new, locked, names, unknown, upsert, values
+from db.models import BlockRow, KnownBlockRow, KnownProfileRow, KnownSettingsRow, SettingsRow
+from db.naming import require_own
+from db.profiles import acquainted, columns, insert_new, locked, names, privacy_of, unknown, upsert, values
 from relay.ids import Profile
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import BlockRecord, SettingsRecord
@@ -33,7 +34,9 @@ class SqlSettings:
 
         Raises:
             ValueError: there is no such profile.
+            ReadOnly: the platform's views say what profiles have settled.
         """
+        require_own(self._engine, "settings")
         changes: dict[str, object] = {}
         if privacy is not None:
             changes["privacy"] = privacy.value
@@ -50,12 +53,12 @@ class SqlSettings:
 
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
         """Whom the profile has blocked, latest first."""
-        blocked = columns(BlockRow, "blocked_")
+        blocked = columns(KnownBlockRow, "blocked_")
         query = (
-            select(*blocked, ProfileRow.name, ProfileRow.avatar, BlockRow.created_at)
-            .outerjoin(ProfileRow, names(ProfileRow, blocked))
-            .where(names(BlockRow, profile, "blocker_"))
-            .order_by(BlockRow.created_at.desc(), *blocked)
+            select(*blocked, KnownProfileRow.name, KnownProfileRow.avatar, KnownBlockRow.created_at)
+            .outerjoin(KnownProfileRow, names(KnownProfileRow, blocked))
+            .where(names(KnownBlockRow, profile, "blocker_"))
+            .order_by(KnownBlockRow.created_at.desc(), *blocked)
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
@@ -73,9 +76,11 @@ class SqlSettings:
 
         Raises:
             ValueError: the profile knows no such profile.
+            ReadOnly: the platform's views say who has blocked whom.
         """
+        require_own(self._engine, "blocks")
         # Who is blocked already may be blocked again, though the two may share nothing any more.
-        known = select(ProfileRow.id).where(names(ProfileRow, blocked), acquainted(profile, blocked))
+        known = select(KnownProfileRow.profile_id).where(names(KnownProfileRow, blocked), acquainted(profile, blocked))
         there = select(BlockRow.created_at).where(_is_block(profile, blocked))
         async with self._engine.begin() as connection:
             if not await locked(connection, profile):
@@ -91,7 +96,11 @@ class SqlSettings:
 
         Returns:
             Whether there was one.
+
+        Raises:
+            ReadOnly: the platform's views say who has blocked whom.
         """
+        require_own(self._engine, "blocks")
         async with self._engine.begin() as connection:
             result = await connection.execute(delete(BlockRow).where(_is_block(profile, blocked)))
         return result.rowcount == 1
@@ -102,6 +111,7 @@ def _is_block(blocker: Profile, blocked: Profile) -> ColumnElement[bool]:
 
 
 async def _settings(connection: AsyncConnection, profile: Profile) -> SettingsRecord:
-    query = select(SettingsRow.privacy, SettingsRow.do_not_disturb).where(names(SettingsRow, profile))
-    row = (await connection.execute(query)).one_or_none()
-    return SettingsRecord() if row is None else SettingsRecord(Privacy(row.privacy), row.do_not_disturb)
+    row = KnownSettingsRow
+    query = select(row.privacy, row.do_not_disturb).where(names(row, profile))
+    found = (await connection.execute(query)).one_or_none()
+    return SettingsRecord() if found is None else SettingsRecord(privacy_of(found.privacy), bool(found.do_not_disturb))

@@ -24,6 +24,7 @@ from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
 from db.retention import SqlRetention
 from db.settings import SqlSettings
+from db.views import require_views
 from relay import wiring
 from relay.config import Settings
 from relay.front.counters import LEVELS as FRONT_LEVELS
@@ -183,7 +184,8 @@ def open_database(settings: Settings) -> WatchedEngine:
     Raises:
         ConfigurationError: the URL makes no sense, or its driver is not installed.
     """
-    return create_engine(settings.database_url, layout=Layout(settings.database_schema, settings.database_prefix))
+    layout = Layout(settings.database_schema, settings.database_prefix, frozenset(settings.database_views))
+    return create_engine(settings.database_url, layout=layout)
 
 
 def _add_admin(app: web.Application, settings: Settings) -> None:
@@ -203,6 +205,7 @@ async def _database_open(app: web.Application) -> AsyncIterator[None]:
             await demo.load_demo(database)
         else:
             await migrate.require_current(database)
+        await require_views(database)
         yield
     finally:
         await database.dispose()

@@ -88,6 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PostgreSQL schema of the relay's own tables, all but those of calls; empty: the one where new tables go."""
     database_prefix: Annotated[str, Meta(pattern="^([a-z][a-z0-9_]{0,15})?$")] = ""
     """What the names of the relay's own tables begin with, all but those of calls."""
+    database_views: tuple[
+        Literal["profiles", "conversations", "whiteboard_sessions", "connections", "settings", "blocks"], ...
+    ] = ()
+    """What is read from views of the platform instead of the relay's own tables, comma-separated."""
     dev: bool = False
     """Development mode: demo data, log-in without a password, a secret made up at start."""
     jwt_secret: str = ""
@@ -324,7 +328,7 @@ def available_cores() -> int:
 
 
 def _split(name: str, value: str) -> str | list[str]:
-    if name in {"public_address", "allowed_origins", "trusted_proxies", "turn_urls"}:
+    if name in {"public_address", "allowed_origins", "trusted_proxies", "turn_urls", "database_views"}:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

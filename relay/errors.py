@@ -5,6 +5,7 @@ be shown to whoever caused them and end at the edge. A broken invariant of ours 
 
     RelayError
     ├── ConfigurationError     the operator's: the process does not start
+    ├── ReadOnly               what the platform's views tell cannot be changed here
     ├── Unauthorized           no credential, or one that is not good
     │   └── Expired            (relay.http.auth) one that was good once
     ├── TooMany                (relay.http.limits) a limit of rate is reached
@@ -21,6 +22,10 @@ class RelayError(Exception):
 
 class ConfigurationError(RelayError):
     """A setting is missing or makes no sense. One line per problem."""
+
+
+class ReadOnly(RelayError):
+    """The data belongs to the platform, which provides it by views of its database."""
 
 
 class Unauthorized(RelayError):

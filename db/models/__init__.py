@@ -5,6 +5,16 @@ from typing import Any, Final
 
 from db.models.base import Base
 from db.models.calls import CallRow, ChatRow, WhiteboardCallRow
+from db.models.known import (
+    KnownBlockRow,
+    KnownConnectionRow,
+    KnownConversationRow,
+    KnownMemberRow,
+    KnownProfileRow,
+    KnownSettingsRow,
+    KnownWhiteboardMemberRow,
+    KnownWhiteboardSessionRow,
+)
 from db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, SettingsRow
 from db.models.places import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
 from relay.ids import PlaceKind
@@ -18,6 +28,11 @@ __all__ = [
     "ConnectionRow",
     "ConversationRow",
     "KindTables",
+    "KnownBlockRow",
+    "KnownConnectionRow",
+    "KnownMemberRow",
+    "KnownProfileRow",
+    "KnownSettingsRow",
     "MemberRow",
     "ProfileRow",
     "PushSubscriptionRow",
@@ -35,6 +50,9 @@ class KindTables:
     places: type[ConversationRow | WhiteboardSessionRow]
     members: type[MemberRow | WhiteboardMemberRow]
     calls: type[CallRow | WhiteboardCallRow]
+    known_places: type[ConversationRow | WhiteboardSessionRow]
+    """Those that there are, and who is in them: to be read only."""
+    known_members: type[MemberRow | WhiteboardMemberRow]
     key: str
     """What members and calls call the column with the place's id."""
 
@@ -44,6 +62,15 @@ class KindTables:
 
 
 OF_KIND: Final = {
-    PlaceKind.CONVERSATION: KindTables(ConversationRow, MemberRow, CallRow, "conversation_id"),
-    PlaceKind.WHITEBOARD_SESSION: KindTables(WhiteboardSessionRow, WhiteboardMemberRow, WhiteboardCallRow, "session_id"),
+    PlaceKind.CONVERSATION: KindTables(
+        ConversationRow, MemberRow, CallRow, KnownConversationRow, KnownMemberRow, "conversation_id"
+    ),
+    PlaceKind.WHITEBOARD_SESSION: KindTables(
+        WhiteboardSessionRow,
+        WhiteboardMemberRow,
+        WhiteboardCallRow,
+        KnownWhiteboardSessionRow,
+        KnownWhiteboardMemberRow,
+        "session_id",
+    ),
 }

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from relay.errors import RelayError, Unauthorized, Unavailable
+from relay.errors import ReadOnly, RelayError, Unauthorized, Unavailable
 from relay.http.limits import TooMany
 from relay.http.proxies import Asker, asker_of
 
@@ -115,6 +115,8 @@ def _problem_of(error: RelayError) -> web.Response:
             return _later(problem(429, "too_many_requests", str(error)), error.retry_after)
         case Unavailable():
             return _later(problem(503, "unavailable", str(error)), OUTAGE_RETRY)
+        case ReadOnly():
+            return problem(409, "read_only", str(error))
     return problem(400, "invalid_request", str(error))
 
 

@@ -81,4 +81,4 @@ async def plans(engine: AsyncEngine, asking: Awaitable[object]) -> str:
 def scanned(plan: str) -> set[str]:
     """The tables that a plan reads from one end to the other, be it by way of an index."""
     read = re.findall(r"(?:Seq Scan on|SCAN) (\w+)", plan)
-    return {table for table in Base.metadata.tables for name in read if re.fullmatch(rf"{table}(_\d+)?", name)}
+    return {table for table in Base.metadata.tables for name in read if re.fullmatch(rf"(known_)?{table}(_\d+)?", name)}

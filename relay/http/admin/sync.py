@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from relay.errors import RelayError, Unavailable
+from relay.errors import ReadOnly, RelayError, Unavailable
 from relay.http.admin.access import guarded
 from relay.http.admin.items import LISTS, Stores, item_of
 from relay.http.responses import answer, body_of
@@ -57,6 +57,8 @@ async def _done(stores: Stores, name: str, raw: msgspec.Raw) -> Result:
         await item_of(name, raw).do(stores)
     except (ValueError, RecursionError) as error:
         return Result(False, ItemError("invalid_item", str(error)[:MAX_MESSAGE_LENGTH]))
+    except ReadOnly as error:
+        return Result(False, ItemError("read_only", str(error)))
     except Unavailable:
         raise  # nothing that comes after this item could be done either: all are to be sent again
     except Exception:
