@@ -49,6 +49,8 @@ NAMES: Final = {
     "transports_opened": "transports opened",
     "transports_closed": "transports closed",
     "workers_lost": "worker processes that died",
+    "workers_unresponsive": "times that a worker process had not answered for 2 s, so that it got no new calls",
+    "calls_rehomed": "calls opened at another worker process, because the first one did not answer",
 }
 
 

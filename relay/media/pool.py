@@ -8,18 +8,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Self
-
-import msgspec
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from relay.errors import ConfigurationError
 from relay.media.api import (
@@ -31,28 +25,19 @@ from relay.media.api import (
     TransportParameters,
     WorkerLost,
 )
-from relay.media.channel import Caller, WorkerEngine
 from relay.media.worker import Assignment
+from relay.media.workerprocess import Bridge, WorkerProcess
 
 logger = logging.getLogger(__name__)
 
-START_TIMEOUT: Final = 30.0
-"""Seconds until a new worker must listen. Generous: all of them start at once, on a machine that may be busy."""
-
 OPEN_PATIENCE: Final = 3.0
-"""Seconds that a new call waits while no worker is alive: a restart takes about one."""
+"""Seconds that a new call waits while no worker answers: a restart takes about one."""
 
-POLL_INTERVAL: Final = 2.0
-"""Seconds between looks at a worker's counters: what it counted after the last one is lost when it dies."""
-
-ANSWER_TIMEOUT: Final = 10.0
-"""Seconds that a worker may take to answer a look; then it hangs, and is killed."""
+OPEN_TIMEOUT: Final = 2.0
+"""Seconds that a worker may take to open the first transport of a call; then another one gets the call, if one answers."""
 
 SCRAPE_TIMEOUT: Final = 1.0
 """Seconds that `counters` waits for a worker; then its last known figures count."""
-
-CLOSE_GRACE: Final = 0.7
-"""Seconds that a worker gets to end by itself; then it is killed."""
 
 RESTART_FIRST: Final = 0.05
 """Seconds from the death of a worker to its restart. Doubled each time, up to `RESTART_LAST`."""
@@ -72,129 +57,8 @@ class WorkerStatus:
     """None while it is being restarted."""
     bridges: int
     transports: int
-
-
-@dataclass(slots=True, eq=False)
-class _Bridge:
-    bridge_id: str
-    home: "_Process"
-    transports: set[str] = field(default_factory=set)
-
-
-class _Process:
-    """One life of a worker."""
-
-    def __init__(self, process: asyncio.subprocess.Process, caller: Caller) -> None:
-        self.bridges: set[_Bridge] = set()
-        self.transports = 0
-        """Open, or being opened: what counts as its load."""
-        self.counted: Mapping[str, int] = {}
-        """Its counters, when they were last known."""
-        self.born = time.monotonic()
-        self.port = 0
-        """That it listens on."""
-        self._process = process
-        self._caller = caller
-
-    @classmethod
-    async def launch(cls, assignment: Assignment, on_event: MediaEventSink) -> Self:
-        """Start a process and wait until it listens.
-
-        Args:
-            assignment: `descriptor` is filled in here.
-
-        Raises:
-            ConfigurationError: it cannot listen.
-            WorkerLost: it cannot be started, or ended at once.
-        """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            assignment = msgspec.structs.replace(assignment, descriptor=theirs.fileno())
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "relay.media.worker",
-                    msgspec.json.encode(assignment).decode(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    env=_environment(),
-                    start_new_session=True,  # out of reach of the terminal's Ctrl-C, from the first moment on
-                )
-            except BaseException as error:
-                ours.close()
-                if isinstance(error, OSError):
-                    raise WorkerLost(f"no worker process can be started: {error}") from None
-                raise
-        caller = Caller(on_event)
-        life = cls(process, caller)
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
-                (life.port,) = await life.engine.start()
-        except BaseException as error:
-            if isinstance(error, TimeoutError | asyncio.CancelledError):
-                life.kill()
-            status = await life.end()
-            if isinstance(error, TimeoutError | WorkerLost):
-                raise WorkerLost(f"worker {assignment.number} ended ({status}) before it listened") from None
-            raise
-        return life
-
-    @property
-    def engine(self) -> WorkerEngine:
-        return self._caller.engine
-
-    @property
-    def alive(self) -> bool:
-        return not self._caller.lost.is_set()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    async def refresh(self, within: float) -> None:
-        """Read its counters.
-
-        Raises:
-            TimeoutError, WorkerLost: it does not answer any more.
-        """
-        async with asyncio.timeout(within):
-            self.counted = await self.engine.counters()
-
-    async def watch(self) -> None:
-        """Read its counters again and again, until it is gone."""
-        while self.alive:
-            try:
-                async with asyncio.timeout(POLL_INTERVAL):
-                    await self._caller.lost.wait()
-            except TimeoutError:
-                await self.refresh(ANSWER_TIMEOUT)
-
-    def kill(self) -> None:
-        """End it without a word."""
-        self._caller.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def end(self) -> str:
-        """Close the channel, upon which it ends; kill it if it does not. How it ended, in words."""
-        self._caller.close()
-        try:
-            async with asyncio.timeout(CLOSE_GRACE):
-                status = await self._process.wait()
-        except TimeoutError:
-            self.kill()
-            status = await self._process.wait()
-        return f"status {status}" if status >= 0 else signal.Signals(-status).name
-
-
-def _environment() -> dict[str, str]:
-    """What a worker gets of ours: the same modules, and no settings, for there are secrets among them."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-    return {**inherited, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    answering: bool = True
+    """It has answered within the last `ANSWER_FRESH` seconds, so that it gets new calls."""
 
 
 class WorkerPool:
@@ -224,16 +88,18 @@ class WorkerPool:
             )
             for number in range(workers)
         ]
-        self._alive: dict[int, _Process] = {}
+        self._alive: dict[int, WorkerProcess] = {}
         """Worker number → its present life; none while it is being restarted."""
-        self._unburied: set[_Process] = set()
+        self._unburied: set[WorkerProcess] = set()
         """Every process that has not been waited for."""
         self._available = asyncio.Event()
-        self._bridges: dict[str, _Bridge] = {}
-        self._by_transport: dict[str, _Bridge] = {}
+        self._bridges: dict[str, Bridge] = {}
+        self._by_transport: dict[str, Bridge] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._left: Counter[str] = Counter()
-        """What workers that died had counted."""
+        self._counted: Counter[str] = Counter()
+        """What is counted here, and what workers that died had counted."""
+        self._closing: set[asyncio.Future[None]] = set()
+        """Bridges that workers which do not answer are still to close."""
 
     async def start(self) -> tuple[int, ...]:
         """Start the workers, and wait until all of them listen.
@@ -273,9 +139,9 @@ class WorkerPool:
         for assignment in self._assignments:
             life = self._alive.get(assignment.number)
             if life is None:
-                found.append(WorkerStatus(assignment.number, None, 0, 0))
+                found.append(WorkerStatus(assignment.number, None, 0, 0, answering=False))
             else:
-                found.append(WorkerStatus(assignment.number, life.pid, len(life.bridges), life.transports))
+                found.append(WorkerStatus(assignment.number, life.pid, len(life.bridges), life.transports, life.answering))
         return tuple(found)
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
@@ -284,19 +150,50 @@ class WorkerPool:
         if bridge_id not in self._bridges:
             home = await self._least_loaded()
             if bridge_id not in self._bridges:
-                self._bridges[bridge_id] = bridge = _Bridge(bridge_id, home)
+                self._bridges[bridge_id] = bridge = Bridge(bridge_id, home)
                 home.bridges.add(bridge)
         bridge = self._bridges[bridge_id]
-        bridge.home.transports += 1
-        try:
-            parameters = await bridge.home.engine.open_transport(bridge_id, transport_id)
-        except BaseException:
-            bridge.home.transports -= 1
-            raise
+        parameters = await self._open_at_home(bridge, transport_id)
         if self._bridges.get(bridge_id) is bridge:
             bridge.transports.add(transport_id)
             self._by_transport[transport_id] = bridge
         return parameters
+
+    async def _open_at_home(self, bridge: Bridge, transport_id: str) -> TransportParameters:
+        """Open a transport at the worker that has the bridge; at another one if that hangs and the bridge is still empty."""
+        while True:
+            home = bridge.home
+            home.transports += 1
+            bridge.opening += 1
+            try:
+                opening = asyncio.ensure_future(home.engine.open_transport(bridge.bridge_id, transport_id))
+                await asyncio.wait([opening], timeout=OPEN_TIMEOUT)
+                if opening.done() or not self._rehome(bridge):
+                    return await opening
+            except BaseException:
+                home.transports -= 1
+                raise
+            finally:
+                bridge.opening -= 1
+            home.transports -= 1
+            opening.cancel()
+
+    def _rehome(self, bridge: Bridge) -> bool:
+        """Give a call that has nothing yet to another worker, because its own does not answer; False if there is none."""
+        others = [one for one in self._alive.values() if one.answering and one is not bridge.home]
+        if bridge.home.answering or bridge.transports or bridge.opening > 1 or not others:
+            return False
+        former = bridge.home
+        former.bridges.discard(bridge)
+        bridge.home = _emptiest(others)
+        bridge.home.bridges.add(bridge)
+        self._counted["calls_rehomed"] += 1
+        # It is read once the worker goes on, behind the request that has just been given up.
+        closing = asyncio.ensure_future(former.engine.close_bridge(bridge.bridge_id))
+        closing.add_done_callback(lambda one: one.cancelled() or one.exception())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return True
 
     async def connect_transport(
         self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
@@ -340,7 +237,7 @@ class WorkerPool:
         for outcome in await asyncio.gather(*looks, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, TimeoutError | WorkerLost):
                 raise outcome
-        total = Counter(self._left)
+        total = Counter(self._counted)
         for one in self._alive.values():
             total.update(one.counted)
         return dict(total)
@@ -357,24 +254,31 @@ class WorkerPool:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    async def _least_loaded(self) -> _Process:
+    async def _least_loaded(self) -> WorkerProcess:
         try:
             async with asyncio.timeout(OPEN_PATIENCE):
                 while True:
-                    alive = [one for _, one in sorted(self._alive.items()) if one.alive]
-                    if alive:
-                        return min(alive, key=lambda one: (one.transports, len(one.bridges)))
+                    answering = [one for _, one in sorted(self._alive.items()) if one.answering]
+                    if answering:
+                        return _emptiest(answering)
                     self._available.clear()
                     await self._available.wait()
         except TimeoutError:
-            raise WorkerLost("no media worker is running") from None
+            raise WorkerLost("no media worker is running" if not self._alive else "no media worker answers") from None
 
     async def _launch(self, assignment: Assignment) -> None:
-        life = await _Process.launch(assignment, self._happened)
+        life = await WorkerProcess.launch(assignment, self._happened, partial(self._answered, assignment.number))
         self._unburied.add(life)
         self._alive[assignment.number] = life
         self._available.set()
         logger.debug("media worker %d is process %d", assignment.number, life.pid)
+
+    def _answered(self, number: int, answered: bool) -> None:
+        if answered:
+            self._available.set()
+        else:
+            self._counted["workers_unresponsive"] += 1
+            logger.warning("media worker %d does not answer; new calls go to the others", number)
 
     async def _look_after(self, assignment: Assignment) -> None:
         """Watch a worker, and put another process in its place whenever it dies."""
@@ -408,8 +312,8 @@ class WorkerPool:
     def _lose(self, number: int) -> int:
         """Say of every transport of a dead worker that it is closed; how many bridges it had."""
         life = self._alive.pop(number)
-        self._left.update(life.counted)
-        self._left["workers_lost"] += 1
+        self._counted.update(life.counted)
+        self._counted["workers_lost"] += 1
         lost = len(life.bridges)
         for transport_id in [one for bridge in life.bridges for one in bridge.transports]:
             try:
@@ -422,3 +326,7 @@ class WorkerPool:
         # What was under way while its transport was closed is no news to anybody.
         if event.transport_id in self._by_transport:
             self._on_event(event)
+
+
+def _emptiest(workers: Iterable[WorkerProcess]) -> WorkerProcess:
+    return min(workers, key=lambda one: (one.transports, len(one.bridges)))

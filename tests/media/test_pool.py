@@ -19,6 +19,7 @@ import pytest
 
 from relay.errors import ConfigurationError
 from relay.media import pool as pool_module
+from relay.media import workerprocess as process_module
 from relay.media.api import MediaEngine, TransportClosed, TransportParameters, WorkerLost
 from relay.media.engine import LocalEngine
 from relay.media.pool import WorkerPool
@@ -277,7 +278,7 @@ async def test_a_call_is_refused_when_no_worker_comes_back(monkeypatch: pytest.M
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     relay: RunningPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pool_module, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(process_module, "ANSWER_TIMEOUT", 0.2)
     await relay.pool.open_transport("call", "transport")
     victim = relay.pids[0]
     os.kill(victim, signal.SIGSTOP)
@@ -325,6 +326,67 @@ async def test_a_sink_that_fails_keeps_nobody_from_restarting(caplog: pytest.Log
         await pool.close()
 
 
+# -- a worker that hangs ----------------------------------------------------------------------------------------------
+
+
+async def stops_answering(relay: RunningPool, number: int = 0) -> int:
+    """Stop a worker, and wait until it is known; its process."""
+    pid = relay.pids[number]
+    os.kill(pid, signal.SIGSTOP)
+    await eventually(lambda: not relay.pool.workers[number].answering, "it is known to hang")
+    return pid
+
+
+async def test_new_calls_go_to_the_workers_that_answer(relay: RunningPool) -> None:
+    await stops_answering(relay)
+    opened = await asyncio.gather(*(relay.pool.open_transport(f"call {n}", f"transport {n}") for n in range(4)))
+    assert {port_of(one) for one in opened} == {relay.pool.ports[1]}
+    assert [(worker.bridges, worker.answering) for worker in relay.pool.workers] == [(0, False), (4, True)]
+
+
+async def test_a_worker_that_goes_on_gets_calls_again(relay: RunningPool, caplog: pytest.LogCaptureFixture) -> None:
+    pid = await stops_answering(relay)
+    await eventually(lambda: "media worker 0 does not answer" in caplog.text, "it is said")
+    os.kill(pid, signal.SIGCONT)
+    await eventually(lambda: relay.pool.workers[0].answering, "it answers again")
+    opened = [await relay.pool.open_transport(f"call {n}", f"transport {n}") for n in range(2)]
+    assert {port_of(one) for one in opened} == set(relay.pool.ports)
+    assert relay.pids[0] == pid
+    counted = await relay.counted()
+    assert counted["workers_unresponsive"] == 1
+
+
+async def test_a_call_that_a_worker_does_not_open_is_opened_by_another_one(relay: RunningPool) -> None:
+    """It hangs, and nobody knows it yet."""
+    pid = relay.pids[0]
+    os.kill(pid, signal.SIGSTOP)
+    assert relay.pool.workers[0].answering
+    opened = await relay.pool.open_transport("call", "transport")
+    assert port_of(opened) == relay.pool.ports[1]
+    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 1)]
+    os.kill(pid, signal.SIGCONT)
+    await eventually(lambda: relay.pool.workers[0].answering, "it answers again")
+
+    async def forgotten() -> bool:
+        counted = await relay.counted()
+        return (counted["transports_opened"], counted["transports_closed"], counted["calls_rehomed"]) == (2, 1, 1)
+
+    await eventually(forgotten, "what it opened late is closed")
+    await relay.pool.open_transport("call", "other device")
+    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 2)]
+
+
+async def test_a_call_is_refused_while_no_worker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "OPEN_PATIENCE", 0.1)
+    async with running(workers=1) as relay:
+        pid = await stops_answering(relay)
+        with pytest.raises(WorkerLost, match="no media worker answers"):
+            await relay.pool.open_transport("call", "transport")
+        os.kill(pid, signal.SIGCONT)
+        await eventually(lambda: relay.pool.workers[0].answering, "it answers again")
+        await relay.pool.open_transport("call", "transport")
+
+
 # -- counters ---------------------------------------------------------------------------------------------------------
 
 
@@ -350,7 +412,7 @@ async def test_what_a_worker_counted_outlives_it(relay: RunningPool) -> None:
 
 
 async def test_counters_are_read_even_if_nobody_asks(relay: RunningPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(process_module, "POLL_INTERVAL", 0.05)
     await relay.pool.open_transport("call", "transport")
     await eventually(lambda: relay.pool._alive[0].counted.get("transports_opened") == 1, "the counters are read")
 
