@@ -55,6 +55,7 @@ from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.access import SERVICE_TOKEN
 from relay.http.auth import TOKENS
+from relay.http.cors import Cors
 from relay.http.keys import load_at_start
 from relay.http.limits import LIMITS, Limits
 from relay.http.origins import ORIGINS, Origins
@@ -85,16 +86,7 @@ def create_app(settings: Settings) -> web.Application:
     """
     settings = settings.with_secret()
     limits, origins = Limits(wiring.rates(settings)), Origins(settings.allowed_origins)
-    app = web.Application(
-        middlewares=[
-            responses.errors_in_words,
-            Proxies(settings.trusted_proxies).middleware(),
-            admission.middleware(),
-            origins.middleware(),
-        ],
-        client_max_size=responses.MAX_BODY,
-    )
-    app.on_response_prepare.append(responses.add_headers)
+    app = _bare_app(settings, origins)
     database = open_database(settings)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
     waker = wiring.waker(settings, subscriptions)
@@ -166,6 +158,23 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(_house_kept)
     app.cleanup_ctx.append(_media_open)
     app.on_shutdown.append(_end_calls)
+    return app
+
+
+def _bare_app(settings: Settings, origins: Origins) -> web.Application:
+    """What every request and every answer passes."""
+    cors = Cors(origins)
+    app = web.Application(
+        middlewares=[
+            responses.errors_in_words,
+            Proxies(settings.trusted_proxies).middleware(),
+            cors.middleware(),
+            admission.middleware(),
+            origins.middleware(),
+        ],
+        client_max_size=responses.MAX_BODY,
+    )
+    app.on_response_prepare.extend([cors.signal(), responses.add_headers])
     return app
 
 

@@ -28,7 +28,7 @@ class Origins:
         allowed: those besides the page's own.
 
     Attributes:
-        refused: requests that came from a foreign page, by what they were: `socket` or `request`.
+        refused: requests that came from a foreign page, by what they were: `socket`, `request` or `preflight`.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -37,16 +37,19 @@ class Origins:
 
     def allowed(self, request: web.BaseRequest) -> bool:
         """Whether the page that a request comes from, if it comes from a page, may send it."""
-        values = request.headers.getall("Origin", ())
-        if not values:
+        if "Origin" not in request.headers:
             return True  # no browser, or a navigation; neither carries what a foreign page could make use of
-        if len(values) != 1:
-            return False
-        try:
-            origin = parse_origin(values[0])
-        except ValueError:  # also "null": a sandboxed frame, a file
-            return False
-        return origin in self._allowed or _is_same_host(origin, request)
+        origin = _origin_of(request)
+        return origin is not None and (origin in self._allowed or _is_same_host(origin, request))
+
+    @property
+    def any_named(self) -> bool:
+        """Whether the operator names any."""
+        return bool(self._allowed)
+
+    def named(self, request: web.BaseRequest) -> bool:
+        """Whether a request comes from a page that the operator names."""
+        return _origin_of(request) in self._allowed
 
     def middleware(self) -> Middleware:
         """Refuses WebSockets and changes that foreign pages ask for. Reading is what the browser itself keeps them from."""
@@ -63,6 +66,15 @@ class Origins:
 
 
 ORIGINS: Final = web.AppKey("origins", Origins)
+
+
+def _origin_of(request: web.BaseRequest) -> Origin | None:
+    """The page that a request comes from; None if it says nothing that could be believed."""
+    values = request.headers.getall("Origin", ())
+    try:
+        return parse_origin(values[0]) if len(values) == 1 else None
+    except ValueError:  # also "null": a sandboxed frame, a file
+        return None
 
 
 def _is_same_host(origin: Origin, request: web.BaseRequest) -> bool:

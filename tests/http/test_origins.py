@@ -148,3 +148,65 @@ async def test_what_was_refused_is_counted() -> None:
         response = await origins.middleware()(make_mocked_request(method, "/", headers), never)
         assert response.status == 403
     assert origins.refused == {"socket": 1, "request": 2}
+
+
+# -- cross-origin requests ------------------------------------------------------------------------------------------------
+
+APP = "https://app.example"
+
+
+def preflight(origin: str, method: str) -> dict[str, str]:
+    return {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
+
+
+@pytest.mark.settings(allowed_origins=(APP,), limit_requests="1/hour")
+async def test_a_named_page_is_told_what_it_may_send_whatever_the_limits_say(http: aiohttp.ClientSession) -> None:
+    for _ in range(3):
+        async with http.options("/api/settings", headers=preflight(APP, "PUT")) as response:
+            assert response.status == 204
+            assert response.headers["Access-Control-Allow-Origin"] == APP
+            assert "PUT" in response.headers["Access-Control-Allow-Methods"].split(", ")
+            assert "DELETE" not in response.headers["Access-Control-Allow-Methods"]
+            assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.settings(allowed_origins=(APP,), service_token="s" * 32)
+@pytest.mark.parametrize(
+    ("origin", "path", "status"),
+    [
+        ("https://evil.example", "/api/settings", 403),
+        ("null", "/api/settings", 403),
+        (APP, "/api/admin/sync", 405),
+        (APP, "/metrics", 405),
+        (APP, "/api/none", 404),
+    ],
+)
+async def test_no_other_page_and_nothing_else_gets_leave(
+    http: aiohttp.ClientSession, relay: RunningRelay, origin: str, path: str, status: int
+) -> None:
+    async with http.options(path, headers=preflight(origin, "GET")) as response:
+        assert response.status == status
+        assert "Access-Control-Allow-Methods" not in response.headers
+    assert (await relay.counters()).get("relay_foreign_origins_total", 0) == (status == 403)
+
+
+@pytest.mark.settings(allowed_origins=(APP,))
+async def test_every_answer_says_for_which_page_it_is(http: aiohttp.ClientSession) -> None:
+    for path, status in (("/js/protocol.js", 200), ("/css/tokens.css", 200), ("/api/calls", 401), ("/js/none.js", 404)):
+        async with http.get(path, headers={"Origin": APP}) as response:
+            assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, APP)
+            assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+            assert response.headers["Vary"] == "Origin"
+        for headers in ({}, {"Origin": "https://evil.example"}):
+            async with http.get(path, headers=headers) as response:
+                assert "Access-Control-Allow-Origin" not in response.headers
+                assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+                assert response.headers["Vary"] == "Origin", "a cache would show it to the other page"
+    async with http.get("/", headers={"Origin": APP}) as response:
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+async def test_without_named_pages_nothing_is_said_of_origins(http: aiohttp.ClientSession) -> None:
+    async with http.get("/js/protocol.js", headers={"Origin": APP}) as response:
+        assert "Vary" not in response.headers
+        assert not [name for name in response.headers if name.startswith("Access-Control-")]
