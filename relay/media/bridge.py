@@ -4,7 +4,7 @@ RTCP, which the relay reads on the way, NACKs that it answers itself, and data c
 
 from typing import Final
 
-from relay.media.rtcp import Nack, RtcpError, RtcpPacket, parse, without_nacks
+from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse, without_byes, without_nacks
 from relay.media.transport import Transport
 
 _TRANSPORT_CC: Final = (0x8F, 205)
@@ -28,6 +28,13 @@ def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
     assert source.peer is not None, "only a joined transport's packets are read"
     source.statistics.from_peer(packets, now)
     source.peer.statistics.for_peer(packets, now)
+    if any(isinstance(packet, Bye) for packet in packets):
+        # The party may come back with its streams, on this transport or on the next; aiortc decodes none after a BYE.
+        source.counters["byes_withheld"] += 1
+        rest = without_byes(compound)
+        if rest is None:
+            return None
+        compound = rest
     remaining = _answer_nacks(source, compound, packets, now)
     if remaining is None:
         source.counters["nacks_answered"] += 1

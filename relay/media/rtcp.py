@@ -316,6 +316,15 @@ def _part(count: int, packet_type: int, body: bytes) -> bytes:
     return _part_header.pack(0x80 | count, packet_type, len(body) // 4) + body
 
 
+def without_byes(compound: Buffer) -> bytes | None:
+    """A compound packet without its BYE parts; None when nothing is left.
+
+    Raises:
+        RtcpError: it is no compound packet.
+    """
+    return b"".join(bytes(compound[begin:end]) for kind, _, begin, end, _ in _walk(compound) if kind != _BYE) or None
+
+
 def without_nacks(compound: Buffer, answered: Mapping[int, Collection[int]]) -> bytes | None:
     """A compound packet without the NACKs that the relay has answered itself: what still concerns the media's sender.
 

@@ -34,6 +34,9 @@ MAX_HELD: Final = 256
 """Packets kept while the other party's transport comes up, about half a second of HD video. When more come, all are dropped and a
 keyframe is requested instead: late pictures help nobody."""
 
+MAX_HELD_DATA: Final = 16
+"""Data channel records kept while the other party's transport comes up: an SCTP association begins with a single one."""
+
 _RELAY_SSRC: Final = 1
 """Sender SSRC of the RTCP packets that the relay makes itself; what receive-only browsers use too."""
 
@@ -52,6 +55,7 @@ class Transport:
         "_emit",
         "_formats",
         "_held",
+        "_held_data",
         "_overflowed",
         "_remote",
         "_reported_at",
@@ -109,6 +113,7 @@ class Transport:
         self._reported_at = now
         self._closed = False
         self._held: list[tuple[bool, bytes]] = []
+        self._held_data: list[bytes] = []
         self._overflowed = False
 
     def silence(self, now: float) -> float:
@@ -192,9 +197,12 @@ class Transport:
         self._emit(TransportClosed(self.transport_id, reason))
 
     def _forward_data(self, record: bytes) -> None:
-        """Take one data channel record across: SCTP sends again what is dropped here."""
-        if self.peer is not None and self.peer._dtls.send(record):
+        """Take one data channel record across. SCTP sends again what is dropped here, the first of all after a second."""
+        peer = self.peer
+        if peer is not None and peer._dtls.send(record):
             self.counters["data_messages"] += 1
+        elif peer is not None and peer.tx is None and len(self._held_data) < MAX_HELD_DATA:
+            self._held_data.append(record)
         else:
             self.counters["data_dropped"] += 1
 
@@ -257,6 +265,10 @@ class Transport:
         peer = self.peer
         if peer is None or peer.tx is None:
             return
+        records, self._held_data = self._held_data, []
+        for record in records:
+            self.counters["data_held"] += 1
+            self._forward_data(record)
         held, self._held = self._held, []
         for is_rtcp, packet in held:
             self.counters["packets_held"] += 1
@@ -325,6 +337,7 @@ class Transport:
         self.rx = self.tx = None
         self.part()
         self._held.clear()
+        self._held_data.clear()
         await self._dtls.close()
         self.path.close()
         self.destination = None

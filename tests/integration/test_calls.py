@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
+from aiortc.rtp import RtcpByePacket
 
 from tests.integration.conftest import Connect
 from tests.integration.sdp import media_sections, secrets_of, values
@@ -80,6 +81,24 @@ async def test_the_callee_can_hang_up_as_well(relay: RunningRelay, connect: Conn
     ended = await call.caller.expect("call_ended")
     assert (ended["from_profile_type"], ended["from_profile_id"]) == ("tutor", 789)
     assert (await relay.finished_call())["status"] == "ended"
+
+
+async def test_a_party_that_says_goodbye_and_comes_back_is_seen_and_heard_again(relay: RunningRelay, connect: Connect) -> None:
+    """aiortc decodes nothing more of a stream that has said BYE (RFC 3550 section 6.6); a page that is loaded anew says it."""
+    call = await start(connect, "video", ("VP8", "opus"))
+    await call.media_flows(video=True)
+    for sender in call.caller.connection.getSenders():
+        await sender.transport._send_rtp(bytes(RtcpByePacket(sources=[sender._ssrc])))
+
+    async def withheld() -> bool:
+        return (await relay.counters())["relay_media_byes_withheld_total"] == 2
+
+    await eventually(withheld, "the relay keeps both to itself")
+    frames = call.callee.frames
+    call.callee.forget_what_was_heard()
+    await eventually(lambda: call.callee.frames > frames + 15, "the callee goes on seeing the caller")
+    await eventually(lambda: call.callee.hears(LOW), "the callee goes on hearing the caller")
+    await call.caller.hang_up()
 
 
 async def test_a_second_call_follows_the_first(relay: RunningRelay, connect: Connect) -> None:

@@ -30,6 +30,7 @@ from relay.media.io.dtls_srtp import (
     fingerprints,
     protect,
 )
+from relay.media.transport import MAX_HELD_DATA
 from tests.kit.media import CERTIFICATE, MediaPeer, RunningEngine, rtcp_compound, rtp_packet, still_talk
 from tests.kit.wait import eventually
 
@@ -377,6 +378,29 @@ async def test_data_of_a_channel_crosses_the_bridge(relay: RunningEngine) -> Non
     await relay.engine.close_transport("second")
     await first.dtls._send_data(b"nobody there")
     await relay.counts("data_dropped")
+
+
+async def test_the_first_data_of_a_channel_waits_for_the_other_party(relay: RunningEngine) -> None:
+    """SCTP would send it again, but only after a second."""
+    first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)
+    heard: list[bytes] = []
+
+    class Receiver:
+        async def _handle_data(self, data: bytes) -> None:
+            heard.append(data)
+
+    second.dtls._register_data_receiver(Receiver())
+    await relay.engine.join("call", "first", "second")
+    await relay.connect(first)
+    records = [b"record %d" % number for number in range(MAX_HELD_DATA + 3)]
+    for record in records:
+        await first.dtls._send_data(record)
+    await relay.counts("data_dropped", 3)
+    await relay.connect(second)
+    await eventually(lambda: heard == records[:MAX_HELD_DATA], "what was held to arrive, in order")
+    await relay.counts("data_held", MAX_HELD_DATA)
+    await first.dtls._send_data(b"one more")
+    await eventually(lambda: heard[-1] == b"one more", "data to cross")
 
 
 # -- SRTP outside the forwarding path ---------------------------------------------------------------------------------

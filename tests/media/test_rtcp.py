@@ -38,6 +38,7 @@ from relay.media.rtcp import (
     parse,
     pli,
     receiver_report,
+    without_byes,
     without_nacks,
 )
 
@@ -274,6 +275,15 @@ def test_exactly_the_answered_sequence_numbers_are_gone(parts: list[bytes], answ
         if sequences:
             expected.append(replace(packet, sequences=tuple(sequences)))
     assert list(map(in_any_order, left)) == list(map(in_any_order, expected))
+
+
+def test_a_goodbye_leaves_a_compound_and_the_rest_keeps_its_bytes() -> None:
+    goodbye = bytes(RtcpByePacket(sources=[1, 2]))
+    compound = receiver_report(1) + SDES + goodbye + pli(1, 7)
+    assert without_byes(compound) == receiver_report(1) + SDES + pli(1, 7)
+    assert without_byes(memoryview(goodbye)) is None
+    with pytest.raises(RtcpError):
+        without_byes(goodbye[:-1])
 
 
 @given(st.lists(PARTS, min_size=1, max_size=6))
