@@ -24,6 +24,7 @@ from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
 from relay.signaling import sdp
 from relay.signaling.addresses import advertised
+from relay.signaling.answers import check_answer
 from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.messages.common import Answer, Offer
 
@@ -144,17 +145,21 @@ class Probe:
         except WorkerLost as lost:
             raise SignalingError("unavailable", "the relay cannot take this call") from lost
         self._offered = _Offered(self._bridge_id, (caller, ours), (callee, theirs), offer)
-        return self._render(offer, theirs, DtlsRole.ACTPASS)
+        return self._render(offer, theirs, offer.transport.role)
 
     async def _answer(self, answer: sdp.SessionDescription) -> str:
-        offered, self._offered = self._offered, None
+        offered = self._offered
         if offered is None:
             raise SignalingError("wrong_state", "there is no offer that this could answer")
         (caller, ours), (callee, _), offer = offered.caller, offered.callee, offered.offer
-        role = sdp.answering_role(offer.transport.role)
+        check_answer(offer, answer, offer.transport.role)
+        self._offered = None
+        # As in a call: the two ends have opposite roles (`relay.signaling.legs.settle_roles`).
+        role = answer.transport.role
+        settled = replace(offer.transport, role=sdp.opposite(role))
         try:
             await self._engine.connect_transport(callee, answer.transport, answer.media)
-            await self._engine.connect_transport(caller, offer.transport, offer.media)
+            await self._engine.connect_transport(caller, settled, offer.media)
             await self._engine.join(offered.bridge_id, caller, callee)
         except (WorkerLost, KeyError) as lost:
             raise SignalingError("unavailable", "the relay has lost this call") from lost

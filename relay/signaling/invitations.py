@@ -5,12 +5,13 @@ from datetime import timedelta
 
 from relay.errors import LostRace, SignalingError, Unavailable
 from relay.ids import Profile, new_id
-from relay.media.api import DtlsRole
 from relay.signaling import notices, policy, sdp
+from relay.signaling.answers import check_answer
 from relay.signaling.call import Call, EndReason, Event, Party, State
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
 from relay.signaling.exchange import Exchange
+from relay.signaling.legs import settle_roles
 from relay.signaling.live import LiveCall, Side
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, NewCall, ProfileCard, Standing
@@ -147,7 +148,8 @@ class Invitations:
             return
         leg = await exchange.open_leg(live)
         live.ringing[device.device_id] = (device, leg)
-        offer = exchange.legs.offer(live.caller.description, leg, device)
+        # As the caller offered it: it may leave the role open, or not.
+        offer = exchange.legs.offer(live.caller.description, leg, device, live.caller.description.transport.role)
         now = exchange.clock.utcnow()
         expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring - exchange.clock.now()))
         device.send(notices.invitation(call, offer, expires, now))
@@ -180,10 +182,7 @@ class Invitations:
                 raise SignalingError("wrong_state", f"the call is {call.state}; this device does not ring")
             assert live.caller.description is not None, "an invitation has an offer"
             answer = sdp.parse(message.answer.sdp)
-            if len(answer.sections) != len(live.caller.description.sections):
-                raise SignalingError("invalid_sdp", "an answer has as many media sections as its offer")
-            if answer.transport.role is DtlsRole.ACTPASS:
-                raise SignalingError("invalid_sdp", "a=setup of an answer is active or passive")
+            check_answer(live.caller.description, answer, live.caller.description.transport.role)
             now = exchange.clock.utcnow()
             try:
                 await exchange.log(live).answered(call.call_id, now)
@@ -208,9 +207,9 @@ class Invitations:
         exchange, call, caller, callee = self._exchange, live.call, live.caller, live.callee
         assert caller.leg is not None and caller.description is not None, "a call that rings has its caller's leg"
         assert callee.leg is not None and callee.description is not None, "and one that was answered has its callee's"
-        callee.leg.role = sdp.answering_role(callee.description.transport.role)
+        settle_roles(caller.leg, callee.leg, callee.description.transport.role)
         device = exchange.device_of(call.caller)
-        text = exchange.legs.answer(callee.description, caller.description, caller.leg, device) if device else None
+        text = exchange.legs.answer(callee.description, caller.leg, device) if device else None
         await exchange.legs.join(call.call_id, caller.leg, callee.leg)
         await exchange.legs.connect(callee.leg, callee.description)
         await exchange.legs.connect(caller.leg, caller.description)

@@ -17,13 +17,24 @@ class Leg:
     parameters: TransportParameters
     """The ICE credentials that the relay has now, and its candidates."""
     role: DtlsRole = DtlsRole.ACTPASS
-    """The relay's part in the DTLS handshake, once it is settled: it stays the same for the leg's life (RFC 8842)."""
+    """The relay's part in the DTLS handshake. Once it is settled, it stays the same for the leg's life (RFC 8842)."""
     remote: TransportParameters | None = None
     """The device's end, once it is known."""
     version: int = 0
     """Of the descriptions that the device was given: each has the next (RFC 3264 section 8)."""
     route: Route | None = None
     """How its media comes, once that is known."""
+
+
+def settle_roles(offerer: Leg, answerer: Leg, answered: DtlsRole) -> None:
+    """Give both devices of a call opposite DTLS roles, as if their handshake were with each other.
+
+    Data channels need that: the DTLS client opens those with even ids, the server those with odd ones (RFC 8832 section 6).
+
+    Args:
+        answered: the role that the answerer chose.
+    """
+    offerer.role, answerer.role = answered, sdp.opposite(answered)
 
 
 class Legs:
@@ -42,9 +53,11 @@ class Legs:
         return Leg(transport_id, await self._engine.open_transport(call_id, transport_id))
 
     async def connect(self, leg: Leg, remote: sdp.SessionDescription) -> None:
-        """Tell a leg who its device is."""
+        """Tell a leg, whose role is settled, who its device is."""
         leg.remote = remote.transport
-        await self._engine.connect_transport(leg.transport_id, remote.transport, remote.media)
+        # An offer leaves the role open; the media plane wants to know it.
+        settled = replace(remote.transport, role=sdp.opposite(leg.role))
+        await self._engine.connect_transport(leg.transport_id, settled, remote.media)
 
     async def update(self, leg: Leg, remote: sdp.SessionDescription) -> None:
         """Tell a connected leg what its device says of itself from now on."""
@@ -68,17 +81,17 @@ class Legs:
     async def close_all(self, call_id: str) -> None:
         await self._engine.close_bridge(call_id)
 
-    def offer(self, description: sdp.SessionDescription, leg: Leg, device: Device) -> str:
+    def offer(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole = DtlsRole.ACTPASS) -> str:
         """An offer for the device, whose media is what the other party described: in an offer of its own, or in an answer.
 
-        The device may always keep the role that it has (RFC 8842 section 5.5).
+        Args:
+            role: the relay's, towards a device that has none yet. In mid-call a device may always keep its own (RFC 8842
+                section 5.5).
         """
-        return self._render(description, leg, device, DtlsRole.ACTPASS)
+        return self._render(description, leg, device, role)
 
-    def answer(self, description: sdp.SessionDescription, offered: sdp.SessionDescription, leg: Leg, device: Device) -> str:
-        """The other party's answer to what the device `offered`."""
-        if leg.role is DtlsRole.ACTPASS:
-            leg.role = sdp.answering_role(offered.transport.role)
+    def answer(self, description: sdp.SessionDescription, leg: Leg, device: Device) -> str:
+        """The other party's answer to what the device offered. The leg's role is settled."""
         return self._render(description, leg, device, leg.role)
 
     def _render(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from relay.errors import SignalingError
 from relay.ids import PlaceKind, Profile
+from relay.media.api import DtlsRole
 from relay.signaling.call import Call, Party
 from relay.signaling.devices import Device
 from relay.signaling.legs import Leg
@@ -55,6 +56,8 @@ class Update:
     offerer: Device | None = None
     """Whose offer it is; None: the server's own."""
     ref: str | None = None
+    role: DtlsRole = DtlsRole.ACTPASS
+    """Of the DTLS handshake, as the relay offers it."""
     leg: Leg | None = None
     """The new leg of a `REJOIN`."""
     timer: asyncio.TimerHandle | None = None

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.media.api import DtlsRole
 from relay.signaling import notices, sdp
+from relay.signaling.answers import check_answer, check_next_offer
 from relay.signaling.call import Party
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
@@ -48,10 +48,9 @@ class Negotiation:
             elif message.answer is not None:
                 update = self._awaited(live, party)
                 answer = sdp.parse(message.answer.sdp)
-                if len(answer.sections) != len(update.offer.sections):
-                    raise SignalingError("invalid_sdp", "an answer has as many media sections as its offer")
-                if answer.transport.role is DtlsRole.ACTPASS:
-                    raise SignalingError("invalid_sdp", "a=setup of an answer is active or passive")
+                # A new peer connection has said nothing before, and takes the role that it is offered.
+                said = None if update.leg else live.side(party).description
+                check_answer(update.offer, answer, update.role, said)
                 live.take_update()
                 await self._complete[update.purpose](live, update, answer)
             else:
@@ -65,15 +64,12 @@ class Negotiation:
         mine, other = live.side(party), call.other(party)
         theirs = live.side(other)
         assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
-        assert mine.leg.remote is not None and mine.description is not None, "and knows its devices"
+        assert mine.description is not None and theirs.description is not None, "and knows its devices"
         self._check_free(live)
         receiver = exchange.device_of(other)
         if receiver is None or receiver.version < ADDITIONS:
             raise SignalingError("unsupported", "the other party's client cannot change a call")
-        if len(offer.sections) < len(mine.description.sections):
-            raise SignalingError("invalid_sdp", "media sections may be added, not taken away (RFC 8829 section 5.2.2)")
-        if offer.transport.fingerprints != mine.leg.remote.fingerprints:
-            raise SignalingError("invalid_sdp", "another certificate is another peer connection: use call_rejoin")
+        check_next_offer(offer, mine.description, theirs.description)
         self._begin(
             live,
             Update(Purpose.FORWARD, other, offer, message.call_type or call.call_type, offerer=device, ref=message.ref),
@@ -104,6 +100,10 @@ class Negotiation:
             self._endings.hand_over(live, party, device)
             update = self._own_offer(live, Purpose.REJOIN, party)
             update.leg = await exchange.open_leg(live)
+            staying = live.side(call.other(party)).leg
+            assert staying is not None, "an answered call has both its legs"
+            # The new peer connection gets the role that the other party has not (see `legs.settle_roles`), which has to stay.
+            update.leg.role = update.role = sdp.opposite(staying.role)
             self._begin(live, update, device, update.leg)
             exchange.tell_state(live, party)
 
@@ -118,7 +118,7 @@ class Negotiation:
         exchange = self._exchange
         live.update = update
         update.timer = exchange.later(live.call.timers.update, lambda: self._time_out(live, update))
-        text = exchange.legs.offer(update.offer, leg, device)
+        text = exchange.legs.offer(update.offer, leg, device, update.role)
         device.send(self._message(live, update.answerer, update.call_type, offer=Offer(sdp=text)))
 
     # -- answers ------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Negotiation:
         await exchange.legs.update(mine.leg, update.offer)
         await exchange.legs.update(theirs.leg, answer)
         assert update.offerer is not None, "a forwarded offer has its device"
-        text = exchange.legs.answer(answer, update.offer, mine.leg, update.offerer)
+        text = exchange.legs.answer(answer, mine.leg, update.offerer)
         update.offerer.send(self._message(live, offerer, update.call_type, answer=Answer(sdp=text)))
         if update.call_type != call.call_type:
             call.call_type = update.call_type
@@ -162,7 +162,6 @@ class Negotiation:
         mine, theirs = live.side(party), live.side(other)
         assert update.leg is not None and mine.leg is not None and theirs.leg is not None, "a call that goes on has its legs"
         old, mine.leg, mine.description = mine.leg, update.leg, answer
-        mine.leg.role = sdp.answering_role(answer.transport.role)
         party.transport_id = mine.leg.transport_id
         if call.media_changed(party, up=False, now=exchange.clock.now()):
             exchange.tell_state(live)

@@ -1,7 +1,7 @@
 """Session descriptions (RFC 8866, JSEP RFC 8829): the media part goes through untouched, the transport part becomes the relay's.
 
 A description is taken apart into lines, checked for the little that the relay depends on (BUNDLE, rtcp-mux, ICE credentials, a
-fingerprint), and put together again with other transport lines. Whatever the relay has never heard of is media, and stays.
+fingerprint), and put together again with other transport lines. `relay.signaling.attributes` says which lines stay.
 """
 
 import ipaddress
@@ -18,6 +18,7 @@ from relay.media.api import (
     MediaDescription,
     TransportParameters,
 )
+from relay.signaling import attributes
 
 MAX_SECTIONS: Final = 32
 """Media sections of one description: a call has three, with screen sharing five."""
@@ -26,15 +27,10 @@ SESSION_ID: Final = 1
 """The id in `o=` of every description that the relay gives. One peer connection has one session, so nothing else need tell it
 apart (RFC 8866 section 5.2)."""
 
-_TRANSPORT_ATTRIBUTES: Final = frozenset(
-    {"candidate", "remote-candidates", "end-of-candidates", "fingerprint", "setup", "tls-id", "connection", "rtcp", "crypto"}
-    | {"source-filter", "ice-lite", "ice-ufrag", "ice-pwd", "ice-options", "ice-mismatch", "ice-pacing"}
-    | {"altc", "ccap", "acap", "key-mgmt", "zrtp-hash"}
-)
-"""Attributes that describe one end's network or keys. `a=rtcp:` carries an address (RFC 3605)."""
-
 _ORIGIN: Final = re.compile(r"o=\S+ (\d{1,20}) (\d{1,20}) IN IP[46] \S+")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_MEDIA_LINE: Final = re.compile(r"m=[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+ [0-9]{1,5}(?:/[0-9]{1,5})? [^\s]+(?: [^\s]+)+")
+_ICE_STRING: Final = re.compile(r"[A-Za-z0-9+/\-_=#]{4,256}")
+"""RFC 8839 section 5.4 allows letters, digits, `+` and `/`. Servers and gateways also write the rest, and libwebrtc takes it."""
 _HASH: Final = re.compile(r"([A-Za-z0-9-]{1,16}) ((?:[0-9A-Fa-f]{2}:){15,63}[0-9A-Fa-f]{2})")
 _RTPMAP: Final = re.compile(r"a=rtpmap:([0-9]{1,3}) ([^/\s]{1,64})/0*([1-9][0-9]{0,6})(?:/|\s|$)")
 _EXTMAP: Final = re.compile(r"a=extmap:(\d{1,5})(?:/\w+)? (\S{1,256})")
@@ -64,20 +60,28 @@ class _Section:
 
     @property
     def bundle_only(self) -> bool:
-        return "a=bundle-only" in self.lines
+        return self.has("bundle-only")
+
+    @property
+    def has_port(self) -> bool:
+        return self.fields[1].strip("0") != ""
 
     @property
     def rejected(self) -> bool:
         """RFC 3264 section 6; port 0 with bundle-only is no rejection (RFC 8843 section 6)."""
-        return self.fields[1] == "0" and not self.bundle_only
+        return not self.has_port and not self.bundle_only
 
     @property
     def mid(self) -> str:
         return self.value("mid") or ""
 
-    def value(self, attribute: str) -> str | None:
-        """The value of the first `a=attribute:value` line."""
-        return _value(self.lines, attribute)
+    def has(self, *names: str) -> bool:
+        """Whether there is an attribute of one of these names."""
+        return any(attributes.values(self.lines, name) for name in names)
+
+    def value(self, name: str) -> str | None:
+        """The value of the first attribute of that name."""
+        return next(iter(attributes.values(self.lines, name)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,9 @@ def parse(text: str) -> SessionDescription:
     if _CONTROL.search(text):
         raise _Invalid("control characters in the description")
     lines = text.rstrip("\n").split("\n")
-    if lines[0] != "v=0" or any(len(line) < 2 or line[1] != "=" for line in lines):
-        raise _Invalid("not a session description: it must begin with v=0, and each line be a letter, '=' and a value")
+    problem = next((found for line in lines if (found := attributes.problem(line))), None)
+    if lines[0] != "v=0" or problem:
+        raise _Invalid(f"not a session description: {problem or 'it must begin with v=0'}")
     starts = [i for i, line in enumerate(lines) if line.startswith("m=")]
     if not starts:
         raise _Invalid("no media section")
@@ -118,8 +123,8 @@ def parse(text: str) -> SessionDescription:
     sections = tuple(_Section(tuple(lines[start:end])) for start, end in zip(starts, [*starts[1:], len(lines)], strict=True))
     if not any(_ORIGIN.fullmatch(line) for line in session):
         raise _Invalid("no valid o= line")
-    if any(len(section.fields) < 4 for section in sections):
-        raise _Invalid("an m= line needs a kind, a port, a protocol and formats")
+    if not all(_MEDIA_LINE.fullmatch(section.lines[0]) for section in sections):
+        raise _Invalid("an m= line needs a kind, a port, a protocol and formats, with one space between them")
     bundled = _bundled(session, sections)
     return SessionDescription(session, sections, bundled, _transport(session, bundled))
 
@@ -129,31 +134,35 @@ def _bundled(session: tuple[str, ...], sections: tuple[_Section, ...]) -> _Secti
     live = [section for section in sections if not section.rejected]
     if not live:
         raise _Invalid("every media section is rejected")
-    group = next((line.split(" ")[1:] for line in session if line.startswith("a=group:BUNDLE ")), None)
+    groups = [value.split(" ") for value in attributes.values(session, "group")]
+    group = next((mids for semantics, *mids in groups if semantics == "BUNDLE"), None)
     if group is None:
-        raise _Invalid("no a=group:BUNDLE: all media must share one transport")
-    if any(not section.mid or section.mid not in group for section in live):
+        if len(live) > 1:
+            raise _Invalid("no a=group:BUNDLE: all media must share one transport")
+        group = []  # one section shares its transport with none: SIP gateways, and webrtcbin by default
+    elif any(not section.mid or section.mid not in group for section in live):
         raise _Invalid("a media section is not in the BUNDLE group")
     for section in live:
-        if "RTP/" in section.fields[2] and "a=rtcp-mux" not in section.lines and not section.bundle_only:
+        if "RTP/" in section.fields[2] and not section.has("rtcp-mux", "bundle-only"):
             raise _Invalid("a media section has no a=rtcp-mux: RTP and RTCP must share one transport")
-    return next((section for section in live if section.mid == group[0]), live[0])
+    return next((section for section in live if [section.mid] == group[:1]), live[0])
 
 
 def _transport(session: tuple[str, ...], section: _Section) -> TransportParameters:
-    def value(attribute: str) -> str | None:
-        return section.value(attribute) or _value(session, attribute)
+    def every(name: str) -> list[str]:
+        return attributes.values(section.lines, name) or attributes.values(session, name)
+
+    def value(name: str) -> str:
+        return next(iter(every(name)), "")
 
     ufrag, pwd = value("ice-ufrag"), value("ice-pwd")
-    if ufrag is None or pwd is None or not _TOKEN.fullmatch(ufrag) or not _TOKEN.fullmatch(pwd) or len(pwd) < 22:
+    if not _ICE_STRING.fullmatch(ufrag) or not _ICE_STRING.fullmatch(pwd) or len(pwd) < 22:
         raise _Invalid("no valid a=ice-ufrag and a=ice-pwd")
-    hashes = [line for line in section.lines if line.startswith("a=fingerprint:")]
-    hashes = hashes or [line for line in session if line.startswith("a=fingerprint:")]
-    matches = [_HASH.fullmatch(line.removeprefix("a=fingerprint:")) for line in hashes]
+    matches = [_HASH.fullmatch(one) for one in every("fingerprint")]
     if not matches or None in matches:
         raise _Invalid("no valid a=fingerprint: media must be encrypted by DTLS-SRTP")
     try:
-        role = DtlsRole(value("setup") or "")
+        role = DtlsRole(value("setup"))
     except ValueError:
         raise _Invalid("a=setup must be actpass, active or passive") from None
     return TransportParameters(
@@ -162,11 +171,6 @@ def _transport(session: tuple[str, ...], section: _Section) -> TransportParamete
         fingerprints=tuple(Fingerprint(match[1].lower(), match[2].upper()) for match in matches if match is not None),
         role=role,
     )
-
-
-def _value(lines: tuple[str, ...], attribute: str) -> str | None:
-    prefix = f"a={attribute}:"
-    return next((line[len(prefix) :] for line in lines if line.startswith(prefix)), None)
 
 
 def _media(section: _Section) -> MediaDescription:
@@ -187,9 +191,10 @@ def _media(section: _Section) -> MediaDescription:
     )
 
 
-def answering_role(offered: DtlsRole) -> DtlsRole:
-    """The relay's `a=setup` in an answer: it lets the browser begin where it can, so that no flight meets a closed NAT."""
-    return DtlsRole.ACTIVE if offered is DtlsRole.PASSIVE else DtlsRole.PASSIVE
+def opposite(role: DtlsRole) -> DtlsRole:
+    """The role of the other end of a handshake, once it is settled."""
+    assert role is not DtlsRole.ACTPASS, "it is settled"
+    return DtlsRole.ACTIVE if role is DtlsRole.PASSIVE else DtlsRole.PASSIVE
 
 
 def render(description: SessionDescription, transport: TransportParameters, version: int = 1) -> str:
@@ -205,43 +210,41 @@ def render(description: SessionDescription, transport: TransportParameters, vers
     for line in description.session:
         if _ORIGIN.fullmatch(line):
             lines.append(f"o=- {SESSION_ID} {version} IN {_network(first.address)}")
-        elif not _is_transport(line):
+        elif attributes.passes(line):
             lines.append(line)
     lines.append("a=ice-lite")
     for section in description.sections:
         # A bundle-only section has no transport of its own (RFC 8843 section 6), unless there is nothing but such.
-        carries = section.fields[1] != "0" or section is description.bundled
+        carries = section.has_port or section is description.bundled
         lines += _render_section(section, transport, carries=carries)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _is_transport(line: str) -> bool:
-    if line.startswith("a="):
-        return line[2:].partition(":")[0] in _TRANSPORT_ATTRIBUTES
-    return line.startswith(("c=", "o="))
-
-
 def _render_section(section: _Section, transport: TransportParameters, *, carries: bool) -> list[str]:
-    kept = [line for line in section.lines[1:] if not _is_transport(line)]
+    kept = [line for line in section.lines[1:] if attributes.passes(line)]
     # RFC 8866 section 5: i= comes before c=, and both before the attributes.
     titles = [line for line in kept if line.startswith("i=")]
     rest = [line for line in kept if not line.startswith("i=")]
     first = transport.candidates[0]
-    if not carries:
-        return [section.lines[0], *titles, f"c=IN {_network(first.address)}", *rest]
     kind, port, *others = section.fields
-    return [
-        f"m={' '.join([kind, port if port == '0' else str(first.port), *others])}",
+    lines = [
+        f"m={' '.join([kind, str(first.port) if section.has_port else port, *others])}",
         *titles,
         f"c=IN {_network(first.address)}",
         *rest,
-        f"a=ice-ufrag:{transport.ufrag}",
-        f"a=ice-pwd:{transport.pwd}",
-        *(f"a=fingerprint:{one.algorithm} {one.value}" for one in transport.fingerprints),
-        f"a=setup:{transport.role}",
-        *(_candidate(one, number) for number, one in enumerate(transport.candidates)),
-        "a=end-of-candidates",
     ]
+    # Some repeat all but the candidates in bundle-only sections, and refuse descriptions without (webrtcbin, aiortc).
+    live = not section.rejected
+    if carries or (live and section.has("ice-ufrag", "ice-pwd")):
+        lines += [f"a=ice-ufrag:{transport.ufrag}", f"a=ice-pwd:{transport.pwd}"]
+    if carries or (live and section.has("fingerprint")):
+        lines += [f"a=fingerprint:{one.algorithm} {one.value}" for one in transport.fingerprints]
+    if carries or (live and section.has("setup")):
+        lines.append(f"a=setup:{transport.role}")
+    if carries:
+        lines += [_candidate(one, number) for number, one in enumerate(transport.candidates)]
+        lines.append("a=end-of-candidates")
+    return lines
 
 
 def _candidate(candidate: Candidate, number: int) -> str:

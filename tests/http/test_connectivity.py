@@ -84,10 +84,22 @@ async def test_an_answer_comes_back_from_another_transport_than_the_offer(
         assert answer["type"] == "answer"
         assert media_sections(answer["sdp"]) == media_sections(VIDEO_ANSWER)
         assert set(values(answer["sdp"], "ice-ufrag")).isdisjoint(values(offer["sdp"], "ice-ufrag"))
-        assert set(values(answer["sdp"], "setup")) == {"passive"}
+        assert set(values(answer["sdp"], "setup")) == {"active"}, "as in a call, the two ends have opposite roles"
         assert await transports(relay) == 2
     await all_is_freed(relay)
     assert await counted(relay, "loops_answered") == 1
+
+
+async def test_an_answer_that_cannot_work_is_refused_and_may_be_given_again(
+    relay: RunningRelay, http: aiohttp.ClientSession
+) -> None:
+    async with probing(http, "student_456") as socket:
+        await ask(socket, "offer", VIDEO_OFFER)
+        for spoilt in (plain("audio", setup="active"), plain("video", "audio", setup="active"), VIDEO_OFFER):
+            refused = await ask(socket, "answer", spoilt)
+            assert (refused["type"], refused["code"]) == ("error", "invalid_sdp")
+        assert (await ask(socket, "answer", VIDEO_ANSWER))["type"] == "answer"
+    await all_is_freed(relay)
 
 
 async def test_the_next_call_of_a_test_ends_the_one_before(relay: RunningRelay, http: aiohttp.ClientSession) -> None:

@@ -9,7 +9,7 @@ from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import MediaEvent, TransportClosed, TransportDown, TransportUp
 from tests.kit.wait import eventually
 from tests.signaling.conftest import SqlExchange
-from tests.signaling.descriptions import VOICE_ANSWER, description, seen
+from tests.signaling.descriptions import VOICE_ANSWER, description, plain, seen
 from tests.signaling.people import (
     DECLINE,
     FAMILY,
@@ -280,7 +280,7 @@ async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlEx
     received = caller.last("call_answer")["answer"]
     assert received["type"] == "answer"
     [audio] = seen(received["sdp"])
-    assert (audio.lite, audio.dtls_role) == (True, "server")
+    assert (audio.lite, audio.dtls_role) == (True, "client"), "what the callee chose to be"
     assert audio.ufrag != "Abcd"
     [offered] = seen(callee.last("call_invitation")["offer"]["sdp"])
     assert offered.ufrag != audio.ufrag
@@ -294,6 +294,9 @@ async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlEx
         pytest.param("v=0\r\n", id="no description"),
         pytest.param(VOICE_ANSWER.replace("active", "actpass"), id="no decision on the role"),
         pytest.param(description("chromium_video_answer"), id="more sections than the offer"),
+        pytest.param(plain("video", setup="active"), id="another kind"),
+        pytest.param(VOICE_ANSWER.replace("mid:0", "mid:a").replace("BUNDLE 0", "BUNDLE a"), id="another mid"),
+        pytest.param(VOICE_ANSWER + "a=ice-ufrag EVIL\r\n", id="an attribute that is none"),
     ],
 )
 async def test_an_answer_that_cannot_be_taken_lets_the_call_ring_on(exchange: SqlExchange, spoilt: str) -> None:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.media.api import MediaEvent
+from relay.media.api import DtlsRole, MediaEvent
 from relay.media.engine import LocalEngine
 from relay.signaling import sdp
 from relay.signaling.devices import Device
-from relay.signaling.legs import Legs
+from relay.signaling.legs import Legs, settle_roles
 from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
 from tests.signaling.people import TUTOR, FakeConnection
 
@@ -42,28 +42,28 @@ async def test_each_leg_has_credentials_of_its_own_and_all_the_same_certificate(
     assert one.parameters.fingerprints == other.parameters.fingerprints
 
 
-async def test_an_offer_leaves_the_role_to_the_callee_and_an_answer_takes_the_passive_one(engine: LocalEngine) -> None:
+async def test_an_offer_leaves_the_role_to_the_callee(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     leg = await legs.open("c1")
-    offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
-    assert "\r\na=setup:actpass\r\n" in legs.offer(offer, leg, DEVICE)
-    assert "\r\na=setup:passive\r\n" in legs.answer(answer, offer, leg, DEVICE)
+    assert "\r\na=setup:actpass\r\n" in legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE)
 
 
-async def test_a_leg_is_active_towards_a_device_that_is_passive(engine: LocalEngine) -> None:
+@pytest.mark.parametrize("answered", [DtlsRole.ACTIVE, DtlsRole.PASSIVE])
+async def test_the_caller_is_told_the_callees_choice_of_a_role(engine: LocalEngine, answered: DtlsRole) -> None:
+    """So the two devices have opposite roles, and their data channels different ids (RFC 8832 section 6)."""
     legs = Legs(engine, ())
-    leg = await legs.open("c1")
-    passive = sdp.parse(VOICE_OFFER.replace("actpass", "passive"))
-    assert "\r\na=setup:active\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), passive, leg, DEVICE)
+    caller, callee = await legs.open("c1"), await legs.open("c1")
+    settle_roles(caller, callee, answered)
+    assert f"\r\na=setup:{answered}\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), caller, DEVICE)
+    assert {caller.role, callee.role} == {DtlsRole.ACTIVE, DtlsRole.PASSIVE}
 
 
-async def test_a_leg_keeps_its_role_whatever_later_offers_leave_open(engine: LocalEngine) -> None:
+async def test_a_leg_keeps_its_role_whatever_later_answers_say(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
-    leg = await legs.open("c1")
-    answer = sdp.parse(VOICE_ANSWER)
-    first, second = sdp.parse(VOICE_OFFER.replace("actpass", "passive")), sdp.parse(VOICE_OFFER)
-    assert "\r\na=setup:active\r\n" in legs.answer(answer, first, leg, DEVICE)
-    assert "\r\na=setup:active\r\n" in legs.answer(answer, second, leg, DEVICE)
+    caller, callee = await legs.open("c1"), await legs.open("c1")
+    settle_roles(caller, callee, DtlsRole.PASSIVE)
+    for _ in range(2):
+        assert "\r\na=setup:passive\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), caller, DEVICE)
 
 
 async def test_each_description_that_a_device_is_given_has_the_next_version(engine: LocalEngine) -> None:
@@ -71,7 +71,7 @@ async def test_each_description_that_a_device_is_given_has_the_next_version(engi
     legs = Legs(engine, ())
     leg = await legs.open("c1")
     offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
-    given = [legs.offer(offer, leg, DEVICE), legs.answer(answer, offer, leg, DEVICE), legs.offer(offer, leg, DEVICE)]
+    given = [legs.offer(offer, leg, DEVICE), legs.answer(answer, leg, DEVICE), legs.offer(offer, leg, DEVICE)]
     assert [origin(one) for one in given] == [("1", "1"), ("1", "2"), ("1", "3")]
 
 
@@ -99,6 +99,7 @@ async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_
 async def test_a_leg_is_connected_once(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     caller, callee = await legs.open("c1"), await legs.open("c1")
+    settle_roles(caller, callee, DtlsRole.ACTIVE)
     await legs.join("c1", caller, callee)
     await legs.connect(caller, sdp.parse(VOICE_OFFER))
     assert caller.remote == sdp.parse(VOICE_OFFER).transport

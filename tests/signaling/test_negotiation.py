@@ -26,6 +26,9 @@ RESTART = frame("call_restart")
 REJOIN = frame("call_rejoin")
 REJECT = frame("call_update", rejected=True)
 
+PASSIVE_ANSWER = plain("audio", setup="passive")
+"""Of a caller that rejoins: the callee has answered as the active one."""
+
 
 def given(client: Client, part: str) -> str:
     """The latest description that the client was given in mid-call."""
@@ -106,8 +109,8 @@ async def test_the_version_of_the_session_rises_and_the_dtls_role_stays(exchange
     to_callee.append(given(callee, "answer"))
     assert [version(one) for one in to_caller] == [1, 2, 3]
     assert [version(one) for one in to_callee] == [1, 2, 3]
-    assert [setup(one) for one in to_caller] == ["passive", "passive", "actpass"]
-    # It answered as the active one at first, and the relay is passive ever since.
+    assert [setup(one) for one in to_caller] == ["active", "active", "actpass"]
+    # It answered as the active one at first. The relay is passive ever since, and the caller has the other role.
     assert [setup(one) for one in to_callee] == ["actpass", "actpass", "passive"]
 
 
@@ -199,6 +202,10 @@ async def test_an_offer_of_another_peer_connection_is_refused(exchange: MemoryEx
         pytest.param(VOICE_ANSWER, id="fewer sections than the offer"),
         pytest.param("v=0\r\n", id="no description"),
         pytest.param(VIDEO_OFFER, id="no decision on the role"),
+        pytest.param(plain("video", "audio", setup="active"), id="another order"),
+        pytest.param(VIDEO_ANSWER.replace("mid:1", "mid:2").replace("BUNDLE 0 1", "BUNDLE 0 2"), id="another mid"),
+        pytest.param(plain("audio", "video", setup="active", certificate="0D"), id="another peer connection"),
+        pytest.param(VIDEO_ANSWER + "a=candidate 1 1 udp 1 203.0.113.9 9 typ host\r\n", id="an attribute that is none"),
     ],
 )
 @in_memory
@@ -254,6 +261,49 @@ async def test_an_offer_to_a_device_that_is_away_is_there_when_it_comes_back(exc
     assert callee.types()[-2:] == ["call_update offer", "call_state connected"]
     await exchange.say(callee, answered(VIDEO_ANSWER))
     assert caller.types()[-1] == "call_update answer"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(plain("video", "audio"), id="another order"),
+        pytest.param(VIDEO_OFFER.replace("mid:0", "mid:a").replace("BUNDLE 0", "BUNDLE a"), id="another mid"),
+        pytest.param(VIDEO_OFFER + "a=candidate 1 1 udp 1 203.0.113.9 9 typ host\r\n", id="an attribute that is none"),
+    ],
+)
+@in_memory
+async def test_an_offer_that_the_other_party_would_refuse_is_told_to_its_sender(exchange: MemoryExchange, changed: str) -> None:
+    caller, callee = await exchange.connected()
+    await in_video(exchange, caller, callee)
+    heard = len(callee.received)
+    await exchange.say(caller, offered(changed))
+    assert error(caller) == "invalid_sdp"
+    assert len(callee.received) == heard
+
+
+@in_memory
+async def test_an_answer_to_a_restart_comes_from_the_same_peer_connection(exchange: MemoryExchange) -> None:
+    caller, _ = await exchange.connected()
+    await exchange.say(caller, RESTART)
+    await exchange.say(caller, answered(plain("audio", setup="active", certificate="0D")))
+    assert error(caller) == "invalid_sdp"
+    await exchange.say(caller, answered(plain("audio", setup="active", ufrag="Efgh")))
+    assert caller.types()[-1] == "error invalid_sdp", "and no other error"
+
+
+@pytest.mark.parametrize("offered_role", ["active", "passive"])
+@in_memory
+async def test_a_caller_that_insists_on_a_role_gets_it_and_the_callee_the_other(
+    exchange: MemoryExchange, offered_role: str
+) -> None:
+    caller, callee = await exchange.connect(STUDENT), await exchange.connect(TUTOR)
+    await exchange.say(caller, invitation(TUTOR, sdp=plain("audio", setup=offered_role)))
+    assert setup(callee.last("call_invitation")["offer"]["sdp"]) == offered_role
+    await exchange.say(callee, answer(sdp=plain("audio", setup=offered_role)))
+    assert error(callee) == "invalid_sdp"
+    left = {"active": "passive", "passive": "active"}[offered_role]
+    await exchange.say(callee, answer(sdp=plain("audio", setup=left)))
+    assert setup(caller.last("call_answer")["answer"]["sdp"]) == left
 
 
 # -- ICE restarts -----------------------------------------------------------------------------------------------------
@@ -349,7 +399,13 @@ async def test_a_page_that_was_loaded_anew_has_its_call_back(exchange: MemoryExc
     assert version(given(mine, "offer")) == 1, "a new peer connection has a new session"
     assert exchange.transport_of(mine.profile) == old
 
-    await exchange.say(mine, answered(plain("audio", setup="active", ufrag="Efgh", certificate="0D")))
+    # The other party keeps the role that it has, and the new page gets the opposite one (RFC 8832 section 6).
+    role = ("active", "passive")[side]
+    assert setup(given(mine, "offer")) == role
+    await exchange.say(mine, answered(plain("audio", setup=role, ufrag="Efgh", certificate="0D")))
+    assert error(mine) == "invalid_sdp"
+    free = {"active": "passive", "passive": "active"}[role]
+    await exchange.say(mine, answered(plain("audio", setup=free, ufrag="Efgh", certificate="0D")))
     new = exchange.transport_of(mine.profile)
     assert new != old
     assert mine.types()[-1] == "call_state reconnecting"
@@ -371,7 +427,7 @@ async def test_what_the_old_transport_still_says_concerns_nobody(exchange: Memor
     caller, callee = await exchange.connected()
     old, _ = exchange.engine.opened
     await exchange.say(caller, REJOIN)
-    await exchange.say(caller, answered(VOICE_ANSWER))
+    await exchange.say(caller, answered(PASSIVE_ANSWER))
     await exchange.say(callee, answered(VOICE_ANSWER))
     await exchange.media(TransportUp(exchange.engine.opened[-1]), TransportDown(old))
     assert caller.types()[-1] == "call_state connected"
@@ -407,7 +463,7 @@ async def test_a_page_that_rejoins_breaks_off_an_offer_that_is_under_way(exchang
     assert callee.types()[-1] == "call_update rejected"
     await exchange.say(caller, answered(VIDEO_ANSWER))
     assert error(caller) == "invalid_sdp", "it was offered what there was before"
-    await exchange.say(caller, answered(VOICE_ANSWER))
+    await exchange.say(caller, answered(PASSIVE_ANSWER))
     assert callee.types()[-1] == "call_update offer"
 
 
@@ -434,7 +490,7 @@ async def test_another_device_takes_the_place_of_one_that_is_away(exchange: Memo
     await exchange.say(tablet, REJOIN)
     assert tablet.types()[-2:] == ["call_update offer", "call_state connected"]
     assert tablet.last("call_state")["yours"] is True
-    await exchange.say(tablet, answered(VOICE_ANSWER))
+    await exchange.say(tablet, answered(PASSIVE_ANSWER))
     await exchange.resume(caller)
     assert caller.types()[-1] == "call_ended answered_elsewhere"
     await exchange.say(caller, REJOIN)
@@ -489,7 +545,7 @@ async def test_a_client_of_five_messages_hears_nothing_of_the_other_sides_new_pa
     await exchange.say(caller, invitation(TUTOR))
     await exchange.say(callee, answer())
     await exchange.say(caller, REJOIN)
-    await exchange.say(caller, answered(VOICE_ANSWER))
+    await exchange.say(caller, answered(PASSIVE_ANSWER))
     assert not callee.said("call_update")
     await exchange.say(caller, RESTART)
     assert caller.types()[-1] == "call_update offer"
@@ -500,7 +556,7 @@ async def test_a_page_rejoins_a_call_that_is_held_and_it_stays_held(exchange: Me
     caller, callee = await exchange.connected()
     await exchange.say(callee, frame("call_hold"))
     await exchange.say(caller, REJOIN)
-    await exchange.say(caller, answered(VOICE_ANSWER))
+    await exchange.say(caller, answered(PASSIVE_ANSWER))
     assert not exchange.engine.flows()
     await exchange.say(callee, answered(VOICE_ANSWER))
     await exchange.say(callee, frame("call_resume"))

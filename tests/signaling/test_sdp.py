@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from relay.errors import SignalingError
 from relay.media.api import Codec, DtlsRole, TransportParameters
 from relay.signaling import sdp
-from tests.signaling.descriptions import ANSWERS, DESCRIPTIONS, OFFERS, RELAY, RELAY_SECTION, VOICE_OFFER, description, seen
+from tests.signaling.descriptions import (
+    ANSWERS,
+    DESCRIPTIONS,
+    OFFERS,
+    RELAY,
+    RELAY_SECTION,
+    VIDEO_OFFER,
+    VOICE_OFFER,
+    description,
+    seen,
+)
 
 every_description = pytest.mark.parametrize("name", DESCRIPTIONS)
 
@@ -150,6 +160,41 @@ def test_bundle_only_sections_keep_their_port_of_zero_and_are_no_rejection() -> 
     assert [media.kind for media in sdp.parse(description("firefox_offer")).media] == ["audio", "video", "application"]
 
 
+def test_a_bundle_only_section_has_the_transport_lines_that_its_author_gave_it() -> None:
+    """As webrtcbin writes them with `bundle-policy=max-bundle`; it and aiortc refuse a description without."""
+    _, audio, video = sections(
+        rendered(VIDEO_OFFER.replace("m=video 9", "m=video 0").replace("a=mid:1", "a=bundle-only\r\na=mid:1"))
+    )
+    assert [line for line in video if TRANSPORT.match(line)] == [*RELAY_SECTION[:5]]
+    assert [line for line in audio if TRANSPORT.match(line)] == list(RELAY_SECTION)
+
+
+@pytest.mark.parametrize("given", ["ice-ufrag", "fingerprint", "setup"])
+def test_a_bundle_only_section_has_no_more_transport_lines_than_its_author_gave_it(given: str) -> None:
+    head, audio, video = re.split(r"(?m)^(?=m=)", VIDEO_OFFER.replace("m=video 9", "m=video 0"))
+    kept = "".join(line for line in video.splitlines(keepends=True) if not TRANSPORT.match(line) or f"a={given}:" in line)
+    _, _, after = sections(rendered(f"{head}{audio}{kept}a=bundle-only\r\n"))
+    there = {line.partition(":")[0].removeprefix("a=") for line in after if TRANSPORT.match(line)} - {"c=IN IP4 198.51.100.1"}
+    assert there == ({"ice-ufrag", "ice-pwd"} if given == "ice-ufrag" else {given})
+
+
+def test_one_section_shares_its_transport_with_none_and_needs_no_bundle() -> None:
+    """So it comes from SIP gateways, and from webrtcbin by default."""
+    text = without(VOICE_OFFER, "a=group")
+    assert media_part(rendered(text)) == media_part(text)
+    text = without(text, "a=mid")
+    assert media_part(rendered(text)) == media_part(text)
+    rejected = VIDEO_OFFER[VIDEO_OFFER.index("m=video") :].replace("m=video 9", "m=video 0")
+    assert media_part(rendered(without(VOICE_OFFER, "a=group") + rejected))
+
+
+@pytest.mark.parametrize("character", "-_=#+/")
+def test_ice_credentials_may_have_the_characters_that_gateways_put_in(character: str) -> None:
+    text = VOICE_OFFER.replace("ufrag:Abcd", f"ufrag:ab{character}d").replace("pwd:abc", f"pwd:ab{character}")
+    transport = sdp.parse(text).transport
+    assert (transport.ufrag, transport.pwd) == (f"ab{character}d", f"ab{character}defghijklmnopqrstuvwx")
+
+
 def test_a_data_channel_goes_through() -> None:
     *_, channel = sections(rendered(description("chromium_video_offer")))
     assert channel[0] == "m=application 40000 UDP/DTLS/SCTP webrtc-datachannel"
@@ -263,12 +308,8 @@ def test_numbers_beyond_32_bits_are_no_ssrc() -> None:
     assert audio.ssrcs == (4294967295,)
 
 
-@pytest.mark.parametrize(
-    ("offered", "answered"),
-    [(DtlsRole.ACTPASS, DtlsRole.PASSIVE), (DtlsRole.ACTIVE, DtlsRole.PASSIVE), (DtlsRole.PASSIVE, DtlsRole.ACTIVE)],
-)
-def test_an_answer_takes_the_role_that_the_offer_leaves(offered: DtlsRole, answered: DtlsRole) -> None:
-    assert sdp.answering_role(offered) is answered
+def test_the_two_ends_of_a_handshake_have_opposite_roles() -> None:
+    assert (sdp.opposite(DtlsRole.ACTIVE), sdp.opposite(DtlsRole.PASSIVE)) == (DtlsRole.PASSIVE, DtlsRole.ACTIVE)
 
 
 @pytest.mark.parametrize("name", OFFERS)
@@ -296,8 +337,13 @@ REFUSED = {
     "no origin": (without(VOICE_OFFER, "o="), "o= line"),
     "an origin that is none": (VOICE_OFFER.replace("o=- 17 2 IN IP4 127.0.0.1", "o=127.0.0.1"), "o= line"),
     "an m-line without formats": (VOICE_OFFER.replace("SAVPF 111 0", "SAVPF"), "m= line"),
+    "an m-line with a tab": (VOICE_OFFER.replace("m=audio 9", "m=audio\t9"), "m= line"),
+    "an m-line with a port that is none": (VOICE_OFFER.replace("m=audio 9", "m=audio nine"), "m= line"),
+    "a type of line that there is not": (VOICE_OFFER + "A=sendrecv\r\n", "begin with 'A='"),
+    "an attribute with a space in its name": (VOICE_OFFER + "a=ice-ufrag EVIL\r\n", "a name without spaces"),
+    "an attribute without a name": (VOICE_OFFER + "a=:EVIL\r\n", "a name without spaces"),
     "every section rejected": (VOICE_OFFER.replace("m=audio 9", "m=audio 0"), "rejected"),
-    "no BUNDLE": (without(VOICE_OFFER, "a=group"), "BUNDLE"),
+    "two sections and no BUNDLE": (without(VIDEO_OFFER, "a=group"), "BUNDLE"),
     "a section outside BUNDLE": (VOICE_OFFER + AUDIO.replace("a=mid:0", "a=mid:1"), "BUNDLE"),
     "a section without a name": (VOICE_OFFER + without(AUDIO, "a=mid"), "BUNDLE"),
     "two BUNDLE groups": (
@@ -311,6 +357,7 @@ REFUSED = {
     "a good fingerprint and a bad one": (VOICE_OFFER + "a=fingerprint:sha-256 zz\r\n", "a=fingerprint"),
     "no ufrag": (without(VOICE_OFFER, "a=ice-ufrag"), "a=ice-ufrag"),
     "a ufrag that is too short": (VOICE_OFFER.replace("ufrag:Abcd", "ufrag:abc"), "a=ice-ufrag"),
+    "a ufrag with a space": (VOICE_OFFER.replace("ufrag:Abcd", "ufrag:ab cd"), "a=ice-ufrag"),
     "a ufrag with a colon": (VOICE_OFFER.replace("ufrag:Abcd", "ufrag:ab:cd"), "a=ice-ufrag"),
     "no password": (without(VOICE_OFFER, "a=ice-pwd"), "a=ice-pwd"),
     "a password that is too short": (
