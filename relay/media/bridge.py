@@ -4,7 +4,9 @@ RTCP, which the relay reads on the way, NACKs that it answers itself, and data c
 
 from typing import Final
 
+from relay.media.io.dtls_srtp import REPLAY_STATUSES, unprotect
 from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse, without_byes, without_nacks
+from relay.media.rtp import PAYLOAD_TYPE, peek
 from relay.media.transport import Transport
 
 _TRANSPORT_CC: Final = (0x8F, 205)
@@ -53,6 +55,49 @@ def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket],
             if answer.answered:
                 answered.setdefault(packet.media_ssrc, set()).update(answer.answered)
     return without_nacks(compound, answered) if answered else compound
+
+
+def forward(source: Transport, packet: bytes, *, is_rtcp: bool, now: float) -> None:
+    """Take a decrypted packet across the bridge, as the forwarding path does, but outside of it."""
+    if not is_rtcp:
+        _count(source, packet, now)
+    target = source.peer
+    if target is None:
+        source.counters["dropped_unjoined"] += 1
+        return
+    remaining = read_rtcp(source, packet, now) if is_rtcp else packet
+    if remaining is None:
+        return
+    if target.tx is None:
+        source.hold(remaining, is_rtcp=is_rtcp)
+    elif is_rtcp:
+        target.send_rtcp(remaining)
+    else:
+        target.send_rtp(remaining)
+
+
+def _count(source: Transport, packet: bytes, now: float) -> None:
+    _, second, sequence, timestamp, ssrc = peek(packet)
+    known = source.streams.get(ssrc)
+    stream = known or source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
+    if stream.received(sequence, timestamp, len(packet), now) or known is None:
+        source.look_for_keyframe(stream, memoryview(packet), timestamp)
+
+
+def forward_early(source: Transport, now: float) -> None:
+    """Take across what came before the keys of `source`, which are there now."""
+    counters = source.counters
+    for datagram in source.take_early():
+        # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
+        is_rtcp = 191 < datagram[1] < 224
+        packet = unprotect(source.rx, datagram, rtcp=is_rtcp)
+        if isinstance(packet, bytes):
+            counters["packets_early"] += 1
+            counters["packets_received"] += 1
+            counters["bytes_received"] += len(datagram)
+            forward(source, packet, is_rtcp=is_rtcp, now=now)
+        else:
+            counters["srtp_replayed" if packet in REPLAY_STATUSES else "srtp_unauthentic"] += 1
 
 
 def join(first: Transport, second: Transport) -> None:

@@ -14,10 +14,12 @@ from relay.media.api import (
     Candidate,
     DtlsRole,
     MediaDescription,
+    MediaEvent,
     MediaEventSink,
     TransportParameters,
+    TransportUp,
 )
-from relay.media.bridge import join
+from relay.media.bridge import forward_early, join
 from relay.media.counters import Counters
 from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
@@ -131,7 +133,7 @@ class LocalEngine:
 
     async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
         assert transport_id not in self._transports, "transport ids are used once"
-        transport = Transport(transport_id, self._certificate.current(), self._on_event, self._counters, time.monotonic())
+        transport = Transport(transport_id, self._certificate.current(), self._emit, self._counters, time.monotonic())
         self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
         self._bridges.setdefault(bridge_id, set()).add(transport_id)
         self._counters["transports_opened"] += 1
@@ -200,6 +202,11 @@ class LocalEngine:
             role=DtlsRole.ACTPASS,
             candidates=tuple(Candidate(one.host, one.port) for one in self._sockets if one.host in self._advertised),
         )
+
+    def _emit(self, event: MediaEvent) -> None:
+        if isinstance(event, TransportUp) and (transport := self._transports.get(event.transport_id)) is not None:
+            forward_early(transport, time.monotonic())
+        self._on_event(event)
 
     def _close_sockets(self) -> None:
         for one in self._sockets:

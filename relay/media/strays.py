@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from relay.media.bridge import read_rtcp
+from relay.media.bridge import forward
 from relay.media.counters import Counters
 from relay.media.io.dtls_srtp import REPLAY_STATUSES, unprotect
-from relay.media.rtp import PAYLOAD_TYPE, peek
 from relay.media.transport import Transport
 
 MAX_STRAYS: Final = 4000
@@ -86,35 +85,8 @@ class Strays:
                 counters["packets_followed"] += 1
                 counters["packets_received"] += 1
                 counters["bytes_received"] += len(datagram)
-                _forward(source, packet, is_rtcp, now)
+                forward(source, packet, is_rtcp=is_rtcp, now=now)
                 return source
             problem = "srtp_replayed" if packet in REPLAY_STATUSES else "srtp_unauthentic"
         counters[problem] += 1
         return None
-
-
-def _forward(source: Transport, packet: bytes, is_rtcp: bool, now: float) -> None:
-    """Take a decrypted packet across the bridge, as the forwarding path does."""
-    if not is_rtcp:
-        _count(source, packet, now)
-    target = source.peer
-    if target is None:
-        source.counters["dropped_unjoined"] += 1
-        return
-    remaining = read_rtcp(source, packet, now) if is_rtcp else packet
-    if remaining is None:
-        return
-    if target.tx is None:
-        source.hold(remaining, is_rtcp=is_rtcp)
-    elif is_rtcp:
-        target.send_rtcp(remaining)
-    else:
-        target.send_rtp(remaining)
-
-
-def _count(source: Transport, packet: bytes, now: float) -> None:
-    _, second, sequence, timestamp, ssrc = peek(packet)
-    known = source.streams.get(ssrc)
-    stream = known or source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-    if stream.received(sequence, timestamp, len(packet), now) or known is None:
-        source.look_for_keyframe(stream, memoryview(packet), timestamp)

@@ -34,6 +34,9 @@ MAX_HELD: Final = 256
 """Packets kept while the other party's transport comes up, about half a second of HD video. When more come, all are dropped and a
 keyframe is requested instead: late pictures help nobody."""
 
+MAX_EARLY: Final = 64
+"""SRTP datagrams kept until their keys are there: a peer may send its first key frame in the last round trip of the handshake."""
+
 MAX_HELD_DATA: Final = 16
 """Data channel records kept while the other party's transport comes up: an SCTP association begins with a single one."""
 
@@ -52,6 +55,7 @@ class Transport:
         "_announced",
         "_closed",
         "_dtls",
+        "_early",
         "_emit",
         "_formats",
         "_held",
@@ -114,6 +118,7 @@ class Transport:
         self._closed = False
         self._held: list[tuple[bool, bytes]] = []
         self._held_data: list[bytes] = []
+        self._early: list[bytes] = []
         self._overflowed = False
 
     def silence(self, now: float) -> float:
@@ -195,6 +200,21 @@ class Transport:
             self.counters["dtls_failed"] += 1
         self.rx = self.tx = None
         self._emit(TransportClosed(self.transport_id, reason))
+
+    def receive_early(self, datagram: bytes) -> None:
+        """Keep SRTP that comes before the keys.
+
+        A DTLS server sends media right behind its last flight (RFC 6347 section 4.2.4), and the handshake is read a moment later.
+        """
+        if self._dtls.shaking_hands and len(self._early) < MAX_EARLY:
+            self._early.append(datagram)
+        else:
+            self.counters["srtp_early"] += 1
+
+    def take_early(self) -> list[bytes]:
+        """What was kept, which is handed out once."""
+        early, self._early = self._early, []
+        return early
 
     def _forward_data(self, record: bytes) -> None:
         """Take one data channel record across. SCTP sends again what is dropped here, the first of all after a second."""
@@ -338,6 +358,7 @@ class Transport:
         self.part()
         self._held.clear()
         self._held_data.clear()
+        self._early.clear()
         await self._dtls.close()
         self.path.close()
         self.destination = None

@@ -380,6 +380,26 @@ async def test_data_of_a_channel_crosses_the_bridge(relay: RunningEngine) -> Non
     await relay.counts("data_dropped")
 
 
+async def test_media_right_behind_the_last_flight_of_a_dtls_server_is_not_lost(relay: RunningEngine) -> None:
+    """A browser that is the server has its keys first: its first key frame comes before the relay has read the flight."""
+    first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)
+    early = [rtp_packet(number, payload=bytes(40)) for number in range(20)]
+
+    def send_at_once() -> None:
+        if second.dtls.state == "connected":
+            for packet in early:
+                second.send_rtp(packet)
+            second.send_rtcp(rtcp_compound())
+
+    second.dtls.on("statechange", send_at_once)
+    await relay.engine.join("call", "first", "second")
+    await relay.connect(first, second)
+    await first.receives(*early, rtcp_compound())
+    assert "srtp_early" not in await relay.counted()
+    await relay.counts("packets_early", len(early) + 1)
+    await still_talk(first, second)
+
+
 async def test_the_first_data_of_a_channel_waits_for_the_other_party(relay: RunningEngine) -> None:
     """SCTP would send it again, but only after a second."""
     first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)

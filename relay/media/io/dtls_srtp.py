@@ -176,6 +176,11 @@ class DtlsSrtp:
         self._handshake: asyncio.Task[None] | None = None
         self._sessions: tuple[Session, Session] | None = None
 
+    @property
+    def shaking_hands(self) -> bool:
+        """The handshake has begun and is not done."""
+        return self._dtls is not None and self._sessions is None
+
     def receive(self, datagram: bytes) -> bool:
         """Take a DTLS datagram, also before `start`; False if it was dropped because too many wait."""
         return self._wire.feed(datagram)

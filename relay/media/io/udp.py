@@ -236,7 +236,7 @@ class UdpSocket:
             source = remote.transport
             rx = source.rx
             if rx is None:
-                counters["srtp_early"] += 1
+                source.receive_early(self.taken(start, length))
                 continue
             cell[0] = length
             # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
