@@ -91,7 +91,7 @@ def passes(line: str) -> bool:
     if line[0] != "a":
         return line[0] not in "cok"
     name, value = attribute(line)
-    return name in _MEDIA or (name not in _TRANSPORT and not _like_transport(name) and not _has_address(value or ""))
+    return name in _MEDIA or (name not in _TRANSPORT and not _like_transport(name) and not _has_address(name, value or ""))
 
 
 def _like_transport(name: str) -> bool:
@@ -105,8 +105,8 @@ def _like_transport(name: str) -> bool:
     )
 
 
-def _has_address(value: str) -> bool:
-    return _IPV4_OR_MDNS.search(value) is not None or any(map(_is_ipv6, _PERHAPS_IPV6.findall(value)))
+def _has_address(name: str, value: str) -> bool:
+    return _IPV4_OR_MDNS.search(f"{name}:{value}") is not None or any(map(_is_ipv6, _PERHAPS_IPV6.findall(value)))
 
 
 def _is_ipv6(text: str) -> bool:
