@@ -4,7 +4,7 @@ from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.models import OF_KIND, ChatRow
-from db.profiles import upsert, values
+from db.profiles import names, upsert, values
 from relay.ids import Place
 from relay.signaling.ports import ChatMessage
 
@@ -16,12 +16,15 @@ class SqlChatLog:
         self._engine = engine
 
     async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
-        """Keep a text, if the place exists and says so (`keep_chat`). The same author's `message_id` counts once per call.
+        """Keep a text, if the place exists and says so (`keep_chat`), and its author belongs there: not one that was erased
+        by another server a moment ago. The same author's `message_id` counts once per call.
 
         Returns:
             Whether it is kept, be it since an earlier time.
         """
-        places = OF_KIND[place.kind].known_places
+        tables = OF_KIND[place.kind]
+        places, members = tables.known_places, tables.known_members
+        belongs = select(members.profile_id).where(tables.place_id(members) == places.id, names(members, message.author)).exists()
         row = {
             "call_id": call_id,
             **values(message.author, "author_"),
@@ -31,7 +34,7 @@ class SqlChatLog:
         }
         columns = ChatRow.__table__.columns
         texts = [literal(value, columns[name].type) for name, value in row.items()]
-        keeping = select(*texts).where(places.id == place.place_id, places.keep_chat)
+        keeping = select(*texts).where(places.id == place.place_id, places.keep_chat, belongs)
         async with self._engine.begin() as connection:
             insert = upsert(connection, ChatRow).from_select(list(row), keeping)
             key = [column.name for column in ChatRow.__table__.primary_key]

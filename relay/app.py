@@ -23,6 +23,7 @@ from db.personal_data import SqlPersonalData
 from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
 from db.retention import SqlRetention
+from db.revocations import SqlRevocations
 from db.settings import SqlSettings
 from db.views import require_views
 from relay import wiring
@@ -49,22 +50,27 @@ from relay.http import (
 )
 from relay.http import calls as call_history
 from relay.http import settings as profile_settings
+from relay.http.admin import live as admin_live
 from relay.http.admin import places as admin_places
 from relay.http.admin import profiles as admin_profiles
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.access import SERVICE_TOKEN
 from relay.http.auth import TOKENS
+from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, EnforcedSettings
 from relay.http.cors import Cors
 from relay.http.keys import load_at_start
 from relay.http.limits import LIMITS, Limits
 from relay.http.origins import ORIGINS, Origins
 from relay.http.proxies import Proxies
+from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
 from relay.media.channel import WorkerEngine
 from relay.push.waker import PushWaker
 from relay.signaling.calls import Calls
+from relay.signaling.enforcement import Enforcement
 from relay.signaling.exchange import Ports
+from relay.signaling.records import Revocation, RevocationCause
 from relay.turn.counters import NAMES as TURN_NAMES
 
 SETTINGS: Final = web.AppKey("settings", Settings)
@@ -131,17 +137,14 @@ def create_app(settings: Settings) -> web.Application:
     app[directory.ICE_SERVERS] = lambda profile, host: msgspec.convert(
         front.ice_servers(profile.key, host, time.time()), tuple[directory.IceServer, ...]
     )
-    app[ports.PROFILE_SETTINGS] = SqlSettings(database)
-    app[ports.HISTORIES] = {kind: SqlHistory(database, kind) for kind in PlaceKind}
-    app[ports.PERSONAL_DATA] = app[ports.OWN_HISTORY] = SqlPersonalData(database)
     app[ports.WHITEBOARD_SESSIONS] = profiles
-    app[ports.PLATFORM] = SqlPlatform(database)
     app[ports.PUSH_SUBSCRIPTIONS] = subscriptions
+    _add_stores(app, database, calls.enforcement)
     app[operations.PUSH_OUTCOMES] = waker.outcomes if waker else Counter()
     if waker is not None:
         app[ports.PUSH_GATE] = app[_WAKER] = waker
     app[sockets.CALLS] = calls
-    app[sockets.CONNECTIONS] = set()
+    app[sockets.CONNECTIONS] = {}
     app[sockets.MAX_DEVICES] = settings.max_devices
     app[sockets.PING_INTERVAL] = settings.ping_interval
     for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
@@ -153,6 +156,7 @@ def create_app(settings: Settings) -> web.Application:
     if settings.dev:
         app.add_routes(dev.ROUTES)
     app.cleanup_ctx.append(_database_open)
+    app.cleanup_ctx.append(_revocations_known)
     app.cleanup_ctx.append(_keys_open)
     app.cleanup_ctx.append(_push_open)
     app.cleanup_ctx.append(_house_kept)
@@ -197,9 +201,21 @@ def open_database(settings: Settings) -> WatchedEngine:
     return create_engine(settings.database_url, layout=layout)
 
 
+def _add_stores(app: web.Application, database: AsyncEngine, enforcement: Enforcement) -> None:
+    """Where requests read and write. What changes about people reaches their calls and connections by that."""
+    revocations = app[REVOCATIONS] = Revocations(SqlRevocations(database), lambda *revoked: _expel(app, *revoked))
+    personal_data = SqlPersonalData(database)
+    app[ports.ENFORCER] = enforcement
+    app[ports.HISTORIES] = {kind: SqlHistory(database, kind) for kind in PlaceKind}
+    app[ports.OWN_HISTORY] = personal_data
+    app[ports.PERSONAL_DATA] = EnforcedPersonalData(personal_data, revocations)
+    app[ports.PLATFORM] = EnforcedPlatform(SqlPlatform(database), enforcement, revocations)
+    app[ports.PROFILE_SETTINGS] = EnforcedSettings(SqlSettings(database), enforcement)
+
+
 def _add_admin(app: web.Application, settings: Settings) -> None:
     app[SERVICE_TOKEN] = settings.service_token
-    for routes in (admin_profiles.ROUTES, admin_places.ROUTES, admin_sync.ROUTES):
+    for routes in (admin_profiles.ROUTES, admin_places.ROUTES, admin_sync.ROUTES, admin_live.ROUTES):
         app.add_routes(routes)
     if settings.jwt_secret:
         app.add_routes(admin_tokens.ROUTES)
@@ -218,6 +234,23 @@ async def _database_open(app: web.Application) -> AsyncIterator[None]:
         yield
     finally:
         await database.dispose()
+
+
+async def _revocations_known(app: web.Application) -> AsyncIterator[None]:
+    await app[REVOCATIONS].start()
+    try:
+        yield
+    finally:
+        await app[REVOCATIONS].close()
+
+
+async def _expel(app: web.Application, revocation: Revocation, issued_before: float) -> None:
+    """A revocation is news: whoever is here by what it revokes has to go."""
+    if revocation.cause is RevocationCause.DELETED and revocation.profile is not None:
+        await app[ports.ENFORCER].remove(revocation.profile)
+    else:
+        await app[ports.ENFORCER].revoke(revocation.profile, issued_before)
+    sockets.drop_revoked(app)
 
 
 async def _keys_open(app: web.Application) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ from db.models.known import (
     KnownWhiteboardMemberRow,
     KnownWhiteboardSessionRow,
 )
-from db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, SettingsRow
+from db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, RevocationRow, SettingsRow
 from db.models.places import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
 from relay.ids import PlaceKind
 
@@ -36,6 +36,7 @@ __all__ = [
     "MemberRow",
     "ProfileRow",
     "PushSubscriptionRow",
+    "RevocationRow",
     "SettingsRow",
     "WhiteboardCallRow",
     "WhiteboardMemberRow",

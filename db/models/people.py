@@ -77,6 +77,21 @@ class ConnectionRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=UtcNow())
 
 
+class RevocationRow(Base):
+    """Credentials issued before a time are not good any more. The row outlives the profile: that is what it is for."""
+
+    __tablename__ = "credential_revocations"
+
+    profile_type: Mapped[str] = mapped_column(String(50), primary_key=True)
+    """Empty, with id 0: everybody's."""
+    profile_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    cause: Mapped[str] = mapped_column(String(20), primary_key=True)
+    """`revoked` or `deleted`."""
+    issued_before: Mapped[datetime | None]
+    """None: lifted."""
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class PushSubscriptionRow(Base):
     """A browser that a profile wants to be reached by."""
 

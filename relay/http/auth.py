@@ -3,10 +3,11 @@
 `await signed_in(request)` is a `Credential`: the profile, and when the credential ends.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import jwt
@@ -16,6 +17,7 @@ from relay.errors import Unauthorized
 from relay.http.keys import ALGORITHMS, Keys
 from relay.http.limits import LIMITS
 from relay.http.proxies import asker_of
+from relay.http.revocations import REVOCATIONS, Revoked
 from relay.ids import Profile
 
 COOKIE: Final = "relay_token"
@@ -40,6 +42,8 @@ class Credential:
     profile: Profile
     expires_at: float
     """Seconds since the epoch; the leeway is in it."""
+    issued_at: float | None = None
+    """Seconds since the epoch; None: it does not say so."""
 
 
 class Expired(Unauthorized):
@@ -79,8 +83,9 @@ class Tokens:
         self._claims = claims or Claims()
 
     def issue(self, profile: Profile) -> str:
-        now = datetime.now(UTC)
-        claims: dict[str, Any] = {"iat": now, "exp": now + timedelta(seconds=self.lifetime), "sub": profile.key}
+        # To the millisecond (RFC 7519 section 2 allows fractions): so a token issued just after a revocation is good.
+        now = round(time.time(), 3)
+        claims: dict[str, Any] = {"iat": now, "exp": now + self.lifetime, "sub": profile.key}
         claims |= {name: value for name, value in (("iss", self._claims.issuer), ("aud", self._claims.audience)) if value}
         return jwt.encode(claims | {self._claims.profile: profile.key}, self._secret, algorithm=_SHARED)
 
@@ -137,7 +142,10 @@ class Tokens:
             raise ValueError(f"its {self._claims.profile!r} is no profile key")
         # What `jwt` takes for a number may be one that no clock reaches, and no float holds.
         expires_at = min(int(claims["exp"]), _LAST_MOMENT) + self._claims.leeway
-        return Credential(Profile.parse(key), expires_at)
+        stated = claims.get("iat")
+        # Not in the future: `jwt` has looked. But it may be a number below all that a float holds.
+        issued_at = float(max(0, stated)) if isinstance(stated, int | float) else None
+        return Credential(Profile.parse(key), expires_at, issued_at)
 
 
 TOKENS: Final = web.AppKey("tokens", Tokens)
@@ -160,8 +168,16 @@ async def signed_in(request: web.Request) -> Credential:
         raise Unauthorized("no credential: log in first")
     with checking_credential(request):
         credential = await request.app[TOKENS].verify(token)
+        if is_revoked(request, credential):
+            raise Revoked("the token was revoked")
     request[_CREDENTIAL] = credential
     return credential
+
+
+def is_revoked(request: web.Request, credential: Credential) -> bool:
+    """Whether a credential is not good any more, since it was verified."""
+    revocations = request.app.get(REVOCATIONS)
+    return revocations is not None and revocations.revokes(credential.profile, credential.issued_at)
 
 
 @contextmanager
@@ -175,7 +191,7 @@ def checking_credential(request: web.Request) -> Iterator[None]:
     """
     try:
         yield
-    except Expired:
+    except (Expired, Revoked):
         raise
     except Unauthorized:
         request.app[LIMITS].count_failed_login(request)

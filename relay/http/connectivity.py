@@ -19,7 +19,7 @@ from relay.http.auth import SUBPROTOCOL, signed_in
 from relay.http.limits import Limit
 from relay.http.proxies import remote_address
 from relay.http.responses import problem
-from relay.http.sockets import CONNECTIONS, PING_INTERVAL
+from relay.http.sockets import PING_INTERVAL, registered
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
 from relay.signaling import sdp
@@ -220,17 +220,15 @@ PROBES: Final = web.AppKey("probes", Probes)
 
 
 async def connect(request: web.Request) -> web.StreamResponse:
-    profile = (await signed_in(request)).profile
+    credential = await signed_in(request)
+    profile = credential.profile
     connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     await connection.open(request, remote_address(request))
-    request.app[CONNECTIONS].add(connection)
-    try:
-        await _serve(request.app[PROBES], profile, connection)
-    finally:
-        request.app[CONNECTIONS].discard(connection)
-        await connection.close()
+    async with registered(request, connection, credential) as good:
+        if good:
+            await _serve(request.app[PROBES], profile, connection)
     return connection.response
 
 

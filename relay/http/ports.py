@@ -11,7 +11,16 @@ from aiohttp import web
 
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, CallDetail, CallPage, PlaceRecord, SessionCard, SettingsRecord
+from relay.signaling.records import (
+    BlockRecord,
+    CallDetail,
+    CallPage,
+    OngoingCall,
+    PlaceRecord,
+    Revocation,
+    SessionCard,
+    SettingsRecord,
+)
 
 
 class ProfileSettings(Protocol):
@@ -74,6 +83,54 @@ class History(Protocol):
 
     async def unseen_count(self, profile: Profile) -> int:
         """How many calls the profile missed and has not seen yet."""
+        ...
+
+
+class Enforcer(Protocol):
+    """What changes mean for calls and connections that there are. Each method is done when nothing is left that should not be."""
+
+    def ongoing(self) -> Sequence[OngoingCall]:
+        """The calls that have not ended."""
+        ...
+
+    async def end_call(self, call_id: str) -> bool:
+        """End a call; whether it was going on."""
+        ...
+
+    async def remove(self, profile: Profile) -> None:
+        """The profile is deleted: its call ends, its devices are disconnected."""
+        ...
+
+    async def drop(self, profile: Profile) -> None:
+        """The profile's devices are disconnected, and the call that they are in ends."""
+        ...
+
+    async def revoke(self, profile: Profile | None, issued_before: float) -> None:
+        """The same for devices whose credential was issued before a time (seconds since 1970); without a profile: everybody's."""
+        ...
+
+    async def block(self, blocker: Profile, blocked: Profile) -> None:
+        """A call between the two ends."""
+        ...
+
+    async def review(self, place: Place) -> None:
+        """Who belongs to a place has changed: calls there end whose parties do not."""
+        ...
+
+
+class RevocationStore(Protocol):
+    """Which credentials are not good any more."""
+
+    async def put(self, revocation: Revocation) -> None:
+        """Write one down. It takes the place of an earlier one of the same profile and cause."""
+        ...
+
+    async def restore(self, profiles: Collection[Profile], at: datetime) -> None:
+        """Lift those that there are because the profiles were deleted."""
+        ...
+
+    async def changed_since(self, at: datetime | None) -> Sequence[Revocation]:
+        """Those that changed then or later, oldest change first; None: all."""
         ...
 
 
@@ -189,6 +246,7 @@ class PushGate(Protocol):
         ...
 
 
+ENFORCER: Final = web.AppKey("enforcer", Enforcer)
 PROFILE_SETTINGS: Final = web.AppKey("profile_settings", ProfileSettings)
 HISTORIES: Final = web.AppKey("histories", Mapping[PlaceKind, History])
 PERSONAL_DATA: Final = web.AppKey("personal_data", PersonalData)

@@ -1,29 +1,30 @@
 """`GET /ws/{profile_id}/{profile_type}`: the WebSocket that carries the calls."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import WSCloseCode, web
 
-from relay.http.auth import SUBPROTOCOL, Credential, signed_in
+from relay.http.auth import SUBPROTOCOL, Credential, is_revoked, signed_in
 from relay.http.directory import DIRECTORY
 from relay.http.proxies import remote_address
 from relay.http.responses import problem
+from relay.http.revocations import REVOCATIONS
 from relay.signaling.calls import Calls
+from relay.signaling.enforcement import CREDENTIAL_OVER
 from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.ports import ProfileCard
 
 CALLS: Final = web.AppKey("calls", Calls)
-CONNECTIONS: Final = web.AppKey("connections", set[WebSocketConnection])
-"""Every open WebSocket, to close them all at the end."""
+CONNECTIONS: Final = web.AppKey("connections", dict[WebSocketConnection, Credential])
+"""Every open WebSocket and what it was opened with: to close them at the end, or when that is revoked."""
 MAX_DEVICES: Final = web.AppKey("max_devices", int)
 """Devices that a profile may have connected at a time."""
 PING_INTERVAL: Final = web.AppKey("ping_interval", float)
 """Seconds."""
-
-CREDENTIAL_EXPIRED: Final = 4401
-"""Close code: get a new credential, and come back as the same device."""
 
 LONGEST_WAIT: Final = 30 * 86_400.0
 """Seconds. A credential that lasts longer than this ends its connection then all the same: event loops have a longest timer."""
@@ -45,13 +46,32 @@ async def connect(request: web.Request) -> web.StreamResponse:
     if request.app[CALLS].devices_of(card) >= request.app[MAX_DEVICES] + bool(resume):
         return problem(429, "too_many_devices", "this profile has too many connections")
     await connection.open(request, remote_address(request))
-    request.app[CONNECTIONS].add(connection)
-    try:
-        await _serve(request, card, credential, connection)
-    finally:
-        request.app[CONNECTIONS].discard(connection)
-        await connection.close()
+    async with registered(request, connection, credential) as good:
+        if good:
+            await _serve(request, card, credential, connection)
     return connection.response
+
+
+@contextlib.asynccontextmanager
+async def registered(request: web.Request, connection: WebSocketConnection, credential: Credential) -> AsyncIterator[bool]:
+    """Around the life of an open WebSocket. Whether its credential is still good: it may have been revoked during the upgrade."""
+    connections = request.app[CONNECTIONS]
+    connections[connection] = credential
+    try:
+        good = not is_revoked(request, credential)
+        if not good:
+            connection.drop(CREDENTIAL_OVER, "the credential was revoked")
+        yield good
+    finally:
+        del connections[connection]
+        await connection.close()
+
+
+def drop_revoked(app: web.Application) -> None:
+    """Close the connections whose credential is not good any more."""
+    for connection, credential in app[CONNECTIONS].items():
+        if app[REVOCATIONS].revokes(credential.profile, credential.issued_at):
+            connection.drop(CREDENTIAL_OVER, "the credential was revoked")
 
 
 async def _serve(request: web.Request, card: ProfileCard, credential: Credential, connection: WebSocketConnection) -> None:
@@ -62,9 +82,10 @@ async def _serve(request: web.Request, card: ProfileCard, credential: Credential
         version=2 if request.query.get("version") == "2" else 1,
         resume=request.query.get("resume", ""),
         last_seq=_number(request.query.get("last_seq", "")),
+        issued_at=credential.issued_at,
     )
     left = min(max(0.0, credential.expires_at - time.time()), LONGEST_WAIT)
-    expiry = asyncio.get_running_loop().call_later(left, connection.drop, CREDENTIAL_EXPIRED, "the credential has expired")
+    expiry = asyncio.get_running_loop().call_later(left, connection.drop, CREDENTIAL_OVER, "the credential has expired")
     try:
         while (frame := await connection.receive()) is not None:
             await calls.receive(device, frame)

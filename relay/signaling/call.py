@@ -60,6 +60,8 @@ class EndReason(StrEnum):
     """The server could not set it up: its database or its media plane failed."""
     EXPIRED = "expired"
     """A server found the call open and nobody in charge of it: the one that was has died."""
+    TERMINATED = "terminated"
+    """The platform ended it, or one of the two may be in it no longer: deleted, logged out, or no member any more."""
     TRANSFERRED = "transferred"
     """One party asked the other to call somebody else, and that agreed."""
 

@@ -18,6 +18,7 @@ from relay.signaling.call import EndReason, State, Timers
 from relay.signaling.clock import Clock
 from relay.signaling.devices import Device, Devices
 from relay.signaling.endings import Endings
+from relay.signaling.enforcement import Enforcement
 from relay.signaling.exchange import Exchange, Ports
 from relay.signaling.heartbeat import Heartbeat
 from relay.signaling.incall import InCall
@@ -56,6 +57,7 @@ class Calls:
         self._exchange = exchange = Exchange(ports, Legs(engine, public_addresses), devices, timers, clock)
         self._endings = endings = Endings(exchange)
         self._invitations = invitations = Invitations(exchange, endings)
+        self.enforcement = Enforcement(exchange, endings, invitations)
         self._in_call = in_call = InCall(exchange, endings)
         negotiation = Negotiation(exchange, endings)
         self._heartbeat = Heartbeat(ports.logs, exchange.live.ids, clock)
@@ -140,7 +142,14 @@ class Calls:
     # -- connections --------------------------------------------------------------------------------------------------
 
     async def connect(
-        self, card: ProfileCard, connection: Connection, *, version: int = 1, resume: str = "", last_seq: int = 0
+        self,
+        card: ProfileCard,
+        connection: Connection,
+        *,
+        version: int = 1,
+        resume: str = "",
+        last_seq: int = 0,
+        issued_at: float | None = None,
     ) -> Device:
         """A client of a profile has connected, or come back.
 
@@ -148,6 +157,7 @@ class Calls:
             version: 2 if the client knows more than the five messages.
             resume: the token of the device that it was before.
             last_seq: the number of the last message that it had.
+            issued_at: when its credential was issued, in seconds since 1970; None: that is not known.
 
         Returns:
             Its device.
@@ -155,10 +165,11 @@ class Calls:
         devices = self._exchange.devices
         known = devices.resumable(resume, card.profile, last_seq) if resume else None
         if known is None:
-            device, missed = devices.open(card.profile, version, connection), []
+            device, missed = devices.open(card.profile, version, connection, issued_at), []
         else:
             device, missed = known, known.missed(last_seq) or []
             devices.attach(device, connection)
+            device.issued_at = issued_at
         device.send(self._welcome(card, device, resumed=known is not None))
         for frame in missed:
             connection.send(frame)
@@ -263,6 +274,8 @@ class Calls:
 
     async def receive(self, device: Device, frame: str | bytes) -> None:
         """Take one frame of a device. What is wrong with it is answered with an `error`; nothing is raised."""
+        if device.dropped:
+            return
         try:
             self._check_rate(device)
             message = incoming.decode(frame)

@@ -25,12 +25,16 @@ class Device:
     Attributes:
         version: 2 (`ADDITIONS`) if it knows more than the five messages, else 1.
         resume_token: by which it comes back as the same device.
+        issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
+        dropped: it was sent away for good. What it still says is not heard.
         local_address: the address of ours that it reached.
     """
 
-    __slots__ = ("_outbox", "connection", "device_id", "local_address", "profile", "resume_token", "version")
+    __slots__ = (
+        *("_outbox", "connection", "device_id", "dropped", "issued_at", "local_address", "profile", "resume_token", "version"),
+    )
 
-    def __init__(self, profile: Profile, version: int, connection: Connection) -> None:
+    def __init__(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> None:
         self.device_id = new_id()
         self.profile = profile
         self.version = version
@@ -38,6 +42,8 @@ class Device:
         self.connection: Connection | None = connection
         """None while it is away."""
         self.local_address = connection.local_address
+        self.issued_at = issued_at
+        self.dropped = False
         self._outbox = Outbox(keeps=self.resumable)
 
     @property
@@ -83,9 +89,9 @@ class Devices:
         self._by_token: dict[str, Device] = {}
         self._away: dict[Device, asyncio.TimerHandle] = {}
 
-    def open(self, profile: Profile, version: int, connection: Connection) -> Device:
+    def open(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> Device:
         """A new device."""
-        device = Device(profile, version, connection)
+        device = Device(profile, version, connection, issued_at)
         self._by_profile.setdefault(profile, {})[device.device_id] = device
         if device.resumable:
             self._by_token[device.resume_token] = device
@@ -94,7 +100,7 @@ class Devices:
     def resumable(self, token: str, profile: Profile, last_seq: int) -> Device | None:
         """The device of that token, if it is the profile's and nothing that it missed is lost."""
         device = self._by_token.get(token)
-        if device is None or device.profile != profile or device.missed(last_seq) is None:
+        if device is None or device.dropped or device.profile != profile or device.missed(last_seq) is None:
             return None
         return device
 
@@ -115,6 +121,17 @@ class Devices:
         else:
             self._remove(device)
 
+    def drop(self, device: Device, code: int, reason: str) -> None:
+        """Send a device away for good: it cannot come back as the same one."""
+        timer = self._away.pop(device, None)
+        if timer is not None:
+            timer.cancel()
+        device.dropped = True
+        connection, device.connection = device.connection, None
+        self._remove(device)
+        if connection is not None:
+            connection.drop(code, reason)
+
     def close(self) -> None:
         """Await nobody any more."""
         for device, timer in list(self._away.items()):
@@ -125,6 +142,10 @@ class Devices:
     def of(self, profile: Profile) -> tuple[Device, ...]:
         """The profile's devices that are connected."""
         return tuple(one for one in self._by_profile.get(profile, {}).values() if one.connected)
+
+    def all(self) -> tuple[Device, ...]:
+        """Every device of everybody, connected or away."""
+        return tuple(device for mine in self._by_profile.values() for device in mine.values())
 
     def known(self, profile: Profile) -> tuple[Device, ...]:
         """Those and the ones that are away and may come back."""

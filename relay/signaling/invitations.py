@@ -43,6 +43,8 @@ class Invitations:
             crossed = await self._crosses(device, theirs, message)
             if crossed and device.version >= ADDITIONS:
                 return
+        if device.dropped:  # while this waited: whoever was sent away begins no call
+            return
         if exchange.closing:
             raise SignalingError("unavailable", "the server is shutting down")
         call = Call(

@@ -9,6 +9,16 @@ NEVER_CAME: Final = frozenset({EndReason.BLOCKED, EndReason.REJECTED})
 """Refusals of calls that are not for the callee at all: it does not see them, or anybody could write into its history."""
 
 
+def ends(standing: Standing, *, answered: bool) -> EndReason | None:
+    """Why a call that goes on may not go on, or None if it may. Settings count at its beginning only."""
+    if standing.members and not standing.blocked:
+        return None
+    if not answered:
+        return EndReason.REJECTED
+    # So that whoever is blocked cannot tell it from a hang-up.
+    return EndReason.HANGUP if standing.blocked else EndReason.TERMINATED
+
+
 def refusal(standing: Standing) -> EndReason | None:
     """Why a call may not be, or None if it may.
 

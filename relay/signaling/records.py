@@ -95,6 +95,21 @@ class CallDetail:
     """Oldest first; empty where texts are not kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class OngoingCall:
+    """A call that has not ended."""
+
+    call_id: str
+    place: Place
+    call_type: str
+    """`voice` or `video`."""
+    state: str
+    """`relay.signaling.call.State`."""
+    caller: Profile
+    callee: Profile
+    answered_at: datetime | None
+
+
 # -- what a profile settles -------------------------------------------------------------------------------------------
 
 
@@ -148,6 +163,27 @@ class SessionCard:
 
     whiteboard_session_id: int
     members: tuple[ProfileCard, ...]
+
+
+class RevocationCause(StrEnum):
+    """Why credentials are not good any more."""
+
+    REVOKED = "revoked"
+    """The platform said so."""
+    DELETED = "deleted"
+    """The profile was deleted. Should it be added again, they are good again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Credentials that were issued before a time are not good any more."""
+
+    profile: Profile | None
+    """Whose; None: everybody's."""
+    cause: RevocationCause
+    issued_before: datetime | None
+    """None: it was lifted."""
+    changed_at: datetime
 
 
 # -- keeping and forgetting -------------------------------------------------------------------------------------------

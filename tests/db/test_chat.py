@@ -31,6 +31,16 @@ async def test_a_text_is_not_kept_elsewhere(engine: AsyncEngine, place: Place, p
     assert await texts(engine, place, call_id) == []
 
 
+async def test_a_text_is_not_kept_of_somebody_who_does_not_belong_to_the_place_any_more(
+    engine: AsyncEngine, place: Place, platform: SqlPlatform
+) -> None:
+    """Another server may have erased the author a moment ago."""
+    call_id = await call(engine, place)
+    await platform.delete_profile(TUTOR.profile)
+    assert not await say(engine, place, call_id, TUTOR.profile, "hello")
+    assert await texts(engine, place, call_id) == []
+
+
 async def test_a_text_that_is_sent_again_is_kept_once_as_it_was(engine: AsyncEngine, place: Place) -> None:
     call_id = await call(engine, place)
     again = [say(engine, place, call_id, STUDENT.profile, "hello", message_id="1") for _ in range(4)]

@@ -7,12 +7,12 @@ import pytest
 
 from relay.config import Settings
 from relay.errors import ConfigurationError
-from relay.http.admin import places, profiles, sync, tokens
+from relay.http.admin import live, places, profiles, sync, tokens
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.conftest import bearer
 from tests.http.records import MAYA, asked
 
-ROUTES = [*profiles.ROUTES, *places.ROUTES, *sync.ROUTES, *tokens.ROUTES]
+ROUTES = [*profiles.ROUTES, *places.ROUTES, *sync.ROUTES, *tokens.ROUTES, *live.ROUTES]
 
 NAMES = {
     r"{profile_type:\w+}": "student",
@@ -20,6 +20,7 @@ NAMES = {
     r"{other_type:\w+}": "tutor",
     r"{other_id:\d+}": "789",
     r"{place_id:\d+}": "123",
+    r"{call_id:\w{1,32}}": "f" * 32,
 }
 
 
@@ -44,6 +45,7 @@ def path_of(pattern: str) -> str:
     ],
     ids=lambda headers: next(iter(headers.values()), "nothing")[:20],
 )
+@pytest.mark.settings(limit_failed_logins="off")
 async def test_whoever_is_not_the_platform_gets_nowhere(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
     for route in ROUTES:
         status, answer = await asked(http, route.method, path_of(route.path), headers, json={})

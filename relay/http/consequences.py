@@ -1,0 +1,106 @@
+"""Stores whose changes reach calls and connections at once: whoever is deleted, removed or blocked is out.
+
+They stand before the stores of `db`, so that it does not matter by which request a change comes.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.http.ports import Enforcer, PersonalData, Platform, ProfileSettings
+from relay.http.revocations import Revocations
+from relay.ids import Place, Profile
+from relay.signaling.ports import Privacy, ProfileCard
+from relay.signaling.records import BlockRecord, PlaceRecord, RevocationCause, SettingsRecord
+
+
+class EnforcedPlatform:
+    """`Platform`, with consequences."""
+
+    def __init__(self, platform: Platform, enforcer: Enforcer, revocations: Revocations) -> None:
+        self._platform = platform
+        self._enforcer = enforcer
+        self._revocations = revocations
+
+    async def put_profiles(self, cards: Collection[ProfileCard]) -> None:
+        await self._platform.put_profiles(cards)
+        await self._revocations.restore([card.profile for card in cards])
+
+    async def delete_profile(self, profile: Profile) -> bool:
+        await self._revocations.revoke(profile, datetime.now(UTC), RevocationCause.DELETED)
+        return await self._platform.delete_profile(profile)
+
+    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+        is_new = await self._platform.put_place(place, members, keep_chat=keep_chat)
+        if not is_new:
+            await self._enforcer.review(place)
+        return is_new
+
+    async def delete_place(self, place: Place) -> bool:
+        deleted = await self._platform.delete_place(place)
+        await self._enforcer.review(place)
+        return deleted
+
+    async def place(self, place: Place) -> PlaceRecord | None:
+        return await self._platform.place(place)
+
+    async def add_member(self, place: Place, profile: Profile) -> bool:
+        return await self._platform.add_member(place, profile)
+
+    async def remove_member(self, place: Place, profile: Profile) -> bool:
+        removed = await self._platform.remove_member(place, profile)
+        await self._enforcer.review(place)
+        return removed
+
+    async def connect(self, one: Profile, other: Profile) -> bool:
+        return await self._platform.connect(one, other)
+
+    async def disconnect(self, one: Profile, other: Profile) -> bool:
+        return await self._platform.disconnect(one, other)
+
+    async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
+        return await self._platform.connections(profile)
+
+
+class EnforcedSettings:
+    """`ProfileSettings`, with consequences."""
+
+    def __init__(self, settings: ProfileSettings, enforcer: Enforcer) -> None:
+        self._settings = settings
+        self._enforcer = enforcer
+
+    async def settings(self, profile: Profile) -> SettingsRecord:
+        return await self._settings.settings(profile)
+
+    async def change_settings(
+        self, profile: Profile, *, privacy: Privacy | None = None, do_not_disturb: bool | None = None
+    ) -> SettingsRecord:
+        return await self._settings.change_settings(profile, privacy=privacy, do_not_disturb=do_not_disturb)
+
+    async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
+        return await self._settings.blocks(profile)
+
+    async def block(self, profile: Profile, blocked: Profile) -> bool:
+        is_new = await self._settings.block(profile, blocked)
+        # Also if it is not: the call may have begun before the first time was through.
+        await self._enforcer.block(profile, blocked)
+        return is_new
+
+    async def unblock(self, profile: Profile, blocked: Profile) -> bool:
+        return await self._settings.unblock(profile, blocked)
+
+
+class EnforcedPersonalData:
+    """`PersonalData`, with consequences."""
+
+    def __init__(self, data: PersonalData, revocations: Revocations) -> None:
+        self._data = data
+        self._revocations = revocations
+
+    async def export(self, profile: Profile) -> dict[str, Any] | None:
+        return await self._data.export(profile)
+
+    async def erase(self, profile: Profile, at: datetime) -> bool:
+        # Before: what its devices say and its calls write until they are gone is then erased with the rest.
+        await self._revocations.revoke(profile, at, RevocationCause.DELETED)
+        return await self._data.erase(profile, at)

@@ -1,0 +1,121 @@
+"""Credentials that are not good any more though they have not expired: their profile was deleted, or the platform says so.
+
+They are kept in memory, so that a look costs nothing and works without the database, and in the database, so that they outlive
+the server and reach others that share it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from relay.errors import Unauthorized
+from relay.http.ports import RevocationStore
+from relay.ids import Profile
+from relay.signaling.records import Revocation, RevocationCause
+
+logger = logging.getLogger(__name__)
+
+INTERVAL: Final = 5.0
+"""Seconds until a revocation by another server is known here."""
+
+OVERLAP: Final = timedelta(seconds=60)
+"""How far the clocks of servers that share a database may differ, and how long a transaction may take."""
+
+OnRevoked = Callable[[Revocation, float], Awaitable[None]]
+
+
+class Revoked(Unauthorized):
+    """The credential was good once: nobody guessed it."""
+
+
+class Revocations:
+    """What was revoked.
+
+    Args:
+        on_revoked: called with each revocation that is new, and its time in seconds since 1970, to close what is open.
+    """
+
+    def __init__(self, store: RevocationStore, on_revoked: OnRevoked) -> None:
+        self._store = store
+        self._on_revoked = on_revoked
+        self._before: dict[tuple[Profile | None, RevocationCause], float] = {}
+        self._known_until: datetime | None = None
+        self._polling: asyncio.Task[None] | None = None
+
+    def revokes(self, profile: Profile, issued_at: float | None) -> bool:
+        """Whether a credential of the profile, issued at that time (seconds since 1970; None: not known), is not good."""
+        before = max(
+            self._before.get((None, RevocationCause.REVOKED), 0.0),
+            *(self._before.get((profile, cause), 0.0) for cause in RevocationCause),
+        )
+        return before > 0.0 and (issued_at is None or issued_at < before)
+
+    def issued_before(self, profile: Profile | None) -> datetime | None:
+        """What the platform has revoked of a profile, or of everybody."""
+        moment = self._before.get((profile, RevocationCause.REVOKED))
+        return None if moment is None else datetime.fromtimestamp(moment, UTC)
+
+    async def revoke(self, profile: Profile | None, issued_before: datetime, cause: RevocationCause) -> None:
+        """Credentials issued before that time are good no more; without a profile: everybody's."""
+        await self._put(Revocation(profile, cause, issued_before, datetime.now(UTC)))
+
+    async def lift(self, profile: Profile | None) -> None:
+        """What was revoked of the profile, or of everybody, is good again."""
+        await self._put(Revocation(profile, RevocationCause.REVOKED, None, datetime.now(UTC)))
+
+    async def restore(self, profiles: Collection[Profile]) -> None:
+        """Profiles are there (again)."""
+        await self._store.restore(profiles, datetime.now(UTC))
+        for profile in profiles:
+            self._before.pop((profile, RevocationCause.DELETED), None)
+
+    async def _put(self, revocation: Revocation) -> None:
+        await self._store.put(revocation)
+        await self._take(revocation)
+
+    async def _take(self, revocation: Revocation) -> None:
+        key = revocation.profile, revocation.cause
+        if revocation.issued_before is None:
+            self._before.pop(key, None)
+            return
+        moment = revocation.issued_before.timestamp()
+        if self._before.get(key) != moment:
+            self._before[key] = moment
+            await self._on_revoked(revocation, moment)
+
+    # -- what other servers revoke ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what there is, and begin to look for more."""
+        await self._read()
+        self._polling = asyncio.get_running_loop().create_task(self._poll())
+
+    async def close(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self._read()
+                failing = False
+            except Exception as error:  # whatever the database raises; what is known stays good
+                if not failing:
+                    logger.warning("revocations by other servers cannot be read: %s", type(error).__name__)
+                failing = True
+
+    async def _read(self) -> None:
+        since = None if self._known_until is None else self._known_until - OVERLAP
+        for revocation in await self._store.changed_since(since):
+            await self._take(revocation)
+            self._known_until = max(revocation.changed_at, self._known_until or revocation.changed_at)
+
+
+REVOCATIONS: Final = web.AppKey("revocations", Revocations)
