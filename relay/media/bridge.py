@@ -4,9 +4,9 @@ RTCP, which the relay reads on the way, NACKs that it answers itself, and data c
 
 from typing import Final
 
-from relay.media.io.dtls_srtp import REPLAY_STATUSES, unprotect
+from relay.media.intake import decrypt
 from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse, without_byes, without_nacks
-from relay.media.rtp import PAYLOAD_TYPE, peek
+from relay.media.rtp import peek
 from relay.media.transport import Transport
 
 _TRANSPORT_CC: Final = (0x8F, 205)
@@ -77,10 +77,9 @@ def forward(source: Transport, packet: bytes, *, is_rtcp: bool, now: float) -> N
 
 
 def _count(source: Transport, packet: bytes, now: float) -> None:
-    _, second, sequence, timestamp, ssrc = peek(packet)
-    known = source.streams.get(ssrc)
-    stream = known or source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-    if stream.received(sequence, timestamp, len(packet), now) or known is None:
+    _, _, sequence, timestamp, ssrc = peek(packet)
+    stream = source.streams[ssrc]
+    if stream.received(sequence, timestamp, len(packet), now):
         source.look_for_keyframe(stream, memoryview(packet), timestamp)
 
 
@@ -90,14 +89,14 @@ def forward_early(source: Transport, now: float) -> None:
     for datagram in source.take_early():
         # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
         is_rtcp = 191 < datagram[1] < 224
-        packet = unprotect(source.rx, datagram, rtcp=is_rtcp)
+        packet = decrypt(source, datagram, is_rtcp=is_rtcp, now=now)
         if isinstance(packet, bytes):
             counters["packets_early"] += 1
             counters["packets_received"] += 1
             counters["bytes_received"] += len(datagram)
             forward(source, packet, is_rtcp=is_rtcp, now=now)
         else:
-            counters["srtp_replayed" if packet in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+            counters[packet] += 1
 
 
 def join(first: Transport, second: Transport) -> None:
@@ -105,8 +104,10 @@ def join(first: Transport, second: Transport) -> None:
     for one in (first, second):
         one.part()
     first.peer, second.peer = second, first
+    for one in (first, second):
+        one.gap.end()
     for source in (first, second):
-        if source.streams and not source.holds_packets:
+        if source.statistics.streams and not source.holds_packets:
             # What was sent before there was anybody to receive it is gone, the first keyframe with it.
             source.request_keyframes()
         source.release_held()

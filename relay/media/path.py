@@ -58,6 +58,7 @@ class Silenced:
     """A destination in the place of one whose consent has run out: what is sent there is dropped, and counted.
 
     Packets are still encrypted, so that their SRTP index goes on and the peer can decrypt what follows once it consents again.
+    Before it would have missed too many for that, `relay.media.gap` ends it.
     """
 
     __slots__ = ("_counters", "name", "outgoing", "socket")

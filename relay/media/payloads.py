@@ -30,6 +30,9 @@ class PayloadFormats:
         # RFC 8843 section 10.1.2: a payload type means one thing in all sections of a BUNDLE group.
         self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
 
+    def __contains__(self, payload_type: int) -> bool:
+        return payload_type in self._codecs
+
     def clock_rate(self, payload_type: int) -> int:
         """Hz; that of video when it is unknown."""
         return self._codecs.get(payload_type, _UNKNOWN)[1].clock_rate

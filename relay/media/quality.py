@@ -159,6 +159,28 @@ class StreamStatistics:
         if difference < 5 * self._clock_rate:
             self._jitter += (difference - self._jitter) / 16
 
+    @property
+    def heard_at(self) -> float:
+        """When the last packet with a new timestamp arrived, seconds."""
+        return self._arrival
+
+    @property
+    def highest(self) -> int:
+        """The newest sequence number so far, unwrapped."""
+        return self._highest
+
+    @property
+    def timestamp(self) -> int:
+        """Of the newest packet so far."""
+        return self._timestamp
+
+    def skip_to(self, sequence: int) -> None:
+        """The next packet has this sequence number, unwrapped. What is missing before it counts neither as expected nor as lost:
+        it was sent while the sender's path was dead, and that is reported already."""
+        gap = sequence - 1 - self._highest
+        self._first += gap
+        self._highest += gap
+
     def keyframe(self, timestamp: int) -> None:
         """Count the keyframe that a packet with this timestamp begins: once, however many packets claim to begin it."""
         if timestamp != self._keyframe_timestamp:
@@ -255,6 +277,11 @@ class LegStatistics:
             del self.streams[next(iter(self.streams))]
         stream = self.streams[ssrc] = StreamStatistics(ssrc, clock_rate, sequence, timestamp, now)
         return stream
+
+    def forget(self, ssrc: int) -> None:
+        """The peer does not use this SSRC any more."""
+        self.streams.pop(ssrc, None)
+        self._reported.pop(ssrc, None)
 
     def from_peer(self, packets: Iterable[RtcpPacket], now: float) -> None:
         """RTCP arrived from the peer: its report blocks tell of the way to it."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from relay.media.bridge import forward
 from relay.media.counters import Counters
-from relay.media.io.dtls_srtp import REPLAY_STATUSES, unprotect
+from relay.media.intake import decrypt
 from relay.media.transport import Transport
 
 MAX_STRAYS: Final = 4000
@@ -80,13 +80,13 @@ class Strays:
         for source in senders:
             if source.rx is None:
                 continue  # it has been closed since
-            packet = unprotect(source.rx, datagram, rtcp=is_rtcp)
+            packet = decrypt(source, datagram, is_rtcp=is_rtcp, now=now)
             if isinstance(packet, bytes):
                 counters["packets_followed"] += 1
                 counters["packets_received"] += 1
                 counters["bytes_received"] += len(datagram)
                 forward(source, packet, is_rtcp=is_rtcp, now=now)
                 return source
-            problem = "srtp_replayed" if packet in REPLAY_STATUSES else "srtp_unauthentic"
+            problem = packet
         counters[problem] += 1
         return None

@@ -18,13 +18,15 @@ from relay.media.api import (
     TransportUp,
 )
 from relay.media.counters import Counters
+from relay.media.gap import SendingGap
 from relay.media.history import PacketHistory
 from relay.media.ice import Credentials, IceAgent
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
 from relay.media.path import Move, Path, RemoteAddress
 from relay.media.payloads import PayloadFormats
-from relay.media.quality import MAX_STREAMS, SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
+from relay.media.quality import SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
 from relay.media.rtp import PAYLOAD_TYPE
+from relay.media.ssrcs import SsrcTable
 
 PICTURES_LOST_AFTER: Final = 1.0
 """Seconds of silence on the selected address after which pictures are started afresh when the peer is somewhere else: the relay's
@@ -39,6 +41,10 @@ MAX_EARLY: Final = 64
 
 MAX_HELD_DATA: Final = 16
 """Data channel records kept while the other party's transport comes up: an SCTP association begins with a single one."""
+
+SILENT_AFTER: Final = 10.0
+"""Seconds without a packet of a stream, after which its next one is looked at closely: its sender may have sent on unheard, up to
+2^15 packets within that time at any rate that there is."""
 
 _RELAY_SSRC: Final = 1
 """Sender SSRC of the RTCP packets that the relay makes itself; what receive-only browsers use too."""
@@ -57,7 +63,6 @@ class Transport:
         "_dtls",
         "_early",
         "_emit",
-        "_formats",
         "_held",
         "_held_data",
         "_overflowed",
@@ -66,11 +71,14 @@ class Transport:
         "counters",
         "destination",
         "fingerprints",
+        "formats",
+        "gap",
         "history",
         "ice",
         "path",
         "peer",
         "rx",
+        "searches",
         "sent",
         "ssrcs",
         "statistics",
@@ -100,19 +108,22 @@ class Transport:
         self.destination: Any = None
         """Where `path` sends to (`relay.media.io.udp.Remote`, or what takes its place); set before `tx` is."""
         self.statistics = LegStatistics(now)
-        self.streams = self.statistics.streams
-        """What the peer sends, by SSRC."""
-        self.ssrcs: set[int] = set()
+        self.streams: dict[int, StreamStatistics] = {}
+        """What the peer sends, by SSRC, as far as it was heard in the last `SILENT_AFTER` seconds; `statistics` has them all."""
+        self.ssrcs = SsrcTable(self.statistics.streams, own=(_RELAY_SSRC,))
         """SSRCs that authentic packets of the peer have carried, RTCP senders that send no media included."""
         self.history = PacketHistory()
         """What was sent to the peer a moment ago."""
         self.sent = self.history.streams
+        self.searches = 0
+        """For rollover counters, since the last tick."""
         self.counters = counters
         self.path = Path(self, counters)
         self._emit = emit
         self._dtls = DtlsSrtp(certificate, self.path.send_dtls, self._keys, self._lost, self._forward_data)
         self._remote: TransportParameters | None = None
-        self._formats = PayloadFormats()
+        self.formats = PayloadFormats()
+        """What the payload types of the peer's packets mean."""
         self._announced: bool | None = None
         self._reported_at = now
         self._closed = False
@@ -120,6 +131,8 @@ class Transport:
         self._held_data: list[bytes] = []
         self._early: list[bytes] = []
         self._overflowed = False
+        self.gap = SendingGap(self)
+        """What the other party sent and this peer was not sent."""
 
     def silence(self, now: float) -> float:
         """Seconds since something authentic arrived from the selected address."""
@@ -132,16 +145,24 @@ class Transport:
         self._moved(self.path.checked(address, credit, now, nominates=nominates))
         if address is self.path.selected and self.path.consent.stale(now):
             self.path.ask(self.ice, now)
+        self._heard_at(address)
 
     def answered(self, address: RemoteAddress, now: float, *, nomination: int, by_media: bool) -> None:
         """The peer has answered a check at another address than the selected one: arguments as of `Path.answered`."""
         self._moved(self.path.answered(address, now, nomination=nomination, by_media=by_media))
+        self._heard_at(address)
 
     def consented(self, answer: stun.Message, address: RemoteAddress, now: float) -> bool | None:
         """Take an answer to a check of the selected address: arguments and result as of `Path.consented`."""
         authentic = self.path.consented(answer, address, now)
         self.destination = self.path.destination
+        if authentic:
+            self._heard_at(address)
         return authentic
+
+    def _heard_at(self, address: RemoteAddress) -> None:
+        if address is self.path.destination:
+            self.gap.path_is_back()
 
     def lose_address(self, address: RemoteAddress) -> None:
         """The address is another transport's."""
@@ -173,9 +194,10 @@ class Transport:
     def describe(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         """The peer's ICE credentials, and what it sends, from now on."""
         self.ice.peer = Credentials(remote.ufrag, remote.pwd)
-        self._formats = PayloadFormats(media)
+        self.formats = PayloadFormats(media)
+        self.ssrcs.describe(ssrc for section in media for ssrc in section.ssrcs)
         # A stream may have begun before the description that explains it arrived.
-        for stream in self.streams.values():
+        for stream in self.statistics.streams.values():
             self._classify(stream)
 
     def receive_dtls(self, datagram: bytes, address: RemoteAddress | None = None) -> None:
@@ -199,6 +221,7 @@ class Transport:
         if reason == "dtls_failed":
             self.counters["dtls_failed"] += 1
         self.rx = self.tx = None
+        self.gap.close()
         self._emit(TransportClosed(self.transport_id, reason))
 
     def receive_early(self, datagram: bytes) -> None:
@@ -228,21 +251,23 @@ class Transport:
 
     # -- forwarding, when it is not the plain case --------------------------------------------------------------------
 
-    def has_room(self, ssrc: int) -> bool:
-        """Whether the peer may use this SSRC: it does already, or has not used too many."""
-        return ssrc in self.ssrcs or len(self.ssrcs) < MAX_STREAMS
-
-    def admit(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> StreamStatistics:
+    def open_stream(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> StreamStatistics:
         """Begin to count a stream, with its first authentic packet."""
-        self.ssrcs.add(ssrc)
-        stream = self.statistics.open_stream(ssrc, self._formats.clock_rate(payload_type), sequence, timestamp, now)
+        stream = self.statistics.open_stream(ssrc, self.formats.clock_rate(payload_type), sequence, timestamp, now)
         stream.payload_type = payload_type
         self._classify(stream)
         return stream
 
+    def forget_stream(self, ssrc: int) -> None:
+        """The peer has not used this SSRC for long, and will not be heard under it again."""
+        self.streams.pop(ssrc, None)
+        self.statistics.forget(ssrc)
+        if self.gap.other is not None:
+            self.gap.other.gap.forget(ssrc)
+
     def _classify(self, stream: StreamStatistics) -> None:
-        stream.is_video = self._formats.is_picture(stream.payload_type)
-        stream.may_show_pictures = self._formats.may_show_pictures(stream.payload_type)
+        stream.is_video = self.formats.is_picture(stream.payload_type)
+        stream.may_show_pictures = self.formats.may_show_pictures(stream.payload_type)
 
     def look_for_keyframe(self, stream: StreamStatistics, packet: memoryview, timestamp: int) -> None:
         """Count the keyframe that a decrypted packet may begin."""
@@ -252,8 +277,8 @@ class Transport:
         if payload_type != stream.payload_type:
             # The codec was changed in mid-call, or the first packet to arrive was one that repairs others.
             stream.payload_type = payload_type
-            stream.is_video |= self._formats.is_picture(payload_type)
-        if self._formats.begins_keyframe(packet):
+            stream.is_video |= self.formats.is_picture(payload_type)
+        if self.formats.begins_keyframe(packet):
             stream.keyframe(timestamp)
 
     def send_rtcp(self, compound: bytes) -> None:
@@ -266,8 +291,10 @@ class Transport:
             self.destination.send(protected)
 
     def hold(self, packet: bytes, *, is_rtcp: bool) -> None:
-        """Keep a decrypted packet until the other party's transport is up."""
-        if self._overflowed:
+        """Keep a decrypted packet until the other party's transport is up; drop it if that was, and its path is dead."""
+        if self.peer is not None and self.peer.gap.waits:
+            self.counters["dropped_unreachable"] += 1
+        elif self._overflowed:
             self.counters["dropped_overflow"] += 1
         elif len(self._held) < MAX_HELD:
             self._held.append((is_rtcp, packet))
@@ -313,7 +340,7 @@ class Transport:
         """Ask the peer for a fresh picture of each of its video streams (PLI, RFC 4585 section 6.3.1)."""
         if self.tx is None:
             return
-        for ssrc, stream in self.streams.items():
+        for ssrc, stream in self.statistics.streams.items():
             if stream.is_video:
                 self.counters["keyframes_requested"] += 1
                 self.send_rtcp(rtcp.pli(_RELAY_SSRC, ssrc))
@@ -335,9 +362,14 @@ class Transport:
         if alive is not self._announced:
             self._announced = alive
             if alive:
+                self.gap.path_is_back()
                 self._refresh_pictures()
             up = TransportUp(self.transport_id, self.path.selected.host_port)
             self._emit(up if alive else TransportDown(self.transport_id))
+        self.gap.tick(alive=alive)
+        self.searches = 0
+        for ssrc in [ssrc for ssrc, stream in self.streams.items() if now - stream.heard_at > SILENT_AFTER]:
+            del self.streams[ssrc]
         # Half a tick early rather than a whole one late: timers are never exact.
         if alive and now - self._reported_at >= SNAPSHOT_INTERVAL - 0.5:
             self._reported_at = now
@@ -345,7 +377,11 @@ class Transport:
 
     def part(self) -> None:
         """Be joined to nobody."""
-        peer, self.peer = self.peer, None
+        peer = self.peer
+        for one in (self, peer):
+            if one is not None:
+                one.gap.begin()
+        self.peer = None
         if peer is not None and peer.peer is self:
             peer.peer = None
 
@@ -356,6 +392,7 @@ class Transport:
         self._closed = True
         self.rx = self.tx = None
         self.part()
+        self.gap.close()
         self._held.clear()
         self._held_data.clear()
         self._early.clear()

@@ -247,7 +247,7 @@ class Demultiplexer:
         for transport in engine._transports.values():
             assert sum(remote.transport is transport for remote in routes) <= len(transport.path.addresses) <= MAX_ADDRESSES
             assert len(transport.ssrcs) <= MAX_STREAMS
-            assert set(transport.streams) <= transport.ssrcs
+            assert set(transport.streams) <= set(transport.ssrcs)
             assert len(transport.sent) <= MAX_SENT_STREAMS
             assert len(transport._held) <= MAX_HELD
             assert transport._dtls._wire._queue.qsize() <= QUEUE_LENGTH

@@ -476,9 +476,10 @@ OF_INSTANCES: dict[type, list[str]] = {
 }
 OF_MODULES = {
     aiortc.rtcdtlstransport: ["SRTP_AEAD_AES_128_GCM", "SRTP_AES128_CM_SHA1_80", "State", "RTCDtlsTransport"],
-    pylibsrtp._binding: ["ffi", "lib"],
+    pylibsrtp._binding: ["ffi", "lib", "__file__"],
 }
-OF_LIB = ["srtp_protect", "srtp_unprotect", "srtp_protect_rtcp", "srtp_unprotect_rtcp"]
+OF_LIB = ["srtp_protect", "srtp_unprotect", "srtp_protect_rtcp", "srtp_unprotect_rtcp", "srtp_remove_stream"]
+OF_LIBRARY = ["srtp_get_stream_roc", "srtp_set_stream_roc"]
 
 FOREIGN = ("aiortc", "pylibsrtp")
 
@@ -504,6 +505,7 @@ def test_every_private_name_that_is_used_exists() -> None:
         source = inspect.getsource(kind)
         assert [name for name in names if f"self.{name}" not in source] == []
     assert [name for name in OF_LIB if not callable(getattr(pylibsrtp._binding.lib, name, None))] == []
+    assert [name for name in OF_LIBRARY if not hasattr(dtls_srtp._counters_lib, name)] == []
     assert "._recv()" in inspect.getsource(RTCDtlsTransport)
     assert "._send(" in inspect.getsource(RTCDtlsTransport)
     assert "._handle_data(" in inspect.getsource(RTCDtlsTransport)

@@ -6,8 +6,9 @@ handed to the forwarding path as raw libsrtp sessions, which work in place in th
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from socket import htonl
 from typing import Any, Final, cast
 
 from aiortc.rtcdtlstransport import (
@@ -20,8 +21,10 @@ from aiortc.rtcdtlstransport import (
     State,
 )
 from aiortc.rtcicetransport import RTCIceTransport
+from cffi import FFI
 from OpenSSL import SSL
 from pylibsrtp import Session
+from pylibsrtp._binding import __file__ as pylibsrtp_library
 from pylibsrtp._binding import ffi, lib
 
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
@@ -32,6 +35,15 @@ srtp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect
 srtp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect
 srtcp_protect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_protect_rtcp
 srtcp_unprotect: Final[Callable[[Any, Any, Any], int]] = lib.srtp_unprotect_rtcp
+
+# pylibsrtp does not declare these two, which its library exports (srtp.h, since libsrtp 2.1).
+_counters: Final = FFI()
+_counters.cdef("""
+    int srtp_set_stream_roc(void *session, uint32_t ssrc, uint32_t roc);
+    int srtp_get_stream_roc(void *session, uint32_t ssrc, uint32_t *roc);
+""")
+_counters_lib: Final[Any] = _counters.dlopen(pylibsrtp_library)
+_counter_cell: Final[Any] = _counters.new("uint32_t *")
 
 REPLAY_STATUSES: Final = frozenset({9, 10})
 """srtp_err_status_replay_fail and srtp_err_status_replay_old (srtp.h)."""
@@ -81,6 +93,37 @@ def unprotect(session: Any, packet: bytes, *, rtcp: bool) -> bytes | int:
     length_cell[0] = len(packet)
     status = (srtcp_unprotect if rtcp else srtp_unprotect)(session, _scratch, length_cell)
     return status or bytes(_scratch_buffer[0 : length_cell[0]])
+
+
+def unprotect_after(session: Any, packet: bytes, ssrc: int, guesses: Callable[[int], Iterable[int]]) -> tuple[bytes, int] | None:
+    """Authenticate and decrypt an RTP packet whose sender's rollover counter is not the one that libsrtp expects.
+
+    Args:
+        ssrc: of the packet, which the session knows.
+        guesses: which counters to try, given the one that the session is at. One that is behind is never taken.
+
+    Returns:
+        The RTP packet and the rollover counter that it came with, which the session goes on with; None if it is none of them.
+    """
+    handle = _counters.cast("void *", int(ffi.cast("uintptr_t", session)))
+    if _counters_lib.srtp_get_stream_roc(handle, ssrc, _counter_cell):
+        return None
+    found = None
+    for counter in guesses(_counter_cell[0]):
+        _counters_lib.srtp_set_stream_roc(handle, ssrc, counter)
+        plain = unprotect(session, packet, rtcp=False)
+        if isinstance(plain, bytes):
+            found = plain, counter
+            break
+    # What libsrtp has been told, it would go by until it has advanced: 0 means nothing.
+    _counters_lib.srtp_set_stream_roc(handle, ssrc, 0)
+    return found
+
+
+def forget_stream(session: Any, ssrc: int) -> None:
+    """Free what a libsrtp session keeps of an SSRC. No packet index of it must be used again with the same keys."""
+    # srtp_remove_stream takes the SSRC as it lies in the packet.
+    lib.srtp_remove_stream(session, htonl(ssrc))
 
 
 class Certificate:

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from relay.media.bridge import read_rtcp
 from relay.media.counters import Counters
+from relay.media.intake import hear, refusal, take_first
 from relay.media.io.dtls_srtp import (
-    REPLAY_STATUSES,
     length_cell,
     srtcp_protect,
     srtcp_unprotect,
@@ -31,7 +31,7 @@ from relay.media.io.mmsg import (
     ffi,
     unpack_address,
 )
-from relay.media.rtp import PAYLOAD_TYPE, peek
+from relay.media.rtp import peek
 from relay.media.transport import Transport
 
 BATCHES_PER_TURN: Final = 4
@@ -244,19 +244,17 @@ class UdpSocket:
                 self._forward_rtcp(remote, start, pointer, base, length, now, pending)
                 continue
             stream = source.streams.get(ssrc)
-            if stream is None and not source.has_room(ssrc):
-                counters["dropped_streams"] += 1
-                continue
-            status = unprotect(rx, pointer, cell)
-            if status:
-                counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
-                continue
+            if stream is not None:
+                status = unprotect(rx, pointer, cell)
+                if status:
+                    counters[refusal(status)] += 1
+                    continue
+            else:
+                if not self._take_first(source, start, length, now):
+                    continue
+                stream = source.streams[ssrc]
             size = cell[0]
-            if stream is None:
-                stream = source.admit(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-                stream.received(sequence, timestamp, size, now)
-                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
-            elif stream.received(sequence, timestamp, size, now) and stream.may_show_pictures:
+            if stream.received(sequence, timestamp, size, now) and stream.may_show_pictures:
                 source.look_for_keyframe(stream, octets[start : start + size], timestamp)
             remote.last_seen = now
             received += 1
@@ -285,20 +283,32 @@ class UdpSocket:
         counters["packets_received"] += received
         counters["bytes_received"] += received_bytes
 
+    def _take_first(self, source: Transport, start: int, length: int, now: float) -> bool:
+        """Decrypt a packet of a stream that is new, or was silent for long, where it lies; False if it is none."""
+        packet = take_first(source, self.taken(start, length), now)
+        if isinstance(packet, str):
+            self._counters[packet] += 1
+            return False
+        self._ring.bytes[start : start + len(packet)] = packet
+        length_cell[0] = len(packet)
+        return True
+
     def _forward_rtcp(
         self, remote: Remote, start: int, pointer: Any, base: int, length: int, now: float, pending: "list[UdpSocket]"
     ) -> None:
         """Handle a compound RTCP packet: a tenth of all packets. Its length is in the cell."""
         counters, source = self._counters, remote.transport
         ssrc = int.from_bytes(self._ring.bytes[start + 4 : start + 8], "big")
-        if not source.has_room(ssrc):
+        if not source.ssrcs.has_room(ssrc, now):
             counters["dropped_streams"] += 1
             return
         status = srtcp_unprotect(source.rx, pointer, length_cell)
         if status:
-            counters["srtp_replayed" if status in REPLAY_STATUSES else "srtp_unauthentic"] += 1
+            counters[refusal(status)] += 1
             return
-        source.ssrcs.add(ssrc)
+        if not hear(source, ssrc, now):
+            counters["dropped_streams"] += 1
+            return
         remote.last_seen = now
         counters["packets_received"] += 1
         counters["bytes_received"] += length
