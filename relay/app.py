@@ -101,7 +101,7 @@ def create_app(settings: Settings) -> web.Application:
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
     reachable = ReachableEngine(media)
-    front = Front(wiring.front_options(settings), reachable, lambda: media.ports)
+    front = Front(wiring.front_options(settings), reachable, lambda: media.ports, wiring.address_watch(settings))
     calls = Calls(
         ports=Ports(
             directory=profiles,

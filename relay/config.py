@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8000
     """TCP port of HTTP and WebSocket; 0: any free one."""
     media_host: str = ""
-    """Address that media listens on; empty: every address of this machine."""
+    """Address that media listens on; empty, `0.0.0.0` or `::`: every address of this machine, as they come and go."""
     media_port: Port = 40000
     """UDP port of all media, of the first worker's if there are several, the next ones following; 0: any free one."""
     workers: Annotated[int, Meta(ge=0, le=256)] | Literal["auto"] = "auto"
@@ -226,6 +226,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The public addresses, then the private ones that stand for the same, to those who are on that side of the NAT."""
         pairs = [one.split("=", 1) for one in self.public_address]
         return tuple(dict.fromkeys([one[0] for one in pairs] + [one[-1] for one in pairs]))
+
+    @property
+    def media_hosts(self) -> tuple[str, ...]:
+        """The address that media listens on, alone; none: every one."""
+        return () if not self.media_host or ipaddress.ip_address(self.media_host).is_unspecified else (self.media_host,)
 
     @property
     def worker_count(self) -> int:

@@ -21,7 +21,7 @@ from relay.front.io.discovery import discover
 from relay.http.directory import host_of
 from relay.http.proxies import asker_of, remote_address
 from relay.http.responses import problem
-from relay.media.engine import local_addresses
+from relay.media.io.addresses import local_addresses
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ async def find_public_address(settings: Settings) -> Settings:
             mapped = found[0] if found[0] == found[1] else "=".join(found)
             settings = msgspec.structs.replace(settings, public_address=(mapped,))
             logger.info("the STUN server has told the public address%s", "" if found[0] == found[1] else ": there is NAT")
-    listening = [settings.media_host] if settings.media_host else local_addresses()
+    listening = settings.media_hosts or local_addresses()
     for doubt in public.doubts(settings.public_address, listening, is_public=not settings.dev):
         logger.warning("%s", doubt)
     return settings

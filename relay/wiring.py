@@ -7,7 +7,8 @@ from relay.http.auth import Claims, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import Rates
 from relay.media.api import MediaEventSink
-from relay.media.engine import LocalEngine, local_addresses
+from relay.media.engine import LocalEngine
+from relay.media.io.addresses import AddressWatch
 from relay.media.pool import WorkerPool
 from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
@@ -72,17 +73,21 @@ def retention_days(settings: Settings) -> RetentionDays:
 
 def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | WorkerPool:
     """The media plane, in processes of its own or in this one."""
-    hosts = [settings.media_host] if settings.media_host else ()
+    hosts = settings.media_hosts
     if settings.worker_count == 0:
         return LocalEngine(on_event, hosts, settings.media_port)
     return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port)
+
+
+def address_watch(settings: Settings) -> AddressWatch | None:
+    """The addresses that media listens on, if those are this machine's, whichever it has."""
+    return None if settings.media_hosts else AddressWatch()
 
 
 def front_options(settings: Settings) -> Options:
     """What is served besides plain UDP, and where."""
     same = ("host", "port", "public_port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
     turn = ("turn", "turn_host", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
-    listening = (settings.media_host,) if settings.media_host else tuple(local_addresses())
     return Options(
         **{name: getattr(settings, name) for name in same + turn},
         proxies=tuple(parse_networks(settings.trusted_proxies)),
@@ -91,7 +96,7 @@ def front_options(settings: Settings) -> Options:
             allocations_per_profile=settings.turn_allocations_per_profile,
             allocations_per_address=settings.turn_allocations_per_address,
         ),
-        addresses=tuple(dict.fromkeys(settings.advertised_addresses + listening)),
+        addresses=tuple(dict.fromkeys(settings.advertised_addresses + settings.media_hosts)),
     )
 
 

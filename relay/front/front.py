@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from relay.front.counters import Counters
 from relay.front.ice_servers import IceServers
@@ -39,22 +39,41 @@ _FIRST_RELAYED_PORT: Final = 49152
 address. There is no socket behind them; each is only a name."""
 
 
+class LocalAddresses(Protocol):
+    """This machine's addresses, as they come and go. `start` it in an event loop, `close` it there."""
+
+    @property
+    def current(self) -> tuple[str, ...]: ...
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Front:
     """Make it, `start` it in the event loop that it shall live in, `close` it there.
 
     Args:
         engine: finds the worker of a connectivity check, and is told where TCP is listened on.
         worker_ports: the UDP ports of the media workers at this moment.
+        local: the addresses of this machine, where media listens on all of them: TURN relays to those also.
     """
 
-    def __init__(self, options: Options, engine: ReachableEngine, worker_ports: Callable[[], tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        engine: ReachableEngine,
+        worker_ports: Callable[[], tuple[int, ...]],
+        local: LocalAddresses | None = None,
+    ) -> None:
         self.counters = Counters()
         self.turn_counters = TurnCounters()
         self._options = options
         self._engine = engine
         self._worker_ports = worker_ports
+        self._local = local
         self._credentials = Credentials(options.turn_secret or secrets.token_hex(32), options.turn_lifetime)
-        self._media_of: tuple[tuple[int, ...], frozenset[Address]] = ((), frozenset())
+        self._media_of: tuple[object, frozenset[Address]] = (None, frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
         self._admission = Admission(options.bounds, options.proxies, self.counters)
@@ -139,6 +158,8 @@ class Front:
 
     def close(self) -> None:
         self.stop_listening()
+        if self._local is not None:
+            self._local.close()
         for timer in self._timers:
             timer.cancel()
         for connection in self._streams:
@@ -227,11 +248,15 @@ class Front:
 
     def _media(self) -> frozenset[Address]:
         """The media addresses, as TURN clients name them. Asked for every datagram."""
-        ports = self._worker_ports()
-        if ports != self._media_of[0]:
-            hosts = {str(ipaddress.ip_address(one)) for one in self._options.addresses}
-            self._media_of = ports, frozenset((host, port) for host in hosts for port in ports)
+        ports, addresses = self._worker_ports(), self._addresses()
+        if (ports, addresses) != self._media_of[0]:
+            hosts = {str(ipaddress.ip_address(one)) for one in addresses}
+            self._media_of = (ports, addresses), frozenset((host, port) for host in hosts for port in ports)
         return self._media_of[1]
+
+    def _addresses(self) -> tuple[str, ...]:
+        """Where media is said to be reachable, or may be."""
+        return self._options.addresses if self._local is None else self._options.addresses + self._local.current
 
     def _worker_port(self, peer: Address) -> int | None:
         # Workers have a port each, and that is the same on all addresses.
@@ -239,7 +264,7 @@ class Front:
 
     def _relayed(self, allocation_id: int) -> Address:
         assert self._tunnel is not None, "TURN needs the tunnel"
-        hosts = self._options.addresses
+        hosts = self._addresses()
         if not all(":" in one for one in hosts):
             return self._tunnel.relayed(allocation_id)
         # Peers have to be of the allocation's family, and to media every stream is IPv4.

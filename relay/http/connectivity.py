@@ -27,6 +27,7 @@ from relay.signaling.addresses import advertised
 from relay.signaling.answers import check_answer
 from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.messages.common import Answer, Offer
+from relay.signaling.ports import Connection
 
 MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""
@@ -100,15 +101,15 @@ class Probe:
 
     Args:
         public_addresses: what the operator says media is reachable at; may be empty.
-        local_address: what the client reached the relay at.
+        connection: the client's.
     """
 
     def __init__(
-        self, engine: MediaEngine, public_addresses: tuple[str, ...], local_address: str | None, counters: Counter[str]
+        self, engine: MediaEngine, public_addresses: tuple[str, ...], connection: Connection, counters: Counter[str]
     ) -> None:
         self._engine = engine
         self._public_addresses = public_addresses
-        self._local_address = local_address
+        self._local_address, self._remote_address = connection.local_address, connection.remote_address
         self._counters = counters
         self._bridge_id = ""
         self._offered: _Offered | None = None
@@ -167,7 +168,7 @@ class Probe:
         return self._render(answer, ours, role)
 
     def _render(self, description: sdp.SessionDescription, ours: TransportParameters, role: DtlsRole) -> str:
-        candidates = advertised(ours.candidates, self._public_addresses, self._local_address)
+        candidates = advertised(ours.candidates, self._public_addresses, self._local_address, self._remote_address)
         return sdp.render(description, replace(ours, role=role, candidates=candidates))
 
 
@@ -208,7 +209,7 @@ class Probes:
             self._running[profile].drop(REPLACED, "another test has begun")
         self._running[profile] = connection
         self.counters["probes"] += 1
-        return Probe(self._engine, self._public_addresses, connection.local_address, self.counters)
+        return Probe(self._engine, self._public_addresses, connection, self.counters)
 
     async def end(self, profile: Profile, connection: WebSocketConnection, probe: Probe) -> None:
         if self._running.get(profile) is connection:

@@ -3,15 +3,10 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import ifaddr
-
-from relay.errors import ConfigurationError
 from relay.media.api import (
-    Candidate,
     DtlsRole,
     MediaDescription,
     MediaEvent,
@@ -21,33 +16,18 @@ from relay.media.api import (
 )
 from relay.media.bridge import forward_early, join
 from relay.media.counters import Counters
+from relay.media.io.addresses import AddressWatch
 from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import UdpSocket
+from relay.media.listening import Listening
 from relay.media.transport import Transport
 from relay.media.validation import PathValidation
 
 logger = logging.getLogger(__name__)
 
-PORT_ATTEMPTS: Final = 10
-"""Free ports to try when any one will do."""
-
-LOOPBACK: Final = "127.0.0.1"
-"""Media listens here in any case: what does not come by UDP is carried here (`relay.front`)."""
-
 TICK: Final = 1.0
 """Seconds between looks at which transports have fallen silent, and which are due to report."""
-
-
-def local_addresses() -> list[str]:
-    """Every address of this machine that a peer can be told of: IPv4 first, loopback last, no link-local ones."""
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for one in adapter.ips:
-            address = one.ip if isinstance(one.ip, str) else one.ip[0]
-            if not address.startswith(("fe80:", "169.254.")):
-                found.append(address)
-    return sorted(dict.fromkeys(found), key=lambda one: (one.startswith("127.") or one == "::1", ":" in one))
 
 
 class LocalEngine:
@@ -55,19 +35,17 @@ class LocalEngine:
 
     Args:
         on_event: takes what happens to transports.
-        hosts: addresses to listen on; none: every address of this machine.
+        hosts: addresses to listen on; none, or `0.0.0.0` or `::`: every address of this machine, as they come and go.
         port: UDP port, the same on each address; 0: any one that is free on all of them.
+        announces: log the addresses that come and go.
     """
 
-    def __init__(self, on_event: MediaEventSink, hosts: Iterable[str] = (), port: int = 0) -> None:
+    def __init__(self, on_event: MediaEventSink, hosts: Iterable[str] = (), port: int = 0, *, announces: bool = True) -> None:
         self._on_event = on_event
-        self._hosts = tuple(hosts)
-        self._port = port
         self._counters = Counters()
         self._certificate = Certificate()
-        self._sockets: list[UdpSocket] = []
-        self._advertised: tuple[str, ...] = ()
-        """The hosts of the sockets that peers are told of."""
+        self._listening = Listening(hosts, port, self._make_socket, announces=announces)
+        self._addresses = AddressWatch(self._follow_addresses)
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
@@ -83,51 +61,23 @@ class LocalEngine:
         Raises:
             ConfigurationError: the port is taken, or an address is not this machine's.
         """
-        attempts = PORT_ATTEMPTS if self._port == 0 else 1
-        for attempt in range(attempts):
-            try:
-                self._open_sockets()
-            except ConfigurationError:
-                # The free port of the first address may be taken on the next: another one will be free on all.
-                if attempt == attempts - 1:
-                    raise
-            else:
-                break
-        if not self._sockets:
-            raise ConfigurationError("media found no address to listen on")
-        for one in self._sockets:
-            one.start()
+        self._listening.open(self._addresses.current)
+        self._addresses.start()
         self._tick()
-        return (self._sockets[0].port,)
+        return self.ports
 
     @property
     def ports(self) -> tuple[int, ...]:
         """The UDP ports that media comes in by, at this moment."""
-        return tuple(one.port for one in self._sockets[:1])
+        return (self._listening.port,) if self._listening.sockets else ()
 
-    def _open_sockets(self) -> None:
-        rings: defaultdict[bool, ReceiveRing] = defaultdict(ReceiveRing)
-        port = self._port
-        hosts = self._hosts or local_addresses()
-        self._advertised = tuple(hosts)
-        for host in dict.fromkeys([*hosts, *(() if "0.0.0.0" in hosts else (LOOPBACK,))]):  # noqa: S104
-            try:
-                opened = UdpSocket(
-                    host,
-                    port,
-                    rings[":" in host],
-                    self._validation.receive_stun,
-                    self._validation.receive_stray,
-                    self._validation.receive_stray_dtls,
-                    self._counters,
-                )
-            except OSError as error:
-                if ":" in host and not self._hosts:
-                    continue  # an IPv6 address that is still tentative, say: the others will do
-                self._close_sockets()
-                raise ConfigurationError(f"media cannot listen on UDP {host} port {port}: {error.strerror}") from None
-            self._sockets.append(opened)
-            port = opened.port
+    def _make_socket(self, host: str, port: int, ring: ReceiveRing) -> UdpSocket:
+        validation = self._validation
+        sinks = validation.receive_stun, validation.receive_stray, validation.receive_stray_dtls
+        return UdpSocket(host, port, ring, *sinks, self._counters)
+
+    def _follow_addresses(self) -> None:
+        self._listening.update(self._addresses.current, self._transports)
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 
@@ -183,14 +133,15 @@ class LocalEngine:
             await self.close_transport(transport_id)
 
     async def counters(self) -> Mapping[str, int]:
-        return {**self._counters, "dropped_kernel": sum(one.kernel_drops() for one in self._sockets)}
+        return {**self._counters, "dropped_kernel": self._listening.kernel_drops()}
 
     async def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         for bridge_id in list(self._bridges):
             await self.close_bridge(bridge_id)
-        self._close_sockets()
+        self._addresses.close()
+        self._listening.close()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -200,7 +151,7 @@ class LocalEngine:
             pwd=transport.ice.pwd,
             fingerprints=transport.fingerprints,
             role=DtlsRole.ACTPASS,
-            candidates=tuple(Candidate(one.host, one.port) for one in self._sockets if one.host in self._advertised),
+            candidates=self._listening.candidates,
         )
 
     def _emit(self, event: MediaEvent) -> None:
@@ -208,15 +159,11 @@ class LocalEngine:
             forward_early(transport, time.monotonic())
         self._on_event(event)
 
-    def _close_sockets(self) -> None:
-        for one in self._sockets:
-            one.close()
-        self._sockets.clear()
-
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         now = time.monotonic()
         self._validation.tick(now)
+        self._listening.tick(self._addresses.current, self._transports)
         for transport in list(self._transports.values()):
             try:
                 transport.tick(now)

@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
 async def _serve(assignment: Assignment) -> None:
     loop = asyncio.get_running_loop()
     server = Server()
-    server.engine = _Engine(server.emit, assignment.hosts, assignment.port)
+    server.engine = _Engine(server.emit, assignment.hosts, assignment.port, announces=assignment.number == 0)
     for number in (signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, lambda: loop.call_later(TERM_GRACE, server.close))
     _show_life(server, assignment.parent)

@@ -5,7 +5,9 @@ import ipaddress
 from relay.media.api import Candidate
 
 
-def advertised(candidates: tuple[Candidate, ...], public: tuple[str, ...], reached: str | None) -> tuple[Candidate, ...]:
+def advertised(
+    candidates: tuple[Candidate, ...], public: tuple[str, ...], reached: str | None, remote: str | None = None
+) -> tuple[Candidate, ...]:
     """The candidates to put into a description.
 
     Args:
@@ -13,6 +15,7 @@ def advertised(candidates: tuple[Candidate, ...], public: tuple[str, ...], reach
         public: what the operator says is reachable; it wins.
         reached: the address that this browser's WebSocket came to. Where that one works, so does media, unless it is a
             loopback address: then the browser is on this machine, or behind a proxy on it, and is told of all.
+        remote: where the browser is, as far as is known. Only one on this machine is told of loopback addresses.
     """
     if public:
         udp = tuple(one for one in candidates if one.transport == "udp")
@@ -24,7 +27,11 @@ def advertised(candidates: tuple[Candidate, ...], public: tuple[str, ...], reach
         same = tuple(one for one in candidates if ipaddress.ip_address(one.address) == plain)
         if same:
             return same
-    return candidates
+    there = _plain(remote)
+    if there is None or there.is_loopback:
+        return candidates
+    outside = tuple(one for one in candidates if not ipaddress.ip_address(one.address).is_loopback)
+    return outside or candidates
 
 
 def _tcp_port(candidates: tuple[Candidate, ...], public: tuple[str, ...]) -> list[int]:

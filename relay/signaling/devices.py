@@ -28,10 +28,12 @@ class Device:
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
         local_address: the address of ours that it reached.
+        remote_address: where it is.
     """
 
     __slots__ = (
-        *("_outbox", "connection", "device_id", "dropped", "issued_at", "local_address", "profile", "resume_token", "version"),
+        *("_outbox", "connection", "device_id", "dropped", "issued_at", "local_address", "profile", "remote_address"),
+        *("resume_token", "version"),
     )
 
     def __init__(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> None:
@@ -44,6 +46,7 @@ class Device:
         self.local_address = connection.local_address
         self.issued_at = issued_at
         self.dropped = False
+        self.remote_address = connection.remote_address
         self._outbox = Outbox(keeps=self.resumable)
 
     @property
@@ -111,7 +114,8 @@ class Devices:
             timer.cancel()
         if device.connection is not None:
             device.connection.drop(RESUMED_ELSEWHERE, "resumed elsewhere")
-        device.connection, device.local_address = connection, connection.local_address
+        device.connection = connection
+        device.local_address, device.remote_address = connection.local_address, connection.remote_address
 
     def lose(self, device: Device) -> None:
         """The device's connection is over. If it may come back, that is awaited; `on_gone` says when it was in vain."""

@@ -96,6 +96,6 @@ class Legs:
 
     def _render(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole) -> str:
         ours = leg.parameters
-        candidates = advertised(ours.candidates, self._public_addresses, device.local_address)
+        candidates = advertised(ours.candidates, self._public_addresses, device.local_address, device.remote_address)
         leg.version += 1
         return sdp.render(description, replace(ours, role=role, candidates=candidates), leg.version)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from relay.app import FRONT
 from relay.front.framing import Frames, frame
-from relay.front.front import Front
+from relay.front.front import Front, LocalAddresses
 from relay.front.options import Options
 from relay.front.reach import ReachableEngine
 from relay.media.api import TransportParameters
@@ -124,18 +124,21 @@ class RunningFront:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, worker_ports: tuple[int, ...] = (), **options: Any) -> AsyncIterator["RunningFront"]:
+    async def started(
+        cls, worker_ports: tuple[int, ...] = (), local: LocalAddresses | None = None, **options: Any
+    ) -> AsyncIterator["RunningFront"]:
         """A front.
 
         Args:
             worker_ports: UDP ports of this machine that stand for media workers; empty: the real one's.
+            local: this machine's addresses, as far as TURN may relay to them.
             options: those of `Options`, where they differ from free ports of the loopback.
         """
         media = LocalEngine(lambda _: None, hosts=[HERE])
         await media.start()
         engine = ReachableEngine(media)
         chosen = Options(**{"host": HERE, "turn_port": 0, "addresses": (HERE,), **options})
-        front = Front(chosen, engine, lambda: worker_ports or media.ports)
+        front = Front(chosen, engine, lambda: worker_ports or media.ports, local)
         runner = web.AppRunner(_app(front), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:

@@ -95,6 +95,34 @@ async def test_another_peer_of_an_allocation_is_told_another_address() -> None:
             assert [told[host, port] == own for host in (HERE, "192.0.2.1")] == [True, False]
 
 
+class Addresses:
+    """A machine's, that come and go."""
+
+    def __init__(self) -> None:
+        self.current: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+async def test_an_allocation_reaches_media_at_an_address_that_comes_later(no_errors_logged: None) -> None:
+    local = Addresses()
+    async with RunningFront.started(local=local) as front:
+        relay = await front.transport()
+        _, port = media_address(relay)
+        async with allocation(front, "tcp") as (transport, heard):
+            transport.sendto(bytes(connectivity_check(relay)), ("127.0.0.7", port))
+            await eventually(lambda: front.front.turn_counters["peers_refused"], "the address is not media's")
+            local.current = ("127.0.0.7",)
+        async with allocation(front, "tcp") as (transport, heard):
+            transport.sendto(bytes(connectivity_check(relay)), ("127.0.0.7", port))
+            await eventually(lambda: heard.datagrams, "the check is answered")
+            assert heard.datagrams[0][1] == ("127.0.0.7", port)
+
+
 async def test_no_socket_has_an_allocations_address(front: RunningFront) -> None:
     async with allocation(front, "tcp") as (transport, _):
         host, _ = transport.get_extra_info("sockname")

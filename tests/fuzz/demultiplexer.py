@@ -97,7 +97,7 @@ class Demultiplexer:
         self._sequence = 0
         self._runner.run(self._meet())
         self.transports = self.relay.engine._transports
-        sockets = self.relay.engine._sockets
+        sockets = self.relay.engine._listening.sockets
         self.sockets: dict[bool, UdpSocket] = {one.is_ipv6: one for one in sockets}
         self.rings = {False: FedRing(), True: FedRing()}
         for one in sockets:
@@ -240,9 +240,9 @@ class Demultiplexer:
         assert len(engine._validation._failures) <= MAX_FAILING_HOSTS
         assert set(engine._by_ufrag) == {peer.relay.ufrag for peer in self.peers}
         assert list(engine._transports) == ["first", "second", "mallory", "accomplice"]
-        routes = [remote for one in engine._sockets for remote in one.routes.values()]
+        routes = [remote for one in engine._listening.sockets for remote in one.routes.values()]
         assert len(routes) <= MAX_ADDRESSES * len(self.peers)
-        for one in engine._sockets:
+        for one in engine._listening.sockets:
             assert len(one._retired) <= BATCHES_PER_TURN * BATCH
         for transport in engine._transports.values():
             assert sum(remote.transport is transport for remote in routes) <= len(transport.path.addresses) <= MAX_ADDRESSES

@@ -223,7 +223,7 @@ class MediaPeer:
         self.checks: list[tuple[Path, stun.Message]] = []
         self.answers_checks = True
         self.ufrag, self.pwd = "peer", "p" * 24
-        [candidate] = [one for one in relay.candidates if (":" in one.address) is (":" in host)]
+        candidate, *_ = [one for one in relay.candidates if (":" in one.address) is (":" in host)]
         self._relay_address = (candidate.address, candidate.port)
         self._paths: list[Path] = []
         self.path = self.another_path()

@@ -10,9 +10,12 @@ import pytest
 from relay.errors import ConfigurationError
 from relay.media import rtcp
 from relay.media.api import Codec, DtlsRole, MediaDescription, TransportClosed, TransportReport
-from relay.media.engine import LocalEngine, local_addresses
+from relay.media.engine import LocalEngine
+from relay.media.io import addresses
+from relay.media.io.addresses import local_addresses
 from relay.media.transport import Transport
 from tests.kit.media import IPV4, IPV6, RunningEngine, rtp_packet, still_talk
+from tests.kit.wait import eventually
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -70,6 +73,51 @@ def test_addresses_are_literals_without_link_local_ones_and_loopback_comes_last(
     assert not [one for one in found if one.startswith(("fe80:", "169.254."))]
     loopback = [one.startswith("127.") or one == "::1" for one in found]
     assert loopback == sorted(loopback)
+
+
+async def test_a_call_goes_on_while_addresses_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of 127.0.0.0/8 can be listened on, so they stand for the addresses of a machine."""
+    present = ["127.0.0.2", IPV4]
+    monkeypatch.setattr(addresses, "local_addresses", lambda: list(present))
+    async with RunningEngine.started("0.0.0.0") as relay:
+        engine = relay.engine
+
+        def change(*hosts: str) -> set[str]:
+            present[:] = hosts
+            engine._addresses._look()
+            return {one.host for one in engine._listening.sockets}
+
+        first, second = await relay.call("127.0.0.2", "127.0.0.2")
+        assert change("127.0.0.3", IPV4) == {IPV4, "127.0.0.2", "127.0.0.3"}, "a call still uses the old one"
+        await still_talk(first, second)
+        third = await engine.open_transport("later", "three")
+        assert [one.address for one in third.candidates] == ["127.0.0.3", IPV4]
+        assert len({one.port for one in third.candidates}) == 1
+        change("127.0.0.2", IPV4)
+        await still_talk(first, second)
+        restarted = await engine.restart_transport("three")
+        assert [one.address for one in restarted.candidates] == ["127.0.0.2", IPV4]
+        change("127.0.0.3", IPV4)
+        await still_talk(first, second)
+        for bridge_id in list(engine._bridges):
+            await engine.close_bridge(bridge_id)
+        await eventually(
+            lambda: {one.host for one in engine._listening.sockets} == {IPV4, "127.0.0.3"},
+            "the socket that is of no use is closed",
+        )
+
+
+async def test_an_address_that_cannot_be_had_at_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = [IPV4]
+    monkeypatch.setattr(addresses, "local_addresses", lambda: list(present))
+    async with RunningEngine.started("0.0.0.0") as relay:
+        port = relay.engine.ports[0]
+        with bound("127.0.0.2", port):
+            present.insert(0, "127.0.0.2")
+            relay.engine._addresses._look()
+            told = (await relay.engine.open_transport("call", "one")).candidates
+            assert [one.address for one in told] == [IPV4]
+        await eventually(lambda: len(relay.engine._listening.candidates) == 2, "the address is used when it can be")
 
 
 # -- transports and bridges -------------------------------------------------------------------------------------------
@@ -254,7 +302,7 @@ async def test_thousands_of_transports_leave_nothing_behind(relay: RunningEngine
     assert not engine._transports
     assert not engine._by_ufrag
     assert not engine._bridges
-    assert not [key for one in engine._sockets for key in one.routes]
+    assert not [key for one in engine._listening.sockets for key in one.routes]
     assert alive(Transport) == transports
     counted = await relay.counted()
     assert counted["transports_opened"] == counted["transports_closed"] > 2000

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.media.counters import Counters
-from relay.media.engine import local_addresses
 from relay.media.ice import FOLLOW_AFTER_SILENCE
+from relay.media.io.addresses import local_addresses
 from relay.media.strays import MAX_SENDERS, MAX_STRAYS, MAX_STRAYS_OF_HOST, Strays
 from relay.media.transport import PICTURES_LOST_AFTER, Transport
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address

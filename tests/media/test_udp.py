@@ -380,7 +380,7 @@ async def test_packets_of_a_batch_go_where_the_party_was_when_each_of_them_came(
 
     await eventually(lambda: sum(arrived()) == len(paths) + 1, lambda: f"all packets to arrive, but {arrived()}", within=5)
     assert arrived() == [1] * (len(paths) + 1)
-    assert not any(one.name == selected.name for one in relay.engine._sockets[0].routes.values()), (
+    assert not any(one.name == selected.name for one in relay.engine._listening.sockets[0].routes.values()), (
         "it was forgotten in that batch"
     )
 

@@ -43,3 +43,18 @@ def test_a_browser_is_told_of_the_address_that_it_reached(reached: str, port: in
 )
 def test_a_browser_that_came_another_way_is_told_of_all(reached: str | None) -> None:
     assert advertised(LOCAL, (), reached) == LOCAL
+
+
+@pytest.mark.parametrize("reached", [None, "127.0.0.1", "203.0.113.99"])
+@pytest.mark.parametrize("remote", ["203.0.113.7", "2001:db8::9", "10.0.0.5"])
+def test_a_browser_elsewhere_is_told_of_no_loopback_address(reached: str | None, remote: str) -> None:
+    assert advertised(LOCAL, (), reached, remote) == LOCAL[:-1]
+
+
+@pytest.mark.parametrize("remote", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_a_browser_on_this_machine_is_told_of_its_loopback_address(remote: str) -> None:
+    assert advertised(LOCAL, (), "127.0.0.1", remote) == LOCAL
+
+
+def test_a_relay_that_has_only_a_loopback_address_tells_it() -> None:
+    assert advertised(LOCAL[-1:], (), "127.0.0.1", "203.0.113.7") == LOCAL[-1:]
