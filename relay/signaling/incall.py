@@ -11,7 +11,7 @@ from relay.signaling.call import EndReason, Party
 from relay.signaling.devices import Device
 from relay.signaling.endings import Endings
 from relay.signaling.exchange import Exchange
-from relay.signaling.live import MAX_CHAT_IDS, LiveCall, Transfer
+from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import ChatMessage
 
@@ -95,8 +95,7 @@ class InCall:
             call, party = live.call, live.party_of(device)
             if live.transfer is not None:
                 raise SignalingError("wrong_state", "a transfer is being asked for already")
-            other = call.other(party)
-            target = await self._target(live, other, Profile(message.target_profile_type, message.target_profile_id))
+            target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
             asked = live.transfer = Transfer(party, target)
             asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
             now = exchange.clock.utcnow()
@@ -109,23 +108,29 @@ class InCall:
                 server_time=notices.milliseconds(now),
             )
 
-    async def _target(self, live: LiveCall, other: Party, profile: Profile) -> outgoing.TransferTarget:
+    async def _target(self, live: LiveCall, asker: Party, profile: Profile) -> outgoing.TransferTarget:
         """Whom the other party would call, and where.
+
+        Whether somebody can be called now is nothing for strangers, so the asker must know the target too. All refusals look the
+        same, and take the same queries.
 
         Raises:
             SignalingError: `not_allowed`: it could not, whatever the reason.
         """
-        directory = self._exchange.ports.directory
+        directory, other = self._exchange.ports.directory, live.call.other(asker)
         if profile in [one.profile for one in live.call.parties]:
             raise SignalingError("invalid_message", "a call is transferred to somebody who is not in it")
-        conversation_id = await directory.shared_conversation(other.profile, profile)
-        if conversation_id is not None:
-            place = Place(PlaceKind.CONVERSATION, conversation_id)
-            standing = await directory.standing(place, other.profile, profile)
+        live.transfers_asked[asker.profile] += 1
+        if live.transfers_asked[asker.profile] <= MAX_TRANSFERS:
+            known = await directory.shared_conversation(asker.profile, profile)
+            shared = await directory.shared_conversation(other.profile, profile)
+            to_asker = await directory.standing(_conversation(known), asker.profile, profile)
+            to_other = await directory.standing(_conversation(shared), other.profile, profile)
+            visible = to_asker.members and not to_asker.blocked
             reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
-            if policy.refusal(standing) is None and reachable:
-                card = standing.callee
-                return outgoing.TransferTarget(conversation_id, profile.profile_id, profile.profile_type, card.name, card.avatar)
+            if shared is not None and visible and reachable and policy.refusal(to_other) is None:
+                card = to_other.callee
+                return outgoing.TransferTarget(shared, profile.profile_id, profile.profile_type, card.name, card.avatar)
         raise SignalingError("not_allowed", "the other party cannot call this profile now")
 
     async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
@@ -180,6 +185,11 @@ class InCall:
     def _tell_other(self, live: LiveCall, party: Party, message: type[outgoing.CallMessage], **fields: object) -> None:
         other = live.call.other(party)
         self._exchange.tell(other, notices.about(message, live.call, other, **fields))
+
+
+def _conversation(conversation_id: int | None) -> Place:
+    """Without an id: one that does not exist."""
+    return Place(PlaceKind.CONVERSATION, conversation_id or 0)
 
 
 def _chat(text: ChatMessage, *, own: bool) -> dict[str, object]:

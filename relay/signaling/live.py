@@ -1,6 +1,7 @@
 """The calls that have not ended, and what belongs to each outside the pure `Call`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,10 @@ from relay.signaling.sdp import SessionDescription
 
 MAX_CHAT_IDS: Final = 500
 """Names of texts that are remembered per call, to tell a repetition from a new one."""
+
+
+MAX_TRANSFERS: Final = 5
+"""Times that a party may ask for a transfer in a call, refused ones included: each answer tells whether a profile is there."""
 
 
 @dataclass(slots=True)
@@ -88,6 +93,8 @@ class LiveCall:
     answered_at: datetime | None = None
     update: Update | None = None
     transfer: Transfer | None = None
+    transfers_asked: Counter[Profile] = field(default_factory=Counter)
+    """How often each party asked for one."""
     chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
     """Texts that were taken: author and id → when."""
     timer: asyncio.TimerHandle | None = None

@@ -130,12 +130,15 @@ class MemoryDirectory:
     privacy: dict[Profile, Privacy] = field(default_factory=dict)
     undisturbed: set[Profile] = field(default_factory=set)
     """Who does not want to be disturbed."""
+    asked: int = 0
+    """Questions about two profiles, until now."""
 
     async def profile(self, profile: Profile) -> ProfileCard | None:
         await asyncio.sleep(0)
         return self.cards.get(profile)
 
     async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+        self.asked += 1
         await asyncio.sleep(0)
         return Standing(
             caller=self.cards.get(caller, ProfileCard(caller, "", "")),
@@ -148,6 +151,7 @@ class MemoryDirectory:
         )
 
     async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
+        self.asked += 1
         await asyncio.sleep(0)
         shared = (place for place, members in self.members.items() if {first, second} <= members)
         return min((one.place_id for one in shared if one.kind is PlaceKind.CONVERSATION), default=None)

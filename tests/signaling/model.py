@@ -4,11 +4,13 @@ One thing happens after another, at once, and nothing fails. Devices are numbers
 Every message gives the code of the error that answers it, or None.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.call import Timers
+from relay.signaling.live import MAX_TRANSFERS
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Call:
     ringing_lost_at: float | None = None
     update: Update | None = None
     transfer: Transfer | None = None
+    transfers_asked: Counter[Profile] = field(default_factory=Counter)
     told: set[int] = field(default_factory=set)
     """Devices that must hear of its end, once."""
     joined: set[int] = field(default_factory=set)
@@ -381,8 +384,14 @@ class Model:
         if target in (call.caller.profile, call.callee.profile):
             return "invalid_message"
         other = call.other(side).profile
-        shared = [one for one, who in self.members.items() if one.kind is PlaceKind.CONVERSATION and {other, target} <= who]
-        if not shared or self._refusal(min(shared), other, target) or not self._connected(target) or self.of(target):
+        call.transfers_asked[side.profile] += 1
+        conversations = {one: who for one, who in self.members.items() if one.kind is PlaceKind.CONVERSATION}
+        known = [one for one, who in conversations.items() if {side.profile, target} <= who]
+        shared = [one for one, who in conversations.items() if {other, target} <= who]
+        blocked = {(side.profile, target), (target, side.profile)} & self.blocks
+        visible = known and not blocked and call.transfers_asked[side.profile] <= MAX_TRANSFERS
+        callable_ = shared and not self._refusal(min(shared), other, target)
+        if not visible or not callable_ or not self._connected(target) or self.of(target):
             return "not_allowed"
         call.transfer = Transfer(side.profile, self.now + self.timers.transfer)
         return None

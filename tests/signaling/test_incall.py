@@ -7,13 +7,14 @@ import pytest
 
 from relay.media.api import Address, Route, TransportDown, TransportReport, TransportUp
 from relay.media.quality import LegReport
-from relay.signaling.live import MAX_CHAT_IDS
+from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS
 from relay.signaling.ports import MediaPath, Privacy
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     FAMILY,
     HANG_UP,
     PARENT,
+    PARENTS_EVENING,
     STRANGER,
     STUDENT,
     TUTOR,
@@ -316,13 +317,20 @@ async def test_nobody_answers_to_their_own_wish_or_to_none(exchange: MemoryExcha
     assert exchange.calls.call_count == 1
 
 
-@pytest.mark.parametrize("why", ["stranger", "away", "busy", "blocked", "nobody", "undisturbed", "no such profile"])
+@pytest.mark.parametrize(
+    "why",
+    ["unknown to the asker", "asker blocked", "stranger", "away", "busy", "blocked", "nobody", "undisturbed", "no such profile"],
+)
 @in_memory
 async def test_whom_the_other_party_cannot_call_it_is_not_transferred_to(exchange: MemoryExchange, why: str) -> None:
     """And whoever asks does not learn why."""
     caller, callee, parent = await with_parent(exchange)
     target: dict[str, Any] = {"target_profile_id": 321, "target_profile_type": "parent"}
     match why:
+        case "unknown to the asker":
+            exchange.directory.members[PARENTS_EVENING].discard(TUTOR)
+        case "asker blocked":
+            exchange.directory.blocks.add((PARENT, TUTOR))
         case "stranger":
             await exchange.connect(STRANGER)
             target = {"target_profile_id": 654, "target_profile_type": "advertiser"}
@@ -341,10 +349,27 @@ async def test_whom_the_other_party_cannot_call_it_is_not_transferred_to(exchang
             exchange.directory.undisturbed.add(PARENT)
         case _:
             target = {"target_profile_id": 1, "target_profile_type": "tutor"}
+    exchange.directory.asked = 0
     await exchange.say(callee, frame("call_transfer", **target))
     assert error(callee) == "not_allowed"
     assert callee.last("error")["message"] == "the other party cannot call this profile now"
+    assert exchange.directory.asked == 4, "nor by how long it takes"
     assert "call_transfer" not in caller.types()
+
+
+@in_memory
+async def test_a_party_cannot_go_on_asking_who_is_there(exchange: MemoryExchange) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    await exchange.lose(parent)
+    for _ in range(MAX_TRANSFERS):
+        await exchange.say(callee, TO_PARENT)
+        assert error(callee) == "not_allowed"
+    await exchange.connect(PARENT)
+    await exchange.say(callee, TO_PARENT)
+    first, *_, last = callee.said("error")
+    assert {**last, "seq": 0} == {**first, "seq": 0}
+    await exchange.say(caller, TO_PARENT)
+    assert callee.types()[-1] == "call_transfer", "the other one has not asked yet"
 
 
 @pytest.mark.parametrize("profile", [STUDENT, TUTOR])
