@@ -15,6 +15,8 @@ from db.call_log import SqlCallLog
 from db.chat import SqlChatLog
 from db.directory import SqlDirectory
 from db.engine import check, create_engine
+from db.figures import LEVELS as DATABASE_LEVELS
+from db.figures import Figures
 from db.history import SqlHistory, SqlMissedCalls
 from db.naming import Layout
 from db.outage import NAMES as OUTAGE_NAMES
@@ -28,6 +30,7 @@ from db.settings import SqlSettings
 from db.views import require_views
 from relay import wiring
 from relay.config import Settings
+from relay.front.counters import CERTIFICATE_LEVELS
 from relay.front.counters import LEVELS as FRONT_LEVELS
 from relay.front.counters import NAMES as FRONT_NAMES
 from relay.front.front import Front
@@ -94,6 +97,7 @@ def create_app(settings: Settings) -> web.Application:
     limits, origins = Limits(wiring.rates(settings)), Origins(settings.allowed_origins)
     app = _bare_app(settings, origins)
     database = open_database(settings)
+    figures = Figures(database)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
     waker = wiring.waker(settings, subscriptions)
     media = wiring.media_engine(
@@ -128,11 +132,13 @@ def create_app(settings: Settings) -> web.Application:
         operations.Source("front", FRONT_NAMES, lambda: front.counters),
         operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
         operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
+        operations.Source("certificate", CERTIFICATE_LEVELS, front.certificate_levels, counting=False),
+        operations.Source("database", DATABASE_LEVELS, figures.levels, counting=False),
         operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
     ]
+    app[operations.COLLECTORS] = [figures, *wiring.worker_processes(media)]
     app[TOKENS] = wiring.tokens(settings)
-    app[LIMITS] = limits
-    app[ORIGINS] = origins
+    app[LIMITS], app[ORIGINS] = limits, origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
     app[directory.ICE_SERVERS] = lambda profile, host: msgspec.convert(
         front.ice_servers(profile.key, host, time.time()), tuple[directory.IceServer, ...]

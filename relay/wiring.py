@@ -10,6 +10,7 @@ from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine
 from relay.media.io.addresses import AddressWatch
 from relay.media.pool import WorkerPool
+from relay.media.processes import WorkerProcesses
 from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
@@ -82,6 +83,13 @@ def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | 
 def address_watch(settings: Settings) -> AddressWatch | None:
     """The addresses that media listens on, if those are this machine's, whichever it has."""
     return None if settings.media_hosts else AddressWatch()
+
+
+def worker_processes(media: LocalEngine | WorkerPool) -> list[WorkerProcesses]:
+    """What shows the processes of the media plane; nothing where it has none of its own."""
+    if not isinstance(media, WorkerPool):
+        return []
+    return [WorkerProcesses(lambda: [(one.number, one.pid) for one in media.workers if one.pid is not None])]
 
 
 def front_options(settings: Settings) -> Options:

@@ -49,6 +49,9 @@ LEVELS: Final = {
 }
 """What the front has at a moment. Operators see each as `relay_front_NAME`."""
 
+CERTIFICATE_LEVELS: Final = {"expiry_seconds": "time until the TLS certificate expires, negative once it has; none without TLS"}
+"""Operators see it as `relay_certificate_expiry_seconds`."""
+
 
 class Counters(dict[str, int]):
     """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""

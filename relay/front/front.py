@@ -189,6 +189,11 @@ class Front:
         ports = len(self._turn_ports)
         return {"streams": self.connection_count, "turn_allocations": allocations, "turn_udp_ports": ports}
 
+    def certificate_levels(self) -> dict[str, float]:
+        """What `CERTIFICATE_LEVELS` names, as far as there is a certificate."""
+        expires_in = self._certificate.expires_in if self._certificate is not None else None
+        return {} if expires_in is None else {"expiry_seconds": expires_in}
+
     def route_of(self, remote: Address) -> Route | None:
         """The route of the peer that the media plane sees at `remote` (`relay.media.api.RouteOf`)."""
         return route_of(remote, self._tunnel.route_of if self._tunnel is not None else lambda _: None)

@@ -8,10 +8,12 @@ from operator import itemgetter
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
+from relay.http.build import BUILD
 from relay.http.limits import LIMITS
 from relay.http.origins import ORIGINS
 from relay.http.responses import answer
@@ -29,17 +31,19 @@ class Source:
 
     Args:
         meanings: of each name.
-        read: the figures at this moment, by name; what is missing is 0.
+        read: the figures at this moment, by name; what is missing is 0 if it is counted, and is left out otherwise.
         counting: they only ever rise; otherwise they are how much there is.
     """
 
     prefix: str
     meanings: Mapping[str, str]
-    read: Callable[[], Mapping[str, int]]
+    read: Callable[[], Mapping[str, float]]
     counting: bool = True
 
 
 SOURCES: Final[web.AppKey[Sequence[Source]]] = web.AppKey("sources")
+COLLECTORS: Final[web.AppKey[Sequence[Collector]]] = web.AppKey("collectors")
+"""Figures that their parts give in the shape of prometheus_client."""
 PUSH_OUTCOMES: Final = web.AppKey("push_outcomes", Counter[str])
 """What became of push messages."""
 
@@ -59,7 +63,8 @@ class _Snapshot:
             family = CounterMetricFamily if source.counting else GaugeMetricFamily
             values = source.read()
             for name, meaning in source.meanings.items():
-                yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
+                if source.counting or name in values:
+                    yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
         yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
         yield from by_route(calls.legs, calls.legs_connected, calls.round_trips)
@@ -104,6 +109,9 @@ async def health(_request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(await request.app[ENGINE].counters(), request.app))
+    for collector in (*request.app[COLLECTORS], BUILD, ProcessCollector(registry=None), PlatformCollector(registry=None)):
+        registry.register(collector)
+    GCCollector(registry)
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 

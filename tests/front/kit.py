@@ -32,8 +32,8 @@ HERE: Final = "127.0.0.1"
 REQUEST: Final = b"GET /here HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 
 
-def write_certificate(folder: Path, name: str) -> tuple[str, str]:
-    """A certificate for `name` that signs itself, and its key: two files, always the same, in `folder`."""
+def write_certificate(folder: Path, name: str, days: float = 30) -> tuple[str, str]:
+    """A certificate for `name` that signs itself, good for so many days, and its key: two files, always the same, in `folder`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -43,8 +43,8 @@ def write_certificate(folder: Path, name: str) -> tuple[str, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HERE))]), critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -2,7 +2,9 @@
 
 import errno
 import logging
+import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +108,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, unreadable: str, m
     certificate, key = write_certificate(tmp_path, "first")
     real = Path.open
 
-    def refusing(self: Path, *arguments: Any) -> Any:
+    def refusing(self: Path, *arguments: Any, **options: Any) -> Any:
         if self.name == unreadable:
             raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return real(self, *arguments)
+        return real(self, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refusing)
     with pytest.raises(ConfigurationError, match=rf"cannot be used: .*{unreadable}: Permission denied$"):
@@ -122,6 +124,54 @@ def test_a_key_of_another_certificate_cannot_be_used(tmp_path: Path) -> None:
     write_certificate(tmp_path, "second")
     with pytest.raises(ConfigurationError, match=r"kept\.pem with the key .*key\.pem cannot be used: "):
         CertificateFiles(str(tmp_path / "kept.pem"), key, Counters())
+
+
+def test_files_that_are_the_other_way_round_are_told_so(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "first")
+    with pytest.raises(ConfigurationError, match="they are the other way round"):
+        CertificateFiles(key, certificate, Counters())
+
+
+def test_a_key_of_another_certificate_is_told_in_words(tmp_path: Path) -> None:
+    certificate, _ = write_certificate(tmp_path, "first")
+    (tmp_path / "other").mkdir()
+    _, other = write_certificate(tmp_path / "other", "second")
+    with pytest.raises(ConfigurationError, match="the key is not that of the first certificate"):
+        CertificateFiles(certificate, other, Counters())
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(-1, "has expired on"), (1.5, "in [01] days"), (13.5, r"expires on \d{4}-\d\d-\d\d, in 1[23] days"), (15.5, None)],
+)
+def test_a_certificate_that_has_expired_or_soon_will_is_warned_of_at_start_on_renewal_and_daily(
+    tmp_path: Path, days: float, said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time()
+    files = CertificateFiles(*write_certificate(tmp_path, "first", days), Counters(), lambda: now)
+
+    def warned() -> bool:
+        texts = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        caplog.clear()
+        assert len(texts) < 2
+        return bool(texts and said and re.search(said, texts[0]))
+
+    due = said is not None
+    assert warned() is due, "at start"
+    assert files.expires_in == pytest.approx(days * 86_400, abs=60)
+    now += 23 * 3600
+    files.check()
+    assert not warned()
+    now -= 23 * 3600
+    write_certificate(tmp_path, "second", days)
+    files.check()
+    assert warned() is due, "on renewal"
+    now += 86_401
+    files.check()
+    assert warned() is due, "a day later"
+    now += 60
+    files.check()
+    assert not warned()
 
 
 def test_files_that_are_missing_are_a_configuration_error(tmp_path: Path) -> None:

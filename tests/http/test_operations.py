@@ -1,11 +1,14 @@
 """What operators see."""
 
 import re
+from importlib.metadata import version
+from pathlib import Path
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from db.figures import LEVELS as DATABASE_LEVELS
 from db.outage import NAMES as DATABASE_NAMES
 from relay.front.counters import LEVELS
 from relay.front.counters import NAMES as FRONT_NAMES
@@ -15,8 +18,9 @@ from relay.media.api import Route
 from relay.media.counters import NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 from relay.turn.counters import NAMES as TURN_NAMES
-from tests.http.conftest import socket_of
-from tests.kit.server import RunningRelay
+from tests.front.kit import trusting, write_certificate
+from tests.http.conftest import bearer, socket_of
+from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 from tests.signaling.people import PARENT, STUDENT, TUTOR, invitation
 
@@ -29,10 +33,13 @@ async def test_a_healthy_relay_says_so_to_anybody(http: aiohttp.ClientSession) -
 async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.ClientSession) -> None:
     async with http.get("/metrics") as response:
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        families = {family.name: family for family in text_string_to_metric_families(await response.text())}
+        everything = {family.name: family for family in text_string_to_metric_families(await response.text())}
+    families = {name: family for name, family in everything.items() if name.startswith("relay_")}
     assert {name for name, family in families.items() if family.type == "gauge"} == {
+        "relay_build_info",
         *("relay_calls", "relay_devices", "relay_legs"),
         *(f"relay_front_{name}" for name in LEVELS),
+        *(f"relay_database_{name}" for name in DATABASE_LEVELS),
     }
     assert {name for name, family in families.items() if family.type == "counter"} == {
         *("relay_calls_ended", "relay_messages_refused", "relay_limited", "relay_foreign_origins", "relay_push_messages"),
@@ -43,8 +50,45 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_connectivity_{name}" for name in CONNECTIVITY_NAMES),
         *(f"relay_database_{name}" for name in DATABASE_NAMES),
     }
-    assert {name for name, family in families.items() if family.type == "histogram"} == {"relay_leg_rtt_seconds"}
+    assert {name for name, family in families.items() if family.type == "histogram"} == {
+        *("relay_leg_rtt_seconds", "relay_database_statement_seconds"),
+    }
     assert all(family.documentation for family in families.values())
+    # Those of prometheus_client, by the names that every dashboard has for them.
+    assert {"process_resident_memory_bytes", "process_cpu_seconds", "process_open_fds", "python_info"} <= everything.keys()
+    [build] = families["relay_build_info"].samples
+    assert build.labels["version"] == version("call-relay")
+    assert {"python", "aiortc", "aiohttp", "sqlalchemy"} < build.labels.keys()
+
+
+async def test_metrics_tell_how_the_database_does(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+    before = await relay.counters()
+    assert (before["relay_database_up"], before["relay_database_connections_used"]) == (1, 0)
+    assert 1 <= before["relay_database_connections_idle"] <= before["relay_database_connections_max"] == 4
+    async with http.get("/api/calls", headers=bearer("student_456")) as response:
+        assert response.status == 200
+    after = await relay.counters()
+    assert after["relay_database_statement_seconds_count"] > before["relay_database_statement_seconds_count"]
+
+
+async def test_metrics_tell_when_the_certificate_expires(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "relay", 20)
+    async with (
+        running_relay(tmp_path, media_host="127.0.0.1", tls_cert=certificate, tls_key=key) as relay,
+        aiohttp.ClientSession() as http,
+        http.get(f"{relay.url}/metrics", ssl=trusting()) as response,
+    ):
+        [seconds] = re.findall(r"(?m)^relay_certificate_expiry_seconds (\S+)$", await response.text())
+    assert float(seconds) == pytest.approx(20 * 86_400, abs=120)
+
+
+@pytest.mark.settings(workers=2)
+async def test_metrics_tell_what_each_worker_uses(http: aiohttp.ClientSession) -> None:
+    async with http.get("/metrics") as response:
+        families = {family.name: family for family in text_string_to_metric_families(await response.text())}
+    for name in ("relay_worker_cpu_seconds", "relay_worker_resident_memory_bytes", "relay_worker_open_fds"):
+        assert {sample.labels["worker"] for sample in families[name].samples} == {"0", "1"}
+        assert all(sample.value > 0 for sample in families[name].samples)
 
 
 async def test_metrics_count_calls_devices_and_refusals(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
