@@ -223,7 +223,10 @@ PROBES: Final = web.AppKey("probes", Probes)
 async def connect(request: web.Request) -> web.StreamResponse:
     credential = await signed_in(request)
     profile = credential.profile
-    connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
+    counters = request.app[PROBES].counters
+    connection = WebSocketConnection(
+        profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL], on_overdue=lambda: counters.update(["overdue"])
+    )
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     await connection.open(request, remote_address(request))

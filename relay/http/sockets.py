@@ -35,7 +35,10 @@ async def connect(request: web.Request) -> web.StreamResponse:
     profile = credential.profile
     if f"{request.match_info['profile_type']}_{request.match_info['profile_id']}" != profile.key:
         return problem(403, "forbidden", f"the credential is that of {profile.key}")
-    connection = WebSocketConnection(profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL])
+    refused = request.app[CALLS].refused
+    connection = WebSocketConnection(
+        profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL], on_overdue=lambda: refused.update(["unfinished"])
+    )
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     # Whoever is in a call comes back to it, whatever the database does.

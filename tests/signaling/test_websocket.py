@@ -23,6 +23,12 @@ PATIENCE = 8.0
 """Seconds until a device that is told to go must be gone; only ever used up by a test that fails."""
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n"
+)
+
+
 class Line:
     """A server that opens a connection for everyone who comes.
 
@@ -136,6 +142,49 @@ async def test_text_that_is_no_utf8_ends_the_connection(line: Line) -> None:
         frame = await socket.receive(timeout=PATIENCE)
         assert (frame.type, frame.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.INVALID_TEXT)
         await eventually(lambda: connection in line.over, "the connection is over")
+
+
+async def test_what_is_too_long_is_not_kept(line: Line) -> None:
+    async with line.client() as (socket, connection):
+        await socket.send_str("ä" * 500_000)
+        await socket.send_bytes(b"x" * (HARD_LIMIT - 1))
+        await socket.send_str("and on")
+        await eventually(lambda: len(line.heard[connection]) == 3, "all three are heard")
+        assert [len(one) for one in line.heard[connection]] == [MAX_FRAME_LENGTH + 1, MAX_FRAME_LENGTH + 1, 6]
+
+
+@pytest.mark.parametrize("said", [b"\x81", b"\x81\xfe\xff", b"\x81\x85abcdxx", b"\x01\x80abcd", b"\x01\x80abcd\x89\x80abcd"])
+async def test_a_message_that_does_not_come_to_its_end_closes_the_connection(
+    line: Line, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr("relay.signaling.io.websocket.MESSAGE_TIMEOUT", 0.2)
+    reader, writer = await upgraded(line)
+    writer.write(b"\x81\x84\0\0\0\0good" + said)
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    assert b"\x88" in answer
+    assert int(aiohttp.WSCloseCode.POLICY_VIOLATION).to_bytes(2) + b"a message did not come" in answer
+    [connection] = line.connections
+    await eventually(lambda: connection in line.over, "the connection is over")
+    assert line.heard[connection] == ["good"]
+    writer.transport.abort()
+
+
+async def upgraded(line: Line) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A WebSocket, byte by byte."""
+    reader, writer = await asyncio.open_connection(line.host, line.port)
+    writer.write(UPGRADE)
+    await reader.readuntil(b"\r\n\r\n")
+    await eventually(lambda: len(line.connections), "the connection is there")
+    return reader, writer
+
+
+async def test_a_client_that_does_not_wait_for_the_upgrade_is_refused(line: Line) -> None:
+    """Its frames would go past the limit."""
+    reader, writer = await asyncio.open_connection(line.host, line.port)
+    writer.write(UPGRADE + b"\x81\xff" + (HARD_LIMIT - 1).to_bytes(8) + b"mask" + b"x" * 100_000)
+    assert b" 400 " in await reader.readuntil(b"\r\n")
+    writer.transport.abort()
 
 
 async def test_what_waits_is_sent_before_the_connection_is_closed(line: Line) -> None:
