@@ -122,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a call outlives the WebSocket of one party whose media still flows, before it ends with `signaling_lost`."""
     vanished_grace: Seconds = 5.0
     """Seconds that a call outlives a party without both: its page was closed, or is being loaded again."""
+    max_call_minutes: Annotated[float, Meta(ge=0, le=10_080)] = 0.0
+    """Minutes that a call may last from its answer on, then it ends with `time_limit`; 0: any time."""
     ping_interval: Seconds = 20.0
     """Seconds between two pings on a WebSocket; a client that does not answer within half of it is gone."""
     max_devices: Annotated[int, Meta(ge=1, le=1000)] = 16

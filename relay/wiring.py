@@ -116,4 +116,5 @@ def timers(settings: Settings) -> Timers:
         media_grace=settings.media_grace,
         signaling_grace=settings.signaling_grace,
         vanished_grace=settings.vanished_grace,
+        longest=60 * settings.max_call_minutes,
     )

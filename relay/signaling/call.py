@@ -62,6 +62,8 @@ class EndReason(StrEnum):
     """A server found the call open and nobody in charge of it: the one that was has died."""
     TERMINATED = "terminated"
     """The platform ended it, or one of the two may be in it no longer: deleted, logged out, or no member any more."""
+    TIME_LIMIT = "time_limit"
+    """It has lasted as long as the operator lets calls last."""
     TRANSFERRED = "transferred"
     """One party asked the other to call somebody else, and that agreed."""
 
@@ -92,6 +94,8 @@ class Timers:
     """That a renegotiation may take."""
     transfer: float = 30.0
     """That a party may think about being transferred."""
+    longest: float = 0.0
+    """That a call may last from its answer on; 0: any time."""
 
 
 @dataclass(slots=True)
@@ -121,6 +125,7 @@ class Call:
     Attributes:
         invited_at: when the invitation came; seconds, monotonic, like every `now` here.
         since: when the present state began.
+        answered_since: when it was answered.
         ringing_lost_at: since when no device that rings has been connected; None while one is.
     """
 
@@ -132,6 +137,7 @@ class Call:
     timers: Timers
     invited_at: float
     since: float = field(init=False)
+    answered_since: float | None = field(init=False, default=None)
     ringing_lost_at: float | None = None
     transferred_from: str | None = None
     state: State = State.INVITED
@@ -180,6 +186,8 @@ class Call:
         changed = target is not self.state
         if changed:
             self.state, self.since = target, now
+            if target is State.ANSWERED:
+                self.answered_since = now
         return changed
 
     def end(self, reason: EndReason, now: float) -> bool:
@@ -217,8 +225,13 @@ class Call:
 
     def deadline(self) -> tuple[float, EndReason] | None:
         """When the call ends if nothing happens, and with which reason; None: it does not."""
-        deadlines = [*self._state_deadlines(), *self._signaling_deadlines()]
+        deadlines = [*self._state_deadlines(), *self._signaling_deadlines(), *self._length_deadline()]
         return min(deadlines) if deadlines else None
+
+    def _length_deadline(self) -> list[tuple[float, EndReason]]:
+        if not self.answered or self.answered_since is None or not self.timers.longest:
+            return []
+        return [(self.answered_since + self.timers.longest, EndReason.TIME_LIMIT)]
 
     def _state_deadlines(self) -> list[tuple[float, EndReason]]:
         match self.state:

@@ -1,5 +1,6 @@
 """The life of one call: the table, the deadlines, the end."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -44,6 +45,33 @@ def connected_call() -> Call:
         call.media_changed(party, up=True, now=START)
     assert call.state is State.CONNECTED
     return call
+
+
+# -- the length of a call ---------------------------------------------------------------------------------------------
+
+
+def test_a_call_may_last_for_any_time_unless_the_operator_says_otherwise() -> None:
+    assert connected_call().deadline() is None
+
+
+@pytest.mark.parametrize("down_at", [None, 50.0], ids=["connected", "reconnecting"])
+def test_a_call_that_lasts_too_long_ends_from_its_answer_on_whatever_state_it_is_in(down_at: float | None) -> None:
+    call = new_call()
+    call.timers = replace(TIMERS, longest=60.0)
+    call.apply(Event.RANG, START)
+    call.apply(Event.ANSWERED, START + 10)
+    for party in call.parties:
+        call.media_changed(party, up=True, now=START + 12)
+    if down_at is not None:
+        call.media_changed(call.caller, up=False, now=START + down_at)
+    assert call.deadline() == (START + 70, EndReason.TIME_LIMIT)
+
+
+def test_the_time_that_a_call_rings_does_not_count() -> None:
+    call = new_call()
+    call.timers = replace(TIMERS, longest=1.0)
+    call.apply(Event.RANG, START)
+    assert call.deadline() == (START + TIMERS.ring, EndReason.NO_ANSWER)
 
 
 # -- the table --------------------------------------------------------------------------------------------------------

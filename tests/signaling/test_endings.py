@@ -1,6 +1,7 @@
 """How calls end, in virtual time: one row, one last message to each device, and whoever missed it learns of it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.signaling.people import (
     PARENT,
     PARENTS_EVENING,
     STUDENT,
+    TIMERS,
     TUTOR,
     WHITEBOARD,
     Client,
@@ -47,6 +49,18 @@ async def test_every_device_hears_of_the_end_once(exchange: MemoryExchange) -> N
     assert finals(caller) == ["call_state hangup"]
     [row] = await exchange.rows()
     assert (row.status, row.end_reason, row.duration_seconds) == ("ended", "hangup", 10)
+
+
+@pytest.mark.parametrize("timers", [replace(TIMERS, longest=600.0)])
+@in_memory
+async def test_a_call_ends_when_it_has_lasted_as_long_as_calls_may_and_both_are_told(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await asyncio.sleep(590)
+    assert not finals(caller) + finals(callee)
+    await asyncio.sleep(11)
+    assert finals(caller) == finals(callee) == ["call_ended time_limit"]
+    [row] = await exchange.rows()
+    assert (row.status, row.end_reason, row.duration_seconds) == ("ended", "time_limit", 600)
 
 
 @in_memory
