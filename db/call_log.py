@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Update, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.constraints import Constraint, violated
 from db.models import OF_KIND
 from db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
+from db.profiles import names
 from relay.errors import ConfigurationError, LostRace
-from relay.ids import PlaceKind
+from relay.ids import PlaceKind, Profile
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
 
 logger = logging.getLogger(__name__)
+
+TRANSFERRED = "transferred"
 
 EXPIRED = "expired"
 """`end_reason` of a call whose server died."""
@@ -121,6 +124,14 @@ class SqlCallLog:
             if await self._execute(self._closing(call_id, seen.status, at, duration, reason).values(paths)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
+
+    async def was_transferred(self, call_id: str, profile: Profile) -> bool:
+        """Whether that is a call of the profile which ended as `transferred`."""
+        row = self._row
+        own = or_(names(row, profile, "caller_"), names(row, profile, "callee_"))
+        query = select(row.id).where(row.call_id == call_id, row.end_reason == TRANSFERRED, own)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).first() is not None
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.

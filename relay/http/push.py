@@ -13,7 +13,8 @@ from relay.http.ports import PUSH_GATE, PUSH_SUBSCRIPTIONS, PushGate
 from relay.http.responses import answer, body_of
 from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
 
-_Endpoint = Annotated[str, Meta(min_length=1, max_length=MAX_ENDPOINT_LENGTH)]
+_Endpoint = Annotated[str, Meta(min_length=1, max_length=MAX_ENDPOINT_LENGTH, pattern=r"^[!-~]*\Z")]
+"""Printable ASCII without spaces, as a URL is. PostgreSQL takes no NUL, not even to compare with."""
 _Key = Annotated[str, Meta(min_length=1, max_length=MAX_PUSH_KEY_LENGTH)]
 
 

@@ -5,7 +5,7 @@ import base64
 import binascii
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -32,6 +32,10 @@ _SECRET_LENGTH: Final = 16
 """Bytes of `auth` (RFC 8291 section 3.2)."""
 
 
+HTTPS_PORTS: Final = frozenset({443})
+"""Of the browsers' push services. On any other port, this server could be made to knock at whatever listens there."""
+
+
 class Forbidden(OSError):
     """The name leads to an address that nothing is sent to."""
 
@@ -55,8 +59,11 @@ def _inner(address: Address) -> Address | None:
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
-def parse_endpoint(endpoint: str) -> URL:
+def parse_endpoint(endpoint: str, ports: Container[int] = HTTPS_PORTS) -> URL:
     """Where to send, spelled as the push service spelled it; what the name leads to is seen at each connection.
+
+    Args:
+        ports: those that a push service may have.
 
     Raises:
         ValueError: nothing may be sent there, as far as the text tells.
@@ -69,7 +76,7 @@ def parse_endpoint(endpoint: str) -> URL:
         port = url.port
     except (ValueError, TypeError):
         raise ValueError(problem) from None
-    if url.scheme != "https" or not url.host or not port or url.raw_user is not None or url.raw_password is not None:
+    if url.scheme != "https" or not url.host or port not in ports or url.raw_user is not None or url.raw_password is not None:
         raise ValueError(problem)
     # Also 127.1 and 0x7f000001, which are addresses to some: a name does not end in a number (WHATWG URL, host parsing).
     last = url.host.rstrip(".").rpartition(".")[2]

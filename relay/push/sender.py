@@ -1,14 +1,14 @@
 """One attempt to hand a message to a push service (RFC 8030 section 5)."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 import aiohttp
 
-from relay.push.endpoints import Address, Forbidden, GuardedResolver, is_public, parse_endpoint
+from relay.push.endpoints import HTTPS_PORTS, Address, Forbidden, GuardedResolver, is_public, parse_endpoint
 from relay.push.message import Message, encrypt
 from relay.push.vapid import VapidKey
 from relay.signaling.records import PushSubscription
@@ -38,6 +38,7 @@ class Sender:
         connections: how many at a time.
         allowed: the addresses that may be connected to.
         tls: other certificates than the usual ones to believe.
+        ports: those that a push service may have.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Sender:
         connections: int,
         allowed: Callable[[Address], bool] = is_public,
         tls: ssl.SSLContext | None = None,
+        ports: Container[int] = HTTPS_PORTS,
     ) -> None:
         self._key = key
+        self._ports = ports
         connector = aiohttp.TCPConnector(
             resolver=GuardedResolver(allowed),
             use_dns_cache=False,  # it has no bound, and strangers choose the names
@@ -64,7 +67,7 @@ class Sender:
     async def send(self, message: Message, subscription: PushSubscription, now: datetime) -> Outcome:
         """Try once. The connection is made only to addresses that are allowed."""
         try:
-            url = parse_endpoint(subscription.endpoint)
+            url = parse_endpoint(subscription.endpoint, self._ports)
             body = encrypt(message, subscription)
         except ValueError:
             return Outcome.GONE

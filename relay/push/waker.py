@@ -5,14 +5,14 @@ import contextlib
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from relay.errors import Unavailable
 from relay.ids import Profile
-from relay.push.endpoints import Address, check_keys, is_public, parse_endpoint
+from relay.push.endpoints import HTTPS_PORTS, Address, check_keys, is_public, parse_endpoint
 from relay.push.message import Message, missed, ringing
 from relay.push.sender import Outcome, Sender
 from relay.push.vapid import VapidKey
@@ -59,6 +59,7 @@ class PushWaker:
         rings_for: seconds that a call rings.
         allowed: the addresses that may be connected to.
         tls: other certificates than the usual ones to believe.
+        ports: those that a push service may have.
 
     Attributes:
         outcomes: what became of messages: `accepted`, `gone`, `failed`, `late` (the call rings no more) or `dropped` (too many
@@ -74,6 +75,7 @@ class PushWaker:
         clock: Clock | None = None,
         allowed: Callable[[Address], bool] = is_public,
         tls: ssl.SSLContext | None = None,
+        ports: Container[int] = HTTPS_PORTS,
     ) -> None:
         self.outcomes: Counter[str] = Counter()
         self._subscriptions = subscriptions
@@ -82,6 +84,7 @@ class PushWaker:
         self._clock = clock or Clock()
         self._allowed = allowed
         self._tls = tls
+        self._ports = ports
         self._waiting: asyncio.Queue[_Letter] = asyncio.Queue(MAX_WAITING)
         self._sender: Sender | None = None
         self._carriers: list[asyncio.Task[None]] = []
@@ -97,11 +100,11 @@ class PushWaker:
         Raises:
             ValueError: nothing can or may be sent there.
         """
-        parse_endpoint(endpoint)
+        parse_endpoint(endpoint, self._ports)
         check_keys(p256dh, auth)
 
     async def start(self) -> None:
-        sender = self._sender = Sender(self._key, CONNECTIONS, self._allowed, self._tls)
+        sender = self._sender = Sender(self._key, CONNECTIONS, self._allowed, self._tls, self._ports)
         loop = asyncio.get_running_loop()
         self._carriers = [loop.create_task(self._carry(sender)) for _ in range(CONNECTIONS)]
 

@@ -9,7 +9,7 @@ from typing import Final
 from relay.errors import LostRace
 from relay.media.api import WorkerLost
 from relay.signaling import notices
-from relay.signaling.call import EndReason, Party
+from relay.signaling.call import Call, EndReason, Party
 from relay.signaling.devices import Device
 from relay.signaling.exchange import Exchange
 from relay.signaling.live import LiveCall
@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 TIMER_TOLERANCE: Final = 0.01
 """Seconds that a timer may come too early: event loops round."""
+
+
+MAX_TRANSFERRED: Final = 1000
+"""Calls that are remembered as transferred, until their rows certainly say so."""
 
 
 class Endings:
@@ -81,6 +85,8 @@ class Endings:
         if live.timer is not None:
             live.timer.cancel()
         update, asked = live.take_update(), live.take_transfer()
+        if reason is EndReason.TRANSFERRED:
+            self._remember_transfer(call)
         now = exchange.clock.utcnow()
         duration = await self._log_end(live, now)
         told = {device: call.party(device.profile) for device in live.waiting}
@@ -100,6 +106,12 @@ class Endings:
         live.ringing.clear()
         await exchange.legs.close_all(call.call_id)
         logger.info("call %s ended: %s after %s s", call.call_id, reason, duration)
+
+    def _remember_transfer(self, call: Call) -> None:
+        transferred = self._exchange.transferred
+        transferred[call.call_id] = tuple(party.profile for party in call.parties)
+        if len(transferred) > MAX_TRANSFERRED:
+            del transferred[next(iter(transferred))]
 
     def _tell_missed(self, live: LiveCall, now: datetime) -> None:
         call, reason = live.call, live.call.end_reason

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.errors import Unavailable
-from relay.ids import PlaceKind
+from relay.ids import PlaceKind, Profile
 from relay.media.api import RouteOf
 from relay.signaling import notices
 from relay.signaling.call import Party, Timers
@@ -57,6 +57,8 @@ class Exchange:
     closing: bool = False
     ended: Counter[str] = field(default_factory=Counter)
     """Calls that have ended, by reason."""
+    transferred: dict[str, tuple[Profile, ...]] = field(default_factory=dict)
+    """The latest calls that ended as `transferred`, and their parties: their rows may not be written yet."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -35,6 +35,8 @@ class Invitations:
         callee = Profile(message.to_profile_type, message.to_profile_id)
         if callee == device.profile:
             raise SignalingError("invalid_message", "nobody can call themselves")
+        if message.transferred_from is not None:
+            await self._check_transfer(device.profile, message.transferred_from)
         standing = await exchange.ports.directory.standing(message.place, device.profile, callee)
         refusal = policy.refusal(standing)
         await self._replace_older(device)
@@ -70,6 +72,20 @@ class Invitations:
                 await self._endings.end(live, refusal)
             else:
                 await self._begin_ringing(live)
+
+    async def _check_transfer(self, profile: Profile, call_id: str) -> None:
+        """Make sure that a profile names a call of its own that was transferred: the callee sees in its history what led to this.
+
+        Raises:
+            SignalingError: `invalid_message`: it is none.
+        """
+        exchange = self._exchange
+        if profile in exchange.transferred.get(call_id, ()):
+            return
+        for log in exchange.ports.logs.values():
+            if await log.was_transferred(call_id, profile):
+                return
+        raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
 
     def _check_rate(self, device: Device) -> None:
         limiter = self._exchange.ports.limiter

@@ -150,6 +150,10 @@ class CallLog(Protocol):
         """
         ...
 
+    async def was_transferred(self, call_id: str, profile: Profile) -> bool:
+        """Whether that is a call of the profile which ended as `transferred`."""
+        ...
+
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right."""
         ...

@@ -46,6 +46,13 @@ async def test_a_browser_gets_the_key_that_it_subscribes_with(http: aiohttp.Clie
         assert (response.status, await response.json()) == (200, {"key": PUBLIC_KEY})
 
 
+@pytest.mark.parametrize("endpoint", ["https://push.example/\0", "\0", "https://push.example/\n", "https://püsh.example/"])
+async def test_an_endpoint_that_is_no_url_cannot_be_taken_back(http: aiohttp.ClientSession, endpoint: str) -> None:
+    """PostgreSQL would not even look for it."""
+    async with http.delete("/api/push/subscriptions", json={"endpoint": endpoint}, headers=bearer(STUDENT)) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_request")
+
+
 @on
 async def test_a_browser_registers_for_one_profile_and_leaves(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     for _ in range(2):
@@ -137,7 +144,7 @@ async def heard(socket: aiohttp.ClientWebSocketResponse, expected: dict[str, str
 @on
 async def test_a_call_to_somebody_without_a_page_goes_to_their_browser(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     """Its push service is said to be this very machine. That is found out on the way, and then there is nobody to be reached."""
-    assert await post(http, subscription("https://localhost:1/to/one")) == (204, None)
+    assert await post(http, subscription("https://localhost/to/one")) == (204, None)
     conversation_id = await relay.new_conversation(STUDENT, TUTOR)
     to = {"conversation_id": conversation_id, "to_profile_type": "student", "to_profile_id": 456}
     offer = {"type": "offer", "sdp": VOICE_OFFER}

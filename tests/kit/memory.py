@@ -96,6 +96,12 @@ class MemoryCallLog:
         entry.paths = caller, callee
         return entry.duration_seconds
 
+    async def was_transferred(self, call_id: str, profile: Profile) -> bool:
+        await asyncio.sleep(0)
+        entry = self.entries.get(call_id)
+        parties = () if entry is None else (entry.call.caller.profile, entry.call.callee.profile)
+        return entry is not None and entry.end_reason == "transferred" and profile in parties
+
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
         await asyncio.sleep(0)
         for call_id in call_ids:

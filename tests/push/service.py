@@ -92,7 +92,7 @@ class LocalPushService:
     @contextlib.asynccontextmanager
     async def sender(self, **otherwise: Any) -> AsyncIterator[Sender]:
         """The relay's way here."""
-        sender = Sender(KEY, 4, **{"allowed": is_loopback, "tls": self.tls, **otherwise})
+        sender = Sender(KEY, 4, **{"allowed": is_loopback, "tls": self.tls, "ports": {self.port}, **otherwise})
         try:
             yield sender
         finally:

@@ -20,7 +20,6 @@ BROWSER = Browser("https://push.example/to/one")
         "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABY%3A%2F",
         "https://wns2-by3p.notify.windows.com/w/?token=BQYAAABSW%2bcY%3d",
         "https://web.push.apple.com/QGuQyavXutnMH6t2Yc",
-        "https://push.example:8443/to/one",
     ],
 )
 def test_the_urls_of_push_services_are_taken_to_the_letter(endpoint: str) -> None:
@@ -48,6 +47,8 @@ def test_the_urls_of_push_services_are_taken_to_the_letter(endpoint: str) -> Non
         "https://[fe80::1%25eth0]/",
         "https://[::1/",
         "https://push.example:0/",
+        "https://push.example:8443/to/one",
+        "https://push.example:22/",
         "https://push.example:99999/",
         "https://push.example/a b",
         "https://push.example/\r\nX-Header: 1",

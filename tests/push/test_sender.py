@@ -96,8 +96,9 @@ async def test_a_push_service_that_nobody_vouches_for_gets_nothing(local: LocalP
 async def test_a_push_service_that_is_not_there_is_a_failure(local: LocalPushService) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        browser = Browser(f"https://{HOST}:{taken.getsockname()[1]}/to/one")
-        async with local.sender() as sender:
+        port = taken.getsockname()[1]
+        browser = Browser(f"https://{HOST}:{port}/to/one")
+        async with local.sender(ports={port}) as sender:
             assert await sent(sender, browser.subscription) is Outcome.FAILED
 
 
@@ -121,7 +122,8 @@ async def test_a_push_service_that_never_answers_is_a_failure(local: LocalPushSe
 
     silent = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with silent:
-        browser = Browser(f"https://{HOST}:{silent.sockets[0].getsockname()[1]}/to/one")
-        async with local.sender() as sender:
+        port = silent.sockets[0].getsockname()[1]
+        browser = Browser(f"https://{HOST}:{port}/to/one")
+        async with local.sender(ports={port}) as sender:
             assert await sent(sender, browser.subscription) is Outcome.FAILED
         await asyncio.wait_for(left.wait(), PATIENCE)

@@ -73,7 +73,7 @@ async def waker(local: LocalPushService, subscriptions: SqlPushSubscriptions, cl
 
 @contextlib.asynccontextmanager
 async def started(local: LocalPushService, subscriptions: Subscriptions, clock: Standing) -> AsyncIterator[PushWaker]:
-    waker = PushWaker(subscriptions, KEY, RING, clock=clock, allowed=is_loopback, tls=local.tls)
+    waker = PushWaker(subscriptions, KEY, RING, clock=clock, allowed=is_loopback, tls=local.tls, ports={local.port})
     await waker.start()
     try:
         yield waker

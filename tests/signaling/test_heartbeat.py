@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.ids import PlaceKind
+from relay.ids import PlaceKind, Profile
 from relay.signaling.clock import Clock
 from relay.signaling.heartbeat import INTERVAL, STALE_AFTER, Heartbeat
 from relay.signaling.ports import MediaPath, NewCall
@@ -49,6 +49,9 @@ class Diary:
 
     async def ended(self, call_id: str, at: datetime, reason: str, **paths: MediaPath) -> int | None:
         raise AssertionError("a heartbeat ends no call")
+
+    async def was_transferred(self, call_id: str, profile: Profile) -> bool:
+        raise AssertionError("a heartbeat asks for no call")
 
 
 @in_virtual_time

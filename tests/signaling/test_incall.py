@@ -261,6 +261,36 @@ async def test_a_party_that_agrees_calls_somebody_else_instead(exchange: MemoryE
     assert second.call.transferred_from == asked["call_id"]
 
 
+@pytest.mark.parametrize("which", ["made up", "not transferred", "somebody else's"])
+@in_memory
+async def test_a_call_comes_from_a_transfer_only_if_there_was_one(exchange: MemoryExchange, which: str) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    call_id = caller.last("call_state")["call_id"]
+    if which == "somebody else's":
+        await exchange.say(callee, TO_PARENT)
+        await exchange.say(caller, AGREE)
+        await exchange.say(parent, invitation(TUTOR, PARENTS_EVENING, transferred_from=call_id, ref="mine"))
+        refused = parent
+    else:
+        await exchange.say(callee, HANG_UP)
+        named = "f" * 32 if which == "made up" else call_id
+        await exchange.say(caller, invitation(PARENT, FAMILY, transferred_from=named, ref="mine"))
+        refused = caller
+    assert error(refused) == "invalid_message"
+    assert refused.last("error")["ref"] == "mine"
+    assert len(await exchange.rows()) == 1
+
+
+@in_memory
+async def test_a_transfer_is_known_to_a_server_that_was_started_since(exchange: MemoryExchange) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    await exchange.say(caller, AGREE)
+    exchange.calls._exchange.transferred.clear()
+    await exchange.say(caller, invitation(PARENT, FAMILY, transferred_from=caller.last("call_ended")["call_id"]))
+    assert parent.types()[-1] == "call_invitation"
+
+
 @in_memory
 async def test_the_caller_may_transfer_the_callee_too(exchange: MemoryExchange) -> None:
     caller, callee, _ = await with_parent(exchange)

@@ -268,7 +268,7 @@ WRONG: dict[str, list[object]] = {
     "accepted": [None, 1, "true", []],
     "text": [None, 1, "", [], "x" * (MAX_CHAT_LENGTH + 1)],
     "message_id": [1, "", [], "x" * 65],
-    "transferred_from": [1, [], "x" * 65],
+    "transferred_from": [1, [], "x" * 32, "a" * 31, "a" * 33, "A" * 32, "a\0b", "a" * 31 + "\0", "a" * 32 + "\n"],
     "muted": [None, 1, "yes"],
     "camera_off": [None, 0],
     "sharing": [None, "no"],
@@ -343,7 +343,11 @@ CODES = {
         '{"type":"call_answer","conversation_id":1,"answer":' + '{"a":' * 10_000 + "1" + "}" * 10_001,
         "malformed",
     ),
-    "half a surrogate pair, escaped": ('{"type":"call_ended","conversation_id":1,"ref":"\\ud800"}', "malformed"),
+    "half a surrogate pair, escaped": ('{"type":"call_ended","conversation_id":1,"ref":"\\ud800"}', "invalid_message"),
+    "the other half": ('{"type":"call_ended","conversation_id":1,"x":["\\uDE00"]}', "invalid_message"),
+    "both halves the wrong way round": ('{"type":"call_ended","conversation_id":1,"x":"\\ude00\\ud83d"}', "invalid_message"),
+    "half a surrogate pair in half a message": ('{"type":"call_ended","x":"\\ud800"', "malformed"),
+    "half a surrogate pair in no object": ('["\\ud800"]', "malformed"),
     "half a surrogate pair, plain": ('{"type":"call_ended","conversation_id":1,"ref":"\ud800"}', "malformed"),
     "bytes that are no UTF-8": (b'{"type":"call_ended","conversation_id":1,"ref":"\xff"}', "malformed"),
     "bytes in UTF-16": ('{"type":"call_ended","conversation_id":1}'.encode("utf-16"), "malformed"),
@@ -415,6 +419,16 @@ def test_no_frame_is_too_strange(frame: str | bytes) -> None:
         assert isinstance(message, FromClient)
 
 
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [("\\ud83d\\ude00", "\U0001f600"), ("\\\\ud83d", "\\ud83d"), ("\\uD83D\\uDE00\\ude00"[:12], "\U0001f600")],
+)
+def test_a_whole_character_is_taken_however_it_is_written(escaped: str, text: str) -> None:
+    message = incoming.decode(f'{{"type":"call_chat","conversation_id":1,"text":"{escaped}"}}')
+    assert isinstance(message, incoming.CallChat)
+    assert message.text == text
+
+
 @given(FRAMES)
 def test_every_frame_has_a_reference_or_none(frame: str | bytes) -> None:
     ref = incoming.ref_of(frame)
@@ -431,6 +445,8 @@ def test_a_reference_to_nonsense_can_be_sent(frame: str | bytes) -> None:
     ("frame", "ref"),
     [
         ('{"type":"dance","ref":"my-7"}', "my-7"),
+        ('{"type":"call_chat","text":"well done \\ud83d","ref":"my-7"}', "my-7"),
+        (b'{"type":"call_chat","text":"\\ude00\\ud83d\\\\","ref":"my-7"}', "my-7"),
         ('{"type":"dance"}', "dance"),
         ('{"type":"dance","ref":""}', "dance"),
         ('{"type":"dance","ref":7}', "dance"),

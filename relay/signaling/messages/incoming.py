@@ -1,5 +1,6 @@
 """What a client may send. `decode` accepts exactly the types of `AnyFromClient` and ignores unknown fields."""
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -14,6 +15,9 @@ MAX_FRAME_LENGTH = 64 * 1024
 
 MAX_CHAT_LENGTH = 4000
 """Characters of one in-call text."""
+
+CallId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+"""As `relay.ids.new_id` makes it."""
 
 Ref = Annotated[str, Meta(max_length=200)]
 
@@ -53,7 +57,7 @@ class CallInvitation(AboutCall, frozen=True, tag="call_invitation"):
     to_profile_id: Id
     to_profile_type: ProfileType
     offer: Offer
-    transferred_from: Annotated[str, Meta(max_length=32)] | None = None
+    transferred_from: CallId | None = None
     """The `call_id` of the call that was transferred, and so led to this one."""
 
 
@@ -174,6 +178,9 @@ def decode(frame: str | bytes) -> AnyFromClient:
         # msgspec quotes an unknown type whole, however long it is.
         raise SignalingError(_code_of(error), str(error)[:300]) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if _envelope(frame) is not None:
+            text = "a string has half of a surrogate pair: it was cut in the middle of a character (RFC 8259 section 8.2)"
+            raise SignalingError("invalid_message", text) from None
         raise SignalingError("malformed", f"not a JSON object: {error}") from None
 
 
@@ -194,11 +201,29 @@ def ref_of(frame: str | bytes) -> str | None:
     """What an `error` about this frame refers to: its `ref`, else its `type`, else nothing."""
     if len(frame) > MAX_FRAME_LENGTH:
         return None
-    try:
-        envelope = _envelopes.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    for value in (envelope.ref, envelope.type):
+    envelope = _envelope(frame)
+    for value in (envelope.ref, envelope.type) if envelope is not None else ():
         if isinstance(value, str) and value:
             return value[:200]
     return None
+
+
+def _envelope(frame: str | bytes) -> _Envelope | None:
+    """What is around a message, or None if it is no JSON object. Strings may have halves of surrogate pairs: RFC 8259 section 8.2
+    lets them, and JSON.stringify writes them for a text that was cut by UTF-16 length, but msgspec takes them for broken JSON.
+    """
+    try:
+        text = frame if isinstance(frame, str) else frame.decode()
+        return _envelopes.decode(_ESCAPE.sub(_whole, text))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+_ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL)
+"""An escape in a JSON string: a surrogate pair, half of one, or (begun) any other."""
+
+_HALF = len(r"\ud83d")
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return r"\ufffd" if len(escape[0]) == _HALF else escape[0]
