@@ -4,13 +4,15 @@ Everything may be said twice, and by several at the same time. What views of the
 every method that changes something raises `ReadOnly` then.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, TypeVar
 
-from sqlalchemy import Delete, and_, delete, select, tuple_, union, update
+from sqlalchemy import Delete, and_, delete, literal, select, tuple_, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from db import batches
 from db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow
-from db.naming import layout_of, part_of, require_own
+from db.naming import part_of, require_own
 from db.places import advance_sequence, insert_members
 from db.profiles import (
     CARD,
@@ -20,16 +22,20 @@ from db.profiles import (
     columns,
     insert_new,
     locked,
-    mirror,
     names,
     same,
     unknown,
     upsert,
     values,
 )
-from relay.ids import Place, Profile
+from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
 from relay.signaling.ports import ProfileCard
-from relay.signaling.records import PlaceRecord
+from relay.signaling.records import Page, PlaceRecord
+
+MAX_DIGITS: Final = 10
+"""Of an id of a place, which has the same bound as that of a profile."""
+
+_Entry = TypeVar("_Entry")
 
 
 class SqlPlatform:
@@ -95,6 +101,18 @@ class SqlPlatform:
                 await connection.execute(_without(place, profile))
             await insert_members(connection, place, wanted - present)
         return is_new
+
+    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
+        """Add places of one kind, or bring them up to date, in one transaction.
+
+        Returns:
+            For each, what is wrong with it (a member does not exist); None if it is done.
+        """
+        require_own(self._engine, part_of(kind))
+        if not places:
+            return []
+        async with self._engine.begin() as connection:
+            return await batches.put_places(connection, kind, places)
 
     async def delete_place(self, place: Place) -> bool:
         """Delete a conversation or whiteboard session; its calls stay, without a place.
@@ -162,6 +180,18 @@ class SqlPlatform:
                 raise unknown(missing)
             return await insert_new(connection, ConnectionRow, **values(first, "first_"), **values(second, "second_"))
 
+    async def connect_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        """Make pairs connections of each other, in one transaction.
+
+        Returns:
+            For each, what is wrong with it (a profile does not exist, or it is one with itself); None if it is done.
+        """
+        require_own(self._engine, "connections")
+        if not pairs:
+            return []
+        async with self._engine.begin() as connection:
+            return await batches.connect_all(connection, pairs)
+
     async def disconnect(self, one: Profile, other: Profile) -> bool:
         """The two are connections no longer.
 
@@ -187,6 +217,53 @@ class SqlPlatform:
         async with self._engine.connect() as connection:
             return sorted((card_of(*row) for row in await connection.execute(query)), key=by_name)
 
+    async def list_profiles(self, limit: int, cursor: str | None = None) -> Page[ProfileCard]:
+        """All profiles, by type and id.
+
+        Args:
+            limit: how many at most; at least 1. Here and below.
+            cursor: `next_cursor` of the page before; None: from the first on.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        key = columns(KnownProfileRow)
+        query = select(*CARD).order_by(*key).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(tuple_(*key) > tuple_(*map(literal, Profile.parse(cursor))))
+        async with self._engine.connect() as connection:
+            cards = [card_of(*row) for row in await connection.execute(query)]
+        return _page(cards, limit, lambda card: card.profile.key)
+
+    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
+        """All places of a kind with their members, by id."""
+        tables = OF_KIND[kind]
+        places = tables.known_places
+        query = select(places.id, places.keep_chat).order_by(places.id).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(places.id > _number(cursor))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+            members: dict[int, list[Profile]] = {row.id: [] for row in rows}
+            of, who = tables.place_id(tables.known_members), columns(tables.known_members)
+            for place_id, *profile in await connection.execute(select(of, *who).where(of.in_(members)).order_by(of, *who)):
+                members[place_id].append(Profile(*profile))
+        records = [PlaceRecord(Place(kind, row.id), tuple(sorted(members[row.id])), bool(row.keep_chat)) for row in rows]
+        return _page(records, limit, lambda record: str(record.place.place_id))
+
+    async def list_connections(self, limit: int, cursor: str | None = None) -> Page[tuple[Profile, Profile]]:
+        """All connections, by the profiles."""
+        row = KnownConnectionRow
+        key = (*columns(row, "first_"), *columns(row, "second_"))
+        query = select(*key).order_by(*key).limit(limit + 1)
+        if cursor is not None:
+            first, _, second = cursor.partition(".")
+            query = query.where(tuple_(*key) > tuple_(*map(literal, (*Profile.parse(first), *Profile.parse(second)))))
+        async with self._engine.connect() as connection:
+            found = await connection.execute(query)
+            pairs = [(Profile(*row[:2]), Profile(*row[2:])) for row in found]
+        return _page(pairs, limit, lambda pair: f"{pair[0].key}.{pair[1].key}")
+
     async def _execute(self, statement: Delete) -> int:
         """Run one statement in a transaction of its own.
 
@@ -211,15 +288,21 @@ async def _members(connection: AsyncConnection, place: Place) -> frozenset[Profi
 
 
 async def _require(connection: AsyncConnection, profiles: Collection[Profile]) -> None:
-    """Make sure that the profiles exist, and go on to until the transaction ends. It has changed a row already: SQLite then lets
-    nobody else.
+    """Make sure that the profiles exist, and go on to until the transaction ends (`batches.existing`).
 
     Raises:
         ValueError: some do not.
     """
-    if "profiles" in layout_of(connection).views:
-        await mirror(connection, profiles)
-    key = columns(ProfileRow)
-    query = select(*key).where(tuple_(*key).in_(profiles)).with_for_update(read=True, key_share=True)
-    if missing := frozenset(profiles) - {Profile(*row) for row in await connection.execute(query)}:
+    if missing := frozenset(profiles) - await batches.existing(connection, profiles):
         raise unknown(missing)
+
+
+def _page(found: Sequence[_Entry], limit: int, name: Callable[[_Entry], str]) -> Page[_Entry]:
+    """What was found, of which one more was asked for than the page has."""
+    return Page(tuple(found[:limit]), name(found[limit - 1]) if len(found) > limit else None)
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= MAX_DIGITS and int(cursor) <= MAX_PROFILE_ID):
+        raise ValueError("not a cursor that came with an earlier page")
+    return int(cursor)

@@ -1,6 +1,6 @@
 """What a profile settles about being called: privacy, do-not-disturb, and whom it has blocked."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -10,7 +10,7 @@ from db.naming import require_own
 from db.profiles import acquainted, columns, insert_new, locked, names, privacy_of, unknown, upsert, values
 from relay.ids import Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, SettingsRecord
+from relay.signaling.records import BlockRecord, SettingsChange, SettingsRecord
 
 
 class SqlSettings:
@@ -37,19 +37,23 @@ class SqlSettings:
             ReadOnly: the platform's views say what profiles have settled.
         """
         require_own(self._engine, "settings")
-        changes: dict[str, object] = {}
-        if privacy is not None:
-            changes["privacy"] = privacy.value
-        if do_not_disturb is not None:
-            changes["do_not_disturb"] = do_not_disturb
         async with self._engine.begin() as connection:
-            if not await locked(connection, profile):
-                raise unknown([profile])
-            if changes:
-                insert = upsert(connection, SettingsRow).values(**values(profile), **changes)
-                key = ["profile_type", "profile_id"]
-                await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
+            await _change(connection, SettingsChange(profile, privacy, do_not_disturb))
             return await _settings(connection, profile)
+
+    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+        """Change the settings of several profiles, in one transaction.
+
+        Returns:
+            For each, what is wrong with it (there is no such profile); None if it is done.
+        """
+        require_own(self._engine, "settings")
+        faults: dict[int, str | None] = {}
+        async with self._engine.begin() as connection:
+            # By profile: two that lock the same rows in different orders would wait for each other.
+            for index, change in sorted(enumerate(changes), key=lambda one: one[1].profile):
+                faults[index] = await _fault(_change(connection, change))
+        return [faults[index] for index in range(len(changes))]
 
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
         """Whom the profile has blocked, latest first."""
@@ -79,17 +83,21 @@ class SqlSettings:
             ReadOnly: the platform's views say who has blocked whom.
         """
         require_own(self._engine, "blocks")
-        # Who is blocked already may be blocked again, though the two may share nothing any more.
-        known = select(KnownProfileRow.profile_id).where(names(KnownProfileRow, blocked), acquainted(profile, blocked))
-        there = select(BlockRow.created_at).where(_is_block(profile, blocked))
         async with self._engine.begin() as connection:
-            if not await locked(connection, profile):
-                raise unknown([profile])
-            if (await connection.execute(there)).one_or_none() is not None:
-                return False
-            if (await connection.execute(known)).one_or_none() is None:
-                raise unknown([blocked])
-            return await insert_new(connection, BlockRow, **values(profile, "blocker_"), **values(blocked, "blocked_"))
+            return await _block(connection, profile, blocked)
+
+    async def block_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        """Let the first of each pair block the second, in one transaction; as `block` does.
+
+        Returns:
+            For each, what is wrong with it; None if it is done.
+        """
+        require_own(self._engine, "blocks")
+        faults: dict[int, str | None] = {}
+        async with self._engine.begin() as connection:
+            for index, pair in sorted(enumerate(pairs), key=lambda one: one[1][0]):
+                faults[index] = await _fault(_block(connection, *pair))
+        return [faults[index] for index in range(len(pairs))]
 
     async def unblock(self, profile: Profile, blocked: Profile) -> bool:
         """Lift a block.
@@ -104,6 +112,44 @@ class SqlSettings:
         async with self._engine.begin() as connection:
             result = await connection.execute(delete(BlockRow).where(_is_block(profile, blocked)))
         return result.rowcount == 1
+
+
+async def _fault(change: Awaitable[object]) -> str | None:
+    """What is wrong with a change that writes nothing if it is refused."""
+    try:
+        await change
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+async def _change(connection: AsyncConnection, change: SettingsChange) -> None:
+    if not await locked(connection, change.profile):
+        raise unknown([change.profile])
+    changes: dict[str, object] = {}
+    if change.privacy is not None:
+        changes["privacy"] = change.privacy.value
+    if change.do_not_disturb is not None:
+        changes["do_not_disturb"] = change.do_not_disturb
+    if changes:
+        insert = upsert(connection, SettingsRow).values(**values(change.profile), **changes)
+        key = ["profile_type", "profile_id"]
+        await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
+
+
+async def _block(connection: AsyncConnection, profile: Profile, blocked: Profile) -> bool:
+    if profile == blocked:
+        raise ValueError("nobody can block itself")
+    if not await locked(connection, profile):
+        raise unknown([profile])
+    # Who is blocked already may be blocked again, though the two may share nothing any more.
+    there = select(BlockRow.created_at).where(_is_block(profile, blocked))
+    if (await connection.execute(there)).one_or_none() is not None:
+        return False
+    known = select(KnownProfileRow.profile_id).where(names(KnownProfileRow, blocked), acquainted(profile, blocked))
+    if (await connection.execute(known)).one_or_none() is None:
+        raise unknown([blocked])
+    return await insert_new(connection, BlockRow, **values(profile, "blocker_"), **values(blocked, "blocked_"))
 
 
 def _is_block(blocker: Profile, blocked: Profile) -> ColumnElement[bool]:

@@ -53,6 +53,7 @@ from relay.http import (
 )
 from relay.http import calls as call_history
 from relay.http import settings as profile_settings
+from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
 from relay.http.admin import places as admin_places
 from relay.http.admin import profiles as admin_profiles
@@ -221,7 +222,7 @@ def _add_stores(app: web.Application, database: AsyncEngine, enforcement: Enforc
 
 def _add_admin(app: web.Application, settings: Settings) -> None:
     app[SERVICE_TOKEN] = settings.service_token
-    for routes in (admin_profiles.ROUTES, admin_places.ROUTES, admin_sync.ROUTES, admin_live.ROUTES):
+    for routes in (admin_profiles.ROUTES, admin_places.ROUTES, admin_sync.ROUTES, admin_live.ROUTES, admin_lists.ROUTES):
         app.add_routes(routes)
     if settings.jwt_secret:
         app.add_routes(admin_tokens.ROUTES)

@@ -18,6 +18,7 @@ from relay.config import Settings
 from relay.front import public
 from relay.front.io.admission import KEEPALIVE
 from relay.front.io.discovery import discover
+from relay.http.admin import sync
 from relay.http.directory import host_of
 from relay.http.proxies import asker_of, remote_address
 from relay.http.responses import problem
@@ -116,7 +117,8 @@ class _ServerLog(logging.LoggerAdapter[logging.Logger]):
 @web.middleware
 async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
     """No body may trickle in: it is here before anybody waits for it."""
-    if request.can_read_body:
+    # A larger one is read when it is known who sends it.
+    if request.can_read_body and request.path != sync.PATH:
         with contextlib.suppress(web.RequestPayloadError):  # whoever reads it says so
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):

@@ -55,6 +55,8 @@ class _Call:
             Index(f"ix_{cls.__tablename__}_caller", "caller_profile_type", "caller_profile_id", "started_at", "id"),
             Index(f"ix_{cls.__tablename__}_callee", "callee_profile_type", "callee_profile_id", "started_at", "id"),
             Index(None, "started_at"),
+            Index(None, "ended_at"),
+            Index(f"ix_{cls.__tablename__}_caller_user_id", "caller_user_id", "started_at"),
             # Only open calls, and no column that a heartbeat changes: the index stays tiny and heartbeats leave it alone.
             partial("open", "node", where=IS_OPEN),
             partial("unseen", "callee_profile_type", "callee_profile_id", "started_at", "id", where=IS_UNSEEN),

@@ -9,9 +9,9 @@ from typing import Any
 
 from relay.http.ports import Enforcer, PersonalData, Platform, ProfileSettings
 from relay.http.revocations import Revocations
-from relay.ids import Place, Profile
+from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, PlaceRecord, RevocationCause, SettingsRecord
+from relay.signaling.records import BlockRecord, Page, PlaceRecord, RevocationCause, SettingsChange, SettingsRecord
 
 
 class EnforcedPlatform:
@@ -36,6 +36,14 @@ class EnforcedPlatform:
             await self._enforcer.review(place)
         return is_new
 
+    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
+        faults = await self._platform.put_places(kind, places)
+        concerned = {one.place for one in self._enforcer.ongoing()}
+        for one, fault in zip(places, faults, strict=True):
+            if fault is None and one.place in concerned:
+                await self._enforcer.review(one.place)
+        return faults
+
     async def delete_place(self, place: Place) -> bool:
         deleted = await self._platform.delete_place(place)
         await self._enforcer.review(place)
@@ -55,11 +63,23 @@ class EnforcedPlatform:
     async def connect(self, one: Profile, other: Profile) -> bool:
         return await self._platform.connect(one, other)
 
+    async def connect_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        return await self._platform.connect_all(pairs)
+
     async def disconnect(self, one: Profile, other: Profile) -> bool:
         return await self._platform.disconnect(one, other)
 
     async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
         return await self._platform.connections(profile)
+
+    async def list_profiles(self, limit: int, cursor: str | None = None) -> Page[ProfileCard]:
+        return await self._platform.list_profiles(limit, cursor)
+
+    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
+        return await self._platform.list_places(kind, limit, cursor)
+
+    async def list_connections(self, limit: int, cursor: str | None = None) -> Page[tuple[Profile, Profile]]:
+        return await self._platform.list_connections(limit, cursor)
 
 
 class EnforcedSettings:
@@ -77,6 +97,9 @@ class EnforcedSettings:
     ) -> SettingsRecord:
         return await self._settings.change_settings(profile, privacy=privacy, do_not_disturb=do_not_disturb)
 
+    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+        return await self._settings.change_all(changes)
+
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
         return await self._settings.blocks(profile)
 
@@ -85,6 +108,13 @@ class EnforcedSettings:
         # Also if it is not: the call may have begun before the first time was through.
         await self._enforcer.block(profile, blocked)
         return is_new
+
+    async def block_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        faults = await self._settings.block_all(pairs)
+        for pair, fault in zip(pairs, faults, strict=True):
+            if fault is None:
+                await self._enforcer.block(*pair)
+        return faults
 
     async def unblock(self, profile: Profile, blocked: Profile) -> bool:
         return await self._settings.unblock(profile, blocked)

@@ -88,15 +88,15 @@ def place_in(request: web.Request, kind: PlaceKind) -> Place:
         raise web.HTTPNotFound(text="there is no such place") from None
 
 
-def limit_in(request: web.Request) -> int:
+def limit_in(request: web.Request, highest: int = MAX_LIMIT) -> int:
     """`?limit=`: how many entries the answer may have.
 
     Raises:
-        RelayError: it is no number from 1 to `MAX_LIMIT`.
+        RelayError: it is no number from 1 to `highest`.
     """
     text = request.query.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):
-        raise RelayError(f"limit is a number from 1 to {MAX_LIMIT}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= highest):
+        raise RelayError(f"limit is a number from 1 to {highest}")
     return int(text)
 
 

@@ -16,9 +16,11 @@ from relay.signaling.records import (
     CallDetail,
     CallPage,
     OngoingCall,
+    Page,
     PlaceRecord,
     Revocation,
     SessionCard,
+    SettingsChange,
     SettingsRecord,
 )
 
@@ -40,6 +42,10 @@ class ProfileSettings(Protocol):
         """
         ...
 
+    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+        """Change many, in one transaction. For each, what is wrong with it (there is no such profile), or None if it is done."""
+        ...
+
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
         """Whom the profile has blocked, latest first."""
         ...
@@ -50,6 +56,10 @@ class ProfileSettings(Protocol):
         Raises:
             ValueError: the profile knows no such profile.
         """
+        ...
+
+    async def block_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        """Let the first of each pair block the second, in one transaction. For each, what is wrong with it; None: it is done."""
         ...
 
     async def unblock(self, profile: Profile, blocked: Profile) -> bool:
@@ -179,6 +189,10 @@ class Platform(Protocol):
         """
         ...
 
+    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
+        """The same for many, in one transaction. For each, what is wrong with it (a member does not exist); None: it is done."""
+        ...
+
     async def delete_place(self, place: Place) -> bool:
         """Delete a place; its calls stay. Whether it was there."""
         ...
@@ -205,12 +219,32 @@ class Platform(Protocol):
         """
         ...
 
+    async def connect_all(self, pairs: Sequence[tuple[Profile, Profile]]) -> Sequence[str | None]:
+        """The same for many, in one transaction. For each, what is wrong with it, or None if it is done."""
+        ...
+
     async def disconnect(self, one: Profile, other: Profile) -> bool:
         """Whether they were connections."""
         ...
 
     async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
         """Whom the profile is connected with, by name."""
+        ...
+
+    async def list_profiles(self, limit: int, cursor: str | None = None) -> Page[ProfileCard]:
+        """All profiles, page by page; `cursor` is the `next_cursor` of the page before, here and below.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        ...
+
+    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
+        """All conversations, or all whiteboard sessions."""
+        ...
+
+    async def list_connections(self, limit: int, cursor: str | None = None) -> Page[tuple[Profile, Profile]]:
+        """All pairs of profiles that are connected."""
         ...
 
 

@@ -1,5 +1,6 @@
 """JSON in and out, and what every answer has in common."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,9 @@ MAX_BODY: Final = 64 * 1024
 
 OUTAGE_RETRY: Final = 5
 """Seconds after which it is worth asking again when the database is away: as often as the server itself looks."""
+
+LARGE_BODY_TIMEOUT: Final = 60.0
+"""Seconds for a body that may be larger."""
 
 _CONTENT: Final = {
     "default-src": "'self'",
@@ -84,6 +88,27 @@ async def body_of(request: web.Request, kind: type[_Body]) -> _Body:
         if len(body) > MAX_BODY:  # below a prefix, the limit of the outer application counts
             raise web.HTTPRequestEntityTooLarge(MAX_BODY, len(body))
         return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, web.RequestPayloadError) as error:
+        raise RelayError(str(error)) from None
+
+
+async def large_body_of(request: web.Request, kind: type[_Body], limit: int) -> _Body:
+    """The JSON body of a request that may be larger than others, and whose credential has been looked at.
+
+    Args:
+        limit: bytes.
+
+    Raises:
+        RelayError: it is not what `kind` says.
+        HTTPRequestEntityTooLarge: it is larger.
+        HTTPRequestTimeout: it does not come in time.
+    """
+    try:
+        async with asyncio.timeout(LARGE_BODY_TIMEOUT):
+            body = await request.clone(client_max_size=limit).read()
+        return msgspec.json.decode(body, type=kind)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not come within {LARGE_BODY_TIMEOUT:g} s") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError, web.RequestPayloadError) as error:
         raise RelayError(str(error)) from None
 

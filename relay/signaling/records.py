@@ -6,9 +6,12 @@ All times are timezone-aware, in UTC.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from relay.ids import Place, Profile
 from relay.signaling.ports import Privacy, ProfileCard
+
+_Entry = TypeVar("_Entry")
 
 MAX_ENDPOINT_LENGTH = 2048
 """Characters of `PushSubscription.endpoint`. Those of the browsers' push services have 150 to 600."""
@@ -122,6 +125,15 @@ class SettingsRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """What a profile settles anew; None: as it was."""
+
+    profile: Profile
+    privacy: Privacy | None = None
+    do_not_disturb: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """Somebody whom a profile has blocked."""
 
@@ -155,6 +167,15 @@ class PlaceRecord:
     members: tuple[Profile, ...]
     """Sorted."""
     keep_chat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Entry]):
+    """Some entries of a list, in its order."""
+
+    entries: tuple[_Entry, ...]
+    next_cursor: str | None
+    """Opaque; where the next page begins. None: this was the last one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What the platform may say with `/api/admin/sync`, one thing at a time: an item is done altogether, or not at all."""
+"""What the platform may say with `/api/admin/sync`. An item is done altogether, or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Protocol, Self
+from typing import Annotated, Any, Final, Protocol, Self
 
 import msgspec
 from aiohttp import web
@@ -13,9 +13,13 @@ from relay.http.ports import PLATFORM, PROFILE_SETTINGS, Platform, ProfileSettin
 from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import Privacy, ProfileCard
+from relay.signaling.records import PlaceRecord, SettingsChange
 
 MAX_MEMBERS: Final = 1000
 """Of a conversation or whiteboard session."""
+
+MAX_NAME_LENGTH: Final = 200
+"""Bytes of a value that is said again to name an item."""
 
 Members = Annotated[list[ProfileName], Meta(min_length=1, max_length=MAX_MEMBERS)]
 
@@ -35,16 +39,31 @@ class Stores:
 class Item(Protocol):
     """Something to be done. Doing it again changes nothing."""
 
-    async def do(self, stores: Stores) -> None:
-        """
-        Raises:
-            ValueError: it cannot be done, and nothing of it was.
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        """Do several in one transaction, where there are many of the kind.
+
+        Returns:
+            For each, what is wrong with it, and then nothing of it was done; None if it is done.
         """
         ...
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of bodies and items: a field that is misspelt is an error, not a default."""
+
+
+class _Single(_Strict, frozen=True, kw_only=True):
+    """An item that is done by itself."""
+
+    async def do(self, stores: Stores) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        for item in items:
+            await item.do(stores)
+        return [None] * len(items)
 
 
 class ProfileBody(_Strict, frozen=True, kw_only=True):
@@ -54,8 +73,8 @@ class ProfileBody(_Strict, frozen=True, kw_only=True):
     avatar: Avatar = ""
     user_id: Annotated[int, Meta(ge=0, le=MAX_PROFILE_ID)] | None = None
 
-    async def put(self, platform: Platform, profile: Profile) -> None:
-        await platform.put_profiles([ProfileCard(profile, self.name, self.avatar, self.user_id)])
+    def card(self, profile: Profile) -> ProfileCard:
+        return ProfileCard(profile, self.name, self.avatar, self.user_id)
 
 
 class PlaceBody(_Strict, frozen=True, kw_only=True):
@@ -64,12 +83,8 @@ class PlaceBody(_Strict, frozen=True, kw_only=True):
     members: Members
     keep_chat: bool = False
 
-    async def put(self, platform: Platform, place: Place) -> None:
-        """
-        Raises:
-            ValueError: a member does not exist.
-        """
-        await platform.put_place(place, {member.profile for member in self.members}, keep_chat=self.keep_chat)
+    def record(self, place: Place) -> PlaceRecord:
+        return PlaceRecord(place, tuple(sorted({member.profile for member in self.members})), self.keep_chat)
 
 
 class _PutProfile(ProfileBody, frozen=True, kw_only=True):
@@ -77,11 +92,13 @@ class _PutProfile(ProfileBody, frozen=True, kw_only=True):
     profile_id: Id
     deleted: bool = False
 
-    async def do(self, stores: Stores) -> None:
-        await self.put(stores.platform, Profile(self.profile_type, self.profile_id))
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        await stores.platform.put_profiles([one.card(Profile(one.profile_type, one.profile_id)) for one in items])
+        return [None] * len(items)
 
 
-class _DeleteProfile(_Strict, frozen=True, kw_only=True):
+class _DeleteProfile(_Single, frozen=True, kw_only=True):
     profile_type: ProfileType
     profile_id: Id
     deleted: bool
@@ -94,11 +111,13 @@ class _PutConversation(PlaceBody, frozen=True, kw_only=True):
     conversation_id: Id
     deleted: bool = False
 
-    async def do(self, stores: Stores) -> None:
-        await self.put(stores.platform, Place(PlaceKind.CONVERSATION, self.conversation_id))
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        kind = PlaceKind.CONVERSATION
+        return await stores.platform.put_places(kind, [one.record(Place(kind, one.conversation_id)) for one in items])
 
 
-class _DeleteConversation(_Strict, frozen=True, kw_only=True):
+class _DeleteConversation(_Single, frozen=True, kw_only=True):
     conversation_id: Id
     deleted: bool
 
@@ -110,11 +129,13 @@ class _PutSession(PlaceBody, frozen=True, kw_only=True):
     whiteboard_session_id: Id
     deleted: bool = False
 
-    async def do(self, stores: Stores) -> None:
-        await self.put(stores.platform, Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id))
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        kind = PlaceKind.WHITEBOARD_SESSION
+        return await stores.platform.put_places(kind, [one.record(Place(kind, one.whiteboard_session_id)) for one in items])
 
 
-class _DeleteSession(_Strict, frozen=True, kw_only=True):
+class _DeleteSession(_Single, frozen=True, kw_only=True):
     whiteboard_session_id: Id
     deleted: bool
 
@@ -122,16 +143,28 @@ class _DeleteSession(_Strict, frozen=True, kw_only=True):
         await stores.platform.delete_place(Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id))
 
 
-class _Connection(_Strict, frozen=True, kw_only=True):
+class _Pair(_Strict, frozen=True, kw_only=True):
     profiles: Annotated[list[ProfileName], Meta(min_length=2, max_length=2)]
+
+    @property
+    def pair(self) -> tuple[Profile, Profile]:
+        [one, other] = self.profiles
+        return one.profile, other.profile
+
+
+class _Connect(_Pair, frozen=True, kw_only=True):
     deleted: bool = False
 
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        return await stores.platform.connect_all([one.pair for one in items])
+
+
+class _Disconnect(_Pair, _Single, frozen=True, kw_only=True):
+    deleted: bool
+
     async def do(self, stores: Stores) -> None:
-        [one, other] = [named.profile for named in self.profiles]
-        if self.deleted:
-            await stores.platform.disconnect(one, other)
-        else:
-            await stores.platform.connect(one, other)
+        await stores.platform.disconnect(*self.pair)
 
 
 class _Settings(_Strict, frozen=True, kw_only=True):
@@ -140,24 +173,30 @@ class _Settings(_Strict, frozen=True, kw_only=True):
     privacy: Privacy | None = None
     do_not_disturb: bool | None = None
 
-    async def do(self, stores: Stores) -> None:
-        profile = Profile(self.profile_type, self.profile_id)
-        await stores.settings.change_settings(profile, privacy=self.privacy, do_not_disturb=self.do_not_disturb)
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        changes = [SettingsChange(Profile(one.profile_type, one.profile_id), one.privacy, one.do_not_disturb) for one in items]
+        return await stores.settings.change_all(changes)
 
 
-class _Block(_Strict, frozen=True, kw_only=True):
+class _BlockNames(_Strict, frozen=True, kw_only=True):
     profile: ProfileName
     blocked: ProfileName
+
+
+class _Block(_BlockNames, frozen=True, kw_only=True):
     deleted: bool = False
 
+    @classmethod
+    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
+        return await stores.settings.block_all([(one.profile.profile, one.blocked.profile) for one in items])
+
+
+class _Unblock(_BlockNames, _Single, frozen=True, kw_only=True):
+    deleted: bool
+
     async def do(self, stores: Stores) -> None:
-        profile, blocked = self.profile.profile, self.blocked.profile
-        if self.deleted:
-            await stores.settings.unblock(profile, blocked)
-        elif profile == blocked:
-            raise ValueError("nobody can block itself")
-        else:
-            await stores.settings.block(profile, blocked)
+        await stores.settings.unblock(self.profile.profile, self.blocked.profile)
 
 
 class _Fate(msgspec.Struct, frozen=True):
@@ -167,11 +206,11 @@ class _Fate(msgspec.Struct, frozen=True):
 _ITEMS: Final[Mapping[str, tuple[type[Item], type[Item]]]] = {
     # In this order: what comes later may need what came before.
     "profiles": (_PutProfile, _DeleteProfile),
-    "connections": (_Connection, _Connection),
+    "connections": (_Connect, _Disconnect),
     "conversations": (_PutConversation, _DeleteConversation),
     "whiteboard_sessions": (_PutSession, _DeleteSession),
     "settings": (_Settings, _Settings),
-    "blocks": (_Block, _Block),
+    "blocks": (_Block, _Unblock),
 }
 """Name of a list → what its items are: to be there, or to be deleted."""
 
@@ -187,3 +226,15 @@ def item_of(name: str, raw: msgspec.Raw) -> Item:
     put, delete = _ITEMS[name]
     deleted = msgspec.json.decode(raw, type=_Fate).deleted
     return msgspec.json.decode(raw, type=delete if deleted else put)
+
+
+_KEYS: Final = ("profile_type", "profile_id", "conversation_id", "whiteboard_session_id", "profiles", "profile", "blocked")
+
+
+def name_of(raw: msgspec.Raw) -> dict[str, Any] | None:
+    """What an item says that it is about, however wrong the rest may be; None if it says nothing."""
+    try:
+        said = msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return {key: said[key] for key in _KEYS if key in said and len(msgspec.json.encode(said[key])) <= MAX_NAME_LENGTH} or None

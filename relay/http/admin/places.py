@@ -32,8 +32,9 @@ async def read(request: web.Request, place: Place) -> web.Response:
 
 async def put(request: web.Request, place: Place) -> web.Response:
     wanted = await body_of(request, PlaceBody)
+    record = wanted.record(place)
     try:
-        await wanted.put(request.app[PLATFORM], place)
+        await request.app[PLATFORM].put_place(place, record.members, keep_chat=record.keep_chat)
     except ValueError as error:
         raise RelayError(str(error)) from None
     return web.Response(status=204)

@@ -26,7 +26,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def put(request: web.Request) -> web.Response:
     profile = profile_in(request)
-    await (await body_of(request, ProfileBody)).put(request.app[PLATFORM], profile)
+    await request.app[PLATFORM].put_profiles([(await body_of(request, ProfileBody)).card(profile)])
     return web.Response(status=204)
 
 

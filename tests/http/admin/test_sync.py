@@ -1,11 +1,18 @@
 """Many things at once."""
 
+import asyncio
+import io
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
-from relay.http.admin.sync import MAX_ITEMS
-from tests.http.admin.conftest import Admin
+from relay.http.admin.sync import MAX_BODY, MAX_ITEMS
+from tests.http.admin.conftest import PLATFORM, Admin
+from tests.http.records import asked
+from tests.kit.server import RunningRelay
 
 ADA = {"profile_type": "tutor", "profile_id": 5}
 BOB = {"profile_type": "student", "profile_id": 6}
@@ -114,3 +121,74 @@ async def test_as_many_as_there_may_be_are_done_and_one_more_is_not(admin: Admin
 async def test_what_has_no_lists_is_refused(admin: Admin, body: Any) -> None:
     status, answer = await admin("POST", "/sync", body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
+
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+async def test_as_many_items_as_there_may_be_fit_into_a_request(admin: Admin) -> None:
+    """500 conversations of two members are more than 64 KB."""
+    await synced(admin, {"profiles": EVERYTHING["profiles"]})
+    numbers = range(10_000, 10_000 + MAX_ITEMS)
+    conversations = [{"conversation_id": number, "members": [ADA, BOB], "keep_chat": False} for number in numbers]
+    assert len(json.dumps({"conversations": conversations})) > 64 * 1024
+    assert (await synced(admin, {"conversations": conversations}))["failed"] == 0
+    assert (await admin("GET", f"/conversations/{10_000 + MAX_ITEMS - 1}"))[1]["members"] == [BOB, ADA]
+
+
+async def test_a_body_that_is_too_large_is_refused(http: aiohttp.ClientSession) -> None:
+    body = io.BytesIO(b" " * (MAX_BODY + 1))
+    status, answer = await asked(http, "POST", "/api/admin/sync", PLATFORM, data=body)
+    assert (status, answer["error"]["code"]) == (413, "request_entity_too_large")
+
+
+async def test_only_the_platform_may_send_so_much(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+    """Who has no service token is refused before anything is read."""
+    address = urlsplit(relay.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"POST /api/admin/sync HTTP/1.1\r\nHost: relay\r\nContent-Length: 4000000\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 401")
+    writer.close()
+    await writer.wait_closed()
+    status, answer = await asked(http, "PUT", "/api/admin/profiles/tutor/789/settings", PLATFORM, data=b" " * 65_537)
+    assert (status, answer["error"]["code"]) == (413, "request_entity_too_large")
+
+
+async def test_an_item_that_failed_is_named(admin: Admin) -> None:
+    await synced(admin, {"profiles": EVERYTHING["profiles"]})
+    items: list[Any] = [
+        {"conversation_id": 5000, "members": [ADA, BOB]},
+        {"conversation_id": 5001, "members": [ADA, NOBODY]},
+        {"conversation_id": 5002, "members": []},
+        "conversation 5003",
+    ]
+    results = (await synced(admin, {"conversations": items}))["results"]["conversations"]
+    assert [result["ok"] for result in results] == [True, False, False, False]
+    assert results[1]["item"] == {"conversation_id": 5001}
+    assert results[1]["error"] == {"code": "invalid_item", "message": "no such profile: student_7"}
+    assert results[2]["item"] == {"conversation_id": 5002}
+    assert "item" not in results[3]
+    connection = {"profiles": [ADA, NOBODY]}
+    assert (await synced(admin, {"connections": [connection]}))["results"]["connections"][0]["item"] == connection
+
+
+async def test_what_is_put_and_deleted_again_is_so_in_that_order(admin: Admin) -> None:
+    await synced(admin, {"profiles": EVERYTHING["profiles"]})
+    put, gone = {"conversation_id": 5000, "members": [ADA]}, {"conversation_id": 5000, "deleted": True}
+    other = {"conversation_id": 5000, "members": [BOB]}
+    assert (await synced(admin, {"conversations": [put, gone]}))["failed"] == 0
+    assert (await admin("GET", "/conversations/5000"))[0] == 404
+    assert (await synced(admin, {"conversations": [put, gone, put, other]}))["failed"] == 0
+    assert (await admin("GET", "/conversations/5000"))[1]["members"] == [BOB]
+
+
+async def test_members_that_are_named_no_more_are_members_no_more(admin: Admin) -> None:
+    await synced(admin, EVERYTHING)
+    changed = [{"conversation_id": 5000, "members": [BOB]}, {"conversation_id": 5001, "members": [ADA]}]
+    assert (await synced(admin, {"conversations": changed}))["failed"] == 0
+    assert (await admin("GET", "/conversations/5000"))[1] == {"conversation_id": 5000, "members": [BOB], "keep_chat": False}
+
+
+async def test_nobody_can_block_itself_though_it_shares_a_conversation_with_itself(admin: Admin) -> None:
+    await synced(admin, EVERYTHING)
+    assert (await synced(admin, {"blocks": [{"profile": ADA, "blocked": ADA}]}))["failed"] == 1
