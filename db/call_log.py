@@ -1,11 +1,11 @@
 """`call_logs` and `whiteboard_call_history`: one row per call, moved on by conditional updates only."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Update, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, and_, case, insert, not_, or_, select, text, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,6 +28,11 @@ HEARTBEAT_BATCH = 500
 """Calls per statement. Databases limit the parameters of one: SQLite before 3.32 to 999, PostgreSQL to 32,767."""
 
 _OPEN = text(IS_OPEN)
+
+_EXPIRED = text(f"end_reason = '{EXPIRED}'")
+"""Another server took the call for abandoned: whoever has it knows better."""
+
+_NOT_ENDED: Final = {"ended_at": None, "duration_seconds": None, "end_reason": None}
 
 
 class SqlCallLog:
@@ -54,7 +59,11 @@ class SqlCallLog:
         self._row = self._tables.calls
 
     async def opened(self, call: NewCall) -> None:
-        """Insert the call's row with status `initiated`; its place is null if there is no such place."""
+        """Insert the call's row with status `initiated`; its place is null if there is no such place.
+
+        Raises:
+            LostRace: it is there already.
+        """
         assert call.place.kind is self._kind, "each table has the calls of one kind of place"
         places = self._tables.known_places
         place = select(places.id).where(places.id == call.place.place_id)
@@ -82,6 +91,8 @@ class SqlCallLog:
             elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
                 # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
                 logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.place.kind.replace("_", " "))
+            elif violated(error) is Constraint.UNIQUE:
+                raise LostRace(f"call {call.call_id} is there already") from None
             else:
                 raise
 
@@ -91,19 +102,33 @@ class SqlCallLog:
         Raises:
             LostRace: the row was not `initiated`.
         """
-        if not await self._execute(self._transition(call_id, INITIATED).values(status=ANSWERED, answered_at=at)):
+        row = self._row
+        waiting = or_(row.status == INITIATED, and_(_EXPIRED, row.answered_at.is_(None)))
+        # An earlier attempt may have been made although its answer did not come.
+        made = and_(row.status == ANSWERED, row.answered_at == at)
+        answering = update(row).where(row.call_id == call_id, or_(waiting, made))
+        if not await self._execute(answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
             raise LostRace(f"call {call_id} is not waiting for an answer")
 
     async def updated(self, call_id: str, call_type: str) -> None:
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
-        await self._execute(update(self._row).where(self._row.call_id == call_id, _OPEN).values(call_type=call_type))
+        changing = update(self._row).where(self._row.call_id == call_id, or_(_OPEN, _EXPIRED))
+        await self._execute(changing.values(call_type=call_type))
 
     async def ended(
-        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+        self,
+        call_id: str,
+        at: datetime,
+        reason: str,
+        *,
+        answered_at: datetime | None = None,
+        caller: MediaPath = UNKNOWN_PATH,
+        callee: MediaPath = UNKNOWN_PATH,
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
 
         Args:
+            answered_at: when it was answered, if that may not have been written; None: as the row has it.
             caller: the path to the caller, `callee` that to the callee.
 
         Returns:
@@ -112,16 +137,21 @@ class SqlCallLog:
         Raises:
             LostRace: the row was already closed.
         """
-        paths = {**_path("caller", caller), **_path("callee", callee)}
+        row, paths = self._row, {**_path("caller", caller), **_path("callee", callee)}
         # Twice: an answer may come in between. After that, only somebody else's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
-                query = select(self._row.status, self._row.answered_at).where(self._row.call_id == call_id, _OPEN)
+                query = select(row.status, row.answered_at, row.ended_at, row.end_reason).where(row.call_id == call_id)
                 seen = (await connection.execute(query)).one_or_none()
             if seen is None:
                 break
-            duration = _duration(seen.answered_at, at)
-            if await self._execute(self._closing(call_id, seen.status, at, duration, reason).values(paths)):
+            answered = answered_at or seen.answered_at
+            duration = _duration(answered, at)
+            if (seen.ended_at, seen.end_reason) == (at, reason):  # by an earlier attempt, whose answer did not come
+                return duration
+            closing = update(row).where(row.call_id == call_id, row.status == seen.status, or_(_OPEN, _EXPIRED))
+            values = _closed(answered, at, reason)
+            if await self._execute(closing.values(**values, **paths)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 
@@ -136,11 +166,22 @@ class SqlCallLog:
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.
 
-        Those that are closed stay as they are.
+        Those that were closed as `expired` are opened again; others that are closed stay as they are.
         """
+        row = self._row
         for start in range(0, len(call_ids), HEARTBEAT_BATCH):
             batch = call_ids[start : start + HEARTBEAT_BATCH]
-            await self._execute(update(self._row).where(self._row.call_id.in_(batch), _OPEN).values(heartbeat_at=at))
+            noting = update(row).where(row.call_id.in_(batch), _OPEN).values(heartbeat_at=at)
+            if await self._execute(noting) < len(batch):
+                status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
+                opening = update(row).where(row.call_id.in_(batch), _EXPIRED)
+                await self._execute(opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
+
+    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
+        """The last sign of life of each open call, but of those that this node has just noted at one of `beats`."""
+        beating = and_(self._row.node == self._node, self._row.heartbeat_at.in_(beats))
+        rows = await self._open_calls(or_(not_(beating), self._row.heartbeat_at.is_(None)))
+        return {row.call_id: _last_sign(row) for row in rows}
 
     async def close_own(self) -> int:
         """Close the calls that an earlier life of this node left open. To be called before this one has any.
@@ -150,30 +191,33 @@ class SqlCallLog:
         Returns:
             How many were closed.
         """
-        return await self._close(self._row.node == self._node)
+        return await self._close(await self._open_calls(self._row.node == self._node))
 
-    async def close_stale(self, stale_before: datetime) -> int:
-        """Close the calls of any node whose last heartbeat, or start if there was none, is older than `stale_before`.
+    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
+        """Close those of these calls, of whatever node, whose last sign of life still is the one given.
 
-        They end with reason `expired` at their last sign of life.
+        They end with reason `expired` at it.
 
         Returns:
             How many were closed.
         """
-        return await self._close(func.coalesce(self._row.heartbeat_at, self._row.started_at) < stale_before)
+        rows = await self._open_calls(true())
+        return await self._close([row for row in rows if signs.get(row.call_id) == _last_sign(row)])
 
-    async def _close(self, abandoned: ColumnElement[bool]) -> int:
-        columns = (self._row.call_id, self._row.status, self._row.started_at, self._row.answered_at, self._row.heartbeat_at)
+    async def _open_calls(self, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        columns: Any = (self._row.call_id, self._row.status, self._row.started_at, self._row.answered_at, self._row.heartbeat_at)
         # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
-        query = select(*columns).where(_OPEN, self._row.node.is_not(None), abandoned)
+        query = select(*columns).where(_OPEN, self._row.node.is_not(None), which)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).all()
+            return (await connection.execute(query)).all()
+
+    async def _close(self, abandoned: Sequence[Row[Any]]) -> int:
         closed = 0
-        for row in rows:
-            at = max(filter(None, (row.started_at, row.answered_at, row.heartbeat_at)))
-            closing = self._closing(row.call_id, row.status, at, _duration(row.answered_at, at), EXPIRED)
+        for row in abandoned:
+            closing = update(self._row).where(self._row.call_id == row.call_id, self._row.status == row.status)
             # A heartbeat since then: the call is not abandoned after all.
-            closed += await self._execute(closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at)))
+            closing = closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at))
+            closed += await self._execute(closing.values(**_closed(row.answered_at, _last_sign(row), EXPIRED)))
         return closed
 
     async def _execute(self, statement: Any) -> int:
@@ -185,14 +229,22 @@ class SqlCallLog:
         async with self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount
 
-    def _transition(self, call_id: str, status: str) -> Update:
-        """An update of the call's row that only happens in `status`."""
-        return update(self._row).where(self._row.call_id == call_id, self._row.status == status)
 
-    def _closing(self, call_id: str, status: str, at: datetime, duration: int | None, reason: str) -> Update:
-        return self._transition(call_id, status).values(
-            status=ENDED if status == ANSWERED else MISSED, ended_at=at, duration_seconds=duration, end_reason=reason
-        )
+def _last_sign(row: Row[Any]) -> datetime:
+    """When the call was last known to be alive."""
+    last: datetime = max(filter(None, (row.started_at, row.answered_at, row.heartbeat_at)))
+    return last
+
+
+def _closed(answered_at: datetime | None, at: datetime, reason: str) -> dict[str, Any]:
+    """The columns of a call's end."""
+    return {
+        "status": MISSED if answered_at is None else ENDED,
+        "answered_at": answered_at,
+        "ended_at": at,
+        "duration_seconds": _duration(answered_at, at),
+        "end_reason": reason,
+    }
 
 
 def _duration(answered_at: datetime | None, ended_at: datetime) -> int | None:

@@ -10,15 +10,17 @@ from sqlalchemy.exc import IntegrityError
 class Constraint(Enum):
     NOT_NULL = auto()
     FOREIGN_KEY = auto()
+    UNIQUE = auto()
     OTHER = auto()
 
 
-_SQLSTATES: Final = {"23502": Constraint.NOT_NULL, "23503": Constraint.FOREIGN_KEY}
+_SQLSTATES: Final = {"23502": Constraint.NOT_NULL, "23503": Constraint.FOREIGN_KEY, "23505": Constraint.UNIQUE}
 """PostgreSQL, appendix A, class 23."""
 
 _SQLITE_CODES: Final = {
     sqlite3.SQLITE_CONSTRAINT_NOTNULL: Constraint.NOT_NULL,
     sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: Constraint.FOREIGN_KEY,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: Constraint.UNIQUE,
 }
 
 

@@ -119,6 +119,13 @@ def _display(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
+def folder_of(engine: AsyncEngine) -> Path | None:
+    """Where files may be that belong to the database: beside that of SQLite, else where this process runs. None: in memory."""
+    if engine.dialect.name != "sqlite":
+        return Path()
+    return None if _in_memory(engine.url) else Path((engine.url.database or "").removeprefix("file:")).parent
+
+
 def _in_memory(url: URL) -> bool:
     return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 

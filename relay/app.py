@@ -14,7 +14,7 @@ from db import demo, migrate
 from db.call_log import SqlCallLog
 from db.chat import SqlChatLog
 from db.directory import SqlDirectory
-from db.engine import check, create_engine
+from db.engine import check, create_engine, folder_of
 from db.figures import LEVELS as DATABASE_LEVELS
 from db.figures import Figures
 from db.history import SqlHistory, SqlMissedCalls
@@ -75,6 +75,8 @@ from relay.signaling.calls import Calls
 from relay.signaling.enforcement import Enforcement
 from relay.signaling.exchange import Ports
 from relay.signaling.records import Revocation, RevocationCause
+from relay.signaling.writebehind import NAMES as WRITE_NAMES
+from relay.signaling.writebehind import WAITING
 from relay.turn.counters import NAMES as TURN_NAMES
 
 SETTINGS: Final = web.AppKey("settings", Settings)
@@ -116,6 +118,7 @@ def create_app(settings: Settings) -> web.Application:
             waker=waker,
             limiter=limits,
             route_of=front.route_of,
+            journal=wiring.journal(settings, folder_of(database)),
         ),
         engine=reachable,
         timers=wiring.timers(settings),
@@ -130,6 +133,8 @@ def create_app(settings: Settings) -> web.Application:
     app[FRONT] = front
     app[operations.SOURCES] = [
         operations.Source("database", OUTAGE_NAMES, lambda: database.outage.counters),
+        operations.Source("writes", WRITE_NAMES, lambda: calls.writes.counters),
+        operations.Source("writes", {"waiting": WAITING}, lambda: {"waiting": calls.writes.waiting}, counting=False),
         operations.Source("front", FRONT_NAMES, lambda: front.counters),
         operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
         operations.Source("front", FRONT_LEVELS, front.levels, counting=False),

@@ -92,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["profiles", "conversations", "whiteboard_sessions", "connections", "settings", "blocks"], ...
     ] = ()
     """What is read from views of the platform instead of the relay's own tables, comma-separated."""
+    journal: str = ""
+    """File of what waits for a database that is away; empty: `calls-NODE.journal` beside the SQLite file, or where the relay
+    runs; `off`: none."""
     dev: bool = False
     """Development mode: demo data, log-in without a password, a secret made up at start."""
     jwt_secret: str = ""

@@ -1,5 +1,8 @@
 """From the settings to what each part wants to know of them."""
 
+import re
+from pathlib import Path
+
 from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.front.options import Options
@@ -15,6 +18,7 @@ from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.signaling.call import Timers
+from relay.signaling.io.journal import FileJournal
 from relay.signaling.records import RetentionDays
 from relay.turn.limits import Limits as TurnLimits
 
@@ -44,6 +48,18 @@ def tokens(settings: Settings) -> Tokens:
     )
     keys = Keys(fetch_from(settings.jwks)) if settings.jwks else None
     return Tokens(settings.jwt_secret, settings.token_lifetime, keys=keys, claims=claims)
+
+
+def journal(settings: Settings, folder: Path | None) -> FileJournal | None:
+    """Where what waits for the database outlives this process; None: it does not.
+
+    Args:
+        folder: of the database; None: that is in memory.
+    """
+    if settings.journal == "off" or (folder is None and not settings.journal):
+        return None
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.node)
+    return FileJournal(Path(settings.journal) if settings.journal else (folder or Path()) / f"calls-{name}.journal")
 
 
 def waker(settings: Settings, subscriptions: Subscriptions) -> PushWaker | None:

@@ -13,6 +13,7 @@ from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, cursor_in, flag_in, limit_in, view
 from relay.http.ports import HISTORIES
 from relay.http.responses import answer, body_of
+from relay.http.sockets import CALLS
 from relay.ids import PlaceKind, Profile
 from relay.signaling.notices import milliseconds
 from relay.signaling.records import CallRecord, ChatRecord, Direction
@@ -73,6 +74,7 @@ def routes(path: str, kind: PlaceKind) -> list[web.RouteDef]:
     def own(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def of_signed_in(request: web.Request) -> web.Response:
             profile = (await signed_in(request)).profile
+            await request.app[CALLS].written()
             return await operation(request, kind, profile)
 
         return of_signed_in

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from relay.errors import RelayError, SignalingError, Unavailable
@@ -29,8 +30,15 @@ from relay.signaling.messages import incoming, outgoing
 from relay.signaling.negotiation import Negotiation
 from relay.signaling.paths import RoundTrips, legs_by_route
 from relay.signaling.ports import Action, Connection, ProfileCard
+from relay.signaling.writebehind import WriteBehind
 
 logger = logging.getLogger(__name__)
+
+LAST_WRITES: Final = 4.0
+"""Seconds that a server which stops gives the database to take the ends of its calls; the journal keeps what it does not."""
+
+READ_AFTER_WRITE: Final = 1.0
+"""Seconds that who reads the history waits for what has just happened to be in it."""
 
 MISSED_SHOWN: Final = 20
 """Missed calls that a device is told of when it connects; the rest is in its history."""
@@ -60,7 +68,8 @@ class Calls:
         self.enforcement = Enforcement(exchange, endings, invitations)
         self._in_call = in_call = InCall(exchange, endings)
         negotiation = Negotiation(exchange, endings)
-        self._heartbeat = Heartbeat(ports.logs, exchange.live.ids, clock)
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: exchange.live.beats(kind, clock.now()))
+        exchange.log.on_lost = self._lost
         self.refused: Counter[str] = Counter()
         """Messages answered with an error, by code."""
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
@@ -111,6 +120,11 @@ class Calls:
         """Of the legs that came by each route, measured every few seconds."""
         return self._exchange.paths.round_trips
 
+    @property
+    def writes(self) -> WriteBehind:
+        """By which calls are written down."""
+        return self._exchange.log
+
     def devices_of(self, card: ProfileCard) -> int:
         """How many devices of a profile are connected."""
         return len(self._exchange.devices.of(card.profile))
@@ -126,7 +140,8 @@ class Calls:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Close what an earlier life of this server left open, and begin."""
+        """Write what an earlier life of this server left unwritten, close what it left open, and begin."""
+        await self._exchange.log.start()
         await self._heartbeat.start()
 
     async def close(self) -> None:
@@ -138,6 +153,17 @@ class Calls:
         await asyncio.gather(*(self._endings.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(exchange.live)))
         await asyncio.gather(*exchange.tasks, return_exceptions=True)
         exchange.devices.close()
+        await exchange.log.close(LAST_WRITES)
+
+    async def written(self) -> None:
+        """Wait until what has happened so far is in the database; not long, and not for one that is away."""
+        await self._exchange.log.settled(READ_AFTER_WRITE)
+
+    def _lost(self, call_id: str) -> None:
+        """The row of a call was closed by another hand before its answer."""
+        for live in self._exchange.live:
+            if live.call.call_id == call_id:
+                self._exchange.spawn(self._endings.end_locked(live, EndReason.EXPIRED))
 
     # -- connections --------------------------------------------------------------------------------------------------
 
@@ -209,9 +235,10 @@ class Calls:
                     self._endings.hand_over(live, party, device)
                 elif device not in live.waiting:
                     live.waiting.append(device)
-                device.send(notices.state(call, party, live.answered_at, exchange.clock.utcnow(), yours=yours))
+                device.send(notices.state(call, party, live.answered_at, exchange.time_of(live), yours=yours))
 
     async def _tell_missed(self, device: Device) -> None:
+        await self.written()
         try:
             unseen = await self._exchange.ports.missed.unseen(device.profile, MISSED_SHOWN)
         except Unavailable:  # no reason to turn the device away: it may be here for its call
@@ -229,8 +256,13 @@ class Calls:
             resume=device.resume_token,
             resumed=resumed,
             resume_seconds=self._exchange.devices.grace if device.resumable else 0.0,
-            server_time=notices.milliseconds(self._exchange.clock.utcnow()),
+            server_time=notices.milliseconds(self._time_for(device)),
         )
+
+    def _time_for(self, device: Device) -> datetime:
+        """The date that it is now: for a device in a call, that of the call, by which it counts how long that lasts."""
+        live = self._exchange.live.of(device.profile)
+        return self._exchange.clock.utcnow() if live is None else self._exchange.time_of(live)
 
     async def disconnected(self, device: Device, connection: Connection) -> None:
         """A connection is over; its device may come back on another one, or has already."""
@@ -304,7 +336,7 @@ class Calls:
     async def _take_ping(self, device: Device, message: incoming.Ping) -> None:
         if message.last_seq is not None:
             device.arrived(message.last_seq)
-        device.send(outgoing.Pong(server_time=notices.milliseconds(self._exchange.clock.utcnow()), ref=message.ref))
+        device.send(outgoing.Pong(server_time=notices.milliseconds(self._time_for(device)), ref=message.ref))
 
     # -- media --------------------------------------------------------------------------------------------------------
 

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from relay.errors import LostRace
 from relay.media.api import WorkerLost
 from relay.signaling import notices
 from relay.signaling.call import Call, EndReason, Party
 from relay.signaling.devices import Device
+from relay.signaling.entries import Ended
 from relay.signaling.exchange import Exchange
 from relay.signaling.live import LiveCall
 from relay.signaling.messages.outgoing import CallMissed, TransferTarget
@@ -87,8 +87,9 @@ class Endings:
         update, asked = live.take_update(), live.take_transfer()
         if reason is EndReason.TRANSFERRED:
             self._remember_transfer(call)
-        now = exchange.clock.utcnow()
-        duration = await self._log_end(live, now)
+        now = exchange.time_of(live)
+        duration = None if live.answered_at is None else (now - live.answered_at) // timedelta(seconds=1)
+        self._write_end(live, now)
         told = {device: call.party(device.profile) for device in live.waiting}
         told |= {device: call.callee for device, _ in live.ringing.values()}
         told |= {device: party for party in call.parties if (device := exchange.device_of(party))}
@@ -98,12 +99,13 @@ class Endings:
             else:
                 agreed = asked is not None and party is not asked.by
                 device.send(notices.final(call, party, duration, transfer if agreed else None))
-        self._tell_missed(live, now)
+        self._tell_missed(live)
         legs = [live.caller.leg, live.callee.leg, update.leg if update else None]
         for leg in [*legs, *(leg for _, leg in live.ringing.values())]:
             if leg is not None:
                 exchange.live.disown_transport(leg.transport_id)
         live.ringing.clear()
+        # After everyone has been told: that they must not wait for a media plane that is slow to answer.
         await exchange.legs.close_all(call.call_id)
         logger.info("call %s ended: %s after %s s", call.call_id, reason, duration)
 
@@ -113,12 +115,11 @@ class Endings:
         if len(transferred) > MAX_TRANSFERRED:
             del transferred[next(iter(transferred))]
 
-    def _tell_missed(self, live: LiveCall, now: datetime) -> None:
+    def _tell_missed(self, live: LiveCall) -> None:
         call, reason = live.call, live.call.end_reason
         if live.refused or live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
             return
-        rang = timedelta(seconds=self._exchange.clock.now() - call.invited_at)
-        record = notices.missed_record(call, reason.value, now - rang)
+        record = notices.missed_record(call, reason.value, live.started_at)
         devices = self._exchange.devices
         # Also to those that are away: a device that comes back is not told what was missed, but gets what it was sent.
         for device in devices.known(call.callee.profile):
@@ -127,19 +128,20 @@ class Endings:
         if not devices.of(call.callee.profile) and waker is not None:
             self._exchange.spawn(waker.missed(record, call.callee.profile))
 
-    async def _log_end(self, live: LiveCall, now: datetime) -> int | None:
+    def _write_end(self, live: LiveCall, now: datetime) -> None:
         call = live.call
         assert call.end_reason is not None, "the call has ended"
-        try:
-            return await self._exchange.log(live).ended(
-                call.call_id, now, call.end_reason, caller=live.caller.path, callee=live.callee.path
+        self._exchange.log.add(
+            Ended(
+                kind=call.place.kind,
+                call_id=call.call_id,
+                at=now,
+                reason=call.end_reason,
+                answered_at=live.answered_at,
+                caller=live.caller.path,
+                callee=live.callee.path,
             )
-        except LostRace:
-            logger.warning("call %s was closed by somebody else before its end", call.call_id)
-        except Exception:
-            # The parties must hear of the end all the same; the row is closed as expired at the next start.
-            logger.exception("the end of call %s could not be written down", call.call_id)
-        return None if live.answered_at is None else int((now - live.answered_at).total_seconds())
+        )
 
     @asynccontextmanager
     async def ended_on_error(self, live: LiveCall) -> AsyncIterator[None]:

@@ -26,6 +26,10 @@ DROPPED: Final = 4403
 """Close code: the platform has sent this device away. It may come again, as another device."""
 
 
+LAST_WORDS: Final = 2.0
+"""Seconds that the last entries of who is deleted may take to be written."""
+
+
 class Enforcement:
     """`relay.http.ports.Enforcer`."""
 
@@ -69,6 +73,8 @@ class Enforcement:
                 await self._endings.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
             self._exchange.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
+        # What it has said and done is in the database, and can be erased there, before this is over.
+        await self._exchange.log.settled(LAST_WORDS)
 
     async def drop(self, profile: Profile) -> None:
         """Send the devices of a profile away, and end the call that they are in."""

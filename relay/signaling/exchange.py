@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from relay.errors import Unavailable
@@ -19,6 +20,7 @@ from relay.signaling.live import LiveCall, LiveCalls
 from relay.signaling.messages.outgoing import ToClient
 from relay.signaling.paths import Paths
 from relay.signaling.ports import CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
+from relay.signaling.writebehind import Journal, WriteBehind
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Ports:
         logs: a table of calls for each kind of place.
         waker: None: profiles without a connection cannot be reached.
         limiter: None: nothing is limited.
+        journal: None: what waits for the database is lost when this process dies.
         route_of: None: nobody can tell by which way media comes.
     """
 
@@ -41,6 +44,7 @@ class Ports:
     waker: Waker | None = None
     limiter: Limiter | None = None
     route_of: RouteOf | None = None
+    journal: Journal | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +58,8 @@ class Exchange:
     clock: Clock
     live: LiveCalls = field(default_factory=LiveCalls)
     paths: Paths = field(init=False)
+    log: WriteBehind = field(init=False)
+    """By which calls are written down: later, and nobody waits for it."""
     closing: bool = False
     ended: Counter[str] = field(default_factory=Counter)
     """Calls that have ended, by reason."""
@@ -63,10 +69,11 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.paths = Paths(self.ports.route_of)
+        self.log = WriteBehind(self.ports.logs, self.ports.chat, self.ports.journal)
 
-    def log(self, live: LiveCall) -> CallLog:
-        """The table that the call is written down in."""
-        return self.ports.logs[live.call.place.kind]
+    def time_of(self, live: LiveCall) -> datetime:
+        """The date that it is now, for that call."""
+        return live.timeline.at(self.clock.now())
 
     def device_of(self, party: Party) -> Device | None:
         """The device that is in the call, connected or away."""
@@ -81,7 +88,7 @@ class Exchange:
     def tell_state(self, live: LiveCall, *parties: Party) -> None:
         """Say where the call stands; without parties: to both."""
         for party in parties or live.call.parties:
-            self.tell(party, notices.state(live.call, party, live.answered_at, self.clock.utcnow()))
+            self.tell(party, notices.state(live.call, party, live.answered_at, self.time_of(live)))
 
     async def open_leg(self, live: LiveCall) -> Leg:
         leg = await self.legs.open(live.call.call_id)

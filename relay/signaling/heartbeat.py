@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Final
 
+from relay.errors import Unavailable
 from relay.ids import PlaceKind
-from relay.signaling.clock import Clock
 from relay.signaling.ports import CallLog
 
 logger = logging.getLogger(__name__)
@@ -16,20 +16,25 @@ INTERVAL: Final = 5.0
 """Seconds between two heartbeats: how wrong a duration can be after a crash."""
 
 STALE_AFTER: Final = 30.0
-"""Seconds without a heartbeat after which a call of another server is taken for abandoned."""
+"""Seconds without a new heartbeat after which a call of another server is taken for abandoned."""
+
+LOOKS: Final = int(STALE_AFTER // INTERVAL) + 1
+"""Looks in a row that must have seen the same sign of life. Each is an interval after the one before, and found the database:
+whoever is alive, and can reach it, has had the time to beat after an outage. No server's clock is compared with another's."""
 
 
 class Heartbeat:
-    """Beats for the calls that `call_ids` names, and closes those that have stopped.
+    """Beats for the calls that go on here, and closes those that have stopped.
 
     Args:
-        call_ids: the calls of this server that have not ended, of one kind of place.
+        beats: the calls of this server that have not ended, of one kind of place, by the time that it is for them.
     """
 
-    def __init__(self, logs: Mapping[PlaceKind, CallLog], call_ids: Callable[[PlaceKind], Sequence[str]], clock: Clock) -> None:
+    def __init__(self, logs: Mapping[PlaceKind, CallLog], beats: Callable[[PlaceKind], Mapping[datetime, Sequence[str]]]) -> None:
         self._logs = logs
-        self._call_ids = call_ids
-        self._clock = clock
+        self._beats = beats
+        self._seen: dict[PlaceKind, dict[str, tuple[datetime, int]]] = {}
+        """Of each open call that is not of this server: its last sign of life, and how many looks have seen that."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -47,10 +52,26 @@ class Heartbeat:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            now = self._clock.utcnow()
             try:
                 for kind, log in self._logs.items():
-                    await log.heartbeat(self._call_ids(kind), now)
-                    await log.close_stale(now - timedelta(seconds=STALE_AFTER))
-            except Exception:
-                logger.exception("the heartbeat could not be written to the database")
+                    await self._beat_once(kind, log)
+            except Exception as error:
+                self._seen.clear()
+                if not isinstance(error, Unavailable):  # which has been said
+                    logger.exception("the heartbeat could not be written to the database")
+
+    async def _beat_once(self, kind: PlaceKind, log: CallLog) -> None:
+        beats = self._beats(kind)
+        for at, call_ids in beats.items():
+            await log.heartbeat(call_ids, at)
+        signs = await log.signs(beats.keys())
+        mine = {call_id for call_ids in self._beats(kind).values() for call_id in call_ids}
+        before = self._seen.get(kind, {})
+        seen = self._seen[kind] = {}
+        for call_id, sign in signs.items():
+            if call_id not in mine:
+                last, looks = before.get(call_id, (sign, 0))
+                seen[call_id] = sign, looks + 1 if last == sign else 1
+        stale = {call_id: sign for call_id, (sign, looks) in seen.items() if looks >= LOOKS}
+        if stale and (closed := await log.close_stale(stale)):
+            logger.warning("%d calls had no sign of life for %g s; they are closed as expired", closed, STALE_AFTER)

@@ -10,6 +10,7 @@ from relay.signaling import notices, policy
 from relay.signaling.call import EndReason, Party
 from relay.signaling.devices import Device
 from relay.signaling.endings import Endings
+from relay.signaling.entries import Said
 from relay.signaling.exchange import Exchange
 from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
 from relay.signaling.messages import incoming, outgoing
@@ -69,18 +70,14 @@ class InCall:
         live = exchange.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.party_of(device)
-            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, exchange.clock.utcnow())
+            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, exchange.time_of(live))
             key = (party.profile, text.message_id)
             first_sent = live.chat_ids.get(key)
             if first_sent is None:
                 live.chat_ids[key] = text.sent_at
                 if len(live.chat_ids) > MAX_CHAT_IDS:
                     del live.chat_ids[next(iter(live.chat_ids))]
-                try:
-                    await exchange.ports.chat.add(call.call_id, call.place, text)
-                except Exception:
-                    # Those who talk must not suffer from it: the text arrives all the same.
-                    logger.exception("a text of call %s could not be kept", call.call_id)
+                exchange.log.add(Said(kind=call.place.kind, call_id=call.call_id, place=call.place, message=text))
                 self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
             else:
                 text = ChatMessage(text.message_id, text.author, text.text, first_sent)
@@ -98,7 +95,7 @@ class InCall:
             target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
             asked = live.transfer = Transfer(party, target)
             asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
-            now = exchange.clock.utcnow()
+            now = exchange.time_of(live)
             self._tell_other(
                 live,
                 party,

@@ -3,13 +3,14 @@
 import logging
 from datetime import timedelta
 
-from relay.errors import LostRace, SignalingError, Unavailable
+from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
 from relay.signaling import notices, policy, sdp
 from relay.signaling.answers import check_answer
 from relay.signaling.call import Call, EndReason, Event, Party, State
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
+from relay.signaling.entries import Answered, Opened
 from relay.signaling.exchange import Exchange
 from relay.signaling.legs import settle_roles
 from relay.signaling.live import LiveCall, Side
@@ -60,14 +61,14 @@ class Invitations:
             invited_at=exchange.clock.now(),
             transferred_from=message.transferred_from,
         )
-        live = LiveCall(call, Side(description=offer), refused=refusal in policy.NEVER_CAME)
+        live = LiveCall(call, exchange.clock.timeline(), Side(description=offer), refused=refusal in policy.NEVER_CAME)
         if refusal is None and (exchange.live.of(device.profile) or exchange.live.of(callee)):
             refusal = EndReason.BUSY
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             exchange.live.add(live)
         async with live.lock, self._endings.ended_on_error(live):
-            await exchange.log(live).opened(self._row(live, standing))
+            exchange.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, standing)))
             if refusal is not None:
                 await self._endings.end(live, refusal)
             else:
@@ -101,7 +102,7 @@ class Invitations:
             call_type=call.call_type,
             caller=standing.caller,
             callee=standing.callee,
-            started_at=self._exchange.clock.utcnow(),
+            started_at=live.started_at,
             transferred_from=call.transferred_from,
             hidden_from_callee=live.refused,
         )
@@ -152,7 +153,7 @@ class Invitations:
 
     async def _wake(self, live: LiveCall) -> bool:
         waker = self._exchange.ports.waker
-        record = notices.missed_record(live.call, "", self._exchange.clock.utcnow())
+        record = notices.missed_record(live.call, "", live.started_at)
         try:
             return waker is not None and await waker.wake(record, live.call.callee.profile)
         except Unavailable:  # where its browsers are reached is in the database
@@ -168,7 +169,7 @@ class Invitations:
         live.ringing[device.device_id] = (device, leg)
         # As the caller offered it: it may leave the role open, or not.
         offer = exchange.legs.offer(live.caller.description, leg, device, live.caller.description.transport.role)
-        now = exchange.clock.utcnow()
+        now = exchange.time_of(live)
         expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring - exchange.clock.now()))
         device.send(notices.invitation(call, offer, expires, now))
         rang = call.state is State.INVITED
@@ -201,18 +202,12 @@ class Invitations:
             assert live.caller.description is not None, "an invitation has an offer"
             answer = sdp.parse(message.answer.sdp)
             check_answer(live.caller.description, answer, live.caller.description.transport.role)
-            now = exchange.clock.utcnow()
-            try:
-                await exchange.log(live).answered(call.call_id, now)
-            except LostRace:
-                logger.warning("call %s was closed by somebody else before its answer", call.call_id)
-                await self._endings.end(live, EndReason.EXPIRED)
-                return
             _, leg = live.ringing.pop(device.device_id)
             live.callee.leg, live.callee.description = leg, answer
             call.callee.device_id, call.callee.transport_id = device.device_id, leg.transport_id
-            live.answered_at = now
+            live.answered_at = exchange.time_of(live)
             call.apply(Event.ANSWERED, exchange.clock.now())
+            exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
             async with self._endings.ended_on_error(live):
                 await self._connect(live)
             for other, _ in list(live.ringing.values()):

@@ -12,6 +12,7 @@ from relay.errors import SignalingError
 from relay.ids import PlaceKind, Profile
 from relay.media.api import DtlsRole
 from relay.signaling.call import Call, Party
+from relay.signaling.clock import Timeline
 from relay.signaling.devices import Device
 from relay.signaling.legs import Leg
 from relay.signaling.messages.incoming import AboutCall
@@ -82,6 +83,8 @@ class LiveCall:
     """A call that has not ended. Whatever happens to it happens with its lock held."""
 
     call: Call
+    timeline: Timeline
+    """All dates of this call are of it."""
     caller: Side
     callee: Side = field(default_factory=Side)
     ringing: dict[str, tuple[Device, Leg]] = field(default_factory=dict)
@@ -99,6 +102,11 @@ class LiveCall:
     """Texts that were taken: author and id → when."""
     timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def started_at(self) -> datetime:
+        """When the invitation came."""
+        return self.timeline.at(self.call.invited_at)
 
     def side(self, party: Party) -> Side:
         return self.caller if party is self.call.caller else self.callee
@@ -180,9 +188,13 @@ class LiveCalls:
     def with_transport(self, transport_id: str) -> LiveCall | None:
         return self._by_transport.get(transport_id)
 
-    def ids(self, kind: PlaceKind) -> list[str]:
-        """The calls of that kind of place."""
-        return [one.call.call_id for one in self if one.call.place.kind is kind]
+    def beats(self, kind: PlaceKind, now: float) -> dict[datetime, list[str]]:
+        """The calls of that kind of place, by the date that it is for them: nearly always the same for all."""
+        found: dict[datetime, list[str]] = {}
+        for live in self:
+            if live.call.place.kind is kind:
+                found.setdefault(live.timeline.at(now), []).append(live.call.call_id)
+        return found
 
     def __iter__(self) -> Iterator[LiveCall]:
         return iter({id(one): one for one in self._by_profile.values()}.values())

@@ -14,6 +14,7 @@ from relay.signaling.answers import check_answer, check_next_offer
 from relay.signaling.call import Party
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
+from relay.signaling.entries import Updated
 from relay.signaling.exchange import Exchange
 from relay.signaling.legs import Leg
 from relay.signaling.live import LiveCall, Purpose, Update
@@ -143,11 +144,7 @@ class Negotiation:
         if update.call_type != call.call_type:
             call.call_type = update.call_type
             exchange.tell_state(live)
-            try:
-                await exchange.log(live).updated(call.call_id, call.call_type)
-            except Exception:
-                # Those who talk must not suffer from it.
-                logger.exception("the new type of call %s could not be written down", call.call_id)
+            exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call.call_type))
 
     async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         side = live.side(update.answerer)

@@ -1,6 +1,6 @@
 """What the signaling plane needs from the world, as interfaces: other packages provide them, tests bring their own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -115,11 +115,17 @@ class CallLog(Protocol):
     """One table of calls: `call_logs`, or `whiteboard_call_history`. Each method is one conditional update: exactly one caller
     wins it.
 
-    Times are timezone-aware, in UTC.
+    A row that was closed as `expired` counts as open to whoever has its call: another server took that for abandoned.
+
+    Times are timezone-aware, in UTC. Every method raises `Unavailable` while the database is away.
     """
 
     async def opened(self, call: NewCall) -> None:
-        """Insert the call's row with status `initiated`."""
+        """Insert the call's row with status `initiated`.
+
+        Raises:
+            LostRace: it is there already.
+        """
         ...
 
     async def answered(self, call_id: str, at: datetime) -> None:
@@ -135,11 +141,19 @@ class CallLog(Protocol):
         ...
 
     async def ended(
-        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+        self,
+        call_id: str,
+        at: datetime,
+        reason: str,
+        *,
+        answered_at: datetime | None = None,
+        caller: MediaPath = UNKNOWN_PATH,
+        callee: MediaPath = UNKNOWN_PATH,
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
 
         Args:
+            answered_at: when it was answered, if that may not have been written; None: as the row has it.
             caller: the path to the caller, `callee` that to the callee.
 
         Returns:
@@ -155,7 +169,14 @@ class CallLog(Protocol):
         ...
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
-        """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right."""
+        """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.
+
+        Those that were closed as `expired` are opened again.
+        """
+        ...
+
+    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
+        """The last sign of life of each open call, but of those that this server has just noted at one of `beats`."""
         ...
 
     async def close_own(self) -> int:
@@ -168,10 +189,10 @@ class CallLog(Protocol):
         """
         ...
 
-    async def close_stale(self, stale_before: datetime) -> int:
-        """Close the calls of any server whose last heartbeat, or start if there was none, is older than `stale_before`.
+    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
+        """Close those of these calls whose last sign of life still is the one given.
 
-        They end with reason `expired` at their last sign of life.
+        They end with reason `expired` at it.
 
         Returns:
             How many were closed.

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, insert, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.call_log import HEARTBEAT_BATCH, SqlCallLog
@@ -169,7 +168,7 @@ async def test_a_closed_call_keeps_its_type(log: Log, engine: AsyncEngine) -> No
 async def test_a_call_opened_twice_is_refused(log: Log) -> None:
     call = NewCall(new_id(), Place(log.kind, 1), "voice", STUDENT, TUTOR, T0)
     await log.opened(call)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(LostRace):
         await log.opened(call)
 
 
@@ -400,27 +399,88 @@ async def test_a_node_that_starts_again_leaves_the_calls_of_others_and_closed_on
     assert await row(engine, closed, "end_reason") == {"end_reason": "cancelled"}
 
 
-async def test_stale_calls_of_any_node_are_closed_and_live_ones_are_not(log: Log, other_log: Log, engine: AsyncEngine) -> None:
-    mine_alive, theirs_alive, mine_dead, theirs_dead = [await node.call() for node in (log, other_log, log, other_log)]
-    started_since = await log.call(started=50)
-    await log.heartbeat([mine_dead, theirs_dead], after(30))
-    await log.heartbeat([mine_alive, theirs_alive], after(60))
-    assert await log.close_stale(after(50)) == 2
-    for call_id, status in [
-        (mine_alive, "initiated"),
-        (theirs_alive, "initiated"),
-        (mine_dead, "missed"),
-        (theirs_dead, "missed"),
-        (started_since, "initiated"),
-    ]:
+async def test_the_signs_of_life_are_of_all_open_calls_but_those_that_were_just_noted(log: Log, other_log: Log) -> None:
+    mine, mine_new, mine_left, theirs, theirs_new, closed = [
+        await node.call(started=number) for number, node in enumerate((log, log, log, other_log, other_log, log))
+    ]
+    await log.heartbeat([mine_left, theirs], after(30))
+    await log.heartbeat([mine], after(60))
+    await log.answered(theirs_new, after(40))
+    await log.ended(closed, after(6), "cancelled")
+    signs = await log.signs([after(60), after(61)])
+    assert signs == {mine_new: after(1), mine_left: after(30), theirs: after(30), theirs_new: after(40)}
+    assert (await log.signs([])).keys() == signs.keys() | {mine}
+
+
+async def test_calls_of_any_node_are_closed_if_their_last_sign_of_life_is_still_the_same(
+    log: Log, other_log: Log, engine: AsyncEngine
+) -> None:
+    mine, theirs, alive, unasked = [await node.call() for node in (log, other_log, other_log, other_log)]
+    signs = dict(await log.signs([]))
+    del signs[unasked]
+    await other_log.heartbeat([alive], after(60))
+    assert await log.close_stale(signs) == 2
+    for call_id, status in [(mine, "missed"), (theirs, "missed"), (alive, "initiated"), (unasked, "initiated")]:
         assert await row(engine, call_id, "status") == {"status": status}
+    assert await row(engine, theirs, "ended_at", "end_reason") == {"ended_at": T0, "end_reason": "expired"}
 
 
-async def test_a_call_that_never_had_a_heartbeat_is_stale_by_its_start(log: Log, engine: AsyncEngine) -> None:
+# -- what another server took for abandoned ---------------------------------------------------------------------------
+
+
+ENDING = ("status", "answered_at", "ended_at", "duration_seconds", "end_reason")
+
+
+async def expired(log: Log, *, answered: float | None = None) -> str:
+    """A call that another server has closed."""
     call_id = await log.call()
-    assert await log.close_stale(T0) == 0
-    assert await log.close_stale(after(1)) == 1
-    assert await row(engine, call_id, "ended_at", "end_reason") == {"ended_at": T0, "end_reason": "expired"}
+    if answered is not None:
+        await log.answered(call_id, after(answered))
+    assert await log.close_stale(await log.signs([])) == 1
+    return call_id
+
+
+@pytest.mark.parametrize("answered", [None, 2.0])
+async def test_who_has_a_call_corrects_its_end(log: Log, engine: AsyncEngine, answered: float | None) -> None:
+    call_id = await expired(log, answered=answered)
+    assert await log.ended(call_id, after(13), "hangup", answered_at=after(2)) == 11
+    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("ended", after(2), after(13), 11, "hangup")
+    with pytest.raises(LostRace):
+        await log.ended(call_id, after(14), "cancelled")
+
+
+async def test_who_has_a_call_corrects_that_nobody_answered(log: Log, engine: AsyncEngine) -> None:
+    call_id = await expired(log)
+    assert await log.ended(call_id, after(45), "no_answer") is None
+    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("missed", None, after(45), None, "no_answer")
+
+
+async def test_a_call_that_was_taken_for_abandoned_can_still_be_answered(log: Log, engine: AsyncEngine) -> None:
+    call_id = await expired(log)
+    await log.answered(call_id, after(3))
+    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("answered", after(3), None, None, None)
+
+
+@pytest.mark.parametrize(("answered", "status"), [(None, "initiated"), (2.0, "answered")])
+async def test_a_heartbeat_opens_a_call_again_that_was_taken_for_abandoned(
+    log: Log, engine: AsyncEngine, answered: float | None, status: str
+) -> None:
+    call_id, closed = await expired(log, answered=answered), await log.call()
+    await log.ended(closed, after(1), "cancelled")
+    await log.heartbeat([call_id, closed], after(60))
+    answered_at = None if answered is None else after(answered)
+    assert tuple((await row(engine, call_id, *ENDING)).values()) == (status, answered_at, None, None, None)
+    assert await row(engine, closed, "end_reason") == {"end_reason": "cancelled"}
+
+
+async def test_an_attempt_whose_answer_did_not_come_may_be_made_again(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call()
+    for _ in range(2):
+        await log.answered(call_id, after(3))
+    for _ in range(2):
+        assert await log.ended(call_id, after(8), "hangup") == 5
+    with pytest.raises(LostRace):
+        await log.answered(call_id, after(3))
 
 
 async def test_rows_that_the_relay_did_not_write_stay_open(log: Log, engine: AsyncEngine) -> None:
@@ -435,19 +495,22 @@ async def test_rows_that_the_relay_did_not_write_stay_open(log: Log, engine: Asy
     async with engine.begin() as connection:
         await connection.execute(insert(table).values(foreign))
     assert await log.close_own() == 0
-    assert await log.close_stale(after(1000)) == 0
+    assert await log.signs([]) == {}
 
 
 async def test_servers_that_clean_up_together_close_each_call_once(log: Log, other_log: Log) -> None:
     for _ in range(10):
         await log.call()
-    closed = await asyncio.gather(*(node.close_stale(after(100)) for node in (log, other_log, log, other_log)))
+    signs = await log.signs([])
+    closed = await asyncio.gather(*(node.close_stale(signs) for node in (log, other_log, log, other_log)))
     assert sum(closed) == 10
 
 
-@pytest.mark.parametrize("clean_up", ["close_own", "close_stale"])
+@pytest.mark.parametrize("clean_up", ["close_own", "close_stale", "signs"])
 async def test_looking_for_abandoned_calls_reads_the_index_of_open_ones_only(
     log: Log, engine: AsyncEngine, clean_up: str
 ) -> None:
-    looking = log.close_own() if clean_up == "close_own" else log.close_stale(T0)
+    looking = (
+        log.close_own() if clean_up == "close_own" else log.close_stale({}) if clean_up == "close_stale" else log.signs([T0])
+    )
     assert f"ix_{OF_KIND[log.kind].calls.__tablename__}_open" in await calls.plans(engine, looking)

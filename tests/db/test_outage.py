@@ -1,6 +1,7 @@
 """A database that is away: told apart from a wrong statement, waited for no longer than it may be, and said once."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from db.outage import Outage, WatchedEngine
 from relay.errors import Unavailable
 from tests.kit.databases import PostgresServer
 from tests.kit.outages import frozen, locked, refusing
+from tests.kit.wait import eventually
 
 SOON = 0.2
 """Seconds: the deadline in these tests."""
@@ -61,8 +63,14 @@ async def test_a_server_that_hangs_is_given_up_and_used_again_when_it_is_back(
         async with asyncio.timeout(15):  # the driver closes each of the connections for 2 s
             outcomes = await asyncio.gather(*(read(postgres) for _ in range(30)), return_exceptions=True)
         assert {type(one) for one in outcomes} == {Unavailable}
-    await write(postgres)
-    assert postgres.outage.counters == {"outages": 1, "failures": 30}
+        assert postgres.outage.counters == {"outages": 1, "failures": 30}
+
+    async def back() -> bool:
+        with contextlib.suppress(Unavailable):
+            await write(postgres)
+        return not postgres.outage.lasts
+
+    await eventually(back, "the server is used again")
 
 
 async def test_a_server_that_is_restarted_is_away_and_then_back_in_one_line_each(

@@ -17,6 +17,7 @@ from relay.http.operations import by_route
 from relay.media.api import Route
 from relay.media.counters import NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
+from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.turn.counters import NAMES as TURN_NAMES
 from tests.front.kit import trusting, write_certificate
 from tests.http.conftest import bearer, socket_of
@@ -37,7 +38,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
     families = {name: family for name, family in everything.items() if name.startswith("relay_")}
     assert {name for name, family in families.items() if family.type == "gauge"} == {
         "relay_build_info",
-        *("relay_calls", "relay_devices", "relay_legs"),
+        *("relay_calls", "relay_devices", "relay_legs", "relay_writes_waiting"),
         *(f"relay_front_{name}" for name in LEVELS),
         *(f"relay_database_{name}" for name in DATABASE_LEVELS),
     }
@@ -49,6 +50,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_turn_{name}" for name in TURN_NAMES),
         *(f"relay_connectivity_{name}" for name in CONNECTIVITY_NAMES),
         *(f"relay_database_{name}" for name in DATABASE_NAMES),
+        *(f"relay_writes_{name}" for name in WRITE_NAMES),
     }
     assert {name for name, family in families.items() if family.type == "histogram"} == {
         *("relay_leg_rtt_seconds", "relay_database_statement_seconds"),

@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -12,9 +14,10 @@ import pytest
 from relay.ids import Profile
 from tests.http.conftest import SECRET, bearer, socket_of
 from tests.kit.databases import PostgresServer, postgresql
-from tests.kit.outages import refusing
+from tests.kit.outages import frozen, refusing
+from tests.kit.process import serving
 from tests.kit.server import RunningRelay, running_relay
-from tests.signaling.people import LESSON, TUTOR, answer, invitation
+from tests.signaling.people import HANG_UP, LESSON, TUTOR, answer, invitation
 
 __all__ = ["postgresql"]
 
@@ -99,3 +102,45 @@ async def test_a_party_that_loses_its_connection_comes_back_to_its_call_while_th
                 back = await until(second, "welcome")
                 assert (back["resumed"], back["name"]) == (True, welcome["name"])
                 assert (await until(second, "call_state"))["state"] == "answered"
+
+
+async def test_an_end_that_is_told_while_the_database_hangs_is_written_with_its_own_time(stage: Stage) -> None:
+    async with socket_of(stage.http, "tutor_789") as tutor, socket_of(stage.http, "student_456") as student:
+        await student.send_str(invitation(TUTOR, LESSON))
+        await until(tutor, "call_invitation")
+        with frozen(stage.server):
+            await tutor.send_str(answer(LESSON))
+            await until(student, "call_answer")
+            await student.send_str(HANG_UP)
+            told = await until(tutor, "call_ended")
+            # As long as nothing answers, nothing is written: it was told before.
+        row = await stage.relay.finished_call()
+        assert (row["status"], row["end_reason"], row["duration_seconds"]) == ("ended", "hangup", told["duration_seconds"])
+
+
+async def test_what_was_told_during_an_outage_is_written_by_the_next_life_of_a_server_that_was_killed_in_it(
+    postgresql: PostgresServer, tmp_path: Path
+) -> None:
+    settings = {"jwt_secret": SECRET, "workers": "0"}
+    async with postgresql.database() as url:
+        async with (
+            serving(tmp_path, database_url=url, **settings) as server,
+            aiohttp.ClientSession(server.relay.url) as http,
+            socket_of(http, "tutor_789") as tutor,
+            socket_of(http, "student_456") as student,
+        ):
+            await student.send_str(invitation(TUTOR, LESSON))
+            await until(tutor, "call_invitation")
+            async with refusing(postgresql, url):
+                await tutor.send_str(answer(LESSON))
+                await until(student, "call_answer")
+                await student.send_str(HANG_UP)
+                told = await until(tutor, "call_ended")
+                ended_at = datetime.now(UTC).replace(tzinfo=None)
+                await server.stop(signal.SIGKILL)
+        async with serving(tmp_path, database_url=url, **settings) as server:
+            [row] = await RunningRelay(server.relay.url, url).call_logs()
+            assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+            assert row["duration_seconds"] == told["duration_seconds"]
+            assert abs(row["ended_at"] - ended_at) < timedelta(seconds=2)
+            await server.stop(signal.SIGTERM)

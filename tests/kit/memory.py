@@ -4,7 +4,7 @@ Each does what its interface in `relay.signaling.ports` says, and lets others go
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,6 +51,10 @@ class CallEntry:
     def is_open(self) -> bool:
         return self.status in ("initiated", "answered")
 
+    @property
+    def last_sign(self) -> datetime:
+        return max(filter(None, (self.call.started_at, self.answered_at, self.heartbeat_at)))
+
     def close(self, at: datetime, reason: str) -> None:
         if self.answered_at is not None:
             self.duration_seconds = max(0, (at - self.answered_at) // timedelta(seconds=1))
@@ -69,7 +73,8 @@ class MemoryCallLog:
     async def opened(self, call: NewCall) -> None:
         await asyncio.sleep(0)
         assert call.place.kind is self._kind, "each table has the calls of one kind of place"
-        assert call.call_id not in self.entries, "call_id is unique"
+        if call.call_id in self.entries:
+            raise LostRace(f"call {call.call_id} is there already")
         self.entries[call.call_id] = CallEntry(call, call.call_type)
 
     async def answered(self, call_id: str, at: datetime) -> None:
@@ -86,12 +91,21 @@ class MemoryCallLog:
             entry.call_type = call_type
 
     async def ended(
-        self, call_id: str, at: datetime, reason: str, *, caller: MediaPath = UNKNOWN_PATH, callee: MediaPath = UNKNOWN_PATH
+        self,
+        call_id: str,
+        at: datetime,
+        reason: str,
+        *,
+        answered_at: datetime | None = None,
+        caller: MediaPath = UNKNOWN_PATH,
+        callee: MediaPath = UNKNOWN_PATH,
     ) -> int | None:
         await asyncio.sleep(0)
         entry = self.entries.get(call_id)
-        if entry is None or not entry.is_open:
+        if entry is None or not (entry.is_open or entry.end_reason == "expired"):
             raise LostRace(f"call {call_id} is not open")
+        if answered_at is not None:
+            entry.status, entry.answered_at = "answered", answered_at
         entry.close(at, reason)
         entry.paths = caller, callee
         return entry.duration_seconds
@@ -106,21 +120,27 @@ class MemoryCallLog:
         await asyncio.sleep(0)
         for call_id in call_ids:
             entry = self.entries.get(call_id)
+            if entry is not None and entry.end_reason == "expired":
+                entry.status = "initiated" if entry.answered_at is None else "answered"
+                entry.end_reason = entry.ended_at = entry.duration_seconds = None
             if entry is not None and entry.is_open:
                 entry.heartbeat_at = at
+
+    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
+        await asyncio.sleep(0)
+        return {one.call_id: one.last_sign for one in self.entries.values() if one.is_open and one.heartbeat_at not in beats}
 
     async def close_own(self) -> int:
         return await self._close(list(self.entries.values()))
 
-    async def close_stale(self, stale_before: datetime) -> int:
-        entries = self.entries.values()
-        return await self._close([one for one in entries if (one.heartbeat_at or one.call.started_at) < stale_before])
+    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
+        return await self._close([one for one in self.entries.values() if signs.get(one.call_id) == one.last_sign])
 
     async def _close(self, entries: Iterable[CallEntry]) -> int:
         await asyncio.sleep(0)
         abandoned = [one for one in entries if one.is_open]
         for one in abandoned:
-            one.close(max(filter(None, (one.call.started_at, one.answered_at, one.heartbeat_at))), "expired")
+            one.close(one.last_sign, "expired")
         return len(abandoned)
 
 

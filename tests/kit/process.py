@@ -55,7 +55,7 @@ async def start(folder: Path, *arguments: str, **settings: str) -> Process:
 
 
 def defaults(folder: Path) -> dict[str, str]:
-    return {"database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}"}
+    return {"database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", "journal": f"{folder / 'calls.journal'}"}
 
 
 async def run(folder: Path, *arguments: str, **settings: str) -> Outcome:

@@ -134,6 +134,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
             "turn_port": 0,
             "workers": 0,
             "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}",
+            "journal": f"{folder / 'calls.journal'}",
             **settings,
         }
     )

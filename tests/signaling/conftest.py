@@ -21,6 +21,7 @@ from db.history import SqlMissedCalls
 from db.migrate import upgrade
 from db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
+from relay.media.api import TransportParameters
 from relay.signaling.call import Timers
 from relay.signaling.exchange import Ports
 from tests.kit.wait import eventually
@@ -46,8 +47,9 @@ class SqlExchange(Exchange):
         super().__init__(self.ports, timers)
 
     async def rows(self) -> Sequence[Any]:
+        await self.calls.written()
         async with self.database.connect() as connection:
-            return (await connection.execute(text("SELECT * FROM call_logs ORDER BY id"))).all()
+            return (await connection.execute(text("SELECT * FROM call_logs ORDER BY started_at, id"))).all()
 
     async def execute(self, statement: str) -> None:
         async with self.database.begin() as connection:
@@ -62,16 +64,24 @@ class SqlExchange(Exchange):
         await self.execute("ALTER TABLE call_logs RENAME TO lost")
 
     @contextlib.asynccontextmanager
-    async def log_busy(self) -> AsyncIterator[None]:
-        """While this lasts, whoever writes to the database waits."""
-        async with self.database.connect() as connection:
-            await connection.execute(text("BEGIN IMMEDIATE"))
+    async def media_busy(self) -> AsyncIterator[None]:
+        """While this lasts, whoever opens a transport waits."""
+        over, opening = asyncio.Event(), self.engine.open_transport
+
+        async def later(bridge_id: str, transport_id: str) -> TransportParameters:
+            await over.wait()
+            return await opening(bridge_id, transport_id)
+
+        self.engine.open_transport = later  # type: ignore[method-assign]
+        try:
             yield
-            await connection.rollback()
+        finally:
+            over.set()
+            self.engine.open_transport = opening  # type: ignore[method-assign]
 
     async def invited_behind(self, caller: Client, callee: Profile, meanwhile: Callable[[], Awaitable[object]]) -> None:
-        """The caller invites, and `meanwhile` happens before the call is in the log."""
-        async with self.log_busy():
+        """The caller invites, and `meanwhile` happens before anything rings."""
+        async with self.media_busy():
             before = self.calls.call_count
             inviting = asyncio.create_task(self.say(caller, invitation(callee)))
             await eventually(lambda: self.calls.call_count > before, "the invitation is taken")

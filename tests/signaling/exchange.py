@@ -75,10 +75,16 @@ class NotingEngine(LocalEngine):
 
 
 class VirtualClock(Clock):
-    """The wall's clock goes with the event loop's."""
+    """The wall's clock goes with the event loop's.
+
+    Attributes:
+        ahead: seconds by which a test has set the wall's.
+    """
+
+    ahead = 0.0
 
     def utcnow(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.now())
+        return EPOCH + timedelta(seconds=self.now() + self.ahead)
 
 
 class FakeWaker:
@@ -236,6 +242,7 @@ class MemoryExchange(Exchange):
         super().__init__(ports, timers, VirtualClock())
 
     async def rows(self) -> list[CallEntry]:
+        await self.calls.written()
         return list(self.logs[PlaceKind.CONVERSATION].entries.values())
 
     def transport_of(self, profile: Profile) -> str | None:

@@ -1,12 +1,14 @@
 """The calls that go on, found by who is in them, by what a message says, and by their transports."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind
 from relay.signaling.call import Call, EndReason, Event, Party
+from relay.signaling.clock import Timeline
 from relay.signaling.devices import Device
 from relay.signaling.live import LiveCall, LiveCalls, Purpose, Side, Transfer, Update
 from relay.signaling.messages.incoming import CallHold
@@ -16,13 +18,15 @@ from tests.kit.clock import in_virtual_time
 from tests.signaling.descriptions import VOICE_OFFER
 from tests.signaling.people import LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, FakeConnection
 
+T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TIMELINE = Timeline(T0)
 PHONE, TABLET = (Device(STUDENT, 2, FakeConnection()) for _ in range(2))
 
 
 def live_call(place: Place = LESSON, call_id: str = "c1") -> LiveCall:
     """The student calls the tutor from PHONE."""
     caller, callee = Party(STUDENT, "Maya", "", PHONE.device_id), Party(TUTOR, "Daniel", "")
-    return LiveCall(Call(call_id, place, "voice", caller, callee, TIMERS, 0.0), Side())
+    return LiveCall(Call(call_id, place, "voice", caller, callee, TIMERS, 3.0), TIMELINE, Side())
 
 
 def answered(live: LiveCall) -> LiveCall:
@@ -89,8 +93,14 @@ def test_a_call_is_found_by_its_transports_for_as_long_as_it_has_them() -> None:
 def test_calls_are_counted_by_the_kind_of_their_place() -> None:
     calls = LiveCalls()
     calls.add(live_call(WHITEBOARD))
-    assert calls.ids(PlaceKind.WHITEBOARD_SESSION) == ["c1"]
-    assert calls.ids(PlaceKind.CONVERSATION) == []
+    assert calls.beats(PlaceKind.WHITEBOARD_SESSION, 7.0) == {T0 + timedelta(seconds=7): ["c1"]}
+    assert calls.beats(PlaceKind.CONVERSATION, 7.0) == {}
+
+
+def test_the_dates_of_a_call_differ_by_what_has_passed() -> None:
+    live = live_call()
+    assert live.started_at == T0 + timedelta(seconds=3)
+    assert live.timeline.at(10.5) - live.started_at == timedelta(seconds=7.5)
 
 
 def test_only_the_device_that_is_in_an_answered_call_speaks_for_its_party() -> None:

@@ -13,7 +13,7 @@ import itertools
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,7 +28,7 @@ from db.call_log import SqlCallLog
 from db.engine import create_engine
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
-from relay.signaling.ports import CallLog, MediaPath, NewCall
+from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import MemoryCallLog
 from tests.signaling.descriptions import plain
@@ -114,8 +114,18 @@ class TwiceWritten(MemoryCallLog):
     async def updated(self, call_id: str, call_type: str) -> None:
         await self._both(super().updated(call_id, call_type), self._database.updated(call_id, call_type))
 
-    async def ended(self, call_id: str, at: datetime, reason: str, **paths: MediaPath) -> int | None:
-        here, there = super().ended(call_id, at, reason, **paths), self._database.ended(call_id, at, reason, **paths)
+    async def ended(
+        self,
+        call_id: str,
+        at: datetime,
+        reason: str,
+        *,
+        answered_at: datetime | None = None,
+        caller: MediaPath = UNKNOWN_PATH,
+        callee: MediaPath = UNKNOWN_PATH,
+    ) -> int | None:
+        here = super().ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
+        there = self._database.ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
         return await self._both(here, there)
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
@@ -124,8 +134,11 @@ class TwiceWritten(MemoryCallLog):
     async def close_own(self) -> int:
         return await self._both(super().close_own(), self._database.close_own())
 
-    async def close_stale(self, stale_before: datetime) -> int:
-        return await self._both(super().close_stale(stale_before), self._database.close_stale(stale_before))
+    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
+        return await self._both(super().signs(beats), self._database.signs(beats))
+
+    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
+        return await self._both(super().close_stale(signs), self._database.close_stale(signs))
 
     async def _both(self, here: Coroutine[Any, Any, T], there: Coroutine[Any, Any, T]) -> T:
         loop = asyncio.get_running_loop()
