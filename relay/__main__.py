@@ -62,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
         logs.configure(settings.log_level)
         logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
         for name in Settings.unknown(os.environ):
-            logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored", name)
+            meant = Settings.meant_by(name)
+            text = f"; {meant} is one" if meant else ""
+            logging.getLogger(__name__).warning("%s is no setting of the relay; it is ignored%s", name, text)
         _COMMANDS[command][0](settings, given)
     except ConfigurationError as error:
         for line in str(error).splitlines():

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from relay import database_url, notation
+from relay import database_url, notation, spelling
 from relay.errors import ConfigurationError
 
 PREFIX = "RELAY_"
@@ -305,7 +305,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigurationError: one line per problem, each naming its variable.
         """
         given = {name: environment.get(PREFIX + name.upper(), "").strip() for name in cls.__struct_fields__}
-        values = {name: _split(name, value) for name, value in given.items() if value}
+        values = {
+            name: _split(name, spelling.usual(name, cls.__annotations__[name], value)) for name, value in given.items() if value
+        }
         problems = {name: problem for name, value in values.items() if (problem := _problem(cls, name, value))}
         good = {name: value for name, value in values.items() if name not in problems}
         if "dev" in problems:
@@ -321,8 +323,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def unknown(cls, environment: Mapping[str, str]) -> list[str]:
         """Variables that look like settings and are none: likely a spelling mistake, but others may share the prefix."""
-        known = {PREFIX + name.upper() for name in cls.__struct_fields__}
-        return sorted(key for key in environment if key.startswith(PREFIX) and key not in known)
+        known = cls._variables()
+        return sorted(key for key in environment if key.upper().startswith(PREFIX) and key not in known)
+
+    @classmethod
+    def meant_by(cls, variable: str) -> str | None:
+        """The variable that was likely meant by one that is no setting."""
+        return spelling.resembling(variable, cls._variables())
+
+    @classmethod
+    def _variables(cls) -> list[str]:
+        return [PREFIX + name.upper() for name in cls.__struct_fields__]
 
     def with_secret(self) -> "Settings":
         """These settings, with a made-up secret where development mode left it out: tokens then end with the process."""
@@ -349,5 +360,6 @@ def _problem(settings: type[Settings], name: str, value: str | list[str]) -> str
         msgspec.convert(value, settings.__annotations__[name], strict=False)
     except msgspec.ValidationError as error:
         text = str(error).partition(" - at `$")[0]
-        return f"{PREFIX}{name.upper()}: {text[:1].lower()}{text[1:]}"
+        instead = spelling.hint(name, settings.__annotations__[name], value)
+        return f"{PREFIX}{name.upper()}: {text[:1].lower()}{text[1:]}{'; ' if instead else ''}{instead}"
     return None

@@ -109,6 +109,44 @@ def test_a_problem_is_one_line_that_names_its_variable(name: str, value: str, be
     assert "secret@" not in line
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        *(("turn", text, False) for text in ("off", "OFF", "no", "False")),
+        *(("media_tcp", text, True) for text in ("on", "Yes", "TRUE")),
+        *(("log_level", text, "DEBUG") for text in ("debug", "Debug")),
+        ("log_level", "warn", "WARNING"),
+        ("workers", "Auto", "auto"),
+        *(("ring_timeout", text, 45.0) for text in ("45s", "45 s", "45sec", "45 seconds", "45000ms", "0.75m")),
+        ("token_lifetime", "1h", 3600.0),
+        ("turn_lifetime", "12h", 43200),
+        *(("retain_calls_days", text, 30) for text in ("30d", "30 days", "720h")),
+    ],
+)
+def test_what_others_write_elsewhere_is_understood(name: str, value: str, meant: object) -> None:
+    assert getattr(Settings.from_environment({**DEV, f"RELAY_{name.upper()}": value}), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("RELAY_TURN", "disabled", "write true or false"),
+        ("RELAY_LOG_LEVEL", "verbose", "write DEBUG, INFO, WARNING or ERROR"),
+        ("RELAY_RING_TIMEOUT", "45 apples", "write seconds, such as 45 or 45s"),
+        ("RELAY_RING_TIMEOUT", "45,5", "write seconds"),
+        ("RELAY_TURN_LIFETIME", "soon", "write seconds"),
+        ("RELAY_RETAIN_CALLS_DAYS", "12h", "write days, such as 30"),
+        ("RELAY_PORT", "8000/tcp", "write a whole number"),
+        ("RELAY_PORT", '"8000"', "the quotation marks are a part of the value, leave them out"),
+        ("RELAY_WORKERS", "all", "write a whole number, or auto"),
+    ],
+)
+def test_what_cannot_be_understood_is_answered_with_what_to_write(name: str, value: str, told: str) -> None:
+    [line] = problems_of(**{name: value})
+    assert line.startswith(f"{name}: ")
+    assert told in line
+
+
 def test_several_problems_are_several_lines() -> None:
     lines = problems_of(
         RELAY_MEDIA_HOST="here", RELAY_PUBLIC_ADDRESS="there,203.0.113.1", RELAY_DATABASE_URL="x", RELAY_JWT_SECRET="y"
@@ -162,7 +200,8 @@ def test_settings_do_not_change() -> None:
 
 def test_what_looks_like_a_setting_and_is_none_is_found() -> None:
     environment = {**DEV, "RELAY_PROT": "1", "RELAY_": "", "RELAYS": "2", "PORT": "8000", "RELAY_PORT": "1", "relay_port": "2"}
-    assert Settings.unknown(environment) == ["RELAY_", "RELAY_PROT"]
+    assert Settings.unknown(environment) == ["RELAY_", "RELAY_PROT", "relay_port"]
+    assert [Settings.meant_by(name) for name in ("relay_port", "RELAY_PROT", "RELAY_XYZZY")] == ["RELAY_PORT", "RELAY_PORT", None]
 
 
 NAMES = st.sampled_from([PREFIX + name.upper() for name in Settings.__struct_fields__])
