@@ -1,11 +1,16 @@
 """The connection to the database: one `AsyncEngine`, set up the way each kind of database wants it."""
 
 import asyncio
+import contextlib
+import logging
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import URL, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -17,6 +22,8 @@ from db.naming import PLAIN, Layout, lay_out, layout_of
 from db.outage import PRIMARY_CODE, WatchedEngine, reason_of
 from relay import database_url
 from relay.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 SQLITE_CONNECTIONS = 4
 """SQLite lets one writer in at a time: more connections would only fight for its lock, while the pool queues fairly."""
@@ -103,14 +110,19 @@ async def check(engine: AsyncEngine) -> None:
         async with (engine.unwatched if isinstance(engine, WatchedEngine) else engine).connect() as connection:
             await connection.execute(text("SELECT 1"))
     except Exception as error:  # asyncpg's own errors come through as they are, and it may not be installed to name them
-        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {_reason(error)}") from error
+        raise ConfigurationError(f"cannot open the database {_display(engine.url)}: {_reason(error, engine)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, engine: AsyncEngine) -> str:
     """Why it cannot be opened, in one line."""
-    if isinstance(error, PermissionError) and error.filename and Path(error.filename).is_relative_to(Path.home()):
+    home = os.environ.get("HOME", "")
+    if isinstance(error, PermissionError) and home and Path(error.filename or "/").is_relative_to(home):
         # asyncpg looks there for a password, and for certificates of a client.
         return f"{error.filename} may not be read; set HOME to a directory that may"
+    file = file_of(engine)
+    if file is not None and getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN:
+        what = "there is no such folder" if not file.parent.is_dir() else "this user may not open it"
+        return f"{file}: {what} (unable to open database file)"
     return reason_of(error)
 
 
@@ -146,13 +158,36 @@ def _sqlite(url: URL, deadline: float) -> AsyncEngine:
     def set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         _set_pragmas(connection, deadline)
 
+    file = file_of(engine)
+    if file is not None:
+        event.listen(engine.sync_engine, "do_connect", lambda *_: _make_private(url, file))
     event.listen(engine.sync_engine, "connect", set_pragmas)
     return engine
 
 
+def file_of(engine: AsyncEngine) -> Path | None:
+    """The file of an SQLite database; None if it is in memory, or is no SQLite."""
+    if engine.dialect.name != "sqlite" or _in_memory(engine.url):
+        return None
+    [path], options = engine.dialect.create_connect_args(engine.url)
+    return Path(urlsplit(path).path if options.get("uri") else path)
+
+
 def _open_file(engine: AsyncEngine) -> None:
+    file = file_of(engine)
+    if file is not None:
+        _make_private(engine.url, file)
     [path], options = engine.dialect.create_connect_args(engine.url)
     sqlite3.connect(path, **options).close()
+    if file is not None and file.exists() and file.stat().st_mode & stat.S_IRWXO:
+        logger.warning("the database %s can be read by every user of this machine; try: chmod 600 %s*", file, file)
+
+
+def _make_private(url: URL, file: Path) -> None:
+    """Make the file, if there is none, for its owner only. SQLite gives its other files (-wal, -shm) the same permissions."""
+    if url.query.get("mode", "rwc") == "rwc":
+        with contextlib.suppress(OSError):  # it is there; or SQLite says why it cannot be
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
 
 
 def _set_pragmas(connection: DBAPIConnection, deadline: float) -> None:

@@ -96,10 +96,22 @@ async def require_current(engine: AsyncEngine) -> None:
     revision = await current(engine)
     if revision == head():
         return
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is None or revision in known:
-        raise ConfigurationError("the database schema is not up to date; run: python -m relay migrate")
-    raise ConfigurationError(f"the database schema is of a newer relay (revision {revision}); update this one")
+    _check_known(revision)
+    raise ConfigurationError("the database schema is not up to date; run: python -m relay migrate")
+
+
+async def require_known(engine: AsyncEngine) -> None:
+    """Make sure that this version of the relay, or one before, made the schema, if there is one.
+
+    Raises:
+        ConfigurationError: a newer one did.
+    """
+    _check_known(await current(engine))
+
+
+def _check_known(revision: str | None) -> None:
+    if revision is not None and revision not in {script.revision for script in _scripts().walk_revisions()}:
+        raise ConfigurationError(f"the database schema is of a newer relay (revision {revision}); update this one")
 
 
 async def _migrate(engine: AsyncEngine, steps: Callable[[Connection, Config], _Result]) -> _Result:
@@ -110,6 +122,7 @@ async def _migrate(engine: AsyncEngine, steps: Callable[[Connection, Config], _R
                 await connection.execute(text("BEGIN IMMEDIATE"))
             else:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POSTGRESQL_LOCK})
+            _check_known(await connection.run_sync(_revision))
             return await connection.run_sync(lambda sync_connection: steps(sync_connection, _config(sync_connection)))
     except DBAPIError as error:
         raise ConfigurationError(f"the database refuses the migration, and nothing has changed: {reason_of(error)}") from error

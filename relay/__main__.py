@@ -15,6 +15,7 @@ from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reloa
 from relay.check import command as connectivity
 from relay.config import Settings
 from relay.errors import ConfigurationError
+from relay.examination import examine
 from relay.media.worker import fastest_loop
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve
@@ -122,6 +123,11 @@ def _check_config(settings: Settings, _: argparse.Namespace) -> None:
     for name in settings.__struct_fields__:
         value = secrets.get(name, getattr(settings, name))
         print(f"RELAY_{name.upper()}={','.join(value) if isinstance(value, tuple) else value}")
+    good, bad = asyncio.run(examine(settings))
+    for line in good:
+        print(f"# {line}")
+    if bad:
+        raise ConfigurationError("\n".join(bad))
 
 
 def _print_new_keys() -> None:
@@ -144,7 +150,7 @@ _NEW_KEYS_PURPOSE = "Make a key pair for Web Push, and print the settings."
 _COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], None], str]] = {
     "serve": (_serve, "Serve the page, the WebSocket and the media until told to stop."),
     "migrate": (_migrate, "Bring the database schema up to date."),
-    "check-config": (_check_config, "Check the settings, and print what is in force."),
+    "check-config": (_check_config, "Check the settings and what they name, and print what is in force."),
 }
 
 

@@ -1,6 +1,7 @@
 """The composition root: the only place that sees everything, and wires it up."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from db import demo, migrate
 from db.call_log import SqlCallLog
 from db.chat import SqlChatLog
 from db.directory import SqlDirectory
-from db.engine import check, create_engine, folder_of
+from db.engine import check, create_engine, file_of, folder_of
 from db.figures import LEVELS as DATABASE_LEVELS
 from db.figures import Figures
 from db.history import SqlHistory, SqlMissedCalls
@@ -223,6 +224,27 @@ def _add_stores(app: web.Application, database: AsyncEngine, enforcement: Enforc
     app[ports.PERSONAL_DATA] = EnforcedPersonalData(personal_data, revocations)
     app[ports.PLATFORM] = EnforcedPlatform(SqlPlatform(database), enforcement, revocations)
     app[ports.PROFILE_SETTINGS] = EnforcedSettings(SqlSettings(database), enforcement)
+
+
+async def look_at_database(settings: Settings) -> str:
+    """Open the database and close it again; what was found, in a line. None is made.
+
+    Raises:
+        ConfigurationError: it cannot be opened, or a newer relay made its schema.
+    """
+    database = open_database(settings)
+    how = "serve does that in development mode" if settings.dev else "run: python -m relay migrate"
+    try:
+        file = file_of(database)
+        if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
+            return f"The database {file} is still to be made; {how}."
+        await check(database)
+        if await migrate.current(database) == migrate.head():
+            return "The database opens, and its schema is up to date."
+        await migrate.require_known(database)
+        return f"The database opens. Its schema is still to be brought up to date; {how}."
+    finally:
+        await database.dispose()
 
 
 def _add_admin(app: web.Application, settings: Settings) -> None:

@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.serving": ("relay",),
     "relay.signals": (),
     "relay.app": ("relay", "db"),
+    "relay.examination": ("relay",),
     "relay.__main__": ("relay", "db"),
     "db": ("db", "relay.database_url", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
 }

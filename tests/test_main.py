@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 from db.engine import create_engine
 from relay.__main__ import main
 from tests.db import platform_database
+from tests.front.kit import write_certificate
+from tests.kit.issuer import Issuer, key_set
 from tests.kit.peer import Peer
 from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving
 
@@ -80,11 +83,49 @@ def test_check_config_prints_what_is_in_force_and_no_secret(command: Command) ->
 
 
 def test_check_config_keeps_the_databases_password_to_itself(command: Command) -> None:
-    url = "postgresql+asyncpg://relay:hunter22@db.example/calls"
+    url = "postgresql+asyncpg://relay:hunter22@127.0.0.1:1/calls"
     outcome = command("check-config", jwt_secret=SECRET, database_url=url)
-    assert outcome.status == 0
-    assert "db.example" in outcome.out
-    assert "hunter22" not in outcome.out
+    assert outcome.status == 2
+    assert "relay:***@127.0.0.1:1" in outcome.out
+    assert outcome.err.startswith("cannot open the database postgresql+asyncpg://relay:***@127.0.0.1:1/calls: ")
+    assert "hunter22" not in outcome.out + outcome.err
+
+
+def test_check_config_opens_the_database_and_makes_none(command: Command, tmp_path: Path) -> None:
+    outcome = command("check-config", jwt_secret=SECRET)
+    assert f"# The database {tmp_path}/relay.db is still to be made; run: python -m relay migrate." in outcome.out
+    assert (outcome.status, list(tmp_path.iterdir())) == (0, [])
+    command("migrate", jwt_secret=SECRET)
+    outcome = command("check-config", jwt_secret=SECRET)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.endswith("# The database opens, and its schema is up to date.\n")
+
+
+def test_a_schema_of_a_newer_relay_is_told_so_by_every_command(command: Command, tmp_path: Path) -> None:
+    command("migrate", jwt_secret=SECRET)
+    with contextlib.closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as database:
+        database.execute("UPDATE relay_version SET version_num = '9999'")
+    for name in ("migrate", "check-config", "serve"):
+        outcome = command(name, **{**LOCAL, "dev": "false"}, jwt_secret=SECRET)
+        assert outcome.status == 2
+        assert outcome.err == "the database schema is of a newer relay (revision 9999); update this one\n"
+
+
+def test_check_config_opens_the_certificate_and_the_keys(command: Command, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, "relay", 100)
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set(Issuer("ES256")))
+    outcome = command("check-config", tls_cert=certificate, tls_key=key, jwks=str(keys))
+    assert (outcome.status, outcome.err) == (0, "")
+    assert re.search(r"# The TLS certificate and its key fit; it expires on \d{4}-\d\d-\d\d\.", outcome.out)
+    assert "# The keys of RELAY_JWKS can be loaded." in outcome.out
+
+    outcome = command("check-config", tls_cert=key, tls_key=certificate, jwks=str(tmp_path / "none.json"), node="n" * 1000)
+    assert outcome.status == 2
+    one, other, third = outcome.err.splitlines()
+    assert "they are the other way round" in one
+    assert other == "RELAY_JWKS: the file cannot be read: No such file or directory"
+    assert "node" in third
 
 
 def test_check_config_lists_every_problem_on_a_line_of_its_own(command: Command) -> None:
@@ -96,7 +137,7 @@ def test_check_config_lists_every_problem_on_a_line_of_its_own(command: Command)
 
 def test_a_setting_that_does_not_exist_is_mentioned(command: Command, caplog: pytest.LogCaptureFixture) -> None:
     assert command("check-config", dev="true", prot="8001").status == 0
-    assert "RELAY_PROT is no setting of the relay" in caplog.text
+    assert "RELAY_PROT is no setting of the relay; it is ignored; RELAY_PORT is one" in caplog.text
 
 
 async def test_serve_asks_for_the_schema_that_migrate_makes(tmp_path: Path) -> None:

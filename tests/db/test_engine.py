@@ -36,6 +36,10 @@ def format_versions(path: Path) -> bytes:
     return path.read_bytes()[18:20]
 
 
+def modes_in(folder: Path) -> dict[str, str]:
+    return {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir()}
+
+
 async def test_a_database_that_can_be_opened_passes_the_check(empty_engine: AsyncEngine) -> None:
     await check(empty_engine)
 
@@ -134,7 +138,7 @@ def test_a_url_that_makes_no_sense_is_refused_without_being_quoted(url: str, tex
 async def test_a_sqlite_file_in_a_missing_directory_fails_in_one_line(tmp_path: Path) -> None:
     said = await failure(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'relay.db'}")
     assert said.startswith("cannot open the database sqlite+aiosqlite:///")
-    assert said.endswith("unable to open database file")
+    assert said.endswith("there is no such folder (unable to open database file)")
     assert "\n" not in said
 
 
@@ -149,6 +153,37 @@ async def test_a_postgresql_server_that_is_not_there_fails_without_telling_the_p
     assert said.startswith("cannot open the database postgresql+asyncpg://relay:***@/relay: ")
     assert "hunter2" not in said
     assert "\n" not in said
+
+
+async def test_the_files_of_a_new_sqlite_database_are_their_owners_only(tmp_path: Path) -> None:
+    for number, made in enumerate((False, True)):
+        engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / str(number)}.db")
+        before = os.umask(0)
+        try:
+            if made:
+                await check(engine)
+            async with engine.begin() as connection:
+                await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT * FROM t"))
+                modes = modes_in(tmp_path)
+        finally:
+            os.umask(before)
+            await engine.dispose()
+        assert {f"{number}.db", f"{number}.db-wal", f"{number}.db-shm"} <= modes.keys()
+        assert set(modes.values()) == {"0o600"}
+
+
+async def test_a_database_that_every_user_can_read_is_left_as_it_is_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "relay.db"
+    file.touch(0o644)
+    engine = create_engine(f"sqlite+aiosqlite:///{file}")
+    await check(engine)
+    await engine.dispose()
+    assert f"try: chmod 600 {file}*" in caplog.text
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
 async def test_what_people_write_is_not_in_the_error_of_a_statement_that_fails(empty_engine: AsyncEngine) -> None:

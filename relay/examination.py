@@ -1,0 +1,55 @@
+"""What `python -m relay check-config` finds out beyond the settings themselves: whether what they name can be opened."""
+
+from datetime import UTC, datetime
+
+from relay import wiring
+from relay.app import create_app, look_at_database
+from relay.config import Settings
+from relay.errors import ConfigurationError
+from relay.front.counters import Counters
+from relay.front.io.tls import CertificateFiles
+from relay.http.keys import load_at_start
+
+
+async def examine(settings: Settings) -> tuple[list[str], list[str]]:
+    """Open what the settings name, and close it again. Nothing is made or changed.
+
+    Returns:
+        What was found to work, and what does not: a line each.
+    """
+    good: list[str] = []
+    bad: list[str] = []
+    for look in (_database, _certificate, _keys, _application):
+        try:
+            good += await look(settings)
+        except ConfigurationError as error:
+            bad += str(error).splitlines()
+    return good, [*dict.fromkeys(bad)]
+
+
+async def _database(settings: Settings) -> list[str]:
+    return [await look_at_database(settings)]
+
+
+async def _certificate(settings: Settings) -> list[str]:
+    if not settings.tls_cert:
+        return []
+    validity = CertificateFiles(settings.tls_cert, settings.tls_key, Counters()).validity
+    if validity is None:
+        return ["The TLS certificate and its key fit."]
+    ends = datetime.fromtimestamp(validity.ends, UTC)
+    return [f"The TLS certificate and its key fit; it expires on {ends:%Y-%m-%d}."]
+
+
+async def _keys(settings: Settings) -> list[str]:
+    keys = wiring.tokens(settings).keys
+    if keys is None:
+        return []
+    await load_at_start(keys, settings.jwks)
+    return ["The keys of RELAY_JWKS can be loaded."] if keys.fetches["good"] else []
+
+
+async def _application(settings: Settings) -> list[str]:
+    """What its parts say of the settings as they are put together."""
+    create_app(settings)
+    return []
