@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
@@ -31,6 +31,7 @@ from db.settings import SqlSettings
 from db.views import require_views
 from relay import wiring
 from relay.config import Settings
+from relay.extensions import Extensions
 from relay.front.counters import CERTIFICATE_LEVELS
 from relay.front.counters import LEVELS as FRONT_LEVELS
 from relay.front.counters import NAMES as FRONT_NAMES
@@ -64,6 +65,7 @@ from relay.http.admin.access import SERVICE_TOKEN
 from relay.http.auth import TOKENS
 from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, EnforcedSettings
 from relay.http.cors import Cors
+from relay.http.identity import IDENTIFIER, Identifier
 from relay.http.keys import load_at_start
 from relay.http.limits import LIMITS, Limits
 from relay.http.origins import ORIGINS, Origins
@@ -75,6 +77,10 @@ from relay.push.waker import PushWaker
 from relay.signaling.calls import Calls
 from relay.signaling.enforcement import Enforcement
 from relay.signaling.exchange import Ports
+from relay.signaling.faults import NAMES as EXTENSION_NAMES
+from relay.signaling.faults import Faults
+from relay.signaling.hooks import HookRunner
+from relay.signaling.judge import Judge
 from relay.signaling.records import Revocation, RevocationCause
 from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.signaling.writebehind import WAITING
@@ -89,11 +95,15 @@ _DATABASE: Final = web.AppKey("database", AsyncEngine)
 FRONT: Final = web.AppKey("front", Front)
 """Media over TCP, and TURN: off until `serve` starts it. An application that is mounted elsewhere has no port of its own."""
 _MEDIA: Final = web.AppKey("media", WorkerEngine)
+_HOOKS: Final = web.AppKey("hooks", HookRunner)
 _WAKER: Final = web.AppKey("waker", PushWaker)
 
 
-def create_app(settings: Settings) -> web.Application:
+def create_app(settings: Settings, *, extensions: Extensions | None = None) -> web.Application:
     """The relay as an aiohttp application: run it by itself, or mount it with `add_subapp` in a server of your own.
+
+    Args:
+        extensions: what the embedding program decides, and is told of.
 
     Starting it opens the database and the media port; `ConfigurationError` comes up where that does not work.
     """
@@ -102,6 +112,10 @@ def create_app(settings: Settings) -> web.Application:
     app = _bare_app(settings, origins)
     database = open_database(settings)
     figures = Figures(database)
+    extensions, faults = extensions or Extensions(), Faults()
+    hooks = app[_HOOKS] = HookRunner(extensions.hooks, faults)
+    if extensions.identification is not None:
+        app[IDENTIFIER] = Identifier(extensions.identification, faults)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
     waker = wiring.waker(settings, subscriptions)
     media = wiring.media_engine(
@@ -120,6 +134,8 @@ def create_app(settings: Settings) -> web.Application:
             limiter=limits,
             route_of=front.route_of,
             journal=wiring.journal(settings, folder_of(database)),
+            judge=Judge(extensions.policy, faults),
+            hooks=hooks,
         ),
         engine=reachable,
         timers=wiring.timers(settings),
@@ -132,18 +148,8 @@ def create_app(settings: Settings) -> web.Application:
     app[CALLS_ENDED] = asyncio.Event()
     app[_MEDIA] = app[operations.ENGINE] = media
     app[FRONT] = front
-    app[operations.SOURCES] = [
-        operations.Source("database", OUTAGE_NAMES, lambda: database.outage.counters),
-        operations.Source("writes", WRITE_NAMES, lambda: calls.writes.counters),
-        operations.Source("writes", {"waiting": WAITING}, lambda: {"waiting": calls.writes.waiting}, counting=False),
-        operations.Source("front", FRONT_NAMES, lambda: front.counters),
-        operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
-        operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
-        operations.Source("certificate", CERTIFICATE_LEVELS, front.certificate_levels, counting=False),
-        operations.Source("database", DATABASE_LEVELS, figures.levels, counting=False),
-        operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
-    ]
     app[operations.COLLECTORS] = [figures, *wiring.worker_processes(media)]
+    app[operations.SOURCES] = _sources(calls, front, database, figures, probes, faults)
     app[TOKENS] = wiring.tokens(settings)
     app[LIMITS], app[ORIGINS] = limits, origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
@@ -160,14 +166,7 @@ def create_app(settings: Settings) -> web.Application:
     app[sockets.CONNECTIONS] = {}
     app[sockets.MAX_DEVICES] = settings.max_devices
     app[sockets.PING_INTERVAL] = settings.ping_interval
-    for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
-        app.add_routes(routes)
-    for routes in (profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
-        app.add_routes(routes)
-    if settings.service_token:
-        _add_admin(app, settings)
-    if settings.dev:
-        app.add_routes(dev.ROUTES)
+    _add_routes(app, settings)
     app.cleanup_ctx.append(_database_open)
     app.cleanup_ctx.append(_revocations_known)
     app.cleanup_ctx.append(_keys_open)
@@ -176,6 +175,35 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(_media_open)
     app.on_shutdown.append(_end_calls)
     return app
+
+
+def _add_routes(app: web.Application, settings: Settings) -> None:
+    for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
+        app.add_routes(routes)
+    for routes in (profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
+        app.add_routes(routes)
+    if settings.service_token:
+        _add_admin(app, settings)
+    if settings.dev:
+        app.add_routes(dev.ROUTES)
+
+
+def _sources(
+    calls: Calls, front: Front, database: WatchedEngine, figures: Figures, probes: connectivity.Probes, faults: Faults
+) -> Sequence[operations.Source]:
+    """What the parts count."""
+    return [
+        operations.Source("database", OUTAGE_NAMES, lambda: database.outage.counters),
+        operations.Source("writes", WRITE_NAMES, lambda: calls.writes.counters),
+        operations.Source("writes", {"waiting": WAITING}, lambda: {"waiting": calls.writes.waiting}, counting=False),
+        operations.Source("front", FRONT_NAMES, lambda: front.counters),
+        operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
+        operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
+        operations.Source("certificate", CERTIFICATE_LEVELS, front.certificate_levels, counting=False),
+        operations.Source("database", DATABASE_LEVELS, figures.levels, counting=False),
+        operations.Source("extension", EXTENSION_NAMES, lambda: faults.counters),
+        operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
+    ]
 
 
 def _bare_app(settings: Settings, origins: Origins) -> web.Application:
@@ -333,4 +361,5 @@ async def _end_calls(app: web.Application) -> None:
     # Before the sockets close, so that everyone still hears of it; before the database does, so that it is written.
     await app[sockets.CALLS].close()
     app[CALLS_ENDED].set()
+    await app[_HOOKS].close()
     await sockets.close_all(app)

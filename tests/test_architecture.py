@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock"),
         *("relay.errors", "relay.ids"),
     ),
+    "relay.extensions": ("relay.http.identity", "relay.signaling.extensions", "relay.signaling.ports", "relay.ids"),
     "relay.housekeeping": ("relay.signaling.records", "relay.signaling.clock", "relay.errors"),
     "relay.wiring": ("relay",),
     "relay.serving": ("relay",),

@@ -14,6 +14,7 @@ import jwt
 from aiohttp import web
 
 from relay.errors import Unauthorized
+from relay.http.identity import IDENTIFIER
 from relay.http.keys import ALGORITHMS, Keys
 from relay.http.limits import LIMITS
 from relay.http.proxies import asker_of
@@ -163,7 +164,11 @@ async def signed_in(request: web.Request) -> Credential:
     known: Credential | None = request.get(_CREDENTIAL)
     if known is not None:
         return known
-    token = bearer_token(request) or request.query.get("token") or _cookie(request)
+    token = bearer_token(request) or request.query.get("token")
+    if not token and (identity := await _identified(request)) is not None:
+        request[_CREDENTIAL] = identity
+        return identity
+    token = token or _cookie(request)
     if not token:
         raise Unauthorized("no credential: log in first")
     with checking_credential(request):
@@ -171,6 +176,25 @@ async def signed_in(request: web.Request) -> Credential:
         if is_revoked(request, credential):
             raise Revoked("the token was revoked")
     request[_CREDENTIAL] = credential
+    return credential
+
+
+async def _identified(request: web.Request) -> Credential | None:
+    """Who sends the request by the word of the embedding program.
+
+    Raises:
+        Revoked: it is good no more.
+        Unavailable: the program cannot say now.
+    """
+    identifier = request.app.get(IDENTIFIER)
+    identity = None if identifier is None else await identifier.identify(request)
+    if identity is None:
+        return None
+    if identity.expires_at <= time.time():
+        raise Expired("the session has expired")
+    credential = Credential(identity.profile, identity.expires_at, identity.issued_at)
+    if is_revoked(request, credential):
+        raise Revoked("the session was revoked")
     return credential
 
 

@@ -107,6 +107,7 @@ class Endings:
         live.ringing.clear()
         # After everyone has been told: that they must not wait for a media plane that is slow to answer.
         await exchange.legs.close_all(call.call_id)
+        exchange.ports.hooks.ended(call, now, duration)
         logger.info("call %s ended: %s after %s s", call.call_id, reason, duration)
 
     def _remember_transfer(self, call: Call) -> None:

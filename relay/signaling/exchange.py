@@ -15,6 +15,8 @@ from relay.signaling import notices
 from relay.signaling.call import Party, Timers
 from relay.signaling.clock import Clock
 from relay.signaling.devices import Device, Devices
+from relay.signaling.hooks import HookRunner
+from relay.signaling.judge import Judge
 from relay.signaling.legs import Leg, Legs
 from relay.signaling.live import LiveCall, LiveCalls
 from relay.signaling.messages.outgoing import ToClient
@@ -35,6 +37,8 @@ class Ports:
         limiter: None: nothing is limited.
         journal: None: what waits for the database is lost when this process dies.
         route_of: None: nobody can tell by which way media comes.
+        judge: who may call whom.
+        hooks: who is told of calls.
     """
 
     directory: Directory
@@ -45,6 +49,8 @@ class Ports:
     limiter: Limiter | None = None
     route_of: RouteOf | None = None
     journal: Journal | None = None
+    judge: Judge = field(default_factory=Judge)
+    hooks: HookRunner = field(default_factory=HookRunner)
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.media.api import TransportReport
-from relay.signaling import notices, policy
+from relay.signaling import notices
 from relay.signaling.call import EndReason, Party
 from relay.signaling.devices import Device
 from relay.signaling.endings import Endings
@@ -14,7 +14,7 @@ from relay.signaling.entries import Said
 from relay.signaling.exchange import Exchange
 from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.ports import ChatMessage
+from relay.signaling.ports import ChatMessage, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +125,19 @@ class InCall:
             to_other = await directory.standing(_conversation(shared), other.profile, profile)
             visible = to_asker.members and not to_asker.blocked
             reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
-            if shared is not None and visible and reachable and policy.refusal(to_other) is None:
+            # Not only if it is reachable: how long this takes must not say whether somebody is there.
+            allowed = shared is not None and visible and await self._may_call(to_other, shared, live.call.call_type)
+            if shared is not None and allowed and reachable:
                 card = to_other.callee
                 return outgoing.TransferTarget(shared, profile.profile_id, profile.profile_type, card.name, card.avatar)
         raise SignalingError("not_allowed", "the other party cannot call this profile now")
+
+    async def _may_call(self, standing: Standing, conversation_id: int, call_type: str) -> bool:
+        try:
+            refusal = await self._exchange.ports.judge.refusal(standing, _conversation(conversation_id), call_type)
+        except SignalingError:  # that cannot be found out now
+            return False
+        return refusal is None
 
     async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
         live = self._exchange.live.named(device, message)

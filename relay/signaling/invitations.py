@@ -39,7 +39,7 @@ class Invitations:
         if message.transferred_from is not None:
             await self._check_transfer(device.profile, message.transferred_from)
         standing = await exchange.ports.directory.standing(message.place, device.profile, callee)
-        refusal = policy.refusal(standing)
+        refusal = await exchange.ports.judge.refusal(standing, message.place, message.call_type)
         await self._replace_older(device)
         crossed = False
         if refusal is None and (theirs := exchange.live.of(callee)) is not None:
@@ -72,6 +72,7 @@ class Invitations:
             if refusal is not None:
                 await self._endings.end(live, refusal)
             else:
+                exchange.ports.hooks.started(call, live.started_at)
                 await self._begin_ringing(live)
 
     async def _check_transfer(self, profile: Profile, call_id: str) -> None:
@@ -208,6 +209,7 @@ class Invitations:
             live.answered_at = exchange.time_of(live)
             call.apply(Event.ANSWERED, exchange.clock.now())
             exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
+            exchange.ports.hooks.answered(call, live.answered_at)
             async with self._endings.ended_on_error(live):
                 await self._connect(live)
             for other, _ in list(live.ringing.values()):

@@ -1,0 +1,40 @@
+"""What a program that embeds the relay may bring along: `create_app(settings, extensions=Extensions(…))`.
+
+docs/embedding.md says what each is for.
+"""
+
+from dataclasses import dataclass
+
+from relay.http.identity import Identification, Identity
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
+from relay.signaling.ports import Privacy, ProfileCard, Standing
+
+__all__ = [
+    "CallFacts",
+    "CallHooks",
+    "CallPolicy",
+    "CallRequest",
+    "Extensions",
+    "Identification",
+    "Identity",
+    "Place",
+    "PlaceKind",
+    "Privacy",
+    "Profile",
+    "ProfileCard",
+    "Standing",
+    "Verdict",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """Each of them may be left out."""
+
+    policy: CallPolicy | None = None
+    """Who may call whom, beside the built-in rules."""
+    identification: Identification | None = None
+    """Who somebody is, beside the relay's tokens."""
+    hooks: CallHooks | None = None
+    """What is told of calls."""
