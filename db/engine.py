@@ -126,6 +126,13 @@ def _reason(error: Exception, engine: AsyncEngine) -> str:
     return reason_of(error)
 
 
+async def answers(engine: WatchedEngine) -> bool:
+    """Whether the database can be read now, and could be written when that was last tried."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    return not engine.outage.lasts
+
+
 def _display(url: URL) -> str:
     """The URL without what may be secret: the password, and query parameters, where one may hide."""
     return url.set(query={}).render_as_string(hide_password=True)

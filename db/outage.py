@@ -59,10 +59,15 @@ def reason_of(error: BaseException) -> str:
     return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
+UNTRIED_AFTER: Final = 15.0
+"""Seconds. What waits to be written is tried again every 5 s: if nobody has failed for so long, nothing waits."""
+
+
 class Outage:
     """Whether the database is away: one line in the log when that begins, and one when it ends.
 
-    One that cannot write is away although it can be read (a full disk, a lock): only a transaction ends what began with one.
+    One that cannot write is away although it can be read (a full disk, a lock): what began with a transaction, one ends;
+    or that nobody tries one any more while it can be read.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -70,6 +75,7 @@ class Outage:
         self._now = now
         self._since: float | None = None
         self._writing = False
+        self._failed_writing_at = 0.0
 
     @property
     def lasts(self) -> bool:
@@ -78,7 +84,8 @@ class Outage:
     def failed(self, error: Exception, *, writing: bool) -> None:
         """A use of the database has failed because it is away."""
         self.counters["failures"] += 1
-        self._writing |= writing
+        if writing:
+            self._writing, self._failed_writing_at = True, self._now()
         if self._since is None:
             self._since = self._now()
             self.counters["outages"] += 1
@@ -88,7 +95,10 @@ class Outage:
 
     def succeeded(self, *, writing: bool) -> None:
         """It has answered; if only to say that a statement is wrong."""
-        if self._since is not None and (writing or not self._writing):
+        if self._since is None:
+            return
+        untried = self._now() - self._failed_writing_at > UNTRIED_AFTER
+        if writing or not self._writing or untried:
             logger.warning("the database is back after %.0f s", self._now() - self._since)
             self._since, self._writing = None, False
 

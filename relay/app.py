@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from db import demo, migrate
 from db.call_log import SqlCallLog
 from db.chat import SqlChatLog
 from db.directory import SqlDirectory
-from db.engine import check, create_engine, file_of, folder_of
+from db.engine import answers, check, create_engine, file_of, folder_of
 from db.figures import LEVELS as DATABASE_LEVELS
 from db.figures import Figures
 from db.history import SqlHistory, SqlMissedCalls
@@ -49,6 +50,7 @@ from relay.http import (
     pages,
     ports,
     push,
+    readiness,
     responses,
     sockets,
     whiteboard,
@@ -148,6 +150,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     app[CALLS_ENDED] = asyncio.Event()
     app[_MEDIA] = app[operations.ENGINE] = media
     app[FRONT] = front
+    app[readiness.READINESS] = wiring.readiness(partial(answers, database), media, calls)
     app[operations.COLLECTORS] = [figures, *wiring.worker_processes(media)]
     app[operations.SOURCES] = _sources(calls, front, database, figures, probes, faults)
     app[TOKENS] = wiring.tokens(settings)
@@ -180,7 +183,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
 def _add_routes(app: web.Application, settings: Settings) -> None:
     for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
         app.add_routes(routes)
-    for routes in (profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
+    for routes in (readiness.ROUTES, profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
         app.add_routes(routes)
     if settings.service_token:
         _add_admin(app, settings)

@@ -35,7 +35,7 @@ BODY_TIMEOUT: Final = 20.0
 FILES: Final = 20_000
 """File descriptors that all connections may need together, with room to spare."""
 
-_PLAIN: Final = ("/healthz", "/metrics")
+_PLAIN: Final = ("/healthz", "/readyz", "/metrics")
 """Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is anybody's secret."""
 
 _NEVER_PLAIN: Final = ("/api/", "/ws/")

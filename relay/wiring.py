@@ -9,6 +9,7 @@ from relay.front.options import Options
 from relay.http.auth import Claims, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import Rates
+from relay.http.readiness import Check, Readiness
 from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine
 from relay.media.io.addresses import AddressWatch
@@ -18,6 +19,7 @@ from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.signaling.call import Timers
+from relay.signaling.calls import Calls
 from relay.signaling.io.journal import FileJournal
 from relay.signaling.records import RetentionDays
 from relay.turn.limits import Limits as TurnLimits
@@ -122,6 +124,18 @@ def front_options(settings: Settings) -> Options:
         ),
         addresses=tuple(dict.fromkeys(settings.advertised_addresses + settings.media_hosts)),
     )
+
+
+def readiness(database: Check, media: LocalEngine | WorkerPool, calls: Calls) -> Readiness:
+    """What must be well so that this server can take new calls."""
+
+    async def media_up() -> bool:
+        return isinstance(media, LocalEngine) or any(one.answering for one in media.workers)
+
+    async def accepting() -> bool:
+        return not calls.closing
+
+    return Readiness({"database": database, "media": media_up, "accepting": accepting})
 
 
 def timers(settings: Settings) -> Timers:

@@ -121,6 +121,11 @@ class Calls:
         return self._exchange.paths.round_trips
 
     @property
+    def closing(self) -> bool:
+        """The server is stopping, and takes no new calls."""
+        return self._exchange.closing
+
+    @property
     def writes(self) -> WriteBehind:
         """By which calls are written down."""
         return self._exchange.log

@@ -110,8 +110,9 @@ class WriteBehind:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        if self._journal is not None:
-            await self._journal.close()
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            await journal.close()
 
     def add(self, entry: Entry) -> None:
         """Write it down, soon."""

@@ -16,6 +16,7 @@ from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
 from relay.http.operations import by_route
 from relay.media.api import Route
 from relay.media.counters import NAMES
+from relay.signaling.faults import NAMES as EXTENSION_NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.turn.counters import NAMES as TURN_NAMES
@@ -51,6 +52,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_connectivity_{name}" for name in CONNECTIVITY_NAMES),
         *(f"relay_database_{name}" for name in DATABASE_NAMES),
         *(f"relay_writes_{name}" for name in WRITE_NAMES),
+        *(f"relay_extension_{name}" for name in EXTENSION_NAMES),
     }
     assert {name for name, family in families.items() if family.type == "histogram"} == {
         *("relay_leg_rtt_seconds", "relay_database_statement_seconds"),

@@ -1,0 +1,71 @@
+"""`GET /readyz`: whether this server can take new calls. `/healthz` only says that its process lives.
+
+Who asks waits for no part that hangs, and many who ask at a time are one look.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from relay.http.responses import OUTAGE_RETRY, answer
+
+Check = Callable[[], Awaitable[bool]]
+
+DEADLINE: Final = 2.0
+"""Seconds that a part has to answer; most probes give up after 1 to 5."""
+
+FRESH: Final = 1.0
+"""Seconds that what was found out is good for: probes come every few seconds, strangers may come a thousand times in one."""
+
+
+class Readiness:
+    """Looks whether the parts of the server can do theirs.
+
+    Args:
+        checks: by the name that the answer has them by.
+    """
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._found: asyncio.Task[dict[str, bool]] | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> Mapping[str, bool]:
+        """Which parts are ready."""
+        loop = asyncio.get_running_loop()
+        if self._found is None or (self._found.done() and loop.time() - self._looked_at > FRESH):
+            self._found, self._looked_at = loop.create_task(self._look()), loop.time()
+        return await asyncio.shield(self._found)
+
+    async def _look(self) -> dict[str, bool]:
+        looking = {name: asyncio.ensure_future(check()) for name, check in self._checks.items()}
+        await asyncio.wait(looking.values(), timeout=DEADLINE)
+        for one in looking.values():
+            one.cancel()  # and not waited for: what hangs may hang in that, too
+            one.add_done_callback(_heed)
+        return {
+            name: one.done() and not one.cancelled() and not one.exception() and one.result() for name, one in looking.items()
+        }
+
+
+def _heed(done: "asyncio.Future[bool]") -> None:
+    """A check that fails is one that says no: nobody else asks for its error."""
+    if not done.cancelled():
+        done.exception()
+
+
+READINESS: Final = web.AppKey("readiness", Readiness)
+
+
+async def ready(request: web.Request) -> web.Response:
+    checks = await request.app[READINESS].look()
+    if all(checks.values()):
+        return answer({"status": "ready", "checks": checks})
+    response = answer({"status": "not_ready", "checks": checks}, 503)
+    response.headers["Retry-After"] = str(OUTAGE_RETRY)
+    return response
+
+
+ROUTES: Final = [web.get("/readyz", ready)]
