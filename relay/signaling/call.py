@@ -116,6 +116,8 @@ class Party:
     """What it last said of its media."""
     holds: bool = False
     """It has put the call on hold."""
+    can_update: bool | None = None
+    """Its client takes `call_update`; None while no device of it has taken the call."""
 
 
 @dataclass(slots=True)

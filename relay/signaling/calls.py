@@ -70,6 +70,7 @@ class Calls:
         negotiation = Negotiation(exchange, endings)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: exchange.live.beats(kind, clock.now()))
         exchange.log.on_lost = self._lost
+        self._limits: Final = notices.limits(timers)
         self.refused: Counter[str] = Counter()
         """Messages answered with an error, by code."""
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
@@ -262,6 +263,9 @@ class Calls:
             resumed=resumed,
             resume_seconds=self._exchange.devices.grace if device.resumable else 0.0,
             server_time=notices.milliseconds(self._time_for(device)),
+            version=device.version,
+            features=incoming.FEATURES,
+            limits=self._limits,
         )
 
     def _time_for(self, device: Device) -> datetime:

@@ -58,6 +58,11 @@ class Device:
         """Whether it can come back at all."""
         return self.version >= ADDITIONS
 
+    @property
+    def can_update(self) -> bool:
+        """Whether it takes `call_update`."""
+        return self.version >= ADDITIONS
+
     def send(self, message: ToClient) -> None:
         """Send a message, or keep it until the device is back. Never blocks, never fails."""
         if isinstance(message, Momentary):

@@ -48,6 +48,7 @@ class Endings:
         if former is not None and former not in others:
             others.append(former)
         live.call.signaling_back(party, device.device_id)
+        party.can_update = device.can_update
         self.set_timer(live)
         for other in others:
             if other is not device:

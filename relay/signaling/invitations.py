@@ -54,7 +54,7 @@ class Invitations:
             call_id=new_id(),
             place=message.place,
             call_type=message.call_type,
-            caller=_party(standing.caller, device.device_id),
+            caller=_party(standing.caller, device),
             # Who may not call somebody does not learn whether they exist, either.
             callee=_party(standing.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
             timers=exchange.timers,
@@ -206,6 +206,7 @@ class Invitations:
             _, leg = live.ringing.pop(device.device_id)
             live.callee.leg, live.callee.description = leg, answer
             call.callee.device_id, call.callee.transport_id = device.device_id, leg.transport_id
+            call.callee.can_update = device.can_update
             live.answered_at = exchange.time_of(live)
             call.apply(Event.ANSWERED, exchange.clock.now())
             exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
@@ -263,5 +264,7 @@ class Invitations:
                 await self._endings.end(live, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
 
 
-def _party(card: ProfileCard, device_id: str | None = None) -> Party:
-    return Party(card.profile, card.name, card.avatar, device_id)
+def _party(card: ProfileCard, device: Device | None = None) -> Party:
+    if device is None:
+        return Party(card.profile, card.name, card.avatar)
+    return Party(card.profile, card.name, card.avatar, device.device_id, can_update=device.can_update)

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.ids import PlaceKind, Profile
+from relay.ids import PlaceKind, Profile, new_id
 from relay.media.api import DtlsRole
 from relay.signaling.call import Call, Party
 from relay.signaling.clock import Timeline
@@ -48,6 +48,8 @@ class Purpose(Enum):
     """The server's offer to a new peer connection of a party."""
     REFRESH = auto()
     """The server's offer that tells the other party of that one's new streams."""
+    REALIGN = auto()
+    """The server's offer after an answer that came too late: the offerer has rolled back, and learns what the answerer has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +68,9 @@ class Update:
     """Of the DTLS handshake, as the relay offers it."""
     leg: Leg | None = None
     """The new leg of a `REJOIN`."""
+    update_id: str = field(default_factory=new_id)
+    overtaken: tuple[Device, str | None] | None = None
+    """The answerer's own offer, which crossed this one: its device, and its `ref`."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -95,6 +100,8 @@ class LiveCall:
     """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
     answered_at: datetime | None = None
     update: Update | None = None
+    expired: Update | None = None
+    """The last one whose time was up, as long as an answer to it may be on its way."""
     transfer: Transfer | None = None
     transfers_asked: Counter[Profile] = field(default_factory=Counter)
     """How often each party asked for one."""

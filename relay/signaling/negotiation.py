@@ -1,11 +1,12 @@
 """Offers and answers in mid-call: a party changes its media, restarts ICE, or comes back with a new peer connection.
 
-One offer is under way at a time in a call. Whoever comes second is told so and rolls back (perfect negotiation, with the server
-to say who was first).
+One offer is under way at a time in a call. Of two that cross, the one that came first stays. The sender of the other one gets one
+message that says so: the offer that overtook its own, or, if none is on its way to it, the error `update_glare`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final
 
 from relay.errors import SignalingError
@@ -36,6 +37,7 @@ class Negotiation:
             Purpose.RESTART: self._complete_own,
             Purpose.REJOIN: self._complete_rejoin,
             Purpose.REFRESH: self._complete_own,
+            Purpose.REALIGN: self._complete_realign,
         }
 
     # -- offers -------------------------------------------------------------------------------------------------------
@@ -47,15 +49,8 @@ class Negotiation:
             if message.offer is not None:
                 await self._forward(live, party, device, message, sdp.parse(message.offer.sdp))
             elif message.answer is not None:
-                update = self._awaited(live, party)
-                answer = sdp.parse(message.answer.sdp)
-                # A new peer connection has said nothing before, and takes the role that it is offered.
-                said = None if update.leg else live.side(party).description
-                check_answer(update.offer, answer, update.role, said)
-                live.take_update()
-                await self._complete[update.purpose](live, update, answer)
-            else:
-                self._awaited(live, party)
+                await self._take_answer(live, party, message.update_id, message.answer)
+            elif self._awaited(live, party, message.update_id) is live.update:
                 await self._give_up(live)
 
     async def _forward(
@@ -66,10 +61,19 @@ class Negotiation:
         theirs = live.side(other)
         assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
         assert mine.description is not None and theirs.description is not None, "and knows its devices"
+        if live.update is not None and live.update.answerer is party:
+            live.update.overtaken = device, message.ref
+            return
         self._check_free(live)
         receiver = exchange.device_of(other)
         if receiver is None or receiver.version < ADDITIONS:
             raise SignalingError("unsupported", "the other party's client cannot change a call")
+        if len(theirs.description.sections) > len(mine.description.sections):
+            # What a late answer has added is still unknown here: it comes first, and overtakes this offer.
+            self._offer_own(live, Purpose.REALIGN, party)
+            assert live.update is not None, "the device is there: it has just spoken"
+            live.update.overtaken = device, message.ref
+            return
         check_next_offer(offer, mine.description, theirs.description)
         self._begin(
             live,
@@ -98,6 +102,7 @@ class Negotiation:
             if party.device_id != device.device_id and party.signaling_lost_at is None:
                 raise SignalingError("not_in_call", "another device of this profile is in the call")
             await self._give_up(live)
+            live.expired = None
             self._endings.hand_over(live, party, device)
             update = self._own_offer(live, Purpose.REJOIN, party)
             update.leg = await exchange.open_leg(live)
@@ -114,15 +119,54 @@ class Negotiation:
         assert description is not None, "an answered call has an offer and an answer"
         return Update(purpose, answerer, description, live.call.call_type)
 
+    def _offer_own(self, live: LiveCall, purpose: Purpose, answerer: Party) -> None:
+        """Make a party the server's own offer on the leg that it has, if its client can take it."""
+        receiver, leg = self._exchange.device_of(answerer), live.side(answerer).leg
+        assert leg is not None, "an answered call has both its legs"
+        if receiver is not None and receiver.version >= ADDITIONS:
+            self._begin(live, self._own_offer(live, purpose, answerer), receiver, leg)
+
     def _begin(self, live: LiveCall, update: Update, device: Device, leg: Leg) -> None:
         """Send the offer, and wait for the answer."""
-        exchange = self._exchange
+        exchange, patience = self._exchange, live.call.timers.update
         live.update = update
-        update.timer = exchange.later(live.call.timers.update, lambda: self._time_out(live, update))
+        update.timer = exchange.later(patience, lambda: self._time_out(live, update))
         text = exchange.legs.offer(update.offer, leg, device, update.role)
-        device.send(self._message(live, update.answerer, update.call_type, offer=Offer(sdp=text)))
+        now = exchange.time_of(live)
+        times = {"server_time": now, "expires_at": now + timedelta(seconds=patience)}
+        device.send(
+            self._message(
+                live,
+                update.answerer,
+                update.call_type,
+                update_id=update.update_id,
+                offer=Offer(sdp=text),
+                **{name: notices.milliseconds(at) for name, at in times.items()},
+            )
+        )
 
     # -- answers ------------------------------------------------------------------------------------------------------
+
+    async def _take_answer(self, live: LiveCall, party: Party, update_id: str | None, given: Answer) -> None:
+        update = self._awaited(live, party, update_id)
+        answer = sdp.parse(given.sdp)
+        # A new peer connection has said nothing before, and takes the role that it is offered.
+        said = None if update.leg else live.side(party).description
+        check_answer(update.offer, answer, update.role, said)
+        live.expired = None
+        if update is live.update:
+            live.take_update()
+            await self._complete[update.purpose](live, update, answer)
+            return
+        # Too late: its sender cannot take it back, so its description stands from now on.
+        await self._complete_own(live, update, answer)
+        if update.purpose is Purpose.FORWARD and live.update is None:
+            self._offer_own(live, Purpose.REALIGN, live.call.other(party))
+
+    async def _complete_realign(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
+        await self._complete_own(live, update, answer)
+        # The answer may be less than the other party was once offered.
+        self._offer_own(live, Purpose.REFRESH, live.call.other(update.answerer))
 
     async def _complete_forward(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         exchange, call = self._exchange, live.call
@@ -168,20 +212,23 @@ class Negotiation:
             await exchange.legs.connect(mine.leg, answer)
             await exchange.close_leg(old)
         self._endings.set_timer(live)
-        receiver = exchange.device_of(other)
-        if receiver is not None and receiver.version >= ADDITIONS:
-            self._begin(live, self._own_offer(live, Purpose.REFRESH, other), receiver, theirs.leg)
+        self._offer_own(live, Purpose.REFRESH, other)
 
     # -- when nothing comes of it -------------------------------------------------------------------------------------
 
     async def _time_out(self, live: LiveCall, update: Update) -> None:
         async with live.lock:
-            if live.update is update:
-                if update.offerer is not None:
-                    text = "the other party did not answer the offer"
-                    update.offerer.send(outgoing.Error(code="update_timeout", message=text, ref=update.ref or "call_update"))
-                    update.offerer = None
-                await self._give_up(live)
+            if live.update is not update:
+                return
+            # An answer may be on its way. That of a new peer connection would be to a leg that is closed now.
+            live.expired = None if update.leg else update
+            if update.offerer is not None:
+                text = "the other party did not answer the offer"
+                update.offerer.send(outgoing.Error(code="update_timeout", message=text, ref=update.ref or "call_update"))
+                update.offerer = None
+            expired = self._message(live, update.answerer, live.call.call_type, update_id=update.update_id, expired=True)
+            self._exchange.tell(update.answerer, expired)
+            await self._give_up(live)
 
     async def _give_up(self, live: LiveCall) -> None:
         """Nothing comes of the offer that is under way, if there is one."""
@@ -191,30 +238,28 @@ class Negotiation:
         if update.offerer is not None:
             offerer = live.call.other(update.answerer)
             update.offerer.send(self._message(live, offerer, live.call.call_type, rejected=True))
+        if update.overtaken is not None:
+            device, ref = update.overtaken
+            text = "the offer that overtook yours has come to nothing: roll yours back, and offer again if you want"
+            device.send(outgoing.Error(code="update_glare", message=text, ref=ref or "call_update"))
         if update.leg is not None:
             await self._exchange.close_leg(update.leg)
 
     @staticmethod
     def _check_free(live: LiveCall) -> None:
         if live.update is not None:
-            raise SignalingError("update_glare", "another offer is under way: roll yours back")
+            raise SignalingError(
+                "update_glare", "another offer is under way, and not to you: roll yours back, and try again in a second"
+            )
 
     @staticmethod
-    def _awaited(live: LiveCall, party: Party) -> Update:
-        if live.update is None or live.update.answerer is not party:
-            raise SignalingError("wrong_state", "no answer is awaited from this party")
-        return live.update
+    def _awaited(live: LiveCall, party: Party, update_id: str | None) -> Update:
+        """The offer that a party answers: the one under way, or one whose time was up a moment ago."""
+        for update in (live.update, live.expired):
+            if update is not None and update.answerer is party and update_id in (None, update.update_id):
+                return update
+        raise SignalingError("wrong_state", "no answer is awaited from this party")
 
     @staticmethod
-    def _message(
-        live: LiveCall,
-        to: Party,
-        call_type: str,
-        *,
-        offer: Offer | None = None,
-        answer: Answer | None = None,
-        rejected: bool = False,
-    ) -> outgoing.ToClient:
-        given = {"offer": offer, "answer": answer, "rejected": rejected}
-        fields = {name: value for name, value in given.items() if value}
+    def _message(live: LiveCall, to: Party, call_type: str, **fields: object) -> outgoing.ToClient:
         return notices.about(outgoing.UpdateDelivery, live.call, to, call_type=call_type, **fields)

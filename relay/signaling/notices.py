@@ -6,11 +6,13 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from relay.ids import Place, PlaceKind
-from relay.signaling.call import Call, EndReason, Party
+from relay.signaling.call import Call, EndReason, Party, Timers
 from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
+from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
 from relay.signaling.messages.outgoing import CallMessage, TransferTarget
 from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.sdp import MAX_SECTIONS
 
 DECLINING: Final[dict[EndReason, str]] = {
     EndReason.REJECTED: "rejected",
@@ -62,11 +64,12 @@ def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> CallMe
         offer=Offer(sdp=sdp),
         expires_at=milliseconds(expires),
         server_time=milliseconds(now),
+        can_update=bool(call.caller.can_update),
     )
 
 
 def answer(call: Call, sdp: str) -> CallMessage:
-    return outgoing.AnswerDelivery(**_about(call, call.caller), answer=Answer(sdp=sdp))
+    return outgoing.AnswerDelivery(**_about(call, call.caller), answer=Answer(sdp=sdp), can_update=bool(call.callee.can_update))
 
 
 def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *, yours: bool = True, **end: Any) -> CallMessage:
@@ -82,6 +85,7 @@ def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *,
         media=other.media,
         held_by=tuple(name for name, party in holders if party.holds),  # type: ignore[misc]  # mypy widens the names to str
         yours=yours,
+        can_update=other.can_update,
         **end,
     )
 
@@ -106,6 +110,22 @@ def ended(
 ) -> CallMessage:
     return outgoing.EndedDelivery(
         **_about(call, to), reason=reason.value, duration_seconds=duration, transfer=UNSET if transfer is None else transfer
+    )
+
+
+def limits(timers: Timers) -> outgoing.Limits:
+    """What a client is told of them when it connects."""
+    return outgoing.Limits(
+        message_bytes=MAX_FRAME_LENGTH,
+        chat_characters=MAX_CHAT_LENGTH,
+        media_sections=MAX_SECTIONS,
+        ring_seconds=timers.ring,
+        connect_seconds=timers.connect,
+        update_seconds=timers.update,
+        transfer_seconds=timers.transfer,
+        media_seconds=timers.media_grace,
+        signaling_seconds=timers.signaling_grace,
+        vanished_seconds=timers.vanished_grace,
     )
 
 

@@ -29,6 +29,8 @@ class Side:
     media_up: bool = False
     media_lost_at: float | None = None
     holds: bool = False
+    sections: int = 1
+    """Of what it has said last of its media."""
 
 
 @dataclass(slots=True)
@@ -54,13 +56,14 @@ class Call:
     callee: Side
     invited_at: float
     since: float
-    sections: int
     state: str = "invited"
     status: str = "initiated"
     reason: str | None = None
     ringing: set[int] = field(default_factory=set)
     ringing_lost_at: float | None = None
     update: Update | None = None
+    expired: Update | None = None
+    """The last one whose time was up."""
     transfer: Transfer | None = None
     transfers_asked: Counter[Profile] = field(default_factory=Counter)
     told: set[int] = field(default_factory=set)
@@ -225,7 +228,7 @@ class Model:
                 return None
         if refusal is None and (self.of(caller) or self.of(callee)):
             refusal = "busy"
-        call = Call(place, "voice", Side(caller, device), Side(callee), self.now, self.now, sections=1, told={device})
+        call = Call(place, "voice", Side(caller, device), Side(callee), self.now, self.now, told={device})
         self.calls.append(call)
         if refusal is not None:
             self._end(call, refusal)
@@ -307,11 +310,15 @@ class Model:
             return found
         call, side = found
         if call.update is not None:
-            return "update_glare"
+            # The offer that overtook it is there, or on its way: that says enough.
+            return None if call.update.answerer == side.profile else "update_glare"
         other = call.other(side)
         if other.device is None or self.devices[other.device].version == 1:
             return "unsupported"
-        if sections < call.sections:
+        if other.sections > side.sections:
+            self._offer_own(call, "realign", side)
+            return None
+        if sections < side.sections:
             return "invalid_sdp"
         call.update = self._update("forward", other, sections, call_type)
         return None
@@ -321,29 +328,46 @@ class Model:
         if isinstance(found, str):
             return found
         call, side = found
-        update = call.update
-        if update is None or update.answerer != side.profile:
+        update, other = self._awaited(call, side), call.other(side)
+        if update is None:
             return "wrong_state"
         if update.sections != sections:
             return "invalid_sdp"
+        late = update is not call.update
+        call.expired = None
+        side.sections = sections
+        if late:
+            if update.kind == "forward" and call.update is None:
+                self._offer_own(call, "realign", other)
+            return None
         call.update = None
         if update.kind == "forward":
-            call.sections, call.call_type = update.sections, update.call_type
+            other.sections, call.call_type = update.sections, update.call_type
         elif update.kind == "rejoin":
             self._media_changed(call, side, up=False)
-            other = call.other(side)
-            if other.device is not None and self.devices[other.device].version == 2:
-                call.update = self._update("refresh", other, call.sections, call.call_type)
+            self._offer_own(call, "refresh", other)
+        elif update.kind == "realign":
+            self._offer_own(call, "refresh", other)
         return None
+
+    def _awaited(self, call: Call, side: Side) -> Update | None:
+        """The offer under way to that side, or one whose time was up."""
+        return next((one for one in (call.update, call.expired) if one is not None and one.answerer == side.profile), None)
+
+    def _offer_own(self, call: Call, kind: str, answerer: Side) -> None:
+        if answerer.device is not None and self.devices[answerer.device].version == 2:
+            call.update = self._update(kind, answerer, call.other(answerer).sections, call.call_type)
 
     def reject_update(self, device: int, place: Place) -> str | None:
         found = self._within(device, place)
         if isinstance(found, str):
             return found
         call, side = found
-        if call.update is None or call.update.answerer != side.profile:
+        update = self._awaited(call, side)
+        if update is None:
             return "wrong_state"
-        call.update = None
+        if update is call.update:
+            call.update = None
         return None
 
     def restart(self, device: int, place: Place) -> str | None:
@@ -353,7 +377,7 @@ class Model:
         call, side = found
         if call.update is not None:
             return "update_glare"
-        call.update = self._update("restart", side, call.sections, call.call_type)
+        call.update = self._update("restart", side, call.other(side).sections, call.call_type)
         return None
 
     def rejoin(self, device: int, place: Place) -> str | None:
@@ -368,7 +392,8 @@ class Model:
         side.device, side.lost_at = device, None
         call.told.add(device)
         call.joined.add(device)
-        call.update = self._update("rejoin", side, call.sections, call.call_type)
+        call.expired = None
+        call.update = self._update("rejoin", side, call.other(side).sections, call.call_type)
         return None
 
     def _update(self, kind: str, answerer: Side, sections: int, call_type: str) -> Update:
@@ -450,7 +475,10 @@ class Model:
             if what == "gone":
                 self._expire(number)
             elif what == "update":
-                self.calls[number].update = None
+                call = self.calls[number]
+                # What a page that rejoins was offered is gone with its leg.
+                call.expired = None if call.update is not None and call.update.kind == "rejoin" else call.update
+                call.update = None
             elif what == "transfer":
                 self.calls[number].transfer = None
             else:

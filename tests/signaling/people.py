@@ -108,7 +108,7 @@ def described(message: dict[str, Any]) -> str:
     kind = message["type"]
     match kind:
         case "call_update":
-            return f"{kind} {next(part for part in ('offer', 'answer', 'rejected') if part in message)}"
+            return f"{kind} {next(part for part in ('offer', 'answer', 'rejected', 'expired') if part in message)}"
         case "call_missed":
             return f"{kind} {message['call']['reason']}"
         case "call_transfer_answer":

@@ -6,6 +6,7 @@ import pytest
 
 from relay.ids import Profile
 from relay.signaling.ports import Action, Privacy
+from tests.signaling.descriptions import plain
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     HANG_UP,
@@ -222,8 +223,53 @@ async def test_the_first_message_says_who_one_is_and_how_to_come_back(exchange: 
         "resumed": False,
         "resume_seconds": 30.0,
         "server_time": pytest.approx(EPOCH.timestamp() * 1000, abs=1000),
+        "version": 2,
+        "features": [
+            *("call_update", "call_restart", "call_rejoin", "call_media_state", "call_hold", "call_resume", "call_chat"),
+            *("call_transfer", "call_transfer_answer", "ping"),
+        ],
+        "limits": {
+            "message_bytes": 65_536,
+            "chat_characters": 4_000,
+            "media_sections": 32,
+            "ring_seconds": 45.0,
+            "connect_seconds": 15.0,
+            "update_seconds": 15.0,
+            "transfer_seconds": 30.0,
+            "media_seconds": 30.0,
+            "signaling_seconds": 30.0,
+            "vanished_seconds": 5.0,
+        },
     }
-    assert (await exchange.connect(STUDENT, version=1)).welcome["resume_seconds"] == 0.0
+    old = (await exchange.connect(STUDENT, version=1)).welcome
+    assert (old["resume_seconds"], old["version"]) == (0.0, 1)
+
+
+@pytest.mark.parametrize(("caller_version", "callee_version"), [(1, 2), (2, 1), (2, 2)])
+@in_memory
+async def test_each_party_hears_in_its_first_messages_whether_the_other_one_can_change_the_call(
+    exchange: MemoryExchange, caller_version: int, callee_version: int
+) -> None:
+    caller, callee = await exchange.connect(STUDENT, caller_version), await exchange.connect(TUTOR, callee_version)
+    await exchange.say(caller, invitation(TUTOR))
+    assert callee.last("call_invitation")["can_update"] is (caller_version == 2)
+    assert caller.last("call_state")["can_update"] is None, "no device of the callee has taken the call"
+    await exchange.say(callee, answer())
+    assert caller.last("call_answer")["can_update"] is (callee_version == 2)
+    assert caller.last("call_state")["can_update"] is (callee_version == 2)
+    assert callee.last("call_state")["can_update"] is (caller_version == 2)
+
+
+@in_memory
+async def test_the_other_party_hears_what_another_device_can_that_takes_the_call_over(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected(version=1)
+    await exchange.lose(caller)
+    tablet = await exchange.connect(STUDENT)
+    await exchange.say(tablet, frame("call_rejoin"))
+    assert tablet.last("call_state")["can_update"] is False
+    await exchange.say(tablet, frame("call_update", answer={"type": "answer", "sdp": plain("audio", setup="passive")}))
+    assert callee.last("call_state")["state"] == "reconnecting"
+    assert callee.last("call_state")["can_update"] is True
 
 
 @in_memory

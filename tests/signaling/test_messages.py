@@ -486,8 +486,9 @@ DELIVERIES: dict[str, outgoing.CallMessage] = {
         offer=Offer(sdp="v=0"),
         expires_at=2,
         server_time=1,
+        can_update=True,
     ),
-    "call_answer": outgoing.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0")),  # type: ignore[arg-type]
+    "call_answer": outgoing.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0"), can_update=True),  # type: ignore[arg-type]
     "call_declined": outgoing.DeclinedDelivery(**ABOUT, reason="busy"),  # type: ignore[arg-type]
     "call_ended": outgoing.EndedDelivery(**ABOUT, reason="hangup", duration_seconds=None),  # type: ignore[arg-type]
 }
@@ -526,7 +527,7 @@ def test_a_call_state_says_no_more_than_it_knows() -> None:
         media=MediaState(),
     )
     assert json.loads(outgoing.encode(state)).keys() == {
-        *{"type", "state", "call_type", "answered_at", "server_time", "media", "held_by", "yours"},
+        *{"type", "state", "call_type", "answered_at", "server_time", "media", "held_by", "yours", "can_update"},
         *ABOUT,
     }
 

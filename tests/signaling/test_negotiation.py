@@ -133,11 +133,51 @@ async def test_of_two_offers_that_cross_the_first_stays(exchange: MemoryExchange
     await asyncio.gather(
         exchange.say(caller, offered(VIDEO_OFFER, ref="mine")), exchange.say(callee, offered(VIDEO_OFFER, ref="theirs"))
     )
-    assert callee.types()[-2:] == ["call_update offer", "error update_glare"]
-    assert callee.last("error")["ref"] == "theirs"
+    # The offer says enough. With an error behind it, a client that rolls back at errors would throw the other's offer away.
+    assert callee.types()[-2:] == ["call_state connected", "call_update offer"]
     await exchange.say(callee, answered(VIDEO_ANSWER))
     assert caller.types()[-1] == "call_update answer"
     await exchange.say(callee, offered(VIDEO_OFFER))
+    assert caller.types()[-1] == "call_update offer"
+    assert not [one for one in caller.types() + callee.types() if one.startswith("error")]
+
+
+@pytest.mark.parametrize("said", [REJECT, None], ids=["rejects the other's", "does not react"])
+@in_memory
+async def test_an_overtaken_offer_is_given_back_when_the_other_one_comes_to_nothing(
+    exchange: MemoryExchange, said: str | None
+) -> None:
+    """By then there is no offer of the other party left that a rollback could throw away."""
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    await exchange.say(callee, offered(VIDEO_OFFER, ref="theirs"))
+    if said is None:
+        await asyncio.sleep(15.1)
+        assert callee.types()[-2:] == ["call_update expired", "error update_glare"]
+    else:
+        await exchange.say(callee, said)
+    assert error(callee) == "update_glare"
+    assert callee.last("error")["ref"] == "theirs"
+    await exchange.say(callee, offered(VIDEO_OFFER))
+    assert caller.types()[-1] == "call_update offer"
+
+
+@in_memory
+async def test_an_offer_during_an_own_one_or_during_a_restart_of_the_other_party_gets_the_error_and_nothing_else(
+    exchange: MemoryExchange,
+) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    await exchange.say(caller, offered(VIDEO_OFFER, ref="again"))
+    assert error(caller) == "update_glare"
+    await exchange.say(callee, REJECT)
+    await exchange.say(caller, RESTART)
+    heard = len(callee.received)
+    await exchange.say(callee, offered(VIDEO_OFFER, ref="crossed"))
+    assert error(callee) == "update_glare"
+    assert len(callee.received) == heard + 1
+    # The restart is the party's own affair: its own offer is overtaken by the server's.
+    await exchange.say(caller, offered(VIDEO_OFFER))
     assert caller.types()[-1] == "call_update offer"
 
 
@@ -147,14 +187,77 @@ async def test_an_offer_without_an_answer_is_given_up_after_15_seconds(exchange:
     await exchange.say(caller, offered(VIDEO_OFFER, ref="mine"))
     await asyncio.sleep(14.9)
     assert caller.types()[-1] == "call_state connected"
+    given_offer = callee.last("call_update")
+    assert given_offer["expires_at"] - given_offer["server_time"] == 15_000
     await asyncio.sleep(0.2)
     assert error(caller) == "update_timeout"
     assert caller.last("error")["ref"] == "mine"
     assert "call_update rejected" not in caller.types()
-    await exchange.say(callee, answered(VIDEO_ANSWER))
-    assert error(callee) == "wrong_state"
+    assert callee.types()[-1] == "call_update expired"
+    assert callee.last("call_update")["update_id"] == given_offer["update_id"]
     await exchange.say(callee, offered(VIDEO_OFFER))
     assert caller.types()[-1] == "call_update offer"
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+@in_memory
+async def test_after_an_answer_that_came_too_late_both_have_the_same_description_again(
+    exchange: MemoryExchange, names_it: bool
+) -> None:
+    """The answerer cannot take its answer back, and the offerer has rolled back: the server offers it what the answerer has."""
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    which = {"update_id": callee.last("call_update")["update_id"]} if names_it else {}
+    await asyncio.sleep(15.6)
+    await exchange.say(callee, answered(VIDEO_ANSWER, **which))
+    assert "error" not in [one["type"] for one in callee.received]
+    assert caller.types()[-2:] == ["error update_timeout", "call_update offer"]
+    assert len(seen(given(caller, "offer"))) == 2
+    await exchange.say(caller, answered(VIDEO_ANSWER))
+    assert callee.types()[-1] == "call_update offer"
+    assert len(seen(given(callee, "offer"))) == 2
+    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    assert callee.types()[-1] == "call_update offer"
+
+
+@in_memory
+async def test_what_a_late_answer_has_added_comes_before_the_next_offer(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    await asyncio.sleep(15.1)
+    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await asyncio.sleep(15.1)
+    assert caller.types()[-1] == "call_update expired"
+    heard = len(callee.received)
+    await exchange.say(caller, offered(VOICE_OFFER))
+    assert caller.types()[-1] == "call_update offer", "it overtakes the caller's own, which knows too little"
+    assert len(callee.received) == heard
+    await exchange.say(caller, answered(VIDEO_ANSWER))
+    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    assert callee.types()[-1] == "call_update offer"
+
+
+@in_memory
+async def test_an_answer_to_another_offer_than_the_last_is_not_taken_for_its_answer(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    await exchange.say(callee, answered(VIDEO_ANSWER, update_id="another"))
+    assert error(callee) == "wrong_state"
+    await exchange.say(callee, answered(VIDEO_ANSWER, update_id=callee.last("call_update")["update_id"]))
+    assert caller.types()[-1] == "call_update answer"
+
+
+@in_memory
+async def test_an_answer_to_a_restart_is_taken_late_too(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, RESTART)
+    await asyncio.sleep(15.1)
+    assert caller.types()[-1] == "call_update expired"
+    await exchange.say(caller, answered(plain("audio", setup="active", ufrag="Efgh")))
+    assert caller.types()[-1] == "call_update expired"
+    assert callee.types()[-1] == "call_state connected"
 
 
 @in_memory
@@ -374,9 +477,8 @@ async def test_a_restart_waits_for_an_offer_that_is_under_way(exchange: MemoryEx
 async def test_a_restart_that_nobody_answers_is_forgotten(exchange: MemoryExchange) -> None:
     caller, callee = await exchange.connected()
     await exchange.say(caller, RESTART)
-    heard = len(caller.received)
     await asyncio.sleep(15.1)
-    assert len(caller.received) == heard
+    assert caller.types()[-1] == "call_update expired"
     await exchange.say(callee, offered(VIDEO_OFFER))
     assert caller.types()[-1] == "call_update offer"
 
@@ -441,7 +543,9 @@ async def test_a_page_that_does_not_finish_rejoining_leaves_the_old_transport(ex
     counters = await exchange.engine.counters()
     assert (counters["transports_opened"], counters["transports_closed"]) == (3, 1)
     assert exchange.transport_of(STUDENT) == exchange.engine.opened[0]
-    assert caller.types()[-1] == "call_state connected"
+    assert caller.types()[-1] == "call_update expired"
+    await exchange.say(caller, answered(PASSIVE_ANSWER))
+    assert error(caller) == "wrong_state", "its leg is gone"
 
 
 @in_memory

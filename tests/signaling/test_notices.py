@@ -47,6 +47,7 @@ def test_the_callee_is_told_who_calls_and_for_how_long_it_rings() -> None:
         "offer": {"type": "offer", "sdp": "v=0"},
         "expires_at": NOW_MS + 45_000,
         "server_time": NOW_MS,
+        "can_update": False,
     }
 
 

@@ -34,6 +34,8 @@ export class Call extends CallLife {
   #unconfirmedAnswer = null;
   /** Whether the next offer is for a new peer connection. */
   #rejoining = false;
+  /** @type {string | undefined} the offer that was for it */
+  #rejoinOffer;
   #transportDeadline = 0;
 
   /** @param {import("./calllife.js").CallSetup} setup */
@@ -250,6 +252,7 @@ export class Call extends CallLife {
   /** @param {import("./protocol.js").CallState} message */
   #stateChanged(message) {
     const { state } = message;
+    this.leg.canUpdate = message.can_update ?? true;
     if (message.answered_at) this.answeredAt = message.answered_at;
     if (this.isAnswered) this.kind = message.call_type;
     this.#serverState = state;
@@ -281,16 +284,21 @@ export class Call extends CallLife {
   async #updated(message) {
     if (this.isOver || !this.isAnswered) return;
     this.kind = message.call_type;
-    if (this.#rejoining && message.offer) {
-      const { offer } = message;
+    const { offer, update_id: id } = message;
+    if (this.#rejoining && offer) {
+      this.#rejoinOffer = id;
       return this.#attempt(async () => {
         await this.#openAgain();
-        if (!this.#rejoining) return;
+        if (!this.#rejoining || this.#rejoinOffer !== id) return;
         this.#rejoining = false;
         const answer = await this.leg.join(offer);
-        this.#announce({ type: "call_update", answer });
+        this.#announce({ type: "call_update", update_id: id, answer });
         this.#legChanged();
       });
+    }
+    if (message.expired && id !== undefined && id === this.#rejoinOffer) {
+      this.#rejoining = false; // a camera that took too long to open, say
+      return this.rejoin();
     }
     try {
       await this.leg.receive(message);

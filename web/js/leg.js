@@ -14,9 +14,10 @@
  * @property {boolean} [muted]
  */
 import { LocalMedia } from "./localmedia.js";
-import { Negotiation } from "./negotiation.js";
+import { Negotiation, UpdateFailed } from "./negotiation.js";
 import { watchPath } from "./pathwatch.js";
 import { Recovery } from "./recovery.js";
+import { lacksSection } from "./sections.js";
 import { watchVideo } from "./videowatch.js";
 
 /** Events: `change` when any field changed; `transport` when the connection's state changed. */
@@ -25,6 +26,8 @@ export class Leg extends EventTarget {
   remoteStream = new MediaStream();
   /** The other party's screen. */
   remoteScreen = new MediaStream();
+  /** Whether the other party's client can change the call. Until we know better, we try. */
+  canUpdate = true;
   /** @type {"none" | "flowing" | "paused"} the pictures of the other party's camera */
   remoteVideo = "none";
 
@@ -129,6 +132,7 @@ export class Leg extends EventTarget {
    */
   async toggleCamera() {
     if (this.cameraOn) return this.#media.turnCameraOff();
+    this.#mustHaveRoom(0);
     await this.#media.turnCameraOn();
     await this.#update(() => this.#media.turnCameraOff());
   }
@@ -141,6 +145,7 @@ export class Leg extends EventTarget {
    */
   async toggleSharing() {
     if (this.sharing) return this.#media.stopSharing();
+    this.#mustHaveRoom(1);
     await this.#media.share(() => this.#media.stopSharing());
     if (this.sharing) await this.#update(() => this.#media.stopSharing());
   }
@@ -208,6 +213,17 @@ export class Leg extends EventTarget {
     this.#stopWatchingPath();
     this.#recovery.reset();
     this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#recovery.look(sight, performance.now()));
+  }
+
+  /**
+   * Rather before a camera is opened, or the user asked which screen to share, than after.
+   *
+   * @param {0 | 1} index of the camera's section, or the screen's
+   * @throws {import("./negotiation.js").UpdateFailed} when it takes an offer, and the other party's client takes none
+   */
+  #mustHaveRoom(index) {
+    const { peerConnection, isAgreed, canUpdate } = this;
+    if (peerConnection && isAgreed && !canUpdate && lacksSection(peerConnection, index)) throw new UpdateFailed("unsupported");
   }
 
   /** @param {() => void} undo */

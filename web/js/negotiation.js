@@ -28,8 +28,8 @@ import { addSections, fillSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
 const PROPOSAL_TIMEOUT = 20_000;
-/** Milliseconds for the offer that overtook ours to arrive. */
-const OVERTAKING = 3_000;
+/** Milliseconds until we offer again, when the server is busy with an offer that is not for us. */
+const RETRY = 1_000;
 /** How often we give way before we give up. */
 const MOST_ATTEMPTS = 4;
 
@@ -57,8 +57,6 @@ export class Negotiation extends EventTarget {
   #proposal = null;
   /** @type {Promise<unknown>} what is being done now, and everything in line behind it */
   #work = Promise.resolve();
-  /** Called when an offer of the other side has been answered. */
-  #answeredOffer = () => {};
 
   /**
    * @param {import("./localmedia.js").LocalMedia} media what we send
@@ -160,9 +158,10 @@ export class Negotiation extends EventTarget {
    * @param {CallUpdate} message
    * @throws {Error} the offer cannot be taken
    */
-  async receive({ offer, answer }) {
-    if (offer) await this.#inOrder(() => this.#takeOffer(offer));
+  async receive({ offer, answer, expired, update_id: id }) {
+    if (offer) await this.#inOrder(() => this.#takeOffer(offer, id));
     else if (answer) await this.#inOrder(() => this.#takeAnswer(answer));
+    else if (expired) await this.#inOrder(() => this.#forgetOffer());
     else await this.#inOrder(() => this.#withdraw("rejected"));
   }
 
@@ -176,12 +175,11 @@ export class Negotiation extends EventTarget {
     await this.#inOrder(async () => {
       if (this.#proposal?.ref !== ref) return; // overtaken already
       if (code !== "update_glare") return this.#withdraw(code);
-      // The other's offer is on its way: ours comes after it.
-      const overtaken = new Promise((resolve) => (this.#answeredOffer = () => resolve(undefined)));
+      // Another offer is under way, and no message of it is for us: ours comes after it.
       const proposal = this.#proposal;
       await this.#rollBack();
       this.#proposal = null;
-      void Promise.race([overtaken, pause(OVERTAKING)]).then(() => proposal.settle("overtaken"));
+      void pause(RETRY).then(() => proposal.settle("overtaken"));
     });
   }
 
@@ -206,12 +204,35 @@ export class Negotiation extends EventTarget {
     return proposal;
   }
 
-  /** @param {Offer} offer */
-  async #takeOffer(offer) {
+  /**
+   * An offer that comes while ours waits for its answer has overtaken ours: the server says nothing more of that.
+   *
+   * @param {Offer} offer
+   * @param {string} [id]
+   */
+  async #takeOffer(offer, id) {
     const { peerConnection } = this;
     if (!peerConnection) return;
     const proposal = this.#proposal;
-    if (peerConnection.signalingState === "have-local-offer") await this.#rollBack();
+    await this.#rollBack();
+    this.#proposal = null;
+    try {
+      const answer = await this.#answer(peerConnection, offer);
+      this.#send({ type: "call_update", update_id: id, answer });
+    } catch (error) {
+      await this.#forgetOffer();
+      throw error;
+    } finally {
+      proposal?.settle("overtaken");
+    }
+  }
+
+  /**
+   * @param {RTCPeerConnection} peerConnection
+   * @param {Offer} offer
+   * @returns {Promise<Answer>}
+   */
+  async #answer(peerConnection, offer) {
     await peerConnection.setRemoteDescription(offer);
     await this.#addEarlyCandidates();
     // Sections that are new to us are open in both directions from the start: a camera that comes later needs no offer then.
@@ -221,10 +242,13 @@ export class Negotiation extends EventTarget {
     await this.#fillSections();
     const { sdp = "" } = await peerConnection.createAnswer();
     await peerConnection.setLocalDescription({ type: "answer", sdp });
-    this.#send({ type: "call_update", answer: { type: "answer", sdp } });
-    this.#proposal = null;
-    proposal?.settle("overtaken");
-    this.#answeredOffer();
+    return { type: "answer", sdp };
+  }
+
+  /** The other side's offer is no longer good. If it was answered already, the server sees to it that both agree again. */
+  async #forgetOffer() {
+    const { peerConnection } = this;
+    if (peerConnection?.signalingState === "have-remote-offer") await peerConnection.setRemoteDescription({ type: "rollback" });
   }
 
   /** @param {Answer} answer */

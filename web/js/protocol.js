@@ -22,7 +22,7 @@
  *   | {type: "call_declined", reason: string}
  *   | {type: "call_ended"}
  *   | {type: "call_update", offer: Offer, call_type: CallKind}
- *   | {type: "call_update", answer: Answer}
+ *   | {type: "call_update", answer: Answer, update_id?: string}
  *   | {type: "call_update", rejected: true}
  *   | {type: "call_restart" | "call_rejoin" | "call_hold" | "call_resume"}
  *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean}
@@ -42,8 +42,8 @@
  * @typedef {{conversation_id: number, profile_id: number, profile_type: string, name: string, avatar: string}} TransferTarget
  *
  * @typedef {CallFields & {type: "call_invitation", call_type: CallKind, offer: Offer, expires_at: number,
- *   server_time: number}} CallInvitation
- * @typedef {CallFields & {type: "call_answer", answer: Answer}} CallAnswer
+ *   server_time: number, can_update?: boolean}} CallInvitation
+ * @typedef {CallFields & {type: "call_answer", answer: Answer, can_update?: boolean}} CallAnswer
  * @typedef {CallFields & {type: "ice_candidate", candidate: WireCandidate | null}} IceCandidate
  * @typedef {CallFields & {type: "call_declined", reason: string}} CallDeclined
  * @typedef {CallFields & {type: "call_ended", reason: string, duration_seconds: number | null,
@@ -52,10 +52,10 @@
  * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean}} WireMedia
  * @typedef {CallFields & {type: "call_state", call_type: CallKind, answered_at: number | null, server_time: number,
  *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
- *   duration_seconds?: number | null}} CallState
+ *   duration_seconds?: number | null, can_update?: boolean | null}} CallState
  * @typedef {CallFields & {type: "call_glare"}} CallGlare
  * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean,
- *   call_type: CallKind}} CallUpdate
+ *   expired?: boolean, update_id?: string, expires_at?: number, call_type: CallKind}} CallUpdate
  * @typedef {CallFields & WireMedia & {type: "call_media_state"}} CallMediaState
  * @typedef {CallFields & {type: "call_hold" | "call_resume"}} CallHold
  * @typedef {CallFields & {type: "call_transfer", target: TransferTarget, expires_at: number, server_time: number}} CallTransfer

@@ -33,6 +33,16 @@ export function addSections(peerConnection, { camera, screen, stream }) {
 }
 
 /**
+ * Whether it takes an offer to send the camera, or the screen.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @param {0 | 1} index of the camera's section, or the screen's
+ */
+export function lacksSection(peerConnection, index) {
+  return !videoSections(peerConnection)[index]?.currentDirection?.startsWith("send");
+}
+
+/**
  * Put each track into its section.
  *
  * @param {RTCPeerConnection} peerConnection

@@ -1,7 +1,7 @@
 """What a client may send. `decode` accepts exactly the types of `AnyFromClient` and ignores unknown fields."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -88,6 +88,8 @@ class CallUpdate(AboutCall, frozen=True, tag="call_update"):
     rejected: bool = False
     call_type: CallType | None = None
     """With an offer: what the call is from then on."""
+    update_id: Annotated[str, Meta(max_length=64)] | None = None
+    """With an answer or `rejected`: which offer it is about. If left out, the one that came last."""
 
     def __post_init__(self) -> None:
         AboutCall.__post_init__(self)
@@ -150,6 +152,9 @@ InCall = CallUpdate | CallRestart | CallRejoin | CallMediaState | CallHold | Cal
 Transfers = CallTransfer | CallTransferAnswer
 AnyFromClient = TheFive | InCall | Transfers | Ping
 
+
+FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Ping))
+"""The types beyond the five."""
 
 _decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)
 

@@ -41,10 +41,14 @@ class InvitationDelivery(CallMessage, frozen=True, tag="call_invitation"):
     expires_at: int
     """When the call stops ringing: milliseconds since 1970."""
     server_time: int
+    can_update: bool
+    """Whether the caller's client takes `call_update`."""
 
 
 class AnswerDelivery(CallMessage, frozen=True, tag="call_answer"):
     answer: Answer
+    can_update: bool
+    """Whether the callee's client takes `call_update`."""
 
 
 class DeclinedDelivery(CallMessage, frozen=True, tag="call_declined"):
@@ -86,6 +90,8 @@ class CallStateMessage(CallMessage, frozen=True, tag="call_state"):
     """Who has put the call on hold."""
     yours: bool = True
     """Whether the call is this device's. If not, the device that had it is away, and this one may `call_rejoin`."""
+    can_update: bool | None = None
+    """Whether the other party's client takes `call_update`; None while no device of it has taken the call."""
     reason: str | UnsetType = UNSET
     duration_seconds: int | UnsetType | None = UNSET
 
@@ -95,11 +101,18 @@ class CallGlare(CallMessage, frozen=True, tag="call_glare"):
 
 
 class UpdateDelivery(CallMessage, frozen=True, kw_only=True, tag="call_update"):
-    """One of `offer`, `answer` and `rejected`."""
+    """One of `offer`, `answer`, `rejected` and `expired`."""
 
     offer: Offer | UnsetType = UNSET
     answer: Answer | UnsetType = UNSET
     rejected: bool | UnsetType = UNSET
+    expired: bool | UnsetType = UNSET
+    """The time for an answer to the offer `update_id` is up."""
+    update_id: str | UnsetType = UNSET
+    """Of an offer."""
+    expires_at: int | UnsetType = UNSET
+    """With an offer: until when it may be answered; milliseconds since 1970."""
+    server_time: int | UnsetType = UNSET
     call_type: str
 
 
@@ -193,6 +206,24 @@ class MissedCalls(ToClient, frozen=True, tag="missed_calls"):
     unseen_count: int
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What the server takes of this client, and how long it waits. Times are in seconds."""
+
+    message_bytes: int
+    chat_characters: int
+    media_sections: int
+    ring_seconds: float
+    connect_seconds: float
+    update_seconds: float
+    transfer_seconds: float
+    media_seconds: float
+    """Without media of a party, until the call ends."""
+    signaling_seconds: float
+    """Without a party's WebSocket while its media flows, until the call ends."""
+    vanished_seconds: float
+    """Without both."""
+
+
 class Welcome(Momentary, frozen=True, tag="welcome"):
     """The first message on every connection."""
 
@@ -208,6 +239,11 @@ class Welcome(Momentary, frozen=True, tag="welcome"):
     resume_seconds: float
     """How long after the loss of the connection the token is good."""
     server_time: int
+    version: int
+    """Of the protocol, as the server speaks it on this connection."""
+    features: tuple[str, ...]
+    """The types beyond the five that the server takes of this client."""
+    limits: Limits
 
 
 class Pong(Momentary, frozen=True, tag="pong"):
