@@ -7,15 +7,16 @@ from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
 from relay.signaling import notices, policy, sdp
 from relay.signaling.answers import check_answer
-from relay.signaling.call import Call, EndReason, Event, Party, State
+from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
-from relay.signaling.entries import Answered, Opened
+from relay.signaling.entries import Answered, Opened, Updated
 from relay.signaling.exchange import Exchange
 from relay.signaling.legs import settle_roles
 from relay.signaling.live import LiveCall, Side
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, NewCall, ProfileCard, Standing
+from relay.signaling.sdp import SessionDescription
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Invitations:
             await self._check_transfer(device.profile, message.transferred_from)
         standing = await exchange.ports.directory.standing(message.place, device.profile, callee)
         refusal = await exchange.ports.judge.refusal(standing, message.place, message.call_type)
+        if refusal is None and await self._call_again(device, callee, message, offer):
+            return
         await self._replace_older(device)
         crossed = False
         if refusal is None and (theirs := exchange.live.of(callee)) is not None:
@@ -119,8 +122,47 @@ class Invitations:
                 device.send(notices.about(outgoing.CallGlare, theirs.call, theirs.call.callee))
             return True
 
+    async def _call_again(
+        self, device: Device, callee: Profile, message: incoming.CallInvitation, offer: SessionDescription
+    ) -> bool:
+        """The same caller calls the same callee again before there is an answer: a button was pressed twice, or a page was loaded
+        anew. It stays one call, which rings on with the latest offer: each press may have made a peer connection of its own.
+
+        Returns:
+            Whether there is such a call.
+        """
+        exchange, live = self._exchange, self._exchange.live.of(device.profile)
+        if live is None or (live.call.caller.profile, live.call.callee.profile) != (device.profile, callee):
+            return False
+        async with live.lock, self._endings.ended_on_error(live):
+            call = live.call
+            if device.dropped or call.place != message.place or call.state not in BEFORE_ANSWER:
+                return False
+            repeated = (live.caller.description, call.call_type) == (offer, message.call_type)
+            self._endings.hand_over(live, call.caller, device)
+            if not repeated:
+                await self._offer_again(live, message.call_type, offer)
+            if call.state is State.INVITED and not await self._wake(live):
+                await self._endings.end(live, EndReason.OFFLINE)
+                return True
+            self._endings.set_timer(live)
+            exchange.tell_state(live, call.caller)
+        return True
+
+    async def _offer_again(self, live: LiveCall, call_type: str, offer: SessionDescription) -> None:
+        """Let the call ring anew, with another offer."""
+        exchange, call = self._exchange, live.call
+        live.caller.description, call.invited_at = offer, exchange.clock.now()
+        if call_type != call.call_type:
+            call.call_type = call_type
+            exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
+        for ringing, _ in list(live.ringing.values()):
+            # On a new leg: the device may have begun to connect the one of the earlier offer.
+            await self.stop_ringing(live, ringing.device_id)
+            await self.ring(live, ringing)
+
     async def _replace_older(self, device: Device) -> None:
-        """The same caller calls again: its page was loaded anew, or has given up without a word.
+        """The same caller calls somebody else, or elsewhere: its page was loaded anew, or has given up without a word.
 
         Another device of the caller that is talking is left alone; the new call then finds the caller busy.
         """

@@ -34,6 +34,18 @@ async def test_a_page_that_knows_only_the_five_messages_can_call_and_be_called(
     await call.hang_up(callee, record_property)
 
 
+@pytest.mark.parametrize("kind", [RelayPage, FiveMessagesPage])
+async def test_a_double_click_on_an_old_page_makes_one_call(
+    relay: RunningRelay, open_page: OpenPage[CallPage], record_property: Record, kind: type[CallPage]
+) -> None:
+    """It makes two peer connections, and goes on with the second."""
+    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(kind, TUTOR)
+    await caller.call("voice")
+    call = await PagesInCall.connected(relay, "voice", caller, callee)
+    await call.media_flows()
+    await call.hang_up(callee, record_property)
+
+
 async def test_no_candidate_of_one_page_reaches_the_other(relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]) -> None:
     caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
     await PagesInCall.connected(relay, "voice", caller, callee)

@@ -206,10 +206,20 @@ class Model:
 
     # -- the five messages --------------------------------------------------------------------------------------------
 
-    def replace_older(self, device: int, callee: Profile) -> None:
-        """The first third of an invitation: after it, the caller is free."""
+    def _again(self, device: int, callee: Profile, place: Place) -> Call | None:
+        """The unanswered call that the invitation repeats."""
         caller = self.devices[device].profile
         older = self.of(caller)
+        if older is None or older.answered or self._refusal(place, caller, callee) is not None:
+            return None
+        return older if (older.caller.profile, older.callee.profile, older.place) == (caller, callee, place) else None
+
+    def replace_older(self, device: int, callee: Profile, place: Place) -> None:
+        """The first third of an invitation: after it, the caller is free, or the call is the same one again."""
+        caller = self.devices[device].profile
+        older = self.of(caller)
+        if self._again(device, callee, place) is not None:
+            return
         if callee != caller and older is not None and older.caller.profile == caller:
             if not older.answered:
                 self._end(older, "cancelled")
@@ -220,6 +230,12 @@ class Model:
         caller = self.devices[device].profile
         if callee == caller:
             return "invalid_message"
+        again = self._again(device, callee, place)
+        if again is not None:
+            again.caller.device, again.caller.lost_at = device, None
+            again.told.add(device)
+            again.joined.add(device)
+            return None
         refusal = self._refusal(place, caller, callee)
         theirs = self.of(callee)
         if refusal is None and theirs is not None and theirs.callee.profile == caller and theirs.place == place:

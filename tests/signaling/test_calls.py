@@ -20,6 +20,7 @@ from tests.signaling.people import (
     STRANGER,
     STUDENT,
     TUTOR,
+    WHITEBOARD,
     Client,
     answer,
     error,
@@ -185,15 +186,15 @@ async def test_who_is_called_can_call_nobody_else(exchange: SqlExchange) -> None
     assert exchange.calls.call_count == 1
 
 
-async def test_a_caller_who_calls_again_means_the_new_call(exchange: SqlExchange) -> None:
+async def test_a_caller_who_calls_elsewhere_means_the_new_call(exchange: SqlExchange) -> None:
     caller, callee = await exchange.ringing()
     old = callee.last("call_invitation")["call_id"]
-    await exchange.say(caller, invitation(TUTOR))
+    await exchange.say(caller, invitation(TUTOR, WHITEBOARD))
     assert callee.types() == ["call_invitation", "call_ended cancelled", "call_missed cancelled", "call_invitation"]
     assert callee.received[1]["call_id"] == callee.received[2]["call"]["call_id"] == old
     assert callee.received[3]["call_id"] != old
-    assert await exchange.ends() == [(456, "missed", "cancelled"), (456, "initiated", None)]
-    await exchange.say(callee, answer())
+    assert await exchange.ends() == [(456, "missed", "cancelled")]
+    await exchange.say(callee, answer(WHITEBOARD))
     assert caller.types()[-1] == "call_state answered"
 
 

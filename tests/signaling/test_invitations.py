@@ -6,7 +6,7 @@ import pytest
 
 from relay.ids import Profile
 from relay.signaling.ports import Action, Privacy
-from tests.signaling.descriptions import plain
+from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_OFFER, plain
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     HANG_UP,
@@ -20,6 +20,8 @@ from tests.signaling.people import (
     frame,
     invitation,
 )
+
+OTHER_OFFER = VOICE_OFFER.replace("a=ice-ufrag:", "a=ice-ufrag:x")
 
 
 @in_memory
@@ -42,6 +44,60 @@ async def test_a_tab_that_hangs_up_for_a_device_that_is_gone_is_told_of_the_end(
     await exchange.say(tab, HANG_UP)
     assert tab.types() == ["call_state ended"]
     assert callee.types()[-1] == "call_ended hangup"
+
+
+# -- the same call again ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("sdp", [VOICE_OFFER, OTHER_OFFER], ids=["the same offer", "another offer"])
+@in_memory
+async def test_a_double_click_makes_one_call(exchange: MemoryExchange, version: int, sdp: str) -> None:
+    """Nobody has missed it while it rings, nor afterwards."""
+    caller, callee = await exchange.connect(STUDENT, version), await exchange.connect(TUTOR, version)
+    await exchange.say(caller, invitation(TUTOR))
+    await exchange.say(caller, invitation(TUTOR, sdp=sdp))
+    rang = callee.said("call_invitation")
+    assert set(callee.types()) == {"call_invitation"}
+    assert {one["call_id"] for one in rang} == {caller.last("call_state")["call_id"]}
+    assert len(rang) == (1 if sdp == VOICE_OFFER else 2)
+    assert caller.types() == ["call_state ringing"] * 2
+    await exchange.say(callee, answer())
+    assert caller.types()[-2:] == ["call_answer", "call_state answered"]
+    await exchange.say(caller, HANG_UP)
+    assert await exchange.ends() == [(456, "ended", "hangup")]
+    assert (await exchange.connect(TUTOR)).types() == []
+
+
+@in_memory
+async def test_the_latest_offer_counts(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.ringing()
+    first = callee.last("call_invitation")
+    await asyncio.sleep(40)
+    await exchange.say(caller, invitation(TUTOR, sdp=VIDEO_OFFER, call_type="video"))
+    again = callee.last("call_invitation")
+    assert (again["call_id"], again["call_type"]) == (first["call_id"], "video")
+    assert "m=video" in again["offer"]["sdp"]
+    assert again["expires_at"] == again["server_time"] + 45_000
+    await exchange.say(callee, answer())
+    assert error(callee) == "invalid_sdp", "that answers the first one"
+    await exchange.say(callee, answer(sdp=VIDEO_ANSWER))
+    assert caller.types()[-1] == "call_state answered"
+    [row] = await exchange.rows()
+    assert (row.call_type, row.status) == ("video", "answered")
+
+
+@in_memory
+async def test_a_page_that_is_loaded_anew_goes_on_with_its_call(exchange: MemoryExchange) -> None:
+    before, callee = await exchange.ringing()
+    page = await exchange.connect(STUDENT)
+    await exchange.say(page, invitation(TUTOR, sdp=OTHER_OFFER))
+    assert before.types()[-1] == "call_ended answered_elsewhere"
+    await exchange.lose(before)
+    await asyncio.sleep(10)
+    await exchange.say(callee, answer())
+    assert page.types() == ["call_state ringing", "call_answer", "call_state answered"]
+    assert await exchange.ends() == [(456, "answered", None)]
 
 
 # -- invitations that cross -------------------------------------------------------------------------------------------

@@ -315,7 +315,7 @@ class Lives(RuleBasedStateMachine):
         return self._say(
             number,
             text,
-            lambda model: model.replace_older(number, callee),
+            lambda model: model.replace_older(number, callee, place),
             lambda model: model.invite(number, callee, place),
             lambda model: model.begin_ringing(number),
         )

@@ -61,10 +61,26 @@ export class CallLife extends EventTarget {
     this.id = invitation?.call_id ?? resumed?.id ?? null;
     this.phase = resumed ? "reconnecting" : invitation ? "incoming" : "preparing";
     this.announced = resumed !== undefined;
-    if (invitation) {
-      const left = invitation.expires_at - setup.clock.now();
-      this.giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
-    }
+    if (invitation) this.#ringFor(invitation);
+  }
+
+  /**
+   * The caller pressed twice, or loaded its page anew: the same call rings on, and its latest offer counts.
+   *
+   * @param {CallInvitation} invitation
+   */
+  invitedAgain(invitation) {
+    if (this.phase !== "incoming") return; // we have answered the earlier one
+    this.setup = { ...this.setup, invitation };
+    this.kind = invitation.call_type;
+    this.#ringFor(invitation);
+    this.changed();
+  }
+
+  /** @param {CallInvitation} invitation */
+  #ringFor({ expires_at: expiresAt }) {
+    const left = expiresAt - this.setup.clock.now();
+    this.giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
   }
 
   get place() {

@@ -149,6 +149,7 @@ export class Calls extends EventTarget {
     const call = this.current;
     if (call?.id === invitation.call_id) {
       clearTimeout(this.#resume);
+      call.invitedAgain(invitation);
       return;
     }
     if (this.#finished.has(invitation.call_id)) return;
