@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How this relay runs. Build it with `from_environment`, or directly in tests and when embedding."""
 
     host: str = ""
-    """Address that HTTP and WebSocket listen on; empty: all."""
+    """Address that HTTP and WebSocket listen on; empty: all, or in development mode this machine only."""
     port: Port = 8000
     """TCP port of HTTP and WebSocket; 0: any free one."""
     media_host: str = ""
@@ -231,6 +231,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The public addresses, then the private ones that stand for the same, to those who are on that side of the NAT."""
         pairs = [one.split("=", 1) for one in self.public_address]
         return tuple(dict.fromkeys([one[0] for one in pairs] + [one[-1] for one in pairs]))
+
+    @property
+    def listens_locally(self) -> bool:
+        """Whether only browsers on this machine are served: development mode, unless an address to listen on is given."""
+        return self.dev and not self.host
 
     @property
     def media_hosts(self) -> tuple[str, ...]:

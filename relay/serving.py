@@ -20,6 +20,7 @@ from relay.front.io.admission import KEEPALIVE
 from relay.front.io.discovery import discover
 from relay.http.admin import sync
 from relay.http.directory import host_of
+from relay.http.hosts import only_local_names
 from relay.http.proxies import asker_of, remote_address
 from relay.http.responses import problem
 from relay.media.io.addresses import local_addresses
@@ -56,8 +57,10 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     Raises:
         ConfigurationError: something cannot be opened.
     """
-    front = app[FRONT]
-    if app[SETTINGS].tls_cert:
+    front, settings = app[FRONT], app[SETTINGS]
+    if settings.listens_locally:
+        app.middlewares.insert(0, only_local_names)
+    if settings.tls_cert:
         app.middlewares.append(_only_https)
     app.middlewares.append(_bodies_in_time)
     app.middlewares.append(not_idle)
@@ -75,6 +78,11 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         await runner.setup()
         assert runner.server is not None, "it has been set up"
         await front.start(runner.server)
+        if settings.dev and settings.host:
+            logger.warning(
+                "development mode, and RELAY_HOST is set: everybody who reaches this address can sign in as anybody, and so can "
+                "every web page that a browser which reaches it has open"
+            )
         yield front.port
     finally:
         front.stop_listening()

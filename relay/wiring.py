@@ -5,7 +5,7 @@ from pathlib import Path
 
 from relay.config import Settings
 from relay.errors import ConfigurationError
-from relay.front.options import Options
+from relay.front.options import LOCALHOST, Options
 from relay.http.auth import Claims, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import Rates
@@ -112,10 +112,11 @@ def worker_processes(media: LocalEngine | WorkerPool) -> list[WorkerProcesses]:
 
 def front_options(settings: Settings) -> Options:
     """What is served besides plain UDP, and where."""
-    same = ("host", "port", "public_port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
+    same = ("port", "public_port", "tls_cert", "tls_key", "media_tcp", "media_tcp_port")
     turn = ("turn", "turn_host", "turn_port", "turn_realm", "turn_secret", "turn_urls", "turn_lifetime")
     return Options(
         **{name: getattr(settings, name) for name in same + turn},
+        host=LOCALHOST if settings.listens_locally else settings.host,
         proxies=tuple(parse_networks(settings.trusted_proxies)),
         turn_limits=TurnLimits(
             allocations=settings.turn_allocations,

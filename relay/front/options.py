@@ -2,9 +2,13 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from typing import Final
 
 from relay.front.bounds import Bounds
 from relay.turn.limits import Limits
+
+LOCALHOST: Final = "localhost"
+"""As a host to listen on: the loopback addresses of both families, whatever the machine's hosts file says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +16,7 @@ class Options:
     """Each is a setting; see docs/configuration.md."""
 
     host: str = ""
-    """Address of the listeners; empty: all."""
+    """Address of the listeners; empty: all; `localhost`: the loopback addresses."""
     port: int = 0
     """TCP port of HTTP, and of all else unless `media_tcp_port` is set; 0: any free one."""
     public_port: int = 0

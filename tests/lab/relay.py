@@ -30,7 +30,8 @@ async def relay_in(internet: Internet, folder: Path, *, scheme: str = "http", **
         AssertionError: it does not start, or, at the end, it has logged an error.
     """
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
-    chosen = {"dev": "true", "port": str(PORT), "workers": "1", "database_url": database, **settings}
+    everywhere = {"host": "0.0.0.0", "port": str(PORT)}
+    chosen = {"dev": "true", **everywhere, "workers": "1", "database_url": database, **settings}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
     log = folder / "relay.log"

@@ -14,6 +14,7 @@ from relay.front.demux import Kind
 from relay.front.handshakes import Handshakes
 from relay.front.io.admission import Admission
 from relay.front.io.arrival import Arrival, Context
+from relay.front.options import LOCALHOST
 from relay.front.peers import Peer
 from relay.turn.limits import network
 
@@ -48,16 +49,16 @@ class Services:
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets for a port on one address, or on every one (`host` empty), that do not listen yet.
+    """Sockets for a port on one address, every one (`host` empty) or the loopback ones (`LOCALHOST`), that do not listen yet.
 
     Raises:
         ConfigurationError: the port is taken, or the address is not this machine's.
     """
     found: list[socket.socket] = []
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        # Without a name, AI_PASSIVE makes the difference between all addresses and the loopback (getaddrinfo(3)).
+        name, flags = (None, 0) if host == LOCALHOST else (host or None, socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags):
             try:
                 opened = socket.socket(family, kind, protocol)
             except OSError:
@@ -70,7 +71,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             try:
                 opened.bind((address[0], port, *address[2:]))
             except OSError as error:
-                if error.errno != errno.EADDRNOTAVAIL or host:
+                if error.errno != errno.EADDRNOTAVAIL or name is not None:
                     raise
                 found.remove(opened)
                 opened.close()
