@@ -48,10 +48,14 @@ def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket],
     answered: dict[int, set[int]] = {}
     for packet in packets:
         if isinstance(packet, Nack):
-            answer = source.history.answer(packet.media_ssrc, packet.sequences, now, source.statistics.rtt)
-            for again in answer.packets:
+            again = source.peer.retransmissions_of(packet.media_ssrc) if source.peer is not None else None
+            answer = source.history.answer(packet.media_ssrc, packet.sequences, now, source.statistics.rtt, again)
+            for resent in answer.packets:
                 source.counters["packets_resent"] += 1
-                source.destination.send(again)
+                source.destination.send(resent)
+                if source.loses_many:
+                    source.counters["packets_doubled"] += 1
+                    source.destination.send(resent)
             if answer.answered:
                 answered.setdefault(packet.media_ssrc, set()).update(answer.answered)
     return without_nacks(compound, answered) if answered else compound
@@ -80,7 +84,7 @@ def _count(source: Transport, packet: bytes, now: float) -> None:
     _, _, sequence, timestamp, ssrc = peek(packet)
     stream = source.streams[ssrc]
     if stream.received(sequence, timestamp, len(packet), now):
-        source.look_for_keyframe(stream, memoryview(packet), timestamp)
+        source.read_payload(stream, memoryview(packet), timestamp)
 
 
 def forward_early(source: Transport, now: float) -> None:

@@ -8,6 +8,8 @@ NAMES: Final = {
     "bytes_received": "bytes of the packets received",
     "packets_held": "packets that waited for the other party's transport to come up, and were then forwarded",
     "packets_resent": "packets sent again from the relay's own history, in answer to a NACK",
+    "packets_requested": "packets that the relay requested of their sender on its own account (NACK), each time",
+    "packets_doubled": "packets of thin streams, audio above all, that were sent twice to a party that loses many",
     "nacks_answered": "RTCP packets that were not forwarded, because the relay had all that they asked for",
     "dropped_overflow": "packets dropped because the other party's transport took too long to come up",
     "dropped_unjoined": "packets of a transport that is not joined to another",

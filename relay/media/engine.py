@@ -21,6 +21,7 @@ from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import UdpSocket
 from relay.media.listening import Listening
+from relay.media.repair import INTERVAL, DirectionRepair
 from relay.media.transport import Transport
 from relay.media.validation import PathValidation
 
@@ -51,6 +52,9 @@ class LocalEngine:
         self._bridges: dict[str, set[str]] = {}
         self._validation = PathValidation(self._transports, self._by_ufrag, self._counters)
         self._timer: asyncio.TimerHandle | None = None
+        self._repairs: dict[str, DirectionRepair] = {}
+        """By the id of the transport that sends: those whose legs lose packets."""
+        self._repair_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> tuple[int, ...]:
         """Open the sockets.
@@ -117,6 +121,7 @@ class LocalEngine:
         return self._parameters(transport)
 
     async def close_transport(self, transport_id: str) -> None:
+        self._repairs.pop(transport_id, None)
         transport = self._transports.pop(transport_id, None)
         if transport is None:
             return
@@ -136,8 +141,9 @@ class LocalEngine:
         return {**self._counters, "dropped_kernel": self._listening.kernel_drops()}
 
     async def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._repair_timer):
+            if timer is not None:
+                timer.cancel()
         for bridge_id in list(self._bridges):
             await self.close_bridge(bridge_id)
         self._addresses.close()
@@ -159,6 +165,25 @@ class LocalEngine:
             forward_early(transport, time.monotonic())
         self._on_event(event)
 
+    def _look_for_losses(self, transport: Transport, now: float) -> None:
+        """Begin to repair what a transport sends, or end it."""
+        known = self._repairs.get(transport.transport_id)
+        repair = known
+        if transport.peer is not None and (known is None or known.target is not transport.peer):
+            repair = DirectionRepair(transport, transport.peer)
+        if repair is not None and repair.wanted(now):
+            self._repairs[transport.transport_id] = repair
+            if self._repair_timer is None:
+                self._repair()
+        else:
+            self._repairs.pop(transport.transport_id, None)
+
+    def _repair(self) -> None:
+        self._repair_timer = asyncio.get_running_loop().call_later(INTERVAL, self._repair) if self._repairs else None
+        now = time.monotonic()
+        for repair in self._repairs.values():
+            repair.look(now)
+
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         now = time.monotonic()
@@ -167,6 +192,7 @@ class LocalEngine:
         for transport in list(self._transports.values()):
             try:
                 transport.tick(now)
+                self._look_for_losses(transport, now)
             except Exception:
                 # What went wrong with one call must not keep the others from being watched.
                 logger.exception("transport %s could not be looked after", transport.transport_id)

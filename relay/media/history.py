@@ -88,6 +88,14 @@ class SentStream:
         # The slot may hold another packet of the stream, a multiple of SLOTS away.
         return packet if packet is not None and peek(packet)[2] == sequence else None
 
+    def holds(self, sequence: int, since: float) -> bool:
+        """Whether `find` would find it."""
+        slot = sequence & (SLOTS - 1)
+        if not self._sizes[slot] or self._times[slot] < since:
+            return False
+        header = self.ring.read(self._serials[slot], 4)
+        return header is not None and int.from_bytes(header[2:4], "big") == sequence
+
     def answer(self, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
         """Answer a NACK, with each packet at most once in a round trip: a repeat is asked for before the answer arrives.
 
@@ -119,6 +127,9 @@ class SentStream:
         return Answer(tuple(packets), frozenset(answered))
 
 
+_NOTHING = Answer((), frozenset())
+
+
 class PacketHistory:
     """The streams that a transport has sent.
 
@@ -126,10 +137,12 @@ class PacketHistory:
         streams: by SSRC. To look up; `open_stream` adds.
     """
 
-    __slots__ = ("streams",)
+    __slots__ = ("_retransmitted", "streams")
 
     def __init__(self) -> None:
         self.streams: dict[int, SentStream] = {}
+        self._retransmitted: dict[tuple[int, int], int] = {}
+        """SSRC of retransmissions (RFC 4588), and the sequence number of what was sent again → that of the retransmission."""
 
     def open_stream(self, ssrc: int, ring: Ring) -> SentStream:
         """Begin to remember a stream, whose packets arrive in `ring`."""
@@ -140,7 +153,34 @@ class PacketHistory:
         stream = self.streams[ssrc] = SentStream(ring)
         return stream
 
-    def answer(self, ssrc: int, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
-        """Answer a NACK of one stream: arguments as of `SentStream.answer`."""
+    def retransmitted(self, ssrc: int, original: int, sequence: int) -> None:
+        """A retransmission goes out: its SSRC, the sequence number of what it repeats, and its own; 16 bits each."""
+        self._retransmitted.pop((ssrc, original), None)
+        if len(self._retransmitted) == SLOTS:
+            del self._retransmitted[next(iter(self._retransmitted))]
+        self._retransmitted[ssrc, original] = sequence
+
+    def was_retransmitted(self, ssrc: int, original: int) -> bool:
+        """Whether a retransmission with this SSRC has repeated that packet, lately."""
+        return (ssrc, original) in self._retransmitted
+
+    def answer(
+        self, ssrc: int, sequences: Iterable[int], now: float, rtt: float | None, retransmissions: int | None = None
+    ) -> Answer:
+        """Answer a NACK of one stream: arguments as of `SentStream.answer`.
+
+        What never arrived from its sender, but for its retransmission, is answered with that: the retransmission was lost, too.
+
+        Args:
+            retransmissions: the SSRC of the stream's retransmissions; None while unknown.
+        """
         stream = self.streams.get(ssrc)
-        return Answer((), frozenset()) if stream is None else stream.answer(sequences, now, rtt)
+        answer = _NOTHING if stream is None else stream.answer(sequences, now, rtt)
+        again = self.streams.get(retransmissions) if retransmissions is not None else None
+        if again is None or retransmissions is None:
+            return answer
+        repeated = {
+            self._retransmitted[retransmissions, one]: one for one in sequences if self.was_retransmitted(retransmissions, one)
+        }
+        second = again.answer([number for number, one in repeated.items() if one not in answer.answered], now, rtt)
+        return Answer(answer.packets + second.packets, answer.answered | {repeated[number] for number in second.answered})

@@ -45,7 +45,7 @@ def take_first(source: Transport, datagram: bytes, now: float) -> bytes | str:
         return "dropped_streams"
     if stream is None:
         stream = source.open_stream(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
-        source.look_for_keyframe(stream, memoryview(packet), timestamp)
+        source.read_payload(stream, memoryview(packet), timestamp)
     source.streams[ssrc] = stream
     return packet
 

@@ -24,11 +24,14 @@ _UNKNOWN: Final = ("unknown", Codec(payload_type=-1, name="unknown", clock_rate=
 class PayloadFormats:
     """The payload types of one peer, as its latest description has them."""
 
-    __slots__ = ("_codecs",)
+    __slots__ = ("_codecs", "_sections")
 
     def __init__(self, media: Iterable[MediaDescription] = ()) -> None:
         # RFC 8843 section 10.1.2: a payload type means one thing in all sections of a BUNDLE group.
+        media = tuple(media)
         self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
+
+        self._sections = [frozenset(section.ssrcs) for section in media]
 
     def __contains__(self, payload_type: int) -> bool:
         return payload_type in self._codecs
@@ -50,6 +53,14 @@ class PayloadFormats:
         kind, codec = self._codecs.get(payload_type, _UNKNOWN)
         return kind == "video" and codec.name not in _OTHER_STREAMS
 
+    def is_retransmission(self, payload_type: int) -> bool:
+        """Whether a packet repeats another one (RFC 4588), the sequence number of which is what its payload begins with."""
+        return self._codecs.get(payload_type, _UNKNOWN)[1].name == "rtx"
+
+    def together(self, one: int, other: int) -> bool:
+        """Whether two SSRCs may be a stream and its retransmissions: the same section names both, or none does."""
+        return all((one in section) is (other in section) for section in self._sections)
+
     def begins_keyframe(self, packet: Buffer) -> bool:
         """Whether a decrypted RTP packet begins a key frame, by the codec that it carries itself, inside RED or not."""
         begin, end = payload_range(packet, len(packet))
@@ -61,6 +72,12 @@ class PayloadFormats:
             codec = self._codecs.get(payload_type, _UNKNOWN)[1]
         detector = keyframe_detector(codec.name)
         return detector is not None and detector(packet, begin, end)
+
+
+def repeated_sequence(packet: Buffer) -> int | None:
+    """The sequence number of what a retransmission repeats (RFC 4588 section 4); None for padding, which repeats nothing."""
+    begin, end = payload_range(packet, len(packet))
+    return packet[begin] << 8 | packet[begin + 1] if begin + 2 < end else None
 
 
 def _primary_block(buffer: Buffer, begin: int, end: int) -> tuple[int, int]:

@@ -23,8 +23,8 @@ from relay.media.history import PacketHistory
 from relay.media.ice import Credentials, IceAgent
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
 from relay.media.path import Move, Path, RemoteAddress
-from relay.media.payloads import PayloadFormats
-from relay.media.quality import SNAPSHOT_INTERVAL, LegStatistics, StreamStatistics
+from relay.media.payloads import PayloadFormats, repeated_sequence
+from relay.media.quality import SNAPSHOT_INTERVAL, LegStatistics, RetransmissionStatistics, StreamStatistics
 from relay.media.rtp import PAYLOAD_TYPE
 from relay.media.ssrcs import SsrcTable
 
@@ -46,7 +46,7 @@ SILENT_AFTER: Final = 10.0
 """Seconds without a packet of a stream, after which its next one is looked at closely: its sender may have sent on unheard, up to
 2^15 packets within that time at any rate that there is."""
 
-_RELAY_SSRC: Final = 1
+RELAY_SSRC: Final = 1
 """Sender SSRC of the RTCP packets that the relay makes itself; what receive-only browsers use too."""
 
 
@@ -75,6 +75,7 @@ class Transport:
         "gap",
         "history",
         "ice",
+        "loses_many",
         "path",
         "peer",
         "rx",
@@ -110,11 +111,13 @@ class Transport:
         self.statistics = LegStatistics(now)
         self.streams: dict[int, StreamStatistics] = {}
         """What the peer sends, by SSRC, as far as it was heard in the last `SILENT_AFTER` seconds; `statistics` has them all."""
-        self.ssrcs = SsrcTable(self.statistics.streams, own=(_RELAY_SSRC,))
+        self.ssrcs = SsrcTable(self.statistics.streams, own=(RELAY_SSRC,))
         """SSRCs that authentic packets of the peer have carried, RTCP senders that send no media included."""
         self.history = PacketHistory()
         """What was sent to the peer a moment ago."""
         self.sent = self.history.streams
+        self.loses_many = False
+        """Of what it is sent, the peer loses so much that some packets are sent twice (`relay.media.repair`)."""
         self.searches = 0
         """For rollover counters, since the last tick."""
         self.counters = counters
@@ -253,7 +256,8 @@ class Transport:
 
     def open_stream(self, ssrc: int, payload_type: int, sequence: int, timestamp: int, now: float) -> StreamStatistics:
         """Begin to count a stream, with its first authentic packet."""
-        stream = self.statistics.open_stream(ssrc, self.formats.clock_rate(payload_type), sequence, timestamp, now)
+        kind = RetransmissionStatistics if self.formats.is_retransmission(payload_type) else StreamStatistics
+        stream = self.statistics.open_stream(ssrc, self.formats.clock_rate(payload_type), sequence, timestamp, now, kind)
         stream.payload_type = payload_type
         self._classify(stream)
         return stream
@@ -267,19 +271,35 @@ class Transport:
 
     def _classify(self, stream: StreamStatistics) -> None:
         stream.is_video = self.formats.is_picture(stream.payload_type)
-        stream.may_show_pictures = self.formats.may_show_pictures(stream.payload_type)
+        shows = self.formats.may_show_pictures(stream.payload_type)
+        stream.is_read = shows or self.formats.is_retransmission(stream.payload_type)
 
-    def look_for_keyframe(self, stream: StreamStatistics, packet: memoryview, timestamp: int) -> None:
-        """Count the keyframe that a decrypted packet may begin."""
-        if not stream.may_show_pictures:
-            return
+    def read_payload(self, stream: StreamStatistics, packet: memoryview, timestamp: int) -> None:
+        """Count the keyframe that a decrypted packet may begin; note which packet it repeats."""
         payload_type = packet[1] & PAYLOAD_TYPE
+        if not stream.is_read:
+            return
+        if self.formats.is_retransmission(payload_type):
+            original = repeated_sequence(packet)
+            if original is not None and self.peer is not None:
+                self.peer.history.retransmitted(stream.ssrc, original, packet[2] << 8 | packet[3])
+            return
         if payload_type != stream.payload_type:
             # The codec was changed in mid-call, or the first packet to arrive was one that repairs others.
             stream.payload_type = payload_type
             stream.is_video |= self.formats.is_picture(payload_type)
         if self.formats.begins_keyframe(packet):
             stream.keyframe(timestamp)
+
+    def retransmissions_of(self, ssrc: int) -> int | None:
+        """The SSRC by which the peer sends again what was lost of a stream (RFC 4588); None while unknown."""
+        formats = self.formats
+        found = [
+            other
+            for other, stream in self.statistics.streams.items()
+            if formats.is_retransmission(stream.payload_type) and formats.together(ssrc, other)
+        ]
+        return found[0] if len(found) == 1 else None
 
     def send_rtcp(self, compound: bytes) -> None:
         """Encrypt a compound packet for the peer and send it. Only when the transport is up."""
@@ -343,7 +363,7 @@ class Transport:
         for ssrc, stream in self.statistics.streams.items():
             if stream.is_video:
                 self.counters["keyframes_requested"] += 1
-                self.send_rtcp(rtcp.pli(_RELAY_SSRC, ssrc))
+                self.send_rtcp(rtcp.pli(RELAY_SSRC, ssrc))
 
     def _refresh_pictures(self) -> None:
         """The path was dead for a while: pictures are lost, and so is what the parties have asked for since."""

@@ -254,8 +254,8 @@ class UdpSocket:
                     continue
                 stream = source.streams[ssrc]
             size = cell[0]
-            if stream.received(sequence, timestamp, size, now) and stream.may_show_pictures:
-                source.look_for_keyframe(stream, octets[start : start + size], timestamp)
+            if stream.received(sequence, timestamp, size, now) and stream.is_read:
+                source.read_payload(stream, octets[start : start + size], timestamp)
             remote.last_seen = now
             received += 1
             received_bytes += length
