@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _check(given)
     try:
         settings = Settings.from_environment(os.environ)
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.root.level))
         for name in Settings.unknown(os.environ):
             meant = Settings.meant_by(name)

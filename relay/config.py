@@ -167,6 +167,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days that texts of calls are kept."""
     retain_push_subscriptions_days: Days = 0
     """Days that a push subscription is kept after its last use."""
+    log_format: Literal["text", "json"] = "text"
+    """Format of the log: `text`, or `json`, an object per line."""
     log_level: Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Level of the log on standard error: DEBUG, INFO, WARNING or ERROR."""
 

@@ -7,8 +7,14 @@ the text of every error in it, so the last word is had here, on the finished lin
 import ipaddress
 import logging
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
+TEXT: Final = "text"
+JSON: Final = "json"
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _SECRETS: Final = (
@@ -54,13 +60,79 @@ class RedactingFormatter(logging.Formatter):
         return redact(text) if record.levelno >= logging.INFO else text
 
 
-def configure(level: str | int, line: str = FORMAT) -> None:
+class JsonFormatter(logging.Formatter):
+    """One object per line: `time` (ISO 8601, UTC), `level`, `logger`, `message`, `exception` if there is one, and the fields that
+    a record has on top. Redacted like lines of text, value by value, so that it stays JSON.
+
+    Args:
+        fields: that every line has.
+    """
+
+    def __init__(self, **fields: object) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._fields,
+        }
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        said |= {name: value for name, value in vars(record).items() if name not in _OWN and name not in said}
+        clean = _redacted(said) if record.levelno >= logging.INFO else _encodable(said)
+        return msgspec.json.encode(clean, enc_hook=repr).decode()
+
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes of every record."""
+
+
+def _redacted(value: object) -> object:
+    return _each_text(value, lambda text: redact(_encodable_text(text)))
+
+
+def _encodable(value: object) -> object:
+    return _each_text(value, _encodable_text)
+
+
+def _encodable_text(text: str) -> str:
+    """Half an emoji is no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _each_text(value: object, change: Callable[[str], str]) -> object:
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {change(str(name)): _each_text(one, change) for name, one in value.items()}
+        case list() | tuple():
+            return [_each_text(one, change) for one in value]
+    return value
+
+
+def configure(level: str | int, style: str = TEXT, worker: int | None = None) -> None:
     """Log to standard error, redacted.
 
     Args:
         level: of the root logger.
-        line: a format of `logging`, with percent signs.
+        style: `text` or `json`.
+        worker: number of the media worker that this is; None: it is none.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter(line))
+    if style == JSON:
+        handler.setFormatter(JsonFormatter() if worker is None else JsonFormatter(worker=worker))
+    else:
+        handler.setFormatter(
+            RedactingFormatter(FORMAT if worker is None else FORMAT.replace(" %(name)s", f" worker {worker} %(name)s"))
+        )
     logging.basicConfig(level=level, handlers=[handler])
+
+
+def style() -> str:
+    """As it was configured."""
+    return JSON if any(isinstance(one.formatter, JsonFormatter) for one in logging.getLogger().handlers) else TEXT

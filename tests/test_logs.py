@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.logs import FORMAT, RedactingFormatter, configure, redact
+from relay.logs import FORMAT, JsonFormatter, RedactingFormatter, configure, redact
+from tests.kit.process import serving
 from tests.kit.server import running_relay
 
 TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJzdHVkZW50XzQ1NiJ9.c2lnbmF0dXJlLW9mLW5vYm9keQ"
@@ -142,6 +145,60 @@ def test_the_command_line_logs_in_this_way(monkeypatch: pytest.MonkeyPatch) -> N
     root.warning("from %s", "203.0.113.77")
     root.debug("nothing")
     assert stream.getvalue().endswith("WARNING root: from (address)\n")
+
+
+# -- an object per line -----------------------------------------------------------------------------------------------
+
+
+def said(level: int, *args: Any, exc_info: bool = False, **extra: Any) -> dict[str, Any]:
+    """What a line of JSON has; there is exactly one."""
+    record = logging.getLogger("tests.of.logs").makeRecord(
+        "tests.of.logs", level, __file__, 1, args[0], args[1:], sys.exc_info() if exc_info else None, extra=extra
+    )
+    [line] = JsonFormatter(worker=3).format(record).splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_line_of_json_has_what_a_line_of_text_has_and_its_fields() -> None:
+    found = said(logging.INFO, "call %s ended", "a" * 32, call_id="a" * 32, caller={"route": "udp", "rtt_ms": 4.5}, tries=2)
+    assert datetime.fromisoformat(found.pop("time")).utcoffset() == timedelta(0)
+    assert found == {
+        "level": "INFO",
+        "logger": "tests.of.logs",
+        "message": f"call {'a' * 32} ended",
+        "worker": 3,
+        "call_id": "a" * 32,
+        "caller": {"route": "udp", "rtt_ms": 4.5},
+        "tries": 2,
+    }
+
+
+@pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS.keys())
+def test_a_line_of_json_has_no_secret_either(text: str) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        found = said(logging.ERROR, "failed: %s", text, exc_info=True, what=[{"text": text}])
+    assert "ValueError" in found["exception"]
+    assert not leaks_of(json.dumps(found, ensure_ascii=False))
+
+
+def test_a_line_of_json_takes_whatever_there_is() -> None:
+    found = said(logging.WARNING, "half an emoji \ud83d", thing=object(), mapping={1: (2, "\ud83d")})
+    assert found["message"] == "half an emoji \\ud83d"
+    assert found["mapping"] == {"1": [2, "\\ud83d"]}
+    assert found["thing"].startswith("<object object")
+    assert said(logging.DEBUG, "from %s", "203.0.113.77")["message"] == "from 203.0.113.77"
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+async def test_the_whole_log_of_a_server_is_json_when_it_is_asked_for(tmp_path: Path, workers: str) -> None:
+    async with serving(tmp_path, log_format="json", workers=workers) as server:
+        outcome = await server.stop(signal.SIGTERM)
+    lines = [json.loads(line) for line in outcome.err.splitlines()]
+    assert "stopping" in [line["message"] for line in lines]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
 
 
 # -- the relay's own lines, before anything is taken away ------------------------------------------------------------------

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from relay import logs
 from relay.errors import ConfigurationError
 from relay.media.api import (
     WORKER_LOST,
@@ -85,6 +86,7 @@ class WorkerPool:
                 hosts=tuple(hosts),
                 port=port and port + number,
                 log_level=logging.getLogger().getEffectiveLevel(),
+                log_style=logs.style(),
             )
             for number in range(workers)
         ]

@@ -48,6 +48,7 @@ class Assignment(msgspec.Struct, frozen=True):
     port: int
     """UDP port; 0: any free one."""
     log_level: int
+    log_style: str = logs.TEXT
 
 
 class _Engine(LocalEngine):
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     assignment = msgspec.json.decode(arguments[0], type=Assignment)
-    logs.configure(assignment.log_level, f"%(asctime)s %(levelname)s worker {assignment.number} %(name)s: %(message)s")
+    logs.configure(assignment.log_level, assignment.log_style, worker=assignment.number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_serve(assignment))
 

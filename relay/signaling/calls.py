@@ -377,6 +377,8 @@ class Calls:
             if isinstance(event, TransportClosed) and event.reason == "dtls_failed":
                 await self._endings.end(live, EndReason.ICE_FAILED)
                 return
-            if call.media_changed(party, up=isinstance(event, TransportUp), now=self._exchange.clock.now()):
+            now = self._exchange.clock.now()
+            if call.media_changed(party, up=isinstance(event, TransportUp), now=now):
+                live.course.note(call.state, now)
                 self._exchange.tell_state(live)
             self._endings.set_timer(live)

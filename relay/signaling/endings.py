@@ -14,6 +14,7 @@ from relay.signaling.entries import Ended
 from relay.signaling.exchange import Exchange
 from relay.signaling.live import LiveCall
 from relay.signaling.messages.outgoing import CallMissed, TransferTarget
+from relay.signaling.summary import line, summary
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +107,11 @@ class Endings:
             if leg is not None:
                 exchange.live.disown_transport(leg.transport_id)
         live.ringing.clear()
+        fields = summary(live, exchange.clock.now())
+        logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
         # After everyone has been told: that they must not wait for a media plane that is slow to answer.
         await exchange.legs.close_all(call.call_id)
         exchange.ports.hooks.ended(call, now, duration)
-        logger.info("call %s ended: %s after %s s", call.call_id, reason, duration)
 
     def _remember_transfer(self, call: Call) -> None:
         transferred = self._exchange.transferred

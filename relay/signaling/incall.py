@@ -170,6 +170,7 @@ class InCall:
         party = call.party_with(event.transport_id)
         if party is None or not call.answered:
             return
+        live.side(party).quality.add(event)
         route = self._exchange.paths.seen(live.side(party), event.remote, report.rtt).route
         for to in call.parties:
             quality = notices.about(

@@ -12,6 +12,7 @@ from relay.errors import SignalingError
 from relay.ids import PlaceKind, Profile, new_id
 from relay.media.api import DtlsRole
 from relay.signaling.call import Call, Party
+from relay.signaling.callquality import Course, LegQuality
 from relay.signaling.clock import Timeline
 from relay.signaling.devices import Device
 from relay.signaling.legs import Leg
@@ -35,6 +36,7 @@ class Side:
     leg: Leg | None = None
     description: SessionDescription | None = None
     path: MediaPath = UNKNOWN_PATH
+    quality: LegQuality = field(default_factory=LegQuality)
 
 
 class Purpose(Enum):
@@ -107,6 +109,7 @@ class LiveCall:
     """How often each party asked for one."""
     chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
     """Texts that were taken: author and id → when."""
+    course: Course = field(default_factory=Course)
     timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

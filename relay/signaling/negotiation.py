@@ -204,7 +204,9 @@ class Negotiation:
         assert update.leg is not None and mine.leg is not None and theirs.leg is not None, "a call that goes on has its legs"
         old, mine.leg, mine.description = mine.leg, update.leg, answer
         party.transport_id = mine.leg.transport_id
-        if call.media_changed(party, up=False, now=exchange.clock.now()):
+        now = exchange.clock.now()
+        if call.media_changed(party, up=False, now=now):
+            live.course.note(call.state, now)
             exchange.tell_state(live)
         async with self._endings.ended_on_error(live):
             if not any(one.holds for one in call.parties):

@@ -1,12 +1,15 @@
 """How calls end, in virtual time: one row, one last message to each device, and whoever missed it learns of it."""
 
 import asyncio
+import logging
 from dataclasses import replace
+from typing import Any, Final
 
 import pytest
 
 from relay.ids import PlaceKind
-from relay.media.api import WORKER_LOST, TransportClosed, TransportDown
+from relay.media.api import WORKER_LOST, Address, Route, TransportClosed, TransportDown, TransportReport, TransportUp
+from relay.media.quality import LegReport
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     DECLINE,
@@ -22,6 +25,8 @@ from tests.signaling.people import (
     frame,
     invitation,
 )
+
+HOME: Final[Address] = ("198.51.100.7", 40_000)
 
 
 def finals(client: Client) -> list[str]:
@@ -345,3 +350,71 @@ async def test_who_is_in_a_call_of_a_whiteboard_session_is_busy_everywhere(excha
     parent = await exchange.connect(PARENT)
     await exchange.say(parent, invitation(TUTOR, PARENTS_EVENING))
     assert finals(parent) == ["call_declined busy"]
+
+
+# -- what an operator learns of it ------------------------------------------------------------------------------------
+
+
+def report(number: int, exchange: MemoryExchange, **figures: Any) -> TransportReport:
+    """Of the caller's transport (0) or the callee's (1)."""
+    usual = {"rtt": 0.04, "loss_from_peer": 0.0, "loss_to_peer": 0.0, "jitter": 0.004, "bitrate": 40_000.0, "score": 4.3}
+    return TransportReport(exchange.engine.opened[number], LegReport(**{**usual, **figures}, streams=()), HOME)
+
+
+@in_memory
+async def test_the_log_has_a_line_about_each_call_that_says_why_it_was_bad(
+    exchange: MemoryExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    exchange.routes[HOME] = Route("turn-tls", "ipv4")
+    caller, callee = await exchange.connect(STUDENT), await exchange.connect(TUTOR)
+    await exchange.say(caller, invitation(TUTOR))
+    await asyncio.sleep(3)
+    await exchange.say(callee, answer())
+    await asyncio.sleep(0.5)
+    await exchange.media(*(TransportUp(transport) for transport in exchange.engine.opened))
+    await exchange.media(
+        report(0, exchange),
+        report(0, exchange, rtt=0.3, loss_from_peer=0.2, loss_to_peer=0.1, jitter=0.05, score=2.1),
+        report(1, exchange),
+    )
+    await exchange.media(TransportDown(exchange.engine.opened[0]), TransportUp(exchange.engine.opened[0]))
+    await asyncio.sleep(6)
+    await exchange.say(caller, HANG_UP)
+    [record] = [one for one in caplog.records if getattr(one, "event", "") == "call_ended"]
+    fields = vars(record)
+    assert fields["call_id"] == callee.last("call_ended")["call_id"]
+    assert {name: fields[name] for name in ("reason", "call_type", "interruptions")} == {
+        "reason": "hangup",
+        "call_type": "voice",
+        "interruptions": 1,
+    }
+    assert (fields["rang_seconds"], fields["connected_after_seconds"], fields["duration_seconds"]) == (3.0, 0.5, 6.5)
+    assert fields["caller"] == {
+        "route": "turn-tls",
+        "family": "ipv4",
+        "rtt_ms": 300.0,
+        "worst_rtt_ms": 300.0,
+        "worst_jitter_ms": 50.0,
+        "score": 3.2,
+        "worst_score": 2.1,
+        "loss_from_peer": 0.1,
+        "loss_to_peer": 0.05,
+    }
+    assert fields["callee"]["score"] == 4.3
+    text = record.getMessage()
+    assert "reason=hangup" in text
+    assert "caller.route=turn-tls caller.family=ipv4 caller.rtt_ms=300.0" in text
+    for secret in ("Maya", "Daniel", "456", "203.0.113", HOME[0]):
+        assert secret not in text
+
+
+@in_memory
+async def test_the_line_about_a_call_that_nobody_answered_has_what_is_known(
+    exchange: MemoryExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await exchange.ringing()
+    await asyncio.sleep(45.1)
+    [record] = [one for one in caplog.records if getattr(one, "event", "") == "call_ended"]
+    assert record.getMessage().endswith("ended: reason=no_answer call_type=voice rang_seconds=45.0 interruptions=0")
