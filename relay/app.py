@@ -84,6 +84,7 @@ from relay.signaling.faults import Faults
 from relay.signaling.hooks import HookRunner
 from relay.signaling.judge import Judge
 from relay.signaling.records import Revocation, RevocationCause
+from relay.signaling.review import Review
 from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.signaling.writebehind import WAITING
 from relay.turn.counters import NAMES as TURN_NAMES
@@ -175,6 +176,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     app.cleanup_ctx.append(_keys_open)
     app.cleanup_ctx.append(_push_open)
     app.cleanup_ctx.append(_house_kept)
+    app.cleanup_ctx.append(_calls_reviewed)
     app.cleanup_ctx.append(_media_open)
     app.on_shutdown.append(_end_calls)
     return app
@@ -340,6 +342,15 @@ async def _push_open(app: web.Application) -> AsyncIterator[None]:
         yield
     finally:
         await waker.close()
+
+
+async def _calls_reviewed(app: web.Application) -> AsyncIterator[None]:
+    review = Review(app[ports.ENFORCER].review)
+    await review.start()
+    try:
+        yield
+    finally:
+        await review.close()
 
 
 async def _house_kept(app: web.Application) -> AsyncIterator[None]:

@@ -27,8 +27,9 @@ class EnforcedPlatform:
         await self._revocations.restore([card.profile for card in cards])
 
     async def delete_profile(self, profile: Profile) -> bool:
+        deleted = await self._platform.delete_profile(profile)
         await self._revocations.revoke(profile, datetime.now(UTC), RevocationCause.DELETED)
-        return await self._platform.delete_profile(profile)
+        return deleted
 
     async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
         is_new = await self._platform.put_place(place, members, keep_chat=keep_chat)

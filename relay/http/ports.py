@@ -123,8 +123,8 @@ class Enforcer(Protocol):
         """A call between the two ends."""
         ...
 
-    async def review(self, place: Place) -> None:
-        """Who belongs to a place has changed: calls there end whose parties do not."""
+    async def review(self, place: Place | None = None) -> None:
+        """Who belongs to a place has changed: calls there end whose parties do not. Without a place: anywhere."""
         ...
 
 

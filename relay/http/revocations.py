@@ -64,8 +64,9 @@ class Revocations:
         await self._put(Revocation(profile, cause, issued_before, datetime.now(UTC)))
 
     async def lift(self, profile: Profile | None) -> None:
-        """What was revoked of the profile, or of everybody, is good again."""
-        await self._put(Revocation(profile, RevocationCause.REVOKED, None, datetime.now(UTC)))
+        """What was revoked of the profile, or of everybody, is good again, be it for a deletion."""
+        for cause in RevocationCause:
+            await self._put(Revocation(profile, cause, None, datetime.now(UTC)))
 
     async def restore(self, profiles: Collection[Profile]) -> None:
         """Profiles are there (again)."""

@@ -100,9 +100,12 @@ class Enforcement:
             unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
             await self._endings.end(live, EndReason.HANGUP if live.call.answered else unanswered)
 
-    async def review(self, place: Place) -> None:
-        """Membership has changed at a place: calls there end whose parties do not belong to it any more."""
-        await self._review(lambda call: call.place == place)
+    async def review(self, place: Place | None = None) -> None:
+        """Membership has changed at a place, or may have anywhere.
+
+        Calls end whose parties do not belong there any more, or of whom one has blocked the other.
+        """
+        await self._review(lambda call: place is None or call.place == place)
 
     async def _review(self, concerns: Callable[[Call], bool]) -> None:
         for live in [one for one in self._exchange.live if concerns(one.call)]:

@@ -1,11 +1,13 @@
 """What is allowed no longer ends at once; in virtual time."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from relay.ids import Profile
 from relay.signaling.enforcement import CREDENTIAL_OVER, DROPPED
+from relay.signaling.review import INTERVAL, Review
 from tests.signaling.exchange import MemoryExchange, in_memory
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TUTOR, Client, FakeConnection, answer, frame, invitation
 
@@ -85,6 +87,25 @@ async def test_a_call_that_rings_is_declined_when_it_may_not_be_any_more(exchang
     await exchange.calls.enforcement.review(LESSON)
     assert caller.types()[-1] == "call_declined rejected"
     assert callee.types() == ["call_invitation", "call_ended rejected"]
+
+
+@pytest.mark.parametrize("what", ["removed", "blocked"])
+@in_memory
+async def test_what_changed_behind_the_relays_back_is_seen_before_long(exchange: MemoryExchange, what: str) -> None:
+    """In the platform's own tables, or through another server."""
+    look_again = Review(exchange.calls.enforcement.review)
+    await look_again.start()
+    parties = await exchange.connected()
+    await asyncio.sleep(INTERVAL + 1)
+    assert exchange.calls.call_count == 1
+    if what == "removed":
+        exchange.directory.members[LESSON].discard(TUTOR)
+    else:
+        exchange.directory.blocks.add((TUTOR, STUDENT))
+    await asyncio.sleep(INTERVAL)
+    reason = "terminated" if what == "removed" else "hangup"
+    assert [one.types()[-1] for one in parties] == [f"call_ended {reason}"] * 2
+    await look_again.close()
 
 
 # -- profiles ---------------------------------------------------------------------------------------------------------
