@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     """Origins whose pages may use the relay besides its own, comma-separated: `https://app.example`."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks of the reverse proxies whose X-Forwarded-For, -Proto and -Host are believed, comma-separated."""
+    """Addresses or networks of the proxies whose X-Forwarded-* and PROXY headers are believed, comma-separated."""
     limit_messages: str = "100/second;1200/minute"
     """WebSocket messages of a profile. Each limit is `NUMBER/UNIT`, several with semicolons between, or `off`."""
     limit_messages_per_address: str = "12000/minute"

@@ -21,7 +21,7 @@ from relay.front.io.discovery import discover
 from relay.http.admin import sync
 from relay.http.directory import host_of
 from relay.http.hosts import only_local_names
-from relay.http.proxies import asker_of, remote_address
+from relay.http.proxies import CLIENT, Client, asker_of, remote_address
 from relay.http.responses import problem
 from relay.media.io.addresses import local_addresses
 
@@ -58,6 +58,7 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         ConfigurationError: something cannot be opened.
     """
     front, settings = app[FRONT], app[SETTINGS]
+    app.middlewares.insert(0, name_client)
     if settings.listens_locally:
         app.middlewares.insert(0, only_local_names)
     if settings.tls_cert:
@@ -133,6 +134,16 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
                     await request.read()
             except TimeoutError:
                 raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_TIMEOUT:g} s") from None
+    return await handler(request)
+
+
+@web.middleware
+async def name_client(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A PROXY header has said who the client is: the connection itself only shows the proxy."""
+    connections = request.config_dict[FRONT].http
+    peer = None if connections is None else connections.peer_of(request.protocol)
+    if peer is not None and peer.is_proxied:
+        request[CLIENT] = Client(peer.host, peer.is_secure)
     return await handler(request)
 
 

@@ -38,6 +38,20 @@ class Asker:
 _ASKER: Final = web.RequestKey("asker", Asker)
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is at the other end of the connection, where a trusted proxy for TCP has said so (PROXY protocol)."""
+
+    address: str
+    """A literal."""
+    secure: bool
+    """It speaks TLS with the proxy."""
+
+
+CLIENT: Final = web.RequestKey("client", Client)
+"""Set by the server that took the connection; it stands for the connection's own address."""
+
+
 class Proxies:
     """The reverse proxies in front of this server.
 
@@ -50,8 +64,11 @@ class Proxies:
         self._warned = False
 
     def asker(self, request: web.BaseRequest) -> Asker:
-        direct = Asker(_literal(request.remote), request.scheme == "https", request.host)
-        peer = _parse(request.remote)
+        client = request.get(CLIENT)
+        remote = request.remote if client is None else client.address
+        secure = request.scheme == "https" or (client is not None and client.secure)
+        direct = Asker(_literal(remote), secure, request.host)
+        peer = _parse(remote)
         if peer is None or not self._trusts(peer):
             self._warn_of_stranger(request)
             return direct

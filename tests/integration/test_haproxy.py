@@ -1,0 +1,109 @@
+"""A real haproxy before the relay, which says by the PROXY protocol who its clients are."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from tests.kit.server import RunningRelay, running_relay
+from tests.kit.wait import PATIENCE, eventually
+
+HERE: Final = "127.0.0.1"
+
+CLIENT: Final = "127.0.0.9"
+"""Where the browser is: all of 127.0.0.0/8 is this machine."""
+
+LOGIN: Final = {"profile_type": "student", "profile_id": 456}
+
+
+@contextlib.asynccontextmanager
+async def haproxy(folder: Path, relay: RunningRelay, mode: str, options: str) -> AsyncIterator[str]:
+    """The URL of a haproxy before the relay."""
+    program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    assert program, "tests/install-peers installs it"
+    with socket.create_server((HERE, 0)) as free:
+        port = free.getsockname()[1]
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(
+        f"""
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    timeout tunnel 30s
+listen relay
+    bind {HERE}:{port}
+    server relay {relay.url.removeprefix("http://")} {options}
+"""
+    )
+    process = await asyncio.create_subprocess_exec(program, "-db", "-f", str(configuration), stdout=DEVNULL, stderr=PIPE)
+
+    async def listens() -> bool:
+        assert process.returncode is None, "haproxy has ended"
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(HERE, port)
+            writer.close()
+            return True
+        return False
+
+    try:
+        await eventually(listens, "haproxy listens")
+        yield f"http://{HERE}:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("http", "send-proxy-v2"), ("tcp", "send-proxy-v2 proxy-v2-options unique-id,crc32c"), ("tcp", "send-proxy")],
+)
+async def test_the_client_is_known_behind_haproxy(no_errors_logged: None, tmp_path: Path, mode: str, options: str) -> None:
+    """Its requests are answered, its WebSocket works, and its address is its own, not haproxy's."""
+    async with running_relay(tmp_path, trusted_proxies=(HERE,)) as relay, haproxy(tmp_path, relay, mode, options) as url:
+        connector = aiohttp.TCPConnector(local_addr=(CLIENT, 0))
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(url, connector=connector, cookie_jar=jar) as http:
+            async with http.post("/api/dev/login", json=LOGIN) as response:
+                assert response.status == 200
+            async with http.ws_connect("/ws/connectivity") as test:
+                assert await test.receive_json(timeout=PATIENCE) == {"type": "ready", "address": CLIENT}
+            async with http.ws_connect("/ws/456/student") as websocket:
+                assert (await websocket.receive_json(timeout=PATIENCE))["type"] == "welcome"
+                await websocket.send_str("x" * 100_000)
+                assert (await websocket.receive_json(timeout=PATIENCE))["code"] == "too_large"
+        assert (await relay.counters())["relay_front_proxy_headers_total"] >= 2
+
+
+async def test_each_client_behind_haproxy_has_its_own_limit(no_errors_logged: None, tmp_path: Path) -> None:
+    limits = {"limit_requests": "5/minute", "trusted_proxies": (HERE,)}
+    async with running_relay(tmp_path, **limits) as relay, haproxy(tmp_path, relay, "tcp", "send-proxy-v2") as url:
+
+        async def asked(client: str, times: int) -> list[int]:
+            async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(local_addr=(client, 0))) as http:
+                return [(await http.get("/healthz")).status for _ in range(times)]
+
+        assert 429 in await asked(CLIENT, 8)
+        assert await asked("127.0.0.8", 2) == [200, 200]
+
+
+async def test_haproxy_that_is_not_trusted_is_refused_with_a_line_in_the_log(
+    no_errors_logged: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        running_relay(tmp_path) as relay,
+        haproxy(tmp_path, relay, "http", "send-proxy-v2") as url,
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/healthz") as response,
+    ):
+        assert response.status in {502, 503}
+    assert caplog.text.count("a connection began with a PROXY header") == 1
