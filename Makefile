@@ -3,22 +3,32 @@
 # make lint   ruff, mypy --strict, and tsc over web/ where there is npm
 # make fuzz   fuzz one target, guided by coverage (make fuzz TARGET=rtcp SECONDS=600)
 # make bench-signaling  measure how long an invitation takes with 2,000 devices connected
+# make lock   resolve requirements.lock and requirements-dev.lock anew, to the newest versions that setup.cfg allows
 # make bench  measure the media plane beside other servers (make bench-peers installs them)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables.
+# Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables. In the environment: what stands
+# on a command line, every user of the machine can read.
 OWN := PYTHON VENV BIN TESTS BENCH TARGET SECONDS
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
-OVERRIDES = $(foreach v,$(filter-out $(OWN) MAKEFLAGS,$(GIVEN)),RELAY_$(v)='$($(v))')
+SETTINGS := $(filter-out $(OWN) MAKEFLAGS,$(GIVEN))
+$(foreach v,$(SETTINGS),$(eval export RELAY_$(v) = $$($(v))))
 
-.PHONY: run test lint format bench bench-signaling bench-peers fuzz clean
+SECRETS := JWT_SECRET SERVICE_TOKEN TURN_SECRET VAPID_PRIVATE_KEY
+$(foreach v,$(filter $(SECRETS),$(SETTINGS)),$(warning $(v) is on the command line of make, where every user of this machine can \
+read it. Set it in the environment instead: RELAY_$(v)=… make run))
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKS := requirements.lock requirements-dev.lock
+
+.PHONY: run test lint format lock bench bench-signaling bench-peers fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
-	@RELAY_DEV=1 $(OVERRIDES) exec $(BIN)/python -m relay serve
+	@RELAY_DEV=$(if $(filter DEV,$(SETTINGS)),"$$RELAY_DEV",1) exec $(BIN)/python -m relay serve
 
 test: $(BIN)/.dev
 	@tests/install-peers
@@ -46,7 +56,7 @@ bench-peers:
 TARGET ?= demultiplexer
 SECONDS ?= 60
 fuzz: $(BIN)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(PIP) -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.coverage_guided $(TARGET) -max_total_time=$(SECONDS)
 
 clean:
@@ -56,14 +66,28 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The relay needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(BIN)/.relay: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+# Exactly what the locks name, with the hashes that they have; then the relay itself, which needs nothing more.
+$(BIN)/.relay: requirements.lock setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps -e .
 	@touch $@
 
-$(BIN)/.bench: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+$(BIN)/.bench: requirements.lock setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) -e '.[bench]'
 	@touch $@ $(BIN)/.relay
 
-$(BIN)/.dev: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(BIN)/.dev: $(LOCKS) setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(PIP) --no-deps -e .
 	@touch $@ $(BIN)/.relay
+
+# For every Python and platform at once. Not in the environment that it resolves for.
+RESOLVE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+	--no-emit-index-url --custom-compile-command 'make lock'
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(RESOLVE) setup.cfg --extra postgresql --output-file requirements.lock
+	$(RESOLVE) setup.cfg --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	rm -rf $(VENV)-lock
