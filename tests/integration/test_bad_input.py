@@ -38,7 +38,7 @@ BAD_SDP = {
     "nothing": lambda sdp: "",
     "no media": lambda sdp: sdp.partition("m=")[0],
     "no fingerprint": lambda sdp: without(sdp, "a=fingerprint"),
-    "no BUNDLE": lambda sdp: without(sdp, "a=group"),
+    "two sections and no BUNDLE": lambda sdp: without(sdp, "a=group") + sdp[sdp.index("m=") :],
     "no rtcp-mux": lambda sdp: without(sdp, "a=rtcp-mux"),
     "no ice-ufrag": lambda sdp: without(sdp, "a=ice-ufrag"),
 }
