@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
     *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "attributes", "answers", "notices", "addresses", "policy")),
-    *(f"relay/signaling/{name}.py" for name in ("outbox", "paths", "diagram", "entries")),
+    *(f"relay/signaling/{name}.py" for name in ("outbox", "paths", "diagram", "entries", "callquality", "summary")),
     "relay/signaling/message_limit.py",
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
     *(f"relay/front/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "public", "ice_servers")),

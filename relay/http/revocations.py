@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from relay.errors import Unauthorized
+from relay.errors import Unauthorized, Unavailable
 from relay.http.ports import RevocationStore
 from relay.ids import Profile
 from relay.signaling.records import Revocation, RevocationCause
@@ -107,6 +107,8 @@ class Revocations:
             try:
                 await self._read()
                 failing = False
+            except Unavailable:
+                continue  # the log says already that the database is away; what is known stays good
             except Exception as error:  # whatever the database raises; what is known stays good
                 if not failing:
                     logger.warning("revocations by other servers cannot be read: %s", type(error).__name__)
