@@ -72,6 +72,7 @@ from relay.http.keys import load_at_start
 from relay.http.limits import LIMITS, Limits
 from relay.http.origins import ORIGINS, Origins
 from relay.http.proxies import Proxies
+from relay.http.proxy_faults import ProxyFaults
 from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
 from relay.media.channel import WorkerEngine
@@ -218,6 +219,7 @@ def _bare_app(settings: Settings, origins: Origins) -> web.Application:
         middlewares=[
             responses.errors_in_words,
             Proxies(settings.trusted_proxies).middleware(),
+            ProxyFaults().middleware(),
             cors.middleware(),
             admission.middleware(),
             origins.middleware(),

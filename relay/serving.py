@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 KEEPALIVE_TIMEOUT: Final = KEEPALIVE
 """Seconds from an answer until the head of the connection's next request must be whole; fewer where places are scarce."""
+
+SOFTWARE: Final = "call-relay"
+"""The `Server` header. Names of libraries with their versions would only help whoever looks for old ones."""
 
 BODY_TIMEOUT: Final = 20.0
 """Seconds for the body of a request: 64 KB at most."""
@@ -58,6 +61,8 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         ConfigurationError: something cannot be opened.
     """
     front, settings = app[FRONT], app[SETTINGS]
+    # Where aiohttp itself answers, as to what is no HTTP, no other way leads to it.
+    vars(web_response)["SERVER_SOFTWARE"] = SOFTWARE
     app.middlewares.insert(0, name_client)
     if settings.listens_locally:
         app.middlewares.insert(0, only_local_names)

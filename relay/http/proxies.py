@@ -7,7 +7,7 @@ aiohttp-remotes: of its two variants one does not look at who sent the headers, 
 import ipaddress
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -33,6 +33,8 @@ class Asker:
     """It came by https."""
     host: str
     """Name or literal, with the port where that is not the usual one: what the Host header said."""
+    proxy: str | None = field(default=None, compare=False)
+    """The trusted reverse proxy that has passed it on; None: there is none."""
 
 
 _ASKER: Final = web.RequestKey("asker", Asker)
@@ -75,7 +77,8 @@ class Proxies:
         address, hops = self._client(_values(request, "X-Forwarded-For"), peer)
         scheme = _of_hop(_values(request, "X-Forwarded-Proto"), hops)
         host = _of_hop(_values(request, "X-Forwarded-Host"), hops)
-        return Asker(address, scheme.lower() == "https" if scheme else direct.secure, host or direct.host)
+        secure = scheme.lower() == "https" if scheme else direct.secure
+        return Asker(address, secure, host or direct.host, str(peer))
 
     def _client(self, forwarded: list[str], peer: Address) -> tuple[str, int]:
         """The last address that is no proxy of ours, and how many entries from the right it stands.

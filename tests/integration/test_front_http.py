@@ -71,6 +71,19 @@ async def test_what_is_no_http_is_answered_with_400_and_counted(relay: RunningRe
     assert (await relay.counters())["relay_front_http_malformed_total"] == 1
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [GOOD, GOOD.replace(b"healthz", b"nothing"), b"GET / HTTP/9.9.9\r\n\r\n", b"GE\x00T / HTTP/1.1\r\nHost: a\r\n\r\n"],
+)
+async def test_no_answer_names_a_library_or_a_version(relay: RunningRelay, request_: bytes) -> None:
+    async with connected(relay) as one:
+        one.send(request_)
+        answer = await one_answer(one)
+    assert b"\r\nServer: call-relay\r\n" in answer
+    assert b"aiohttp" not in answer
+    assert b"Python" not in answer
+
+
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n", b"fffffffffffffffffffff\r\n", b"5\r\nabcdefgh\r\n"])
 async def test_a_body_in_broken_chunks_is_answered_in_words(relay: RunningRelay, chunks: bytes) -> None:
     head = LOGIN.replace(b"Content-Length: 1000", b"Transfer-Encoding: chunked")
