@@ -66,3 +66,11 @@ def test_every_library_has_an_upper_end() -> None:
     """A new major version is tried first, by whoever raises it."""
     open_ended = [str(one) for one in wanted(None) if not re.search(r"<|==", str(one.specifier))]
     assert not open_ended
+
+
+def test_the_container_file_installs_from_the_lock_what_is_there() -> None:
+    text = (ROOT / "deploy" / "Containerfile").read_text()
+    copied = [name for line in re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", text) for name in line.split()]
+    assert {"requirements.lock", "setup.cfg", "relay", "db", "web"} <= set(copied)
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert "--require-hashes -r requirements.lock" in text
