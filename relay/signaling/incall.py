@@ -88,11 +88,11 @@ class InCall:
     async def take_transfer(self, device: Device, message: incoming.CallTransfer) -> None:
         exchange = self._exchange
         live = exchange.live.named(device, message)
+        party = self._may_ask(live, device)
+        # Without the lock: whoever hangs up meanwhile must not wait for the database.
+        target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
         async with live.lock:
-            call, party = live.call, live.party_of(device)
-            if live.transfer is not None:
-                raise SignalingError("wrong_state", "a transfer is being asked for already")
-            target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
+            call, party = live.call, self._may_ask(live, device)
             asked = live.transfer = Transfer(party, target)
             asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
             now = exchange.time_of(live)
@@ -104,6 +104,18 @@ class InCall:
                 expires_at=notices.milliseconds(now + timedelta(seconds=call.timers.transfer)),
                 server_time=notices.milliseconds(now),
             )
+
+    @staticmethod
+    def _may_ask(live: LiveCall, device: Device) -> Party:
+        """The party that asks for a transfer.
+
+        Raises:
+            SignalingError: `wrong_state`, `not_in_call`.
+        """
+        party = live.party_of(device)
+        if live.transfer is not None:
+            raise SignalingError("wrong_state", "a transfer is being asked for already")
+        return party
 
     async def _target(self, live: LiveCall, asker: Party, profile: Profile) -> outgoing.TransferTarget:
         """Whom the other party would call, and where.

@@ -9,6 +9,7 @@ from relay.media.api import Address, Route, TransportDown, TransportReport, Tran
 from relay.media.quality import LegReport
 from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS
 from relay.signaling.ports import MediaPath, Privacy
+from tests.kit.memory import MemoryDirectory
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     FAMILY,
@@ -538,3 +539,26 @@ async def test_a_tab_that_is_not_in_the_call_has_nothing_to_say(exchange: Memory
         await exchange.say(tab, said)
         assert error(tab) == "not_in_call"
     assert len(callee.received) == heard
+
+
+@in_memory
+async def test_a_hang_up_does_not_wait_for_a_database_that_is_asked_about_a_transfer(
+    exchange: MemoryExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, callee = await exchange.connected()
+    asked = asyncio.Event()
+
+    async def hangs(*_: object) -> int | None:
+        asked.set()
+        await asyncio.sleep(3)
+        return None
+
+    monkeypatch.setattr(MemoryDirectory, "shared_conversation", hangs)
+    asking = asyncio.create_task(exchange.say(caller, TO_PARENT))
+    await asked.wait()
+    before = asyncio.get_running_loop().time()
+    await exchange.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+    assert asyncio.get_running_loop().time() == before
+    await asking
+    assert error(caller) in ("wrong_state", "not_allowed")
