@@ -71,9 +71,12 @@ class Negotiation:
         if len(theirs.description.sections) > len(mine.description.sections):
             # What a late answer has added is still unknown here: it comes first, and overtakes this offer.
             self._offer_own(live, Purpose.REALIGN, party)
-            assert live.update is not None, "the device is there: it has just spoken"
-            live.update.overtaken = device, message.ref
-            return
+            if live.update is not None:
+                live.update.overtaken = device, message.ref
+                return
+            # A client of version 1 that offers all the same takes no offer.
+            if len(offer.sections) < len(theirs.description.sections):
+                raise SignalingError("invalid_sdp", "the other party has more media sections than this offer")
         check_next_offer(offer, mine.description, theirs.description)
         self._begin(
             live,

@@ -240,6 +240,21 @@ async def test_what_a_late_answer_has_added_comes_before_the_next_offer(exchange
 
 
 @in_memory
+async def test_a_client_of_five_messages_that_offers_all_the_same_cannot_be_realigned(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connect(STUDENT, version=1), await exchange.connect(TUTOR)
+    await exchange.say(caller, invitation(TUTOR))
+    await exchange.say(callee, answer())
+    await exchange.media(*(TransportUp(transport) for transport in exchange.engine.opened))
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    await asyncio.sleep(15.1)
+    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await exchange.say(caller, offered(VOICE_OFFER))
+    assert error(caller) == "invalid_sdp"
+    await exchange.say(caller, offered(VIDEO_OFFER))
+    assert callee.types()[-1] == "call_update offer"
+
+
+@in_memory
 async def test_an_answer_to_another_offer_than_the_last_is_not_taken_for_its_answer(exchange: MemoryExchange) -> None:
     caller, callee = await exchange.connected()
     await exchange.say(caller, offered(VIDEO_OFFER))
