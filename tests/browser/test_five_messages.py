@@ -75,3 +75,25 @@ async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
     await callee.reaches("ended")
     row = await relay.finished_call()
     assert (row["status"], row["end_reason"]) == ("ended", "signaling_lost")
+
+
+async def test_a_new_page_opens_no_camera_for_an_old_one_that_cannot_take_it(
+    relay: RunningRelay, open_page: OpenPage[CallPage]
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    assert isinstance(caller, RelayPage)
+    await PagesInCall.connected(relay, "voice", caller, callee)
+    await caller.reaches("connected")
+    await caller.page.evaluate(
+        """() => {
+          const open = navigator.mediaDevices.getUserMedia;
+          window.opened = 0;
+          navigator.mediaDevices.getUserMedia = (wanted) => {
+            window.opened++;
+            return open.call(navigator.mediaDevices, wanted);
+          };
+        }"""
+    )
+    await caller.press("camera")
+    await caller.hears("can’t do that in mid-call")
+    assert await caller.page.evaluate("opened") == 0
