@@ -27,6 +27,9 @@ CONTRACT: Final = frozenset(
 )
 """Columns that other software reads. Each table has one of the two in the first line that name a place."""
 
+ADDED: Final = frozenset({"call_id", "end_reason", "node", "heartbeat_at"})
+"""Columns that no other backend has all of: these tables were adopted before, by a relay with other settings."""
+
 REQUIRED_NULL: Final = ("answered_at", "ended_at", "duration_seconds", "participants")
 """Columns of the contract that a call that has just begun, or whose parties were erased, has no value for."""
 
@@ -196,6 +199,11 @@ def require_contract(connection: Connection, tables: Collection[str]) -> None:
     Raises:
         ConfigurationError: it cannot; a line for each column that is missing, or of another type.
     """
+    if any(columns_of(connection, table).keys() >= ADDED for table in tables):
+        raise ConfigurationError(
+            f"{_exist(tuple(tables))} in this database and has the relay's columns: "
+            "set RELAY_DATABASE_SCHEMA and RELAY_DATABASE_PREFIX as they were when it was adopted"
+        )
     problems = [problem for table in tables for problem in _problems(connection, table)]
     if problems:
         raise ConfigurationError("\n".join([*problems, "nothing has been changed"]))

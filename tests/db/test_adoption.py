@@ -114,6 +114,17 @@ async def test_a_relay_without_a_layout_of_its_own_does_not_get_a_second_one(
     await other.dispose()
 
 
+async def test_tables_are_not_adopted_twice_when_the_settings_were_forgotten(
+    ours: AsyncEngine, platforms: AsyncEngine, database_url: str
+) -> None:
+    await upgrade(ours, adopt=True)
+    before = await shape(platforms)
+    other = create_engine(database_url, layout=Layout(prefix="other_"))
+    assert "set RELAY_DATABASE_SCHEMA and RELAY_DATABASE_PREFIX as they were" in await refusal(other, adopt=True)
+    assert await shape(platforms) == before
+    await other.dispose()
+
+
 # -- what it leaves alone ---------------------------------------------------------------------------------------------
 
 
