@@ -9,7 +9,8 @@ from aiortc.rtp import RtcpByePacket
 
 from tests.integration.conftest import Connect
 from tests.integration.sdp import media_sections, secrets_of, values
-from tests.kit.peer import BLUE, RED, Message, Peer
+from tests.kit.caller import Message
+from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 

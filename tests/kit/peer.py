@@ -1,4 +1,4 @@
-"""A client without a browser: aiortc's peer connection, and the five messages.
+"""A client without a browser: aiortc's peer connection, and the messages of protocol version 1.
 
 async with Peer.connected(relay.url, "student_456", colour=RED, tone=440) as caller:
     await caller.call("tutor_789", 123, "video", codecs=("VP8", "opus"))
@@ -10,10 +10,9 @@ import array
 import asyncio
 import contextlib
 import fractions
-import json
 import math
-from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiortc import (
@@ -28,9 +27,8 @@ from aiortc import (
 from av import AudioFrame, VideoFrame
 
 from relay.ids import Profile
+from tests.kit.caller import Caller, Message
 from tests.kit.wait import eventually
-
-Message = dict[str, Any]
 
 SAMPLE_RATE = 48_000
 """Hz, of the tones that are sent."""
@@ -132,11 +130,10 @@ class Ear:
         return energy > (AMPLITUDE / 10) ** 2 and tone > energy / 2
 
 
-class Peer:
+class Peer(Caller):
     """One device of a profile, and its end of a call.
 
     Attributes:
-        received: every message that came, oldest first.
         connection: aiortc's.
         picture: the latest frame that was decoded.
         frames: how many frames were decoded.
@@ -150,73 +147,20 @@ class Peer:
         size: tuple[int, int] = (320, 240),
         tone: float = 440.0,
     ) -> None:
-        self.profile = profile
-        self.received: list[Message] = []
+        super().__init__(profile, socket)
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.on("track", self._take_in)
         self.picture: Picture | None = None
         self.frames = 0
-        self._socket = socket
-        self._unread: list[Message] = []
-        self._conversation: dict[str, Any] = {}
         self._sends = {"video": ColourTrack(colour, size), "audio": ToneTrack(tone)}
         self._ear = Ear()
-        self._tasks = {asyncio.create_task(self._read())}
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def connected(cls, url: str, key: str, **sends: Any) -> AsyncIterator[Self]:
-        """Log in as `key` and connect. `sends`: the colour, the size and the tone that this peer sends."""
-        profile = Profile.parse(key)
-        async with aiohttp.ClientSession(url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-            async with http.post("/api/dev/login", json=profile._asdict()) as response:
-                response.raise_for_status()
-            async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}") as socket:
-                peer = cls(profile, socket, **sends)
-                try:
-                    await peer.expect("welcome")
-                    yield peer
-                finally:
-                    await peer.close()
 
     async def close(self) -> None:
         """Leave: end the media, the connection and everything that waits for them."""
         await self.connection.close()
-        await self._socket.close()
         for track in self._sends.values():
             track.stop()
-        for task in self._tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
-
-    # -- messages -----------------------------------------------------------------------------------------------------
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        """Send a message of the call that this peer is in."""
-        await self.send_text(json.dumps({"type": kind, **self._conversation, **fields}))
-
-    async def send_text(self, frame: str) -> None:
-        await self._socket.send_str(frame)
-
-    async def expect(self, kind: str) -> Message:
-        """The next message of that type, once it is here. Each is given out once; others are left for later."""
-        return await eventually(lambda: self._next(kind), lambda: f"{self.profile.key} got {kind}; it got {self.received}")
-
-    def _next(self, kind: str) -> Message | None:
-        for message in self._unread:
-            if message["type"] == kind:
-                self._unread.remove(message)
-                return message
-        assert not self._socket.closed, f"the socket of {self.profile.key} was closed; it got {self.received}"
-        return None
-
-    async def _read(self) -> None:
-        async for frame in self._socket:
-            message = json.loads(frame.data)
-            self.received.append(message)
-            self._unread.append(message)
+        await super().close()
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -234,22 +178,11 @@ class Peer:
             transceiver.setCodecPreferences(_only(kind, codecs))
         await self.connection.setLocalDescription(await self.connection.createOffer())
 
-    async def invite(self, key: str, conversation_id: int, call_type: str, offer: Mapping[str, str]) -> None:
-        """Send an invitation with that offer."""
-        self._talk_to(Profile.parse(key), conversation_id)
-        await self.send("call_invitation", call_type=call_type, offer=offer)
-
     async def accept_answer(self) -> Message:
         """Wait for the answer and connect."""
         message = await self.expect("call_answer")
         await self.connection.setRemoteDescription(RTCSessionDescription(**message["answer"]))
         await self._connecting()
-        return message
-
-    async def ring(self) -> Message:
-        """Wait for an invitation, and from then on belong to that call."""
-        message = await self.expect("call_invitation")
-        self._talk_to(Profile(message["from_profile_type"], message["from_profile_id"]), message["conversation_id"])
         return message
 
     async def answer(self, invitation: Message) -> None:
@@ -274,21 +207,6 @@ class Peer:
         """The local description, as messages carry it."""
         local = self.connection.localDescription
         return {"type": local.type, "sdp": local.sdp}
-
-    async def hang_up(self) -> None:
-        await self.send("call_ended")
-
-    async def lose_socket(self) -> None:
-        """Close the WebSocket; media goes on."""
-        await self._socket.close()
-
-    def _talk_to(self, other: Profile, conversation_id: int) -> None:
-        self._conversation = {
-            "conversation_id": conversation_id,
-            "from_profile_id": self.profile.profile_id,
-            "to_profile_id": other.profile_id,
-            "to_profile_type": other.profile_type,
-        }
 
     # -- media --------------------------------------------------------------------------------------------------------
 

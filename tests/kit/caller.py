@@ -1,0 +1,110 @@
+"""A client's signaling, without any media: one WebSocket of a profile, and the messages of protocol version 1."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+
+import aiohttp
+
+from relay.ids import Profile
+from tests.kit.wait import eventually
+
+Message = dict[str, Any]
+
+
+class Caller:
+    """One device of a profile.
+
+    Attributes:
+        received: every message that came, oldest first.
+    """
+
+    def __init__(self, profile: Profile, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.profile = profile
+        self.received: list[Message] = []
+        self._socket = socket
+        self._unread: list[Message] = []
+        self._conversation: dict[str, Any] = {}
+        self._tasks = {asyncio.create_task(self._read())}
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connected(cls, url: str, key: str, **options: Any) -> AsyncIterator[Self]:
+        """Log in as `key` and connect. `options`: what the class takes besides."""
+        profile = Profile.parse(key)
+        async with aiohttp.ClientSession(url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            async with http.post("/api/dev/login", json=profile._asdict()) as response:
+                response.raise_for_status()
+            async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}") as socket:
+                caller = cls(profile, socket, **options)
+                try:
+                    await caller.expect("welcome")
+                    yield caller
+                finally:
+                    await caller.close()
+
+    async def close(self) -> None:
+        """Leave: end the connection and everything that waits for it."""
+        await self._socket.close()
+        for task in self._tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def lose_socket(self) -> None:
+        """Close the WebSocket; media goes on."""
+        await self._socket.close()
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send a message of the call that this device is in."""
+        await self.send_text(json.dumps({"type": kind, **self._conversation, **fields}))
+
+    async def send_text(self, frame: str) -> None:
+        await self._socket.send_str(frame)
+
+    async def expect(self, kind: str) -> Message:
+        """The next message of that type, once it is here. Each is given out once; others are left for later."""
+        return await eventually(lambda: self._next(kind), lambda: f"{self.profile.key} got {kind}; it got {self.received}")
+
+    def _next(self, kind: str) -> Message | None:
+        for message in self._unread:
+            if message["type"] == kind:
+                self._unread.remove(message)
+                return message
+        assert not self._socket.closed, f"the socket of {self.profile.key} was closed; it got {self.received}"
+        return None
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            self.received.append(message)
+            self._unread.append(message)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    async def invite(self, key: str, conversation_id: int, call_type: str, offer: Mapping[str, str]) -> None:
+        """Send an invitation with that offer."""
+        self._talk_to(Profile.parse(key), conversation_id)
+        await self.send("call_invitation", call_type=call_type, offer=offer)
+
+    async def ring(self) -> Message:
+        """Wait for an invitation, and from then on belong to that call."""
+        message = await self.expect("call_invitation")
+        self._talk_to(Profile(message["from_profile_type"], message["from_profile_id"]), message["conversation_id"])
+        return message
+
+    async def hang_up(self) -> None:
+        await self.send("call_ended")
+
+    def _talk_to(self, other: Profile, conversation_id: int) -> None:
+        self._conversation = {
+            "conversation_id": conversation_id,
+            "from_profile_id": self.profile.profile_id,
+            "to_profile_id": other.profile_id,
+            "to_profile_type": other.profile_type,
+        }
