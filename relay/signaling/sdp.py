@@ -233,13 +233,13 @@ def _render_section(section: _Section, transport: TransportParameters, *, carrie
         f"c=IN {_network(first.address)}",
         *rest,
     ]
-    # Some repeat all but the candidates in bundle-only sections, and refuse descriptions without (webrtcbin, aiortc).
-    live = not section.rejected
-    if carries or (live and section.has("ice-ufrag", "ice-pwd")):
+    # Some repeat all but the candidates in bundle-only sections, and refuse descriptions without (webrtcbin, aiortc). webrtcbin
+    # refuses those without in a rejected section too, where Chromium has them.
+    if carries or section.has("ice-ufrag", "ice-pwd"):
         lines += [f"a=ice-ufrag:{transport.ufrag}", f"a=ice-pwd:{transport.pwd}"]
-    if carries or (live and section.has("fingerprint")):
+    if carries or section.has("fingerprint"):
         lines += [f"a=fingerprint:{one.algorithm} {one.value}" for one in transport.fingerprints]
-    if carries or (live and section.has("setup")):
+    if carries or section.has("setup"):
         lines.append(f"a=setup:{transport.role}")
     if carries:
         lines += [_candidate(one, number) for number, one in enumerate(transport.candidates)]

@@ -15,6 +15,7 @@ import pylibsrtp._binding
 import pytest
 from aiortc import RTCCertificate
 from aiortc.rtcdtlstransport import RTCDtlsTransport
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pylibsrtp import Policy, Session
 
 import relay as package
@@ -126,6 +127,26 @@ async def test_nothing_can_be_sent_before_the_handshake_or_after_the_end() -> No
     await eventually(lambda: server.closed, "the other end to hear of it")
     assert not server.dtls.send(b"late")
     await closed(server)
+
+
+class RsaCertificate(type(Certificate().current())):  # type: ignore[misc] # a class that only the module knows
+    """As GStreamer makes them, and `RTCPeerConnection.generateCertificate` where a page asks for RSA."""
+
+    @classmethod
+    def generateCertificate(cls) -> RTCCertificate:  # noqa: N802 - aiortc's name
+        key: Any = rsa.generate_private_key(65537, 2048)
+        return cls(key=key, cert=aiortc.rtcdtlstransport.generate_certificate(key))
+
+
+@pytest.mark.parametrize("role_of_rsa", ["client", "server"])
+async def test_a_peer_whose_certificate_has_an_rsa_key_gets_keys_in_either_role(role_of_rsa: str) -> None:
+    ours, theirs = End(Certificate().current()), End(RsaCertificate.generateCertificate())
+    ours.other, theirs.other = theirs, ours
+    client, server = (theirs, ours) if role_of_rsa == "client" else (ours, theirs)
+    server.start(DtlsRole.ACTIVE, client.certificate)
+    client.start(DtlsRole.PASSIVE, server.certificate)
+    await eventually(lambda: client.keys and server.keys, "the handshake to be done")
+    await closed(client, server)
 
 
 @pytest.mark.parametrize("wrong", ["client", "server"])
@@ -469,7 +490,10 @@ def test_one_certificate_serves_until_it_is_due() -> None:
 
 # -- private names ----------------------------------------------------------------------------------------------------
 
-OF_CLASSES: dict[type, list[str]] = {RTCDtlsTransport: ["_set_role", "_set_state", "_register_data_receiver"]}
+OF_CLASSES: dict[type, list[str]] = {
+    RTCCertificate: ["_create_ssl_context"],
+    RTCDtlsTransport: ["_set_role", "_set_state", "_register_data_receiver"],
+}
 OF_INSTANCES: dict[type, list[str]] = {
     RTCDtlsTransport: ["_srtp_profiles", "_state", "_ssl", "_task", "_rx_srtp", "_tx_srtp"],
     Session: ["_srtp"],

@@ -18,6 +18,7 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    SRTPProtectionProfile,
     State,
 )
 from aiortc.rtcicetransport import RTCIceTransport
@@ -126,17 +127,33 @@ def forget_stream(session: Any, ssrc: int) -> None:
     lib.srtp_remove_stream(session, htonl(ssrc))
 
 
+_CIPHERS: Final = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
+)
+"""RFC 8827 section 6.5, with RSA beside it: a peer whose certificate has an RSA key (GStreamer's, or a page's that asked for one)
+shares no cipher suite with a client that knows ECDSA alone."""
+
+
+class _Certificate(RTCCertificate):
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS.encode())
+        return context
+
+
 class Certificate:
     """The certificate that the transports of this process show. Renewed well before it expires, for new transports."""
 
     _RENEW_BEFORE: Final = timedelta(days=7)
 
     def __init__(self) -> None:
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = _Certificate.generateCertificate()
 
     def current(self) -> RTCCertificate:
         if self._certificate.expires - datetime.now(UTC) < self._RENEW_BEFORE:
-            self._certificate = RTCCertificate.generateCertificate()
+            self._certificate = _Certificate.generateCertificate()
         return self._certificate
 
 

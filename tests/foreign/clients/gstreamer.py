@@ -18,7 +18,7 @@ gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402 - versions come first
 
 AUDIO = "audiotestsrc is-live=true freq=440 ! opusenc ! rtpopuspay pt=%d ssrc=1111 ! "
-AUDIO += "application/x-rtp,media=audio,encoding-name=OPUS,payload=%d ! out."
+AUDIO += "application/x-rtp,media=audio,encoding-name=OPUS,encoding-params=(string)2,payload=%d ! out."
 VIDEO = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1 ! "
 VIDEO += "vp8enc deadline=1 keyframe-max-dist=20 ! rtpvp8pay pt=%d ssrc=2222 picture-id-mode=2 ! "
 VIDEO += "application/x-rtp,media=video,encoding-name=VP8,payload=%d ! out."
