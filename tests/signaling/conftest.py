@@ -24,7 +24,7 @@ from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import TransportParameters
 from relay.signaling.call import Timers
 from relay.signaling.exchange import Ports
-from tests.kit.wait import eventually
+from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.exchange import Exchange
 from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, Client, invitation
 
@@ -47,7 +47,7 @@ class SqlExchange(Exchange):
         super().__init__(self.ports, timers)
 
     async def rows(self) -> Sequence[Any]:
-        await self.calls.written()
+        await self.calls.writes.settled(PATIENCE)
         async with self.database.connect() as connection:
             return (await connection.execute(text("SELECT * FROM call_logs ORDER BY started_at, id"))).all()
 

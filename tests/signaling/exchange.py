@@ -18,7 +18,7 @@ from relay.signaling.exchange import Ports
 from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls
-from tests.kit.wait import eventually
+from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.people import (
     FAMILY,
     LESSON,
@@ -242,7 +242,7 @@ class MemoryExchange(Exchange):
         super().__init__(ports, timers, VirtualClock())
 
     async def rows(self) -> list[CallEntry]:
-        await self.calls.written()
+        await self.calls.writes.settled(PATIENCE)
         return list(self.logs[PlaceKind.CONVERSATION].entries.values())
 
     def transport_of(self, profile: Profile) -> str | None:

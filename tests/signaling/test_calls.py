@@ -329,7 +329,7 @@ async def test_nobody_answers_their_own_call(exchange: SqlExchange, said: str) -
 
 async def test_a_call_that_another_server_took_for_abandoned_goes_on_and_its_row_is_corrected(exchange: SqlExchange) -> None:
     caller, callee = await exchange.ringing()
-    await exchange.calls.written()
+    await exchange.rows()
     assert await exchange.ports.logs[LESSON.kind].close_own() == 1
     await exchange.say(callee, answer())
     assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
@@ -341,7 +341,7 @@ async def test_a_call_that_another_server_took_for_abandoned_goes_on_and_its_row
 
 async def test_a_call_whose_row_another_hand_closed_ends_at_its_answer(exchange: SqlExchange) -> None:
     caller, callee = await exchange.ringing()
-    await exchange.calls.written()
+    await exchange.rows()
     await exchange.execute("UPDATE call_logs SET status = 'missed', end_reason = 'by hand'")
     await exchange.say(callee, answer())
     await exchange.all_ended()

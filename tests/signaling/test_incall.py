@@ -147,7 +147,7 @@ async def test_a_text_reaches_both_and_says_who_wrote_it(exchange: MemoryExchang
     assert mine["message_id"] == theirs["message_id"] == "m-1"
     assert (mine["own"], theirs["own"]) == (True, False)
     assert mine["sent_at"] == theirs["sent_at"] >= EPOCH.timestamp() * 1000
-    await exchange.calls.written()
+    await exchange.rows()
     [(call_id, text)] = exchange.chat.texts
     assert (call_id, text.author, text.text, text.message_id) == (mine["call_id"], STUDENT, "good day", "m-1")
 
@@ -172,7 +172,7 @@ async def test_a_text_that_is_sent_again_arrives_once_and_its_author_hears_that_
     assert len(callee.said("call_chat")) == 1
     first, again = caller.said("call_chat")
     assert first["sent_at"] == again["sent_at"]
-    await exchange.calls.written()
+    await exchange.rows()
     assert len(exchange.chat.texts) == 1
 
 
@@ -225,7 +225,7 @@ async def test_texts_of_places_that_keep_none_are_not_kept(exchange: MemoryExcha
     caller, callee = await exchange.connected(place=WHITEBOARD)
     await exchange.say(caller, frame("call_chat", WHITEBOARD, text="hello"))
     assert callee.types()[-1] == "call_chat"
-    await exchange.calls.written()
+    await exchange.rows()
     assert exchange.chat.texts == []
 
 

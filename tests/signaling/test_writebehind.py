@@ -118,7 +118,7 @@ def unsteady(exchange: MemoryExchange) -> Unsteady:
 async def test_answer_text_and_end_arrive_at_once_although_the_database_hangs(exchange: MemoryExchange) -> None:
     log = unsteady(exchange)
     caller, callee = await exchange.ringing()
-    await exchange.calls.written()
+    await exchange.rows()
     log.away, log.hangs = True, 10.0
     loop = asyncio.get_running_loop()
     began = loop.time()
