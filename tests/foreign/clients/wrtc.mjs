@@ -1,6 +1,6 @@
 /** libwebrtc, as @roamhq/wrtc binds it for Node: encodes and decodes like a browser. */
 import wrtc from "@roamhq/wrtc";
-import { serve } from "./lines.mjs";
+import { serveConnection } from "./standard.mjs";
 
 const { RTCPeerConnection, MediaStream, nonstandard } = wrtc;
 const { RTCAudioSource, RTCVideoSource, RTCAudioSink, RTCVideoSink } = nonstandard;
@@ -8,20 +8,14 @@ const [WIDTH, HEIGHT, SAMPLES] = [320, 240, 480];
 
 const connection = new RTCPeerConnection();
 const heard = { audio: 0, video: 0, texts: [] };
-let channel = null;
-let sinks = [];
+/** What would be collected as garbage while it is in use. */
+const sinks = [];
 
 connection.ontrack = ({ track }) => {
   const sink = track.kind === "audio" ? new RTCAudioSink(track) : new RTCVideoSink(track);
   sink[track.kind === "audio" ? "ondata" : "onframe"] = () => heard[track.kind]++;
   sinks.push(sink);
 };
-connection.ondatachannel = (event) => use(event.channel);
-
-function use(opened) {
-  channel = opened;
-  channel.onmessage = ({ data }) => heard.texts.push(data);
-}
 
 function sendMedia() {
   const [audio, video] = [new RTCAudioSource(), new RTCVideoSource()];
@@ -40,29 +34,4 @@ function sendMedia() {
   }, 50);
 }
 
-async function described() {
-  const { type, sdp } = connection.localDescription;
-  return { type, sdp };
-}
-
-serve({
-  async offer() {
-    sendMedia();
-    use(connection.createDataChannel("chat"));
-    await connection.setLocalDescription(await connection.createOffer());
-    return described();
-  },
-  async answer({ offer }) {
-    await connection.setRemoteDescription(offer);
-    sendMedia();
-    await connection.setLocalDescription(await connection.createAnswer());
-    return described();
-  },
-  accept: ({ answer }) => connection.setRemoteDescription(answer),
-  async send({ text }) {
-    if (channel?.readyState !== "open") return { sent: false };
-    channel.send(text);
-    return { sent: true };
-  },
-  heard: () => heard,
-});
+serveConnection(connection, sendMedia, heard);
