@@ -46,6 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Address that media listens on; empty, `0.0.0.0` or `::`: every address of this machine, as they come and go."""
     media_port: Port = 40000
     """UDP port of all media, of the first worker's if there are several, the next ones following; 0: any free one."""
+    media_max_mbit: Annotated[float, Meta(ge=0, le=100_000)] = 40.0
+    """Mbit/s that a device may send in media, and in data; 0: any amount."""
+    media_max_packets: Annotated[float, Meta(ge=0, le=10_000_000)] = 6000.0
+    """Packets of media a second that a device may send; 0: any number."""
     workers: Annotated[int, Meta(ge=0, le=256)] | Literal["auto"] = "auto"
     """Processes that forward media; `auto`: one per core; 0: this process does it."""
     public_address: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from relay.http.readiness import Check, Readiness
 from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine
 from relay.media.io.addresses import AddressWatch
+from relay.media.policing import MediaLimits
 from relay.media.pool import WorkerPool
 from relay.media.processes import WorkerProcesses
 from relay.notation import parse_networks
@@ -93,9 +94,10 @@ def retention_days(settings: Settings) -> RetentionDays:
 def media_engine(settings: Settings, on_event: MediaEventSink) -> LocalEngine | WorkerPool:
     """The media plane, in processes of its own or in this one."""
     hosts = settings.media_hosts
+    limits = MediaLimits(bits=settings.media_max_mbit * 1e6, packets=settings.media_max_packets)
     if settings.worker_count == 0:
-        return LocalEngine(on_event, hosts, settings.media_port)
-    return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port)
+        return LocalEngine(on_event, hosts, settings.media_port, limits=limits)
+    return WorkerPool(on_event, settings.worker_count, hosts, settings.media_port, limits=limits)
 
 
 def address_watch(settings: Settings) -> AddressWatch | None:

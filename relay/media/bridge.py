@@ -5,7 +5,8 @@ RTCP, which the relay reads on the way, NACKs that it answers itself, and data c
 from typing import Final
 
 from relay.media.intake import decrypt
-from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse, without_byes, without_nacks
+from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse
+from relay.media.rtcp_cuts import count_nacked, cut_nacks, without_byes, without_keyframe_requests, without_nacks
 from relay.media.rtp import peek
 from relay.media.transport import Transport
 
@@ -23,6 +24,7 @@ def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
     if (compound[0], compound[1]) == _TRANSPORT_CC:
         return compound
     try:
+        compound = _few_nacks(source, compound, now)
         packets = parse(compound)
     except RtcpError:
         source.counters["rtcp_malformed"] += 1
@@ -33,14 +35,30 @@ def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
     if any(isinstance(packet, Bye) for packet in packets):
         # The party may come back with its streams, on this transport or on the next; aiortc decodes none after a BYE.
         source.counters["byes_withheld"] += 1
-        rest = without_byes(compound)
-        if rest is None:
-            return None
-        compound = rest
+        compound = without_byes(compound) or b""
+    too_soon = source.peer.budget.too_soon(packets, now)
+    if too_soon:
+        source.counters["keyframe_requests_limited"] += len(too_soon)
+        compound = without_keyframe_requests(compound, too_soon)
+    if not compound:
+        return None
     remaining = _answer_nacks(source, compound, packets, now)
     if remaining is None:
         source.counters["nacks_answered"] += 1
     return remaining
+
+
+def _few_nacks(source: Transport, compound: bytes, now: float) -> bytes:
+    """A compound packet with no more sequence numbers in its NACKs than the peer may ask for. Cut before it is read: reading and
+    answering them is what they cost."""
+    numbers = count_nacked(compound)
+    if not numbers:
+        return compound
+    granted = source.budget.nackable(numbers, source.statistics.rtt, now)
+    if granted == numbers:
+        return compound
+    source.counters["nacks_limited"] += numbers - granted
+    return cut_nacks(compound, granted)
 
 
 def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket], now: float) -> bytes | None:

@@ -21,6 +21,7 @@ from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
 from relay.media.io.udp import UdpSocket
 from relay.media.listening import Listening
+from relay.media.policing import MediaLimits, Policer
 from relay.media.repair import INTERVAL, DirectionRepair
 from relay.media.transport import Transport
 from relay.media.validation import PathValidation
@@ -39,9 +40,18 @@ class LocalEngine:
         hosts: addresses to listen on; none, or `0.0.0.0` or `::`: every address of this machine, as they come and go.
         port: UDP port, the same on each address; 0: any one that is free on all of them.
         announces: log the addresses that come and go.
+        limits: what each peer may send.
     """
 
-    def __init__(self, on_event: MediaEventSink, hosts: Iterable[str] = (), port: int = 0, *, announces: bool = True) -> None:
+    def __init__(
+        self,
+        on_event: MediaEventSink,
+        hosts: Iterable[str] = (),
+        port: int = 0,
+        *,
+        announces: bool = True,
+        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._on_event = on_event
         self._counters = Counters()
         self._certificate = Certificate()
@@ -51,6 +61,8 @@ class LocalEngine:
         self._by_ufrag: dict[str, Transport] = {}
         self._bridges: dict[str, set[str]] = {}
         self._validation = PathValidation(self._transports, self._by_ufrag, self._counters)
+        self._limits = limits
+        self._policer = Policer(self._transports, limits)
         self._timer: asyncio.TimerHandle | None = None
         self._repairs: dict[str, DirectionRepair] = {}
         """By the id of the transport that sends: those whose legs lose packets."""
@@ -78,7 +90,9 @@ class LocalEngine:
     def _make_socket(self, host: str, port: int, ring: ReceiveRing) -> UdpSocket:
         validation = self._validation
         sinks = validation.receive_stun, validation.receive_stray, validation.receive_stray_dtls
-        return UdpSocket(host, port, ring, *sinks, self._counters)
+        made = UdpSocket(host, port, ring, *sinks, self._counters)
+        made.on_load = self._policer.under_load
+        return made
 
     def _follow_addresses(self) -> None:
         self._listening.update(self._addresses.current, self._transports)
@@ -87,7 +101,8 @@ class LocalEngine:
 
     async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
         assert transport_id not in self._transports, "transport ids are used once"
-        transport = Transport(transport_id, self._certificate.current(), self._emit, self._counters, time.monotonic())
+        certificate, now = self._certificate.current(), time.monotonic()
+        transport = Transport(transport_id, certificate, self._emit, self._counters, now, self._limits)
         self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
         self._bridges.setdefault(bridge_id, set()).add(transport_id)
         self._counters["transports_opened"] += 1
@@ -144,6 +159,7 @@ class LocalEngine:
         for timer in (self._timer, self._repair_timer):
             if timer is not None:
                 timer.cancel()
+        self._policer.close()
         for bridge_id in list(self._bridges):
             await self.close_bridge(bridge_id)
         self._addresses.close()
@@ -188,6 +204,7 @@ class LocalEngine:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         now = time.monotonic()
         self._validation.tick(now)
+        self._policer.look(now)
         self._listening.tick(self._addresses.current, self._transports)
         for transport in list(self._transports.values()):
             try:

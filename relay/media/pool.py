@@ -26,6 +26,7 @@ from relay.media.api import (
     TransportParameters,
     WorkerLost,
 )
+from relay.media.policing import MediaLimits
 from relay.media.worker import Assignment
 from relay.media.workerprocess import Bridge, WorkerProcess
 
@@ -73,9 +74,18 @@ class WorkerPool:
         workers: how many processes.
         hosts: addresses to listen on; none: every address of this machine.
         port: UDP port of the first worker, the next ones following; 0: each takes any free one.
+        limits: what each peer may send.
     """
 
-    def __init__(self, on_event: MediaEventSink, workers: int, hosts: Iterable[str] = (), port: int = 0) -> None:
+    def __init__(
+        self,
+        on_event: MediaEventSink,
+        workers: int,
+        hosts: Iterable[str] = (),
+        port: int = 0,
+        *,
+        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+    ) -> None:
         assert workers > 0, "without a worker there is no media: use a LocalEngine"
         self._on_event = on_event
         self._assignments = [
@@ -87,6 +97,7 @@ class WorkerPool:
                 port=port and port + number,
                 log_level=logging.getLogger().getEffectiveLevel(),
                 log_style=logs.style(),
+                limits=limits,
             )
             for number in range(workers)
         ]

@@ -12,23 +12,23 @@ from relay.media.rtp import Buffer
 
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201
-_BYE = 203
-_TRANSPORT_FEEDBACK = 205
-_PAYLOAD_FEEDBACK = 206
+BYE = 203
+TRANSPORT_FEEDBACK = 205
+PAYLOAD_FEEDBACK = 206
 
-_NACK = 1
+NACK = 1
 _TRANSPORT_CC = 15
-_PLI = 1
-_FIR = 4
+PLI = 1
+FIR = 4
 _APPLICATION_LAYER = 15
 
-_part_header = Struct("!BBH")
+part_header = Struct("!BBH")
 _sender_info = Struct("!IQIII")
 _report_block = Struct("!IIIIII")
-_feedback_header = Struct("!II")
-_nack_entry = Struct("!HH")
+feedback_header = Struct("!II")
+nack_entry = Struct("!HH")
 _fir_entry = Struct("!IBxxx")
-_word = Struct("!I")
+word = Struct("!I")
 
 
 class RtcpError(RelayError, ValueError):
@@ -139,7 +139,7 @@ def parse(compound: Buffer) -> list[RtcpPacket]:
         RtcpError: any part is not what its header says.
     """
     packets: list[RtcpPacket] = []
-    for packet_type, count, begin, _, body_end in _walk(compound):
+    for packet_type, count, begin, _, body_end in walk(compound):
         parser = _PARSERS.get(packet_type)
         if parser is not None:
             packet = parser(compound, count, begin + 4, body_end)
@@ -148,14 +148,14 @@ def parse(compound: Buffer) -> list[RtcpPacket]:
     return packets
 
 
-def _walk(compound: Buffer) -> Iterator[tuple[int, int, int, int, int]]:
+def walk(compound: Buffer) -> Iterator[tuple[int, int, int, int, int]]:
     """Type, count or format, begin, end, and end without padding, of each part (RFC 3550, 6.4.1 and A.2)."""
     length = len(compound)
     begin = 0
     while begin < length:
         if begin + 4 > length:
             raise RtcpError("a part's header is cut off")
-        flags, packet_type, words = _part_header.unpack_from(compound, begin)
+        flags, packet_type, words = part_header.unpack_from(compound, begin)
         if flags >> 6 != 2:
             raise RtcpError("a part's version is not 2")
         end = body_end = begin + 4 + words * 4
@@ -181,7 +181,7 @@ def _parse_sender_report(data: Buffer, count: int, begin: int, end: int) -> Send
 def _parse_receiver_report(data: Buffer, count: int, begin: int, end: int) -> ReceiverReport:
     if begin + 4 > end:
         raise RtcpError("RR is cut off")
-    (ssrc,) = _word.unpack_from(data, begin)
+    (ssrc,) = word.unpack_from(data, begin)
     return ReceiverReport(ssrc, _parse_blocks(data, count, begin + 4, end))
 
 
@@ -207,25 +207,25 @@ def _parse_bye(data: Buffer, count: int, begin: int, end: int) -> Bye:
 def _parse_ssrcs(data: Buffer, count: int, begin: int, end: int) -> tuple[int, ...]:
     if begin + count * 4 > end:
         raise RtcpError("a list of SSRCs is cut off")
-    return tuple(_word.unpack_from(data, begin + 4 * index)[0] for index in range(count))
+    return tuple(word.unpack_from(data, begin + 4 * index)[0] for index in range(count))
 
 
 def _parse_transport_feedback(data: Buffer, kind: int, begin: int, end: int) -> Nack | TransportFeedback | None:
-    sender, media = _parse_feedback_header(data, begin, end)
+    sender, media = feedback_ssrcs(data, begin, end)
     if kind == _TRANSPORT_CC:
         return TransportFeedback(sender, media)
-    if kind != _NACK:
+    if kind != NACK:
         return None
-    return Nack(sender, media, tuple(_nacked(data, begin + 8, end)))
+    return Nack(sender, media, tuple(nacked(data, begin + 8, end)))
 
 
 def _parse_payload_feedback(
     data: Buffer, kind: int, begin: int, end: int
 ) -> PictureLoss | FullIntraRequest | BitrateEstimate | None:
-    sender, media = _parse_feedback_header(data, begin, end)
-    if kind == _PLI:
+    sender, media = feedback_ssrcs(data, begin, end)
+    if kind == PLI:
         return PictureLoss(sender, media)
-    if kind == _FIR:
+    if kind == FIR:
         entries = range(begin + 8, end - _fir_entry.size + 1, _fir_entry.size)
         return FullIntraRequest(sender, tuple(_fir_entry.unpack_from(data, entry)[0] for entry in entries))
     if kind == _APPLICATION_LAYER and bytes(data[begin + 8 : begin + 12]) == b"REMB":
@@ -233,18 +233,18 @@ def _parse_payload_feedback(
     return None
 
 
-def _parse_feedback_header(data: Buffer, begin: int, end: int) -> tuple[int, int]:
+def feedback_ssrcs(data: Buffer, begin: int, end: int) -> tuple[int, int]:
     """RFC 4585, 6.1: the SSRCs of the sender of the feedback and of the media it concerns."""
-    if begin + _feedback_header.size > end:
+    if begin + feedback_header.size > end:
         raise RtcpError("a feedback message is cut off")
-    sender, media = _feedback_header.unpack_from(data, begin)
+    sender, media = feedback_header.unpack_from(data, begin)
     return sender, media
 
 
-def _nacked(data: Buffer, begin: int, end: int) -> Iterator[int]:
+def nacked(data: Buffer, begin: int, end: int) -> Iterator[int]:
     """RFC 4585, 6.2.1: a sequence number, and a bit for each of the sixteen that follow it."""
     for position in range(begin, end - 3, 4):
-        first, following = _nack_entry.unpack_from(data, position)
+        first, following = nack_entry.unpack_from(data, position)
         yield first
         while following:
             lowest = following & -following
@@ -256,7 +256,7 @@ def _parse_estimate(data: Buffer, sender: int, begin: int, end: int) -> BitrateE
     """draft-alvestrand-rmcat-remb-03, 2.2: a count, 6 bits of exponent, 18 of mantissa, SSRCs."""
     if begin + 4 > end:
         raise RtcpError("REMB is cut off")
-    (value,) = _word.unpack_from(data, begin)
+    (value,) = word.unpack_from(data, begin)
     bitrate = (value & 0x3FFFF) << (value >> 18 & 0x3F)
     return BitrateEstimate(sender, bitrate, _parse_ssrcs(data, value >> 24, begin + 4, end))
 
@@ -264,9 +264,9 @@ def _parse_estimate(data: Buffer, sender: int, begin: int, end: int) -> BitrateE
 _PARSERS: Mapping[int, Callable[[Buffer, int, int, int], RtcpPacket | None]] = {
     _SENDER_REPORT: _parse_sender_report,
     _RECEIVER_REPORT: _parse_receiver_report,
-    _BYE: _parse_bye,
-    _TRANSPORT_FEEDBACK: _parse_transport_feedback,
-    _PAYLOAD_FEEDBACK: _parse_payload_feedback,
+    BYE: _parse_bye,
+    TRANSPORT_FEEDBACK: _parse_transport_feedback,
+    PAYLOAD_FEEDBACK: _parse_payload_feedback,
 }
 
 
@@ -275,7 +275,7 @@ _PARSERS: Mapping[int, Callable[[Buffer, int, int, int], RtcpPacket | None]] = {
 
 def pli(sender_ssrc: int, media_ssrc: int) -> bytes:
     """A request for a keyframe, by itself (RFC 4585, 6.3.1; reduced-size, RFC 5506)."""
-    return _part(_PLI, _PAYLOAD_FEEDBACK, _feedback_header.pack(sender_ssrc, media_ssrc))
+    return make_part(PLI, PAYLOAD_FEEDBACK, feedback_header.pack(sender_ssrc, media_ssrc))
 
 
 def nack(sender_ssrc: int, media_ssrc: int, sequences: Collection[int]) -> bytes:
@@ -292,8 +292,8 @@ def nack(sender_ssrc: int, media_ssrc: int, sequences: Collection[int]) -> bytes
             entries.append([sequence, 0])
         elif behind:
             entries[-1][1] |= 1 << (behind - 1)
-    body = b"".join(_nack_entry.pack(first, following) for first, following in entries)
-    return _part(_NACK, _TRANSPORT_FEEDBACK, _feedback_header.pack(sender_ssrc, media_ssrc) + body)
+    body = b"".join(nack_entry.pack(first, following) for first, following in entries)
+    return make_part(NACK, TRANSPORT_FEEDBACK, feedback_header.pack(sender_ssrc, media_ssrc) + body)
 
 
 def receiver_report(sender_ssrc: int, blocks: Collection[ReportBlock] = ()) -> bytes:
@@ -309,55 +309,8 @@ def receiver_report(sender_ssrc: int, blocks: Collection[ReportBlock] = ()) -> b
         )
         for block in blocks
     )
-    return _part(len(blocks), _RECEIVER_REPORT, _word.pack(sender_ssrc) + body)
+    return make_part(len(blocks), _RECEIVER_REPORT, word.pack(sender_ssrc) + body)
 
 
-def _part(count: int, packet_type: int, body: bytes) -> bytes:
-    return _part_header.pack(0x80 | count, packet_type, len(body) // 4) + body
-
-
-def without_byes(compound: Buffer) -> bytes | None:
-    """A compound packet without its BYE parts; None when nothing is left.
-
-    Raises:
-        RtcpError: it is no compound packet.
-    """
-    return b"".join(bytes(compound[begin:end]) for kind, _, begin, end, _ in _walk(compound) if kind != _BYE) or None
-
-
-def without_nacks(compound: Buffer, answered: Mapping[int, Collection[int]]) -> bytes | None:
-    """A compound packet without the NACKs that the relay has answered itself: what still concerns the media's sender.
-
-    Args:
-        compound: decrypted.
-        answered: the sequence numbers to leave out, by the media's SSRC. Sets, when they are many.
-
-    Returns:
-        None when nothing is left. Parts without an answered NACK are as they were, byte for byte.
-
-    Raises:
-        RtcpError: it is no compound packet.
-    """
-    parts: list[bytes] = []
-    for packet_type, kind, begin, end, body_end in _walk(compound):
-        if packet_type == _TRANSPORT_FEEDBACK and kind == _NACK:
-            parts.append(_without_answered(compound, begin, end, body_end, answered))
-        else:
-            parts.append(bytes(compound[begin:end]))
-    return b"".join(parts) or None
-
-
-def _without_answered(compound: Buffer, begin: int, end: int, body_end: int, answered: Mapping[int, Collection[int]]) -> bytes:
-    """One NACK part without what was answered. Each entry stays one or goes: what is left must fit where the part was."""
-    sender, media = _parse_feedback_header(compound, begin + 4, body_end)
-    here: Collection[int] = answered.get(media, ())
-    body, whole = bytearray(), True
-    for position in range(begin + 12, body_end - 3, 4):
-        asked = list(_nacked(compound, position, position + 4))
-        left = [sequence for sequence in asked if sequence not in here]
-        whole = whole and len(left) == len(asked)
-        if left:
-            body += _nack_entry.pack(left[0], sum({1 << ((one - left[0] - 1) & 0xFFFF) for one in left[1:]}))
-    if whole:
-        return bytes(compound[begin:end])
-    return _part(_NACK, _TRANSPORT_FEEDBACK, _feedback_header.pack(sender, media) + body) if body else b""
+def make_part(count: int, packet_type: int, body: bytes) -> bytes:
+    return part_header.pack(0x80 | count, packet_type, len(body) // 4) + body

@@ -1,5 +1,6 @@
 """A transport: the relay's end of one device's ICE + DTLS + SRTP path, and what the forwarding path must know of it."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from relay.media.ice import Credentials, IceAgent
 from relay.media.io.dtls_srtp import DtlsSrtp, fingerprints, protect
 from relay.media.path import Move, Path, RemoteAddress
 from relay.media.payloads import PayloadFormats, repeated_sequence
+from relay.media.policing import Budget, MediaLimits
 from relay.media.quality import SNAPSHOT_INTERVAL, LegStatistics, RetransmissionStatistics, StreamStatistics
 from relay.media.rtp import PAYLOAD_TYPE
 from relay.media.ssrcs import SsrcTable
@@ -65,9 +67,12 @@ class Transport:
         "_emit",
         "_held",
         "_held_data",
+        "_keyframes_due",
         "_overflowed",
+        "_policed",
         "_remote",
         "_reported_at",
+        "budget",
         "counters",
         "destination",
         "fingerprints",
@@ -95,6 +100,7 @@ class Transport:
         emit: Callable[[MediaEvent], None],
         counters: Counters,
         now: float,
+        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
     ) -> None:
         self.transport_id = transport_id
         self.fingerprints = fingerprints(certificate)
@@ -134,6 +140,12 @@ class Transport:
         self._held_data: list[bytes] = []
         self._early: list[bytes] = []
         self._overflowed = False
+        self._keyframes_due = False
+        """A key frame is to be requested as soon as it may be."""
+        self._policed: Any = None
+        """What `rx` was before the peer had sent too much, until it is heard again."""
+        self.budget = Budget(limits, now)
+        """What the peer may send."""
         self.gap = SendingGap(self)
         """What the other party sent and this peer was not sent."""
 
@@ -203,8 +215,11 @@ class Transport:
         for stream in self.statistics.streams.values():
             self._classify(stream)
 
-    def receive_dtls(self, datagram: bytes, address: RemoteAddress | None = None) -> None:
+    def receive_dtls(self, datagram: bytes, now: float, address: RemoteAddress | None = None) -> None:
         """Take a DTLS datagram; `address` is where it came from, if that is this transport's."""
+        if not self.budget.admits_data(len(datagram), now):
+            self.counters["dtls_limited"] += 1
+            return
         if address is not None:
             self.path.received(address, len(datagram))
         if not self._dtls.receive(datagram):
@@ -223,7 +238,7 @@ class Transport:
     def _lost(self, reason: str) -> None:
         if reason == "dtls_failed":
             self.counters["dtls_failed"] += 1
-        self.rx = self.tx = None
+        self.rx = self.tx = self._policed = None
         self.gap.close()
         self._emit(TransportClosed(self.transport_id, reason))
 
@@ -232,7 +247,9 @@ class Transport:
 
         A DTLS server sends media right behind its last flight (RFC 6347 section 4.2.4), and the handshake is read a moment later.
         """
-        if self._dtls.shaking_hands and len(self._early) < MAX_EARLY:
+        if self._policed is not None:
+            self.counters["dropped_policed"] += 1
+        elif self._dtls.shaking_hands and len(self._early) < MAX_EARLY:
             self._early.append(datagram)
         else:
             self.counters["srtp_early"] += 1
@@ -358,12 +375,18 @@ class Transport:
 
     def request_keyframes(self) -> None:
         """Ask the peer for a fresh picture of each of its video streams (PLI, RFC 4585 section 6.3.1)."""
+        self._keyframes_due = False
         if self.tx is None:
             return
         for ssrc, stream in self.statistics.streams.items():
-            if stream.is_video:
+            if not stream.is_video:
+                continue
+            if self.budget.requests_keyframe(ssrc, time.monotonic()):
                 self.counters["keyframes_requested"] += 1
                 self.send_rtcp(rtcp.pli(RELAY_SSRC, ssrc))
+            else:
+                # The one that was requested a moment ago may have been lost, with whatever this request is for.
+                self._keyframes_due = True
 
     def _refresh_pictures(self) -> None:
         """The path was dead for a while: pictures are lost, and so is what the parties have asked for since."""
@@ -373,10 +396,21 @@ class Transport:
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
+    def police(self, now: float) -> bool:
+        """Whether the peer has sent more than it may. Its packets are dropped then, before they are decrypted, and counted."""
+        over = self.budget.look(self.statistics.streams.values(), now)
+        if over and self.rx is not None:
+            self.rx, self._policed = None, self.rx
+        elif not over and self._policed is not None:
+            self.rx, self._policed = self._policed, None
+        return over
+
     def tick(self, now: float) -> None:
         """Say when the peer has fallen silent and when it is back, and how good the path is. Called every second."""
-        if self.rx is None:
+        if self.rx is None and self._policed is None:
             return
+        if self._keyframes_due:
+            self.request_keyframes()
         alive = self.path.tick(self.ice, now)
         self.destination = self.path.destination
         if alive is not self._announced:
@@ -410,7 +444,7 @@ class Transport:
         if self._closed:
             return
         self._closed = True
-        self.rx = self.tx = None
+        self.rx = self.tx = self._policed = None
         self.part()
         self.gap.close()
         self._held.clear()

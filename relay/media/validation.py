@@ -104,6 +104,9 @@ class PathValidation:
             return "stun_unauthentic"
         if not answered.repeated and _is_taken(source, transport, arrival.now):
             return "stun_address_taken"
+        if not transport.budget.admits_check(arrival.now):
+            self._counters["stun_checks_limited"] += 1
+            return None
         self._counters["stun_checks"] += 1
         source.send(answered.response)
         if answered.repeated:
@@ -214,14 +217,14 @@ class PathValidation:
         if transport is not None and transport.silence(now) > FOLLOW_AFTER_SILENCE:
             self._ask(transport, arrival, length, by_media=True)
 
-    def receive_stray_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes) -> None:
+    def receive_stray_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes, now: float) -> None:
         """Take DTLS (`relay.media.io.udp.StrayDtlsSink`)."""
         transport = self._transport_at((own, own.key(raw)))
         if transport is None:
             self._counters["unknown_address"] += 1
         else:
             self._counters["dtls_received"] += 1
-            transport.receive_dtls(datagram)
+            transport.receive_dtls(datagram, now)
 
     def _transport_at(self, address: Hashable) -> Transport | None:
         """Whose peer has checked that address, although it stays where it is."""

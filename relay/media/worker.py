@@ -20,6 +20,7 @@ import msgspec
 from relay import logs
 from relay.media.channel import Server
 from relay.media.engine import LocalEngine
+from relay.media.policing import MediaLimits
 
 TERM_GRACE: Final = 2.0
 """Seconds from SIGTERM or SIGQUIT to the end. A service manager that stops the relay sends it to every process at once; the one
@@ -49,6 +50,8 @@ class Assignment(msgspec.Struct, frozen=True):
     """UDP port; 0: any free one."""
     log_level: int
     log_style: str = logs.TEXT
+    limits: MediaLimits = MediaLimits()
+    """What each peer may send."""
 
 
 class _Engine(LocalEngine):
@@ -75,7 +78,9 @@ def main(arguments: list[str]) -> None:
 async def _serve(assignment: Assignment) -> None:
     loop = asyncio.get_running_loop()
     server = Server()
-    server.engine = _Engine(server.emit, assignment.hosts, assignment.port, announces=assignment.number == 0)
+    server.engine = _Engine(
+        server.emit, assignment.hosts, assignment.port, announces=assignment.number == 0, limits=assignment.limits
+    )
     for number in (signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, lambda: loop.call_later(TERM_GRACE, server.close))
     _show_life(server, assignment.parent)

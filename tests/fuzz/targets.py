@@ -12,7 +12,7 @@ import msgspec
 from aioice import stun
 
 from relay.errors import SignalingError
-from relay.media import ice, rtcp, rtp
+from relay.media import ice, rtcp, rtcp_cuts, rtp
 from relay.media.keyframes import keyframe_detector
 from relay.signaling import sdp
 from relay.signaling.messages import incoming, outgoing
@@ -147,7 +147,7 @@ def fuzz_rtcp(data: bytes) -> None:
 
 def _leave_out(data: bytes, packets: list[rtcp.RtcpPacket] | None, answered: Mapping[int, frozenset[int]]) -> None:
     try:
-        left = rtcp.without_nacks(data, answered)
+        left = rtcp_cuts.without_nacks(data, answered)
     except rtcp.RtcpError:
         assert packets is None, "what can be read can also be shortened"
         return

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.media import rtcp
+from relay.media import rtcp, rtcp_cuts
 from relay.media.history import MAX_AGE, MAX_REPEATS, MIN_AGE, PacketHistory
 from relay.media.io.mmsg import BUFFER_SIZE, ReceiveRing
 from relay.media.quality import LegReport, LegStatistics
@@ -144,7 +144,7 @@ class Relay:
         for packet in packets:
             if isinstance(packet, rtcp.Nack):
                 answered.setdefault(packet.media_ssrc, set()).update(self._answer(packet, now))
-        left = rtcp.without_nacks(compound, answered)
+        left = rtcp_cuts.without_nacks(compound, answered)
         if left is not None:
             assert len(left) <= len(compound)
             self.to_sender.send(left, now)

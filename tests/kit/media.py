@@ -27,6 +27,7 @@ from relay.media.api import (
     TransportParameters,
 )
 from relay.media.engine import LocalEngine
+from relay.media.policing import MediaLimits
 from tests.kit.wait import eventually
 
 IPV4: Final = "127.0.0.1"
@@ -59,6 +60,8 @@ INTAKE: Final = (
     "strays_limited",
     "checks_answered",
     "consent_checks_answered",
+    "stun_checks_limited",
+    "dropped_policed",
 )
 """The counters of which every datagram is counted in exactly one, except DTLS from an address that is known."""
 
@@ -373,15 +376,19 @@ class RunningEngine:
         events: what it said, in order.
     """
 
-    def __init__(self, *hosts: str) -> None:
+    def __init__(self, *hosts: str, limits: MediaLimits = MediaLimits()) -> None:  # noqa: B008 - it is frozen
         self.events: list[MediaEvent] = []
-        self.engine = LocalEngine(self.events.append, hosts=hosts or (IPV4,))
+        self.engine = LocalEngine(self.events.append, hosts=hosts or (IPV4,), limits=limits)
         self._peers: list[MediaPeer] = []
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, *hosts: str) -> AsyncIterator["RunningEngine"]:
-        self = cls(*hosts)
+    async def started(
+        cls,
+        *hosts: str,
+        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+    ) -> AsyncIterator["RunningEngine"]:
+        self = cls(*hosts, limits=limits)
         await self.engine.start()
         try:
             yield self

@@ -38,9 +38,8 @@ from relay.media.rtcp import (
     parse,
     pli,
     receiver_report,
-    without_byes,
-    without_nacks,
 )
+from relay.media.rtcp_cuts import without_byes, without_nacks
 
 UINT16 = st.integers(0, 0xFFFF)
 UINT32 = st.integers(0, 0xFFFFFFFF)

@@ -6,9 +6,11 @@ message header for sendmmsg. Whatever is not the plain case (handshakes, RTCP, a
 """
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from relay.media.bridge import read_rtcp
@@ -43,6 +45,7 @@ SOCKET_BUFFER: Final = 4 * 1024 * 1024
 MAX_PACKET: Final = BUFFER_SIZE - 148
 """Bytes of a received packet, so that the trailers of SRTP and SRTCP fit behind it."""
 
+_SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _SK_MEMINFO_DROPS: Final = 8
 
@@ -69,7 +72,7 @@ class StraySink(Protocol):
 class StrayDtlsSink(Protocol):
     """Takes DTLS from addresses that no transport has validated."""
 
-    def __call__(self, own: "UdpSocket", datagram: bytes, raw: bytes) -> None:
+    def __call__(self, own: "UdpSocket", datagram: bytes, raw: bytes, now: float) -> None:
         """`raw` is the source as the kernel wrote it."""
         ...
 
@@ -124,6 +127,8 @@ class UdpSocket:
             if self.is_ipv6:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+            with contextlib.suppress(OSError):  # with CAP_NET_ADMIN, whatever net.core.rmem_max is
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, SOCKET_BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
             self._socket.setblocking(False)
             self._socket.bind((host, port))
@@ -140,6 +145,8 @@ class UdpSocket:
         self._batch = SendBatch(self._socket.fileno(), 28 if self.is_ipv6 else 16)
         self._descriptor = self._socket.fileno()
         self._ring = ring
+        self.on_load: Callable[[float], None] = lambda _: None
+        """Told the time (seconds, monotonic) whenever a whole batch was waiting."""
         self._on_stun = on_stun
         self._on_stray = on_stray
         self._on_stray_dtls = on_stray_dtls
@@ -202,6 +209,7 @@ class UdpSocket:
                         one.flush()
             if count < BATCH:
                 return
+            self.on_load(now)
 
     def flush(self) -> None:
         """Send what waits."""
@@ -306,6 +314,9 @@ class UdpSocket:
         if status:
             counters[refusal(status)] += 1
             return
+        if not source.budget.admits_rtcp(now):
+            counters["dropped_policed"] += 1
+            return
         if not hear(source, ssrc, now):
             counters["dropped_streams"] += 1
             return
@@ -353,7 +364,7 @@ class UdpSocket:
         if first <= 3:
             self._on_stun(self, datagram, raw, known, now)
         elif known is None:
-            self._on_stray_dtls(self, datagram, raw)
+            self._on_stray_dtls(self, datagram, raw, now)
         else:
             counters["dtls_received"] += 1
-            known.transport.receive_dtls(datagram, known)
+            known.transport.receive_dtls(datagram, now, known)
