@@ -77,6 +77,7 @@ class LocalEngine:
         Raises:
             ConfigurationError: the port is taken, or an address is not this machine's.
         """
+        self._validation.start()
         self._listening.open(self._addresses.current)
         self._addresses.start()
         self._tick()

@@ -48,6 +48,11 @@ class PathValidation:
         self._strays = Strays(transports, counters)
         self._newcomers = Newcomers()
         self._checked = Checked()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
 
     def tick(self, now: float) -> None:
         """Begin a new count. Called every second."""
@@ -165,7 +170,8 @@ class PathValidation:
     def _again_later(self, newcomer: Newcomer) -> None:
         if not newcomer.repeats and self._newcomers.waits(newcomer):
             newcomer.repeats = True
-            asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._repeat, newcomer)
+            assert self._loop is not None, "nothing arrives before the start"
+            self._loop.call_later(CHECK_INTERVAL, self._repeat, newcomer)
 
     def _repeat(self, newcomer: Newcomer) -> None:
         """A check or its answer may have been lost: ask again, for as long as what came from there allows."""
