@@ -107,7 +107,7 @@ class PathValidation:
         answered = transport.ice.answer(message, ufrag, source.host_port)
         if answered is None:
             return "stun_unauthentic"
-        if not answered.repeated and _is_taken(source, transport, arrival.now):
+        if _is_taken(source, transport, arrival.now):
             return "stun_address_taken"
         if not transport.budget.admits_check(arrival.now):
             self._counters["stun_checks_limited"] += 1
