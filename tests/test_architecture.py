@@ -21,7 +21,7 @@ SANS_IO = (
     *(f"relay/check/{name}.py" for name in ("report", "verdicts", "descriptions")),
     *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),
     *(f"relay/media/{name}.py" for name in ("ice", "newcomers", "rtp", "rtcp", "history", "quality", "keyframes", "mos")),
-    *(f"relay/media/{name}.py" for name in ("payloads", "consent", "path", "rollover", "ssrcs")),
+    *(f"relay/media/{name}.py" for name in ("payloads", "consent", "path", "rollover", "ssrcs", "exclusion")),
 )
 """The parts that think: bytes and times go in, values come out."""
 

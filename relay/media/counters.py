@@ -20,6 +20,8 @@ NAMES: Final = {
     "keyframe_requests_limited": "key frame requests of a party not passed on, because one had just been",
     "dropped_send": "packets that the network refused to take (socket buffer full, no route)",
     "dropped_kernel": "datagrams that the kernel dropped because the relay did not take them from its socket in time",
+    "dropped_filtered": "datagrams that the kernel dropped for a socket, for any reason, while it was told to drop a flood",
+    "floods_filtered": "times that a peer sent several times what it may, so that the kernel was told to drop it for a while",
     "dropped_streams": "packets of a new SSRC when the transport had as many as it may, none of them silent for long",
     "streams_forgotten": "SSRCs that were silent for long and made room for new ones",
     "gaps_filled": "empty packets sent after a hold or a dead path, without which a receiver could decrypt nothing any more",

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from relay.media.api import (
@@ -19,7 +19,7 @@ from relay.media.counters import Counters
 from relay.media.io.addresses import AddressWatch
 from relay.media.io.dtls_srtp import Certificate
 from relay.media.io.mmsg import ReceiveRing
-from relay.media.io.udp import UdpSocket
+from relay.media.io.udp import Remote, UdpSocket
 from relay.media.listening import Listening
 from relay.media.policing import MediaLimits, Policer
 from relay.media.repair import INTERVAL, DirectionRepair
@@ -62,7 +62,7 @@ class LocalEngine:
         self._bridges: dict[str, set[str]] = {}
         self._validation = PathValidation(self._transports, self._by_ufrag, self._counters)
         self._limits = limits
-        self._policer = Policer(self._transports, limits)
+        self._policer = Policer(self._transports, limits, self._exclude)
         self._timer: asyncio.TimerHandle | None = None
         self._repairs: dict[str, DirectionRepair] = {}
         """By the id of the transport that sends: those whose legs lose packets."""
@@ -154,7 +154,8 @@ class LocalEngine:
             await self.close_transport(transport_id)
 
     async def counters(self) -> Mapping[str, int]:
-        return {**self._counters, "dropped_kernel": self._listening.kernel_drops()}
+        drops = self._listening.kernel_drops()
+        return {**self._counters, "dropped_kernel": drops.overflowed, "dropped_filtered": drops.filtered}
 
     async def close(self) -> None:
         for timer in (self._timer, self._repair_timer):
@@ -181,6 +182,9 @@ class LocalEngine:
         if isinstance(event, TransportUp) and (transport := self._transports.get(event.transport_id)) is not None:
             forward_early(transport, time.monotonic())
         self._on_event(event)
+
+    def _exclude(self, addresses: Sequence[Remote]) -> None:
+        self._listening.drop([(one.socket, one.source) for one in addresses])
 
     def _look_for_losses(self, transport: Transport, now: float) -> None:
         """Begin to repair what a transport sends, or end it."""

@@ -9,7 +9,9 @@ from typing import Final
 
 from relay.errors import ConfigurationError
 from relay.media.api import Candidate
+from relay.media.exclusion import Source
 from relay.media.io.mmsg import ReceiveRing
+from relay.media.io.source_filter import KernelDrops
 from relay.media.io.udp import UdpSocket
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Listening:
         self._told: tuple[str, ...] = ()
         self._missing: dict[str, bool] = {}
         """Addresses that could not be bound, and whether that is in the log."""
-        self._dropped = 0
+        self._dropped = KernelDrops(0, 0)
         """By the kernel, for sockets that are closed."""
         self._retired: dict[str, set[str]] = {}
         """Sockets of addresses that are gone → transports that may still use them."""
@@ -60,9 +62,17 @@ class Listening:
         """What peers are told of."""
         return tuple(Candidate(one, self.port) for one in self._told)
 
-    def kernel_drops(self) -> int:
-        """Datagrams that did not fit into a receive buffer, since the start."""
-        return self._dropped + sum(one.kernel_drops() for one in self._sockets.values())
+    def kernel_drops(self) -> KernelDrops:
+        """Of all sockets, since the start."""
+        dropped = self._dropped
+        for one in self._sockets.values():
+            dropped = dropped.plus(one.filter.drops())
+        return dropped
+
+    def drop(self, sources: Collection[tuple[UdpSocket, Source]]) -> None:
+        """Have the kernel drop what these send to the socket named with each, and only these, from now on."""
+        for own in self._sockets.values():
+            own.filter.drop([source for socket, source in sources if socket is own])
 
     def open(self, addresses: Collection[str]) -> None:
         """Open the sockets.
@@ -115,7 +125,7 @@ class Listening:
             if users.isdisjoint(transports) and not self._sockets[host].routes:
                 del self._retired[host]
                 gone = self._sockets.pop(host)
-                self._dropped += gone.kernel_drops()
+                self._dropped = self._dropped.plus(gone.filter.drops())
                 gone.close()
 
     def close(self) -> None:

@@ -2,16 +2,17 @@
 
 Media is not counted packet by packet. The figures that the forwarding path keeps anyway are looked at every second, every 50 ms
 while a peer is near its limit, and at once under load (`Policer`). A peer beyond its limit is not heard until its bucket has
-filled again, and its packets are dropped before they are decrypted.
+filled again, and its packets are dropped before they are decrypted. One that floods the relay is excluded for a while: the kernel
+drops what it sends, so that it takes no room in the receive buffer that all calls share.
 
 Sans-IO but for `Policer`, which runs a timer.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from relay.media.rtcp import FullIntraRequest, PictureLoss, RtcpPacket
 
@@ -53,6 +54,20 @@ RUSH_BURST: Final = 0.4
 """A second bucket for packets: it fills with so many times the rate, and holds so many seconds of it, some 2,400 packets. A key
 frame of a 4K screen has fewer, and so has what a stalled network brings at once. A flood has more, and would fill the receive
 buffer that all calls share."""
+
+FLOOD: Final = 3.0
+FLOOD_BURST: Final = 0.5
+"""A third bucket for packets, beyond which a peer floods the relay: so many times the rate, some 18,000 packets a second, and so
+many seconds of it at once. A browser that overestimates the bandwidth, or a screen share that is a little too fat, sends less
+than twice the rate, and a network that stalled for two seconds brings fewer at once: those are only dropped above the limit.
+Only authentic packets are counted, so that a forged source excludes no peer."""
+
+FIRST_EXCLUSION: Final = 1.0
+LONGEST_EXCLUSION: Final = 30.0
+"""Seconds for which a peer that floods is excluded: the first time, and at most. Each time that it floods again doubles them."""
+
+FORGIVEN_AFTER: Final = 60.0
+"""Seconds without a flood after which an exclusion is the first again."""
 
 SUSPECT_FOR: Final = 5.0
 """Seconds that a peer is looked at more often after it was beyond its limit."""
@@ -116,6 +131,27 @@ class TokenBucket:
         return not self._rate or self.level(now) >= min(2 * LOOK_INTERVAL * self._rate, self._depth / 2)
 
 
+class Exclusion:
+    """For how long the kernel drops what a peer sends."""
+
+    __slots__ = ("_length", "_until")
+
+    def __init__(self) -> None:
+        self._length = 0.0
+        self._until = float("-inf")
+
+    def begin(self, now: float) -> None:
+        """The peer floods. What was queued before an exclusion began does not prolong it."""
+        if self.active(now):
+            return
+        again = now - self._until < FORGIVEN_AFTER
+        self._length = min(2 * self._length, LONGEST_EXCLUSION) if again else FIRST_EXCLUSION
+        self._until = now + self._length
+
+    def active(self, now: float) -> bool:
+        return now < self._until
+
+
 class Counted(Protocol):
     """What one stream has sent so far."""
 
@@ -131,6 +167,8 @@ class Budget:
         "_bytes_seen",
         "_checks",
         "_data",
+        "_exclusion",
+        "_flood",
         "_nacked",
         "_over",
         "_packets",
@@ -146,6 +184,8 @@ class Budget:
         """Apart from media: DTLS is counted before it is known to be authentic, and its source can be forged."""
         self._packets = TokenBucket(limits.packets, BURST * limits.packets, now)
         self._rush = TokenBucket(RUSH * limits.packets, RUSH_BURST * limits.packets, now)
+        self._flood = TokenBucket(FLOOD * limits.packets, FLOOD_BURST * limits.packets, now)
+        self._exclusion = Exclusion()
         self._rtcp = TokenBucket(RTCP_RATE, RTCP_RATE, now)
         self._nacked = TokenBucket(0.0, NACKED_PER_ROUND_TRIP, now)
         self._checks = TokenBucket(CHECK_RATE, 2 * CHECK_RATE, now)
@@ -163,13 +203,20 @@ class Budget:
         new = max(0, packets - self._packets_seen)
         self._packets.spend(new, now)
         self._rush.spend(new, now)
+        self._flood.spend(new, now)
         self._bits.spend(8 * max(0, octets - self._bytes_seen), now)
         self._packets_seen, self._bytes_seen = packets, octets
         if self._over:
             self._over = not all(one.recovered(now) for one in (self._packets, self._bits, self._rush))
         else:
             self._over = any(one.is_over(now) for one in (self._packets, self._bits, self._rush))
+        if self._over and self._flood.is_over(now):
+            self._exclusion.begin(now)
         return self._over
+
+    def excluded(self, now: float) -> bool:
+        """Whether the kernel is to drop what the peer sends."""
+        return self._exclusion.active(now)
 
     def admits_data(self, octets: int, now: float) -> bool:
         """Whether a DTLS datagram may be taken."""
@@ -213,6 +260,10 @@ class Budget:
 class Policed(Protocol):
     """A transport, as the policer sees it."""
 
+    def flooding_from(self, now: float) -> Collection[Any]:
+        """The addresses whose datagrams the kernel is to drop."""
+        ...
+
     def police(self, now: float) -> bool:
         """Look whether the peer is beyond its limits, and hear it or not accordingly; whether it is."""
         ...
@@ -224,10 +275,18 @@ class Policer:
     Args:
         transports: those that are open, at any time, by id.
         limits: None needs a look where there are none.
+        exclude: has the kernel drop what these addresses send, and only these, until it is called again.
     """
 
-    def __init__(self, transports: Mapping[str, Policed], limits: MediaLimits) -> None:
+    def __init__(
+        self,
+        transports: Mapping[str, Policed],
+        limits: MediaLimits,
+        exclude: Callable[[Sequence[Any]], None],
+    ) -> None:
         self._transports = transports
+        self._exclude = exclude
+        self._excluded: list[Any] = []
         self._limited = bool(limits.bits or limits.packets)
         self._suspects: dict[str, float] = {}
         """Until when they are looked at more often."""
@@ -242,7 +301,7 @@ class Policer:
         for transport_id, transport in list(self._transports.items()):
             if transport.police(now):
                 self._suspects[transport_id] = now + SUSPECT_FOR
-        self._look_again()
+        self._look_again(now)
 
     def under_load(self, now: float) -> None:
         """A whole batch was waiting in a socket: somebody sends much."""
@@ -256,7 +315,11 @@ class Policer:
             self._timer.cancel()
         self._limited = False
 
-    def _look_again(self) -> None:
+    def _look_again(self, now: float) -> None:
+        excluded = [address for one in self._transports.values() for address in one.flooding_from(now)]
+        if excluded != self._excluded:
+            self._exclude(excluded)
+            self._excluded = excluded
         if self._suspects and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._look_at_suspects)
 
@@ -269,4 +332,4 @@ class Policer:
                 self._suspects[transport_id] = now + SUSPECT_FOR
             elif transport is None or now > until:
                 del self._suspects[transport_id]
-        self._look_again()
+        self._look_again(now)

@@ -1,7 +1,7 @@
 """A transport: the relay's end of one device's ICE + DTLS + SRTP path, and what the forwarding path must know of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from aioice import stun
@@ -398,12 +398,18 @@ class Transport:
 
     def police(self, now: float) -> bool:
         """Whether the peer has sent more than it may. Its packets are dropped then, before they are decrypted, and counted."""
+        excluded = self.budget.excluded(now)
         over = self.budget.look(self.statistics.streams.values(), now)
+        self.counters["floods_filtered"] += not excluded and self.budget.excluded(now)
         if over and self.rx is not None:
             self.rx, self._policed = None, self.rx
         elif not over and self._policed is not None:
             self.rx, self._policed = self._policed, None
         return over
+
+    def flooding_from(self, now: float) -> Collection[RemoteAddress]:
+        """The peer's addresses, while it is excluded because it has flooded the relay."""
+        return self.path.addresses if self.budget.excluded(now) else ()
 
     def tick(self, now: float) -> None:
         """Say when the peer has fallen silent and when it is back, and how good the path is. Called every second."""

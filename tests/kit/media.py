@@ -62,6 +62,7 @@ INTAKE: Final = (
     "consent_checks_answered",
     "stun_checks_limited",
     "dropped_policed",
+    "dropped_filtered",
 )
 """The counters of which every datagram is counted in exactly one, except DTLS from an address that is known."""
 

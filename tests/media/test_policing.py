@@ -1,21 +1,27 @@
 """What a peer may send: media, data, reports, requests. One that sends more is dropped, counted, and disturbs no other call."""
 
 import asyncio
+import contextlib
 import random
+import socket
+import sys
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
-from relay.media import rtcp
+from relay.media import policing, rtcp
 from relay.media.policing import (
     BURST,
+    FORGIVEN_AFTER,
     KEYFRAME_INTERVAL,
     LOOK_INTERVAL,
     NACKED_PER_ROUND_TRIP,
     RTCP_RATE,
     SUSPECT_FOR,
     Budget,
+    Exclusion,
     MediaLimits,
 )
 from relay.media.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
@@ -113,7 +119,7 @@ async def flooded(relay: RunningEngine, peer: MediaPeer, packets: int) -> None:
 
 
 async def test_a_peer_that_sends_too_much_is_dropped_and_heard_again_later() -> None:
-    async with RunningEngine.started(limits=MediaLimits(bits=4e6, packets=1000)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(bits=4e6)) as relay:
         first, second = await relay.call()
         await flooded(relay, first, 3000)
         transport = relay.engine._transports["first"]
@@ -145,8 +151,128 @@ async def test_a_party_that_floods_the_socket_makes_no_other_call_lose_a_packet(
         await eventually(lambda: len(fourth.packets) == len(sent), lambda: f"{len(fourth.packets)} of {len(sent)} packets")
         assert fourth.packets == sent
         counted = await relay.counted()
-        assert counted["dropped_policed"] > 5_000
+        assert counted.get("dropped_policed", 0) + counted["dropped_filtered"] > 5_000
         assert "dropped_kernel" not in counted
+
+
+# -- floods -----------------------------------------------------------------------------------------------------------
+
+
+SENDER = """
+import contextlib, socket, sys, time
+own, size, port, pause = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+content = sys.stdin.buffer.read()
+datagrams = [content[at : at + size] for at in range(0, len(content), size)]
+until = time.monotonic() + 4
+while time.monotonic() < until:
+    for one in datagrams:
+        with contextlib.suppress(BlockingIOError):
+            own.sendto(one, ("127.0.0.1", port))
+        if pause:
+            time.sleep(pause)
+    if pause:
+        break
+"""
+
+
+@contextlib.asynccontextmanager
+async def sending(peer: MediaPeer, packets: list[bytes], pause: float = 0.0) -> AsyncIterator[None]:
+    """Another process sends packets of one length from the peer's address: once, with pauses; or again and again, as fast as it
+    can, for 4 s at most."""
+    datagrams = [peer.encrypted(one) for one in packets]
+    descriptor = peer.path._socket.fileno()
+    arguments = (str(descriptor), str(len(datagrams[0])), str(peer.path.relay[1]), str(pause))
+    sender = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SENDER, *arguments), pass_fds=(descriptor,), stdin=asyncio.subprocess.PIPE
+    )
+    assert sender.stdin is not None
+    sender.stdin.write(b"".join(datagrams))
+    sender.stdin.close()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            sender.kill()
+        await sender.wait()
+
+
+async def test_while_a_flood_is_kept_off_another_call_loses_no_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At full speed from another process, which is more than the relay takes out of the receive buffer."""
+    monkeypatch.setattr(policing, "FIRST_EXCLUSION", 30.0)  # as after several floods: it must outlast a slow machine
+    async with RunningEngine.started(limits=MediaLimits(bits=8e6, packets=1000)) as relay:
+        attacker, accomplice = await relay.call()
+        accomplice.path.close()
+        for one in relay.engine._listening.sockets:  # what the system grants where net.core.rmem_max is as usual
+            one._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496)
+        third, fourth = [await relay.peer(name, bridge="other") for name in ("third", "fourth")]
+        await relay.engine.join("other", "third", "fourth")
+        await relay.connect(third, fourth)
+        flood = [rtp_packet(n, OURS, payload=bytes(1000)) for n in range(20_000)]
+        async with sending(attacker, flood):
+            await eventually(lambda: relay.engine._counters["floods_filtered"], "the flood is noticed")
+            await behind_the_queue(third, fourth)
+            fourth.packets.clear()
+            sent = [rtp_packet(n, 0xD0D0) for n in range(300)]
+            async with sending(third, sent, pause=0.002):
+                await eventually(
+                    lambda: len(fourth.packets) >= len(sent), lambda: f"{len(fourth.packets)} of {len(sent)} packets"
+                )
+        assert [one for one in fourth.packets if one in sent] == sent
+        counted = await relay.counted()
+        assert counted["floods_filtered"] == 1
+        assert counted["dropped_filtered"] > 5_000
+
+
+async def behind_the_queue(first: MediaPeer, second: MediaPeer) -> None:
+    """What was in the receive buffer when the limit took effect has been received: packets that were sent later have arrived."""
+    for n in range(1000):
+        first.send_rtp(rtp_packet(n, THEIRS, payload=b"behind"))
+        await asyncio.sleep(0.01)
+        if len([one for one in second.packets if one.endswith(b"behind")]) > 20:
+            return
+    raise AssertionError("nothing arrives")
+
+
+async def test_a_peer_that_has_flooded_is_heard_again() -> None:
+    async with RunningEngine.started(limits=MediaLimits(packets=500)) as relay:
+        first, second = await relay.call()
+        await flooded(relay, first, 2000)
+        await relay.counts("floods_filtered")
+        second.packets.clear()
+
+        def passes() -> bool:
+            first.send_rtp(rtp_packet(9000 + len(first.packets), 0xC0C0))
+            return bool(second.packets)
+
+        await eventually(passes, "the peer is heard again")
+        assert (await relay.counted())["dropped_filtered"] > 0
+
+
+def looked_at(rate: float, seconds: float, at_once: int = 0) -> Budget:
+    """The budget of a peer that has sent so many packets a second, looked at every 50 ms."""
+    budget, stream = Budget(LIMITS, 0.0), Stream(packets=at_once)
+    for n in range(1, round(seconds / LOOK_INTERVAL) + 1):
+        stream.packets += round(rate * LOOK_INTERVAL)
+        budget.look([stream], n * LOOK_INTERVAL)
+    return budget
+
+
+def test_more_than_the_limit_is_no_flood_and_several_times_as_much_is() -> None:
+    assert not looked_at(1.9 * LIMITS.packets, 5).excluded(5)
+    assert not looked_at(1360, 0.1, at_once=2700).excluded(0.1), "a network that had stalled for 2 s, at 12 Mbit/s"
+    assert looked_at(60_000, 0.2).excluded(0.2)
+
+
+def test_an_exclusion_grows_while_the_peer_goes_on_and_is_forgotten_when_it_does_not() -> None:
+    exclusion, now, lengths = Exclusion(), 100.0, []
+    for _ in range(7):
+        exclusion.begin(now)
+        exclusion.begin(now + 0.5)  # what was queued does not prolong it
+        lengths.append(next(n for n in range(100) if not exclusion.active(now + n)))
+        now += lengths[-1] + 1
+    assert lengths == [1, 2, 4, 8, 16, 30, 30]
+    exclusion.begin(now := now + FORGIVEN_AFTER)
+    assert not exclusion.active(now + 1)
 
 
 # -- reports and requests -----------------------------------------------------------------------------------------------

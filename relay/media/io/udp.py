@@ -8,7 +8,6 @@ message header for sendmmsg. Whatever is not the plain case (handshakes, RTCP, a
 import asyncio
 import contextlib
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -33,6 +32,7 @@ from relay.media.io.mmsg import (
     ffi,
     unpack_address,
 )
+from relay.media.io.source_filter import SourceFilter
 from relay.media.rtp import peek
 from relay.media.transport import Transport
 
@@ -46,8 +46,6 @@ MAX_PACKET: Final = BUFFER_SIZE - 148
 """Bytes of a received packet, so that the trailers of SRTP and SRTCP fit behind it."""
 
 _SO_RCVBUFFORCE: Final = 33
-_SO_MEMINFO: Final = 55
-_SK_MEMINFO_DROPS: Final = 8
 
 AddressKey = int | tuple[int, int, int]
 """A source address as the forwarding path reads it from the kernel's memory: one uint64 (IPv4) or three (IPv6)."""
@@ -80,12 +78,14 @@ class StrayDtlsSink(Protocol):
 class Remote:
     """A peer's address, as seen by one socket: ready to be a destination."""
 
-    __slots__ = ("allowance", "host_port", "key", "last_seen", "memory", "name", "outgoing", "socket", "transport")
+    __slots__ = ("allowance", "host_port", "key", "last_seen", "memory", "name", "outgoing", "socket", "source", "transport")
 
     def __init__(self, own: "UdpSocket", raw: bytes) -> None:
         self.socket = own
         self.outgoing = own.outgoing
         self.host_port = unpack_address(raw)
+        self.source = (raw[8:24] if own.is_ipv6 else raw[4:8], self.host_port[1])
+        """The same, as a filter compares it."""
         self.memory = ffi.new("unsigned char[]", raw)
         self.name = address_of(self.memory)
         self.key = own.key(raw)
@@ -137,6 +137,8 @@ class UdpSocket:
             raise
         self.host = host
         self.port: int = self._socket.getsockname()[1]
+        self.filter = SourceFilter(self._socket)
+        """What the kernel drops before it is received."""
         self.routes: dict[AddressKey, Remote] = {}
         """Addresses that a transport has validated."""
         self._retired: list[Any] = []
@@ -176,14 +178,6 @@ class UdpSocket:
             self._socket.sendto(datagram, remote.host_port)
         except OSError:
             self._counters["dropped_send"] += 1
-
-    def kernel_drops(self) -> int:
-        """Datagrams that did not fit into the receive buffer, since the start (sock_diag(7), SK_MEMINFO_DROPS). 0 if unknown."""
-        try:
-            figures = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_SK_MEMINFO_DROPS + 1))
-        except OSError:
-            return 0
-        return int.from_bytes(figures[4 * _SK_MEMINFO_DROPS :], sys.byteorder)
 
     def taken(self, start: int, length: int) -> bytes:
         """The datagram that lies there in the ring."""
