@@ -119,7 +119,7 @@ async def flooded(relay: RunningEngine, peer: MediaPeer, packets: int) -> None:
 
 
 async def test_a_peer_that_sends_too_much_is_dropped_and_heard_again_later() -> None:
-    async with RunningEngine.started(limits=MediaLimits(bits=4e6)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(bits=4e5)) as relay:
         first, second = await relay.call()
         await flooded(relay, first, 3000)
         transport = relay.engine._transports["first"]
