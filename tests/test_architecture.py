@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
-    *(f"relay/signaling/{name}.py" for name in ("call", "sdp", "attributes", "answers", "notices", "addresses", "policy")),
+    *(f"relay/signaling/{name}.py" for name in ("call", "notices", "addresses", "policy")),
+    *(f"relay/sdp/{name}.py" for name in ("parse", "attributes", "negotiate")),
     *(f"relay/signaling/{name}.py" for name in ("outbox", "paths", "diagram", "entries", "callquality", "summary")),
     "relay/signaling/message_limit.py",
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
@@ -37,12 +38,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.spelling": (),
     "relay.database_url": (),
     "relay.media": ("relay.media", "relay.counting", "relay.errors", "relay.ids", "relay.logs"),
-    "relay.signaling": ("relay.signaling", "relay.media.api", "relay.errors", "relay.ids"),
+    "relay.sdp": ("relay.sdp", "relay.media.api", "relay.errors"),
+    "relay.signaling": ("relay.signaling", "relay.sdp", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.check": ("relay.check", "relay.front.framing", "relay.ids"),
     "relay.turn": ("relay.turn", "relay.counting", "relay.errors"),
     "relay.front": ("relay.front", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.http": (
-        *("relay.http", "relay.signaling", "relay.media.api", "relay.media.counters"),
+        *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.counters"),
         *("relay.errors", "relay.ids", "relay.notation"),
     ),
     "relay.push": (

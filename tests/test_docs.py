@@ -43,12 +43,12 @@ def structs(base: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
 def codes() -> set[str]:
     """The codes of all errors that the signaling plane raises or sends, read from its source."""
     found = set()
-    for file in (ROOT / "relay" / "signaling").rglob("*.py"):
+    for file in [*(ROOT / "relay" / "signaling").rglob("*.py"), *(ROOT / "relay" / "sdp").rglob("*.py")]:
         tree = ast.parse(file.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in {"SignalingError", "_refuse", "Error"} or (name == "__init__" and file.name == "sdp.py"):
+                if name in {"SignalingError", "_refuse", "Error"} or (name == "__init__" and file.name == "parse.py"):
                     given = [*node.args, *(one.value for one in node.keywords if one.arg == "code")]
                     texts = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
                     found |= {text for text in texts if re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}

@@ -20,7 +20,7 @@ from relay.app import create_app
 from relay.config import Settings
 from relay.extensions import CallFacts, CallRequest, Extensions, Identity, Profile, Verdict
 from tests.kit.wait import eventually
-from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER
+from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "extensions_example.py"
 STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)

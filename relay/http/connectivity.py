@@ -22,9 +22,9 @@ from relay.http.responses import problem
 from relay.http.sockets import PING_INTERVAL, registered
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
-from relay.signaling import sdp
+from relay.sdp import parse as sdp
+from relay.sdp.negotiate import check_answer
 from relay.signaling.addresses import advertised
-from relay.signaling.answers import check_answer
 from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.ports import Connection

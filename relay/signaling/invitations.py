@@ -5,8 +5,10 @@ from datetime import timedelta
 
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
-from relay.signaling import notices, policy, sdp
-from relay.signaling.answers import check_answer
+from relay.sdp import parse as sdp
+from relay.sdp.negotiate import check_answer
+from relay.sdp.parse import SessionDescription
+from relay.signaling import notices, policy
 from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
@@ -16,7 +18,6 @@ from relay.signaling.legs import settle_roles
 from relay.signaling.live import LiveCall, Side
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, NewCall, ProfileCard, Standing
-from relay.signaling.sdp import SessionDescription
 
 logger = logging.getLogger(__name__)
 

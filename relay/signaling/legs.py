@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from relay.ids import new_id
 from relay.media.api import DtlsRole, MediaEngine, Route, TransportParameters
-from relay.signaling import sdp
+from relay.sdp import parse as sdp
 from relay.signaling.addresses import advertised
 from relay.signaling.devices import Device
 

@@ -11,6 +11,7 @@ from typing import Final
 from relay.errors import SignalingError
 from relay.ids import PlaceKind, Profile, new_id
 from relay.media.api import DtlsRole
+from relay.sdp.parse import SessionDescription
 from relay.signaling.call import Call, Party
 from relay.signaling.callquality import Course, LegQuality
 from relay.signaling.clock import Timeline
@@ -19,7 +20,6 @@ from relay.signaling.legs import Leg
 from relay.signaling.messages.incoming import AboutCall
 from relay.signaling.messages.outgoing import TransferTarget
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath
-from relay.signaling.sdp import SessionDescription
 
 MAX_CHAT_IDS: Final = 500
 """Names of texts that are remembered per call, to tell a repetition from a new one."""

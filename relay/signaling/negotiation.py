@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.signaling import notices, sdp
-from relay.signaling.answers import check_answer, check_next_offer
+from relay.sdp import parse as sdp
+from relay.sdp.negotiate import check_answer, check_next_offer
+from relay.sdp.parse import SessionDescription
+from relay.signaling import notices
 from relay.signaling.call import Party
 from relay.signaling.devices import ADDITIONS, Device
 from relay.signaling.endings import Endings
@@ -21,7 +23,6 @@ from relay.signaling.legs import Leg
 from relay.signaling.live import LiveCall, Purpose, Update
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.messages.common import Answer, Offer
-from relay.signaling.sdp import SessionDescription
 
 logger = logging.getLogger(__name__)
 

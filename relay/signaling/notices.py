@@ -6,13 +6,13 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from relay.ids import Place, PlaceKind
+from relay.sdp.parse import MAX_SECTIONS
 from relay.signaling.call import Call, EndReason, Party, Timers
 from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
 from relay.signaling.messages.outgoing import CallMessage, TransferTarget
 from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
-from relay.signaling.sdp import MAX_SECTIONS
 
 DECLINING: Final[dict[EndReason, str]] = {
     EndReason.REJECTED: "rejected",

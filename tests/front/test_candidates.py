@@ -1,8 +1,8 @@
 """How media over TCP looks in a description."""
 
 from relay.media.api import Candidate
+from relay.sdp.parse import _candidate
 from relay.signaling.addresses import advertised
-from relay.signaling.sdp import _candidate
 
 UDP = (Candidate("192.0.2.10", 40000), Candidate("127.0.0.1", 40000))
 TCP = (Candidate("192.0.2.10", 443, "tcp"), Candidate("127.0.0.1", 443, "tcp"))

@@ -195,7 +195,7 @@ RTCP: Final = {
     "nack_round_the_circle": nack_round_the_circle(100),
 }
 
-# -- descriptions and messages: whole ones of real software are in tests/signaling/sdp --------------------------------------
+# -- descriptions and messages: whole ones of real software are in tests/sdp/corpus --------------------------------------
 
 _VOICE: Final = f"""v=0
 o=- 4611731400430051336 2 IN IP4 203.0.113.77

@@ -9,7 +9,7 @@ from aioice import stun
 
 from tests.fuzz.make_corpus import FOLDER
 
-_DESCRIPTIONS: Final = FOLDER.parents[1] / "signaling" / "sdp"
+_DESCRIPTIONS: Final = FOLDER.parents[1] / "sdp" / "corpus"
 
 MAX_LENGTH: Final = 4096
 """Bytes that a mutation may grow to, or its seed's length if that is more."""

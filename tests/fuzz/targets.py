@@ -14,12 +14,12 @@ from aioice import stun
 from relay.errors import SignalingError
 from relay.media import ice, rtcp, rtcp_cuts, rtp
 from relay.media.keyframes import keyframe_detector
-from relay.signaling import sdp
+from relay.sdp import parse as sdp
 from relay.signaling.messages import incoming, outgoing
 from tests.fuzz.demultiplexer import Demultiplexer
 from tests.fuzz.make_corpus import PWD, UFRAG
 from tests.fuzz.seeds import signed
-from tests.signaling.descriptions import RELAY, RELAY_SECTION
+from tests.sdp.descriptions import RELAY, RELAY_SECTION
 
 Target = Callable[[bytes], None]
 

@@ -17,7 +17,7 @@ from tests.http.conftest import SECRET, bearer
 from tests.integration.sdp import media_sections, secrets_of, values
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, description, plain
+from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, description, plain
 
 PATH = "/ws/connectivity"
 

@@ -13,7 +13,7 @@ from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE, eventually
 from tests.push.service import PRIVATE_KEY, PUBLIC_KEY, SUBJECT, Browser
-from tests.signaling.descriptions import VOICE_OFFER
+from tests.sdp.descriptions import VOICE_OFFER
 
 STUDENT, TUTOR = "student_456", "tutor_789"
 BROWSER = Browser("https://push.example/to/one")

@@ -12,7 +12,7 @@ from relay.ids import Profile
 from relay.signaling.heartbeat import INTERVAL
 from tests.kit.process import Server, serving
 from tests.kit.wait import eventually
-from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER
+from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 CALLS = 50
 

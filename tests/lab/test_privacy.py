@@ -24,7 +24,7 @@ from tests.lab.namespaces import Namespace
 from tests.lab.network import SERVER, Internet
 from tests.lab.pages import CONVERSATION, FirefoxPage
 from tests.lab.relay import relay_in
-from tests.signaling.descriptions import VOICE_OFFER, plain
+from tests.sdp.descriptions import VOICE_OFFER, plain
 
 pytestmark = pytest.mark.browser
 

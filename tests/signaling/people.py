@@ -7,7 +7,7 @@ import msgspec
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.call import Timers
 from relay.signaling.devices import Device
-from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER
+from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 STUDENT: Final = Profile("student", 456)
 TUTOR: Final = Profile("tutor", 789)

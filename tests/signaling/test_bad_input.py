@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.signaling.messages.incoming import AnyFromClient
-from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER
+from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER
 from tests.signaling.exchange import MemoryExchange, in_memory
 from tests.signaling.people import HANG_UP, PARENT, STUDENT, Client, answer, answered, error, frame, offered
 

@@ -8,8 +8,8 @@ import pytest
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import MediaEvent, TransportClosed, TransportDown, TransportUp
 from tests.kit.wait import eventually
+from tests.sdp.descriptions import VOICE_ANSWER, description, plain, seen
 from tests.signaling.conftest import SqlExchange
-from tests.signaling.descriptions import VOICE_ANSWER, description, plain, seen
 from tests.signaling.people import (
     DECLINE,
     FAMILY,

@@ -6,7 +6,7 @@ import pytest
 
 from relay.ids import Profile
 from relay.signaling.ports import Action, Privacy
-from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_OFFER, plain
+from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_OFFER, plain
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     HANG_UP,

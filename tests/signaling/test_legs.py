@@ -6,10 +6,10 @@ import pytest
 
 from relay.media.api import DtlsRole, MediaEvent
 from relay.media.engine import LocalEngine
-from relay.signaling import sdp
+from relay.sdp import parse as sdp
 from relay.signaling.devices import Device
 from relay.signaling.legs import Legs, settle_roles
-from tests.signaling.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
+from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
 from tests.signaling.people import TUTOR, FakeConnection
 
 DEVICE = Device(TUTOR, 2, FakeConnection())

@@ -7,15 +7,15 @@ import pytest
 
 from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind
+from relay.sdp.parse import parse
 from relay.signaling.call import Call, EndReason, Event, Party
 from relay.signaling.clock import Timeline
 from relay.signaling.devices import Device
 from relay.signaling.live import LiveCall, LiveCalls, Purpose, Side, Transfer, Update
 from relay.signaling.messages.incoming import CallHold
 from relay.signaling.messages.outgoing import TransferTarget
-from relay.signaling.sdp import parse
 from tests.kit.clock import in_virtual_time
-from tests.signaling.descriptions import VOICE_OFFER
+from tests.sdp.descriptions import VOICE_OFFER
 from tests.signaling.people import LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, FakeConnection
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -31,7 +31,7 @@ from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportD
 from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import MemoryCallLog
-from tests.signaling.descriptions import plain
+from tests.sdp.descriptions import plain
 from tests.signaling.exchange import MOMENT, MemoryExchange
 from tests.signaling.model import Model
 from tests.signaling.people import (

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from relay.media.api import TransportDown, TransportUp, WorkerLost
-from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, plain, seen
+from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, plain, seen
 from tests.signaling.exchange import MemoryExchange, in_memory
 from tests.signaling.people import (
     HANG_UP,

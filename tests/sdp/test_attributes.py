@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import SignalingError
-from relay.signaling import sdp
-from tests.signaling.descriptions import DESCRIPTIONS, RELAY, VOICE_OFFER, description
+from relay.sdp import parse as sdp
+from tests.sdp.descriptions import DESCRIPTIONS, RELAY, VOICE_OFFER, description
 
 MARK = "203.0.113.9"
 """An address that only the hostile lines have."""

@@ -6,8 +6,8 @@ repair it, so its sender is told instead: a call whose answer was refused there 
 
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole
-from relay.signaling import attributes
-from relay.signaling.sdp import SessionDescription, opposite
+from relay.sdp import attributes
+from relay.sdp.parse import SessionDescription, opposite
 
 
 def check_answer(

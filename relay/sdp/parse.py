@@ -1,7 +1,7 @@
 """Session descriptions (RFC 8866, JSEP RFC 8829): the media part goes through untouched, the transport part becomes the relay's.
 
 A description is taken apart into lines, checked for the little that the relay depends on (BUNDLE, rtcp-mux, ICE credentials, a
-fingerprint), and put together again with other transport lines. `relay.signaling.attributes` says which lines stay.
+fingerprint), and put together again with other transport lines. `relay.sdp.attributes` says which lines stay.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from relay.media.api import (
     MediaDescription,
     TransportParameters,
 )
-from relay.signaling import attributes
+from relay.sdp import attributes
 
 MAX_SECTIONS: Final = 32
 """Media sections of one description: a call has three, with screen sharing five."""

@@ -8,7 +8,7 @@ from aiortc.sdp import SessionDescription
 
 from relay.media.api import Candidate, DtlsRole, Fingerprint, TransportParameters
 
-_FOLDER: Final = Path(__file__).with_name("sdp")
+_FOLDER: Final = Path(__file__).with_name("corpus")
 
 OFFERS: Final = ("chromium_video_offer", "firefox_offer", "aiortc_offer")
 ANSWERS: Final = ("chromium_video_answer", "chromium_answer_without_video", "firefox_answer", "aiortc_answer")

@@ -4,9 +4,9 @@ import pytest
 
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole
-from relay.signaling import sdp
-from relay.signaling.answers import check_answer, check_next_offer
-from tests.signaling.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, description, plain
+from relay.sdp import parse as sdp
+from relay.sdp.negotiate import check_answer, check_next_offer
+from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, description, plain
 
 ANSWERED_BY = {
     "chromium": ("chromium_video_offer", "chromium_video_answer"),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from relay.errors import SignalingError
 from relay.media.api import Codec, DtlsRole, TransportParameters
-from relay.signaling import sdp
-from tests.signaling.descriptions import (
+from relay.sdp import parse as sdp
+from tests.sdp.descriptions import (
     ANSWERS,
     DESCRIPTIONS,
     OFFERS,
