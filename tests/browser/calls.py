@@ -1,6 +1,7 @@
 """A whole call between two pages, whichever they are."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from tests.browser.pages import CallPage, CallType
@@ -66,6 +67,24 @@ class PagesInCall:
             return now if enough else None
 
         return await eventually(seen, f"both have decoded {frames} more frames", within=2 * PATIENCE)
+
+    @contextlib.asynccontextmanager
+    async def uninterrupted(self) -> AsyncIterator[None]:
+        """Meanwhile each page receives every packet that the other sends, over the peer connection that it has, which is never
+        anything but connected.
+
+        Freezes are not judged: Chromium counts one, too, when the machine is too busy to paint.
+        """
+        pages = (self.caller, self.callee)
+        for page in pages:
+            watch = "watched.addEventListener('connectionstatechange', () => { troubled = true; })"
+            await page.page.evaluate(f"window.troubled = false; window.watched = {page.connection}; {watch}")
+        before = await self.statistics()
+        yield
+        after = await self.statistics()
+        for page in pages:
+            assert await page.page.evaluate(f"!troubled && watched === {page.connection}"), "the connection is the same"
+        assert [one.packets_lost for one in after] == [one.packets_lost for one in before], "each packet has arrived"
 
     async def hang_up(self, first: CallPage, record: Record) -> None:
         """One hangs up, the other notices, and call_logs tells the same story."""

@@ -510,6 +510,7 @@ async def test_servers_that_clean_up_together_close_each_call_once(log: Log, oth
 async def test_looking_for_abandoned_calls_reads_the_index_of_open_ones_only(
     log: Log, engine: AsyncEngine, clean_up: str
 ) -> None:
+    await calls.crowd(engine)
     looking = (
         log.close_own() if clean_up == "close_own" else log.close_stale({}) if clean_up == "close_stale" else log.signs([T0])
     )

@@ -12,7 +12,7 @@ from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen
 from relay.signaling.records import CallRecord, ChatRecord, Direction
-from tests.db.calls import call, plans, row, say, scanned
+from tests.db.calls import call, crowd, plans, row, say, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
 
 
@@ -443,13 +443,17 @@ async def test_no_question_about_a_profiles_calls_reads_those_of_everybody(
 
 
 async def test_unseen_calls_have_an_index_of_their_own(place: Place, engine: AsyncEngine) -> None:
+    await crowd(engine)
+    await call(engine, place)
     plan = await plans(engine, SqlMissedCalls(engine).unseen(TUTOR.profile, 10))
     assert "ix_call_logs_unseen" in plan
     assert "ix_whiteboard_call_history_unseen" in plan
 
 
 async def test_a_page_reads_the_indexes_in_the_order_of_time(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    plan = await plans(engine, history.calls(STUDENT.profile, limit=20, cursor="MTAwMDAwMCAx"))
+    await crowd(engine)
+    middle = (await history.calls(STUDENT.profile, limit=10)).next_cursor
+    plan = await plans(engine, history.calls(STUDENT.profile, limit=20, cursor=middle))
     table = OF_KIND[place.kind].calls.__tablename__
     assert f"ix_{table}_caller" in plan
     assert f"ix_{table}_callee" in plan

@@ -92,6 +92,7 @@ async (connection) => {
     size_sent: [shown.frameWidth ?? 0, shown.frameHeight ?? 0],
     freezes: seen.freezeCount ?? 0,
     nacks: seen.nackCount ?? 0,
+    packets_lost: report.reduce((sum, entry) => sum + (entry.type === "inbound-rtp" ? (entry.packetsLost ?? 0) : 0), 0),
     audio_energy: heard.totalAudioEnergy ?? 0,
     estimate: pair.availableOutgoingBitrate ?? 0,
     route: local.candidateType === "relay" ? `turn-${local.relayProtocol}` : (local.protocol ?? ""),
@@ -117,6 +118,8 @@ class Statistics:
     freezes: int
     nacks: int
     """Requests for lost packets of the video, sent."""
+    packets_lost: int
+    """Of all streams received: those that never arrived."""
     audio_energy: float
     """`totalAudioEnergy` of what was received."""
     estimate: float
