@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.front": ("relay.front", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.counters"),
+        *("relay.check.report", "relay.check.verdicts"),
         *("relay.errors", "relay.ids", "relay.notation"),
     ),
     "relay.push": (

@@ -1,10 +1,12 @@
-"""What a connectivity test found, hop by hop. The page makes the same report (`web/js/connectivity/report.js`)."""
+"""What a connectivity test found, hop by hop: the format of `python -m relay check --json`, and of what the page sends to
+`POST /api/connectivity/verdict`."""
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 
 class Hop(StrEnum):
@@ -42,7 +44,7 @@ class Target(msgspec.Struct, frozen=True):
 
     host: str
     """Name or literal."""
-    port: int
+    port: Annotated[int, Meta(ge=0, le=65535)]
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,9 +1,9 @@
 """What a report means, in plain words: which hop fails, what media will use, and what to open.
 
-`web/js/connectivity/verdicts.js` says the same of the same reports: tests/check/verdicts.json has what both must say.
+The command line calls this itself; the page asks the relay for it (`POST /api/connectivity/verdict`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -68,6 +68,27 @@ class Verdict(msgspec.Struct, frozen=True):
     """`WORKS`, `NO_MEDIA` or `NOT_TESTED`."""
     sentences: tuple[str, ...]
     """The first says the most."""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Everything that a reader is shown of a report."""
+
+    status: int
+    """As of `Verdict`."""
+    sentences: tuple[str, ...]
+    """As of `Verdict`."""
+    lines: Mapping[Hop, str]
+    """Of each hop in the report, its result in a few words."""
+    figures: str | None
+    """The figures of the call, in a line; None: no call was made."""
+
+
+def explain(report: Report) -> Explanation:
+    """The report in words."""
+    meaning = verdict(report)
+    lines = {hop: result_text(hop, result) for hop, result in report.hops.items()}
+    figures = None if report.figures is None else figures_text(report.figures)
+    return Explanation(meaning.status, meaning.sentences, lines, figures)
 
 
 def verdict(report: Report) -> Verdict:

@@ -14,11 +14,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from relay.check.report import Report
+from relay.check.verdicts import explain
 from relay.errors import SignalingError
 from relay.http.auth import SUBPROTOCOL, signed_in
 from relay.http.limits import Limit
 from relay.http.proxies import remote_address
-from relay.http.responses import problem
+from relay.http.responses import answer, body_of, problem
 from relay.http.sockets import PING_INTERVAL, registered
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
@@ -285,4 +287,9 @@ def _decode(frame: str | bytes) -> _Message:
     return message
 
 
-ROUTES: Final = [web.get("/ws/connectivity", connect)]
+async def verdict(request: web.Request) -> web.Response:
+    """What a report means. Needs no credential: that a credential is missing is one of the verdicts."""
+    return answer(explain(await body_of(request, Report)))
+
+
+ROUTES: Final = [web.get("/ws/connectivity", connect), web.post("/api/connectivity/verdict", verdict)]

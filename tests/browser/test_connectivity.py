@@ -11,10 +11,11 @@ from playwright.async_api import Browser, Response, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.migrate import upgrade
+from relay.check.verdicts import LABELS
 from relay.http.auth import Tokens
 from relay.ids import Profile
 from tests.browser.pages import PATIENCE
-from tests.check.test_verdicts import CASES
+from tests.check.test_verdicts import CASES, explanation_of
 from tests.front.kit import write_certificate
 from tests.kit.browsers import BrowserPage, chromium
 from tests.kit.server import RunningRelay, running_relay
@@ -31,12 +32,8 @@ NOT_SIGNED_IN = "401"
 
 SAID_BY_THE_PAGE = """
 async (cases) => {
-  const { verdict, figuresText, resultText } = await import("./js/connectivity/verdicts.js");
-  return cases.map(({ report, lines }) => ({
-    ...verdict(report),
-    lines: Object.fromEntries(Object.keys(lines).map((hop) => [hop, resultText(hop, report.hops[hop])])),
-    figures: report.figures ? figuresText(report.figures) : null,
-  }));
+  const { explain } = await import("./js/connectivity/explain.js");
+  return Promise.all(cases.map(({ report }) => explain(document.baseURI, "", report)));
 }
 """
 
@@ -78,8 +75,9 @@ async def test_the_page_says_the_same_as_the_command(relay: RunningRelay, page: 
     await page.page.goto(f"{relay.url}/connectivity")
     said = await page.page.evaluate(SAID_BY_THE_PAGE, CASES)
     for case, one in zip(CASES, said, strict=True):
-        expected = {name: case.get(name) for name in ("status", "sentences", "lines", "figures")}
-        assert one == expected, case["name"]
+        assert one == explanation_of(case), case["name"]
+    names = await page.page.locator(".hop__name").all_inner_texts()
+    assert names == list(LABELS.values())
 
 
 async def test_everything_that_is_turned_on_works_and_the_call_has_figures(no_errors_logged: None, tmp_path: Path) -> None:
@@ -169,6 +167,37 @@ async def test_a_proxy_that_strips_the_upgrade_is_found(relay: RunningRelay, pro
     assert await page.states() == {"page": "ok", "websocket": "failed", **rest}
     [sentence] = await page.says()
     assert "does not pass on the Upgrade" in sentence
+
+
+async def test_a_relay_that_does_not_answer_is_named_with_its_port(relay: RunningRelay, page: TestPage) -> None:
+    await page.page.goto(f"{relay.url}/connectivity")
+    await page.page.context.set_offline(True)
+    await page.page.get_by_test_id("start").click()
+    await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=3 * PATIENCE)
+    page.forgive("ERR_INTERNET_DISCONNECTED")
+    assert await page.states() == {**dict.fromkeys(HOPS, "skipped"), "page": "failed"}
+    port = relay.url.rpartition(":")[2]
+    assert await page.says() == [
+        f"The relay at {relay.url}/ does not answer. Check that it is running, and that TCP {port} to it is open."
+    ]
+    assert await page.page.get_by_test_id("result-page").inner_text() == "fails"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(502, "<h1>Bad Gateway</h1>"), (200, "<h1>Log in to the hotel's network</h1>"), (200, "[]")],
+    ids=["a proxy without its relay", "a captive portal", "another service"],
+)
+async def test_an_answer_that_is_not_the_relays_is_said_with_its_status(
+    relay: RunningRelay, page: TestPage, status: int, body: str
+) -> None:
+    await page.page.goto(f"{relay.url}/connectivity")
+    await page.page.route("**/api/**", lambda route: route.fulfill(status=status, body=body))
+    await page.page.get_by_test_id("start").click()
+    await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=3 * PATIENCE)
+    page.forgive("502")
+    [sentence] = await page.says()
+    assert f"does not answer (it answers with status {status} and not what a relay says). Check that " in sentence
 
 
 async def test_who_is_not_signed_in_is_told_so(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:

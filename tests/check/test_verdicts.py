@@ -1,4 +1,4 @@
-"""What a report means, in words. The page's tests have the page say the same (tests/browser/test_connectivity.py)."""
+"""What a report means, in words."""
 
 import itertools
 import json
@@ -9,10 +9,15 @@ import msgspec
 import pytest
 
 from relay.check.report import WAYS, Hop, Report, Result, State, Target
-from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, figures_text, result_text, verdict
+from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, explain, figures_text, result_text, verdict
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("verdicts.json").read_text())
-"""Reports, and what the command and the page must both say of them."""
+"""Reports, and what is said of them: by the command, and by the relay when the page asks for it."""
+
+
+def explanation_of(case: dict[str, Any]) -> dict[str, Any]:
+    """What the relay answers to the report of the case."""
+    return {name: case.get(name) for name in ("status", "sentences", "lines", "figures")}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -22,6 +27,7 @@ def test_a_report_means_what_the_table_says(case: dict[str, Any]) -> None:
     assert (meaning.status, list(meaning.sentences)) == (case["status"], case["sentences"])
     assert {hop: result_text(Hop(hop), report.result(Hop(hop))) for hop in case["lines"]} == case["lines"]
     assert (figures_text(report.figures) if report.figures else None) == case.get("figures")
+    assert json.loads(msgspec.json.encode(explain(report))) == explanation_of(case)
 
 
 def report_of(states: dict[Hop, State]) -> Report:

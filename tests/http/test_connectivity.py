@@ -13,6 +13,7 @@ import pytest
 
 from relay.http import connectivity
 from relay.http.connectivity import MAX_FRAME, MAX_LOOPS, MAX_MESSAGES, MAX_PROBES, REFUSED, REPLACED, TIME_IS_UP
+from tests.check.test_verdicts import CASES, explanation_of
 from tests.http.conftest import SECRET, bearer
 from tests.integration.sdp import media_sections, secrets_of, values
 from tests.kit.server import RunningRelay, running_relay
@@ -315,3 +316,36 @@ async def test_a_server_that_stops_ends_the_tests(no_errors_logged: None, tmp_pa
             await ask(socket, "offer", VIDEO_OFFER)
             ended = asyncio.create_task(closed_with(socket))
         assert await ended == aiohttp.WSCloseCode.GOING_AWAY
+
+
+# -- the verdict --------------------------------------------------------------------------------------------------------
+
+VERDICT = "/api/connectivity/verdict"
+
+
+async def test_a_report_is_explained_to_anybody(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+    """Without a credential: that one is missing may be what the report says."""
+    for case in CASES:
+        async with http.post(VERDICT, json=case["report"]) as response:
+            assert (response.status, await response.json()) == (200, explanation_of(case)), case["name"]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"url": "https://relay.example/"}',
+        '{"url": "https://relay.example/", "hops": {"modem": {"state": "ok"}}}',
+        '{"url": "https://relay.example/", "hops": {"udp": {"state": "fine"}}}',
+        '{"url": "https://relay.example/", "hops": {"udp": {"state": "ok", "targets": [{"host": "a", "port": 65536}]}}}',
+        '{"url": "https://relay.example/", "hops": {}, "figures": {}}',
+        "[" * 50_000,
+        "\xff",
+    ],
+    ids=["nothing", "an array", "an object", "no hops", "no hop", "no state", "no port", "no figures", "arrays", "no UTF-8"],
+)
+async def test_what_is_no_report_is_refused(http: aiohttp.ClientSession, report: str) -> None:
+    async with http.post(VERDICT, data=report.encode("latin-1")) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_request")

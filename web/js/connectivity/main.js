@@ -1,6 +1,7 @@
 /**
  * The page of the connection test.
  *
+ * @typedef {import("./explain.js").Explanation} Explanation
  * @typedef {import("./report.js").Hop} Hop
  * @typedef {import("./report.js").Report} Report
  * @typedef {import("./report.js").Result} Result
@@ -9,20 +10,23 @@ import { rememberedProfile } from "../memory.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { check } from "./check.js";
-import { HOPS, LABELS } from "./report.js";
-import { figuresText, resultText, verdict } from "./verdicts.js";
+import { explain } from "./explain.js";
+import { HOPS } from "./report.js";
 
-/** @type {Record<Hop, string>} */
-const EXPLAINED = {
-  page: "The relay answers this page",
-  websocket: "Calls are arranged over it",
-  udp: "The best way for sound and pictures",
-  tcp: "Where UDP is blocked",
-  turn_udp: "A detour by the TURN server",
-  turn_tcp: "The same detour, by TCP",
-  turn_tls: "Where nothing but HTTPS gets through",
-  call: "Three seconds to the relay and back, with made-up sound and pictures",
+/** @type {Record<Hop, [name: string, purpose: string]>} */
+const HEADINGS = {
+  page: ["Page", "The relay answers this page"],
+  websocket: ["WebSocket", "Carries the signaling of calls"],
+  udp: ["UDP", "The best path for audio and video"],
+  tcp: ["TCP", "Used where UDP is blocked"],
+  turn_udp: ["TURN over UDP", "By the TURN server"],
+  turn_tcp: ["TURN over TCP", "By the TURN server, where UDP is blocked"],
+  turn_tls: ["TURN over TLS", "Used where only HTTPS gets through"],
+  call: ["Call", "Three seconds of synthetic audio and video to the relay and back"],
 };
+
+/** @type {Record<import("./report.js").State, string>} shown until the relay has said more */
+const STATES = { ok: "works", failed: "fails", off: "turned off", skipped: "not tried" };
 
 /** @type {Record<import("./report.js").State, import("../ui/icons.js").IconName>} */
 const ICONS = { ok: "check", failed: "close", off: "block", skipped: "block" };
@@ -37,8 +41,8 @@ const copied = h("span", { class: "muted", role: "status" });
 const preview = h("video", { class: "check__preview", muted: true, playsinline: true, hidden: true, "aria-label": "What comes back" });
 const outcome = h("section", { class: "check__outcome", hidden: true, "data-testid": "outcome" });
 const announced = h("p", { class: "visually-hidden", role: "status", "data-testid": "announced" });
-/** @type {Report | null} the latest */
-let report = null;
+/** @type {{report: Report, explanation: Explanation} | null} of the latest test */
+let latest = null;
 
 fill(
   /** @type {HTMLElement} */ (document.getElementById("app")),
@@ -70,12 +74,13 @@ async function run() {
   for (const row of rows.values()) row.reset();
   const setup = { base: new URL("./", document.baseURI).href, token, profile: rememberedProfile() ?? { type: "student", id: 456 } };
   try {
-    report = await check(setup, {
+    const report = await check(setup, {
       trying: (hop) => rows.get(hop)?.trying(),
       found: (hop, result) => rows.get(hop)?.show(result),
       received: (stream) => show(stream),
     });
-    showOutcome(report);
+    latest = { report, explanation: await explain(setup.base, token, report) };
+    showOutcome(latest.explanation);
   } finally {
     preview.hidden = true;
     preview.srcObject = null;
@@ -92,16 +97,16 @@ function show(stream) {
   void preview.play().catch(() => {});
 }
 
-/** @param {Report} found */
-function showOutcome(found) {
-  const { status, sentences } = verdict(found);
+/** @param {Explanation} explanation */
+function showOutcome({ status, sentences, lines, figures }) {
+  for (const hop of HOPS) if (lines[hop]) rows.get(hop)?.say(lines[hop]);
   const [headline, ...others] = sentences;
   outcome.dataset.tone = ["good", "bad", "unknown"][status];
   fill(
     outcome,
     h("h2", { class: "check__headline", "data-testid": "headline" }, headline),
     ...others.map((text) => h("p", { "data-testid": "sentence" }, text)),
-    found.figures && h("p", { class: "check__figures", "data-testid": "figures" }, figuresText(found.figures)),
+    figures && h("p", { class: "check__figures", "data-testid": "figures" }, figures),
     h("p", { class: "check__copy" }, copy, copied),
   );
   fill(copy, icon("send"), "Copy the report");
@@ -110,9 +115,9 @@ function showOutcome(found) {
 }
 
 async function copyReport() {
-  if (!report) return;
+  if (!latest) return;
   try {
-    await navigator.clipboard.writeText(reportText(report));
+    await navigator.clipboard.writeText(reportText(latest.report, latest.explanation));
     setText(copied, "Copied");
   } catch {
     setText(copied, "This browser does not let the page copy: mark the text instead.");
@@ -120,26 +125,27 @@ async function copyReport() {
 }
 
 /**
- * What to send to whoever looks after the network. It has no credentials.
+ * What to send to the administrator of the network. It has no credentials.
  *
- * @param {Report} found
+ * @param {Report} report
+ * @param {Explanation} explanation
  */
-function reportText(found) {
-  const lines = HOPS.map((hop) => `${LABELS[hop]}: ${resultText(hop, found.hops[hop] ?? { state: "skipped" })}`);
-  const figures = found.figures ? [figuresText(found.figures)] : [];
-  const head = [`Connection test of ${found.url}`, new Date().toISOString(), navigator.userAgent];
-  return [...head, "", ...verdict(found).sentences, "", ...lines, ...figures].join("\n");
+function reportText({ url, hops }, { sentences, lines, figures }) {
+  const results = HOPS.map((hop) => `${HEADINGS[hop][0]}: ${lines[hop] ?? STATES[hops[hop]?.state ?? "skipped"]}`);
+  const head = [`Connection test of ${url}`, new Date().toISOString(), navigator.userAgent];
+  return [...head, "", ...sentences, "", ...results, ...(figures ? [figures] : [])].join("\n");
 }
 
 /** @param {Hop} hop */
 function createRow(hop) {
   const mark = h("span", { class: "hop__mark", "aria-hidden": "true" });
   const text = h("span", { class: "hop__result", "data-testid": `result-${hop}` });
+  const [name, purpose] = HEADINGS[hop];
   const element = h(
     "li",
     { class: "hop", "data-testid": `hop-${hop}` },
     mark,
-    h("span", { class: "hop__text" }, h("span", { class: "hop__name" }, LABELS[hop]), h("span", { class: "muted" }, EXPLAINED[hop])),
+    h("span", { class: "hop__text" }, h("span", { class: "hop__name" }, name), h("span", { class: "muted" }, purpose)),
     text,
   );
   return {
@@ -157,7 +163,11 @@ function createRow(hop) {
     show(result) {
       element.dataset.state = result.state;
       fill(mark, icon(ICONS[result.state]));
-      setText(text, resultText(hop, result));
+      setText(text, STATES[result.state]);
+    },
+    /** @param {string} line */
+    say(line) {
+      setText(text, line);
     },
   };
 }

@@ -1,51 +1,20 @@
 /**
- * What a connectivity test found, hop by hop. `python -m relay check` makes the same report (`relay/check/report.py`).
+ * What a connectivity test found, hop by hop. `relay/check/report.py` defines the format and says what each field means; the relay
+ * refuses a report of another format.
  *
- * @typedef {"page" | "websocket" | "udp" | "tcp" | "turn_udp" | "turn_tcp" | "turn_tls" | "call"} Hop the steps, in their order
- * @typedef {"ok" | "failed" | "off" | "skipped"} State `off`: the relay does not offer it; `skipped`: a hop before it failed
- *
- * @typedef {object} Target where something was sent
- * @property {string} host
- * @property {number} port
- *
- * @typedef {object} Result what became of a hop
- * @property {State} state
- * @property {Target[]} [targets]
- * @property {string} [reason] of the page: `silent`, `not_relay`, `unauthorized`, `broken` and others that a page cannot tell; of the
- *   WebSocket: `upgrade`, `silent`, `busy` or `lost`; of a way: `unavailable`
- * @property {string} [detail] more of it, for people
- * @property {number} [seconds] how long it took
- *
- * @typedef {object} Figures of the loop-back call: media went to the relay and came back
- * @property {Hop} way
- * @property {string} host of the relay's end, or of the TURN server
- * @property {number} port
- * @property {string} family `IPv4` or `IPv6`
- * @property {number | null} round_trip_ms here → relay → here
- * @property {number} loss_percent
- * @property {number | null} jitter_ms of the sound (RFC 3550 section 6.4.1)
- * @property {number} kbps sound and pictures that came back, in kbit/s
- * @property {number} frames_per_second
- *
- * @typedef {object} Report
- * @property {string} url
- * @property {Partial<Record<Hop, Result>>} hops
- * @property {Figures | null} [figures]
+ * @typedef {"page" | "websocket" | "udp" | "tcp" | "turn_udp" | "turn_tcp" | "turn_tls" | "call"} Hop
+ * @typedef {"ok" | "failed" | "off" | "skipped"} State
+ * @typedef {{host: string, port: number}} Target
+ * @typedef {{state: State, targets?: Target[], reason?: string, detail?: string, seconds?: number}} Result
+ * @typedef {{
+ *   way: Hop, host: string, port: number, family: string, round_trip_ms: number | null, loss_percent: number,
+ *   jitter_ms: number | null, kbps: number, frames_per_second: number
+ * }} Figures
+ * @typedef {{url: string, hops: Partial<Record<Hop, Result>>, figures?: Figures | null}} Report
  */
-
-/** @type {Record<Hop, string>} */
-export const LABELS = {
-  page: "Page",
-  websocket: "WebSocket",
-  udp: "UDP",
-  tcp: "TCP",
-  turn_udp: "TURN over UDP",
-  turn_tcp: "TURN over TCP",
-  turn_tls: "TURN over TLS",
-  call: "Call",
-};
-
-export const HOPS = /** @type {Hop[]} */ (Object.keys(LABELS));
 
 /** @type {Hop[]} those that carry media, in the order in which browsers prefer them */
 export const WAYS = ["udp", "tcp", "turn_udp", "turn_tcp", "turn_tls"];
+
+/** @type {Hop[]} the steps of a test, in their order */
+export const HOPS = ["page", "websocket", ...WAYS, "call"];
