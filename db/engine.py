@@ -20,8 +20,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from db.naming import PLAIN, Layout, lay_out, layout_of
 from db.outage import PRIMARY_CODE, WatchedEngine, reason_of
-from relay import database_url
 from relay.errors import ConfigurationError
+from relay.settings import database_url
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.serving import media_beside
+from relay.settings.all import Settings
 
 
 async def home(_request: web.Request) -> web.Response:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.extensions import CallFacts, CallRequest, Extensions, Identity, Profile, Verdict
 from relay.serving import media_beside
+from relay.settings.all import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,16 @@ from functools import partial
 
 from db import migrate
 from db.engine import check
-from relay import database_url, logs
+from relay import logs
 from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reload
 from relay.check import command as connectivity
-from relay.config import Settings
+from relay.cli.examination import examine
 from relay.errors import ConfigurationError
-from relay.examination import examine
 from relay.media.worker import fastest_loop
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve
+from relay.settings import database_url
+from relay.settings.all import Settings
 from relay.signals import Signals
 
 SHUTDOWN_TIMEOUT = 1.0

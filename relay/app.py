@@ -31,7 +31,6 @@ from db.revocations import SqlRevocations
 from db.settings import SqlSettings
 from db.views import require_views
 from relay import wiring
-from relay.config import Settings
 from relay.extensions import Extensions
 from relay.front.counters import CERTIFICATE_LEVELS
 from relay.front.counters import LEVELS as FRONT_LEVELS
@@ -77,6 +76,7 @@ from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
 from relay.media.channel import WorkerEngine
 from relay.push.waker import PushWaker
+from relay.settings.all import Settings
 from relay.signaling.calls import Calls
 from relay.signaling.enforcement import Enforcement
 from relay.signaling.exchange import Ports

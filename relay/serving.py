@@ -14,7 +14,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from relay.app import FRONT, SETTINGS
-from relay.config import Settings
 from relay.front import public
 from relay.front.io.admission import KEEPALIVE
 from relay.front.io.discovery import discover
@@ -24,6 +23,7 @@ from relay.http.hosts import only_local_names
 from relay.http.proxies import CLIENT, Client, asker_of, remote_address
 from relay.http.responses import problem
 from relay.media.io.addresses import local_addresses
+from relay.settings.all import Settings
 
 logger = logging.getLogger(__name__)
 

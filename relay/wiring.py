@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.front.options import LOCALHOST, Options
 from relay.http.auth import Claims, Tokens
@@ -16,9 +15,10 @@ from relay.media.io.addresses import AddressWatch
 from relay.media.policing import MediaLimits
 from relay.media.pool import WorkerPool
 from relay.media.processes import WorkerProcesses
-from relay.notation import parse_networks
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
+from relay.settings.all import Settings
+from relay.settings.notation import parse_networks
 from relay.signaling.call import Timers
 from relay.signaling.calls import Calls
 from relay.signaling.io.journal import FileJournal

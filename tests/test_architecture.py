@@ -31,12 +31,10 @@ WORLD = {"asyncio", "socket", "time", "aiohttp", "threading", "selectors", "sqla
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.ids": (),
     "relay.errors": (),
-    "relay.notation": (),
     "relay.logs": (),
     "relay.counting": (),
-    "relay.config": ("relay.errors", "relay.notation", "relay.database_url", "relay.spelling"),
-    "relay.spelling": (),
-    "relay.database_url": (),
+    "relay.settings": ("relay.settings", "relay.errors"),
+    "relay.cli": ("relay",),
     "relay.media": ("relay.media", "relay.counting", "relay.errors", "relay.ids", "relay.logs"),
     "relay.sdp": ("relay.sdp", "relay.media.api", "relay.errors"),
     "relay.signaling": ("relay.signaling", "relay.sdp", "relay.media.api", "relay.errors", "relay.ids"),
@@ -46,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.counters"),
         *("relay.check.report", "relay.check.verdicts"),
-        *("relay.errors", "relay.ids", "relay.notation"),
+        *("relay.errors", "relay.ids", "relay.settings.notation"),
     ),
     "relay.push": (
         *("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.signaling.clock"),
@@ -58,9 +56,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.serving": ("relay",),
     "relay.signals": (),
     "relay.app": ("relay", "db"),
-    "relay.examination": ("relay",),
     "relay.__main__": ("relay", "db"),
-    "db": ("db", "relay.database_url", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
+    "db": ("db", "relay.settings.database_url", "relay.ids", "relay.errors", "relay.signaling.ports", "relay.signaling.records"),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config import MIN_SECRET_LENGTH, PREFIX, Settings
 from relay.errors import ConfigurationError
+from relay.settings.all import MIN_SECRET_LENGTH, PREFIX, Settings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DEV = {"RELAY_DEV": "true"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.config import Settings
+from relay.settings.all import Settings
 from relay.signaling.call import EndReason, State
 from relay.signaling.diagram import state_diagram
 from relay.signaling.messages import incoming, outgoing

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aioice import stun
 
-from relay.config import Settings
+from relay.settings.all import Settings
 from tests.kit.wait import eventually
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "embedding_example.py"

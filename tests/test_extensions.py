@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.extensions import CallFacts, CallRequest, Extensions, Identity, Profile, Verdict
+from relay.settings.all import Settings
 from tests.kit.wait import eventually
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 

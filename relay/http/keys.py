@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from msgspec import Meta
 
 from relay.errors import ConfigurationError, RelayError
-from relay.notation import is_url
+from relay.settings.notation import is_url
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def fetch_from(source: str) -> Callable[[], Awaitable[bytes]]:
-    """Gets the set from a path or a URL; see `relay.notation.check_key_source`."""
+    """Gets the set from a path or a URL; see `relay.settings.notation.check_key_source`."""
     return url_fetch(source) if is_url(source) else file_fetch(Path(source))
 
 

@@ -20,7 +20,7 @@ from limits.strategies import FixedWindowRateLimiter
 from relay.errors import RelayError
 from relay.http.proxies import remote_address
 from relay.ids import Profile
-from relay.notation import OFF, parse_limit
+from relay.settings.notation import OFF, parse_limit
 from relay.signaling.ports import Action
 
 MAX_KEYS: Final = 16_384

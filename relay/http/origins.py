@@ -15,7 +15,7 @@ from yarl import URL
 
 from relay.http.proxies import asker_of
 from relay.http.responses import problem
-from relay.notation import Origin, parse_origin
+from relay.settings.notation import Origin, parse_origin
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """RFC 9110 section 9.2.1: methods that change nothing."""

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from relay.notation import parse_networks
+from relay.settings.notation import parse_networks
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
 from relay.http.proxies import Asker, asker_of
-from relay.notation import parse_origin
+from relay.settings.notation import parse_origin
 
 logger = logging.getLogger(__name__)
 

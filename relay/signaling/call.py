@@ -82,7 +82,7 @@ BEFORE_ANSWER: Final = frozenset({State.INVITED, State.RINGING})
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """How long each wait may last, in seconds. Defaults and meaning: `relay.config.Settings`."""
+    """How long each wait may last, in seconds. Defaults and meaning: `relay.settings.all.Settings`."""
 
     ring: float
     connect: float

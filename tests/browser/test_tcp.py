@@ -17,9 +17,9 @@ from playwright.async_api import Browser, async_playwright, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import FRONT, create_app
-from relay.config import Settings
 from relay.front.front import Front
 from relay.serving import serve
+from relay.settings.all import Settings
 from tests.browser.calls import PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage

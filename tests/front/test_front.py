@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from relay.app import FRONT, create_app
-from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.serving import find_public_address, serve
+from relay.settings.all import Settings
 from tests.front.kit import HERE, REQUEST, RunningFront, write_certificate
 from tests.front.test_discovery import serving as stun_server
 

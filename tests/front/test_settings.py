@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.config import Settings
 from relay.errors import ConfigurationError
+from relay.settings.all import Settings
 
 
 def settings(**environment: str) -> Settings:

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.http.admin.items import LISTS, item_of
+from relay.settings.all import Settings
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.errors import ConfigurationError
+from relay.settings.all import Settings
 from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE, eventually

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from relay.app import create_app
-from relay.config import Settings
 from relay.http.readiness import DEADLINE, FRESH, Readiness
 from relay.http.sockets import CALLS
 from relay.serving import serve
+from relay.settings.all import Settings
 from tests.kit.clock import in_virtual_time
 from tests.kit.databases import PostgresServer, postgresql
 from tests.kit.outages import frozen

@@ -124,7 +124,7 @@ async def test_a_page_that_has_not_changed_is_not_sent_again(http: aiohttp.Clien
         "/js/..%5c..%5csetup.cfg",
         "/js//etc/passwd",
         "/js/%2fetc%2fpasswd",
-        "/css/../js/../../relay/config.py",
+        "/css/../js/../../relay/app.py",
         "/js/%00",
         "/../setup.cfg",
     ],

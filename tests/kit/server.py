@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import MEDIA_PORTS, create_app
-from relay.config import Settings
 from relay.http.operations import ENGINE
 from relay.ids import Profile
 from relay.media.pool import WorkerPool, WorkerStatus
 from relay.serving import serve
+from relay.settings.all import Settings
 from tests.kit.wait import eventually
 
 CALL_LOGS = sa.Table(

@@ -7,8 +7,8 @@ import pytest
 from py_vapid import Vapid02
 
 from relay.__main__ import main
-from relay.config import Settings
 from relay.push.vapid import LIFETIME, VapidKey, generate
+from relay.settings.all import Settings
 
 SUBJECT = "mailto:operator@relay.test"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

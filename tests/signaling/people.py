@@ -24,7 +24,7 @@ WHITEBOARD: Final = Place(PlaceKind.WHITEBOARD_SESSION, 7)
 """The student and the tutor."""
 
 TIMERS: Final = Timers(ring=45.0, connect=15.0, media_grace=30.0, signaling_grace=30.0, vanished_grace=5.0)
-"""Seconds: the defaults of `relay.config.Settings`."""
+"""Seconds: the defaults of `relay.settings.all.Settings`."""
 
 DETAILS: Final = {"call_state": "state", "call_ended": "reason", "call_declined": "reason", "error": "code"}
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from relay import wiring
-from relay.config import Settings
 from relay.media.api import Route
+from relay.settings.all import Settings
 from relay.signaling.entries import Entry, Updated, line_of
 from relay.signaling.io import journal
 from relay.signaling.io.journal import FileJournal

@@ -5,9 +5,9 @@ import logging
 import aiohttp
 import pytest
 
-from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.http.admin import live, places, profiles, sync, tokens
+from relay.settings.all import Settings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.conftest import bearer
 from tests.http.records import MAYA, asked

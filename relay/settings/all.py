@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from relay import database_url, notation, spelling
 from relay.errors import ConfigurationError
+from relay.settings import database_url, notation, spelling
 
 PREFIX = "RELAY_"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config import Settings
-from relay.notation import MAX_WINDOWS, check_key_source, parse_limit, parse_networks, parse_origin
+from relay.settings.all import Settings
+from relay.settings.notation import MAX_WINDOWS, check_key_source, parse_limit, parse_networks, parse_origin
 
 
 @pytest.mark.parametrize(

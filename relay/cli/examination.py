@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from relay import wiring
 from relay.app import create_app, look_at_database
-from relay.config import Settings
 from relay.errors import ConfigurationError
 from relay.front.counters import Counters
 from relay.front.io.tls import CertificateFiles
 from relay.http.keys import load_at_start
+from relay.settings.all import Settings
 
 
 async def examine(settings: Settings) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.database_url import displayed, for_asyncpg, parse
+from relay.settings.database_url import displayed, for_asyncpg, parse
 
 HEAD = "postgresql+asyncpg://relay:"
 SECRET = "hunter"
