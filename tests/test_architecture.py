@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
     *(f"relay/signaling/{name}.py" for name in ("call", "notices", "addresses", "policy")),
-    *(f"relay/sdp/{name}.py" for name in ("parse", "attributes", "negotiate")),
+    *(f"relay/sdp/{name}.py" for name in ("model", "media", "parse", "attributes", "negotiate", "write", "rewrite")),
     *(f"relay/signaling/{name}.py" for name in ("outbox", "paths", "diagram", "entries", "callquality", "summary")),
     "relay/signaling/message_limit.py",
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),

@@ -24,8 +24,10 @@ from relay.http.responses import answer, body_of, problem
 from relay.http.sockets import PING_INTERVAL, registered
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
-from relay.sdp import parse as sdp
-from relay.sdp.negotiate import check_answer
+from relay.sdp.model import SessionDescription
+from relay.sdp.negotiate import check_answer, opposite
+from relay.sdp.parse import parse_sdp
+from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.addresses import advertised
 from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.messages.common import Answer, Offer
@@ -95,7 +97,7 @@ class _Offered:
     caller: tuple[str, TransportParameters]
     """Id and parameters of the transport of the peer connection that offered."""
     callee: tuple[str, TransportParameters]
-    offer: sdp.SessionDescription
+    offer: SessionDescription
 
 
 class Probe:
@@ -125,9 +127,9 @@ class Probe:
         """
         match _decode(frame):
             case Offer(text):
-                return Offer(await self._offer(sdp.parse(text)))
+                return Offer(await self._offer(parse_sdp(text)))
             case Answer(text):
-                return Answer(await self._answer(sdp.parse(text)))
+                return Answer(await self._answer(parse_sdp(text)))
 
     async def close(self) -> None:
         """End the loop-back call that there is."""
@@ -135,7 +137,7 @@ class Probe:
         if bridge_id:
             await self._engine.close_bridge(bridge_id)
 
-    async def _offer(self, offer: sdp.SessionDescription) -> str:
+    async def _offer(self, offer: SessionDescription) -> str:
         if self._loops >= MAX_LOOPS:
             raise SignalingError("busy", f"one test makes at most {MAX_LOOPS} calls")
         await self.close()
@@ -150,7 +152,7 @@ class Probe:
         self._offered = _Offered(self._bridge_id, (caller, ours), (callee, theirs), offer)
         return self._render(offer, theirs, offer.transport.role)
 
-    async def _answer(self, answer: sdp.SessionDescription) -> str:
+    async def _answer(self, answer: SessionDescription) -> str:
         offered = self._offered
         if offered is None:
             raise SignalingError("wrong_state", "there is no offer that this could answer")
@@ -159,7 +161,7 @@ class Probe:
         self._offered = None
         # As in a call: the two ends have opposite roles (`relay.signaling.legs.settle_roles`).
         role = answer.transport.role
-        settled = replace(offer.transport, role=sdp.opposite(role))
+        settled = replace(offer.transport, role=opposite(role))
         try:
             await self._engine.connect_transport(callee, answer.transport, answer.media)
             await self._engine.connect_transport(caller, settled, offer.media)
@@ -169,9 +171,9 @@ class Probe:
         self._counters["loops_answered"] += 1
         return self._render(answer, ours, role)
 
-    def _render(self, description: sdp.SessionDescription, ours: TransportParameters, role: DtlsRole) -> str:
+    def _render(self, description: SessionDescription, ours: TransportParameters, role: DtlsRole) -> str:
         candidates = advertised(ours.candidates, self._public_addresses, self._local_address, self._remote_address)
-        return sdp.render(description, replace(ours, role=role, candidates=candidates))
+        return rewrite_sdp(description, replace(ours, role=role, candidates=candidates))
 
 
 class Probes:

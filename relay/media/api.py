@@ -53,15 +53,60 @@ class TransportParameters:
     """Filled for the relay's own end only: an ICE-lite agent needs none of the peer's."""
 
 
+class Direction(StrEnum):
+    """What a media section's sender does with media of that kind (RFC 3264 section 5.1)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One payload type of a media section (`a=rtpmap`)."""
+    """One payload type of a media section (`a=rtpmap` and `a=fmtp`)."""
 
     payload_type: int
     name: str
     """Lower-case encoding name: `opus`, `vp8`, `rtx`."""
     clock_rate: int
     """Hz."""
+    channels: int = 1
+    """Of audio: 2 for `opus/48000/2`."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Format parameters by lower-case name: `apt`, `profile-level-id`, `sprop-parameter-sets`. A value without a name
+    (`111/111` of RED, `0-15` of telephone events) is a name with an empty value."""
+
+
+@dataclass(frozen=True, slots=True)
+class SsrcGroup:
+    """SSRCs that belong together (RFC 5576 section 4.2)."""
+
+    semantics: str
+    """`FID`: media and its retransmissions (RFC 4588); `FEC-FR`: media and its repair; `SIM`: layers of simulcast."""
+    ssrcs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rid:
+    """One encoding of a source (RFC 8851), which its packets name in a header extension."""
+
+    id: str
+    direction: Literal["send", "recv"]
+    payload_types: tuple[int, ...] = ()
+    """That it may use; none: all of its section."""
+    restrictions: Mapping[str, str] = field(default_factory=dict)
+    """`max-width`, `max-br` and the like, by lower-case name."""
+    paused: bool = False
+    """It is not sent at first (RFC 8853 section 5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulcast:
+    """The encodings that are sent, or received, at a time (RFC 8853): the ids of each one's alternatives, by preference."""
+
+    send: tuple[tuple[str, ...], ...] = ()
+    recv: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +117,15 @@ class MediaDescription:
     kind: str
     """`audio`, `video` or `application`."""
     codecs: tuple[Codec, ...] = ()
+    """In the sender's order of preference."""
     ssrcs: tuple[int, ...] = ()
     """Those that the description announces; others may appear later."""
     extensions: Mapping[int, str] = field(default_factory=dict)
     """RTP header extension id → URI (RFC 8285)."""
+    direction: Direction = Direction.SENDRECV
+    ssrc_groups: tuple[SsrcGroup, ...] = ()
+    rids: tuple[Rid, ...] = ()
+    simulcast: Simulcast = Simulcast()
 
 
 Address = tuple[str, int]

@@ -74,15 +74,19 @@ def problem(line: str) -> str | None:
     return None
 
 
-def attribute(line: str) -> tuple[str, str | None]:
-    """The name of an attribute, in lower case, and its value, if it has one. Another line has the name ''."""
+def attribute(line: str) -> tuple[str, str]:
+    """The name of an attribute, in lower case, and its value, empty where there is none. Other lines have the name ''."""
     match = _ATTRIBUTE.fullmatch(line)
-    return (match[1].lower(), match[2]) if match else ("", None)
+    return (match[1].lower(), match[2] or "") if match else ("", "")
 
 
-def values(lines: Iterable[str], name: str) -> list[str]:
-    """The values of every attribute of that name; '' where one has none."""
-    return [value or "" for found, value in map(attribute, lines) if found == name]
+def by_name(lines: Iterable[str]) -> dict[str, list[str]]:
+    """The values of all attributes, by name."""
+    found: dict[str, list[str]] = {}
+    for name, value in map(attribute, lines):
+        if name:
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def passes(line: str) -> bool:
@@ -91,7 +95,7 @@ def passes(line: str) -> bool:
     if line[0] != "a":
         return line[0] not in "cok"
     name, value = attribute(line)
-    return name in _MEDIA or (name not in _TRANSPORT and not _like_transport(name) and not _has_address(name, value or ""))
+    return name in _MEDIA or (name not in _TRANSPORT and not _like_transport(name) and not _has_address(name, value))
 
 
 def _like_transport(name: str) -> bool:

@@ -1,13 +1,18 @@
 """Whether a description fits the one that it answers, or follows (RFC 3264, RFC 8829).
 
-Browsers match media sections by their position, and refuse a description that does not fit. The party that is to get it cannot
-repair it, so its sender is told instead: a call whose answer was refused there could never connect.
+Browsers match media sections by their position, and refuse a description that does not fit. The receiver cannot repair it, so the
+error goes to its sender: a call whose answer the other browser refuses could never connect.
 """
 
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole
-from relay.sdp import attributes
-from relay.sdp.parse import SessionDescription, opposite
+from relay.sdp.model import SessionDescription
+
+
+def opposite(role: DtlsRole) -> DtlsRole:
+    """The role of the other end of a handshake, once it is settled."""
+    assert role is not DtlsRole.ACTPASS, "it is settled"
+    return DtlsRole.ACTIVE if role is DtlsRole.PASSIVE else DtlsRole.PASSIVE
 
 
 def check_answer(
@@ -80,8 +85,7 @@ def check_same_connection(before: SessionDescription, now: SessionDescription) -
 
 
 def _bundle(description: SessionDescription) -> set[str]:
-    groups = [value.split(" ") for value in attributes.values(description.session, "group")]
-    return {mid for semantics, *mids in groups if semantics == "BUNDLE" for mid in mids}
+    return {mid for mids in description.bundle_groups for mid in mids}
 
 
 def _invalid(problem: str) -> SignalingError:

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
-from relay.sdp import parse as sdp
+from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import check_answer
-from relay.sdp.parse import SessionDescription
+from relay.sdp.parse import is_candidate, parse_sdp
 from relay.signaling import notices, policy
 from relay.signaling.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.devices import ADDITIONS, Device
@@ -34,7 +34,7 @@ class Invitations:
     async def take_invitation(self, device: Device, message: incoming.CallInvitation) -> None:
         exchange = self._exchange
         self._check_rate(device)
-        offer = sdp.parse(message.offer.sdp)
+        offer = parse_sdp(message.offer.sdp)
         callee = Profile(message.to_profile_type, message.to_profile_id)
         if callee == device.profile:
             raise SignalingError("invalid_message", "nobody can call themselves")
@@ -244,7 +244,7 @@ class Invitations:
             if device.device_id not in live.ringing:
                 raise SignalingError("wrong_state", f"the call is {call.state}; this device does not ring")
             assert live.caller.description is not None, "an invitation has an offer"
-            answer = sdp.parse(message.answer.sdp)
+            answer = parse_sdp(message.answer.sdp)
             check_answer(live.caller.description, answer, live.caller.description.transport.role)
             _, leg = live.ringing.pop(device.device_id)
             live.callee.leg, live.callee.description = leg, answer
@@ -279,7 +279,7 @@ class Invitations:
     async def take_candidate(self, device: Device, message: incoming.TrickledCandidate) -> None:
         # An ICE-lite agent sends no checks, so there is nothing to do with a good one: the browser comes to us.
         self._exchange.live.named(device, message)
-        if message.candidate is not None and not sdp.check_candidate(message.candidate.candidate or ""):
+        if message.candidate is not None and not is_candidate(message.candidate.candidate or ""):
             raise SignalingError("invalid_message", "not a candidate (RFC 8839 section 5.1)")
 
     async def take_declined(self, device: Device, message: incoming.CallDeclined) -> None:

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 
 from relay.ids import new_id
 from relay.media.api import DtlsRole, MediaEngine, Route, TransportParameters
-from relay.sdp import parse as sdp
+from relay.sdp.model import SessionDescription
+from relay.sdp.negotiate import opposite
+from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.addresses import advertised
 from relay.signaling.devices import Device
 
@@ -34,7 +36,7 @@ def settle_roles(offerer: Leg, answerer: Leg, answered: DtlsRole) -> None:
     Args:
         answered: the role that the answerer chose.
     """
-    offerer.role, answerer.role = answered, sdp.opposite(answered)
+    offerer.role, answerer.role = answered, opposite(answered)
 
 
 class Legs:
@@ -52,14 +54,14 @@ class Legs:
         transport_id = new_id()
         return Leg(transport_id, await self._engine.open_transport(call_id, transport_id))
 
-    async def connect(self, leg: Leg, remote: sdp.SessionDescription) -> None:
+    async def connect(self, leg: Leg, remote: SessionDescription) -> None:
         """Tell a leg, whose role is settled, who its device is."""
         leg.remote = remote.transport
         # An offer leaves the role open; the media plane wants to know it.
-        settled = replace(remote.transport, role=sdp.opposite(leg.role))
+        settled = replace(remote.transport, role=opposite(leg.role))
         await self._engine.connect_transport(leg.transport_id, settled, remote.media)
 
-    async def update(self, leg: Leg, remote: sdp.SessionDescription) -> None:
+    async def update(self, leg: Leg, remote: SessionDescription) -> None:
         """Tell a connected leg what its device says of itself from now on."""
         await self._engine.update_transport(leg.transport_id, remote.transport, remote.media)
 
@@ -81,7 +83,7 @@ class Legs:
     async def close_all(self, call_id: str) -> None:
         await self._engine.close_bridge(call_id)
 
-    def offer(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole = DtlsRole.ACTPASS) -> str:
+    def offer(self, description: SessionDescription, leg: Leg, device: Device, role: DtlsRole = DtlsRole.ACTPASS) -> str:
         """An offer for the device, whose media is what the other party described: in an offer of its own, or in an answer.
 
         Args:
@@ -90,12 +92,12 @@ class Legs:
         """
         return self._render(description, leg, device, role)
 
-    def answer(self, description: sdp.SessionDescription, leg: Leg, device: Device) -> str:
+    def answer(self, description: SessionDescription, leg: Leg, device: Device) -> str:
         """The other party's answer to what the device offered. The leg's role is settled."""
         return self._render(description, leg, device, leg.role)
 
-    def _render(self, description: sdp.SessionDescription, leg: Leg, device: Device, role: DtlsRole) -> str:
+    def _render(self, description: SessionDescription, leg: Leg, device: Device, role: DtlsRole) -> str:
         ours = leg.parameters
         candidates = advertised(ours.candidates, self._public_addresses, device.local_address, device.remote_address)
         leg.version += 1
-        return sdp.render(description, replace(ours, role=role, candidates=candidates), leg.version)
+        return rewrite_sdp(description, replace(ours, role=role, candidates=candidates), leg.version)

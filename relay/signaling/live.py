@@ -11,7 +11,7 @@ from typing import Final
 from relay.errors import SignalingError
 from relay.ids import PlaceKind, Profile, new_id
 from relay.media.api import DtlsRole
-from relay.sdp.parse import SessionDescription
+from relay.sdp.model import SessionDescription
 from relay.signaling.call import Call, Party
 from relay.signaling.callquality import Course, LegQuality
 from relay.signaling.clock import Timeline

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.sdp import parse as sdp
-from relay.sdp.negotiate import check_answer, check_next_offer
-from relay.sdp.parse import SessionDescription
+from relay.sdp.model import SessionDescription
+from relay.sdp.negotiate import check_answer, check_next_offer, opposite
+from relay.sdp.parse import parse_sdp
 from relay.signaling import notices
 from relay.signaling.call import Party
 from relay.signaling.devices import ADDITIONS, Device
@@ -48,7 +48,7 @@ class Negotiation:
         async with live.lock:
             party = live.party_of(device)
             if message.offer is not None:
-                await self._forward(live, party, device, message, sdp.parse(message.offer.sdp))
+                await self._forward(live, party, device, message, parse_sdp(message.offer.sdp))
             elif message.answer is not None:
                 await self._take_answer(live, party, message.update_id, message.answer)
             elif self._awaited(live, party, message.update_id) is live.update:
@@ -113,7 +113,7 @@ class Negotiation:
             staying = live.side(call.other(party)).leg
             assert staying is not None, "an answered call has both its legs"
             # The new peer connection gets the role that the other party has not (see `legs.settle_roles`), which has to stay.
-            update.leg.role = update.role = sdp.opposite(staying.role)
+            update.leg.role = update.role = opposite(staying.role)
             self._begin(live, update, device, update.leg)
             exchange.tell_state(live, party)
 
@@ -153,7 +153,7 @@ class Negotiation:
 
     async def _take_answer(self, live: LiveCall, party: Party, update_id: str | None, given: Answer) -> None:
         update = self._awaited(live, party, update_id)
-        answer = sdp.parse(given.sdp)
+        answer = parse_sdp(given.sdp)
         # A new peer connection has said nothing before, and takes the role that it is offered.
         said = None if update.leg else live.side(party).description
         check_answer(update.offer, answer, update.role, said)

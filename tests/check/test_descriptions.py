@@ -7,11 +7,12 @@ from aiortc.sdp import SessionDescription
 from relay.check.descriptions import candidates, only
 from relay.check.report import Target
 from relay.media.api import Candidate
-from relay.sdp import parse as sdp
+from relay.sdp.parse import parse_sdp
+from relay.sdp.rewrite import rewrite_sdp
 from tests.sdp.descriptions import RELAY, VIDEO_OFFER, seen
 
 ENDS = (Candidate("203.0.113.10", 40000), Candidate("2001:db8::1", 40000), Candidate("203.0.113.10", 443, "tcp"))
-TEXT = sdp.render(sdp.parse(VIDEO_OFFER), replace(RELAY, candidates=ENDS))
+TEXT = rewrite_sdp(parse_sdp(VIDEO_OFFER), replace(RELAY, candidates=ENDS))
 """As the relay writes it."""
 
 

@@ -1,7 +1,7 @@
 """How media over TCP looks in a description."""
 
 from relay.media.api import Candidate
-from relay.sdp.parse import _candidate
+from relay.sdp.write import candidate_line
 from relay.signaling.addresses import advertised
 
 UDP = (Candidate("192.0.2.10", 40000), Candidate("127.0.0.1", 40000))
@@ -13,11 +13,11 @@ def priority(line: str) -> int:
 
 
 def test_a_tcp_candidate_is_a_passive_one() -> None:
-    assert _candidate(TCP[0], 1) == "a=candidate:2 1 tcp 1520434943 192.0.2.10 443 typ host tcptype passive"
+    assert candidate_line(TCP[0], 1) == "a=candidate:2 1 tcp 1520434943 192.0.2.10 443 typ host tcptype passive"
 
 
 def test_every_udp_candidate_comes_before_every_tcp_candidate_and_each_before_the_next() -> None:
-    lines = [_candidate(one, number) for number, one in enumerate(UDP * 8 + TCP * 8)]
+    lines = [candidate_line(one, number) for number, one in enumerate(UDP * 8 + TCP * 8)]
     priorities = [priority(line) for line in lines]
     assert priorities == sorted(priorities, reverse=True)
     assert len(set(priorities)) == len(priorities)

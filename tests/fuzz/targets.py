@@ -14,7 +14,9 @@ from aioice import stun
 from relay.errors import SignalingError
 from relay.media import ice, rtcp, rtcp_cuts, rtp
 from relay.media.keyframes import keyframe_detector
-from relay.sdp import parse as sdp
+from relay.sdp.model import SessionDescription
+from relay.sdp.parse import MAX_SECTIONS, is_candidate, parse_sdp
+from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.messages import incoming, outgoing
 from tests.fuzz.demultiplexer import Demultiplexer
 from tests.fuzz.make_corpus import PWD, UFRAG
@@ -189,16 +191,16 @@ _RELAYS_ORIGIN: Final = re.compile(r"o=- \d{1,20} \d{1,20} IN IP4 198\.51\.100\.
 def fuzz_sdp(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
-        description = sdp.parse(text)
+        description = parse_sdp(text)
     except SignalingError as error:
         assert error.code == "invalid_sdp"
         assert len(str(error)) < 200
         return
-    assert 1 <= len(description.sections) <= sdp.MAX_SECTIONS
+    assert 1 <= len(description.sections) <= MAX_SECTIONS
     for section in description.media:
         for codec in section.codecs:
             assert codec.clock_rate > 0, "the jitter is divided by it"
-    rendered = sdp.render(description, RELAY)
+    rendered = rewrite_sdp(description, RELAY)
     lines = rendered.split("\r\n")
     assert lines.pop() == ""
     assert not any("\r" in line or "\n" in line for line in lines)
@@ -209,10 +211,10 @@ def fuzz_sdp(data: bytes) -> None:
     _survives_another_relay(description, rendered)
 
 
-def _survives_another_relay(description: sdp.SessionDescription, rendered: str) -> None:
+def _survives_another_relay(description: SessionDescription, rendered: str) -> None:
     """What one relay has rendered is what another takes, and renders in the same way."""
-    again = sdp.parse(rendered)
-    assert sdp.render(again, RELAY) == rendered
+    again = parse_sdp(rendered)
+    assert rewrite_sdp(again, RELAY) == rendered
     assert again.media == description.media
     assert again.transport.pwd == RELAY.pwd
 
@@ -239,7 +241,7 @@ def fuzz_messages(data: bytes) -> None:
         else:
             assert incoming.decode(msgspec.json.encode(message)) == message
             if isinstance(message, incoming.TrickledCandidate) and message.candidate is not None:
-                sdp.check_candidate(message.candidate.candidate or "")
+                is_candidate(message.candidate.candidate or "")
 
 
 # -- the demultiplexer --------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ import pytest
 
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole
-from relay.sdp import parse as sdp
 from relay.sdp.negotiate import check_answer, check_next_offer
+from relay.sdp.parse import parse_sdp
 from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, description, plain
 
 ANSWERED_BY = {
@@ -18,7 +18,7 @@ ANSWERED_BY = {
 def problem(offer: str, answer: str, role: DtlsRole = DtlsRole.ACTPASS) -> str | None:
     """What is wrong with an answer."""
     try:
-        check_answer(sdp.parse(offer), sdp.parse(answer), role)
+        check_answer(parse_sdp(offer), parse_sdp(answer), role)
     except SignalingError as error:
         assert error.code == "invalid_sdp"
         return str(error)
@@ -101,7 +101,7 @@ def test_two_ends_never_have_the_same_role(offered: DtlsRole, fits: bool) -> Non
 
 def test_an_answer_in_mid_call_comes_from_the_same_peer_connection() -> None:
     offer, before, now = (
-        sdp.parse(text) for text in (VOICE_OFFER, VOICE_ANSWER, plain("audio", setup="active", certificate="0D"))
+        parse_sdp(text) for text in (VOICE_OFFER, VOICE_ANSWER, plain("audio", setup="active", certificate="0D"))
     )
     check_answer(offer, before, before=before)
     with pytest.raises(SignalingError, match="call_rejoin"):
@@ -113,7 +113,7 @@ def test_an_answer_in_mid_call_comes_from_the_same_peer_connection() -> None:
 
 def next_problem(offer: str, before: str = VIDEO_OFFER, other: str = VIDEO_ANSWER) -> str | None:
     try:
-        check_next_offer(sdp.parse(offer), sdp.parse(before), sdp.parse(other))
+        check_next_offer(parse_sdp(offer), parse_sdp(before), parse_sdp(other))
     except SignalingError as error:
         assert error.code == "invalid_sdp"
         return str(error)

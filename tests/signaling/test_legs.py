@@ -6,7 +6,7 @@ import pytest
 
 from relay.media.api import DtlsRole, MediaEvent
 from relay.media.engine import LocalEngine
-from relay.sdp import parse as sdp
+from relay.sdp.parse import parse_sdp
 from relay.signaling.devices import Device
 from relay.signaling.legs import Legs, settle_roles
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
@@ -45,7 +45,7 @@ async def test_each_leg_has_credentials_of_its_own_and_all_the_same_certificate(
 async def test_an_offer_leaves_the_role_to_the_callee(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     leg = await legs.open("c1")
-    assert "\r\na=setup:actpass\r\n" in legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE)
+    assert "\r\na=setup:actpass\r\n" in legs.offer(parse_sdp(VOICE_OFFER), leg, DEVICE)
 
 
 @pytest.mark.parametrize("answered", [DtlsRole.ACTIVE, DtlsRole.PASSIVE])
@@ -54,7 +54,7 @@ async def test_the_caller_is_told_the_callees_choice_of_a_role(engine: LocalEngi
     legs = Legs(engine, ())
     caller, callee = await legs.open("c1"), await legs.open("c1")
     settle_roles(caller, callee, answered)
-    assert f"\r\na=setup:{answered}\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), caller, DEVICE)
+    assert f"\r\na=setup:{answered}\r\n" in legs.answer(parse_sdp(VOICE_ANSWER), caller, DEVICE)
     assert {caller.role, callee.role} == {DtlsRole.ACTIVE, DtlsRole.PASSIVE}
 
 
@@ -63,14 +63,14 @@ async def test_a_leg_keeps_its_role_whatever_later_answers_say(engine: LocalEngi
     caller, callee = await legs.open("c1"), await legs.open("c1")
     settle_roles(caller, callee, DtlsRole.PASSIVE)
     for _ in range(2):
-        assert "\r\na=setup:passive\r\n" in legs.answer(sdp.parse(VOICE_ANSWER), caller, DEVICE)
+        assert "\r\na=setup:passive\r\n" in legs.answer(parse_sdp(VOICE_ANSWER), caller, DEVICE)
 
 
 async def test_each_description_that_a_device_is_given_has_the_next_version(engine: LocalEngine) -> None:
     """RFC 3264 section 8."""
     legs = Legs(engine, ())
     leg = await legs.open("c1")
-    offer, answer = sdp.parse(VOICE_OFFER), sdp.parse(VOICE_ANSWER)
+    offer, answer = parse_sdp(VOICE_OFFER), parse_sdp(VOICE_ANSWER)
     given = [legs.offer(offer, leg, DEVICE), legs.answer(answer, leg, DEVICE), legs.offer(offer, leg, DEVICE)]
     assert [origin(one) for one in given] == [("1", "1"), ("1", "2"), ("1", "3")]
 
@@ -83,7 +83,7 @@ async def test_an_ice_restart_changes_the_credentials_and_nothing_else(engine: L
     assert leg.parameters.ufrag != before.ufrag
     assert leg.parameters.pwd != before.pwd
     assert leg.parameters.fingerprints == before.fingerprints
-    [audio] = seen(legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE))
+    [audio] = seen(legs.offer(parse_sdp(VOICE_OFFER), leg, DEVICE))
     assert (audio.ufrag, audio.pwd) == (leg.parameters.ufrag, leg.parameters.pwd)
 
 
@@ -91,7 +91,7 @@ async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_
     legs = Legs(engine, ("203.0.113.1", "2001:db8::1"))
     leg = await legs.open("c1")
     [port] = {candidate.port for candidate in leg.parameters.candidates}
-    [audio] = seen(legs.offer(sdp.parse(VOICE_OFFER), leg, DEVICE))
+    [audio] = seen(legs.offer(parse_sdp(VOICE_OFFER), leg, DEVICE))
     assert audio.candidates == (("203.0.113.1", port, "host"), ("2001:db8::1", port, "host"))
     assert (audio.ufrag, audio.pwd) == (leg.parameters.ufrag, leg.parameters.pwd)
 
@@ -101,10 +101,10 @@ async def test_a_leg_is_connected_once(engine: LocalEngine) -> None:
     caller, callee = await legs.open("c1"), await legs.open("c1")
     settle_roles(caller, callee, DtlsRole.ACTIVE)
     await legs.join("c1", caller, callee)
-    await legs.connect(caller, sdp.parse(VOICE_OFFER))
-    assert caller.remote == sdp.parse(VOICE_OFFER).transport
+    await legs.connect(caller, parse_sdp(VOICE_OFFER))
+    assert caller.remote == parse_sdp(VOICE_OFFER).transport
     with pytest.raises(AssertionError, match="connected once"):
-        await legs.connect(caller, sdp.parse(VOICE_OFFER))
+        await legs.connect(caller, parse_sdp(VOICE_OFFER))
 
 
 async def test_a_leg_of_another_call_is_not_joined(engine: LocalEngine) -> None:

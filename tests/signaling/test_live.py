@@ -7,7 +7,7 @@ import pytest
 
 from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind
-from relay.sdp.parse import parse
+from relay.sdp.parse import parse_sdp
 from relay.signaling.call import Call, EndReason, Event, Party
 from relay.signaling.clock import Timeline
 from relay.signaling.devices import Device
@@ -131,7 +131,7 @@ def test_each_party_has_its_side() -> None:
 async def test_what_is_over_leaves_no_timer_behind() -> None:
     live, rang = answered(live_call()), list[str]()
     loop = asyncio.get_running_loop()
-    live.update = Update(Purpose.RESTART, live.call.caller, parse(VOICE_OFFER), "voice")
+    live.update = Update(Purpose.RESTART, live.call.caller, parse_sdp(VOICE_OFFER), "voice")
     live.update.timer = loop.call_later(1.0, rang.append, "update")
     live.transfer = Transfer(live.call.caller, TransferTarget(125, 321, "parent", "Elena", ""))
     live.transfer.timer = loop.call_later(1.0, rang.append, "transfer")
