@@ -5,10 +5,10 @@ RTCP, which the relay reads on the way, NACKs that it answers itself, and data c
 from typing import Final
 
 from relay.media.intake import decrypt
-from relay.media.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse
-from relay.media.rtcp_cuts import count_nacked, cut_nacks, without_byes, without_keyframe_requests, without_nacks
-from relay.media.rtp import peek
 from relay.media.transport import Transport
+from relay.rtp.packet import peek
+from relay.rtp.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse
+from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_byes, without_keyframe_requests, without_nacks
 
 _TRANSPORT_CC: Final = (0x8F, 205)
 """First two bytes of transport-wide congestion control feedback (version 2, no padding, format 15). Browsers send it by itself,

@@ -1,6 +1,6 @@
 """What one party sent and the other one was not sent: in a hold, and while its path is dead.
 
-Both ends of SRTP must be led over such a gap (`relay.media.rollover`), or nothing that follows it would decrypt. Nothing here is
+Both ends of SRTP must be led over such a gap (`relay.rtp.rollover`), or nothing that follows it would decrypt. Nothing here is
 on the forwarding path: a transport whose `peer` or `tx` is None leaves that by itself.
 """
 
@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.media.io.dtls_srtp import forget_stream, protect
-from relay.media.rollover import STEP, empty_packet, filling
+from relay.rtp.rollover import STEP, empty_packet, filling
 
 if TYPE_CHECKING:
     from relay.media.transport import Transport

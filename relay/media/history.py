@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.media.rtp import peek
+from relay.rtp.packet import peek
 
 SLOTS = 512
 """Packets per stream, a power of two: 1.7 s at 2.5 Mbit/s, the most that browsers send for one camera unasked."""

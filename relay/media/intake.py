@@ -3,9 +3,9 @@
 from typing import Final
 
 from relay.media.io.dtls_srtp import REPLAY_STATUSES, forget_stream, unprotect, unprotect_after
-from relay.media.rollover import guesses
-from relay.media.rtp import PAYLOAD_TYPE, peek
 from relay.media.transport import Transport
+from relay.rtp.packet import PAYLOAD_TYPE, peek
+from relay.rtp.rollover import guesses
 
 MAX_SEARCHES: Final = 8
 """Packets of a transport per second whose rollover counter is searched for. Bounds what a forged source address costs."""

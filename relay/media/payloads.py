@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from relay.media.api import Codec, MediaDescription
-from relay.media.keyframes import keyframe_detector
-from relay.media.rtp import PAYLOAD_TYPE, Buffer, payload_range
+from relay.rtp.keyframes import keyframe_detector
+from relay.rtp.packet import PAYLOAD_TYPE, Buffer, payload_range
 
 _OTHER_STREAMS: Final = frozenset({"rtx", "flexfec", "flexfec-03"})
 """Video formats that are only sent with an SSRC of their own (RFC 4588 section 4, RFC 8627 section 1.1.5)."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from relay.media.rtcp import FullIntraRequest, PictureLoss, RtcpPacket
+from relay.rtp.rtcp import FullIntraRequest, PictureLoss, RtcpPacket
 
 BURST: Final = 1.5
 """Seconds of its rate that a peer may send at once: a key frame of a 4K screen is some 2 MB, and looks are a second apart."""

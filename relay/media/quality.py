@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relay.media.mos import QualityScore, mean_opinion, transmission_rating
-from relay.media.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
+from relay.rtp.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
 
 SNAPSHOT_INTERVAL = 2.0
 """Seconds between two reports: 100 packets of a 20 ms sound stream, so that one lost packet is 1 %."""

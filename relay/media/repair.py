@@ -12,10 +12,10 @@ Off the forwarding path: what is missing and what was sent is read from the hist
 
 from typing import Final
 
-from relay.media import rtcp
 from relay.media.history import SentStream
 from relay.media.quality import StreamStatistics
 from relay.media.transport import RELAY_SSRC, Transport
+from relay.rtp import rtcp
 
 INTERVAL: Final = 0.02
 """Seconds between two looks: one audio packet. Losses that come in bursts are shorter than that, mostly."""

@@ -7,7 +7,6 @@ from typing import Any, Final
 from aioice import stun
 from aiortc import RTCCertificate
 
-from relay.media import rtcp
 from relay.media.api import (
     DtlsRole,
     MediaDescription,
@@ -27,8 +26,9 @@ from relay.media.path import Move, Path, RemoteAddress
 from relay.media.payloads import PayloadFormats, repeated_sequence
 from relay.media.policing import Budget, MediaLimits
 from relay.media.quality import SNAPSHOT_INTERVAL, LegStatistics, RetransmissionStatistics, StreamStatistics
-from relay.media.rtp import PAYLOAD_TYPE
 from relay.media.ssrcs import SsrcTable
+from relay.rtp import rtcp
+from relay.rtp.packet import PAYLOAD_TYPE
 
 PICTURES_LOST_AFTER: Final = 1.0
 """Seconds of silence on the selected address after which pictures are started afresh when the peer is somewhere else: the relay's

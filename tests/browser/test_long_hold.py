@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 from aiortc import RTCPeerConnection
 
-from relay.media.rtp import is_rtcp
+from relay.rtp.packet import is_rtcp
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import TUTOR, RelayPage
 from tests.kit.peer import RED, Peer

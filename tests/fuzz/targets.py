@@ -12,8 +12,10 @@ import msgspec
 from aioice import stun
 
 from relay.errors import SignalingError
-from relay.media import ice, rtcp, rtcp_cuts, rtp
-from relay.media.keyframes import keyframe_detector
+from relay.media import ice
+from relay.rtp import packet as rtp
+from relay.rtp import rtcp, rtcp_cuts
+from relay.rtp.keyframes import keyframe_detector
 from relay.sdp.model import SessionDescription
 from relay.sdp.parse import MAX_SECTIONS, is_candidate, parse_sdp
 from relay.sdp.rewrite import rewrite_sdp

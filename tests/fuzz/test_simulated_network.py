@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.media import rtcp, rtcp_cuts
 from relay.media.history import MAX_AGE, MAX_REPEATS, MIN_AGE, PacketHistory
 from relay.media.io.mmsg import BUFFER_SIZE, ReceiveRing
 from relay.media.quality import LegReport, LegStatistics
-from relay.media.rtp import SequenceUnwrapper, is_rtcp, peek
+from relay.rtp import rtcp, rtcp_cuts
+from relay.rtp.packet import SequenceUnwrapper, is_rtcp, peek
 from tests.kit.network import SimulatedNetwork
 
 AUDIO, VIDEO = 0xA, 0xB

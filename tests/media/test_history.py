@@ -19,8 +19,8 @@ from relay.media.history import (
     PacketHistory,
 )
 from relay.media.io.mmsg import BATCH, BUFFER_SIZE, ReceiveRing
-from relay.media.rtcp import Nack, nack, parse
-from relay.media.rtp import peek
+from relay.rtp.packet import peek
+from relay.rtp.rtcp import Nack, nack, parse
 from tests.kit.network import SimulatedNetwork
 
 SSRC = 0xCAFE

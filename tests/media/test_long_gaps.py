@@ -7,8 +7,9 @@ from itertools import count
 
 import pytest
 
-from relay.media import consent, engine, gap, rollover, transport
-from relay.media.rtp import is_rtcp
+from relay.media import consent, engine, gap, transport
+from relay.rtp import rollover
+from relay.rtp.packet import is_rtcp
 from tests.kit.media import MediaPeer, RunningEngine, rtcp_compound, rtp_packet
 from tests.kit.wait import eventually
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from relay.media import policing, rtcp
+from relay.media import policing
 from relay.media.policing import (
     BURST,
     FORGIVEN_AFTER,
@@ -24,7 +24,8 @@ from relay.media.policing import (
     Exclusion,
     MediaLimits,
 )
-from relay.media.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
+from relay.rtp import rtcp
+from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
 from tests.kit.media import (
     MediaPeer,
     RunningEngine,

@@ -18,7 +18,7 @@ from relay.media.quality import (
     RoundTripTime,
     StreamStatistics,
 )
-from relay.media.rtcp import (
+from relay.rtp.rtcp import (
     Bye,
     FullIntraRequest,
     Nack,

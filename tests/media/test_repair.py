@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from relay.media import engine, transport
-from relay.media.rtcp import Nack, ReportBlock, RtcpPacket, nack, parse, receiver_report
-from relay.media.rtp import is_rtcp
+from relay.rtp.packet import is_rtcp
+from relay.rtp.rtcp import Nack, ReportBlock, RtcpPacket, nack, parse, receiver_report
 from tests.kit.media import AUDIO, VIDEO, MediaPeer, RunningEngine, rtp_packet
 from tests.kit.wait import eventually
 

@@ -33,8 +33,8 @@ from relay.media.io.mmsg import (
     unpack_address,
 )
 from relay.media.io.source_filter import SourceFilter
-from relay.media.rtp import peek
 from relay.media.transport import Transport
+from relay.rtp.packet import peek
 
 BATCHES_PER_TURN: Final = 4
 """System calls before the event loop gets its turn: about 2 ms of packets, so that signaling breathes under full load."""

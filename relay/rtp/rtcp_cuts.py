@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from relay.media.rtcp import (
+from relay.rtp.packet import Buffer
+from relay.rtp.rtcp import (
     BYE,
     FIR,
     NACK,
@@ -18,7 +19,6 @@ from relay.media.rtcp import (
     walk,
     word,
 )
-from relay.media.rtp import Buffer
 
 
 def without_byes(compound: Buffer) -> bytes | None:

@@ -5,7 +5,7 @@ from aiortc.rtp import is_rtcp as aiortc_is_rtcp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.media.rtp import (
+from relay.rtp.packet import (
     MARKER,
     PAYLOAD_TYPE,
     DatagramKind,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from relay.errors import RelayError
-from relay.media.rtp import Buffer
+from relay.rtp.packet import Buffer
 
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201

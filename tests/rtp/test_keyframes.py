@@ -5,7 +5,7 @@ from aiortc.codecs.vpx import VpxPayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.media.keyframes import keyframe_detector
+from relay.rtp.keyframes import keyframe_detector
 
 CODECS = ("vp8", "vp9", "h264", "av1")
 VP8_KEY = b"\x10\x02\x00\x9d\x01\x2a"

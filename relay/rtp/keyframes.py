@@ -6,7 +6,7 @@ and answer no to what they do not understand.
 
 from collections.abc import Callable, Mapping
 
-from relay.media.rtp import Buffer
+from relay.rtp.packet import Buffer
 
 KeyframeDetector = Callable[[Buffer, int, int], bool]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
 from relay.media.io.dtls_srtp import unprotect_after
-from relay.media.rollover import LATE, STEP, WORTH_FILLING, empty_packet, filling, guesses
-from relay.media.rtp import peek
+from relay.rtp.packet import peek
+from relay.rtp.rollover import LATE, STEP, WORTH_FILLING, empty_packet, filling, guesses
 from tests.kit.media import Cipher
 
 NUMBERS = st.integers(0, 3 * 2**16)

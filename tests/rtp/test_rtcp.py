@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import RelayError
-from relay.media.rtcp import (
+from relay.rtp.rtcp import (
     BitrateEstimate,
     Bye,
     FullIntraRequest,
@@ -39,7 +39,7 @@ from relay.media.rtcp import (
     pli,
     receiver_report,
 )
-from relay.media.rtcp_cuts import without_byes, without_nacks
+from relay.rtp.rtcp_cuts import without_byes, without_nacks
 
 UINT16 = st.integers(0, 0xFFFF)
 UINT32 = st.integers(0, 0xFFFFFFFF)
