@@ -15,12 +15,12 @@ from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reloa
 from relay.check import command as connectivity
 from relay.cli.examination import examine
 from relay.errors import ConfigurationError
-from relay.media.worker import fastest_loop
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve
 from relay.settings import database_url
 from relay.settings.all import Settings
 from relay.signals import Signals
+from relay.workers.worker import fastest_loop
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""

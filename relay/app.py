@@ -74,7 +74,6 @@ from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
 from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
-from relay.media.channel import WorkerEngine
 from relay.push.waker import PushWaker
 from relay.settings.all import Settings
 from relay.signaling.calls import Calls
@@ -89,6 +88,7 @@ from relay.signaling.review import Review
 from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.signaling.writebehind import WAITING
 from relay.turn.counters import NAMES as TURN_NAMES
+from relay.workers.channel import WorkerEngine
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])

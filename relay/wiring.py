@@ -13,8 +13,6 @@ from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine
 from relay.media.io.addresses import AddressWatch
 from relay.media.policing import MediaLimits
-from relay.media.pool import WorkerPool
-from relay.media.processes import WorkerProcesses
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.settings.all import Settings
@@ -24,6 +22,8 @@ from relay.signaling.calls import Calls
 from relay.signaling.io.journal import FileJournal
 from relay.signaling.records import RetentionDays
 from relay.turn.limits import Limits as TurnLimits
+from relay.workers.pool import WorkerPool
+from relay.workers.usage import WorkerProcesses
 
 
 def rates(settings: Settings) -> Rates:

@@ -8,7 +8,7 @@ from bench.namespace import ADDRESS
 from bench.subjects.lines import serve
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.media.engine import LocalEngine
-from relay.media.worker import spare_the_collector
+from relay.workers.worker import spare_the_collector
 
 
 async def _main() -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from relay.media.worker import fastest_loop
+from relay.workers.worker import fastest_loop
 from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage
 from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay, running_relay

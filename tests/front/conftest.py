@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.media.worker import fastest_loop
+from relay.workers.worker import fastest_loop
 from tests.front.kit import RunningFront, write_certificate
 
 

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from relay.app import MEDIA_PORTS, create_app
 from relay.http.operations import ENGINE
 from relay.ids import Profile
-from relay.media.pool import WorkerPool, WorkerStatus
 from relay.serving import serve
 from relay.settings.all import Settings
+from relay.workers.pool import WorkerPool, WorkerStatus
 from tests.kit.wait import eventually
 
 CALL_LOGS = sa.Table(

@@ -27,8 +27,8 @@ from relay.media.api import (
     WorkerLost,
 )
 from relay.media.policing import MediaLimits
-from relay.media.worker import Assignment
-from relay.media.workerprocess import Bridge, WorkerProcess
+from relay.workers.process import Bridge, WorkerProcess
+from relay.workers.worker import Assignment
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from relay.media.api import (
     TransportUp,
     WorkerLost,
 )
-from relay.media.channel import MAX_FRAME, Caller, Frames, RemoteError, Server, WorkerEngine
+from relay.workers.channel import MAX_FRAME, Caller, Frames, RemoteError, Server, WorkerEngine
 from tests.kit.wait import eventually
 
 PARAMETERS: Final = TransportParameters(

@@ -18,11 +18,11 @@ from typing import Any, cast
 import pytest
 
 from relay.errors import ConfigurationError
-from relay.media import pool as pool_module
-from relay.media import workerprocess as process_module
 from relay.media.api import MediaEngine, TransportClosed, TransportParameters, WorkerLost
 from relay.media.engine import LocalEngine
-from relay.media.pool import WorkerPool
+from relay.workers import pool as pool_module
+from relay.workers import process as process_module
+from relay.workers.pool import WorkerPool
 from tests.kit.media import IPV4, MediaPeer, RunningEngine, rtp_packet, still_talk
 from tests.kit.wait import eventually
 
@@ -530,8 +530,8 @@ async def test_workers_get_our_log_level_and_none_of_the_settings(
 
 PARENT = """
 import asyncio
-from relay.media.pool import WorkerPool
-from relay.media.worker import fastest_loop
+from relay.workers.pool import WorkerPool
+from relay.workers.worker import fastest_loop
 
 async def main():
     pool = WorkerPool(print, 2, ["127.0.0.1"])
@@ -560,13 +560,13 @@ async def test_no_worker_outlives_the_process_that_started_it(loop: str) -> None
 
 FORKING_PARENT = """
 import os, socket, subprocess, sys, time
-from relay.media.worker import Assignment
+from relay.workers.worker import Assignment
 import msgspec
 ours, theirs = socket.socketpair()
 what = Assignment(
     number=0, parent=os.getpid(), descriptor=theirs.fileno(), hosts=("127.0.0.1",), port=0, log_level=30
 )
-command = [sys.executable, "-m", "relay.media.worker", msgspec.json.encode(what)]
+command = [sys.executable, "-m", "relay.workers.worker", msgspec.json.encode(what)]
 worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 theirs.close()
 fork = os.fork()

@@ -1,4 +1,4 @@
-"""A worker process: a `LocalEngine` behind a channel. Started by `relay.media.pool`, by nobody else.
+"""A worker process: a `LocalEngine` behind a channel. Started by `relay.workers.pool`, by nobody else.
 
 It lives as long as its channel: when the process that started it ends, in whatever way, the kernel closes the other end, and
 the worker ends too.
@@ -18,9 +18,9 @@ from typing import Final
 import msgspec
 
 from relay import logs
-from relay.media.channel import Server
 from relay.media.engine import LocalEngine
 from relay.media.policing import MediaLimits
+from relay.workers.channel import Server
 
 TERM_GRACE: Final = 2.0
 """Seconds from SIGTERM or SIGQUIT to the end. A service manager that stops the relay sends it to every process at once; the one

@@ -16,8 +16,8 @@ from typing import Final, Self
 import msgspec
 
 from relay.media.api import MediaEventSink, WorkerLost
-from relay.media.channel import Caller, WorkerEngine
-from relay.media.worker import Assignment
+from relay.workers.channel import Caller, WorkerEngine
+from relay.workers.worker import Assignment
 
 START_TIMEOUT: Final = 30.0
 """Seconds until a new worker must listen. Generous: all of them start at once, on a machine that may be busy."""
@@ -85,7 +85,7 @@ class WorkerProcess:
                     sys.executable,
                     "-P",
                     "-m",
-                    "relay.media.worker",
+                    "relay.workers.worker",
                     msgspec.json.encode(assignment).decode(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -17,10 +17,10 @@ import pytest
 
 from relay.errors import ConfigurationError
 from relay.media.api import MediaEvent, WorkerLost
-from relay.media.channel import Caller
-from relay.media.worker import Assignment
+from relay.workers.channel import Caller
+from relay.workers.worker import Assignment
 
-NOT_FOR_WORKERS = {"aiohttp", "sqlalchemy", "db", "relay.signaling", "relay.http", "relay.app", "relay.media.pool"}
+NOT_FOR_WORKERS = {"aiohttp", "sqlalchemy", "db", "relay.signaling", "relay.http", "relay.app", "relay.workers.pool"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ async def running_worker(port: int = 0) -> AsyncIterator[Worker]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "relay.media.worker",
+            "relay.workers.worker",
             msgspec.json.encode(assignment),
             pass_fds=[theirs.fileno()],
             stderr=subprocess.PIPE,
@@ -70,7 +70,7 @@ async def running_worker(port: int = 0) -> AsyncIterator[Worker]:
 
 async def test_a_worker_loads_nothing_of_the_signaling_plane() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import sys, relay.media.worker; print(*sys.modules)", stdout=subprocess.PIPE
+        sys.executable, "-c", "import sys, relay.workers.worker; print(*sys.modules)", stdout=subprocess.PIPE
     )
     output, _ = await process.communicate()
     assert "relay.media.engine" in (loaded := set(output.decode().split()))
@@ -120,7 +120,7 @@ async def test_garbage_on_its_channel_ends_a_worker() -> None:
         assert worker.caller._transport is not None
         worker.caller._transport.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await worker.process.wait() == 0
-        assert "ERROR worker 3 relay.media.channel: the other end of the channel speaks garbage" in await worker.log()
+        assert "ERROR worker 3 relay.workers.channel: the other end of the channel speaks garbage" in await worker.log()
 
 
 async def test_a_crash_says_where() -> None:

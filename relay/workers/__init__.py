@@ -1,0 +1,1 @@
+"""The media seam over processes: a pool of worker processes, and the channel to each."""
