@@ -22,7 +22,7 @@ from relay.http.directory import host_of
 from relay.http.hosts import only_local_names
 from relay.http.proxies import CLIENT, Client, asker_of, remote_address
 from relay.http.responses import problem
-from relay.media.io.addresses import local_addresses
+from relay.media.net.addresses import local_addresses
 from relay.settings.all import Settings
 
 logger = logging.getLogger(__name__)

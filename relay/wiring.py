@@ -11,8 +11,8 @@ from relay.http.limits import Rates
 from relay.http.readiness import Check, Readiness
 from relay.media.api import MediaEventSink
 from relay.media.engine import LocalEngine
-from relay.media.io.addresses import AddressWatch
-from relay.media.policing import MediaLimits
+from relay.media.net.addresses import AddressWatch
+from relay.media.transport.policing import MediaLimits
 from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.settings.all import Settings

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.turn": ("relay.turn", "relay.counting", "relay.errors"),
     "relay.front": ("relay.front", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.http": (
-        *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.counters"),
+        *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.quality.counters"),
         *("relay.check.report", "relay.check.verdicts"),
         *("relay.errors", "relay.ids", "relay.settings.notation"),
     ),

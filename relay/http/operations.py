@@ -19,7 +19,7 @@ from relay.http.origins import ORIGINS
 from relay.http.responses import answer
 from relay.http.sockets import CALLS
 from relay.media.api import MediaEngine, Route
-from relay.media.counters import NAMES
+from relay.media.quality.counters import NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)

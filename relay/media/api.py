@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, Literal, Protocol
 
 from relay.errors import RelayError
-from relay.media.quality import LegReport
+from relay.media.quality.statistics import LegReport
 
 
 class DtlsRole(StrEnum):
@@ -158,7 +158,7 @@ class TransportUp:
 
 @dataclass(frozen=True, slots=True)
 class TransportDown:
-    """Nothing valid has arrived from the selected address for a while (`relay.media.consent`), or the peer has answered no check
+    """Nothing valid has arrived from the selected address for a while (`relay.media.transport.consent`), or the peer has answered no check
     for so long that nothing more is sent to it. It may come back."""
 
     transport_id: str
@@ -245,7 +245,7 @@ class MediaEngine(Protocol):
         ...
 
     async def counters(self) -> Mapping[str, int]:
-        """What has been counted since the start, by name (see `relay.media.counters`)."""
+        """What has been counted since the start, by name (see `relay.media.quality.counters`)."""
         ...
 
     async def close(self) -> None:

@@ -14,17 +14,17 @@ from relay.media.api import (
     TransportParameters,
     TransportUp,
 )
-from relay.media.bridge import forward_early, join
-from relay.media.counters import Counters
-from relay.media.io.addresses import AddressWatch
-from relay.media.io.dtls_srtp import Certificate
-from relay.media.io.mmsg import ReceiveRing
-from relay.media.io.udp import Remote, UdpSocket
 from relay.media.listening import Listening
-from relay.media.policing import MediaLimits, Policer
-from relay.media.repair import INTERVAL, DirectionRepair
-from relay.media.transport import Transport
-from relay.media.validation import PathValidation
+from relay.media.net.addresses import AddressWatch
+from relay.media.net.dtls_srtp import Certificate
+from relay.media.net.mmsg import ReceiveRing
+from relay.media.quality.counters import Counters
+from relay.media.repair.retransmission import INTERVAL, DirectionRepair
+from relay.media.routing.bridge import forward_early, join
+from relay.media.routing.direct import Remote, UdpSocket
+from relay.media.transport.policing import MediaLimits, Policer
+from relay.media.transport.transport import Transport
+from relay.media.transport.validation import PathValidation
 
 logger = logging.getLogger(__name__)
 

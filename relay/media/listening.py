@@ -9,10 +9,10 @@ from typing import Final
 
 from relay.errors import ConfigurationError
 from relay.media.api import Candidate
-from relay.media.exclusion import Source
-from relay.media.io.mmsg import ReceiveRing
-from relay.media.io.source_filter import KernelDrops
-from relay.media.io.udp import UdpSocket
+from relay.media.net.exclusion import Source
+from relay.media.net.mmsg import ReceiveRing
+from relay.media.net.source_filter import KernelDrops
+from relay.media.routing.direct import UdpSocket
 
 logger = logging.getLogger(__name__)
 

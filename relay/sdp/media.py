@@ -19,7 +19,7 @@ MAX_PARAMETERS: Final = 64
 """Format parameters of one payload type. H.265 has the most, about 20 (RFC 7798 section 7.1)."""
 
 MAX_SSRCS: Final = 256
-"""SSRCs of one section: as many as a transport takes at a time (`relay.media.ssrcs`)."""
+"""SSRCs of one section: as many as a transport takes at a time (`relay.media.transport.ssrcs`)."""
 
 MAX_SSRC_GROUPS: Final = 64
 MAX_GROUP_SSRCS: Final = 16

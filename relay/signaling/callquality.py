@@ -14,7 +14,7 @@ class LegQuality:
 
     reports: int = 0
     score: float = 0.0
-    """The sum; see `relay.media.quality.LegReport` for the units of this and the next ones."""
+    """The sum; see `relay.media.quality.statistics.LegReport` for the units of this and the next ones."""
     worst_score: float | None = None
     worst_rtt: float | None = None
     """Seconds."""

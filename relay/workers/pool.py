@@ -26,7 +26,7 @@ from relay.media.api import (
     TransportParameters,
     WorkerLost,
 )
-from relay.media.policing import MediaLimits
+from relay.media.transport.policing import MediaLimits
 from relay.workers.process import Bridge, WorkerProcess
 from relay.workers.worker import Assignment
 

@@ -19,7 +19,7 @@ import msgspec
 
 from relay import logs
 from relay.media.engine import LocalEngine
-from relay.media.policing import MediaLimits
+from relay.media.transport.policing import MediaLimits
 from relay.workers.channel import Server
 
 TERM_GRACE: Final = 2.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.media.quality import StreamStatistics
+from relay.media.quality.statistics import StreamStatistics
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, RelayPage

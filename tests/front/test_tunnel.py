@@ -9,7 +9,7 @@ import pytest
 from relay.front.counters import Counters
 from relay.front.io import tunnel as tunnel_module
 from relay.front.io.tunnel import Tunnel
-from relay.media.ice import reflexive
+from relay.media.transport.ice import reflexive
 from tests.kit.wait import eventually
 
 

@@ -12,7 +12,7 @@ import msgspec
 from aioice import stun
 
 from relay.errors import SignalingError
-from relay.media import ice
+from relay.media.transport import ice
 from relay.rtp import packet as rtp
 from relay.rtp import rtcp, rtcp_cuts
 from relay.rtp.keyframes import keyframe_detector

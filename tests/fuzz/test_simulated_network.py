@@ -1,6 +1,6 @@
 """The cores together, on networks that lose, reorder, repeat and delay: sender → relay → receiver, in virtual time.
 
-The relay here is its cores without sockets and keys, put together as `relay.media.bridge` and `relay.media.io.udp` do.
+The relay here is its cores without sockets and keys, put together as `relay.media.routing.bridge` and `relay.media.routing.direct` do.
 """
 
 from collections import Counter
@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.media.history import MAX_AGE, MAX_REPEATS, MIN_AGE, PacketHistory
-from relay.media.io.mmsg import BUFFER_SIZE, ReceiveRing
-from relay.media.quality import LegReport, LegStatistics
+from relay.media.net.mmsg import BUFFER_SIZE, ReceiveRing
+from relay.media.quality.statistics import LegReport, LegStatistics
+from relay.media.repair.history import MAX_AGE, MAX_REPEATS, MIN_AGE, PacketHistory
 from relay.rtp import rtcp, rtcp_cuts
 from relay.rtp.packet import SequenceUnwrapper, is_rtcp, peek
 from tests.kit.network import SimulatedNetwork

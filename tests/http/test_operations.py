@@ -15,7 +15,7 @@ from relay.front.counters import NAMES as FRONT_NAMES
 from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
 from relay.http.operations import by_route
 from relay.media.api import Route
-from relay.media.counters import NAMES
+from relay.media.quality.counters import NAMES
 from relay.signaling.faults import NAMES as EXTENSION_NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 from relay.signaling.writebehind import NAMES as WRITE_NAMES

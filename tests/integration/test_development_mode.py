@@ -11,7 +11,7 @@ import pytest
 
 from relay.front.io.listener import bind
 from relay.front.options import LOCALHOST
-from relay.media.io.addresses import local_addresses
+from relay.media.net.addresses import local_addresses
 from tests.kit.process import LOCAL, Server, serving
 from tests.kit.server import running_relay
 

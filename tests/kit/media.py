@@ -27,7 +27,7 @@ from relay.media.api import (
     TransportParameters,
 )
 from relay.media.engine import LocalEngine
-from relay.media.policing import MediaLimits
+from relay.media.transport.policing import MediaLimits
 from tests.kit.wait import eventually
 
 IPV4: Final = "127.0.0.1"

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from relay.media.api import Address, Route, TransportReport, TransportUp
-from relay.media.quality import SNAPSHOT_INTERVAL
+from relay.media.quality.statistics import SNAPSHOT_INTERVAL
 from tests.kit.media import IPV4, IPV6, RunningEngine
 from tests.kit.wait import eventually
 

@@ -10,9 +10,9 @@ import pytest
 from relay.errors import ConfigurationError
 from relay.media.api import Codec, DtlsRole, MediaDescription, TransportClosed, TransportReport
 from relay.media.engine import LocalEngine
-from relay.media.io import addresses
-from relay.media.io.addresses import local_addresses
-from relay.media.transport import Transport
+from relay.media.net import addresses
+from relay.media.net.addresses import local_addresses
+from relay.media.transport.transport import Transport
 from relay.rtp import rtcp
 from tests.kit.media import IPV4, IPV6, RunningEngine, rtp_packet, still_talk
 from tests.kit.wait import eventually

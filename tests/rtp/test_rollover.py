@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session
 
-from relay.media.io.dtls_srtp import unprotect_after
+from relay.media.net.dtls_srtp import unprotect_after
 from relay.rtp.packet import peek
 from relay.rtp.rollover import LATE, STEP, WORTH_FILLING, empty_packet, filling, guesses
 from tests.kit.media import Cipher

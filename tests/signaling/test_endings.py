@@ -9,7 +9,7 @@ import pytest
 
 from relay.ids import PlaceKind
 from relay.media.api import WORKER_LOST, Address, Route, TransportClosed, TransportDown, TransportReport, TransportUp
-from relay.media.quality import LegReport
+from relay.media.quality.statistics import LegReport
 from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
 from tests.signaling.people import (
     DECLINE,

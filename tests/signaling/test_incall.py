@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.media.api import Address, Route, TransportDown, TransportReport, TransportUp
-from relay.media.quality import LegReport
+from relay.media.quality.statistics import LegReport
 from relay.signaling.live import MAX_CHAT_IDS, MAX_TRANSFERS
 from relay.signaling.ports import MediaPath, Privacy
 from tests.kit.memory import MemoryDirectory

@@ -28,7 +28,7 @@ _COUNT: Final = 1 << 21
 was before. In the first half a stream gets the next one that is free; in the second each TURN allocation has that of its id."""
 
 _FIRST_RELAYED: Final = 0x64600000
-"""100.96.0.0/11: what media tells those in the second half of their own address (`relay.media.ice.reflexive`)."""
+"""100.96.0.0/11: what media tells those in the second half of their own address (`relay.media.transport.ice.reflexive`)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""Lost packets: the history of sent packets, NACK and RTX."""

@@ -1,0 +1,1 @@
+"""Which transport a packet goes to, and the forwarding path itself."""

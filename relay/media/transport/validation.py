@@ -1,0 +1,280 @@
+"""Path validation: answers to the peers' connectivity checks, and the relay's own checks, which show where a peer receives.
+
+A participant knows its password and can forge the source of a check; an observer can send a check again from elsewhere. So a
+check by itself moves no transport once DTLS has begun, not even with USE-CANDIDATE: the relay asks the new address (a triggered
+check, RFC 8445 section 7.3.1.4), and media goes on to the old one until the answer is there.
+"""
+
+import asyncio
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aioice import stun
+
+from relay.counting import HostCounts
+from relay.media.quality.counters import Counters
+from relay.media.routing.direct import Remote, UdpSocket
+from relay.media.routing.strays import Strays
+from relay.media.transport.consent import QUIET_SILENCE
+from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE, local_ufrag, parse
+from relay.media.transport.newcomers import CHECK_INTERVAL, Checked, Newcomer, Newcomers
+from relay.media.transport.path import AMPLIFICATION
+from relay.media.transport.transport import Transport
+
+MAX_FAILURES: Final = 1000
+"""STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
+and an office behind one address, whose browsers still check calls that have ended, stays far below."""
+
+MAX_FAILING_HOSTS: Final = 10_000
+"""Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
+
+
+class PathValidation:
+    """Takes what comes from addresses, and lets transports follow their peers.
+
+    Args:
+        transports: those that are open, at any time, by id.
+        by_ufrag: the same, by each ufrag that the relay has given them and that is still good.
+    """
+
+    def __init__(self, transports: Mapping[str, Transport], by_ufrag: dict[str, Transport], counters: Counters) -> None:
+        self._transports = transports
+        self._by_ufrag = by_ufrag
+        self._counters = counters
+        self._failures = HostCounts(MAX_FAILING_HOSTS)
+        """STUN messages of each host that failed, since the last tick."""
+        self._strays = Strays(transports, counters)
+        self._newcomers = Newcomers()
+        self._checked = Checked()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+
+    def tick(self, now: float) -> None:
+        """Begin a new count. Called every second."""
+        self._failures.clear()
+        self._strays.tick()
+        self._newcomers.forget_silent(now)
+
+    def forget(self, transport_id: str) -> None:
+        """The transport is closed."""
+        self._newcomers.forget_transport(transport_id)
+        self._checked.forget_transport(transport_id)
+
+    def described(self, transport: Transport) -> None:
+        """The peer's credentials may have changed: addresses that were asked by old ones are asked at once by the new."""
+        now = time.monotonic()
+        for newcomer in self._newcomers.renew(transport.transport_id, transport.ice):
+            self._send(newcomer, self._newcomers.due(newcomer, now))
+
+    # -- STUN ---------------------------------------------------------------------------------------------------------
+
+    def receive_stun(self, own: UdpSocket, datagram: bytes, raw: bytes, known: Remote | None, now: float) -> None:
+        """Take a STUN message (`relay.media.routing.direct.StunSink`)."""
+        counters = self._counters
+        # A validated address is always heard: others could forge it to have it shut out.
+        host = _host(own, raw)
+        if known is None and self._failures.of(host) >= MAX_FAILURES:
+            counters["stun_limited"] += 1
+            return
+        problem = self._take_stun(datagram, _Arrival(own, raw, known, len(datagram), now))
+        if problem is not None:
+            counters[problem] += 1
+            self._failures.add(host)
+
+    def _take_stun(self, datagram: bytes, arrival: "_Arrival") -> str | None:
+        """Do what a message asks for; the counter of what is wrong with it, else."""
+        message = parse(datagram)
+        if message is None:
+            return "stun_malformed"
+        if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.REQUEST:
+            return self._take_check(message, arrival)
+        if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.RESPONSE:
+            return self._take_answer(message, arrival)
+        return "stun_ignored"
+
+    def _take_check(self, message: stun.Message, arrival: "_Arrival") -> str | None:
+        """Answer a connectivity check."""
+        ufrag = local_ufrag(message) or ""
+        transport = self._by_ufrag.get(ufrag)
+        if transport is None:
+            return "stun_unknown_ufrag"
+        source = arrival.remote()
+        answered = transport.ice.answer(message, ufrag, source.host_port)
+        if answered is None:
+            return "stun_unauthentic"
+        if _is_taken(source, transport, arrival.now):
+            return "stun_address_taken"
+        if not transport.budget.admits_check(arrival.now):
+            self._counters["stun_checks_limited"] += 1
+            return None
+        self._counters["stun_checks"] += 1
+        source.send(answered.response)
+        if answered.repeated:
+            return None
+        if ufrag == transport.ice.ufrag and transport.ice.previous_ufrag is not None:
+            # The peer knows the new credentials. A late check with the old ones must not pull it back to where it was.
+            self._by_ufrag.pop(transport.ice.previous_ufrag, None)
+            transport.ice.forget_previous()
+        credit = AMPLIFICATION * arrival.octets - len(answered.response)
+        if transport.path.settled and source is not transport.path.selected:
+            self._checked_elsewhere(transport, source, arrival, credit, nominates=answered.nominates)
+        else:
+            source = _claim(source, transport, arrival)
+            transport.checked(source, credit, arrival.now, nominates=answered.nominates)
+        return None
+
+    def _checked_elsewhere(
+        self, transport: Transport, source: Remote, arrival: "_Arrival", credit: int, *, nominates: bool
+    ) -> None:
+        """An authentic check came from another address than the selected one: ask there what the peer seems to want."""
+        if source.transport is transport:
+            source.last_seen = arrival.now
+        else:
+            # Such an address stays outside of the routes: its packets, not only its checks, may lead the way there.
+            self._checked.add(arrival.address, transport.transport_id)
+        nomination = transport.path.nominated() if nominates else 0
+        if not nominates:
+            if transport.silence(arrival.now) <= ROAM_AFTER_SILENCE:
+                return
+            # Firefox does not nominate again after its network changed. But the old address may only have had nothing to say.
+            transport.path.probe(transport.ice, arrival.now)
+        self._ask(transport, arrival, credit, nomination=nomination)
+
+    # -- the relay's own checks ---------------------------------------------------------------------------------------
+
+    def _ask(
+        self, transport: Transport, arrival: "_Arrival", credit: int, *, nomination: int = 0, by_media: bool = False
+    ) -> None:
+        """Ask an address, if what came from there suffices, whether the peer is there."""
+        newcomer = self._newcomers.known(transport.transport_id, transport.ice, arrival.address)
+        newcomer.heard_at = arrival.now
+        newcomer.octets += credit
+        newcomer.nomination = max(newcomer.nomination, nomination)
+        newcomer.by_media = newcomer.by_media or by_media
+        if newcomer.remote is None:
+            newcomer.remote = Remote(arrival.own, arrival.raw)
+        self._send(newcomer, self._newcomers.due(newcomer, arrival.now))
+
+    def _send(self, newcomer: Newcomer, check: bytes | None) -> None:
+        if check is None:
+            return
+        self._counters["checks_sent"] += 1
+        newcomer.remote.send(check)
+        self._again_later(newcomer)
+
+    def _again_later(self, newcomer: Newcomer) -> None:
+        if not newcomer.repeats and self._newcomers.waits(newcomer):
+            newcomer.repeats = True
+            assert self._loop is not None, "nothing arrives before the start"
+            self._loop.call_later(CHECK_INTERVAL, self._repeat, newcomer)
+
+    def _repeat(self, newcomer: Newcomer) -> None:
+        """A check or its answer may have been lost: ask again, for as long as what came from there allows."""
+        newcomer.repeats = False
+        if self._newcomers.waits(newcomer):
+            self._send(newcomer, self._newcomers.due(newcomer, time.monotonic()))
+
+    def _take_answer(self, answer: stun.Message, arrival: "_Arrival") -> str | None:
+        """Follow a peer to where it has answered our own check; or know that it still receives where it is."""
+        known, now = arrival.known, arrival.now
+        newcomer = self._newcomers.asked(answer.transaction_id, arrival.address)
+        if newcomer is None:
+            authentic = known.transport.consented(answer, known, now) if known is not None else None
+            if authentic:
+                self._counters["consent_checks_answered"] += 1
+                return None
+            return "stun_ignored" if authentic is None else "stun_unauthentic"
+        if not newcomer.signed(answer):
+            return "stun_unauthentic"
+        transport = self._transports[newcomer.transport_id]
+        source = arrival.remote()
+        if _is_taken(source, transport, now):
+            return "stun_address_taken"
+        source = _claim(source, transport, arrival)
+        self._counters["checks_answered"] += 1
+        transport.answered(source, now, nomination=newcomer.nomination, by_media=newcomer.by_media)
+        if source is transport.path.selected or transport.silence(now) <= ROAM_AFTER_SILENCE:
+            self._newcomers.forget(newcomer)
+        else:
+            # Whether the peer has left the selected address shows when that has had time to answer.
+            newcomer.octets += AMPLIFICATION * arrival.octets
+            self._again_later(newcomer)
+        return None
+
+    # -- what comes from addresses that are not the transport's yet -----------------------------------------------------
+
+    def receive_stray(self, own: UdpSocket, start: int, length: int, ssrc: int, now: float) -> None:
+        """Take SRTP or SRTCP (`relay.media.routing.direct.StraySink`)."""
+        arrival = _Arrival(own, own.source(start), None, length, now)
+        there = self._transport_at(arrival.address)
+        senders = [one for one in self._strays.senders(ssrc) if one is not there]
+        if there is not None:
+            senders.insert(0, there)
+        if not senders:
+            self._counters["unknown_address"] += 1
+            return
+        transport = self._strays.receive(senders, own.taken(start, length), _host(own, arrival.raw), now)
+        # While the selected address is alive, some packets merely took another way.
+        if transport is not None and transport.silence(now) > FOLLOW_AFTER_SILENCE:
+            self._ask(transport, arrival, length, by_media=True)
+
+    def receive_stray_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes, now: float) -> None:
+        """Take DTLS (`relay.media.routing.direct.StrayDtlsSink`)."""
+        transport = self._transport_at((own, own.key(raw)))
+        if transport is None:
+            self._counters["unknown_address"] += 1
+        else:
+            self._counters["dtls_received"] += 1
+            transport.receive_dtls(datagram, now)
+
+    def _transport_at(self, address: Hashable) -> Transport | None:
+        """Whose peer has checked that address, although it stays where it is."""
+        return self._transports.get(self._checked.transport_at(address) or "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """Where a datagram came from, and when."""
+
+    own: UdpSocket
+    raw: bytes
+    """The source, as the kernel wrote it."""
+    known: Remote | None
+    """The same, if it is in the routes."""
+    octets: int
+    now: float
+
+    @property
+    def address(self) -> Hashable:
+        return self.own, self.own.key(self.raw)
+
+    def remote(self) -> Remote:
+        return self.known or Remote(self.own, self.raw)
+
+
+def _host(own: UdpSocket, raw: bytes) -> bytes:
+    """What counts as one sender, of a struct sockaddr_in or sockaddr_in6: an IPv4 address, or an IPv6 /64 (RFC 6177)."""
+    return raw[8:16] if own.is_ipv6 else raw[4:8]
+
+
+def _is_taken(source: Remote, transport: Transport, now: float) -> bool:
+    """Whether the address is that of another live transport."""
+    owner = source.transport
+    # Whoever knows its own password could otherwise take over a stranger's address by forging its source. A peer that only
+    # listens is rarely heard, so that the longer patience counts.
+    return owner is not None and owner is not transport and now - source.last_seen <= QUIET_SILENCE
+
+
+def _claim(source: Remote, transport: Transport, arrival: _Arrival) -> Remote:
+    """The address as the transport's. It is taken from another one that has fallen silent."""
+    owner = source.transport
+    if owner is not None and owner is not transport:
+        owner.lose_address(source)
+        source = Remote(arrival.own, arrival.raw)  # the old one stays as silent as it is, for its old owner
+    arrival.own.routes[source.key] = source
+    return source
