@@ -31,12 +31,12 @@ from db.revocations import SqlRevocations
 from db.settings import SqlSettings
 from db.views import require_views
 from relay import wiring
+from relay.edge.counters import CERTIFICATE_LEVELS
+from relay.edge.counters import LEVELS as FRONT_LEVELS
+from relay.edge.counters import NAMES as FRONT_NAMES
+from relay.edge.edge import Front
+from relay.edge.reach import ReachableEngine
 from relay.extensions import Extensions
-from relay.front.counters import CERTIFICATE_LEVELS
-from relay.front.counters import LEVELS as FRONT_LEVELS
-from relay.front.counters import NAMES as FRONT_NAMES
-from relay.front.front import Front
-from relay.front.reach import ReachableEngine
 from relay.housekeeping import Housekeeping
 from relay.http import (
     admission,

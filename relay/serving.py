@@ -14,9 +14,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from relay.app import FRONT, SETTINGS
-from relay.front import public
-from relay.front.io.admission import KEEPALIVE
-from relay.front.io.discovery import discover
+from relay.edge import public
+from relay.edge.discovery import discover
+from relay.edge.tcp.admission import KEEPALIVE
 from relay.http.admin import sync
 from relay.http.directory import host_of
 from relay.http.hosts import only_local_names

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from relay.edge.options import LOCALHOST, Options
 from relay.errors import ConfigurationError
-from relay.front.options import LOCALHOST, Options
 from relay.http.auth import Claims, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import Rates

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.cli.test_main import call_at
-from tests.front.kit import common_name, trusting, write_certificate
+from tests.edge.kit import common_name, trusting, write_certificate
 from tests.kit.issuer import Issuer, key_set
 from tests.kit.process import LOCAL, PATIENCE, Server, defaults, serving, start
 from tests.kit.wait import eventually

@@ -15,7 +15,7 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from relay.check.report import Target
-from relay.front.framing import Frames, FrameTooLong, frame
+from relay.edge.tcp.framing import Frames, FrameTooLong, frame
 
 MAX_SOURCES: Final = 4
 """Addresses of aiortc that are served: its network interfaces."""

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from relay import wiring
 from relay.app import create_app, look_at_database
+from relay.edge.counters import Counters
+from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
-from relay.front.counters import Counters
-from relay.front.io.tls import CertificateFiles
 from relay.http.keys import load_at_start
 from relay.settings.all import Settings
 

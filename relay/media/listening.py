@@ -17,7 +17,7 @@ from relay.media.routing.direct import UdpSocket
 logger = logging.getLogger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
-"""Media listens here in any case: what does not come by UDP is carried here (`relay.front`)."""
+"""Media listens here in any case: what does not come by UDP is carried here (`relay.edge`)."""
 
 PORT_ATTEMPTS: Final = 10
 """Free ports to try when any one will do."""

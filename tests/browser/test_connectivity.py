@@ -16,7 +16,7 @@ from relay.http.auth import Tokens
 from relay.ids import Profile
 from tests.browser.pages import PATIENCE
 from tests.check.test_verdicts import CASES, explanation_of
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.browsers import BrowserPage, chromium
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually

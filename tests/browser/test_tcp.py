@@ -17,13 +17,13 @@ from playwright.async_api import Browser, async_playwright, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import FRONT, create_app
-from relay.front.front import Front
+from relay.edge.edge import Front
 from relay.serving import serve
 from relay.settings.all import Settings
 from tests.browser.calls import PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.browsers import FLAGS
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.server import RunningRelay, running_relay
 
 

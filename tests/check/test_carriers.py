@@ -11,12 +11,12 @@ import pytest
 
 from relay.check.carriers import MAX_SOURCES, Carrier, Opener, TcpOpener, TurnOpener, UdpOpener
 from relay.check.report import Target
-from relay.front.framing import Frames, frame
+from relay.edge.tcp.framing import Frames, frame
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credentials
 from relay.turn.limits import Limits
 from relay.turn.server import TurnServer
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
 from tests.kit.wait import eventually
 

@@ -16,7 +16,7 @@ from yarl import URL
 from relay.check import door
 from relay.check.door import Credential, Entrance, HopFailed, IceServer, Socket, enter, turn_url
 from relay.check.report import Target
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

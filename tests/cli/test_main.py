@@ -16,7 +16,7 @@ import pytest
 from db.engine import create_engine
 from relay.__main__ import main
 from tests.db import platform_database
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.issuer import Issuer, key_set
 from tests.kit.peer import Peer
 from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving

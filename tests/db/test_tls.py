@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from db.engine import check, create_engine
 from relay.errors import ConfigurationError
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.databases import PostgresServer, running_postgresql
 
 

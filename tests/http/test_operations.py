@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from db.figures import LEVELS as DATABASE_LEVELS
 from db.outage import NAMES as DATABASE_NAMES
-from relay.front.counters import LEVELS
-from relay.front.counters import NAMES as FRONT_NAMES
+from relay.edge.counters import LEVELS
+from relay.edge.counters import NAMES as FRONT_NAMES
 from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
 from relay.http.operations import by_route
 from relay.media.api import Route
@@ -20,7 +20,7 @@ from relay.signaling.faults import NAMES as EXTENSION_NAMES
 from relay.signaling.paths import RTT_BOUNDS, RoundTrips
 from relay.signaling.writebehind import NAMES as WRITE_NAMES
 from relay.turn.counters import NAMES as TURN_NAMES
-from tests.front.kit import trusting, write_certificate
+from tests.edge.kit import trusting, write_certificate
 from tests.http.conftest import bearer, socket_of
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually

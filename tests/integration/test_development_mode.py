@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.front.io.listener import bind
-from relay.front.options import LOCALHOST
+from relay.edge.options import LOCALHOST
+from relay.edge.tcp.listener import bind
 from relay.media.net.addresses import local_addresses
 from tests.kit.process import LOCAL, Server, serving
 from tests.kit.server import running_relay

@@ -21,7 +21,7 @@ from aioice.stun import Class, Method
 from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
 
 from relay.turn.messages import build, parse
-from tests.front.kit import HERE
+from tests.edge.kit import HERE
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.process import Server, serving
 from tests.kit.wait import eventually

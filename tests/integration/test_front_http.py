@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from relay import serving
-from tests.front.kit import HERE, Connection, trusting, write_certificate
+from tests.edge.kit import HERE, Connection, trusting, write_certificate
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 
@@ -181,7 +181,7 @@ async def test_who_does_not_read_its_answer_is_hung_up_on(
     no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel does that: what it cannot get rid of for so long ends the connection (TCP_USER_TIMEOUT)."""
-    monkeypatch.setattr("relay.front.io.outlet.USER_TIMEOUT", 500)
+    monkeypatch.setattr("relay.edge.tcp.outlet.USER_TIMEOUT", 500)
     async with running_relay(tmp_path) as relay:
         with socket.socket() as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)

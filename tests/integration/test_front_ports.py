@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from relay.serving import FILES
-from tests.front.kit import HERE, write_certificate
+from tests.edge.kit import HERE, write_certificate
 from tests.kit.process import LOCAL, run, serving
 
 

@@ -14,7 +14,7 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from relay.turn.messages import Address, build
-from tests.front.kit import HERE
+from tests.edge.kit import HERE
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import expect
 
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.kit.browsers import BrowserPage, chromium
 from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox

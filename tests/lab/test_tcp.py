@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.front.kit import write_certificate
+from tests.edge.kit import write_certificate
 from tests.lab.calls import A_SECOND, LabCall, Record, video_call
 from tests.lab.gateways import Access
 from tests.lab.network import SERVER_NAME, Internet

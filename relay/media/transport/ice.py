@@ -30,7 +30,7 @@ MAX_SEEN: Final = 64
 """Checks that are remembered to know them again: those of some minutes, on a path that is up."""
 
 _CARRIED: Final = ipaddress.ip_network("127.64.0.0/10")
-"""Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.front.io.tunnel`)."""
+"""Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.edge.tunnel`)."""
 
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
 """RFC 6598, the space that carriers number their customers from: as large, and nobody's public address."""

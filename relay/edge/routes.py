@@ -1,0 +1,29 @@
+"""By which way a peer comes, told from the address that the media plane sees it at."""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Final, Literal
+
+from relay.media.api import Address, Route
+
+STREAMS: Final = ipaddress.ip_network("127.64.0.0/10")
+"""Loopback addresses that stand for TCP connections and TURN allocations (`relay.edge.tunnel`); nothing else is there."""
+
+
+def family_of(host: str) -> Literal["ipv4", "ipv6"]:
+    """The family of an address. To a socket for both, IPv4 addresses look like `::ffff:192.0.2.1`."""
+    parsed = ipaddress.ip_address(host)
+    return "ipv6" if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None else "ipv4"
+
+
+def route_of(remote: Address, stream: Callable[[bytes], Route | None]) -> Route | None:
+    """The route of the peer at an address.
+
+    Args:
+        remote: what the media plane sees.
+        stream: the route of whatever has that loopback address (4 bytes), if it is still there.
+    """
+    host = ipaddress.ip_address(remote[0])
+    if host in STREAMS:
+        return stream(host.packed)
+    return Route("udp", family_of(remote[0]))

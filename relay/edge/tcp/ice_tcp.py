@@ -1,0 +1,112 @@
+"""ICE over TCP (RFC 6544), passive side: one connection, whose frames are carried to the worker that its first one names."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+from relay.edge.counters import Counters
+from relay.edge.routes import family_of
+from relay.edge.tcp.checks import ufrag_of
+from relay.edge.tcp.framing import Frames, FrameTooLong, frame
+from relay.edge.tcp.outlet import Outlet
+from relay.edge.tcp.pace import Pace
+from relay.edge.tcp.peers import Peer
+from relay.edge.tcp.streams import StreamOwner
+from relay.edge.tunnel import Stream, Tunnel
+from relay.media.api import Route
+
+FIRST_ANSWER: Final = 10.0
+"""Seconds until the worker must have answered a check: it does so only if that is authentic."""
+
+IDLE: Final = 60.0
+"""Seconds without anything from the worker, which answers every check: browsers send one every 25 s on a path in reserve."""
+
+
+class IceTcp(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        port_of: the UDP port of the worker that has the transport with an ICE user fragment.
+    """
+
+    def __init__(
+        self, peer: Peer, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: Counters, owner: StreamOwner
+    ) -> None:
+        self.peer = peer
+        self._tunnel = tunnel
+        self._port_of = port_of
+        self._counters = counters
+        self._owner = owner
+        self._is_established = False
+        self._frames = Frames()
+        self._pace = Pace()
+        self._stream: Stream | None = None
+        self._transport: asyncio.Transport
+        self._outlet: Outlet
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + FIRST_ANSWER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._outlet = Outlet(self._transport, self._counters)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        try:
+            for datagram in self._frames.feed(data):
+                if not self._pace.admits():
+                    self._counters["refused_flood"] += 1
+                    self._transport.abort()
+                    return
+                if not datagram:  # it says nothing, but it costs something
+                    continue
+                if self._stream is None:
+                    self._stream = self._open(datagram)
+                    if self._stream is None:
+                        self._counters["ice_tcp_refused"] += 1
+                        self._transport.abort()
+                        return
+                self._tunnel.send(self._stream, datagram)
+        except FrameTooLong:
+            self._counters["ice_tcp_malformed"] += 1
+            self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._outlet.pause()
+
+    def resume_writing(self) -> None:
+        self._outlet.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._stream is not None:
+            self._tunnel.shut(self._stream)
+        self._owner.lost(self)
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if nothing has come from the worker for too long."""
+        if self._pace.sweep():
+            self._owner.active(self)
+        if now > self._deadline and not self._transport.is_closing():
+            self._counters["idle_closed"] += 1
+            self._transport.abort()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def evict(self) -> None:
+        self._transport.abort()
+
+    def _open(self, first: bytes) -> Stream | None:
+        ufrag = ufrag_of(first)
+        port = self._port_of(ufrag) if ufrag else None
+        if port is None:
+            return None
+        return self._tunnel.open(port, self._from_worker, Route("tcp", family_of(self.peer.host)))
+
+    def _from_worker(self, datagram: bytes) -> None:
+        self._deadline = self._loop.time() + IDLE
+        if not self._is_established:  # only an authentic check is answered
+            self._is_established = True
+            self._owner.established(self)
+        self._outlet.send(datagram, frame(datagram))

@@ -1,0 +1,209 @@
+"""One TCP port for everything: what a connection is, its first bytes say, before anything else is done with it."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from relay.edge.counters import Counters
+from relay.edge.options import LOCALHOST
+from relay.edge.tcp.admission import Admission
+from relay.edge.tcp.arrival import Arrival, Context
+from relay.edge.tcp.demux import Kind
+from relay.edge.tcp.handshakes import Handshakes
+from relay.edge.tcp.peers import Peer
+from relay.errors import ConfigurationError
+from relay.turn.limits import network
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 512
+"""Connections that the kernel completes for us before we take them."""
+
+ACCEPTS_PER_TURN: Final = 64
+"""Connections that are taken before the event loop gets its turn."""
+
+ACCEPT_PAUSE: Final = 1.0
+"""Seconds without taking connections when there are no more file descriptors."""
+
+PAUSE_AFTER_EVICTION: Final = 0.05
+"""Seconds without taking connections when idle ones have just been closed for their file descriptors."""
+
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+Factory = Callable[[Peer], asyncio.Protocol]
+"""Makes what serves a connection of that peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is served on a port; None: this is not."""
+
+    http: Factory | None = None
+    tls: Context | None = None
+    ice_tcp: Factory | None = None
+    turn: Factory | None = None
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets for a port on one address, every one (`host` empty) or the loopback ones (`LOCALHOST`), that do not listen yet.
+
+    Raises:
+        ConfigurationError: the port is taken, or the address is not this machine's.
+    """
+    found: list[socket.socket] = []
+    try:
+        # Without a name, AI_PASSIVE makes the difference between all addresses and the loopback (getaddrinfo(3)).
+        name, flags = (None, 0) if host == LOCALHOST else (host or None, socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags):
+            try:
+                opened = socket.socket(family, kind, protocol)
+            except OSError:
+                continue  # a machine without IPv6 has names for it all the same
+            found.append(opened)
+            opened.setblocking(False)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                opened.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL or name is not None:
+                    raise
+                found.remove(opened)
+                opened.close()
+            else:
+                port = opened.getsockname()[1]
+    except OSError as error:
+        for one in found:
+            one.close()
+        raise _refused(host, port, error) from None
+    if not found:
+        raise ConfigurationError(f"cannot listen on port {port}: no address")
+    return found
+
+
+def _refused(host: str, port: int, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot listen on {f'{host} port {port}'.lstrip()}: {error.strerror}")
+
+
+class Listener:
+    """Make it, `start` it in the event loop that it shall live in, `close` it there.
+
+    Args:
+        sockets: from `bind`.
+    """
+
+    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: Counters) -> None:
+        self._services = Services()
+        self._counters = counters
+        self._sockets = sockets
+        self._admission = admission
+        self._handshakes = Handshakes()
+        self._undecided: set[Arrival] = set()
+        self._warned_of_header = False
+        self._loop = asyncio.get_running_loop()
+        self._pauses: set[asyncio.TimerHandle] = set()
+
+    @property
+    def port(self) -> int:
+        return int(self._sockets[0].getsockname()[1])
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses that it is bound to."""
+        return tuple(str(one.getsockname()[0]) for one in self._sockets)
+
+    def start(self, services: Services) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: another process was faster.
+        """
+        self._services = services
+        for one in self._sockets:
+            try:
+                one.listen(BACKLOG)
+            except OSError as error:
+                raise _refused("", self.port, error) from None
+            self._loop.add_reader(one, self._accept, one)
+
+    def close(self) -> None:
+        """Take no more connections, and close those that have not said what they are for."""
+        for pause in self._pauses:
+            pause.cancel()
+        for one in self._sockets:
+            if one.fileno() >= 0:
+                self._loop.remove_reader(one)
+                one.close()
+        for arrival in list(self._undecided):
+            arrival.evict()
+
+    # -- from accept to decision --------------------------------------------------------------------------------------
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connection, address = listening.accept()
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._pause(listening)
+                return
+            self._admit(connection, Peer(address[0], address[1]))
+
+    def _pause(self, listening: socket.socket) -> None:
+        """The connection that cannot be accepted stays in the queue, so the socket stays readable: look away for a while."""
+        self._counters["accept_failed"] += 1
+        self._loop.remove_reader(listening)
+        delay = PAUSE_AFTER_EVICTION if self._admission.make_room(ACCEPTS_PER_TURN) else ACCEPT_PAUSE
+        pause = self._loop.call_later(delay, lambda: self._loop.add_reader(listening, self._accept, listening))
+        self._pauses = {one for one in self._pauses if one.when() > self._loop.time()} | {pause}
+
+    def _admit(self, connection: socket.socket, peer: Peer) -> None:
+        self._counters["connections"] += 1
+        arrival = Arrival(connection, peer, self._services.tls, self, self._counters)
+        self._undecided.add(arrival)
+        self._admission.enter(self._admission.undecided, arrival, peer.host)
+        arrival.start()
+
+    # -- what an arrival asks (`relay.edge.tcp.arrival.Host`) -----------------------------------------------------------
+
+    def takes_header(self, peer: Peer) -> bool:
+        """Whether a PROXY header is believed from there."""
+        if self._admission.is_trusted_proxy(peer.host):
+            return True
+        self._counters["refused_proxy_header"] += 1
+        if not self._warned_of_header:
+            self._warned_of_header = True
+            logger.warning(
+                "a connection began with a PROXY header, but its sender is not in RELAY_TRUSTED_PROXIES, so it was closed; if a "
+                "proxy of yours sends them, name its address there"
+            )
+        return False
+
+    def told(self, arrival: Arrival) -> None:
+        """A PROXY header has said who the peer of an arrival is."""
+        self._counters["proxy_headers"] += 1
+        self._admission.move(self._admission.undecided, arrival, arrival.peer.host)
+
+    def handshake_wait(self, peer: Peer) -> float:
+        """Seconds until a TLS handshake with that peer may begin; 0: now, and it is counted."""
+        return 0.0 if self._admission.is_proxy(peer.host) else self._handshakes.wait(network(peer.host), self._loop.time())
+
+    def decided(self, arrival: Arrival) -> None:
+        """It is served from now on, or closed."""
+        self._undecided.discard(arrival)
+        self._admission.undecided.remove(arrival)
+
+    def protocol_for(self, kind: Kind, peer: Peer) -> asyncio.Protocol | None:
+        """What serves a connection of that kind; None: nothing does, and it is counted why."""
+        services = self._services
+        factory = {Kind.HTTP: services.http, Kind.ICE_TCP: services.ice_tcp, Kind.TURN: services.turn}.get(kind)
+        if factory is None:
+            self._counters["refused_garbage" if kind is Kind.GARBAGE or kind is Kind.TLS else "refused_off"] += 1
+            return None
+        self._counters[f"connections_{kind.value}"] += 1
+        return factory(peer)

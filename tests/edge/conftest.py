@@ -1,0 +1,30 @@
+"""Fixtures for the tests of the front."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from relay.workers.worker import fastest_loop
+from tests.edge.kit import RunningFront, write_certificate
+
+
+@pytest.fixture
+async def front(no_errors_logged: None) -> AsyncIterator[RunningFront]:
+    """Everything on one port, without TLS."""
+    async with RunningFront.started() as running:
+        yield running
+
+
+@pytest.fixture
+async def secure(no_errors_logged: None, tmp_path: Path) -> AsyncIterator[RunningFront]:
+    """Everything on one port, with TLS."""
+    certificate, key = write_certificate(tmp_path, "first")
+    async with RunningFront.started(tls_cert=certificate, tls_key=key) as running:
+        yield running
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that `make run` uses, and the one that every Python has."""
+    return {"fastest": fastest_loop() or asyncio.new_event_loop, "plain": asyncio.new_event_loop}

@@ -1,0 +1,69 @@
+"""The listening port: how many may come, and what happens when it is too many."""
+
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from relay.edge.tcp import listener
+from relay.edge.tcp.listener import bind
+from relay.errors import ConfigurationError
+from tests.edge.kit import HERE, REQUEST, RunningFront
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def test_every_address_has_the_same_free_port() -> None:
+    sockets = bind("", 0)
+    assert len({one.getsockname()[1] for one in sockets}) == 1
+    assert {one.getsockname()[0] for one in sockets} <= {"0.0.0.0", "::"}
+    close(sockets)
+
+
+@pytest.mark.parametrize("host", [HERE, ""])
+def test_a_port_that_is_taken_is_a_configuration_error_that_names_it(host: str) -> None:
+    with socket.create_server((host, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"^cannot listen on {f'{host} port'.lstrip()} {port}: Address already"):
+            bind(host, port)
+
+
+def test_a_host_that_is_none_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="cannot listen on no such host port 0: "):
+        bind("no such host", 0)
+
+
+async def test_without_file_descriptors_it_waits_and_goes_on_later(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "ACCEPT_PAUSE", 0.05)
+    real = socket.socket.accept
+
+    def accept(self: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
+        if not front.counters["accept_failed"]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    async with front.connected() as one:
+        one.send(REQUEST)
+        assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
+    assert front.counters["accept_failed"] == 1
+
+
+async def test_a_crowd_is_served(front: RunningFront) -> None:
+    async def ask() -> bytes:
+        async with front.connected() as one:
+            one.send(REQUEST)
+            return await one.rest()
+
+    assert all(one.startswith(b"HTTP/1.1 200 ") for one in await asyncio.gather(*(ask() for _ in range(200))))
+
+
+async def test_closing_hangs_up_on_those_that_have_said_nothing(front: RunningFront) -> None:
+    async with front.connected() as one:
+        await front.counted("connections")
+        front.front.stop_listening()
+        assert await one.rest() == b""

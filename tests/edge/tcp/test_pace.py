@@ -1,0 +1,46 @@
+"""How much one connection may send within a second."""
+
+import pytest
+
+from relay.edge.tcp import pace
+from relay.edge.tcp.pace import MAX_PER_SECOND, Pace
+from tests.edge.kit import RunningFront
+from tests.edge.tcp.test_arrival import BINDING
+from tests.kit.media import connectivity_check
+
+
+def test_so_many_are_admitted_until_the_next_second() -> None:
+    one = Pace()
+    assert [one.admits() for _ in range(MAX_PER_SECOND + 2)] == [True] * MAX_PER_SECOND + [False, False]
+    one.sweep()
+    assert one.admits()
+
+
+async def test_ice_tcp_that_floods_is_hung_up_on(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+    relay = await front.transport()
+    async with front.connected() as one:
+        await one.check(relay)
+        for _ in range(100):
+            one.send_frame(bytes(connectivity_check(relay)))
+        await one.rest()
+    assert front.counters["refused_flood"] == 1
+    assert front.counters["stream_packets_received"] <= 50
+
+
+async def test_empty_frames_count_too(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+    relay = await front.transport()
+    async with front.connected() as one:
+        await one.check(relay)
+        one.send(bytes(2 * 100))
+        assert await one.rest() == b""
+    assert front.counters["refused_flood"] == 1
+
+
+async def test_turn_that_floods_is_hung_up_on(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+    async with front.connected() as one:
+        one.send(BINDING + b"\x40\x00\x00\x00" * 100)
+        await one.rest()
+    assert front.counters["refused_flood"] == 1

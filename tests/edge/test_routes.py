@@ -1,0 +1,68 @@
+"""From the address that the media plane sees to the way that the media takes."""
+
+import pytest
+
+from relay.edge.edge import Front
+from relay.edge.options import Options
+from relay.edge.reach import ReachableEngine
+from relay.edge.routes import family_of, route_of
+from relay.media.api import Route
+from relay.media.engine import LocalEngine
+from tests.edge.kit import RunningFront
+from tests.edge.test_turn import allocation
+from tests.kit.media import connectivity_check
+from tests.kit.wait import eventually
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [
+        ("192.0.2.1", "ipv4"),
+        ("127.0.0.1", "ipv4"),
+        ("2001:db8::1", "ipv6"),
+        ("::1", "ipv6"),
+        ("fe80::1%eth0", "ipv6"),
+        ("::ffff:192.0.2.1", "ipv4"),
+    ],
+)
+def test_an_address_is_of_the_family_that_its_owner_would_say(host: str, family: str) -> None:
+    assert family_of(host) == family
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "127.0.0.1", "127.63.255.255", "127.128.0.0"])
+def test_who_comes_by_itself_comes_by_udp(host: str) -> None:
+    route = route_of((host, 5000), lambda _: pytest.fail("no stream has that address"))
+    assert route == Route("udp", family_of(host))
+
+
+@pytest.mark.parametrize("host", ["127.64.0.1", "127.64.200.3", "127.127.255.255"])
+def test_who_comes_through_the_front_comes_as_the_front_says(host: str) -> None:
+    expected = Route("turn-tls", "ipv6")
+    packed = bytes(int(part) for part in host.split("."))
+    assert route_of((host, 5000), lambda stream: expected if stream == packed else None) == expected
+    assert route_of((host, 5000), lambda _: None) is None, "the stream has just gone"
+
+
+async def test_the_front_knows_a_connection_of_ice_tcp_as_long_as_it_is_there(front: RunningFront) -> None:
+    relay = await front.transport()
+    async with front.connected() as one:
+        await one.check(relay)
+        seen_at = front.media._transports["one"].destination.host_port
+        assert front.front.route_of(seen_at) == Route("tcp", "ipv4")
+    await eventually(lambda: front.front.route_of(seen_at) is None, "the connection is forgotten")
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+async def test_the_front_knows_how_a_client_reaches_turn(secure: RunningFront, way: str) -> None:
+    relay = await secure.transport()
+    async with allocation(secure, way) as (transport, heard):
+        transport.sendto(bytes(connectivity_check(relay)), (relay.candidates[0].address, relay.candidates[0].port))
+        await eventually(lambda: heard.datagrams, "the check is answered")
+        seen_at = secure.media._transports["one"].destination.host_port
+        assert secure.front.route_of(seen_at) == Route(f"turn-{way}", "ipv4")  # type: ignore[arg-type]
+
+
+async def test_a_front_that_serves_nothing_knows_who_comes_by_itself() -> None:
+    front = Front(Options(), ReachableEngine(LocalEngine(lambda _: None)), lambda: ())
+    assert front.route_of(("192.0.2.1", 5000)) == Route("udp", "ipv4")
+    assert front.route_of(("127.64.0.1", 5000)) is None

@@ -1,0 +1,136 @@
+"""Other people's TURN clients against the whole front: over UDP, TCP and TLS, with a media worker that sends everything back."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from aioice import stun
+from aioice.turn import TurnTransport, create_turn_endpoint
+
+from tests.edge.kit import HERE, RunningFront, trusting, write_certificate
+from tests.kit.turn import Echo
+from tests.kit.wait import eventually
+from tests.turn.test_clients import two_neighbours
+
+SECRET: Final = "shared with turnutils_uclient"
+
+WAYS = pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+
+
+class Heard(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.datagrams: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.datagrams.append(data)
+
+
+@pytest.fixture
+async def media() -> AsyncIterator[tuple[Echo, Echo]]:
+    workers = await two_neighbours()
+    yield workers
+    for one in workers:
+        one.transport.close()
+
+
+@pytest.fixture
+async def echo(media: tuple[Echo, Echo]) -> Echo:
+    return media[0]
+
+
+@pytest.fixture
+async def front(no_errors_logged: None, media: tuple[Echo, Echo], tmp_path: Path) -> AsyncIterator[RunningFront]:
+    certificate, key = write_certificate(tmp_path, "relay")
+    ports = tuple(one.address[1] for one in media)
+    async with RunningFront.started(ports, tls_cert=certificate, tls_key=key, turn_secret=SECRET) as running:
+        yield running
+
+
+def server_port(front: RunningFront, way: str) -> int:
+    return front.front._turn_ports[0].port if way == "udp" else front.front.port
+
+
+async def aioice_client(front: RunningFront, way: str, **other: str) -> tuple[TurnTransport, Heard]:
+    username, password = front.credentials()
+    transport, heard = await create_turn_endpoint(
+        Heard,
+        server_addr=(HERE, server_port(front, way)),
+        ssl=trusting() if way == "tls" else False,
+        transport="udp" if way == "udp" else "tcp",
+        username=other.get("username", username),
+        password=other.get("password", password),
+    )
+    assert isinstance(transport, TurnTransport)
+    return transport, heard
+
+
+@WAYS
+async def test_aioice_hears_everything_again_that_it_sends(front: RunningFront, echo: Echo, way: str) -> None:
+    transport, heard = await aioice_client(front, way)
+    sent = [bytes([size % 256]) * size for size in (1, 2, 3, 171, 1200, 1400)]
+    for one in sent:
+        transport.sendto(one, echo.address)
+    await eventually(lambda: sorted(heard.datagrams) == sorted(sent), lambda: f"everything comes back: {heard.datagrams}")
+    transport.close()
+    await eventually(lambda: front.front.turn_counters["allocations_closed"] == 1, "the allocation is gone")
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("other", "counter"), [({"password": "guessed"}, "unauthentic"), ({"username": "nobody"}, "unauthentic")]
+)
+async def test_aioice_with_other_credentials_gets_401(front: RunningFront, way: str, other: dict[str, str], counter: str) -> None:
+    with pytest.raises(stun.TransactionFailed) as failed:
+        await aioice_client(front, way, **other)
+    assert failed.value.response.error_code == 401
+    assert front.front.turn_counters[counter] == 1
+    assert front.front.levels()["turn_allocations"] == 0
+
+
+async def uclient(front: RunningFront, echo: Echo, way: str, *options: str, secret: str = SECRET) -> str:
+    """What coturn's client prints."""
+    program = shutil.which("turnutils_uclient")
+    assert program, "turnutils_uclient is missing: install coturn"
+    over = {"udp": (), "tcp": ("-t",), "tls": ("-t", "-S")}[way]
+    peer = "-e", HERE, "-r", str(echo.address[1])
+    login = "-u", "student_1", "-W", secret
+    port = str(server_port(front, way))
+    process = await asyncio.create_subprocess_exec(
+        *(program, *over, "-c", *login, "-p", port, *peer, *options, HERE),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        output = (await asyncio.wait_for(process.stdout.read(), 60)).decode(errors="replace")
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return output
+
+
+@pytest.mark.parametrize(("way", "form"), [("udp", ()), ("tcp", ()), ("tls", ()), ("tls", ("-s",))])
+async def test_coturns_client_hears_everything_again_that_it_sends(
+    front: RunningFront, echo: Echo, way: str, form: tuple[str, ...]
+) -> None:
+    output = await uclient(front, echo, way, "-n", "10", "-m", "2", "-l", "171", *form)
+    found = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
+    assert found, output
+    assert found[-1] == ("20", "20"), output
+    assert len({source for _, source in echo.seen}) == 2, "each allocation is a peer of its own"
+    counters = front.front.turn_counters
+    assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
+
+
+@pytest.mark.parametrize("way", ["udp", "tls"])
+async def test_coturns_client_with_another_secret_gets_nothing(front: RunningFront, echo: Echo, way: str) -> None:
+    await uclient(front, echo, way, "-n", "1", secret="another")
+    assert front.front.turn_counters["unauthentic"] >= 1
+    assert front.front.turn_counters["allocations_opened"] == 0
+    assert not echo.seen
