@@ -76,17 +76,17 @@ from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
 from relay.push.waker import PushWaker
 from relay.settings.all import Settings
-from relay.signaling.calls import Calls
-from relay.signaling.enforcement import Enforcement
-from relay.signaling.exchange import Ports
-from relay.signaling.faults import NAMES as EXTENSION_NAMES
-from relay.signaling.faults import Faults
-from relay.signaling.hooks import HookRunner
-from relay.signaling.judge import Judge
+from relay.signaling.calls.context import Ports
+from relay.signaling.calls.enforcement import Enforcement
+from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
+from relay.signaling.calls.faults import Faults
+from relay.signaling.calls.hooks import HookRunner
+from relay.signaling.calls.judge import Judge
+from relay.signaling.calls.review import Review
+from relay.signaling.calls.service import Calls
+from relay.signaling.log.writebehind import NAMES as WRITE_NAMES
+from relay.signaling.log.writebehind import WAITING
 from relay.signaling.records import Revocation, RevocationCause
-from relay.signaling.review import Review
-from relay.signaling.writebehind import NAMES as WRITE_NAMES
-from relay.signaling.writebehind import WAITING
 from relay.turn.counters import NAMES as TURN_NAMES
 from relay.workers.channel import WorkerEngine
 

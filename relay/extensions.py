@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relay.http.identity import Identification, Identity
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
+from relay.signaling.calls.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
 from relay.signaling.ports import Privacy, ProfileCard, Standing
 
 __all__ = [

@@ -6,8 +6,8 @@ import logging
 from datetime import datetime
 from typing import Final, Protocol
 
+from relay.clock import Clock
 from relay.errors import Unavailable
-from relay.signaling.clock import Clock
 from relay.signaling.records import Purged, RetentionDays
 
 logger = logging.getLogger(__name__)

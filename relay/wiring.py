@@ -17,9 +17,9 @@ from relay.push.vapid import VapidKey
 from relay.push.waker import PushWaker, Subscriptions
 from relay.settings.all import Settings
 from relay.settings.notation import parse_networks
-from relay.signaling.call import Timers
-from relay.signaling.calls import Calls
-from relay.signaling.io.journal import FileJournal
+from relay.signaling.calls.call import Timers
+from relay.signaling.calls.service import Calls
+from relay.signaling.log.journal import FileJournal
 from relay.signaling.records import RetentionDays
 from relay.turn.limits import Limits as TurnLimits
 from relay.workers.pool import WorkerPool

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from relay.settings.all import Settings
-from relay.signaling.call import EndReason, State
-from relay.signaling.diagram import state_diagram
+from relay.signaling.calls.call import EndReason, State
+from relay.signaling.calls.diagram import state_diagram
 from relay.signaling.messages import incoming, outgoing
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +112,7 @@ def test_every_state_that_a_client_can_see_is_documented(state: State) -> None:
 
 
 def test_the_diagram_of_the_states_is_that_of_the_code() -> None:
-    assert f"```mermaid\n{state_diagram()}\n```" in PROTOCOL.read_text(), "see: python -m relay.signaling.diagram"
+    assert f"```mermaid\n{state_diagram()}\n```" in PROTOCOL.read_text(), "see: python -m relay.signaling.calls.diagram"
 
 
 @pytest.mark.parametrize("message", structs(incoming.FromClient), ids=lambda one: one.__name__)

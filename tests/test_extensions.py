@@ -217,7 +217,7 @@ async def counted(sessions: Any, url: str, name: str) -> float:
 async def test_hooks_that_fail_or_hang_hold_up_no_call(
     serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.signaling.hooks.HookRunner.__init__.__defaults__", (None, None, 0.2))
+    monkeypatch.setattr("relay.signaling.calls.hooks.HookRunner.__init__.__defaults__", (None, None, 0.2))
     hooks = Faulty(mood)
     url = await serve(create_app(settings(tmp_path), extensions=Extensions(hooks=hooks)))
     student, tutor = await two(sessions, url)
@@ -259,7 +259,7 @@ async def test_a_hook_hears_what_there_is_to_say(serve: Any, sessions: Any, tmp_
 async def test_a_policy_that_cannot_say_lets_no_call_be_made_until_it_can(
     serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.signaling.judge.Judge.__init__.__defaults__", (None, None, 0.05))
+    monkeypatch.setattr("relay.signaling.calls.judge.Judge.__init__.__defaults__", (None, None, 0.05))
     policy = Faulty(mood)
     url = await serve(create_app(settings(tmp_path), extensions=Extensions(policy=policy)))
     student, tutor = await two(sessions, url)

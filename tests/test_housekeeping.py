@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.clock import Clock
 from relay.housekeeping import DAY, RETRY, Housekeeping
-from relay.signaling.clock import Clock
 from relay.signaling.records import Purged, RetentionDays
 from tests.kit.clock import in_virtual_time
 from tests.kit.server import running_relay

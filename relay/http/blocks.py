@@ -11,7 +11,7 @@ from relay.http.parameters import PROFILE, ProfileView, profile_in, view
 from relay.http.ports import PROFILE_SETTINGS, ProfileSettings
 from relay.http.responses import answer
 from relay.ids import Profile
-from relay.signaling.notices import milliseconds
+from relay.signaling.calls.notices import milliseconds
 
 
 class BlockView(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from relay.http.ports import HISTORIES
 from relay.http.responses import answer, body_of
 from relay.http.sockets import CALLS
 from relay.ids import PlaceKind, Profile
-from relay.signaling.notices import milliseconds
+from relay.signaling.calls.notices import milliseconds
 from relay.signaling.records import CallRecord, ChatRecord, Direction
 
 MAX_SEEN: Final = 100

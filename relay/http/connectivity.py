@@ -29,9 +29,9 @@ from relay.sdp.negotiate import check_answer, opposite
 from relay.sdp.parse import parse_sdp
 from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.addresses import advertised
-from relay.signaling.io.websocket import WebSocketConnection
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.ports import Connection
+from relay.signaling.presence.websocket import WebSocketConnection
 
 MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""
@@ -159,7 +159,7 @@ class Probe:
         (caller, ours), (callee, _), offer = offered.caller, offered.callee, offered.offer
         check_answer(offer, answer, offer.transport.role)
         self._offered = None
-        # As in a call: the two ends have opposite roles (`relay.signaling.legs.settle_roles`).
+        # As in a call: the two ends have opposite roles (`relay.signaling.sessions.legs.settle_roles`).
         role = answer.transport.role
         settled = replace(offer.transport, role=opposite(role))
         try:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from relay.errors import Unavailable
 from relay.ids import Profile
-from relay.signaling.faults import Faults
+from relay.signaling.calls.faults import Faults
 
 PATIENCE: Final = 5.0
 """Seconds that a request waits to be told whose it is."""

@@ -20,7 +20,7 @@ from relay.http.responses import answer
 from relay.http.sockets import CALLS
 from relay.media.api import MediaEngine, Route
 from relay.media.quality.counters import NAMES
-from relay.signaling.paths import RTT_BOUNDS, RoundTrips
+from relay.signaling.calls.paths import RTT_BOUNDS, RoundTrips
 
 ENGINE: Final = web.AppKey("engine", MediaEngine)
 

@@ -13,10 +13,10 @@ from relay.http.directory import DIRECTORY
 from relay.http.proxies import remote_address
 from relay.http.responses import problem
 from relay.http.revocations import REVOCATIONS
-from relay.signaling.calls import Calls
-from relay.signaling.enforcement import CREDENTIAL_OVER
-from relay.signaling.io.websocket import WebSocketConnection
+from relay.signaling.calls.enforcement import CREDENTIAL_OVER
+from relay.signaling.calls.service import Calls
 from relay.signaling.ports import ProfileCard
+from relay.signaling.presence.websocket import WebSocketConnection
 
 CALLS: Final = web.AppKey("calls", Calls)
 CONNECTIONS: Final = web.AppKey("connections", dict[WebSocketConnection, Credential])

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from relay.clock import Clock
 from relay.errors import Unavailable
 from relay.ids import Profile
 from relay.push.endpoints import HTTPS_PORTS, Address, check_keys, is_public, parse_endpoint
 from relay.push.message import Message, missed, ringing
 from relay.push.sender import Outcome, Sender
 from relay.push.vapid import VapidKey
-from relay.signaling.clock import Clock
 from relay.signaling.ports import MissedCallRecord
 from relay.signaling.records import PushSubscription
 

@@ -41,7 +41,7 @@ class Privacy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides whether one profile may call another at a place: `relay.signaling.policy` reads it."""
+    """What decides whether one profile may call another at a place: `relay.signaling.calls.policy` reads it."""
 
     caller: ProfileCard
     """With an empty name if there is no such profile."""

@@ -107,7 +107,7 @@ class OngoingCall:
     call_type: str
     """`voice` or `video`."""
     state: str
-    """`relay.signaling.call.State`."""
+    """`relay.signaling.calls.call.State`."""
     caller: Profile
     callee: Profile
     answered_at: datetime | None

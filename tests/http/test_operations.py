@@ -16,9 +16,9 @@ from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
 from relay.http.operations import by_route
 from relay.media.api import Route
 from relay.media.quality.counters import NAMES
-from relay.signaling.faults import NAMES as EXTENSION_NAMES
-from relay.signaling.paths import RTT_BOUNDS, RoundTrips
-from relay.signaling.writebehind import NAMES as WRITE_NAMES
+from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
+from relay.signaling.calls.paths import RTT_BOUNDS, RoundTrips
+from relay.signaling.log.writebehind import NAMES as WRITE_NAMES
 from relay.turn.counters import NAMES as TURN_NAMES
 from tests.edge.kit import trusting, write_certificate
 from tests.http.conftest import bearer, socket_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from relay.ids import Profile
-from relay.signaling.heartbeat import INTERVAL
+from relay.signaling.log.heartbeat import INTERVAL
 from tests.kit.process import Server, serving
 from tests.kit.wait import eventually
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER

@@ -9,7 +9,7 @@ from typing import Final
 
 import aiohttp
 
-from relay.signaling.io.websocket import HARD_LIMIT
+from relay.signaling.presence.websocket import HARD_LIMIT
 from tests.kit.process import Server, serving
 
 CONNECTIONS: Final = 30

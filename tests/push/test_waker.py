@@ -12,9 +12,9 @@ from db import migrate
 from db.engine import create_engine
 from db.platform import SqlPlatform
 from db.push import SqlPushSubscriptions
+from relay.clock import Clock
 from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.push.waker import CONNECTIONS, MAX_WAITING, PushWaker, Subscriptions
-from relay.signaling.clock import Clock
 from relay.signaling.ports import MissedCallRecord, ProfileCard
 from relay.signaling.records import PushSubscription
 from tests.kit.wait import eventually

@@ -22,8 +22,8 @@ from db.migrate import upgrade
 from db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import TransportParameters
-from relay.signaling.call import Timers
-from relay.signaling.exchange import Ports
+from relay.signaling.calls.call import Timers
+from relay.signaling.calls.context import Ports
 from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.exchange import Exchange
 from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, Client, invitation

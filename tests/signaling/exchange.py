@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec
 
+from relay.clock import Clock
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Address, MediaEvent, Route, TransportParameters, TransportUp
 from relay.media.engine import LocalEngine
-from relay.signaling.call import Timers
-from relay.signaling.calls import Calls
-from relay.signaling.clock import Clock
-from relay.signaling.exchange import Ports
+from relay.signaling.calls.call import Timers
+from relay.signaling.calls.context import Ports
+from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls

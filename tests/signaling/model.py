@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.call import Timers
-from relay.signaling.live import MAX_TRANSFERS
+from relay.signaling.calls.call import Timers
+from relay.signaling.calls.live import MAX_TRANSFERS
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.call import Timers
-from relay.signaling.devices import Device
+from relay.signaling.calls.call import Timers
+from relay.signaling.presence.devices import Device
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 STUDENT: Final = Profile("student", 456)

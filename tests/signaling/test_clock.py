@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.signaling.clock import Clock
+from relay.clock import Clock
 from tests.kit.clock import in_virtual_time
 from tests.signaling.exchange import EPOCH, MemoryExchange, VirtualClock, in_memory
 from tests.signaling.people import HANG_UP, STUDENT, TUTOR, answer, frame, invitation

@@ -11,8 +11,8 @@ from db.outage import WatchedEngine
 from tests.kit.outages import locked
 from tests.kit.wait import eventually
 from tests.signaling.conftest import SqlExchange
+from tests.signaling.log.test_journal import disk_with
 from tests.signaling.people import HANG_UP, STUDENT, TUTOR, answer, frame, invitation
-from tests.signaling.test_journal import disk_with
 
 SOON = 0.1
 """Seconds that anything waits for the database here."""

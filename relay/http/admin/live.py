@@ -14,7 +14,7 @@ from relay.http.ports import ENFORCER
 from relay.http.responses import answer, body_of
 from relay.http.revocations import REVOCATIONS
 from relay.ids import PlaceKind, Profile
-from relay.signaling.notices import milliseconds
+from relay.signaling.calls.notices import milliseconds
 from relay.signaling.records import OngoingCall, RevocationCause
 
 MAX_MILLISECONDS: Final = 253_402_300_799_000

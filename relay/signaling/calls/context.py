@@ -1,0 +1,121 @@
+"""What every part of the signaling plane stands on: the outside as ports, who is connected, which calls go on, and the clock."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from relay.clock import Clock
+from relay.errors import Unavailable
+from relay.ids import PlaceKind, Profile
+from relay.media.api import RouteOf
+from relay.signaling.calls import notices
+from relay.signaling.calls.call import Party, Timers
+from relay.signaling.calls.hooks import HookRunner
+from relay.signaling.calls.judge import Judge
+from relay.signaling.calls.live import LiveCall, LiveCalls
+from relay.signaling.calls.paths import Paths
+from relay.signaling.log.writebehind import Journal, WriteBehind
+from relay.signaling.messages.outgoing import ToClient
+from relay.signaling.ports import CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
+from relay.signaling.presence.devices import Device, Devices
+from relay.signaling.sessions.legs import Leg, Legs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the signaling plane needs from the world.
+
+    Attributes:
+        logs: a table of calls for each kind of place.
+        waker: None: profiles without a connection cannot be reached.
+        limiter: None: nothing is limited.
+        journal: None: what waits for the database is lost when this process dies.
+        route_of: None: nobody can tell by which way media comes.
+        judge: who may call whom.
+        hooks: who is told of calls.
+    """
+
+    directory: Directory
+    logs: Mapping[PlaceKind, CallLog]
+    chat: ChatLog
+    missed: MissedCalls
+    waker: Waker | None = None
+    limiter: Limiter | None = None
+    route_of: RouteOf | None = None
+    journal: Journal | None = None
+    judge: Judge = field(default_factory=Judge)
+    hooks: HookRunner = field(default_factory=HookRunner)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """The switching office: shared by the parts that take messages, and theirs alone."""
+
+    ports: Ports
+    legs: Legs
+    devices: Devices
+    timers: Timers
+    clock: Clock
+    live: LiveCalls = field(default_factory=LiveCalls)
+    paths: Paths = field(init=False)
+    log: WriteBehind = field(init=False)
+    """By which calls are written down: later, and nobody waits for it."""
+    closing: bool = False
+    ended: Counter[str] = field(default_factory=Counter)
+    """Calls that have ended, by reason."""
+    transferred: dict[str, tuple[Profile, ...]] = field(default_factory=dict)
+    """The latest calls that ended as `transferred`, and their parties: their rows may not be written yet."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.paths = Paths(self.ports.route_of)
+        self.log = WriteBehind(self.ports.logs, self.ports.chat, self.ports.journal)
+
+    def time_of(self, live: LiveCall) -> datetime:
+        """The date that it is now, for that call."""
+        return live.timeline.at(self.clock.now())
+
+    def device_of(self, party: Party) -> Device | None:
+        """The device that is in the call, connected or away."""
+        return self.devices.get(party.profile, party.device_id)
+
+    def tell(self, party: Party, message: ToClient) -> None:
+        """Send a message to the party's device."""
+        device = self.device_of(party)
+        if device is not None:
+            device.send(message)
+
+    def tell_state(self, live: LiveCall, *parties: Party) -> None:
+        """Say where the call stands; without parties: to both."""
+        for party in parties or live.call.parties:
+            self.tell(party, notices.state(live.call, party, live.answered_at, self.time_of(live)))
+
+    async def open_leg(self, live: LiveCall) -> Leg:
+        leg = await self.legs.open(live.call.call_id)
+        self.live.own_transport(leg.transport_id, live)
+        return leg
+
+    async def close_leg(self, leg: Leg) -> None:
+        self.live.disown_transport(leg.transport_id)
+        await self.legs.close(leg)
+
+    def later(self, delay: float, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.TimerHandle:
+        """Do something in that many seconds."""
+        return asyncio.get_running_loop().call_later(delay, lambda: self.spawn(work()))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Unavailable):
+            logger.error("a call could not be moved along", exc_info=error)

@@ -1,0 +1,137 @@
+"""Ends what is allowed no longer: those who were deleted, blocked, removed or logged out leave their calls at once.
+
+Everything here concerns the calls and devices of this server.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from relay.ids import Place, Profile
+from relay.signaling.calls import policy
+from relay.signaling.calls.call import Call, EndReason
+from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.invitations import Invitations
+from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.termination import Endings
+from relay.signaling.presence.devices import Device
+from relay.signaling.records import OngoingCall
+
+logger = logging.getLogger(__name__)
+
+CREDENTIAL_OVER: Final = 4401
+"""Close code: the credential has expired, or was revoked. Get a new one."""
+
+DROPPED: Final = 4403
+"""Close code: the platform has sent this device away. It may come again, as another device."""
+
+
+LAST_WORDS: Final = 2.0
+"""Seconds that the last entries of who is deleted may take to be written."""
+
+
+class Enforcement:
+    """`relay.http.ports.Enforcer`."""
+
+    def __init__(self, exchange: Exchange, endings: Endings, invitations: Invitations) -> None:
+        self._exchange = exchange
+        self._endings = endings
+        self._invitations = invitations
+
+    def ongoing(self) -> Sequence[OngoingCall]:
+        """The calls that have not ended, oldest first."""
+        found = [
+            OngoingCall(
+                call_id=one.call.call_id,
+                place=one.call.place,
+                call_type=one.call.call_type,
+                state=one.call.state.value,
+                caller=one.call.caller.profile,
+                callee=one.call.callee.profile,
+                answered_at=one.answered_at,
+            )
+            for one in sorted(self._exchange.live, key=lambda live: live.call.invited_at)
+        ]
+        return tuple(found)
+
+    async def end_call(self, call_id: str) -> bool:
+        """End a call; whether it was going on here."""
+        found = [one for one in self._exchange.live if one.call.call_id == call_id]
+        for live in found:
+            await self._endings.end_locked(live, EndReason.TERMINATED)
+        return bool(found)
+
+    async def remove(self, profile: Profile) -> None:
+        """A profile is deleted: it leaves its call, and its devices are sent away."""
+        devices = self._exchange.devices.known(profile)
+        for device in devices:
+            device.dropped = True  # from here on, it begins nothing
+        live = self._exchange.live.of(profile)
+        if live is not None:
+            async with live.lock:
+                # Not `cancelled`: the callee would be told of a missed call, with a name that may have to be forgotten.
+                await self._endings.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
+        for device in devices:
+            self._exchange.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
+        # What it has said and done is in the database, and can be erased there, before this is over.
+        await self._exchange.log.settled(LAST_WORDS)
+
+    async def drop(self, profile: Profile) -> None:
+        """Send the devices of a profile away, and end the call that they are in."""
+        await self._drop(self._exchange.devices.known(profile), DROPPED, "disconnected by the platform")
+
+    async def revoke(self, profile: Profile | None, issued_before: float) -> None:
+        """The same for devices whose credential was issued before a time (seconds since 1970).
+
+        Args:
+            profile: None: those of everybody.
+        """
+        known = self._exchange.devices.all() if profile is None else self._exchange.devices.known(profile)
+        devices = [one for one in known if one.issued_at is None or one.issued_at < issued_before]
+        await self._drop(devices, CREDENTIAL_OVER, "the credential was revoked")
+
+    async def block(self, blocker: Profile, blocked: Profile) -> None:
+        """One profile has blocked another: a call between the two ends."""
+        live = self._exchange.live.of(blocker)
+        if live is None or live is not self._exchange.live.of(blocked):
+            return
+        async with live.lock:
+            # The blocked one sees what it would see if the other one had hung up, cancelled or declined.
+            unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
+            await self._endings.end(live, EndReason.HANGUP if live.call.answered else unanswered)
+
+    async def review(self, place: Place | None = None) -> None:
+        """Membership has changed at a place, or may have anywhere.
+
+        Calls end whose parties do not belong there any more, or of whom one has blocked the other.
+        """
+        await self._review(lambda call: place is None or call.place == place)
+
+    async def _review(self, concerns: Callable[[Call], bool]) -> None:
+        for live in [one for one in self._exchange.live if concerns(one.call)]:
+            call = live.call
+            standing = await self._exchange.ports.directory.standing(call.place, call.caller.profile, call.callee.profile)
+            async with live.lock:
+                reason = policy.ends(standing, answered=call.answered)
+                if reason is not None:
+                    await self._endings.end(live, reason)
+
+    async def _drop(self, devices: Sequence[Device], code: int, reason: str) -> None:
+        for device in devices:
+            device.dropped = True
+        for device in devices:
+            live = self._exchange.live.of(device.profile)
+            if live is not None:
+                await self._leave(live, device)
+            self._exchange.devices.drop(device, code, reason)
+        if devices:
+            logger.info("%d devices were disconnected: %s", len(devices), reason)
+
+    async def _leave(self, live: LiveCall, device: Device) -> None:
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if device.device_id in live.ringing:
+                await self._invitations.stop_ringing(live, device.device_id)
+                self._invitations.look_at_ringing(live)
+            elif party.device_id == device.device_id:
+                await self._endings.end(live, EndReason.TERMINATED if call.answered else EndReason.CANCELLED)

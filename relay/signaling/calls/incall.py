@@ -1,0 +1,216 @@
+"""What parties say to each other within a call: the state of their media, hold, texts, and the wish to transfer it."""
+
+import logging
+from datetime import timedelta
+
+from relay.errors import SignalingError
+from relay.ids import Place, PlaceKind, Profile, new_id
+from relay.media.api import TransportReport
+from relay.signaling.calls import notices
+from relay.signaling.calls.call import EndReason, Party
+from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
+from relay.signaling.calls.termination import Endings
+from relay.signaling.log.entries import Said
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.ports import ChatMessage, Standing
+from relay.signaling.presence.devices import Device
+
+logger = logging.getLogger(__name__)
+
+
+class InCall:
+    """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, `call_transfer` and its answer."""
+
+    def __init__(self, exchange: Exchange, endings: Endings) -> None:
+        self._exchange = exchange
+        self._endings = endings
+
+    async def take_media_state(self, device: Device, message: incoming.CallMediaState) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            party.media = message.state
+            self._tell_other(
+                live,
+                party,
+                outgoing.MediaStateDelivery,
+                muted=message.muted,
+                camera_off=message.camera_off,
+                sharing=message.sharing,
+            )
+
+    # -- hold ---------------------------------------------------------------------------------------------------------
+
+    async def take_hold(self, device: Device, message: incoming.CallHold) -> None:
+        await self._hold(device, message, holds=True)
+
+    async def take_resume(self, device: Device, message: incoming.CallResume) -> None:
+        await self._hold(device, message, holds=False)
+
+    async def _hold(self, device: Device, message: incoming.AboutCall, *, holds: bool) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.party_of(device)
+            if party.holds is holds:
+                raise SignalingError("wrong_state", "the call is held already" if holds else "the call is not held")
+            caller, callee = live.caller.leg, live.callee.leg
+            assert caller is not None and callee is not None, "an answered call has both its legs"
+            if not call.other(party).holds:  # else none flow, before and after
+                await (exchange.legs.part if holds else exchange.legs.join)(call.call_id, caller, callee)
+            party.holds = holds
+            self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
+            exchange.tell_state(live)
+
+    # -- texts --------------------------------------------------------------------------------------------------------
+
+    async def take_chat(self, device: Device, message: incoming.CallChat) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.party_of(device)
+            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, exchange.time_of(live))
+            key = (party.profile, text.message_id)
+            first_sent = live.chat_ids.get(key)
+            if first_sent is None:
+                live.chat_ids[key] = text.sent_at
+                if len(live.chat_ids) > MAX_CHAT_IDS:
+                    del live.chat_ids[next(iter(live.chat_ids))]
+                exchange.log.add(Said(kind=call.place.kind, call_id=call.call_id, place=call.place, message=text))
+                self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
+            else:
+                text = ChatMessage(text.message_id, text.author, text.text, first_sent)
+            device.send(notices.about(outgoing.ChatDelivery, call, party, **_chat(text, own=True)))
+
+    # -- transfer -----------------------------------------------------------------------------------------------------
+
+    async def take_transfer(self, device: Device, message: incoming.CallTransfer) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        party = self._may_ask(live, device)
+        # Without the lock: whoever hangs up meanwhile must not wait for the database.
+        target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
+        async with live.lock:
+            call, party = live.call, self._may_ask(live, device)
+            asked = live.transfer = Transfer(party, target)
+            asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
+            now = exchange.time_of(live)
+            self._tell_other(
+                live,
+                party,
+                outgoing.TransferDelivery,
+                target=target,
+                expires_at=notices.milliseconds(now + timedelta(seconds=call.timers.transfer)),
+                server_time=notices.milliseconds(now),
+            )
+
+    @staticmethod
+    def _may_ask(live: LiveCall, device: Device) -> Party:
+        """The party that asks for a transfer.
+
+        Raises:
+            SignalingError: `wrong_state`, `not_in_call`.
+        """
+        party = live.party_of(device)
+        if live.transfer is not None:
+            raise SignalingError("wrong_state", "a transfer is being asked for already")
+        return party
+
+    async def _target(self, live: LiveCall, asker: Party, profile: Profile) -> outgoing.TransferTarget:
+        """Whom the other party would call, and where.
+
+        Whether somebody can be called now is nothing for strangers, so the asker must know the target too. All refusals look the
+        same, and take the same queries.
+
+        Raises:
+            SignalingError: `not_allowed`: it could not, whatever the reason.
+        """
+        directory, other = self._exchange.ports.directory, live.call.other(asker)
+        if profile in [one.profile for one in live.call.parties]:
+            raise SignalingError("invalid_message", "a call is transferred to somebody who is not in it")
+        live.transfers_asked[asker.profile] += 1
+        if live.transfers_asked[asker.profile] <= MAX_TRANSFERS:
+            known = await directory.shared_conversation(asker.profile, profile)
+            shared = await directory.shared_conversation(other.profile, profile)
+            to_asker = await directory.standing(_conversation(known), asker.profile, profile)
+            to_other = await directory.standing(_conversation(shared), other.profile, profile)
+            visible = to_asker.members and not to_asker.blocked
+            reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
+            # Not only if it is reachable: how long this takes must not say whether somebody is there.
+            allowed = shared is not None and visible and await self._may_call(to_other, shared, live.call.call_type)
+            if shared is not None and allowed and reachable:
+                card = to_other.callee
+                return outgoing.TransferTarget(shared, profile.profile_id, profile.profile_type, card.name, card.avatar)
+        raise SignalingError("not_allowed", "the other party cannot call this profile now")
+
+    async def _may_call(self, standing: Standing, conversation_id: int, call_type: str) -> bool:
+        try:
+            refusal = await self._exchange.ports.judge.refusal(standing, _conversation(conversation_id), call_type)
+        except SignalingError:  # that cannot be found out now
+            return False
+        return refusal is None
+
+    async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            party = live.party_of(device)
+            asked = live.transfer
+            if asked is None or asked.by is party:
+                raise SignalingError("wrong_state", "nobody asked this party to be transferred")
+            if message.accepted:
+                await self._endings.end(live, EndReason.TRANSFERRED, transfer=asked.target)
+            else:
+                self._refuse_transfer(live)
+
+    async def _transfer_timed_out(self, live: LiveCall, asked: Transfer) -> None:
+        async with live.lock:
+            if live.transfer is asked:
+                self._refuse_transfer(live)
+
+    def _refuse_transfer(self, live: LiveCall) -> None:
+        asked = live.take_transfer()
+        assert asked is not None, "the caller looked"
+        refusal = notices.about(outgoing.TransferAnswerDelivery, live.call, asked.by, accepted=False)
+        self._exchange.tell(asked.by, refusal)
+
+    # -- quality ------------------------------------------------------------------------------------------------------
+
+    def report(self, live: LiveCall, event: TransportReport) -> None:
+        """Tell both parties how good the path to one of them is."""
+        call, report = live.call, event.report
+        party = call.party_with(event.transport_id)
+        if party is None or not call.answered:
+            return
+        live.side(party).quality.add(event)
+        route = self._exchange.paths.seen(live.side(party), event.remote, report.rtt).route
+        for to in call.parties:
+            quality = notices.about(
+                outgoing.CallQuality,
+                call,
+                to,
+                leg="yours" if to is party else "other",
+                score=round(report.score, 2),
+                rtt_ms=None if report.rtt is None else round(report.rtt * 1000, 1),
+                jitter_ms=round(report.jitter * 1000, 1),
+                loss_from_peer=round(report.loss_from_peer, 4),
+                loss_to_peer=round(report.loss_to_peer, 4),
+                bitrate=round(report.bitrate),
+                route=None if route is None else route.transport,
+                family=None if route is None else route.family,
+            )
+            self._exchange.tell(to, quality)
+
+    def _tell_other(self, live: LiveCall, party: Party, message: type[outgoing.CallMessage], **fields: object) -> None:
+        other = live.call.other(party)
+        self._exchange.tell(other, notices.about(message, live.call, other, **fields))
+
+
+def _conversation(conversation_id: int | None) -> Place:
+    """Without an id: one that does not exist."""
+    return Place(PlaceKind.CONVERSATION, conversation_id or 0)
+
+
+def _chat(text: ChatMessage, *, own: bool) -> dict[str, object]:
+    sent_at = notices.milliseconds(text.sent_at)
+    return {"text": text.text, "message_id": text.message_id, "sent_at": sent_at, "own": own}

@@ -1,0 +1,313 @@
+"""From the invitation to the answer: who may call, who rings, who wins."""
+
+import logging
+from datetime import timedelta
+
+from relay.errors import SignalingError, Unavailable
+from relay.ids import Profile, new_id
+from relay.sdp.model import SessionDescription
+from relay.sdp.negotiate import check_answer
+from relay.sdp.parse import is_candidate, parse_sdp
+from relay.signaling.calls import notices, policy
+from relay.signaling.calls.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
+from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.live import LiveCall, Side
+from relay.signaling.calls.termination import Endings
+from relay.signaling.log.entries import Answered, Opened, Updated
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.ports import Action, NewCall, ProfileCard, Standing
+from relay.signaling.presence.devices import ADDITIONS, Device
+from relay.signaling.sessions.legs import settle_roles
+
+logger = logging.getLogger(__name__)
+
+
+class Invitations:
+    """Takes the five messages of the old backend."""
+
+    def __init__(self, exchange: Exchange, endings: Endings) -> None:
+        self._exchange = exchange
+        self._endings = endings
+
+    # -- the caller ---------------------------------------------------------------------------------------------------
+
+    async def take_invitation(self, device: Device, message: incoming.CallInvitation) -> None:
+        exchange = self._exchange
+        self._check_rate(device)
+        offer = parse_sdp(message.offer.sdp)
+        callee = Profile(message.to_profile_type, message.to_profile_id)
+        if callee == device.profile:
+            raise SignalingError("invalid_message", "nobody can call themselves")
+        if message.transferred_from is not None:
+            await self._check_transfer(device.profile, message.transferred_from)
+        standing = await exchange.ports.directory.standing(message.place, device.profile, callee)
+        refusal = await exchange.ports.judge.refusal(standing, message.place, message.call_type)
+        if refusal is None and await self._call_again(device, callee, message, offer):
+            return
+        await self._replace_older(device)
+        crossed = False
+        if refusal is None and (theirs := exchange.live.of(callee)) is not None:
+            crossed = await self._crosses(device, theirs, message)
+            if crossed and device.version >= ADDITIONS:
+                return
+        if device.dropped:  # while this waited: whoever was sent away begins no call
+            return
+        if exchange.closing:
+            raise SignalingError("unavailable", "the server is shutting down")
+        call = Call(
+            call_id=new_id(),
+            place=message.place,
+            call_type=message.call_type,
+            caller=_party(standing.caller, device),
+            # Who may not call somebody does not learn whether they exist, either.
+            callee=_party(standing.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
+            timers=exchange.timers,
+            invited_at=exchange.clock.now(),
+            transferred_from=message.transferred_from,
+        )
+        live = LiveCall(call, exchange.clock.timeline(), Side(description=offer), refused=refusal in policy.NEVER_CAME)
+        if refusal is None and (exchange.live.of(device.profile) or exchange.live.of(callee)):
+            refusal = EndReason.BUSY
+        if refusal is None:
+            # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
+            exchange.live.add(live)
+        async with live.lock, self._endings.ended_on_error(live):
+            exchange.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, standing)))
+            if refusal is not None:
+                await self._endings.end(live, refusal)
+            else:
+                exchange.ports.hooks.started(call, live.started_at)
+                await self._begin_ringing(live)
+
+    async def _check_transfer(self, profile: Profile, call_id: str) -> None:
+        """Make sure that a profile names a call of its own that was transferred: the callee sees in its history what led to this.
+
+        Raises:
+            SignalingError: `invalid_message`: it is none.
+        """
+        exchange = self._exchange
+        if profile in exchange.transferred.get(call_id, ()):
+            return
+        for log in exchange.ports.logs.values():
+            if await log.was_transferred(call_id, profile):
+                return
+        raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
+
+    def _check_rate(self, device: Device) -> None:
+        limiter = self._exchange.ports.limiter
+        address = device.connection.remote_address if device.connection else None
+        if limiter is not None and not limiter.admits(Action.INVITATION, device.profile, address):
+            raise SignalingError("rate_limited", "too many invitations; wait a little")
+
+    def _row(self, live: LiveCall, standing: Standing) -> NewCall:
+        call = live.call
+        return NewCall(
+            call_id=call.call_id,
+            place=call.place,
+            call_type=call.call_type,
+            caller=standing.caller,
+            callee=standing.callee,
+            started_at=live.started_at,
+            transferred_from=call.transferred_from,
+            hidden_from_callee=live.refused,
+        )
+
+    async def _crosses(self, device: Device, theirs: LiveCall, message: incoming.CallInvitation) -> bool:
+        """Whether the invitation crosses one of the callee's to this caller, which was first and stays (glare)."""
+        if theirs.call.callee.profile != device.profile or theirs.call.place != message.place:
+            return False
+        async with theirs.lock:
+            if theirs.call.state is not State.RINGING:
+                return False
+            if device.version >= ADDITIONS:
+                device.send(notices.about(outgoing.CallGlare, theirs.call, theirs.call.callee))
+            return True
+
+    async def _call_again(
+        self, device: Device, callee: Profile, message: incoming.CallInvitation, offer: SessionDescription
+    ) -> bool:
+        """The same caller calls the same callee again before there is an answer: a button was pressed twice, or a page was loaded
+        anew. It stays one call, which rings on with the latest offer: each press may have made a peer connection of its own.
+
+        Returns:
+            Whether there is such a call.
+        """
+        exchange, live = self._exchange, self._exchange.live.of(device.profile)
+        if live is None or (live.call.caller.profile, live.call.callee.profile) != (device.profile, callee):
+            return False
+        async with live.lock, self._endings.ended_on_error(live):
+            call = live.call
+            if device.dropped or call.place != message.place or call.state not in BEFORE_ANSWER:
+                return False
+            repeated = (live.caller.description, call.call_type) == (offer, message.call_type)
+            self._endings.hand_over(live, call.caller, device)
+            if not repeated:
+                await self._offer_again(live, message.call_type, offer)
+            if call.state is State.INVITED and not await self._wake(live):
+                await self._endings.end(live, EndReason.OFFLINE)
+                return True
+            self._endings.set_timer(live)
+            exchange.tell_state(live, call.caller)
+        return True
+
+    async def _offer_again(self, live: LiveCall, call_type: str, offer: SessionDescription) -> None:
+        """Let the call ring anew, with another offer."""
+        exchange, call = self._exchange, live.call
+        live.caller.description, call.invited_at = offer, exchange.clock.now()
+        if call_type != call.call_type:
+            call.call_type = call_type
+            exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
+        for ringing, _ in list(live.ringing.values()):
+            # On a new leg: the device may have begun to connect the one of the earlier offer.
+            await self.stop_ringing(live, ringing.device_id)
+            await self.ring(live, ringing)
+
+    async def _replace_older(self, device: Device) -> None:
+        """The same caller calls somebody else, or elsewhere: its page was loaded anew, or has given up without a word.
+
+        Another device of the caller that is talking is left alone; the new call then finds the caller busy.
+        """
+        older = self._exchange.live.of(device.profile)
+        if older is None or older.call.caller.profile != device.profile:
+            return
+        async with older.lock:  # first: it may be answered while this waits
+            if not older.call.answered:
+                await self._endings.end(older, EndReason.CANCELLED)
+            elif older.call.caller.device_id in (device.device_id, None):
+                await self._endings.end(older, EndReason.HANGUP)
+
+    # -- ringing ------------------------------------------------------------------------------------------------------
+
+    async def _begin_ringing(self, live: LiveCall) -> None:
+        exchange, call = self._exchange, live.call
+        devices = exchange.devices.of(call.callee.profile)
+        if not devices and not await self._wake(live):
+            await self._endings.end(live, EndReason.OFFLINE)
+            return
+        live.caller.leg = await exchange.open_leg(live)
+        call.caller.transport_id = live.caller.leg.transport_id
+        # Those that came while the leg was opened belong to it too.
+        for device in exchange.devices.of(call.callee.profile):
+            await self.ring(live, device)
+        if call.state is State.INVITED and not exchange.ports.waker:
+            await self._endings.end(live, EndReason.OFFLINE)
+            return
+        self._endings.set_timer(live)
+        exchange.tell_state(live, call.caller)
+
+    async def _wake(self, live: LiveCall) -> bool:
+        waker = self._exchange.ports.waker
+        record = notices.missed_record(live.call, "", live.started_at)
+        try:
+            return waker is not None and await waker.wake(record, live.call.callee.profile)
+        except Unavailable:  # where its browsers are reached is in the database
+            return False
+
+    async def ring(self, live: LiveCall, device: Device) -> None:
+        """Offer the call to one device of the callee, on a leg of its own."""
+        exchange, call = self._exchange, live.call
+        assert live.caller.description is not None, "an invitation has an offer"
+        if device.device_id in live.ringing:
+            return
+        leg = await exchange.open_leg(live)
+        live.ringing[device.device_id] = (device, leg)
+        # As the caller offered it: it may leave the role open, or not.
+        offer = exchange.legs.offer(live.caller.description, leg, device, live.caller.description.transport.role)
+        now = exchange.time_of(live)
+        expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring - exchange.clock.now()))
+        device.send(notices.invitation(call, offer, expires, now))
+        rang = call.state is State.INVITED
+        if rang:
+            call.apply(Event.RANG, exchange.clock.now())
+        self.look_at_ringing(live)
+
+    def look_at_ringing(self, live: LiveCall) -> None:
+        """Note whether any device that rings is connected."""
+        if any(device.connected for device, _ in live.ringing.values()):
+            live.call.ringing_lost_at = None
+        elif live.call.ringing_lost_at is None:
+            live.call.ringing_lost_at = self._exchange.clock.now()
+        self._endings.set_timer(live)
+
+    async def stop_ringing(self, live: LiveCall, device_id: str) -> None:
+        """Let one device ring no more."""
+        _, leg = live.ringing.pop(device_id)
+        await self._exchange.close_leg(leg)
+
+    # -- the callee ---------------------------------------------------------------------------------------------------
+
+    async def take_answer(self, device: Device, message: incoming.CallAnswer) -> None:
+        exchange = self._exchange
+        live = exchange.live.named(device, message)
+        async with live.lock:
+            call = live.call
+            if device.device_id not in live.ringing:
+                raise SignalingError("wrong_state", f"the call is {call.state}; this device does not ring")
+            assert live.caller.description is not None, "an invitation has an offer"
+            answer = parse_sdp(message.answer.sdp)
+            check_answer(live.caller.description, answer, live.caller.description.transport.role)
+            _, leg = live.ringing.pop(device.device_id)
+            live.callee.leg, live.callee.description = leg, answer
+            call.callee.device_id, call.callee.transport_id = device.device_id, leg.transport_id
+            call.callee.can_update = device.can_update
+            live.answered_at = exchange.time_of(live)
+            call.apply(Event.ANSWERED, exchange.clock.now())
+            exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
+            exchange.ports.hooks.answered(call, live.answered_at)
+            async with self._endings.ended_on_error(live):
+                await self._connect(live)
+            for other, _ in list(live.ringing.values()):
+                other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
+                await self.stop_ringing(live, other.device_id)
+            self._endings.set_timer(live)
+
+    async def _connect(self, live: LiveCall) -> None:
+        """Connect both legs and hand the answer to the caller."""
+        exchange, call, caller, callee = self._exchange, live.call, live.caller, live.callee
+        assert caller.leg is not None and caller.description is not None, "a call that rings has its caller's leg"
+        assert callee.leg is not None and callee.description is not None, "and one that was answered has its callee's"
+        settle_roles(caller.leg, callee.leg, callee.description.transport.role)
+        device = exchange.device_of(call.caller)
+        text = exchange.legs.answer(callee.description, caller.leg, device) if device else None
+        await exchange.legs.join(call.call_id, caller.leg, callee.leg)
+        await exchange.legs.connect(callee.leg, callee.description)
+        await exchange.legs.connect(caller.leg, caller.description)
+        if device is not None and text is not None:
+            device.send(notices.answer(call, text))
+        exchange.tell_state(live)
+
+    async def take_candidate(self, device: Device, message: incoming.TrickledCandidate) -> None:
+        # An ICE-lite agent sends no checks, so there is nothing to do with a good one: the browser comes to us.
+        self._exchange.live.named(device, message)
+        if message.candidate is not None and not is_candidate(message.candidate.candidate or ""):
+            raise SignalingError("invalid_message", "not a candidate (RFC 8839 section 5.1)")
+
+    async def take_declined(self, device: Device, message: incoming.CallDeclined) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            if device.device_id not in live.ringing:
+                raise SignalingError("wrong_state", f"the call is {live.call.state}; this device does not ring")
+            known = message.reason in ("offline", "busy")
+            await self._endings.end(live, EndReason(message.reason) if known else EndReason.REJECTED, by=device)
+
+    async def take_ended(self, device: Device, message: incoming.CallEnded) -> None:
+        live = self._exchange.live.named(device, message)
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if call.state is State.ENDED:
+                raise SignalingError("no_call", "the call has ended")
+            if device.device_id in live.ringing:
+                await self._endings.end(live, EndReason.REJECTED, by=device)
+            elif party.device_id not in (device.device_id, None):
+                raise SignalingError("not_in_call", "another device of this profile is in the call")
+            elif party is call.callee and not call.answered:
+                raise SignalingError("wrong_state", "this device does not ring")
+            else:
+                party.device_id = device.device_id  # if its own is gone, this one is told of the end in its place
+                await self._endings.end(live, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
+
+
+def _party(card: ProfileCard, device: Device | None = None) -> Party:
+    if device is None:
+        return Party(card.profile, card.name, card.avatar)
+    return Party(card.profile, card.name, card.avatar, device.device_id, can_update=device.can_update)

@@ -1,0 +1,213 @@
+"""The calls that have not ended, and what belongs to each outside the pure `Call`."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+
+from relay.clock import Timeline
+from relay.errors import SignalingError
+from relay.ids import PlaceKind, Profile, new_id
+from relay.media.api import DtlsRole
+from relay.sdp.model import SessionDescription
+from relay.signaling.calls.call import Call, Party
+from relay.signaling.calls.quality import Course, LegQuality
+from relay.signaling.messages.incoming import AboutCall
+from relay.signaling.messages.outgoing import TransferTarget
+from relay.signaling.ports import UNKNOWN_PATH, MediaPath
+from relay.signaling.presence.devices import Device
+from relay.signaling.sessions.legs import Leg
+
+MAX_CHAT_IDS: Final = 500
+"""Names of texts that are remembered per call, to tell a repetition from a new one."""
+
+
+MAX_TRANSFERS: Final = 5
+"""Times that a party may ask for a transfer in a call, refused ones included: each answer tells whether a profile is there."""
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a live call: the relay's leg to its device, what that said last of its media, and how that comes."""
+
+    leg: Leg | None = None
+    description: SessionDescription | None = None
+    path: MediaPath = UNKNOWN_PATH
+    quality: LegQuality = field(default_factory=LegQuality)
+
+
+class Purpose(Enum):
+    """Why an offer is under way in mid-call."""
+
+    FORWARD = auto()
+    """A party wants to change its media; the other one answers."""
+    RESTART = auto()
+    """The server's offer for an ICE restart: it concerns the answering leg alone."""
+    REJOIN = auto()
+    """The server's offer to a new peer connection of a party."""
+    REFRESH = auto()
+    """The server's offer that tells the other party of that one's new streams."""
+    REALIGN = auto()
+    """The server's offer after an answer that came too late: the offerer has rolled back, and learns what the answerer has."""
+
+
+@dataclass(slots=True, eq=False)
+class Update:
+    """An offer that waits for its answer."""
+
+    purpose: Purpose
+    answerer: Party
+    offer: SessionDescription
+    """What is offered, as the other party, or this one at an earlier time, described it."""
+    call_type: str
+    offerer: Device | None = None
+    """Whose offer it is; None: the server's own."""
+    ref: str | None = None
+    role: DtlsRole = DtlsRole.ACTPASS
+    """Of the DTLS handshake, as the relay offers it."""
+    leg: Leg | None = None
+    """The new leg of a `REJOIN`."""
+    update_id: str = field(default_factory=new_id)
+    overtaken: tuple[Device, str | None] | None = None
+    """The answerer's own offer, which crossed this one: its device, and its `ref`."""
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """A party's wish that the other one call somebody else."""
+
+    by: Party
+    target: TransferTarget
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class LiveCall:
+    """A call that has not ended. Whatever happens to it happens with its lock held."""
+
+    call: Call
+    timeline: Timeline
+    """All dates of this call are of it."""
+    caller: Side
+    callee: Side = field(default_factory=Side)
+    ringing: dict[str, tuple[Device, Leg]] = field(default_factory=dict)
+    """Devices that ring: device id → the device and its leg."""
+    waiting: list[Device] = field(default_factory=list)
+    """Devices that were told that they may take the place of one that is away."""
+    refused: bool = False
+    """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
+    answered_at: datetime | None = None
+    update: Update | None = None
+    expired: Update | None = None
+    """The last one whose time was up, as long as an answer to it may be on its way."""
+    transfer: Transfer | None = None
+    transfers_asked: Counter[Profile] = field(default_factory=Counter)
+    """How often each party asked for one."""
+    chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
+    """Texts that were taken: author and id → when."""
+    course: Course = field(default_factory=Course)
+    timer: asyncio.TimerHandle | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def started_at(self) -> datetime:
+        """When the invitation came."""
+        return self.timeline.at(self.call.invited_at)
+
+    def side(self, party: Party) -> Side:
+        return self.caller if party is self.call.caller else self.callee
+
+    def party_of(self, device: Device) -> Party:
+        """The party that this device is in the call for.
+
+        Raises:
+            SignalingError: `wrong_state` if the call is not answered, `not_in_call` if another device is in it.
+        """
+        party = self.call.party(device.profile)
+        if not self.call.answered:
+            raise SignalingError("wrong_state", f"the call is {self.call.state}")
+        if party.device_id != device.device_id:
+            raise SignalingError("not_in_call", "another device of this profile is in the call")
+        return party
+
+    def take_update(self) -> Update | None:
+        """The update that is under way, which is over by that."""
+        update, self.update = self.update, None
+        if update is not None and update.timer is not None:
+            update.timer.cancel()
+        return update
+
+    def take_transfer(self) -> Transfer | None:
+        """The transfer that is being asked for, which is over by that."""
+        transfer, self.transfer = self.transfer, None
+        if transfer is not None and transfer.timer is not None:
+            transfer.timer.cancel()
+        return transfer
+
+
+class LiveCalls:
+    """Every call that has not ended, by who is in it and by its transports."""
+
+    def __init__(self) -> None:
+        self._by_profile: dict[Profile, LiveCall] = {}
+        self._by_transport: dict[str, LiveCall] = {}
+
+    def add(self, live: LiveCall) -> None:
+        """From here on both parties are taken."""
+        for party in live.call.parties:
+            self._by_profile[party.profile] = live
+
+    def remove(self, live: LiveCall) -> None:
+        """Both are free again."""
+        for party in live.call.parties:
+            if self._by_profile.get(party.profile) is live:
+                del self._by_profile[party.profile]
+
+    def of(self, profile: Profile) -> LiveCall | None:
+        return self._by_profile.get(profile)
+
+    def named(self, device: Device, message: AboutCall) -> LiveCall:
+        """The call that a message is about.
+
+        Raises:
+            SignalingError: `no_call`.
+        """
+        live = self._by_profile.get(device.profile)
+        if live is None or live.call.place != message.place:
+            where = "whiteboard session" if message.place.kind is PlaceKind.WHITEBOARD_SESSION else "conversation"
+            raise SignalingError("no_call", f"this profile is in no call of this {where}")
+        if message.call_id is not None and message.call_id != live.call.call_id:
+            raise SignalingError("no_call", "this profile is in another call, or that one has ended")
+        return live
+
+    def own_transport(self, transport_id: str, live: LiveCall) -> None:
+        self._by_transport[transport_id] = live
+
+    def disown_transport(self, transport_id: str) -> None:
+        self._by_transport.pop(transport_id, None)
+
+    @property
+    def transport_count(self) -> int:
+        """Transports that belong to a call."""
+        return len(self._by_transport)
+
+    def with_transport(self, transport_id: str) -> LiveCall | None:
+        return self._by_transport.get(transport_id)
+
+    def beats(self, kind: PlaceKind, now: float) -> dict[datetime, list[str]]:
+        """The calls of that kind of place, by the date that it is for them: nearly always the same for all."""
+        found: dict[datetime, list[str]] = {}
+        for live in self:
+            if live.call.place.kind is kind:
+                found.setdefault(live.timeline.at(now), []).append(live.call.call_id)
+        return found
+
+    def __iter__(self) -> Iterator[LiveCall]:
+        return iter({id(one): one for one in self._by_profile.values()}.values())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

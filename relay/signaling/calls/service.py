@@ -1,0 +1,384 @@
+"""The service behind every WebSocket: takes what clients, media and time do, and hands it to the part that it concerns.
+
+One lock per call puts everything that happens to it in order; nothing is shared between calls but the indexes, which change
+without waiting.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from relay.clock import Clock
+from relay.errors import RelayError, SignalingError, Unavailable
+from relay.ids import Profile
+from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, TransportClosed, TransportReport, TransportUp
+from relay.signaling.calls import notices
+from relay.signaling.calls.call import EndReason, State, Timers
+from relay.signaling.calls.context import Exchange, Ports
+from relay.signaling.calls.enforcement import Enforcement
+from relay.signaling.calls.incall import InCall
+from relay.signaling.calls.invitations import Invitations
+from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.negotiation import Negotiation
+from relay.signaling.calls.paths import RoundTrips, legs_by_route
+from relay.signaling.calls.termination import Endings
+from relay.signaling.log.heartbeat import Heartbeat
+from relay.signaling.log.writebehind import WriteBehind
+from relay.signaling.messages import incoming, outgoing
+from relay.signaling.ports import Action, Connection, ProfileCard
+from relay.signaling.presence.devices import Device, Devices
+from relay.signaling.sessions.legs import Legs
+
+logger = logging.getLogger(__name__)
+
+LAST_WRITES: Final = 4.0
+"""Seconds that a server which stops gives the database to take the ends of its calls; the journal keeps what it does not."""
+
+READ_AFTER_WRITE: Final = 1.0
+"""Seconds that who reads the history waits for what has just happened to be in it."""
+
+MISSED_SHOWN: Final = 20
+"""Missed calls that a device is told of when it connects; the rest is in its history."""
+
+
+class Calls:
+    """The calls of this server.
+
+    Args:
+        public_addresses: what the operator says media is reachable at; may be empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        ports: Ports,
+        engine: MediaEngine,
+        timers: Timers,
+        public_addresses: tuple[str, ...] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        devices = Devices(timers.signaling_grace, self._gone)
+        self._exchange = exchange = Exchange(ports, Legs(engine, public_addresses), devices, timers, clock)
+        self._endings = endings = Endings(exchange)
+        self._invitations = invitations = Invitations(exchange, endings)
+        self.enforcement = Enforcement(exchange, endings, invitations)
+        self._in_call = in_call = InCall(exchange, endings)
+        negotiation = Negotiation(exchange, endings)
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: exchange.live.beats(kind, clock.now()))
+        exchange.log.on_lost = self._lost
+        self._limits: Final = notices.limits(timers)
+        self.refused: Counter[str] = Counter()
+        """Messages answered with an error, by code."""
+        self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
+            incoming.CallInvitation: invitations.take_invitation,
+            incoming.CallAnswer: invitations.take_answer,
+            incoming.TrickledCandidate: invitations.take_candidate,
+            incoming.CallDeclined: invitations.take_declined,
+            incoming.CallEnded: invitations.take_ended,
+            incoming.CallUpdate: negotiation.take_update,
+            incoming.CallRestart: negotiation.take_restart,
+            incoming.CallRejoin: negotiation.take_rejoin,
+            incoming.CallMediaState: in_call.take_media_state,
+            incoming.CallHold: in_call.take_hold,
+            incoming.CallResume: in_call.take_resume,
+            incoming.CallChat: in_call.take_chat,
+            incoming.CallTransfer: in_call.take_transfer,
+            incoming.CallTransferAnswer: in_call.take_transfer_answer,
+            incoming.Ping: self._take_ping,
+        }
+
+    @property
+    def call_count(self) -> int:
+        """Calls that have not ended."""
+        return len(self._exchange.live)
+
+    @property
+    def device_count(self) -> int:
+        """Devices that are connected."""
+        return len(self._exchange.devices)
+
+    @property
+    def ended(self) -> Counter[str]:
+        """Calls that have ended, by reason."""
+        return self._exchange.ended
+
+    @property
+    def legs(self) -> Counter[Route]:
+        """Legs of calls that have not ended, by the route that their media comes by."""
+        return legs_by_route(self._exchange.live)
+
+    @property
+    def legs_connected(self) -> Counter[Route]:
+        """Legs that were connected by a route, or moved to it."""
+        return self._exchange.paths.connected
+
+    @property
+    def round_trips(self) -> Mapping[Route, RoundTrips]:
+        """Of the legs that came by each route, measured every few seconds."""
+        return self._exchange.paths.round_trips
+
+    @property
+    def closing(self) -> bool:
+        """The server is stopping, and takes no new calls."""
+        return self._exchange.closing
+
+    @property
+    def writes(self) -> WriteBehind:
+        """By which calls are written down."""
+        return self._exchange.log
+
+    def devices_of(self, card: ProfileCard) -> int:
+        """How many devices of a profile are connected."""
+        return len(self._exchange.devices.of(card.profile))
+
+    def card_in_call(self, profile: Profile) -> ProfileCard | None:
+        """A profile as its present call knows it, without its `user_id`; None if it is in none."""
+        live = self._exchange.live.of(profile)
+        if live is None:
+            return None
+        party = live.call.party(profile)
+        return ProfileCard(profile, party.name, party.avatar)
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Write what an earlier life of this server left unwritten, close what it left open, and begin."""
+        await self._exchange.log.start()
+        await self._heartbeat.start()
+
+    async def close(self) -> None:
+        """End every call and tell everyone."""
+        exchange = self._exchange
+        exchange.closing = True
+        await self._heartbeat.stop()
+        await asyncio.gather(*exchange.tasks, return_exceptions=True)
+        await asyncio.gather(*(self._endings.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(exchange.live)))
+        await asyncio.gather(*exchange.tasks, return_exceptions=True)
+        exchange.devices.close()
+        await exchange.log.close(LAST_WRITES)
+
+    async def written(self) -> None:
+        """Wait until what has happened so far is in the database; not long, and not for one that is away."""
+        await self._exchange.log.settled(READ_AFTER_WRITE)
+
+    def _lost(self, call_id: str) -> None:
+        """The row of a call was closed by another hand before its answer."""
+        for live in self._exchange.live:
+            if live.call.call_id == call_id:
+                self._exchange.spawn(self._endings.end_locked(live, EndReason.EXPIRED))
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    async def connect(
+        self,
+        card: ProfileCard,
+        connection: Connection,
+        *,
+        version: int = 1,
+        resume: str = "",
+        last_seq: int = 0,
+        issued_at: float | None = None,
+    ) -> Device:
+        """A client of a profile has connected, or come back.
+
+        Args:
+            version: 2 if the client knows more than the five messages.
+            resume: the token of the device that it was before.
+            last_seq: the number of the last message that it had.
+            issued_at: when its credential was issued, in seconds since 1970; None: that is not known.
+
+        Returns:
+            Its device.
+        """
+        devices = self._exchange.devices
+        known = devices.resumable(resume, card.profile, last_seq) if resume else None
+        if known is None:
+            device, missed = devices.open(card.profile, version, connection, issued_at), []
+        else:
+            device, missed = known, known.missed(last_seq) or []
+            devices.attach(device, connection)
+            device.issued_at = issued_at
+        device.send(self._welcome(card, device, resumed=known is not None))
+        for frame in missed:
+            connection.send(frame)
+        try:
+            await self._meet_call(device)
+            if known is None:
+                await self._tell_missed(device)
+        except BaseException:
+            await self.disconnected(device, connection)
+            raise
+        return device
+
+    async def _meet_call(self, device: Device) -> None:
+        """A device has come: it rings if its profile is being called, and has its call again."""
+        exchange = self._exchange
+        live = exchange.live.of(device.profile)
+        if live is None:
+            return
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if not device.connected or call.state is State.ENDED:
+                return
+            if party.device_id == device.device_id:
+                self._endings.hand_over(live, party, device)
+                exchange.tell_state(live, party)
+            elif device.device_id in live.ringing:
+                self._invitations.look_at_ringing(live)
+            elif not call.answered and party is call.callee:
+                waking = call.state is State.INVITED
+                async with self._endings.ended_on_error(live):
+                    await self._invitations.ring(live, device)
+                if waking:
+                    exchange.tell_state(live, call.caller)
+            elif call.answered and party.signaling_lost_at is not None:
+                yours = party.device_id is None
+                if yours:
+                    self._endings.hand_over(live, party, device)
+                elif device not in live.waiting:
+                    live.waiting.append(device)
+                device.send(notices.state(call, party, live.answered_at, exchange.time_of(live), yours=yours))
+
+    async def _tell_missed(self, device: Device) -> None:
+        await self.written()
+        try:
+            unseen = await self._exchange.ports.missed.unseen(device.profile, MISSED_SHOWN)
+        except Unavailable:  # no reason to turn the device away: it may be here for its call
+            return
+        if unseen.count:
+            device.send(notices.missed_calls(unseen))
+
+    def _welcome(self, card: ProfileCard, device: Device, *, resumed: bool) -> outgoing.Welcome:
+        return outgoing.Welcome(
+            profile_id=card.profile.profile_id,
+            profile_type=card.profile.profile_type,
+            name=card.name,
+            avatar=card.avatar,
+            device_id=device.device_id,
+            resume=device.resume_token,
+            resumed=resumed,
+            resume_seconds=self._exchange.devices.grace if device.resumable else 0.0,
+            server_time=notices.milliseconds(self._time_for(device)),
+            version=device.version,
+            features=incoming.FEATURES,
+            limits=self._limits,
+        )
+
+    def _time_for(self, device: Device) -> datetime:
+        """The date that it is now: for a device in a call, that of the call, by which it counts how long that lasts."""
+        live = self._exchange.live.of(device.profile)
+        return self._exchange.clock.utcnow() if live is None else self._exchange.time_of(live)
+
+    async def disconnected(self, device: Device, connection: Connection) -> None:
+        """A connection is over; its device may come back on another one, or has already."""
+        exchange = self._exchange
+        if device.connection is not connection:
+            return
+        exchange.devices.lose(device)
+        live = exchange.live.of(device.profile)
+        if live is None:
+            return
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if device.connected or call.state is State.ENDED:  # while this waited for the lock
+                return
+            if party.device_id == device.device_id:
+                call.signaling_lost(party, exchange.clock.now(), resumable=device.resumable)
+                self._endings.set_timer(live)
+            elif device.device_id in live.ringing:
+                if not device.resumable:
+                    await self._invitations.stop_ringing(live, device.device_id)
+                self._invitations.look_at_ringing(live)
+
+    def _gone(self, device: Device) -> None:
+        live = self._exchange.live.of(device.profile)
+        if live is not None:
+            self._exchange.spawn(self._forget(live, device))
+
+    async def _forget(self, live: LiveCall, device: Device) -> None:
+        """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if call.state is State.ENDED:
+                return
+            if device.device_id in live.ringing:
+                await self._invitations.stop_ringing(live, device.device_id)
+                self._invitations.look_at_ringing(live)
+            elif party.device_id == device.device_id:
+                party.device_id = None
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def receive(self, device: Device, frame: str | bytes) -> None:
+        """Take one frame of a device. What is wrong with it is answered with an `error`; nothing is raised."""
+        if device.dropped:
+            return
+        try:
+            self._check_rate(device)
+            message = incoming.decode(frame)
+            await self._take[type(message)](device, message)
+        except SignalingError as error:
+            self._refuse(device, frame, error.code, str(error))
+        except Unavailable as error:
+            self._refuse(device, frame, "unavailable", str(error))
+        except RelayError as error:  # a media worker that died a moment ago, say: nobody's bug
+            logger.warning("a message of %s could not be taken: %s", device.profile.key, error)
+            self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
+        except Exception:
+            logger.exception("a message of %s could not be handled", device.profile.key)
+            self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
+
+    def _check_rate(self, device: Device) -> None:
+        limiter = self._exchange.ports.limiter
+        address = device.connection.remote_address if device.connection else None
+        if limiter is not None and not limiter.admits(Action.MESSAGE, device.profile, address):
+            raise SignalingError("rate_limited", "too many messages; wait a little")
+
+    def _refuse(self, device: Device, frame: str | bytes, code: str, text: str) -> None:
+        self.refused[code] += 1
+        device.send(outgoing.Error(code=code, message=text, ref=incoming.ref_of(frame)))
+
+    async def _take_ping(self, device: Device, message: incoming.Ping) -> None:
+        if message.last_seq is not None:
+            device.arrived(message.last_seq)
+        device.send(outgoing.Pong(server_time=notices.milliseconds(self._time_for(device)), ref=message.ref))
+
+    # -- media --------------------------------------------------------------------------------------------------------
+
+    def media_event(self, event: MediaEvent) -> None:
+        """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
+        live = self._exchange.live.with_transport(event.transport_id)
+        if live is None or self._exchange.closing:
+            return
+        if isinstance(event, TransportReport):
+            self._in_call.report(live, event)
+            return
+        party = live.call.party_with(event.transport_id)
+        if isinstance(event, TransportUp) and party is not None:
+            # Not in its turn but now: a report may come before that, and know better.
+            self._exchange.paths.seen(live.side(party), event.remote)
+        self._exchange.spawn(self._take_media_event(live, event))
+
+    async def _take_media_event(self, live: LiveCall, event: MediaEvent) -> None:
+        async with live.lock:
+            call = live.call
+            if isinstance(event, TransportClosed) and event.reason == WORKER_LOST:
+                # All of its transports are lost, so this is the end at any stage; unless one was closed a moment before.
+                if self._exchange.live.with_transport(event.transport_id) is live:
+                    await self._endings.end(live, EndReason.WORKER_LOST)
+                return
+            party = call.party_with(event.transport_id)
+            if party is None or not call.answered:
+                return
+            if isinstance(event, TransportClosed) and event.reason == "dtls_failed":
+                await self._endings.end(live, EndReason.ICE_FAILED)
+                return
+            now = self._exchange.clock.now()
+            if call.media_changed(party, up=isinstance(event, TransportUp), now=now):
+                live.course.note(call.state, now)
+                self._exchange.tell_state(live)
+            self._endings.set_timer(live)

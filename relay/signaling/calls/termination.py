@@ -1,0 +1,157 @@
+"""How calls end: by a party, by the clock, by a failure. One row, and one last message to each device."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from relay.media.api import WorkerLost
+from relay.signaling.calls import notices
+from relay.signaling.calls.call import Call, EndReason, Party
+from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.summary import line, summary
+from relay.signaling.log.entries import Ended
+from relay.signaling.messages.outgoing import CallMissed, TransferTarget
+from relay.signaling.presence.devices import Device
+
+logger = logging.getLogger(__name__)
+
+TIMER_TOLERANCE: Final = 0.01
+"""Seconds that a timer may come too early: event loops round."""
+
+
+MAX_TRANSFERRED: Final = 1000
+"""Calls that are remembered as transferred, until their rows certainly say so."""
+
+
+class Endings:
+    """Ends calls. Every method is to be called with the call's lock held, but for those that say otherwise."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def set_timer(self, live: LiveCall) -> None:
+        """Let the call end when its next deadline comes."""
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+        due = live.call.deadline()
+        if due is not None:
+            live.timer = self._exchange.later(due[0] - self._exchange.clock.now(), lambda: self._expire(live))
+
+    def hand_over(self, live: LiveCall, party: Party, device: Device) -> None:
+        """The party's device has come back, or another takes its place; whichever might have been in the call is told."""
+        former = self._exchange.device_of(party)
+        others = [one for one in live.waiting if one.profile == party.profile]
+        live.waiting = [one for one in live.waiting if one not in others]
+        if former is not None and former not in others:
+            others.append(former)
+        live.call.signaling_back(party, device.device_id)
+        party.can_update = device.can_update
+        self.set_timer(live)
+        for other in others:
+            if other is not device:
+                other.send(notices.ended(live.call, party, EndReason.ANSWERED_ELSEWHERE))
+
+    async def _expire(self, live: LiveCall) -> None:
+        async with live.lock:
+            due = live.call.deadline()
+            if due is None:
+                return
+            if due[0] > self._exchange.clock.now() + TIMER_TOLERANCE:  # moved meanwhile
+                self.set_timer(live)
+                return
+            await self.end(live, due[1])
+
+    async def end_locked(self, live: LiveCall, reason: EndReason) -> None:
+        """End a call whose lock is not held yet."""
+        async with live.lock:
+            await self.end(live, reason)
+
+    async def end(
+        self, live: LiveCall, reason: EndReason, by: Device | None = None, transfer: TransferTarget | None = None
+    ) -> None:
+        """End a call, once.
+
+        Args:
+            by: the device that ended it.
+            transfer: whom the party that agreed to a transfer is to call.
+        """
+        exchange, call = self._exchange, live.call
+        if not call.end(reason, exchange.clock.now()):
+            return
+        exchange.live.remove(live)
+        exchange.ended[reason.value] += 1
+        if live.timer is not None:
+            live.timer.cancel()
+        update, asked = live.take_update(), live.take_transfer()
+        if reason is EndReason.TRANSFERRED:
+            self._remember_transfer(call)
+        now = exchange.time_of(live)
+        duration = None if live.answered_at is None else (now - live.answered_at) // timedelta(seconds=1)
+        self._write_end(live, now)
+        told = {device: call.party(device.profile) for device in live.waiting}
+        told |= {device: call.callee for device, _ in live.ringing.values()}
+        told |= {device: party for party in call.parties if (device := exchange.device_of(party))}
+        for device, party in told.items():
+            if device is by:
+                device.send(notices.ended_by_you(call, party, live.answered_at, now, duration))
+            else:
+                agreed = asked is not None and party is not asked.by
+                device.send(notices.final(call, party, duration, transfer if agreed else None))
+        self._tell_missed(live)
+        legs = [live.caller.leg, live.callee.leg, update.leg if update else None]
+        for leg in [*legs, *(leg for _, leg in live.ringing.values())]:
+            if leg is not None:
+                exchange.live.disown_transport(leg.transport_id)
+        live.ringing.clear()
+        fields = summary(live, exchange.clock.now())
+        logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
+        # After everyone has been told: that they must not wait for a media plane that is slow to answer.
+        await exchange.legs.close_all(call.call_id)
+        exchange.ports.hooks.ended(call, now, duration)
+
+    def _remember_transfer(self, call: Call) -> None:
+        transferred = self._exchange.transferred
+        transferred[call.call_id] = tuple(party.profile for party in call.parties)
+        if len(transferred) > MAX_TRANSFERRED:
+            del transferred[next(iter(transferred))]
+
+    def _tell_missed(self, live: LiveCall) -> None:
+        call, reason = live.call, live.call.end_reason
+        if live.refused or live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
+            return
+        record = notices.missed_record(call, reason.value, live.started_at)
+        devices = self._exchange.devices
+        # Also to those that are away: a device that comes back is not told what was missed, but gets what it was sent.
+        for device in devices.known(call.callee.profile):
+            device.send(CallMissed(call=notices.missed(record)))
+        waker = self._exchange.ports.waker
+        if not devices.of(call.callee.profile) and waker is not None:
+            self._exchange.spawn(waker.missed(record, call.callee.profile))
+
+    def _write_end(self, live: LiveCall, now: datetime) -> None:
+        call = live.call
+        assert call.end_reason is not None, "the call has ended"
+        self._exchange.log.add(
+            Ended(
+                kind=call.place.kind,
+                call_id=call.call_id,
+                at=now,
+                reason=call.end_reason,
+                answered_at=live.answered_at,
+                caller=live.caller.path,
+                callee=live.callee.path,
+            )
+        )
+
+    @asynccontextmanager
+    async def ended_on_error(self, live: LiveCall) -> AsyncIterator[None]:
+        """A call that the server cannot set up must not stay half open."""
+        try:
+            yield
+        except Exception as error:
+            await self.end(live, EndReason.WORKER_LOST if isinstance(error, WorkerLost) else EndReason.UNAVAILABLE)
+            raise

@@ -1,1 +1,0 @@
-"""The thin edges of the signaling plane."""

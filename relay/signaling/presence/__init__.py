@@ -1,0 +1,1 @@
+"""Who is connected: devices, their WebSockets, and what each may have missed."""

@@ -1,0 +1,564 @@
+"""What parties say to each other within a call, in virtual time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from relay.media.api import Address, Route, TransportDown, TransportReport, TransportUp
+from relay.media.quality.statistics import LegReport
+from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS
+from relay.signaling.ports import MediaPath, Privacy
+from tests.kit.memory import MemoryDirectory
+from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
+from tests.signaling.people import (
+    FAMILY,
+    HANG_UP,
+    PARENT,
+    PARENTS_EVENING,
+    STRANGER,
+    STUDENT,
+    TUTOR,
+    WHITEBOARD,
+    Client,
+    answer,
+    error,
+    frame,
+    invitation,
+)
+
+HOLD = frame("call_hold")
+RESUME = frame("call_resume")
+TO_PARENT = frame("call_transfer", target_profile_id=321, target_profile_type="parent")
+AGREE = frame("call_transfer_answer", accepted=True)
+REFUSE = frame("call_transfer_answer", accepted=False)
+
+
+def chat(text: str, message_id: str | None = None) -> str:
+    return frame("call_chat", text=text, message_id=message_id)
+
+
+# -- the state of media -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@in_memory
+async def test_the_other_side_sees_what_a_party_does_with_its_media(exchange: MemoryExchange, side: int) -> None:
+    parties = await exchange.connected()
+    mine, theirs = parties[side], parties[1 - side]
+    heard = len(mine.received)
+    await exchange.say(mine, frame("call_media_state", muted=True, sharing=True))
+    told = theirs.last("call_media_state")
+    assert (told["muted"], told["camera_off"], told["sharing"]) == (True, False, True)
+    assert (told["from_profile_id"], told["to_profile_id"]) == (mine.profile.profile_id, theirs.profile.profile_id)
+    assert len(mine.received) == heard
+
+
+@in_memory
+async def test_who_comes_back_sees_the_other_sides_media_as_they_are(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, frame("call_media_state", muted=True))
+    await exchange.say(caller, frame("call_media_state", camera_off=True))
+    await exchange.lose(callee)
+    await exchange.resume(callee)
+    assert callee.last("call_state")["media"] == {"muted": False, "camera_off": True, "sharing": False}
+    await exchange.lose(caller)
+    await exchange.resume(caller)
+    assert caller.last("call_state")["media"] == {"muted": False, "camera_off": False, "sharing": False}
+
+
+# -- hold -------------------------------------------------------------------------------------------------------------
+
+
+@in_memory
+async def test_no_media_flows_while_a_party_holds_the_call(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, HOLD)
+    assert not exchange.engine.flows()
+    assert caller.types()[-1] == "call_state connected"
+    assert callee.types()[-2:] == ["call_hold", "call_state connected"]
+    assert (caller.last("call_state")["held_by"], callee.last("call_state")["held_by"]) == (["you"], ["other"])
+    await exchange.say(caller, RESUME)
+    assert exchange.engine.flows()
+    assert callee.types()[-2:] == ["call_resume", "call_state connected"]
+    assert caller.last("call_state")["held_by"] == callee.last("call_state")["held_by"] == []
+
+
+@in_memory
+async def test_media_flow_again_when_nobody_holds_the_call_any_more(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, HOLD)
+    await exchange.say(callee, HOLD)
+    assert sorted(caller.last("call_state")["held_by"]) == ["other", "you"]
+    await exchange.say(caller, RESUME)
+    assert not exchange.engine.flows()
+    assert (caller.last("call_state")["held_by"], callee.last("call_state")["held_by"]) == (["other"], ["you"])
+    await exchange.say(callee, RESUME)
+    assert exchange.engine.flows()
+
+
+@in_memory
+async def test_each_party_ends_its_own_hold(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, RESUME)
+    assert error(caller) == "wrong_state"
+    await exchange.say(caller, HOLD)
+    await exchange.say(caller, HOLD)
+    assert error(caller) == "wrong_state"
+    await exchange.say(callee, RESUME)
+    assert error(callee) == "wrong_state"
+    assert not exchange.engine.flows()
+
+
+@in_memory
+async def test_a_hold_that_the_media_plane_cannot_do_is_none(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    good = exchange.engine.part
+
+    async def fail(*_: str) -> None:
+        raise KeyError("the transport has just been closed")
+
+    exchange.engine.part = fail  # type: ignore[method-assign,assignment]
+    await exchange.say(caller, HOLD)
+    assert error(caller) == "unavailable"
+    assert callee.types()[-1] == "call_state connected"
+    exchange.engine.part = good  # type: ignore[method-assign]
+    await exchange.say(caller, HOLD)
+    assert callee.types()[-2:] == ["call_hold", "call_state connected"]
+
+
+@in_memory
+async def test_a_call_that_is_held_can_be_ended(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, HOLD)
+    await exchange.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+@in_memory
+async def test_a_text_reaches_both_and_says_who_wrote_it(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, chat("good day", "m-1"))
+    mine, theirs = caller.last("call_chat"), callee.last("call_chat")
+    assert mine["text"] == theirs["text"] == "good day"
+    assert mine["message_id"] == theirs["message_id"] == "m-1"
+    assert (mine["own"], theirs["own"]) == (True, False)
+    assert mine["sent_at"] == theirs["sent_at"] >= EPOCH.timestamp() * 1000
+    await exchange.rows()
+    [(call_id, text)] = exchange.chat.texts
+    assert (call_id, text.author, text.text, text.message_id) == (mine["call_id"], STUDENT, "good day", "m-1")
+
+
+@in_memory
+async def test_a_text_without_a_name_gets_one(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, chat("one"))
+    await exchange.say(caller, chat("one"))
+    names = [one["message_id"] for one in callee.said("call_chat")]
+    assert len(set(names)) == 2
+    assert [one["message_id"] for one in caller.said("call_chat")] == names
+
+
+@in_memory
+async def test_a_text_that_is_sent_again_arrives_once_and_its_author_hears_that_it_was_taken(exchange: MemoryExchange) -> None:
+    """The client does not know whether it arrived before its connection broke."""
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, chat("good day", "m-1"))
+    await asyncio.sleep(3)
+    await exchange.say(caller, chat("good day", "m-1"))
+    assert len(callee.said("call_chat")) == 1
+    first, again = caller.said("call_chat")
+    assert first["sent_at"] == again["sent_at"]
+    await exchange.rows()
+    assert len(exchange.chat.texts) == 1
+
+
+@in_memory
+async def test_both_may_give_the_same_name_to_a_text(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.say(caller, chat("mine", "m-1"))
+    await exchange.say(callee, chat("mine too", "m-1"))
+    assert [one["text"] for one in caller.said("call_chat")] == ["mine", "mine too"]
+    assert [one["text"] for one in callee.said("call_chat")] == ["mine", "mine too"]
+
+
+@in_memory
+async def test_a_device_that_was_away_gets_the_texts_of_that_time_in_order(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.lose(callee)
+    for text in ("one", "two", "three"):
+        await exchange.say(caller, chat(text))
+    await asyncio.sleep(10)
+    await exchange.resume(callee)
+    assert [one["text"] for one in callee.said("call_chat")] == ["one", "two", "three"]
+
+
+@in_memory
+async def test_only_so_many_names_of_texts_are_remembered(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    for number in range(MAX_CHAT_IDS + 1):
+        await exchange.say(caller, chat("hello", f"m-{number}"))
+    heard = len(callee.said("call_chat"))
+    await exchange.say(caller, chat("hello", "m-1"))
+    assert len(callee.said("call_chat")) == heard
+    await exchange.say(caller, chat("hello", "m-0"))
+    assert len(callee.said("call_chat")) == heard + 1
+
+
+@in_memory
+async def test_a_text_that_cannot_be_kept_arrives_all_the_same(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+
+    async def fail(*_: object) -> bool:
+        raise OSError("the database is away")
+
+    exchange.chat.add = fail  # type: ignore[method-assign,assignment]
+    await exchange.say(caller, chat("hello"))
+    assert caller.types()[-1] == callee.types()[-1] == "call_chat"
+
+
+@in_memory
+async def test_texts_of_places_that_keep_none_are_not_kept(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected(place=WHITEBOARD)
+    await exchange.say(caller, frame("call_chat", WHITEBOARD, text="hello"))
+    assert callee.types()[-1] == "call_chat"
+    await exchange.rows()
+    assert exchange.chat.texts == []
+
+
+# -- transfer ---------------------------------------------------------------------------------------------------------
+
+
+async def with_parent(exchange: MemoryExchange) -> tuple[Client, Client, Client]:
+    """The student talks to the tutor; the parent is there. The tutor would have the student call the parent."""
+    parent = await exchange.connect(PARENT)
+    caller, callee = await exchange.connected()
+    return caller, callee, parent
+
+
+@in_memory
+async def test_a_party_that_agrees_calls_somebody_else_instead(exchange: MemoryExchange) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    asked = caller.last("call_transfer")
+    assert asked["target"] == {
+        "conversation_id": 125,
+        "profile_id": 321,
+        "profile_type": "parent",
+        "name": "Elena Lindgren",
+        "avatar": "",
+    }
+    assert asked["expires_at"] - asked["server_time"] == 30_000
+    await exchange.say(caller, AGREE)
+    assert caller.types()[-1] == callee.types()[-1] == "call_ended transferred"
+    assert caller.last("call_ended")["transfer"] == asked["target"]
+    assert "transfer" not in callee.last("call_ended")
+    assert parent.types() == []
+
+    await exchange.say(caller, invitation(PARENT, FAMILY, transferred_from=asked["call_id"]))
+    assert parent.types() == ["call_invitation"]
+    assert await exchange.ends() == [(456, "ended", "transferred"), (456, "initiated", None)]
+    [_, second] = await exchange.rows()
+    assert second.call.transferred_from == asked["call_id"]
+
+
+@pytest.mark.parametrize("which", ["made up", "not transferred", "somebody else's"])
+@in_memory
+async def test_a_call_comes_from_a_transfer_only_if_there_was_one(exchange: MemoryExchange, which: str) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    call_id = caller.last("call_state")["call_id"]
+    if which == "somebody else's":
+        await exchange.say(callee, TO_PARENT)
+        await exchange.say(caller, AGREE)
+        await exchange.say(parent, invitation(TUTOR, PARENTS_EVENING, transferred_from=call_id, ref="mine"))
+        refused = parent
+    else:
+        await exchange.say(callee, HANG_UP)
+        named = "f" * 32 if which == "made up" else call_id
+        await exchange.say(caller, invitation(PARENT, FAMILY, transferred_from=named, ref="mine"))
+        refused = caller
+    assert error(refused) == "invalid_message"
+    assert refused.last("error")["ref"] == "mine"
+    assert len(await exchange.rows()) == 1
+
+
+@in_memory
+async def test_a_transfer_is_known_to_a_server_that_was_started_since(exchange: MemoryExchange) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    await exchange.say(caller, AGREE)
+    exchange.calls._exchange.transferred.clear()
+    await exchange.say(caller, invitation(PARENT, FAMILY, transferred_from=caller.last("call_ended")["call_id"]))
+    assert parent.types()[-1] == "call_invitation"
+
+
+@in_memory
+async def test_the_caller_may_transfer_the_callee_too(exchange: MemoryExchange) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    await exchange.say(caller, TO_PARENT)
+    assert callee.last("call_transfer")["target"]["conversation_id"] == 124
+    await exchange.say(callee, AGREE)
+    assert callee.last("call_ended")["transfer"]["profile_id"] == 321
+
+
+@in_memory
+async def test_a_party_that_refuses_stays(exchange: MemoryExchange) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    await exchange.say(caller, REFUSE)
+    assert callee.types()[-1] == "call_transfer_answer refused"
+    await exchange.say(caller, AGREE)
+    assert error(caller) == "wrong_state"
+    assert exchange.calls.call_count == 1
+    await exchange.say(callee, TO_PARENT)
+    assert caller.types()[-1] == "call_transfer"
+
+
+@in_memory
+async def test_a_party_that_does_not_say_in_30_seconds_stays(exchange: MemoryExchange) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    await asyncio.sleep(29.9)
+    assert callee.types()[-1] == "call_state connected"
+    await asyncio.sleep(0.2)
+    assert callee.types()[-1] == "call_transfer_answer refused"
+    await exchange.say(caller, AGREE)
+    assert error(caller) == "wrong_state"
+
+
+@in_memory
+async def test_one_transfer_is_asked_for_at_a_time(exchange: MemoryExchange) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    for client in (callee, caller):
+        await exchange.say(client, TO_PARENT)
+        assert error(client) == "wrong_state"
+
+
+@pytest.mark.parametrize("said", [AGREE, REFUSE])
+@in_memory
+async def test_nobody_answers_to_their_own_wish_or_to_none(exchange: MemoryExchange, said: str) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    for client in (caller, callee):
+        await exchange.say(client, said)
+        assert error(client) == "wrong_state"
+    await exchange.say(callee, TO_PARENT)
+    await exchange.say(callee, said)
+    assert error(callee) == "wrong_state"
+    assert exchange.calls.call_count == 1
+
+
+@pytest.mark.parametrize(
+    "why",
+    ["unknown to the asker", "asker blocked", "stranger", "away", "busy", "blocked", "nobody", "undisturbed", "no such profile"],
+)
+@in_memory
+async def test_whom_the_other_party_cannot_call_it_is_not_transferred_to(exchange: MemoryExchange, why: str) -> None:
+    """And whoever asks does not learn why."""
+    caller, callee, parent = await with_parent(exchange)
+    target: dict[str, Any] = {"target_profile_id": 321, "target_profile_type": "parent"}
+    match why:
+        case "unknown to the asker":
+            exchange.directory.members[PARENTS_EVENING].discard(TUTOR)
+        case "asker blocked":
+            exchange.directory.blocks.add((PARENT, TUTOR))
+        case "stranger":
+            await exchange.connect(STRANGER)
+            target = {"target_profile_id": 654, "target_profile_type": "advertiser"}
+        case "away":
+            await exchange.lose(parent)
+        case "busy":
+            other = await exchange.connect(STRANGER)
+            exchange.directory.members[FAMILY].add(STRANGER)
+            await exchange.say(other, invitation(PARENT, FAMILY))
+            await exchange.say(parent, answer(FAMILY))
+        case "blocked":
+            exchange.directory.blocks.add((PARENT, STUDENT))
+        case "nobody":
+            exchange.directory.privacy[PARENT] = Privacy.NOBODY
+        case "undisturbed":
+            exchange.directory.undisturbed.add(PARENT)
+        case _:
+            target = {"target_profile_id": 1, "target_profile_type": "tutor"}
+    exchange.directory.asked = 0
+    await exchange.say(callee, frame("call_transfer", **target))
+    assert error(callee) == "not_allowed"
+    assert callee.last("error")["message"] == "the other party cannot call this profile now"
+    assert exchange.directory.asked == 4, "nor by how long it takes"
+    assert "call_transfer" not in caller.types()
+
+
+@in_memory
+async def test_a_party_cannot_go_on_asking_who_is_there(exchange: MemoryExchange) -> None:
+    caller, callee, parent = await with_parent(exchange)
+    await exchange.lose(parent)
+    for _ in range(MAX_TRANSFERS):
+        await exchange.say(callee, TO_PARENT)
+        assert error(callee) == "not_allowed"
+    await exchange.connect(PARENT)
+    await exchange.say(callee, TO_PARENT)
+    first, *_, last = callee.said("error")
+    assert {**last, "seq": 0} == {**first, "seq": 0}
+    await exchange.say(caller, TO_PARENT)
+    assert callee.types()[-1] == "call_transfer", "the other one has not asked yet"
+
+
+@pytest.mark.parametrize("profile", [STUDENT, TUTOR])
+@in_memory
+async def test_nobody_is_transferred_to_who_is_in_the_call(exchange: MemoryExchange, profile: tuple[str, int]) -> None:
+    _, callee, _ = await with_parent(exchange)
+    target_type, target_id = profile
+    await exchange.say(callee, frame("call_transfer", target_profile_id=target_id, target_profile_type=target_type))
+    assert error(callee) == "invalid_message"
+
+
+@in_memory
+async def test_a_call_that_ends_takes_a_wish_to_transfer_it_along(exchange: MemoryExchange) -> None:
+    caller, callee, _ = await with_parent(exchange)
+    await exchange.say(callee, TO_PARENT)
+    await exchange.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+    assert "transfer" not in caller.last("call_ended")
+    await asyncio.sleep(60)
+    assert callee.types()[-1] == "call_state ended"
+
+
+# -- quality ----------------------------------------------------------------------------------------------------------
+
+
+def report(score: float) -> LegReport:
+    return LegReport(
+        score=score, rtt=0.0421, jitter=0.0031, loss_from_peer=0.01234, loss_to_peer=0.0, bitrate=40_000.4, streams=()
+    )
+
+
+@in_memory
+async def test_both_are_told_how_good_the_path_to_each_is(exchange: MemoryExchange) -> None:
+    caller, callee = await exchange.connected()
+    await exchange.media(TransportReport(exchange.engine.opened[0], report(4.123)))
+    mine, theirs = caller.last("call_quality"), callee.last("call_quality")
+    assert (mine["leg"], theirs["leg"]) == ("yours", "other")
+    values = {"score": 4.12, "rtt_ms": 42.1, "jitter_ms": 3.1, "loss_from_peer": 0.0123, "loss_to_peer": 0.0, "bitrate": 40_000}
+    assert mine.items() >= values.items()
+    assert theirs.items() >= values.items()
+    assert "seq" not in mine
+
+
+@in_memory
+async def test_quality_is_of_the_moment_and_not_kept_for_a_device_that_is_away(exchange: MemoryExchange) -> None:
+    _, callee = await exchange.connected()
+    await exchange.lose(callee)
+    await exchange.media(TransportReport(exchange.engine.opened[0], report(4.0)))
+    await exchange.resume(callee)
+    assert "call_quality" not in callee.types()
+
+
+# -- routes -----------------------------------------------------------------------------------------------------------
+
+AT_HOME: Address = ("2001:db8::1", 5000)
+IN_THE_OFFICE: Address = ("127.64.0.1", 5001)
+UDP, TLS = Route("udp", "ipv6"), Route("turn-tls", "ipv4")
+
+
+@in_memory
+async def test_both_are_told_by_which_way_the_media_of_each_comes(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, callee = await exchange.connected()
+    first, second = exchange.engine.opened
+    await exchange.media(TransportReport(first, report(4.0), AT_HOME), TransportReport(second, report(4.0), IN_THE_OFFICE))
+    for client, legs in ((caller, ["yours", "other"]), (callee, ["other", "yours"])):
+        told = client.said("call_quality")
+        assert [(one["leg"], one["route"], one["family"]) for one in told] == [
+            (legs[0], "udp", "ipv6"),
+            (legs[1], "turn-tls", "ipv4"),
+        ]
+        assert not any(AT_HOME[0] in str(one) for one in client.received)
+
+
+@in_memory
+async def test_a_way_that_is_not_known_is_said_to_be_none(exchange: MemoryExchange) -> None:
+    caller, _ = await exchange.connected()
+    await exchange.media(TransportReport(exchange.engine.opened[0], report(4.0)))
+    told = caller.last("call_quality")
+    assert (told["route"], told["family"]) == (None, None)
+
+
+@in_memory
+async def test_a_call_is_logged_with_the_path_to_each_party(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, _ = await exchange.answered()
+    first, second = exchange.engine.opened
+    await exchange.media(TransportUp(first, AT_HOME), TransportUp(second, IN_THE_OFFICE))
+    await exchange.media(TransportReport(first, report(4.0), AT_HOME))
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths == (MediaPath(UDP, 0.0421), MediaPath(TLS, None)), "also when the call was over before the first report"
+
+
+@in_memory
+async def test_what_counts_is_the_last_way_that_was_known(exchange: MemoryExchange) -> None:
+    exchange.routes |= {AT_HOME: UDP, IN_THE_OFFICE: TLS}
+    caller, _ = await exchange.connected()
+    first = exchange.engine.opened[0]
+    await exchange.media(TransportUp(first, AT_HOME), TransportReport(first, report(4.0), IN_THE_OFFICE), TransportDown(first))
+    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({TLS: 1}, {UDP: 1, TLS: 1})
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths[0] == MediaPath(TLS, 0.0421)
+    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({}, {UDP: 1, TLS: 1})
+
+
+@in_memory
+async def test_a_call_that_nobody_took_has_no_paths(exchange: MemoryExchange) -> None:
+    caller, _ = await exchange.ringing()
+    await exchange.say(caller, HANG_UP)
+    [row] = await exchange.rows()
+    assert row.paths == (MediaPath(), MediaPath())
+
+
+# -- who may speak ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [HOLD, RESUME, chat("hello"), TO_PARENT, AGREE, REFUSE, frame("call_media_state", muted=True)])
+@in_memory
+async def test_before_the_answer_there_is_nothing_to_say(exchange: MemoryExchange, said: str) -> None:
+    for client in await exchange.ringing():
+        await exchange.say(client, said)
+        assert error(client) == "wrong_state"
+
+
+@in_memory
+async def test_a_tab_that_is_not_in_the_call_has_nothing_to_say(exchange: MemoryExchange) -> None:
+    tab = await exchange.connect(STUDENT)
+    _, callee = await exchange.connected()
+    heard = len(callee.received)
+    for said in (HOLD, chat("hello"), TO_PARENT, AGREE, frame("call_media_state", muted=True)):
+        await exchange.say(tab, said)
+        assert error(tab) == "not_in_call"
+    assert len(callee.received) == heard
+
+
+@in_memory
+async def test_a_hang_up_does_not_wait_for_a_database_that_is_asked_about_a_transfer(
+    exchange: MemoryExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, callee = await exchange.connected()
+    asked = asyncio.Event()
+
+    async def hangs(*_: object) -> int | None:
+        asked.set()
+        await asyncio.sleep(3)
+        return None
+
+    monkeypatch.setattr(MemoryDirectory, "shared_conversation", hangs)
+    asking = asyncio.create_task(exchange.say(caller, TO_PARENT))
+    await asked.wait()
+    before = asyncio.get_running_loop().time()
+    await exchange.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+    assert asyncio.get_running_loop().time() == before
+    await asking
+    assert error(caller) in ("wrong_state", "not_allowed")
