@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from db import migrate
-from db.engine import check
 from relay import logs
 from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reload
 from relay.check import command as connectivity
 from relay.cli.examination import examine
+from relay.db import migrate
+from relay.db.engine import check
 from relay.errors import ConfigurationError
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve

@@ -12,25 +12,25 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import demo, migrate
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.directory import SqlDirectory
-from db.engine import answers, check, create_engine, file_of, folder_of
-from db.figures import LEVELS as DATABASE_LEVELS
-from db.figures import Figures
-from db.history import SqlHistory, SqlMissedCalls
-from db.naming import Layout
-from db.outage import NAMES as OUTAGE_NAMES
-from db.outage import WatchedEngine
-from db.personal_data import SqlPersonalData
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
-from db.retention import SqlRetention
-from db.revocations import SqlRevocations
-from db.settings import SqlSettings
-from db.views import require_views
 from relay import wiring
+from relay.db import demo, migrate
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.directory import SqlDirectory
+from relay.db.engine import answers, check, create_engine, file_of, folder_of
+from relay.db.figures import LEVELS as DATABASE_LEVELS
+from relay.db.figures import Figures
+from relay.db.history import SqlHistory, SqlMissedCalls
+from relay.db.naming import Layout
+from relay.db.outage import NAMES as OUTAGE_NAMES
+from relay.db.outage import WatchedEngine
+from relay.db.personal_data import SqlPersonalData
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
+from relay.db.retention import SqlRetention
+from relay.db.revocations import SqlRevocations
+from relay.db.settings import SqlSettings
+from relay.db.views import require_views
 from relay.edge.counters import CERTIFICATE_LEVELS
 from relay.edge.counters import LEVELS as FRONT_LEVELS
 from relay.edge.counters import NAMES as FRONT_NAMES

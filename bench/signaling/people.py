@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 import jwt
 from sqlalchemy import insert
 
-from db.engine import create_engine
-from db.migrate import upgrade
-from db.models import ConversationRow, MemberRow, ProfileRow
+from relay.db.engine import create_engine
+from relay.db.migrate import upgrade
+from relay.db.models import ConversationRow, MemberRow, ProfileRow
 from relay.ids import Profile
 
 SECRET: Final = "the benchmark's own secret, 32 characters long"

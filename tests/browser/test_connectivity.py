@@ -10,8 +10,8 @@ from aiohttp import web
 from playwright.async_api import Browser, Response, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from db.migrate import upgrade
 from relay.check.verdicts import LABELS
+from relay.db.migrate import upgrade
 from relay.http.auth import Tokens
 from relay.ids import Profile
 from tests.browser.pages import PATIENCE

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from db.engine import create_engine
 from relay.__main__ import main
+from relay.db.engine import create_engine
 from tests.db import platform_database
 from tests.edge.kit import write_certificate
 from tests.kit.issuer import Issuer, key_set

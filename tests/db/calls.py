@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.models import OF_KIND, Base
-from db.profiles import values
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.models import OF_KIND, Base
+from relay.db.profiles import values
 from relay.ids import Place, Profile, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from tests.db.people import STUDENT, TUTOR, after

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.platform import SqlPlatform
+from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema

@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.directory import SqlDirectory
-from db.engine import create_engine
-from db.history import SqlHistory, SqlMissedCalls
-from db.migrate import current, downgrade, head, require_current, upgrade
-from db.models import Base
-from db.naming import Layout
-from db.personal_data import SqlPersonalData
-from db.platform import SqlPlatform
-from db.retention import SqlRetention
-from db.settings import SqlSettings
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.directory import SqlDirectory
+from relay.db.engine import create_engine
+from relay.db.history import SqlHistory, SqlMissedCalls
+from relay.db.migrate import current, downgrade, head, require_current, upgrade
+from relay.db.models import Base
+from relay.db.naming import Layout
+from relay.db.personal_data import SqlPersonalData
+from relay.db.platform import SqlPlatform
+from relay.db.retention import SqlRetention
+from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ChatMessage

@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import HEARTBEAT_BATCH, SqlCallLog
-from db.engine import create_engine
-from db.models import OF_KIND
-from db.models.calls import MAX_END_REASON_LENGTH
-from db.platform import SqlPlatform
+from relay.db.call_log import HEARTBEAT_BATCH, SqlCallLog
+from relay.db.engine import create_engine
+from relay.db.models import OF_KIND
+from relay.db.models.calls import MAX_END_REASON_LENGTH
+from relay.db.platform import SqlPlatform
 from relay.errors import ConfigurationError, LostRace
 from relay.ids import Place, PlaceKind, new_id
 from relay.media.api import Route

@@ -2,8 +2,8 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.history import SqlHistory
-from db.platform import SqlPlatform
+from relay.db.history import SqlHistory
+from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, new_id
 from tests.db.calls import call, say
 from tests.db.people import STUDENT, TUTOR

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.adoption import CONTRACT
-from db.migrate import upgrade
-from db.naming import VIEWS
-from db.platform import SqlPlatform
+from relay.db.adoption import CONTRACT
+from relay.db.migrate import upgrade
+from relay.db.naming import VIEWS
+from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR

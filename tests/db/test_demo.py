@@ -3,9 +3,9 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.demo import ADVERTISER, LESSONS, PARENT, PROFILES, STUDENT, TUTOR, load_demo
-from db.directory import SqlDirectory
-from db.platform import SqlPlatform
+from relay.db.demo import ADVERTISER, LESSONS, PARENT, PROFILES, STUDENT, TUTOR, load_demo
+from relay.db.directory import SqlDirectory
+from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ProfileCard
 

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.directory import SqlDirectory
-from db.platform import SqlPlatform
-from db.settings import SqlSettings
+from relay.db.directory import SqlDirectory
+from relay.db.platform import SqlPlatform
+from relay.db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Directory, Privacy, ProfileCard, Standing
 from relay.signaling.records import SessionCard

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.engine import check, create_engine
+from relay.db.engine import check, create_engine
 from relay.errors import ConfigurationError
 from tests.kit.databases import PostgresServer
 

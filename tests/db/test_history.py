@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.history import MAX_TEXTS, SqlHistory, SqlMissedCalls
-from db.models import OF_KIND, ChatRow
-from db.platform import SqlPlatform
-from db.profiles import values
+from relay.db.history import MAX_TEXTS, SqlHistory, SqlMissedCalls
+from relay.db.models import OF_KIND, ChatRow
+from relay.db.platform import SqlPlatform
+from relay.db.profiles import values
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen

@@ -8,13 +8,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, bindparam, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.demo import load_demo
-from db.engine import create_engine
-from db.history import SqlHistory
-from db.migrate import current, downgrade, head, require_current, upgrade
-from db.models import Base, CallRow
-from db.naming import VERSION_TABLE
-from db.settings import SqlSettings
+from relay.db.demo import load_demo
+from relay.db.engine import create_engine
+from relay.db.history import SqlHistory
+from relay.db.migrate import current, downgrade, head, require_current, upgrade
+from relay.db.models import Base, CallRow
+from relay.db.naming import VERSION_TABLE
+from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.models import CallRow, ConversationRow, ProfileRow
+from relay.db.models import CallRow, ConversationRow, ProfileRow
 from tests.db.people import T0
 
 CONTRACT = [

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.engine import DEADLINE, create_engine
-from db.outage import UNTRIED_AFTER, Outage, WatchedEngine
+from relay.db.engine import DEADLINE, create_engine
+from relay.db.outage import UNTRIED_AFTER, Outage, WatchedEngine
 from relay.errors import Unavailable
 from tests.kit.databases import PostgresServer
 from tests.kit.outages import frozen, locked, refusing
@@ -48,7 +48,7 @@ async def sqlite(sqlite_with_schema: Path, tmp_path: Path) -> AsyncIterator[Watc
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "db.outage"]
+    return [record.getMessage() for record in caplog.records if record.name == "relay.db.outage"]
 
 
 def test_people_wait_for_the_database_for_a_few_seconds_at_most() -> None:

@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.directory import SqlDirectory
-from db.history import SqlHistory
-from db.models import OF_KIND, ChatRow
-from db.personal_data import BATCH, SqlPersonalData
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
-from db.settings import SqlSettings
+from relay.db.directory import SqlDirectory
+from relay.db.history import SqlHistory
+from relay.db.models import OF_KIND, ChatRow
+from relay.db.personal_data import BATCH, SqlPersonalData
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
+from relay.db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import PlaceRecord

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.engine import create_engine
-from db.migrate import current, downgrade, head, upgrade
+from relay.db.engine import create_engine
+from relay.db.migrate import current, downgrade, head, upgrade
 from tests.http.conftest import SECRET, bearer
 from tests.kit.databases import PostgresServer
 from tests.kit.pgbouncer import pgbouncer

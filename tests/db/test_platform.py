@@ -3,11 +3,11 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.directory import SqlDirectory
-from db.models import OF_KIND
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
-from db.settings import SqlSettings
+from relay.db.directory import SqlDirectory
+from relay.db.models import OF_KIND
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
+from relay.db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import PlaceRecord, SettingsRecord

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.platform import SqlPlatform
-from db.push import MAX_FAILURES, MAX_SUBSCRIPTIONS, SqlPushSubscriptions
+from relay.db.platform import SqlPlatform
+from relay.db.push import MAX_FAILURES, MAX_SUBSCRIPTIONS, SqlPushSubscriptions
 from relay.ids import Profile
 from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH, PushSubscription
 from tests.db.calls import plans, scanned

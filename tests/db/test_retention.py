@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.history import SqlHistory
-from db.models import OF_KIND, ChatRow, PushSubscriptionRow
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
-from db.retention import BATCH, SqlRetention
+from relay.db.history import SqlHistory
+from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
+from relay.db.retention import BATCH, SqlRetention
 from relay.ids import Place, PlaceKind
 from relay.signaling.ports import ProfileCard
 from relay.signaling.records import Purged, RetentionDays

@@ -1,6 +1,6 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.revocations import SqlRevocations
+from relay.db.revocations import SqlRevocations
 from relay.signaling.records import Revocation, RevocationCause
 from tests.db.people import STUDENT, TUTOR, after
 

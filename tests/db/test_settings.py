@@ -3,8 +3,8 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.platform import SqlPlatform
-from db.settings import SqlSettings
+from relay.db.platform import SqlPlatform
+from relay.db.settings import SqlSettings
 from relay.ids import Place, Profile
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import SettingsRecord

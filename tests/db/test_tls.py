@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from db.engine import check, create_engine
+from relay.db.engine import check, create_engine
 from relay.errors import ConfigurationError
 from tests.edge.kit import write_certificate
 from tests.kit.databases import PostgresServer, running_postgresql

@@ -6,19 +6,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.directory import SqlDirectory
-from db.engine import create_engine
-from db.history import SqlHistory
-from db.migrate import upgrade
-from db.models.known import KNOWN, Known
-from db.naming import VIEW, VIEWS, Layout
-from db.personal_data import SqlPersonalData
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
-from db.settings import SqlSettings
-from db.views import require_views
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.directory import SqlDirectory
+from relay.db.engine import create_engine
+from relay.db.history import SqlHistory
+from relay.db.migrate import upgrade
+from relay.db.models.known import KNOWN, Known
+from relay.db.naming import VIEW, VIEWS, Layout
+from relay.db.personal_data import SqlPersonalData
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
+from relay.db.settings import SqlSettings
+from relay.db.views import require_views
 from relay.errors import ConfigurationError, ReadOnly
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import ChatMessage, ConversationCard, Privacy, ProfileCard

@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.demo import LESSONS, WHITEBOARD
-from db.engine import create_engine
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.demo import LESSONS, WHITEBOARD
+from relay.db.engine import create_engine
 from relay.ids import Place, Profile, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from tests.http.conftest import bearer

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from db.figures import LEVELS as DATABASE_LEVELS
-from db.outage import NAMES as DATABASE_NAMES
+from relay.db.figures import LEVELS as DATABASE_LEVELS
+from relay.db.outage import NAMES as DATABASE_NAMES
 from relay.edge.counters import LEVELS
 from relay.edge.counters import NAMES as FRONT_NAMES
 from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES

@@ -80,7 +80,7 @@ async def test_what_needs_the_database_is_to_be_asked_again_and_the_log_has_one_
     async with stage.http.get("/api/calls", headers=bearer("student_456")) as response:
         assert response.status == 200
     lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [record.name for record in lines if record.name == "db.outage"] == ["db.outage"]
+    assert [record.name for record in lines if record.name == "relay.db.outage"] == ["relay.db.outage"]
     assert not [record for record in lines if record.exc_info], "no traceback"
     counters = await stage.relay.counters()
     assert (counters["relay_database_outages_total"], counters["relay_database_failures_total"]) == (1, 4)

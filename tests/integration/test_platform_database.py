@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from db.engine import create_engine
-from db.migrate import upgrade
-from db.naming import Layout
+from relay.db.engine import create_engine
+from relay.db.migrate import upgrade
+from relay.db.naming import Layout
 from tests.db import platform_database
 from tests.kit.databases import database_url, postgresql
 from tests.kit.peer import Peer

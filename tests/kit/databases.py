@@ -24,9 +24,9 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from db.engine import create_engine
-from db.migrate import upgrade
-from db.models import Base
+from relay.db.engine import create_engine
+from relay.db.migrate import upgrade
+from relay.db.models import Base
 
 DATABASES = ("sqlite", "postgresql")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import migrate
-from db.engine import create_engine
-from db.platform import SqlPlatform
-from db.push import SqlPushSubscriptions
 from relay.clock import Clock
+from relay.db import migrate
+from relay.db.engine import create_engine
+from relay.db.platform import SqlPlatform
+from relay.db.push import SqlPushSubscriptions
 from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.push.waker import CONNECTIONS, MAX_WAITING, PushWaker, Subscriptions
 from relay.signaling.ports import MissedCallRecord, ProfileCard

@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.call_log import SqlCallLog
-from db.chat import SqlChatLog
-from db.demo import load_demo
-from db.directory import SqlDirectory
-from db.engine import create_engine
-from db.history import SqlMissedCalls
-from db.migrate import upgrade
-from db.platform import SqlPlatform
+from relay.db.call_log import SqlCallLog
+from relay.db.chat import SqlChatLog
+from relay.db.demo import load_demo
+from relay.db.directory import SqlDirectory
+from relay.db.engine import create_engine
+from relay.db.history import SqlMissedCalls
+from relay.db.migrate import upgrade
+from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import TransportParameters
 from relay.signaling.calls.call import Timers

@@ -42,7 +42,7 @@ CARDS = {
     PARENT: ProfileCard(PARENT, "Elena Lindgren", "", 1321),
     STRANGER: ProfileCard(STRANGER, "Victor Hale", "", 1654),
 }
-"""As in `db.demo`."""
+"""As in `relay.db.demo`."""
 
 EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text as sql
 
-from db.call_log import SqlCallLog
-from db.engine import create_engine
+from relay.db.call_log import SqlCallLog
+from relay.db.engine import create_engine
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
 from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.engine import create_engine
-from db.outage import WatchedEngine
+from relay.db.engine import create_engine
+from relay.db.outage import WatchedEngine
 from tests.kit.outages import locked
 from tests.kit.wait import eventually
 from tests.signaling.conftest import SqlExchange

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from db.engine import create_engine
+from relay.db.engine import create_engine
 from relay.http import revocations
 from relay.ids import Profile
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin

@@ -5,8 +5,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from db.engine import create_engine
-from db.migrate import upgrade
+from relay.db.engine import create_engine
+from relay.db.migrate import upgrade
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.records import asked
 from tests.kit.server import running_relay

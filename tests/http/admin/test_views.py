@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db.engine import create_engine
+from relay.db.engine import create_engine
 from tests.http.admin.conftest import Admin
 from tests.http.conftest import socket_of
 

@@ -9,7 +9,7 @@ import { h, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { typeText } from "./words.js";
 
-/** @type {(ProfileName & {name: string})[]} those that a relay in development mode has from the start (`db/demo.py`) */
+/** @type {(ProfileName & {name: string})[]} those that a relay in development mode has from the start (`relay/db/demo.py`) */
 const DEMO_USERS = [
   { type: "student", id: 456, name: "Maya Lindgren" },
   { type: "tutor", id: 789, name: "Daniel Okafor" },

@@ -1,0 +1,276 @@
+"""`call_logs` and `whiteboard_call_history`: one row per call, moved on by conditional updates only."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, and_, case, insert, not_, or_, select, text, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from relay.db.constraints import Constraint, violated
+from relay.db.models import OF_KIND
+from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
+from relay.db.profiles import names
+from relay.errors import ConfigurationError, LostRace
+from relay.ids import PlaceKind, Profile
+from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
+
+logger = logging.getLogger(__name__)
+
+TRANSFERRED = "transferred"
+
+EXPIRED = "expired"
+"""`end_reason` of a call whose server died."""
+
+HEARTBEAT_BATCH = 500
+"""Calls per statement. Databases limit the parameters of one: SQLite before 3.32 to 999, PostgreSQL to 32,767."""
+
+_OPEN = text(IS_OPEN)
+
+_EXPIRED = text(f"end_reason = '{EXPIRED}'")
+"""Another server took the call for abandoned: whoever has it knows better."""
+
+_NOT_ENDED: Final = {"ended_at": None, "duration_seconds": None, "end_reason": None}
+
+
+class SqlCallLog:
+    """`relay.signaling.ports.CallLog`.
+
+    Every statement commits by itself, and only a heartbeat changes more than one row: servers cannot deadlock.
+    """
+
+    def __init__(self, engine: AsyncEngine, node: str, kind: PlaceKind) -> None:
+        """
+        Args:
+            node: name of this server; no other that shares the database has the same.
+            kind: which calls: those in conversations (`call_logs`) or in whiteboard sessions (`whiteboard_call_history`).
+
+        Raises:
+            ConfigurationError: the name does not fit its column.
+        """
+        if len(node) > MAX_NODE_LENGTH:
+            raise ConfigurationError(f"the node's name is longer than {MAX_NODE_LENGTH} characters: {node[:20]!r}…")
+        self._engine = engine
+        self._node = node
+        self._kind = kind
+        self._tables = OF_KIND[kind]
+        self._row = self._tables.calls
+
+    async def opened(self, call: NewCall) -> None:
+        """Insert the call's row with status `initiated`; its place is null if there is no such place.
+
+        Raises:
+            LostRace: it is there already.
+        """
+        assert call.place.kind is self._kind, "each table has the calls of one kind of place"
+        places = self._tables.known_places
+        place = select(places.id).where(places.id == call.place.place_id)
+        values = {
+            self._tables.key: place.scalar_subquery(),
+            **_party("caller", call.caller),
+            **_party("callee", call.callee),
+            "call_type": call.call_type,
+            "status": INITIATED,
+            "started_at": call.started_at,
+            "participants": [_participant(call.caller, "caller"), _participant(call.callee, "callee")],
+            "call_id": call.call_id,
+            "node": self._node,
+            "transferred_from": call.transferred_from,
+            "hidden_from_callee": call.hidden_from_callee,
+        }
+        columns = self._row.__table__.columns
+        row = {name: value for name, value in values.items() if name in columns}
+        try:
+            await self._execute(insert(self._row).values(row))
+        except IntegrityError as error:
+            if violated(error) is Constraint.FOREIGN_KEY:
+                # The place was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
+                await self._execute(insert(self._row).values({**row, self._tables.key: None}))
+            elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
+                # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
+                logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.place.kind.replace("_", " "))
+            elif violated(error) is Constraint.UNIQUE:
+                raise LostRace(f"call {call.call_id} is there already") from None
+            else:
+                raise
+
+    async def answered(self, call_id: str, at: datetime) -> None:
+        """`initiated` → `answered`.
+
+        Raises:
+            LostRace: the row was not `initiated`.
+        """
+        row = self._row
+        waiting = or_(row.status == INITIATED, and_(_EXPIRED, row.answered_at.is_(None)))
+        # An earlier attempt may have been made although its answer did not come.
+        made = and_(row.status == ANSWERED, row.answered_at == at)
+        answering = update(row).where(row.call_id == call_id, or_(waiting, made))
+        if not await self._execute(answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
+            raise LostRace(f"call {call_id} is not waiting for an answer")
+
+    async def updated(self, call_id: str, call_type: str) -> None:
+        """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
+        changing = update(self._row).where(self._row.call_id == call_id, or_(_OPEN, _EXPIRED))
+        await self._execute(changing.values(call_type=call_type))
+
+    async def ended(
+        self,
+        call_id: str,
+        at: datetime,
+        reason: str,
+        *,
+        answered_at: datetime | None = None,
+        caller: MediaPath = UNKNOWN_PATH,
+        callee: MediaPath = UNKNOWN_PATH,
+    ) -> int | None:
+        """`answered` → `ended`, or `initiated` → `missed`.
+
+        Args:
+            answered_at: when it was answered, if that may not have been written; None: as the row has it.
+            caller: the path to the caller, `callee` that to the callee.
+
+        Returns:
+            The call's duration in whole seconds from answered to ended, or None for a missed call.
+
+        Raises:
+            LostRace: the row was already closed.
+        """
+        row, paths = self._row, {**_path("caller", caller), **_path("callee", callee)}
+        # Twice: an answer may come in between. After that, only somebody else's end can.
+        for _ in range(2):
+            async with self._engine.connect() as connection:
+                query = select(row.status, row.answered_at, row.ended_at, row.end_reason).where(row.call_id == call_id)
+                seen = (await connection.execute(query)).one_or_none()
+            if seen is None:
+                break
+            answered = answered_at or seen.answered_at
+            duration = _duration(answered, at)
+            if (seen.ended_at, seen.end_reason) == (at, reason):  # by an earlier attempt, whose answer did not come
+                return duration
+            closing = update(row).where(row.call_id == call_id, row.status == seen.status, or_(_OPEN, _EXPIRED))
+            values = _closed(answered, at, reason)
+            if await self._execute(closing.values(**values, **paths)):
+                return duration
+        raise LostRace(f"call {call_id} is not open")
+
+    async def was_transferred(self, call_id: str, profile: Profile) -> bool:
+        """Whether that is a call of the profile which ended as `transferred`."""
+        row = self._row
+        own = or_(names(row, profile, "caller_"), names(row, profile, "callee_"))
+        query = select(row.id).where(row.call_id == call_id, row.end_reason == TRANSFERRED, own)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+        """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.
+
+        Those that were closed as `expired` are opened again; others that are closed stay as they are.
+        """
+        row = self._row
+        for start in range(0, len(call_ids), HEARTBEAT_BATCH):
+            batch = call_ids[start : start + HEARTBEAT_BATCH]
+            noting = update(row).where(row.call_id.in_(batch), _OPEN).values(heartbeat_at=at)
+            if await self._execute(noting) < len(batch):
+                status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
+                opening = update(row).where(row.call_id.in_(batch), _EXPIRED)
+                await self._execute(opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
+
+    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
+        """The last sign of life of each open call, but of those that this node has just noted at one of `beats`."""
+        beating = and_(self._row.node == self._node, self._row.heartbeat_at.in_(beats))
+        rows = await self._open_calls(or_(not_(beating), self._row.heartbeat_at.is_(None)))
+        return {row.call_id: _last_sign(row) for row in rows}
+
+    async def close_own(self) -> int:
+        """Close the calls that an earlier life of this node left open. To be called before this one has any.
+
+        They end with reason `expired` at their last sign of life.
+
+        Returns:
+            How many were closed.
+        """
+        return await self._close(await self._open_calls(self._row.node == self._node))
+
+    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
+        """Close those of these calls, of whatever node, whose last sign of life still is the one given.
+
+        They end with reason `expired` at it.
+
+        Returns:
+            How many were closed.
+        """
+        rows = await self._open_calls(true())
+        return await self._close([row for row in rows if signs.get(row.call_id) == _last_sign(row)])
+
+    async def _open_calls(self, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        columns: Any = (self._row.call_id, self._row.status, self._row.started_at, self._row.answered_at, self._row.heartbeat_at)
+        # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
+        query = select(*columns).where(_OPEN, self._row.node.is_not(None), which)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).all()
+
+    async def _close(self, abandoned: Sequence[Row[Any]]) -> int:
+        closed = 0
+        for row in abandoned:
+            closing = update(self._row).where(self._row.call_id == row.call_id, self._row.status == row.status)
+            # A heartbeat since then: the call is not abandoned after all.
+            closing = closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at))
+            closed += await self._execute(closing.values(**_closed(row.answered_at, _last_sign(row), EXPIRED)))
+        return closed
+
+    async def _execute(self, statement: Any) -> int:
+        """Run one statement in a transaction of its own.
+
+        Returns:
+            How many rows it changed.
+        """
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+
+
+def _last_sign(row: Row[Any]) -> datetime:
+    """When the call was last known to be alive."""
+    last: datetime = max(filter(None, (row.started_at, row.answered_at, row.heartbeat_at)))
+    return last
+
+
+def _closed(answered_at: datetime | None, at: datetime, reason: str) -> dict[str, Any]:
+    """The columns of a call's end."""
+    return {
+        "status": MISSED if answered_at is None else ENDED,
+        "answered_at": answered_at,
+        "ended_at": at,
+        "duration_seconds": _duration(answered_at, at),
+        "end_reason": reason,
+    }
+
+
+def _duration(answered_at: datetime | None, ended_at: datetime) -> int | None:
+    """Whole seconds; None for a call that nobody answered. Never negative, though clocks may be set back."""
+    return None if answered_at is None else max(0, (ended_at - answered_at) // timedelta(seconds=1))
+
+
+def _party(role: str, card: ProfileCard) -> dict[str, Any]:
+    """Columns about one party. Not every table has them all."""
+    return {
+        f"{role}_profile_type": card.profile.profile_type,
+        f"{role}_profile_id": card.profile.profile_id,
+        f"{role}_user_id": card.user_id,
+        f"{role}_name": card.name,
+        f"{role}_avatar": card.avatar,
+    }
+
+
+def _path(role: str, path: MediaPath) -> dict[str, Any]:
+    """Columns about the path to one party."""
+    return {
+        f"{role}_route": None if path.route is None else path.route.transport,
+        f"{role}_family": None if path.route is None else path.route.family,
+        f"{role}_rtt_ms": None if path.rtt is None else round(path.rtt * 1000, 1),
+    }
+
+
+def _participant(card: ProfileCard, role: str) -> dict[str, Any]:
+    return {**card.profile._asdict(), "name": card.name, "role": role}

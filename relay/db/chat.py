@@ -1,0 +1,43 @@
+"""The texts of calls, where they are kept."""
+
+from sqlalchemy import literal, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from relay.db.models import OF_KIND, ChatRow
+from relay.db.profiles import names, upsert, values
+from relay.ids import Place
+from relay.signaling.ports import ChatMessage
+
+
+class SqlChatLog:
+    """`relay.signaling.ports.ChatLog`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
+        """Keep a text, if the place exists and says so (`keep_chat`), and its author belongs there: not one that was erased
+        by another server a moment ago. The same author's `message_id` counts once per call.
+
+        Returns:
+            Whether it is kept, be it since an earlier time.
+        """
+        tables = OF_KIND[place.kind]
+        places, members = tables.known_places, tables.known_members
+        belongs = select(members.profile_id).where(tables.place_id(members) == places.id, names(members, message.author)).exists()
+        row = {
+            "call_id": call_id,
+            **values(message.author, "author_"),
+            "message_id": message.message_id,
+            "text": message.text,
+            "sent_at": message.sent_at,
+        }
+        columns = ChatRow.__table__.columns
+        texts = [literal(value, columns[name].type) for name, value in row.items()]
+        keeping = select(*texts).where(places.id == place.place_id, places.keep_chat, belongs)
+        async with self._engine.begin() as connection:
+            insert = upsert(connection, ChatRow).from_select(list(row), keeping)
+            key = [column.name for column in ChatRow.__table__.primary_key]
+            # Nothing is changed if it is there, but counted.
+            again = insert.on_conflict_do_update(index_elements=key, set_={"message_id": insert.excluded.message_id})
+            return bool((await connection.execute(again)).rowcount)

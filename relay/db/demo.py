@@ -1,0 +1,51 @@
+"""The people of development mode: who can be logged in as, and who may call whom."""
+
+from itertools import combinations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from relay.db.directory import insert_profile
+from relay.db.models import OF_KIND, ConnectionRow
+from relay.db.places import advance_sequence, insert_members
+from relay.db.profiles import insert_new, values
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import ProfileCard
+
+STUDENT = Profile("student", 456)
+TUTOR = Profile("tutor", 789)
+PARENT = Profile("parent", 321)
+ADVERTISER = Profile("advertiser", 654)
+
+PROFILES = (
+    ProfileCard(STUDENT, "Maya Lindgren", "", 1456),
+    ProfileCard(TUTOR, "Daniel Okafor", "", 1789),
+    ProfileCard(PARENT, "Elena Lindgren", "", 1321),
+    ProfileCard(ADVERTISER, "Victor Hale", "", 1654),
+)
+
+LESSONS = Place(PlaceKind.CONVERSATION, 123)
+WHITEBOARD = Place(PlaceKind.WHITEBOARD_SESSION, 900)
+
+# Nobody shares a conversation with the advertiser: to see a call refused.
+PLACES = {
+    LESSONS: (STUDENT, TUTOR),
+    Place(PlaceKind.CONVERSATION, 124): (PARENT, TUTOR),
+    WHITEBOARD: (STUDENT, TUTOR),
+}
+
+KEEPING_CHAT = {LESSONS}
+"""Where texts of calls are kept."""
+
+
+async def load_demo(engine: AsyncEngine) -> None:
+    """Add the demo's profiles, connections, conversations and whiteboard where they are missing. What is there stays as it is."""
+    async with engine.begin() as connection:
+        for card in PROFILES:
+            await insert_profile(connection, card)
+        for first, second in combinations(sorted(card.profile for card in PROFILES), 2):
+            await insert_new(connection, ConnectionRow, **values(first, "first_"), **values(second, "second_"))
+        for place, members in PLACES.items():
+            if await insert_new(connection, OF_KIND[place.kind].places, id=place.place_id, keep_chat=place in KEEPING_CHAT):
+                await insert_members(connection, place, members)
+        for kind in PlaceKind:
+            await advance_sequence(connection, kind)

@@ -1,0 +1,344 @@
+"""The calls of a profile, read from `call_logs` and `whiteboard_call_history`: its history, and what it has missed."""
+
+import base64
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    and_,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from relay.db.models import OF_KIND, ChatRow, KnownProfileRow
+from relay.db.models.base import UtcDateTime
+from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
+from relay.db.profiles import acquainted, columns, names
+from relay.ids import Place, PlaceKind, Profile
+from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.records import CallDetail, CallPage, CallRecord, ChatRecord, Direction
+
+BLOCKED = "blocked"
+REJECTED = "rejected"
+
+MAX_TEXTS = 1000
+"""Texts that come with a call: the latest ones."""
+
+MAX_ROW = 2**31 - 1
+"""The highest number of a row: PostgreSQL refuses to compare it with more."""
+
+_CALL_ID = re.compile(r"[0-9a-f]{32}")
+_ROW = re.compile(r"[1-9][0-9]{0,9}")
+_CURSOR = re.compile(r"([0-9]{1,17}) ([1-9][0-9]{0,9})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+ROLES: Final = {Direction.OUTGOING: "caller", Direction.INCOMING: "callee"}
+"""What the rows call the profile that asks."""
+
+OTHER_ROLES: Final = {Direction.OUTGOING: "callee", Direction.INCOMING: "caller"}
+
+
+class SqlHistory:
+    """The calls of one table as each of their parties may see them.
+
+    The callee never sees a call that its caller might not make, nor one that has not been answered yet. The caller sees a blocked
+    call as rejected, and learns no names by calling strangers. A profile sees its own calls only: of somebody else's, as of one
+    that does not exist, every method says None.
+    """
+
+    def __init__(self, engine: AsyncEngine, kind: PlaceKind) -> None:
+        self._engine = engine
+        self._kind = kind
+        self._tables = OF_KIND[kind]
+        self._row: Any = self._tables.calls
+
+    async def calls(self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False) -> CallPage:
+        """The calls that the profile made or was called by, newest first.
+
+        Args:
+            limit: how many at most; at least 1. (The caller bounds it.)
+            cursor: `next_cursor` of the page before; None: from the newest on.
+            missed: only those that the profile missed.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+        """
+        conditions: list[Any] = [] if cursor is None else [self._before(*_position(cursor))]
+        if missed:
+            conditions.append(text(IS_MISSED))
+        directions = [Direction.INCOMING] if missed else list(Direction)
+        async with self._engine.connect() as connection:
+            rows = await self._read(connection, profile, directions, conditions, limit + 1)
+        found = tuple(self._record(row) for row in rows[:limit])
+        return CallPage(found, _cursor(rows[limit - 1].started_at, rows[limit - 1].id) if len(rows) > limit else None)
+
+    async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
+        """One call with its texts.
+
+        Args:
+            record_id: `CallRecord.id`, here and below.
+        """
+        async with self._engine.connect() as connection:
+            row = await self._find(connection, profile, record_id)
+            if row is None:
+                return None
+            query = (
+                select(ChatRow.message_id, *columns(ChatRow, "author_"), ChatRow.text, ChatRow.sent_at)
+                .where(ChatRow.call_id == row.call_id)
+                .order_by(ChatRow.sent_at.desc(), ChatRow.message_id.desc())
+                .limit(MAX_TEXTS)
+            )
+            texts = (await connection.execute(query)).all()
+        return CallDetail(self._record(row), tuple(_text(profile, *found) for found in reversed(texts)))
+
+    async def mark_seen(self, profile: Profile, record_id: str, at: datetime) -> bool | None:
+        """Note that the profile has seen a call.
+
+        Returns:
+            Whether that is new; None if the profile has no such call.
+        """
+        async with self._engine.begin() as connection:
+            call = await self._find(connection, profile, record_id)
+            if call is None:
+                return None
+            return await self._mark(connection, profile, call.direction, at, self._row.id == call.id) == 1
+
+    async def mark_seen_up_to(self, profile: Profile, record_id: str, at: datetime) -> int | None:
+        """Note that the profile has seen this call, and what it missed or (in whiteboard sessions) began before it.
+
+        Returns:
+            How many were new; None if the profile has no such call.
+        """
+        async with self._engine.begin() as connection:
+            call = await self._find(connection, profile, record_id)
+            if call is None:
+                return None
+            marked = await self._mark(connection, profile, call.direction, at, self._row.id == call.id)
+            before = self._before(call.started_at, call.id)
+            marked += await self._mark(connection, profile, Direction.INCOMING, at, before, text(IS_UNSEEN))
+            marked += await self._mark(connection, profile, Direction.OUTGOING, at, before)
+            return marked
+
+    async def unseen_count(self, profile: Profile) -> int:
+        """How many calls the profile missed and has not seen yet."""
+        query = select(func.count()).select_from(self._row).where(_unseen(self._kind, profile))
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one()
+
+    def _before(self, started_at: datetime, row_id: int) -> ColumnElement[bool]:
+        """The calls that began before that one, in the order of the history."""
+        before = tuple_(self._row.started_at, self._row.id) < tuple_(literal(started_at, UtcDateTime), literal(row_id))
+        if self._engine.dialect.name != "sqlite" or started_at.microsecond:
+            return before
+        # SQLite compares texts. The replaced backend may have written whole seconds without a fraction, the relay never does.
+        whole = literal(started_at.strftime("%Y-%m-%d %H:%M:%S"))
+        return and_(before, or_(type_coerce(self._row.started_at, String) != whole, self._row.id < row_id))
+
+    async def _find(self, connection: AsyncConnection, profile: Profile, record_id: str) -> Row[Any] | None:
+        if _CALL_ID.fullmatch(record_id):
+            which = self._row.call_id == record_id
+        elif _ROW.fullmatch(record_id) and int(record_id) <= MAX_ROW:
+            which = and_(self._row.id == int(record_id), self._row.call_id.is_(None))
+        else:
+            return None
+        rows = await self._read(connection, profile, list(Direction), [which], 1)
+        return rows[0] if rows else None
+
+    async def _read(
+        self, connection: AsyncConnection, profile: Profile, directions: list[Direction], conditions: list[Any], limit: int
+    ) -> list[Row[Any]]:
+        """The profile's calls that meet the conditions, newest first."""
+        # One limited query per direction: each then reads no more of its index than it gives.
+        arms = [
+            select(
+                *self._row.__table__.columns,
+                literal(direction.value).label("direction"),
+                *(column.label(f"other_{name}") for column, name in zip(self._other(direction), ("type", "id"), strict=True)),
+                getattr(self._row, f"{OTHER_ROLES[direction]}_deleted_at").label("other_deleted_at"),
+            )
+            .where(self._visible(profile, direction), *conditions)
+            .order_by(self._row.started_at.desc(), self._row.id.desc())
+            .limit(limit)
+            .subquery()
+            .select()
+            for direction in directions
+        ]
+        own = union_all(*arms).subquery()
+        other = (own.c.other_type, own.c.other_id)
+        may_know = or_(own.c.direction == Direction.INCOMING.value, own.c.answered_at.is_not(None), acquainted(profile, other))
+        query = (
+            select(own, may_know.label("may_know"), KnownProfileRow.name, KnownProfileRow.avatar)
+            .outerjoin(KnownProfileRow, names(KnownProfileRow, other))
+            .order_by(own.c.started_at.desc(), own.c.id.desc())
+            .limit(limit)
+        )
+        return list((await connection.execute(query)).all())
+
+    def _other(self, direction: Direction) -> tuple[Any, Any]:
+        return columns(self._row, f"{OTHER_ROLES[direction]}_")
+
+    def _visible(self, profile: Profile, direction: Direction) -> ColumnElement[bool]:
+        """The calls of one direction that the profile may see."""
+        row, role = self._row, ROLES[direction]
+        # A call of the replaced backend may have no time, and then it has no place in a history either.
+        own = and_(names(row, profile, f"{role}_"), getattr(row, f"{role}_deleted_at").is_(None), row.started_at.is_not(None))
+        if direction is Direction.OUTGOING:
+            return own
+        # One that rings may turn out to be blocked at the next moment.
+        return and_(own, row.status != INITIATED, func.coalesce(row.end_reason, "") != BLOCKED, ~row.hidden_from_callee)
+
+    async def _mark(
+        self, connection: AsyncConnection, profile: Profile, direction: Direction, at: datetime, *conditions: Any
+    ) -> int:
+        """Mark the profile's calls of one direction that meet the conditions.
+
+        Returns:
+            How many were not marked before.
+        """
+        seen_at = getattr(self._row, f"{ROLES[direction]}_seen_at", None)
+        if seen_at is None:  # nobody looks whether a caller in a conversation has seen the call
+            return 0
+        marking = update(self._row).where(self._visible(profile, direction), seen_at.is_(None), *conditions)
+        return (await connection.execute(marking.values({seen_at.key: at}))).rowcount
+
+    def _record(self, row: Row[Any]) -> CallRecord:
+        direction = Direction(row.direction)
+        incoming = direction is Direction.INCOMING
+        place_id = self._tables.place_id(row)
+        return CallRecord(
+            id=row.call_id or str(row.id),
+            place=None if place_id is None else Place(self._kind, place_id),
+            direction=direction,
+            other=None if row.other_id is None or row.other_type is None else _other_party(row, OTHER_ROLES[direction]),
+            call_type=row.call_type,
+            status=row.status,
+            reason=REJECTED if row.end_reason == BLOCKED else row.end_reason,
+            started_at=row.started_at,
+            answered_at=row.answered_at,
+            ended_at=row.ended_at,
+            duration_seconds=row.duration_seconds,
+            missed=incoming and row.status == MISSED and row.end_reason not in (BLOCKED, REJECTED),
+            # Without such a column, there is nothing to be marked.
+            seen=getattr(row, f"{ROLES[direction]}_seen_at", row.started_at) is not None,
+            transferred_from=row.transferred_from,
+            recording_id=getattr(row, "recording_id", None),
+            route=getattr(row, f"{ROLES[direction]}_route"),
+            family=getattr(row, f"{ROLES[direction]}_family"),
+            rtt_ms=getattr(row, f"{ROLES[direction]}_rtt_ms"),
+        )
+
+
+class SqlMissedCalls:
+    """`relay.signaling.ports.MissedCalls`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def unseen(self, profile: Profile, limit: int) -> Unseen:
+        """Calls *to* this profile, in either table, that ended as `missed`, were not blocked or refused, and not marked as seen.
+
+        Args:
+            limit: how many to give at most; at least 1.
+        """
+        arms = []
+        for kind, tables in OF_KIND.items():
+            row: Any = tables.calls
+            arm = (
+                select(
+                    literal(kind.value).label("kind"),
+                    tables.place_id(row).label("place_id"),
+                    *(row.id, row.call_id, row.call_type, row.end_reason, row.started_at, row.participants),
+                    *(
+                        column.label(f"other_{name}")
+                        for column, name in zip(columns(row, "caller_"), ("type", "id"), strict=True)
+                    ),
+                    row.caller_deleted_at.label("other_deleted_at"),
+                    (row.caller_avatar if hasattr(row, "caller_avatar") else null()).label("caller_avatar"),
+                    func.count().over().label("total"),
+                )
+                .where(_unseen(kind, profile))
+                .order_by(row.started_at.desc(), row.id.desc())
+                .limit(limit)
+            )
+            arms.append(arm.subquery().select())
+        both = union_all(*arms).subquery()
+        query = (
+            select(both, literal(True).label("may_know"), KnownProfileRow.name, KnownProfileRow.avatar)
+            .outerjoin(KnownProfileRow, names(KnownProfileRow, (both.c.other_type, both.c.other_id)))
+            .order_by(both.c.started_at.desc(), both.c.kind, both.c.id.desc())
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        found = tuple(
+            MissedCallRecord(
+                call_id=row.call_id or str(row.id),
+                place=Place(PlaceKind(row.kind), row.place_id),
+                call_type=row.call_type,
+                caller=_other_party(row, "caller"),
+                reason=row.end_reason or "",
+                started_at=row.started_at,
+            )
+            for row in rows[:limit]
+        )
+        # Each row says how many there are of its kind.
+        return Unseen(found, sum({row.kind: row.total for row in rows}.values()))
+
+
+def _unseen(kind: PlaceKind, profile: Profile) -> ColumnElement[bool]:
+    """What the profile has missed at places that still exist, and not seen yet."""
+    tables = OF_KIND[kind]
+    there = tables.place_id(tables.calls).is_not(None)
+    return and_(names(tables.calls, profile, "callee_"), text(IS_UNSEEN), there, ~tables.calls.hidden_from_callee)
+
+
+def _other_party(row: Row[Any], role: str) -> ProfileCard:
+    """Its name as it was then, and its avatar as it is now; where one of them is missing, from the other time."""
+    profile = Profile(row.other_type, row.other_id)
+    if row.other_deleted_at is not None or not row.may_know:
+        return ProfileCard(profile, "", "")
+    name = next(_names_then(row.participants, profile), None) or row.name or ""
+    return ProfileCard(profile, name, row.avatar or getattr(row, f"{role}_avatar", None) or "")
+
+
+def _names_then(participants: object, profile: Profile) -> Iterator[str]:
+    """The profile's name among the participants, who may be any JSON in a row that the relay did not write."""
+    for entry in participants if isinstance(participants, list) else ():
+        if isinstance(entry, dict) and (entry.get("profile_type"), entry.get("profile_id")) == profile:
+            name = entry.get("name")
+            if isinstance(name, str):
+                yield name
+
+
+def _text(reader: Profile, message_id: str, author_type: str, author_id: int, said: str, sent_at: datetime) -> ChatRecord:
+    author = Profile(author_type, author_id)
+    return ChatRecord(message_id, author, author == reader, said, sent_at)
+
+
+def _cursor(started_at: datetime, row_id: int) -> str:
+    return base64.urlsafe_b64encode(b"%d %d" % ((started_at - _EPOCH) // _MICROSECOND, row_id)).rstrip(b"=").decode()
+
+
+def _position(cursor: str) -> tuple[datetime, int]:
+    try:
+        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except ValueError:  # the characters or their number are not those of base64, or what comes out is no text
+        decoded = ""
+    match = _CURSOR.fullmatch(decoded)
+    if match is None or int(match[2]) > MAX_ROW:
+        raise ValueError("not a cursor that came with an earlier page")
+    return _EPOCH + int(match[1]) * _MICROSECOND, int(match[2])

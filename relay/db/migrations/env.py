@@ -1,0 +1,10 @@
+"""Alembic executes this file for every command. The connection comes from `relay.db.migrate`, already in a transaction."""
+
+from alembic import context
+
+from relay.db.migrate import version_options
+from relay.db.models import Base
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Base.metadata, **version_options(connection))
+context.run_migrations()

@@ -1,0 +1,116 @@
+"""What is forgotten when its time has come."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Delete, Update, delete, exists, null, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import aliased
+
+from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
+from relay.db.models.calls import ENDED, IS_NAMED, MISSED
+from relay.ids import PlaceKind
+from relay.signaling.records import Purged, RetentionDays
+
+BATCH = 200
+"""Rows per transaction."""
+
+
+class SqlRetention:
+    """Removes old data in batches, each a transaction of its own: calls that are being made do not wait for it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def apply(self, days: RetentionDays, now: datetime) -> Purged:
+        """Remove what is older than it may become. What is interrupted is done by the next run; several at once do no harm."""
+
+        async def purge(kept: int | None, step: Callable[[datetime], Awaitable[int]]) -> int:
+            return 0 if kept is None else await _in_batches(step, now - timedelta(days=kept))
+
+        conversations, whiteboards = PlaceKind.CONVERSATION, PlaceKind.WHITEBOARD_SESSION
+        return Purged(
+            calls=await purge(days.calls, lambda before: self._calls(conversations, before)),
+            whiteboard_calls=await purge(days.whiteboard_calls, lambda before: self._calls(whiteboards, before)),
+            identities=await purge(days.identities, lambda before: self._identities(conversations, before))
+            + await purge(days.identities, lambda before: self._identities(whiteboards, before)),
+            chat=await purge(days.chat, self._chat),
+            push_subscriptions=await purge(days.push_subscriptions, self._push_subscriptions),
+        )
+
+    async def _calls(self, kind: PlaceKind, before: datetime) -> int:
+        row: Any = OF_KIND[kind].calls
+        deleting = delete(row).where(row.id.in_(_some_old_calls(row, before))).returning(row.call_id)
+        async with self._engine.begin() as connection:
+            call_ids = (await connection.execute(deleting)).scalars().all()
+            await connection.execute(delete(ChatRow).where(ChatRow.call_id.in_([one for one in call_ids if one is not None])))
+        return len(call_ids)
+
+    async def _identities(self, kind: PlaceKind, before: datetime) -> int:
+        row: Any = OF_KIND[kind].calls
+        nameless = {name: null() for name in _IDENTITY if name in row.__table__.columns}
+        return await self._execute(update(row).where(row.id.in_(_some_old_calls(row, before, text(IS_NAMED)))).values(nameless))
+
+    async def _chat(self, before: datetime) -> int:
+        old: Any = aliased(ChatRow)
+        kept = [exists().where(tables.calls.call_id == old.call_id, tables.calls.keep.is_(True)) for tables in OF_KIND.values()]
+        key = [column.name for column in ChatRow.__table__.primary_key]
+        some = (
+            select(*(getattr(old, name) for name in key))
+            .where(old.sent_at < before, *(~one for one in kept))
+            .order_by(old.sent_at)
+            .limit(BATCH)
+            .with_for_update(of=old, skip_locked=True)
+        )
+        return await self._execute(delete(ChatRow).where(tuple_(*(getattr(ChatRow, name) for name in key)).in_(some)))
+
+    async def _push_subscriptions(self, before: datetime) -> int:
+        old = aliased(PushSubscriptionRow)
+        some = select(old.id).where(old.last_used_at < before).order_by(old.last_used_at).limit(BATCH)
+        some = some.with_for_update(skip_locked=True)
+        return await self._execute(delete(PushSubscriptionRow).where(PushSubscriptionRow.id.in_(some)))
+
+    async def _execute(self, statement: Update | Delete) -> int:
+        """Run one statement in a transaction of its own.
+
+        Returns:
+            How many rows it changed.
+        """
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+
+
+_IDENTITY = frozenset(
+    {
+        "participants",
+        "caller_user_id",
+        "caller_name",
+        "caller_avatar",
+        "callee_user_id",
+        "callee_name",
+        "callee_avatar",
+    }
+)
+"""Columns that say more of a party than its profile's type and id. Not every table has them all."""
+
+
+async def _in_batches(step: Callable[[datetime], Awaitable[int]], before: datetime) -> int:
+    total = 0
+    while True:
+        done = await step(before)
+        total += done
+        if done < BATCH:
+            return total
+
+
+def _some_old_calls(row: Any, before: datetime, *conditions: ColumnElement[Any] | Any) -> Any:
+    """Ids of the oldest closed calls that may go. Those that somebody else is about to remove are left to them."""
+    old = aliased(row)
+    return (
+        select(old.id)
+        .where(old.started_at < before, old.status.in_([MISSED, ENDED]), old.keep.is_(False), *conditions)
+        .order_by(old.started_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )

@@ -1,0 +1,42 @@
+"""Whether the views that the platform defines are there, and say what the directory asks of them."""
+
+from sqlalchemy import false, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from relay.db.directory import SqlDirectory
+from relay.db.models import OF_KIND
+from relay.db.models.known import KNOWN, Known
+from relay.db.naming import VIEW, VIEWS, layout_of
+from relay.db.outage import reason_of
+from relay.errors import ConfigurationError
+from relay.ids import Place, Profile
+
+_SOMEBODY, _ANOTHER = Profile("student", 1), Profile("tutor", 1)
+
+
+async def require_views(engine: AsyncEngine) -> None:
+    """Ask each view that the layout names for nothing, and then all of them what an invitation asks.
+
+    Raises:
+        ConfigurationError: one is not there, lacks a column, or has one of a type that does not fit.
+    """
+    views = layout_of(engine).views
+    for table in (table for part in sorted(views) for table in VIEWS[part]):
+        known = Known.metadata.tables[KNOWN + table]
+        columns = ", ".join(known.columns.keys())
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(select(known).where(false()))
+        except DBAPIError as error:
+            raise ConfigurationError(f"{VIEW}{table}: {reason_of(error)}; its columns are to be {columns}") from error
+    directory = SqlDirectory(engine)
+    try:
+        await directory.visible_profiles(_SOMEBODY)
+        for kind, tables in OF_KIND.items():
+            await directory.standing(Place(kind, 1), _SOMEBODY, _ANOTHER)
+            async with engine.connect() as connection:
+                keeping = select(func.count()).where(tables.known_places.id == 1, tables.known_places.keep_chat)
+                await connection.execute(keeping)
+    except DBAPIError as error:
+        raise ConfigurationError(f"a column of the views has a type that does not fit: {reason_of(error)}") from error
