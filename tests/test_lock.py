@@ -71,6 +71,6 @@ def test_every_library_has_an_upper_end() -> None:
 def test_the_container_file_installs_from_the_lock_what_is_there() -> None:
     text = (ROOT / "deploy" / "Containerfile").read_text()
     copied = [name for line in re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", text) for name in line.split()]
-    assert {"requirements.lock", "setup.cfg", "relay", "db", "web"} <= set(copied)
+    assert {"requirements.lock", "setup.cfg", "relay", "web"} <= set(copied)
     assert [name for name in copied if not (ROOT / name).exists()] == []
     assert "--require-hashes -r requirements.lock" in text

@@ -158,7 +158,7 @@ class TransportUp:
 
 @dataclass(frozen=True, slots=True)
 class TransportDown:
-    """Nothing valid has arrived from the selected address for a while (`relay.media.transport.consent`), or the peer has answered no check
+    """Nothing valid has arrived from the selected address for a while (`transport.consent`), or the peer has answered no check
     for so long that nothing more is sent to it. It may come back."""
 
     transport_id: str

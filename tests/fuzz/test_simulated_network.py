@@ -1,6 +1,6 @@
 """The cores together, on networks that lose, reorder, repeat and delay: sender → relay → receiver, in virtual time.
 
-The relay here is its cores without sockets and keys, put together as `relay.media.routing.bridge` and `relay.media.routing.direct` do.
+The relay here is its cores without sockets and keys, put together as `relay.media.routing` does.
 """
 
 from collections import Counter

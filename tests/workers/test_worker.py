@@ -20,7 +20,7 @@ from relay.media.api import MediaEvent, WorkerLost
 from relay.workers.channel import Caller
 from relay.workers.worker import Assignment
 
-NOT_FOR_WORKERS = {"aiohttp", "sqlalchemy", "db", "relay.signaling", "relay.http", "relay.app", "relay.workers.pool"}
+NOT_FOR_WORKERS = {"aiohttp", "sqlalchemy", "relay.db", "relay.signaling", "relay.http", "relay.app", "relay.workers.pool"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _mapped(pid: int) -> str:
 
 STUCK_WORKER = """
 import asyncio, sys, time
-from relay.media import worker
+from relay.workers import worker
 
 class Stuck(worker.LocalEngine):
     async def start(self):

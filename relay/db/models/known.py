@@ -1,6 +1,6 @@
 """What the directory reads: who exists, who is where, who has blocked whom.
 
-These are the relay's own tables of the same columns, or views that the platform defines over its own (`relay.db.naming.Layout.views`).
+These are the relay's own tables of the same columns, or views that the platform defines over its own (`naming.Layout.views`).
 Nothing is written through them.
 """
 

@@ -92,7 +92,7 @@ class ReceiveRing:
     """Room for the last `capacity` datagrams, which are received round and round.
 
     They are decrypted and encrypted in place, so what the ring holds of a forwarded packet is what was sent: it is the memory
-    behind `relay.media.repair.history`, which costs no copy. Each datagram has a serial number; its slot is that modulo `capacity`.
+    behind `repair.history`, which costs no copy. Each datagram has a serial number; its slot is that modulo `capacity`.
 
     Args:
         capacity: datagrams; a multiple of BATCH. The memory is touched, and so taken, only as they arrive.

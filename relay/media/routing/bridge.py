@@ -1,4 +1,4 @@
-"""A bridge joins the two transports of a call. Media crosses it in `relay.media.routing.direct`, packet by packet; here is what is rarer:
+"""A bridge joins the two transports of a call. Media crosses it in `routing.direct`, packet by packet; here is what is rarer:
 RTCP, which the relay reads on the way, NACKs that it answers itself, and data channel records.
 """
 

@@ -1,6 +1,6 @@
 """SRTP and SRTCP from addresses that no transport has validated: whose packets they are, and their way across the bridge.
 
-Nothing here is fast, and all of it is bounded: the forwarding path (`relay.media.routing.direct`) takes over as soon as the peer has been
+Nothing here is fast, and all of it is bounded: the forwarding path (`routing.direct`) takes over as soon as the peer has been
 followed to where it is.
 """
 

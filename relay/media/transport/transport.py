@@ -55,7 +55,7 @@ RELAY_SSRC: Final = 1
 class Transport:
     """One path to one device.
 
-    `rx`, `tx`, `peer`, `destination`, `streams` and `sent` are what `relay.media.routing.direct` uses for every packet; everything
+    `rx`, `tx`, `peer`, `destination`, `streams` and `sent` are what `routing.direct` uses for every packet; everything
     else is for when something changes.
     """
 

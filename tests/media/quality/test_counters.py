@@ -8,7 +8,7 @@ import pytest
 import relay
 from relay.media.quality.counters import NAMES, Counters
 
-SOURCES = sorted((Path(relay.__file__).parent / "media").rglob("*.py"))
+SOURCES = sorted(file for plane in ("media", "workers") for file in (Path(relay.__file__).parent / plane).rglob("*.py"))
 
 
 def strings(path: Path) -> set[str]:
