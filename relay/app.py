@@ -45,6 +45,7 @@ from relay.http import (
     dev,
     directory,
     me,
+    openapi,
     operations,
     pages,
     ports,
@@ -184,14 +185,25 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
 
 
 def _add_routes(app: web.Application, settings: Settings) -> None:
-    for routes in (directory.ROUTES, sockets.ROUTES, connectivity.ROUTES, operations.ROUTES, push.ROUTES, pages.ROUTES):
-        app.add_routes(routes)
-    for routes in (readiness.ROUTES, profile_settings.ROUTES, blocks.ROUTES, call_history.ROUTES, whiteboard.ROUTES, me.ROUTES):
-        app.add_routes(routes)
+    described = [*openapi.ROUTES, *directory.ROUTES, *sockets.ROUTES, *connectivity.ROUTES, *operations.ROUTES, *push.ROUTES]
+    described += [
+        *readiness.ROUTES,
+        *profile_settings.ROUTES,
+        *blocks.ROUTES,
+        *call_history.ROUTES,
+        *whiteboard.ROUTES,
+        *me.ROUTES,
+    ]
     if settings.service_token:
-        _add_admin(app, settings)
+        app[SERVICE_TOKEN] = settings.service_token
+        described += [*admin_profiles.ROUTES, *admin_places.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
+    if settings.service_token and settings.jwt_secret:
+        described += admin_tokens.ROUTES
     if settings.dev:
-        app.add_routes(dev.ROUTES)
+        described += dev.ROUTES
+    app.add_routes(described)
+    app.add_routes(pages.ROUTES)
+    app[openapi.DOCUMENT] = openapi.Document(described)
 
 
 def _sources(
@@ -280,14 +292,6 @@ async def look_at_database(settings: Settings) -> str:
         return f"The database opens. Its schema is still to be brought up to date; {how}."
     finally:
         await database.dispose()
-
-
-def _add_admin(app: web.Application, settings: Settings) -> None:
-    app[SERVICE_TOKEN] = settings.service_token
-    for routes in (admin_profiles.ROUTES, admin_places.ROUTES, admin_sync.ROUTES, admin_live.ROUTES, admin_lists.ROUTES):
-        app.add_routes(routes)
-    if settings.jwt_secret:
-        app.add_routes(admin_tokens.ROUTES)
 
 
 async def _database_open(app: web.Application) -> AsyncIterator[None]:

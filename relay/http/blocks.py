@@ -6,8 +6,9 @@ import msgspec
 from aiohttp import web
 
 from relay.errors import RelayError
+from relay.http.api import Operation, delete, get, put
 from relay.http.auth import signed_in
-from relay.http.parameters import PROFILE, ProfileView, profile_in, view
+from relay.http.parameters import PROFILE, Milliseconds, ProfileView, profile_in, view
 from relay.http.ports import PROFILE_SETTINGS, ProfileSettings
 from relay.http.responses import answer
 from relay.ids import Profile
@@ -19,8 +20,11 @@ class BlockView(msgspec.Struct, frozen=True):
 
     profile: ProfileView
     """Its name is empty if there is no such profile any more."""
-    since: int
-    """Milliseconds since 1970."""
+    since: Milliseconds
+
+
+class Blocks(msgspec.Struct, frozen=True):
+    blocks: list[BlockView]
 
 
 async def read(request: web.Request) -> web.Response:
@@ -42,7 +46,7 @@ async def remove(request: web.Request) -> web.Response:
 async def read_of(request: web.Request, profile: Profile) -> web.Response:
     """Whom a profile has blocked, latest first."""
     records = await request.app[PROFILE_SETTINGS].blocks(profile)
-    return answer({"blocks": [BlockView(view(record.blocked), milliseconds(record.since)) for record in records]})
+    return answer(Blocks([BlockView(view(record.blocked), milliseconds(record.since)) for record in records]))
 
 
 async def block(settings: ProfileSettings, profile: Profile, blocked: Profile) -> None:
@@ -60,8 +64,15 @@ async def block(settings: ProfileSettings, profile: Profile, blocked: Profile) -
         raise web.HTTPNotFound(text=str(error)) from None
 
 
+READ: Final = Operation("Blocked profiles, latest first.", Blocks)
+BLOCK: Final = Operation(
+    "Blocks a profile.",
+    errors={400: "It is the profile itself.", 404: "The profile shares nothing with such a profile."},
+)
+UNBLOCK: Final = Operation("Lifts a block.")
+
 ROUTES: Final = [
-    web.get("/api/blocks", read),
-    web.put(f"/api/blocks/{PROFILE}", add),
-    web.delete(f"/api/blocks/{PROFILE}", remove),
+    get("/api/blocks", read, READ),
+    put(f"/api/blocks/{PROFILE}", add, BLOCK),
+    delete(f"/api/blocks/{PROFILE}", remove, UNBLOCK),
 ]

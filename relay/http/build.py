@@ -13,12 +13,17 @@ _PACKAGES: Final = ("aiohttp", "aiortc", "sqlalchemy")
 
 
 class Build(Collector):
-    """The version of the relay, of Python, and of what the relay stands on, as labels of a gauge that is always 1."""
+    """The version of the relay, of Python, and of what the relay stands on, as labels of a gauge that is always 1.
+
+    Attributes:
+        version: of the relay.
+    """
 
     def __init__(self) -> None:
         # None of them changes while the process runs.
+        self.version = _version("call-relay")
         self._versions = {
-            "version": _version("call-relay"),
+            "version": self.version,
             "python": platform.python_version(),
             **{name: _version(name) for name in _PACKAGES},
         }

@@ -9,8 +9,23 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import RelayError
+from relay.http.api import DescribedRoute, Operation, get, post
 from relay.http.auth import signed_in
-from relay.http.parameters import ProfileView, cursor_in, flag_in, limit_in, view
+from relay.http.parameters import (
+    CALL,
+    CURSOR,
+    MAX_LIMIT,
+    CallName,
+    Cursor,
+    Milliseconds,
+    ProfileView,
+    cursor_in,
+    flag_in,
+    flag_parameter,
+    limit_in,
+    limit_parameter,
+    view,
+)
 from relay.http.ports import HISTORIES
 from relay.http.responses import answer, body_of
 from relay.http.sockets import CALLS
@@ -21,9 +36,7 @@ from relay.signaling.records import CallRecord, ChatRecord, Direction
 MAX_SEEN: Final = 100
 """Calls that one request may mark."""
 
-CallName = Annotated[str, Meta(min_length=1, max_length=32)]
-
-_Operation = Callable[[web.Request, PlaceKind, Profile], Awaitable[web.Response]]
+_Handler = Callable[[web.Request, PlaceKind, Profile], Awaitable[web.Response]]
 
 
 class CallView(msgspec.Struct, frozen=True):
@@ -33,18 +46,18 @@ class CallView(msgspec.Struct, frozen=True):
     call_type: str
     direction: Direction
     other: ProfileView | None
-    status: str
-    reason: str | None
-    started_at: int
-    answered_at: int | None
-    ended_at: int | None
-    duration_seconds: int | None
+    status: Annotated[str, Meta(description="`initiated`, `answered`, `missed` or `ended`.")]
+    reason: Annotated[str, Meta(description="Why it ended.")] | None
+    started_at: Milliseconds
+    answered_at: Milliseconds | None
+    ended_at: Milliseconds | None
+    duration_seconds: Annotated[int, Meta(description="From answered to ended.")] | None
     missed: bool
-    seen: bool
-    transferred_from: str | None
-    route: str | None
-    family: str | None
-    rtt_ms: float | None
+    seen: Annotated[bool, Meta(description="Says something only of calls that were missed.")]
+    transferred_from: Annotated[str, Meta(description="`call_id` of the call whose transfer led to this one.")] | None
+    route: Annotated[str, Meta(description="How the profile's own media arrived at last: `udp`, `tcp`, `turn-udp`…")] | None
+    family: Annotated[str, Meta(description="`ipv4` or `ipv6`.")] | None
+    rtt_ms: Annotated[float, Meta(description="Round trip between the relay and the profile.")] | None
     conversation_id: int | UnsetType | None = UNSET
     whiteboard_session_id: int | UnsetType | None = UNSET
     recording_id: str | UnsetType | None = UNSET
@@ -58,33 +71,71 @@ class TextView(msgspec.Struct, frozen=True):
     from_profile_id: int
     own: bool
     text: str
-    sent_at: int
+    sent_at: Milliseconds
 
 
-class _Seen(msgspec.Struct, frozen=True):
+class CallList(msgspec.Struct, frozen=True):
+    """A page of calls, newest first."""
+
+    calls: list[CallView]
+    next_cursor: Cursor
+
+
+class CallDetails(msgspec.Struct, frozen=True):
+    """A call and its chat, oldest message first."""
+
+    call: CallView
+    chat: list[TextView]
+
+
+class UnseenCount(msgspec.Struct, frozen=True):
+    unseen_count: Annotated[int, Meta(description="Missed calls that have not been marked as seen.")]
+
+
+class Marked(UnseenCount, frozen=True):
+    marked: Annotated[int, Meta(description="Calls that had not been seen before.")]
+
+
+class Seen(msgspec.Struct, frozen=True):
     """Exactly one of the two."""
 
     call_ids: Annotated[list[CallName], Meta(min_length=1, max_length=MAX_SEEN)] | None = None
     up_to: CallName | None = None
 
 
-def routes(path: str, kind: PlaceKind) -> list[web.RouteDef]:
+def routes(path: str, kind: PlaceKind) -> list[DescribedRoute]:
     """The resource of one kind of calls, below `path`."""
+    page = limit_parameter(MAX_LIMIT), CURSOR
 
-    def own(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def own(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def of_signed_in(request: web.Request) -> web.Response:
             profile = (await signed_in(request)).profile
             await request.app[CALLS].written()
-            return await operation(request, kind, profile)
+            return await handler(request, kind, profile)
 
         return of_signed_in
 
     return [
-        web.get(path, own(_list)),
-        web.get(f"{path}/missed", own(_missed)),
-        web.get(f"{path}/unseen", own(_unseen)),
-        web.post(f"{path}/seen", own(_mark_seen)),
-        web.get(path + r"/{call_id:\w{1,32}}", own(_one)),
+        get(
+            path,
+            own(_list),
+            Operation(
+                "The profile's own calls, newest first.", CallList, query=(flag_parameter("missed", "Only missed ones."), *page)
+            ),
+        ),
+        get(f"{path}/missed", own(_missed), Operation("The calls that the profile missed, newest first.", CallList, query=page)),
+        get(f"{path}/unseen", own(_unseen), Operation("How many missed calls have not been marked as seen.", UnseenCount)),
+        post(
+            f"{path}/seen",
+            own(_mark_seen),
+            Operation(
+                "Marks calls as seen: those that are named, or one and what was missed before it.",
+                Marked,
+                body=Seen,
+                errors={404: "One of them is not the profile's own; none is marked."},
+            ),
+        ),
+        get(f"{path}/{CALL}", own(_one), Operation("One call, with its chat if that is kept.", CallDetails)),
     ]
 
 
@@ -103,22 +154,22 @@ async def _page(request: web.Request, kind: PlaceKind, profile: Profile, *, miss
         )
     except ValueError as error:
         raise RelayError(str(error)) from None
-    return answer({"calls": [_call(record, kind) for record in page.calls], "next_cursor": page.next_cursor})
+    return answer(CallList([_call(record, kind) for record in page.calls], page.next_cursor))
 
 
 async def _one(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
     detail = await request.app[HISTORIES][kind].call(profile, request.match_info["call_id"])
     if detail is None:
         raise _no_such_call()
-    return answer({"call": _call(detail.call, kind), "chat": [_text(record) for record in detail.chat]})
+    return answer(CallDetails(_call(detail.call, kind), [_text(record) for record in detail.chat]))
 
 
 async def _unseen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    return answer({"unseen_count": await request.app[HISTORIES][kind].unseen_count(profile)})
+    return answer(UnseenCount(await request.app[HISTORIES][kind].unseen_count(profile)))
 
 
 async def _mark_seen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    wanted, history = await body_of(request, _Seen), request.app[HISTORIES][kind]
+    wanted, history = await body_of(request, Seen), request.app[HISTORIES][kind]
     now = datetime.now(UTC)
     if wanted.up_to is not None and wanted.call_ids is None:
         marked = await history.mark_seen_up_to(profile, wanted.up_to, now)
@@ -132,7 +183,7 @@ async def _mark_seen(request: web.Request, kind: PlaceKind, profile: Profile) ->
         marked = sum([bool(await history.mark_seen(profile, call_id, now)) for call_id in wanted.call_ids])
     else:
         raise RelayError("either call_ids or up_to says what was seen")
-    return answer({"marked": marked, "unseen_count": await history.unseen_count(profile)})
+    return answer(Marked(marked=marked, unseen_count=await history.unseen_count(profile)))
 
 
 def _no_such_call() -> web.HTTPNotFound:

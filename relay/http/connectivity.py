@@ -15,13 +15,14 @@ import msgspec
 from aiohttp import web
 
 from relay.check.report import Report
-from relay.check.verdicts import explain
+from relay.check.verdicts import Explanation, explain
 from relay.errors import SignalingError
+from relay.http.api import Access, Operation, get, post
 from relay.http.auth import SUBPROTOCOL, signed_in
 from relay.http.limits import Limit
 from relay.http.proxies import remote_address
 from relay.http.responses import answer, body_of, problem
-from relay.http.sockets import PING_INTERVAL, registered
+from relay.http.sockets import PING_INTERVAL, UPGRADE, registered
 from relay.ids import Profile, new_id
 from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
 from relay.sdp.model import SessionDescription
@@ -294,4 +295,20 @@ async def verdict(request: web.Request) -> web.Response:
     return answer(explain(await body_of(request, Report)))
 
 
-ROUTES: Final = [web.get("/ws/connectivity", connect), web.post("/api/connectivity/verdict", verdict)]
+ROUTES: Final = [
+    get(
+        "/ws/connectivity",
+        connect,
+        Operation(
+            "Opens the WebSocket of a connection test (RFC 6455). Its messages are those of `docs/http.md`.",
+            status=101,
+            errors=UPGRADE,
+            access=Access.SOCKET,
+        ),
+    ),
+    post(
+        "/api/connectivity/verdict",
+        verdict,
+        Operation("What the report of a connection test means, in words.", Explanation, body=Report, access=Access.ANYONE),
+    ),
+]

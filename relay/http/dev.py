@@ -1,14 +1,17 @@
 """Development mode only: `POST /api/dev/login` and `POST /api/dev/conversations`."""
 
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from relay.errors import RelayError
+from relay.http.api import Access, Operation, post
 from relay.http.auth import TOKENS, set_cookie
-from relay.http.directory import ice_servers_for
-from relay.http.parameters import ProfileName, view
+from relay.http.directory import IceServer, ice_servers_for
+from relay.http.parameters import ProfileName, ProfileView, view
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
 from relay.signaling.ports import ProfileCard
@@ -33,8 +36,22 @@ class WritableDirectory(Protocol):
 WRITABLE_DIRECTORY: Final = web.AppKey("writable_directory", WritableDirectory)
 
 
-class _NewConversation(msgspec.Struct, frozen=True):
-    members: list[ProfileName]
+class NewConversation(msgspec.Struct, frozen=True):
+    """A conversation between profiles that exist."""
+
+    members: Annotated[list[ProfileName], Meta(description="At least two different ones.")]
+
+
+class ConversationName(msgspec.Struct, frozen=True):
+    conversation_id: int
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Comes with the cookie."""
+
+    token: str
+    profile: ProfileView
+    ice_servers: Sequence[IceServer]
 
 
 async def log_in(request: web.Request) -> web.Response:
@@ -44,23 +61,31 @@ async def log_in(request: web.Request) -> web.Response:
     card = await request.app[WRITABLE_DIRECTORY].add_profile(ProfileCard(profile, name, ""))
     tokens = request.app[TOKENS]
     token = tokens.issue(profile)
-    response = answer({"token": token, "profile": view(card), "ice_servers": ice_servers_for(request, profile)})
+    response = answer(Login(token, view(card), ice_servers_for(request, profile)))
     set_cookie(request, response, token, tokens.lifetime)
     return response
 
 
 async def add_conversation(request: web.Request) -> web.Response:
-    members = frozenset(member.profile for member in (await body_of(request, _NewConversation)).members)
+    members = frozenset(member.profile for member in (await body_of(request, NewConversation)).members)
     if len(members) < 2:
         raise RelayError("a conversation has at least two different members")
     try:
         conversation_id = await request.app[WRITABLE_DIRECTORY].add_conversation(members)
     except ValueError as error:
         raise RelayError(str(error)) from None
-    return answer({"conversation_id": conversation_id}, 201)
+    return answer(ConversationName(conversation_id), 201)
 
 
 ROUTES: Final = [
-    web.post("/api/dev/login", log_in),
-    web.post("/api/dev/conversations", add_conversation),
+    post(
+        "/api/dev/login",
+        log_in,
+        Operation("Signs in as any profile, which is made if it does not exist.", Login, body=ProfileName, access=Access.ANYONE),
+    ),
+    post(
+        "/api/dev/conversations",
+        add_conversation,
+        Operation("Makes a conversation.", ConversationName, status=201, body=NewConversation, access=Access.ANYONE),
+    ),
 ]

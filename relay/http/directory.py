@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from relay.errors import RelayError
+from relay.http.api import Operation, get
 from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, view
 from relay.http.proxies import asker_of
@@ -34,9 +35,25 @@ DIRECTORY: Final = web.AppKey("directory", Directory)
 ICE_SERVERS: Final[web.AppKey[IceServers]] = web.AppKey("ice_servers")
 
 
+class IceServerList(msgspec.Struct, frozen=True):
+    """For `RTCPeerConnection`."""
+
+    ice_servers: Sequence[IceServer]
+
+
+class Profiles(msgspec.Struct, frozen=True):
+    profiles: list[ProfileView]
+
+
 class ConversationView(msgspec.Struct, frozen=True):
+    """A conversation and its members."""
+
     conversation_id: int
     members: list[ProfileView]
+
+
+class Conversations(msgspec.Struct, frozen=True):
+    conversations: list[ConversationView]
 
 
 _AUTHORITY: Final = re.compile(r"(?:([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})|\[([0-9A-Fa-f:.]{2,45})\])(?::[0-9]{1,5})?")
@@ -74,21 +91,31 @@ def ice_servers_for(request: web.Request, profile: Profile) -> Sequence[IceServe
 
 async def profiles(request: web.Request) -> web.Response:
     cards = await request.app[DIRECTORY].visible_profiles((await signed_in(request)).profile)
-    return answer({"profiles": [view(card) for card in cards]})
+    return answer(Profiles([view(card) for card in cards]))
 
 
 async def conversations(request: web.Request) -> web.Response:
     cards = await request.app[DIRECTORY].conversations((await signed_in(request)).profile)
     found = [ConversationView(card.conversation_id, [view(member) for member in card.members]) for card in cards]
-    return answer({"conversations": found})
+    return answer(Conversations(found))
 
 
 async def ice_servers(request: web.Request) -> web.Response:
-    return answer({"ice_servers": ice_servers_for(request, (await signed_in(request)).profile)})
+    return answer(IceServerList(ice_servers_for(request, (await signed_in(request)).profile)))
 
 
 ROUTES: Final = [
-    web.get("/api/profiles", profiles),
-    web.get("/api/conversations", conversations),
-    web.get("/api/ice-servers", ice_servers),
+    get("/api/profiles", profiles, Operation("The profile itself and all that it shares a conversation with.", Profiles)),
+    get(
+        "/api/conversations", conversations, Operation("The conversations of the profile, each with its members.", Conversations)
+    ),
+    get(
+        "/api/ice-servers",
+        ice_servers,
+        Operation(
+            "TURN servers, named as the browser names the relay, with credentials for this profile that expire. .",
+            IceServerList,
+            errors={400: "`Host` is neither a name nor an address."},
+        ),
+    ),
 ]

@@ -1,14 +1,32 @@
 """`/api/me`: what there is about the signed-in profile, to take along or to take back."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypedDict
 
 from aiohttp import web
 
+from relay.http.api import Operation, delete, get
 from relay.http.auth import signed_in
 from relay.http.ports import OWN_HISTORY, PERSONAL_DATA
 from relay.http.responses import answer
 from relay.ids import Profile
+
+
+class Export(TypedDict):
+    """Everything about a profile. Times are ISO 8601."""
+
+    profile: dict[str, Any] | None
+    settings: dict[str, Any]
+    blocks: list[dict[str, Any]]
+    connections: list[dict[str, Any]]
+    conversations: list[dict[str, Any]]
+    whiteboard_sessions: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
+    whiteboard_calls: list[dict[str, Any]]
+    chat: list[dict[str, Any]]
+    """Its own messages."""
+    push_subscriptions: list[dict[str, Any]]
+    """Without their keys."""
 
 
 async def export(request: web.Request) -> web.Response:
@@ -34,7 +52,15 @@ async def export_of(request: web.Request, profile: Profile) -> web.Response:
     return response
 
 
+EXPORT: Final = Operation(
+    "Everything that there is about the profile, as a file.", Export, errors={404: "There is nothing about the profile."}
+)
+ERASE_HISTORY: Final = Operation(
+    "Takes the profile out of its calls that have ended, and deletes its chat messages. The other parties keep their calls, "
+    "without its name."
+)
+
 ROUTES: Final = [
-    web.get("/api/me/export", export),
-    web.delete("/api/me/history", erase_history),
+    get("/api/me/export", export, EXPORT),
+    delete("/api/me/history", erase_history, ERASE_HISTORY),
 ]

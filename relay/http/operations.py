@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from relay.http.api import Access, Operation, get
 from relay.http.build import BUILD
 from relay.http.limits import LIMITS
 from relay.http.origins import ORIGINS
@@ -102,8 +104,12 @@ def by_route(
     yield times
 
 
+class Health(msgspec.Struct, frozen=True):
+    status: Literal["ok"] = "ok"
+
+
 async def health(_request: web.Request) -> web.Response:
-    return answer({"status": "ok"})
+    return answer(Health())
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -115,4 +121,11 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
-ROUTES: Final = [web.get("/healthz", health), web.get("/metrics", metrics)]
+ROUTES: Final = [
+    get("/healthz", health, Operation("The process lives, and no more.", Health, access=Access.ANYONE)),
+    get(
+        "/metrics",
+        metrics,
+        Operation("The metrics, in Prometheus' text format.", str, media_type="text/plain", access=Access.ANYONE),
+    ),
+]

@@ -1,12 +1,13 @@
 """What requests name, by path, by query and in bodies: profiles, places, and pages of a list."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Self, cast
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import RelayError
+from relay.http.api import Parameter
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import ProfileCard
@@ -16,6 +17,7 @@ PROFILE: Final = r"{profile_type:\w+}/{profile_id:\d+}"
 OTHER_PROFILE: Final = r"{other_type:\w+}/{other_id:\d+}"
 """Part of a path that names a second one."""
 PLACE: Final = r"{place_id:\d+}"
+CALL: Final = r"{call_id:\w{1,32}}"
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -28,11 +30,51 @@ _FALSE: Final = frozenset({"", "0", "false"})
 _TRUE: Final = frozenset({"1", "true"})
 
 
+CallName = Annotated[str, Meta(min_length=1, max_length=32)]
+"""Of a call, as paths and bodies name it."""
+
+Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970 UTC.")]
+
+PATH_PARAMETERS: Final = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("profile_type", ProfileType, "The type of the profile."),
+        Parameter("profile_id", Id, "The id of the profile."),
+        Parameter("other_type", ProfileType, "The type of the other profile."),
+        Parameter("other_id", Id, "The id of the other profile."),
+        Parameter("place_id", Id, "The id of the conversation or whiteboard session."),
+        Parameter("call_id", CallName, "The id of the call."),
+    )
+}
+"""What each variable of a path is."""
+
+CURSOR: Final = Parameter(
+    "cursor", Annotated[str, Meta(max_length=MAX_CURSOR_LENGTH)], "`next_cursor` of the page before. Without it: the first page."
+)
+
+Cursor = Annotated[str, Meta(description="`cursor` of the next page; null: this is the last one.")] | None
+
+
+def limit_parameter(highest: int) -> Parameter:
+    """`?limit=`, as `limit_in` reads it."""
+    kind = Annotated[int, Meta(ge=1, le=highest, extra_json_schema={"default": DEFAULT_LIMIT})]
+    return Parameter("limit", kind, "The most entries that the page may have.")
+
+
+def flag_parameter(name: str, description: str) -> Parameter:
+    """A parameter as `flag_in` reads it."""
+    return Parameter(name, Annotated[str, Meta(extra_json_schema={"enum": sorted(_TRUE | _FALSE)})], description)
+
+
 class ProfileName(msgspec.Struct, frozen=True):
     """A profile, as bodies and answers name it."""
 
     profile_type: ProfileType
     profile_id: Id
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        return cls(cast(ProfileType, profile.profile_type), profile.profile_id)
 
     @property
     def profile(self) -> Profile:
@@ -44,8 +86,8 @@ class ProfileView(msgspec.Struct, frozen=True):
 
     profile_type: str
     profile_id: int
-    name: str
-    avatar: str
+    name: Annotated[str, Meta(description="Empty if it is not known, or was erased.")]
+    avatar: Annotated[str, Meta(description="A URL, or empty.")]
 
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]

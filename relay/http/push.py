@@ -8,6 +8,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import RelayError
+from relay.http.api import Operation, delete, get, post
 from relay.http.auth import signed_in
 from relay.http.ports import PUSH_GATE, PUSH_SUBSCRIPTIONS, PushGate
 from relay.http.responses import answer, body_of
@@ -18,32 +19,36 @@ _Endpoint = Annotated[str, Meta(min_length=1, max_length=MAX_ENDPOINT_LENGTH, pa
 _Key = Annotated[str, Meta(min_length=1, max_length=MAX_PUSH_KEY_LENGTH)]
 
 
-class _Keys(msgspec.Struct, frozen=True):
+class PushKeys(msgspec.Struct, frozen=True):
     p256dh: _Key
     auth: _Key
 
 
-class _Subscription(msgspec.Struct, frozen=True):
+class BrowserSubscription(msgspec.Struct, frozen=True):
     """`PushSubscription.toJSON()` of the Push API; its `expirationTime` says nothing that the push service does not say later."""
 
     endpoint: _Endpoint
-    keys: _Keys
+    keys: PushKeys
 
 
-class _Unsubscription(msgspec.Struct, frozen=True):
+class Unsubscription(msgspec.Struct, frozen=True):
     endpoint: _Endpoint
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    key: Annotated[str, Meta(description="`applicationServerKey` of `PushManager.subscribe`.")]
 
 
 async def key(request: web.Request) -> web.Response:
     """The key that browsers subscribe with."""
     await signed_in(request)
-    return answer({"key": _gate(request).public_key})
+    return answer(PublicKey(_gate(request).public_key))
 
 
 async def subscribe(request: web.Request) -> web.Response:
     """Register a browser for the profile, or bring its keys up to date."""
     profile, gate = (await signed_in(request)).profile, _gate(request)
-    wanted = await body_of(request, _Subscription)
+    wanted = await body_of(request, BrowserSubscription)
     place = wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth
     try:
         gate.check(*place)
@@ -56,7 +61,7 @@ async def subscribe(request: web.Request) -> web.Response:
 async def unsubscribe(request: web.Request) -> web.Response:
     """The browser is told of nothing any more; also while Web Push is off."""
     profile = (await signed_in(request)).profile
-    wanted = await body_of(request, _Unsubscription)
+    wanted = await body_of(request, Unsubscription)
     await request.app[PUSH_SUBSCRIPTIONS].remove(profile, wanted.endpoint)
     return web.Response(status=204)
 
@@ -68,8 +73,22 @@ def _gate(request: web.Request) -> PushGate:
     return gate
 
 
+_OFF: Final = {404: "Web Push is not configured."}
+
 ROUTES: Final = [
-    web.get("/api/push/key", key),
-    web.post("/api/push/subscriptions", subscribe),
-    web.delete("/api/push/subscriptions", unsubscribe),
+    get("/api/push/key", key, Operation("The key that browsers subscribe with.", PublicKey, errors=_OFF)),
+    post(
+        "/api/push/subscriptions",
+        subscribe,
+        Operation(
+            "Registers a browser of the profile: what `PushSubscription.toJSON()` gives.",
+            body=BrowserSubscription,
+            errors={400: "Not an https URL of a push service on port 443, or no such keys or profile.", **_OFF},
+        ),
+    ),
+    delete(
+        "/api/push/subscriptions",
+        unsubscribe,
+        Operation("Unregisters a browser. Works without Web Push too.", body=Unsubscription),
+    ),
 ]

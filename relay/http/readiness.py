@@ -5,10 +5,13 @@ Who asks waits for no part that hangs, and many who ask at a time are one look.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Annotated, Final, Literal
 
+import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from relay.http.api import Access, Operation, get
 from relay.http.responses import OUTAGE_RETRY, answer
 
 Check = Callable[[], Awaitable[bool]]
@@ -56,16 +59,34 @@ def _heed(done: "asyncio.Future[bool]") -> None:
         done.exception()
 
 
+class ReadinessView(msgspec.Struct, frozen=True):
+    """Whether a server can take new calls."""
+
+    status: Literal["ready", "not_ready"]
+    checks: Annotated[Mapping[str, bool], Meta(description="Which of its parts are ready: `database`, `media`, `accepting`.")]
+
+
 READINESS: Final = web.AppKey("readiness", Readiness)
 
 
 async def ready(request: web.Request) -> web.Response:
     checks = await request.app[READINESS].look()
     if all(checks.values()):
-        return answer({"status": "ready", "checks": checks})
-    response = answer({"status": "not_ready", "checks": checks}, 503)
+        return answer(ReadinessView("ready", checks))
+    response = answer(ReadinessView("not_ready", checks), 503)
     response.headers["Retry-After"] = str(OUTAGE_RETRY)
     return response
 
 
-ROUTES: Final = [web.get("/readyz", ready)]
+ROUTES: Final = [
+    get(
+        "/readyz",
+        ready,
+        Operation(
+            "Whether this server can take new calls, looked at once a second at most.",
+            ReadinessView,
+            replies={503: ReadinessView},
+            access=Access.ANYONE,
+        ),
+    ),
+]

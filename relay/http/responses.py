@@ -4,10 +4,11 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from relay.errors import ReadOnly, RelayError, Unauthorized, Unavailable
 from relay.http.limits import TooMany
@@ -72,9 +73,22 @@ def answer(body: object, status: int = 200) -> web.Response:
     return response
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """What went wrong."""
+
+    code: Annotated[str, Meta(description="For programs: `not_found` and the like.")]
+    message: Annotated[str, Meta(description="For people.")]
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """The body of each error."""
+
+    error: Problem
+
+
 def problem(status: int, code: str, message: str) -> web.Response:
     """`{"error": {"code", "message"}}`."""
-    return answer({"error": {"code": code, "message": message}}, status)
+    return answer(ProblemBody(Problem(code, message)), status)
 
 
 async def body_of(request: web.Request, kind: type[_Body]) -> _Body:

@@ -5,11 +5,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from relay.http.api import Operation, get, put
 from relay.http.auth import signed_in
 from relay.http.ports import PROFILE_SETTINGS
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
 from relay.signaling.ports import Privacy
+from relay.signaling.records import SettingsRecord
 
 
 class SettingsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +45,15 @@ async def change_of(request: web.Request, profile: Profile) -> web.Response:
     return answer(settings)
 
 
+READ: Final = Operation("What the profile wants about being called.", SettingsRecord)
+CHANGE: Final = Operation(
+    "Changes the settings that are given, and leaves the others; answers with all of them.",
+    SettingsRecord,
+    body=SettingsChange,
+    errors={404: "There is no such profile."},
+)
+
 ROUTES: Final = [
-    web.get("/api/settings", read),
-    web.put("/api/settings", change),
+    get("/api/settings", read, READ),
+    put("/api/settings", change, CHANGE),
 ]

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode, web
 
+from relay.http.api import Access, Operation, Parameter, get
 from relay.http.auth import SUBPROTOCOL, Credential, is_revoked, signed_in
 from relay.http.directory import DIRECTORY
 from relay.http.proxies import remote_address
@@ -108,4 +109,26 @@ async def close_all(app: web.Application) -> None:
     await asyncio.gather(*(one.close(WSCloseCode.GOING_AWAY, "the server is shutting down") for one in app[CONNECTIONS]))
 
 
-ROUTES: Final = [web.get(r"/ws/{profile_id:\d+}/{profile_type:\w+}", connect)]
+UPGRADE: Final = {
+    403: "`foreign_origin`: a page of another site. `forbidden`: the credential is another profile's.",
+    426: "`upgrade_required`: the request does not ask for a WebSocket.",
+}
+
+ROUTES: Final = [
+    get(
+        r"/ws/{profile_id:\d+}/{profile_type:\w+}",
+        connect,
+        Operation(
+            "Opens the WebSocket that carries the profile's calls (RFC 6455). Its messages are those of `docs/protocol.md`: JSON "
+            "objects with a `type`, one in each text frame.",
+            status=101,
+            query=(
+                Parameter("version", str, "`2`: the client takes more than the five messages of version 1."),
+                Parameter("resume", str, "The token of an earlier connection: the client is the same device again."),
+                Parameter("last_seq", str, "With `resume`: the highest `seq` that arrived."),
+            ),
+            errors={**UPGRADE, 429: "`too_many_requests`, or `too_many_devices`: the profile has too many connections."},
+            access=Access.SOCKET,
+        ),
+    ),
+]

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from relay.http import calls
+from relay.http.api import Operation, get
 from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, view
 from relay.http.ports import WHITEBOARD_SESSIONS
@@ -20,13 +21,17 @@ class SessionView(msgspec.Struct, frozen=True):
     members: list[ProfileView]
 
 
+class Sessions(msgspec.Struct, frozen=True):
+    sessions: list[SessionView]
+
+
 async def sessions(request: web.Request) -> web.Response:
     cards = await request.app[WHITEBOARD_SESSIONS].whiteboard_sessions((await signed_in(request)).profile)
     found = [SessionView(card.whiteboard_session_id, [view(member) for member in card.members]) for card in cards]
-    return answer({"sessions": found})
+    return answer(Sessions(found))
 
 
 ROUTES: Final = [
     *calls.routes("/api/whiteboard/calls", PlaceKind.WHITEBOARD_SESSION),
-    web.get("/api/whiteboard/sessions", sessions),
+    get("/api/whiteboard/sessions", sessions, Operation("The whiteboard sessions that the profile is a member of.", Sessions)),
 ]

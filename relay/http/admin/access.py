@@ -1,17 +1,15 @@
 """Who may: whoever has the service token."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from relay.errors import Unauthorized
+from relay.http.api import Access, DescribedRoute, Handler
 from relay.http.auth import bearer_token, checking_credential
 
 SERVICE_TOKEN: Final = web.AppKey("service_token", str)
-
-Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def is_platform(request: web.Request) -> bool:
@@ -21,18 +19,18 @@ def is_platform(request: web.Request) -> bool:
     return bool(expected) and hmac.compare_digest(given.encode(errors="surrogateescape"), expected.encode())
 
 
-def platform_only(answering: Answering) -> Answering:
+def platform_only(handler: Handler) -> Handler:
     """Let nobody in but the platform."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         with checking_credential(request):
             if not is_platform(request):
                 raise Unauthorized("this takes the service token")
-        return await answering(request)
+        return await handler(request)
 
     return guarded
 
 
-def guarded(routes: list[web.RouteDef]) -> list[web.RouteDef]:
+def guarded(routes: list[DescribedRoute]) -> list[DescribedRoute]:
     """The same routes, for the platform only."""
-    return [web.RouteDef(one.method, one.path, platform_only(one.handler), one.kwargs) for one in routes]
+    return [one.guarded(platform_only, Access.PLATFORM) for one in routes]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Protocol, Self
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.http.parameters import Avatar, Name, ProfileName
 from relay.http.ports import PLATFORM, PROFILE_SETTINGS, Platform, ProfileSettings
@@ -67,7 +67,7 @@ class _Single(_Strict, frozen=True, kw_only=True):
 
 
 class ProfileBody(_Strict, frozen=True, kw_only=True):
-    """What there is to know about a profile."""
+    """A profile as the platform describes it. What is left out becomes empty."""
 
     name: Name
     avatar: Avatar = ""
@@ -78,7 +78,7 @@ class ProfileBody(_Strict, frozen=True, kw_only=True):
 
 
 class PlaceBody(_Strict, frozen=True, kw_only=True):
-    """What there is to know about a conversation or whiteboard session."""
+    """A conversation or whiteboard session as the platform describes it."""
 
     members: Members
     keep_chat: bool = False
@@ -87,7 +87,40 @@ class PlaceBody(_Strict, frozen=True, kw_only=True):
         return PlaceRecord(place, tuple(sorted({member.profile for member in self.members})), self.keep_chat)
 
 
-class _PutProfile(ProfileBody, frozen=True, kw_only=True):
+class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation or whiteboard session as the platform set it up. One of the two ids is there."""
+
+    conversation_id: int | UnsetType = UNSET
+    whiteboard_session_id: int | UnsetType = UNSET
+    members: list[ProfileName]
+    keep_chat: Annotated[bool, Meta(description="Whether chat messages are kept with their call.")]
+
+    @classmethod
+    def of(cls, record: PlaceRecord) -> Self:
+        kind, place_id = record.place
+        return cls(
+            conversation_id=place_id if kind is PlaceKind.CONVERSATION else UNSET,
+            whiteboard_session_id=place_id if kind is PlaceKind.WHITEBOARD_SESSION else UNSET,
+            members=[ProfileName.of(member) for member in record.members],
+            keep_chat=record.keep_chat,
+        )
+
+
+class ProfileDetails(msgspec.Struct, frozen=True):
+    """All that there is to know about a profile."""
+
+    profile_type: str
+    profile_id: int
+    name: str
+    avatar: str
+    user_id: int | None
+
+    @classmethod
+    def of(cls, card: ProfileCard) -> Self:
+        return cls(*card.profile, card.name, card.avatar, card.user_id)
+
+
+class ProfileItem(ProfileBody, frozen=True, kw_only=True):
     profile_type: ProfileType
     profile_id: Id
     deleted: bool = False
@@ -98,7 +131,7 @@ class _PutProfile(ProfileBody, frozen=True, kw_only=True):
         return [None] * len(items)
 
 
-class _DeleteProfile(_Single, frozen=True, kw_only=True):
+class ProfileRemoval(_Single, frozen=True, kw_only=True):
     profile_type: ProfileType
     profile_id: Id
     deleted: bool
@@ -107,7 +140,7 @@ class _DeleteProfile(_Single, frozen=True, kw_only=True):
         await stores.platform.delete_profile(Profile(self.profile_type, self.profile_id))
 
 
-class _PutConversation(PlaceBody, frozen=True, kw_only=True):
+class ConversationItem(PlaceBody, frozen=True, kw_only=True):
     conversation_id: Id
     deleted: bool = False
 
@@ -117,7 +150,7 @@ class _PutConversation(PlaceBody, frozen=True, kw_only=True):
         return await stores.platform.put_places(kind, [one.record(Place(kind, one.conversation_id)) for one in items])
 
 
-class _DeleteConversation(_Single, frozen=True, kw_only=True):
+class ConversationRemoval(_Single, frozen=True, kw_only=True):
     conversation_id: Id
     deleted: bool
 
@@ -125,7 +158,7 @@ class _DeleteConversation(_Single, frozen=True, kw_only=True):
         await stores.platform.delete_place(Place(PlaceKind.CONVERSATION, self.conversation_id))
 
 
-class _PutSession(PlaceBody, frozen=True, kw_only=True):
+class WhiteboardSessionItem(PlaceBody, frozen=True, kw_only=True):
     whiteboard_session_id: Id
     deleted: bool = False
 
@@ -135,7 +168,7 @@ class _PutSession(PlaceBody, frozen=True, kw_only=True):
         return await stores.platform.put_places(kind, [one.record(Place(kind, one.whiteboard_session_id)) for one in items])
 
 
-class _DeleteSession(_Single, frozen=True, kw_only=True):
+class WhiteboardSessionRemoval(_Single, frozen=True, kw_only=True):
     whiteboard_session_id: Id
     deleted: bool
 
@@ -152,7 +185,7 @@ class _Pair(_Strict, frozen=True, kw_only=True):
         return one.profile, other.profile
 
 
-class _Connect(_Pair, frozen=True, kw_only=True):
+class ConnectionItem(_Pair, frozen=True, kw_only=True):
     deleted: bool = False
 
     @classmethod
@@ -160,14 +193,14 @@ class _Connect(_Pair, frozen=True, kw_only=True):
         return await stores.platform.connect_all([one.pair for one in items])
 
 
-class _Disconnect(_Pair, _Single, frozen=True, kw_only=True):
+class ConnectionRemoval(_Pair, _Single, frozen=True, kw_only=True):
     deleted: bool
 
     async def do(self, stores: Stores) -> None:
         await stores.platform.disconnect(*self.pair)
 
 
-class _Settings(_Strict, frozen=True, kw_only=True):
+class SettingsItem(_Strict, frozen=True, kw_only=True):
     profile_type: ProfileType
     profile_id: Id
     privacy: Privacy | None = None
@@ -184,7 +217,7 @@ class _BlockNames(_Strict, frozen=True, kw_only=True):
     blocked: ProfileName
 
 
-class _Block(_BlockNames, frozen=True, kw_only=True):
+class BlockItem(_BlockNames, frozen=True, kw_only=True):
     deleted: bool = False
 
     @classmethod
@@ -192,7 +225,7 @@ class _Block(_BlockNames, frozen=True, kw_only=True):
         return await stores.settings.block_all([(one.profile.profile, one.blocked.profile) for one in items])
 
 
-class _Unblock(_BlockNames, _Single, frozen=True, kw_only=True):
+class BlockRemoval(_BlockNames, _Single, frozen=True, kw_only=True):
     deleted: bool
 
     async def do(self, stores: Stores) -> None:
@@ -203,18 +236,18 @@ class _Fate(msgspec.Struct, frozen=True):
     deleted: bool = False
 
 
-_ITEMS: Final[Mapping[str, tuple[type[Item], type[Item]]]] = {
+ITEMS: Final[Mapping[str, tuple[type[Item], type[Item]]]] = {
     # In this order: what comes later may need what came before.
-    "profiles": (_PutProfile, _DeleteProfile),
-    "connections": (_Connect, _Disconnect),
-    "conversations": (_PutConversation, _DeleteConversation),
-    "whiteboard_sessions": (_PutSession, _DeleteSession),
-    "settings": (_Settings, _Settings),
-    "blocks": (_Block, _Unblock),
+    "profiles": (ProfileItem, ProfileRemoval),
+    "connections": (ConnectionItem, ConnectionRemoval),
+    "conversations": (ConversationItem, ConversationRemoval),
+    "whiteboard_sessions": (WhiteboardSessionItem, WhiteboardSessionRemoval),
+    "settings": (SettingsItem, SettingsItem),
+    "blocks": (BlockItem, BlockRemoval),
 }
 """Name of a list → what its items are: to be there, or to be deleted."""
 
-LISTS: Final = tuple(_ITEMS)
+LISTS: Final = tuple(ITEMS)
 
 
 def item_of(name: str, raw: msgspec.Raw) -> Item:
@@ -223,7 +256,7 @@ def item_of(name: str, raw: msgspec.Raw) -> Item:
     Raises:
         ValueError: it is none.
     """
-    put, delete = _ITEMS[name]
+    put, delete = ITEMS[name]
     deleted = msgspec.json.decode(raw, type=_Fate).deleted
     return msgspec.json.decode(raw, type=delete if deleted else put)
 

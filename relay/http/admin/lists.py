@@ -1,13 +1,17 @@
 """Lists of all that the platform has told the relay, page by page: what is there and should not be, the platform deletes."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from relay.errors import RelayError
 from relay.http.admin.access import guarded
-from relay.http.parameters import cursor_in, limit_in
+from relay.http.admin.items import PlaceView, ProfileDetails
+from relay.http.api import Operation, get
+from relay.http.parameters import CURSOR, Cursor, ProfileName, cursor_in, limit_in, limit_parameter
 from relay.http.ports import PLATFORM
 from relay.http.responses import answer
 from relay.ids import PlaceKind
@@ -17,38 +21,55 @@ MAX_LIMIT: Final = 1000
 """Entries of one page."""
 
 
+class ProfileList(msgspec.Struct, frozen=True):
+    profiles: list[ProfileDetails]
+    next_cursor: Cursor
+
+
+class ConnectionView(msgspec.Struct, frozen=True):
+    """Two profiles that are connected."""
+
+    profiles: Annotated[list[ProfileName], Meta(min_length=2, max_length=2)]
+
+
+class ConnectionList(msgspec.Struct, frozen=True):
+    connections: list[ConnectionView]
+    next_cursor: Cursor
+
+
+class ConversationList(msgspec.Struct, frozen=True):
+    conversations: list[PlaceView]
+    next_cursor: Cursor
+
+
+class WhiteboardSessionList(msgspec.Struct, frozen=True):
+    whiteboard_sessions: list[PlaceView]
+    next_cursor: Cursor
+
+
 async def profiles(request: web.Request) -> web.Response:
     page = await _page(request, request.app[PLATFORM].list_profiles)
-    found = [
-        {**card.profile._asdict(), "name": card.name, "avatar": card.avatar, "user_id": card.user_id} for card in page.entries
-    ]
-    return answer({"profiles": found, "next_cursor": page.next_cursor})
+    return answer(ProfileList([ProfileDetails.of(card) for card in page.entries], page.next_cursor))
 
 
 async def connections(request: web.Request) -> web.Response:
     page = await _page(request, request.app[PLATFORM].list_connections)
-    found = [{"profiles": [profile._asdict() for profile in pair]} for pair in page.entries]
-    return answer({"connections": found, "next_cursor": page.next_cursor})
+    found = [ConnectionView([ProfileName.of(profile) for profile in pair]) for pair in page.entries]
+    return answer(ConnectionList(found, page.next_cursor))
 
 
 async def conversations(request: web.Request) -> web.Response:
     page = await _places(request, PlaceKind.CONVERSATION)
-    found = [{"conversation_id": one.place.place_id, **_place(one)} for one in page.entries]
-    return answer({"conversations": found, "next_cursor": page.next_cursor})
+    return answer(ConversationList([PlaceView.of(one) for one in page.entries], page.next_cursor))
 
 
 async def whiteboard_sessions(request: web.Request) -> web.Response:
     page = await _places(request, PlaceKind.WHITEBOARD_SESSION)
-    found = [{"whiteboard_session_id": one.place.place_id, **_place(one)} for one in page.entries]
-    return answer({"whiteboard_sessions": found, "next_cursor": page.next_cursor})
+    return answer(WhiteboardSessionList([PlaceView.of(one) for one in page.entries], page.next_cursor))
 
 
 async def _places(request: web.Request, kind: PlaceKind) -> Page[PlaceRecord]:
     return await _page(request, lambda limit, cursor: request.app[PLATFORM].list_places(kind, limit, cursor))
-
-
-def _place(record: PlaceRecord) -> dict[str, Any]:
-    return {"members": [member._asdict() for member in record.members], "keep_chat": record.keep_chat}
 
 
 async def _page(request: web.Request, read: Callable[[int, str | None], Awaitable[Page[Any]]]) -> Page[Any]:
@@ -59,11 +80,25 @@ async def _page(request: web.Request, read: Callable[[int, str | None], Awaitabl
         raise RelayError(f"cursor: {error}") from None
 
 
+_PAGE: Final = (limit_parameter(MAX_LIMIT), CURSOR)
+
 ROUTES: Final = guarded(
     [
-        web.get("/api/admin/profiles", profiles),
-        web.get("/api/admin/connections", connections),
-        web.get("/api/admin/conversations", conversations),
-        web.get("/api/admin/whiteboard/sessions", whiteboard_sessions),
+        get("/api/admin/profiles", profiles, Operation("All profiles, by type and id.", ProfileList, query=_PAGE)),
+        get(
+            "/api/admin/connections",
+            connections,
+            Operation("All connections between profiles, each once.", ConnectionList, query=_PAGE),
+        ),
+        get(
+            "/api/admin/conversations",
+            conversations,
+            Operation("All conversations, by id, with their members.", ConversationList, query=_PAGE),
+        ),
+        get(
+            "/api/admin/whiteboard/sessions",
+            whiteboard_sessions,
+            Operation("All whiteboard sessions, by id, with their members.", WhiteboardSessionList, query=_PAGE),
+        ),
     ]
 )

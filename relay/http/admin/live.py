@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from relay.http.admin.access import guarded
-from relay.http.parameters import PROFILE, profile_in
+from relay.http.api import Operation, delete, get, post, put
+from relay.http.parameters import CALL, PROFILE, Milliseconds, ProfileName, profile_in
 from relay.http.ports import ENFORCER
 from relay.http.responses import answer, body_of
 from relay.http.revocations import REVOCATIONS
@@ -21,13 +22,37 @@ MAX_MILLISECONDS: Final = 253_402_300_799_000
 """The last moment that a `datetime` has."""
 
 
-class _Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    issued_before: Annotated[int, Meta(ge=0, le=MAX_MILLISECONDS)] | None = None
-    """Milliseconds since 1970; None: now."""
+class RevocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    issued_before: (
+        Annotated[int, Meta(ge=0, le=MAX_MILLISECONDS, description="Milliseconds since 1970 UTC; null: now.")] | None
+    ) = None
+
+
+class RevocationView(msgspec.Struct, frozen=True):
+    issued_before: Annotated[int, Meta(description="Milliseconds since 1970 UTC; null: nothing is revoked.")] | None
+
+
+class OngoingCallView(msgspec.Struct, frozen=True, kw_only=True):
+    """A call in progress on this server."""
+
+    call_id: str
+    conversation_id: int | UnsetType = UNSET
+    whiteboard_session_id: int | UnsetType = UNSET
+    call_type: str
+    state: str
+    caller: ProfileName
+    callee: ProfileName
+    answered_at: Milliseconds | None
+
+
+class OngoingCalls(msgspec.Struct, frozen=True):
+    """Oldest first."""
+
+    calls: list[OngoingCallView]
 
 
 async def list_calls(request: web.Request) -> web.Response:
-    return answer({"calls": [_call(one) for one in request.app[ENFORCER].ongoing()]})
+    return answer(OngoingCalls([_call(one) for one in request.app[ENFORCER].ongoing()]))
 
 
 async def end_call(request: web.Request) -> web.Response:
@@ -43,11 +68,11 @@ async def drop_devices(request: web.Request) -> web.Response:
 
 async def read_revocation(request: web.Request, profile: Profile | None) -> web.Response:
     moment = request.app[REVOCATIONS].issued_before(profile)
-    return answer({"issued_before": None if moment is None else milliseconds(moment)})
+    return answer(RevocationView(None if moment is None else milliseconds(moment)))
 
 
 async def revoke(request: web.Request, profile: Profile | None) -> web.Response:
-    wanted = (await body_of(request, _Revocation)).issued_before
+    wanted = (await body_of(request, RevocationBody)).issued_before
     moment = datetime.now(UTC) if wanted is None else datetime.fromtimestamp(wanted / 1000, UTC)
     await request.app[REVOCATIONS].revoke(profile, moment, RevocationCause.REVOKED)
     return web.Response(status=204)
@@ -58,42 +83,59 @@ async def lift(request: web.Request, profile: Profile | None) -> web.Response:
     return web.Response(status=204)
 
 
-def _call(one: OngoingCall) -> dict[str, Any]:
-    key = "conversation_id" if one.place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
-    return {
-        "call_id": one.call_id,
-        key: one.place.place_id,
-        "call_type": one.call_type,
-        "state": one.state,
-        "caller": one.caller._asdict(),
-        "callee": one.callee._asdict(),
-        "answered_at": None if one.answered_at is None else milliseconds(one.answered_at),
-    }
+def _call(one: OngoingCall) -> OngoingCallView:
+    conversation = one.place.kind is PlaceKind.CONVERSATION
+    return OngoingCallView(
+        call_id=one.call_id,
+        conversation_id=one.place.place_id if conversation else UNSET,
+        whiteboard_session_id=UNSET if conversation else one.place.place_id,
+        call_type=one.call_type,
+        state=one.state,
+        caller=ProfileName.of(one.caller),
+        callee=ProfileName.of(one.callee),
+        answered_at=None if one.answered_at is None else milliseconds(one.answered_at),
+    )
 
 
-_Operation = Callable[[web.Request, Profile | None], Awaitable[web.Response]]
+_Handler = Callable[[web.Request, Profile | None], Awaitable[web.Response]]
 
 
-def _of_profile(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
-    return lambda request: operation(request, profile_in(request))
+def _of_profile(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    return lambda request: handler(request, profile_in(request))
 
 
-def _of_everybody(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
-    return lambda request: operation(request, None)
+def _of_everybody(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    return lambda request: handler(request, None)
 
 
 _REVOCATION: Final = f"/api/admin/profiles/{PROFILE}/revocation"
 
+_READ: Final = Operation("Since when tokens of the profile, or of all profiles, are valid.", RevocationView)
+_REVOKE: Final = Operation(
+    "Revokes tokens of the profile, or of all profiles, that were issued before a time. Connections that were made with one are "
+    "closed (4401), and the calls of those devices end.",
+    body=RevocationBody,
+)
+_LIFT: Final = Operation("Lifts a revocation: tokens that have not expired are valid again.")
+
 ROUTES: Final = guarded(
     [
-        web.get("/api/admin/calls", list_calls),
-        web.post(r"/api/admin/calls/{call_id:\w{1,32}}/end", end_call),
-        web.delete(f"/api/admin/profiles/{PROFILE}/devices", drop_devices),
-        web.get(_REVOCATION, _of_profile(read_revocation)),
-        web.put(_REVOCATION, _of_profile(revoke)),
-        web.delete(_REVOCATION, _of_profile(lift)),
-        web.get("/api/admin/revocation", _of_everybody(read_revocation)),
-        web.put("/api/admin/revocation", _of_everybody(revoke)),
-        web.delete("/api/admin/revocation", _of_everybody(lift)),
+        get("/api/admin/calls", list_calls, Operation("The calls in progress on this server, oldest first.", OngoingCalls)),
+        post(
+            f"/api/admin/calls/{CALL}/end",
+            end_call,
+            Operation("Ends a call (`terminated`).", errors={404: "No such call is in progress on this server."}),
+        ),
+        delete(
+            f"/api/admin/profiles/{PROFILE}/devices",
+            drop_devices,
+            Operation("Disconnects the devices of a profile (4403); a call that one of them is in ends. They may connect again."),
+        ),
+        get(_REVOCATION, _of_profile(read_revocation), _READ),
+        put(_REVOCATION, _of_profile(revoke), _REVOKE),
+        delete(_REVOCATION, _of_profile(lift), _LIFT),
+        get("/api/admin/revocation", _of_everybody(read_revocation), _READ),
+        put("/api/admin/revocation", _of_everybody(revoke), _REVOKE),
+        delete("/api/admin/revocation", _of_everybody(lift), _LIFT),
     ]
 )

@@ -6,28 +6,22 @@ from typing import Final
 from aiohttp import web
 
 from relay.errors import RelayError
+from relay.http import api
 from relay.http.admin.access import guarded
-from relay.http.admin.items import PlaceBody
+from relay.http.admin.items import PlaceBody, PlaceView
 from relay.http.parameters import PLACE, PROFILE, place_in, profile_in
 from relay.http.ports import PLATFORM
 from relay.http.responses import answer, body_of
 from relay.ids import Place, PlaceKind
 
-_ID: Final = {
-    PlaceKind.CONVERSATION: "conversation_id",
-    PlaceKind.WHITEBOARD_SESSION: "whiteboard_session_id",
-}
-"""What answers call the id."""
-
-_Operation = Callable[[web.Request, Place], Awaitable[web.Response]]
+_Handler = Callable[[web.Request, Place], Awaitable[web.Response]]
 
 
 async def read(request: web.Request, place: Place) -> web.Response:
     record = await request.app[PLATFORM].place(place)
     if record is None:
         raise web.HTTPNotFound(text="there is no such place")
-    members = [member._asdict() for member in record.members]
-    return answer({_ID[place.kind]: place.place_id, "members": members, "keep_chat": record.keep_chat})
+    return answer(PlaceView.of(record))
 
 
 async def put(request: web.Request, place: Place) -> web.Response:
@@ -58,19 +52,31 @@ async def remove_member(request: web.Request, place: Place) -> web.Response:
     return web.Response(status=204)
 
 
-def _routes(path: str, kind: PlaceKind) -> list[web.RouteDef]:
-    def at_place(operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _routes(path: str, kind: PlaceKind) -> list[api.DescribedRoute]:
+    name = kind.value.replace("_", " ")
+
+    def at_place(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def of_path(request: web.Request) -> web.Response:
-            return await operation(request, place_in(request, kind))
+            return await handler(request, place_in(request, kind))
 
         return of_path
 
     return [
-        web.get(f"{path}/{PLACE}", at_place(read)),
-        web.put(f"{path}/{PLACE}", at_place(put)),
-        web.delete(f"{path}/{PLACE}", at_place(delete)),
-        web.put(f"{path}/{PLACE}/members/{PROFILE}", at_place(add_member)),
-        web.delete(f"{path}/{PLACE}/members/{PROFILE}", at_place(remove_member)),
+        api.get(f"{path}/{PLACE}", at_place(read), api.Operation(f"A {name}.", PlaceView)),
+        api.put(
+            f"{path}/{PLACE}",
+            at_place(put),
+            api.Operation(f"Adds a {name}, or brings it up to date: these are its members, and no others.", body=PlaceBody),
+        ),
+        api.delete(f"{path}/{PLACE}", at_place(delete), api.Operation(f"Deletes a {name}; its calls stay.")),
+        api.put(
+            f"{path}/{PLACE}/members/{PROFILE}",
+            at_place(add_member),
+            api.Operation(
+                f"Makes a profile a member of a {name}.", errors={404: f"There is no such profile, or no such {name}."}
+            ),
+        ),
+        api.delete(f"{path}/{PLACE}/members/{PROFILE}", at_place(remove_member), api.Operation(f"Removes a member of a {name}.")),
     ]
 
 

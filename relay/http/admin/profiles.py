@@ -3,17 +3,24 @@
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
-from relay.http import blocks, me, settings
+from relay.http import api, blocks, me, settings
 from relay.http.admin.access import guarded
-from relay.http.admin.items import ProfileBody
+from relay.http.admin.items import ProfileBody, ProfileDetails
 from relay.http.directory import DIRECTORY
-from relay.http.parameters import OTHER_PROFILE, PROFILE, other_profile_in, profile_in, view
+from relay.http.parameters import OTHER_PROFILE, PROFILE, ProfileView, other_profile_in, profile_in, view
 from relay.http.ports import OWN_HISTORY, PERSONAL_DATA, PLATFORM, PROFILE_SETTINGS
 from relay.http.responses import answer, body_of
 
 _PROFILE: Final = f"/api/admin/profiles/{PROFILE}"
+
+
+class Connections(msgspec.Struct, frozen=True):
+    """Profiles that a profile is connected with."""
+
+    connections: list[ProfileView]
 
 
 async def read(request: web.Request) -> web.Response:
@@ -21,7 +28,7 @@ async def read(request: web.Request) -> web.Response:
     card = await request.app[DIRECTORY].profile(profile)
     if card is None:
         raise web.HTTPNotFound(text="there is no such profile")
-    return answer({**profile._asdict(), "name": card.name, "avatar": card.avatar, "user_id": card.user_id})
+    return answer(ProfileDetails.of(card))
 
 
 async def put(request: web.Request) -> web.Response:
@@ -74,7 +81,7 @@ async def unblock(request: web.Request) -> web.Response:
 
 async def read_connections(request: web.Request) -> web.Response:
     cards = await request.app[PLATFORM].connections(profile_in(request))
-    return answer({"connections": [view(card) for card in cards]})
+    return answer(Connections([view(card) for card in cards]))
 
 
 async def connect(request: web.Request) -> web.Response:
@@ -92,19 +99,42 @@ async def disconnect(request: web.Request) -> web.Response:
 
 ROUTES: Final = guarded(
     [
-        web.get(_PROFILE, read),
-        web.put(_PROFILE, put),
-        web.delete(_PROFILE, delete),
-        web.get(f"{_PROFILE}/export", export),
-        web.delete(f"{_PROFILE}/data", erase),
-        web.delete(f"{_PROFILE}/history", erase_history),
-        web.get(f"{_PROFILE}/settings", read_settings),
-        web.put(f"{_PROFILE}/settings", change_settings),
-        web.get(f"{_PROFILE}/blocks", read_blocks),
-        web.put(f"{_PROFILE}/blocks/{OTHER_PROFILE}", block),
-        web.delete(f"{_PROFILE}/blocks/{OTHER_PROFILE}", unblock),
-        web.get(f"{_PROFILE}/connections", read_connections),
-        web.put(f"{_PROFILE}/connections/{OTHER_PROFILE}", connect),
-        web.delete(f"{_PROFILE}/connections/{OTHER_PROFILE}", disconnect),
+        api.get(_PROFILE, read, api.Operation("A profile.", ProfileDetails)),
+        api.put(_PROFILE, put, api.Operation("Adds a profile, or brings it up to date.", body=ProfileBody)),
+        api.delete(
+            _PROFILE,
+            delete,
+            api.Operation(
+                "Deletes a profile with its settings, blocks, connections, memberships and push subscriptions. Its devices are "
+                "disconnected (4401), and its tokens are refused until it is added again. Its calls stay."
+            ),
+        ),
+        api.get(f"{_PROFILE}/export", export, me.EXPORT),
+        api.delete(
+            f"{_PROFILE}/data",
+            erase,
+            api.Operation(
+                "Deletes a profile likewise, and takes it out of its calls: the other parties keep them without its name."
+            ),
+        ),
+        api.delete(f"{_PROFILE}/history", erase_history, me.ERASE_HISTORY),
+        api.get(f"{_PROFILE}/settings", read_settings, settings.READ),
+        api.put(f"{_PROFILE}/settings", change_settings, settings.CHANGE),
+        api.get(f"{_PROFILE}/blocks", read_blocks, blocks.READ),
+        api.put(f"{_PROFILE}/blocks/{OTHER_PROFILE}", block, blocks.BLOCK),
+        api.delete(f"{_PROFILE}/blocks/{OTHER_PROFILE}", unblock, blocks.UNBLOCK),
+        api.get(
+            f"{_PROFILE}/connections",
+            read_connections,
+            api.Operation("The profiles that a profile is connected with, by name.", Connections),
+        ),
+        api.put(
+            f"{_PROFILE}/connections/{OTHER_PROFILE}",
+            connect,
+            api.Operation(
+                "Connects two profiles, in both directions.", errors={404: "One of them does not exist, or both are the same."}
+            ),
+        ),
+        api.delete(f"{_PROFILE}/connections/{OTHER_PROFILE}", disconnect, api.Operation("Disconnects two profiles.")),
     ]
 )

@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from relay.errors import ReadOnly, RelayError, Unavailable
 from relay.http.admin.access import guarded
-from relay.http.admin.items import LISTS, Item, Stores, item_of, name_of
-from relay.http.responses import answer, large_body_of
+from relay.http.admin.items import ITEMS, LISTS, Item, Stores, item_of, name_of
+from relay.http.api import Operation, either, post
+from relay.http.responses import Problem, answer, large_body_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,48 +32,60 @@ MAX_MESSAGE_LENGTH: Final = 300
 """Characters of an item's error."""
 
 
-class _Lists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SyncBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 500 items in all. One with `"deleted": true` is to go, and needs no more than what names it."""
+
     # Raw: one item that makes no sense is no reason to refuse the others.
-    profiles: list[msgspec.Raw] = []
-    connections: list[msgspec.Raw] = []
-    conversations: list[msgspec.Raw] = []
-    whiteboard_sessions: list[msgspec.Raw] = []
-    settings: list[msgspec.Raw] = []
-    blocks: list[msgspec.Raw] = []
+    profiles: list[Annotated[msgspec.Raw, either(*ITEMS["profiles"])]] = []
+    connections: list[Annotated[msgspec.Raw, either(*ITEMS["connections"])]] = []
+    conversations: list[Annotated[msgspec.Raw, either(*ITEMS["conversations"])]] = []
+    whiteboard_sessions: list[Annotated[msgspec.Raw, either(*ITEMS["whiteboard_sessions"])]] = []
+    settings: list[Annotated[msgspec.Raw, either(*ITEMS["settings"])]] = []
+    blocks: list[Annotated[msgspec.Raw, either(*ITEMS["blocks"])]] = []
 
 
-class ItemError(msgspec.Struct, frozen=True):
-    code: str
-    message: str
-
-
-class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+class ItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one item."""
 
     ok: bool
-    error: ItemError | None = None
-    item: dict[str, Any] | None = None
-    """What the item said that it was about."""
+    error: Problem | None = None
+    item: Annotated[dict[str, Any], Meta(description="The fields that name the item.")] | None = None
+
+
+class Results(msgspec.Struct, frozen=True):
+    """The result of each item, in the order of the items."""
+
+    profiles: list[ItemResult]
+    connections: list[ItemResult]
+    conversations: list[ItemResult]
+    whiteboard_sessions: list[ItemResult]
+    settings: list[ItemResult]
+    blocks: list[ItemResult]
+
+
+class SyncAnswer(msgspec.Struct, frozen=True):
+    failed: Annotated[int, Meta(description="Items that failed.")]
+    results: Results
 
 
 async def sync(request: web.Request) -> web.Response:
-    lists = await large_body_of(request, _Lists, MAX_BODY)
+    lists = await large_body_of(request, SyncBody, MAX_BODY)
     if (number := sum(len(getattr(lists, name)) for name in LISTS)) > MAX_ITEMS:
         raise RelayError(f"at most {MAX_ITEMS} items at a time, and these are {number}")
     stores = Stores.of(request.app)
     results = {name: await _list_done(stores, name, getattr(lists, name)) for name in LISTS}
     failed = sum(not result.ok for of_list in results.values() for result in of_list)
-    return answer({"failed": failed, "results": results})
+    return answer(SyncAnswer(failed, Results(**results)))
 
 
-async def _list_done(stores: Stores, name: str, raws: Sequence[msgspec.Raw]) -> list[Result]:
-    errors: list[ItemError | None] = [None] * len(raws)
+async def _list_done(stores: Stores, name: str, raws: Sequence[msgspec.Raw]) -> list[ItemResult]:
+    errors: list[Problem | None] = [None] * len(raws)
     items: list[tuple[int, Item]] = []
     for index, raw in enumerate(raws):
         try:
             items.append((index, item_of(name, raw)))
         except (ValueError, RecursionError) as error:
-            errors[index] = ItemError("invalid_item", str(error)[:MAX_MESSAGE_LENGTH])
+            errors[index] = Problem("invalid_item", str(error)[:MAX_MESSAGE_LENGTH])
     # Neighbours of a kind together: what is put and then deleted again is so in this order.
     for kind, group in groupby(items, key=lambda one: type(one[1])):
         same = list(group)
@@ -83,11 +97,11 @@ async def _list_done(stores: Stores, name: str, raws: Sequence[msgspec.Raw]) -> 
     return [_result(raw, error) for raw, error in zip(raws, errors, strict=True)]
 
 
-async def _batch_done(stores: Stores, name: str, kind: type[Item], items: Sequence[Item]) -> list[ItemError | None]:
+async def _batch_done(stores: Stores, name: str, kind: type[Item], items: Sequence[Item]) -> list[Problem | None]:
     try:
         faults = await kind.do_all(stores, items)
     except ReadOnly as error:
-        return [ItemError("read_only", str(error))] * len(items)
+        return [Problem("read_only", str(error))] * len(items)
     except Unavailable:
         raise  # nothing that comes after this item could be done either: all are to be sent again
     except Exception:
@@ -95,12 +109,26 @@ async def _batch_done(stores: Stores, name: str, kind: type[Item], items: Sequen
             return [found for one in items for found in await _batch_done(stores, name, kind, [one])]
         # Said item by item: what came before it is done, and whoever asks must know.
         logger.exception("an item of %s could not be written", name)
-        return [ItemError("internal", "the server could not do this")]
-    return [None if fault is None else ItemError("invalid_item", fault[:MAX_MESSAGE_LENGTH]) for fault in faults]
+        return [Problem("internal", "the server could not do this")]
+    return [None if fault is None else Problem("invalid_item", fault[:MAX_MESSAGE_LENGTH]) for fault in faults]
 
 
-def _result(raw: msgspec.Raw, error: ItemError | None) -> Result:
-    return Result(True) if error is None else Result(False, error, name_of(raw))
+def _result(raw: msgspec.Raw, error: Problem | None) -> ItemResult:
+    return ItemResult(True) if error is None else ItemResult(False, error, name_of(raw))
 
 
-ROUTES: Final = guarded([web.post(PATH, sync)])
+ROUTES: Final = guarded(
+    [
+        post(
+            PATH,
+            sync,
+            Operation(
+                "Adds, changes and deletes many things. Each item is done altogether or not at all, and has a result of its own; "
+                "the request is answered with 200 also when some failed.",
+                SyncAnswer,
+                body=SyncBody,
+                parts=tuple(dict.fromkeys(kind for pair in ITEMS.values() for kind in pair)),
+            ),
+        ),
+    ]
+)

@@ -1,14 +1,22 @@
 """`POST /api/admin/tokens`: a token for a profile, for platforms that sign none themselves."""
 
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from relay.http.admin.access import guarded
+from relay.http.api import Operation, post
 from relay.http.auth import TOKENS
 from relay.http.directory import DIRECTORY
 from relay.http.parameters import ProfileName
 from relay.http.responses import answer, body_of
+
+
+class IssuedToken(msgspec.Struct, frozen=True):
+    token: str
+    expires_in: Annotated[float, Meta(description="Seconds.")]
 
 
 async def issue(request: web.Request) -> web.Response:
@@ -16,8 +24,22 @@ async def issue(request: web.Request) -> web.Response:
     if await request.app[DIRECTORY].profile(profile) is None:
         raise web.HTTPNotFound(text="there is no such profile")
     tokens = request.app[TOKENS]
-    return answer({"token": tokens.issue(profile), "expires_in": tokens.lifetime}, 201)
+    return answer(IssuedToken(tokens.issue(profile), tokens.lifetime), 201)
 
 
-ROUTES: Final = guarded([web.post("/api/admin/tokens", issue)])
+ROUTES: Final = guarded(
+    [
+        post(
+            "/api/admin/tokens",
+            issue,
+            Operation(
+                "A token for a profile, for platforms that sign none themselves.",
+                IssuedToken,
+                status=201,
+                body=ProfileName,
+                errors={404: "There is no such profile."},
+            ),
+        ),
+    ]
+)
 """Only where there is a secret to sign with."""
