@@ -58,7 +58,7 @@ class Operation:
         body: type of the request's body; None: it takes none.
         query: the parameters of the query.
         errors: status of an error → what it means here. Those that any such operation may have need not be named.
-        replies: further statuses → type of the body that they come with.
+        replies: further statuses → type of the body that they come with, or None.
         media_type: of the answer, where that is not JSON.
         parts: types that `answer` or `body` refer to by `either`.
     """

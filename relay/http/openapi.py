@@ -1,7 +1,7 @@
 """`GET /api/openapi.json`: what this server serves, as an OpenAPI 3.1 document.
 
-It is made of the descriptions that stand beside the handlers (`relay.http.api`) and of the types of their bodies and answers. It has
-exactly the routes of this server: those of the platform with a service token, those of development in development mode.
+It is made of the descriptions that stand beside the handlers (`relay.http.api`) and of the types of their bodies and answers. It
+has exactly the routes of this server: those of the platform with a service token, those of development in development mode.
 """
 
 import hashlib
@@ -118,13 +118,13 @@ class Document:
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        """The document as an object."""
+        """The document as an object, in values that JSON has."""
         kinds = _Kinds([kind for route in self._routes for kind in _kinds_of(route.operation)])
         paths: dict[str, dict[str, Any]] = {}
         for route in self._routes:
             paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, kinds)
         named = {_tag(path) for path in paths}
-        return {
+        content = {
             "openapi": "3.1.0",
             "info": {
                 "title": "Call relay",
@@ -136,6 +136,8 @@ class Document:
             "paths": paths,
             "components": {"schemas": kinds.schemas, "responses": _responses(kinds), "securitySchemes": _SCHEMES},
         }
+        decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(content))
+        return decoded
 
     def encoded(self, prefix: str) -> tuple[bytes, str]:
         """As JSON, and its entity tag.
@@ -158,10 +160,10 @@ class _Kinds:
         # By identity: not every annotation is hashable, and equal ones have equal schemas anyway.
         self._kinds = [*{id(kind): kind for kind in (*kinds, *parameters, ProblemBody)}.values()]
         schemas, self.schemas = msgspec.json.schema_components(self._kinds, ref_template=SCHEMAS)
-        self._schemas = {id(kind): schema for kind, schema in zip(self._kinds, schemas, strict=True)}
+        self._by_kind = {id(kind): schema for kind, schema in zip(self._kinds, schemas, strict=True)}
 
     def of(self, kind: object) -> Mapping[str, Any]:
-        return self._schemas[id(kind)]
+        return self._by_kind[id(kind)]
 
     def body(self, kind: object, media_type: str = JSON) -> Mapping[str, Any]:
         """The `content` of a request or a response."""
@@ -210,13 +212,14 @@ def _answers(route: DescribedRoute, kinds: _Kinds) -> Mapping[int, Mapping[str, 
         status: {"$ref": f"#/components/responses/Error{status}"} for status in _errors_of_any(route)
     }
     answers |= {status: _problem(text, status, kinds) for status, text in operation.errors.items()}
-    answers |= {
-        status: {"description": "Not successful.", "content": kinds.body(kind)} for status, kind in operation.replies.items()
-    }
-    success: dict[str, Any] = {"description": "Done." if operation.answer is None else "The answer."}
-    if operation.answer is not None:
-        success["content"] = kinds.body(operation.answer, operation.media_type)
-    return answers | {operation.success: success}
+    answers |= {status: _answer(kind, kinds) for status, kind in operation.replies.items()}
+    return answers | {operation.success: _answer(operation.answer, kinds, operation.media_type)}
+
+
+def _answer(kind: object, kinds: _Kinds, media_type: str = JSON) -> Mapping[str, Any]:
+    if kind is None:
+        return {"description": "No body."}
+    return {"description": "The answer.", "content": kinds.body(kind, media_type)}
 
 
 def _errors_of_any(route: DescribedRoute) -> set[int]:
@@ -270,5 +273,5 @@ async def read(request: web.Request) -> web.Response:
 
 
 ROUTES: Final = [
-    get(PATH, read, Operation("This document.", dict[str, Any], access=Access.ANYONE)),
+    get(PATH, read, Operation("This document.", dict[str, Any], replies={304: None}, access=Access.ANYONE)),
 ]

@@ -19,9 +19,11 @@ TOKENS = Tokens(SECRET, 3600.0)
 
 @pytest.fixture
 async def relay(no_errors_logged: None, tmp_path: Path, relay_settings: dict[str, Any]) -> AsyncIterator[RunningRelay]:
-    """A relay for this test alone, in development mode unless the test says otherwise."""
+    """A relay for this test alone, in development mode unless the test says otherwise. Its document describes all its answers."""
     async with running_relay(tmp_path, **{"jwt_secret": SECRET, "media_host": "127.0.0.1", **relay_settings}) as running:
         yield running
+        assert running.contract is not None
+        assert not running.contract.breaches
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Answers of a running relay, held against its own OpenAPI document."""
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
@@ -23,8 +24,12 @@ class Contract:
     def __init__(self, app: web.Application) -> None:
         self.breaches: list[str] = []
         self.kept: set[tuple[str, str, int]] = set()
-        self._document = strict(app[DOCUMENT].content)
+        self._app = app
         app.on_response_prepare.append(self._watch)
+
+    @cached_property
+    def _document(self) -> Mapping[str, Any]:
+        return strict(self._app[DOCUMENT].content)
 
     async def _watch(self, request: web.Request, response: web.StreamResponse) -> None:
         resource = request.match_info.route.resource
@@ -81,7 +86,7 @@ def errors(document: Mapping[str, Any], schema: Mapping[str, Any], value: object
 
 def strict(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with objects that may have no other fields than those that are described: an answer must not have more."""
-    copied = json.loads(json.dumps(copy.deepcopy(document)))
+    copied = json.loads(msgspec.json.encode(document))
     for schema in copied["components"]["schemas"].values():
         if "properties" in schema:
             schema["additionalProperties"] = False

@@ -19,6 +19,7 @@ from relay.ids import Profile
 from relay.serving import serve
 from relay.settings.all import Settings
 from relay.workers.pool import WorkerPool, WorkerStatus
+from tests.kit.contract import Contract
 from tests.kit.wait import eventually
 
 CALL_LOGS = sa.Table(
@@ -57,6 +58,8 @@ class RunningRelay:
     """The UDP port of each worker, at first."""
     pool: WorkerPool | None = None
     """None without workers, and when the relay is another process."""
+    contract: Contract | None = None
+    """How the answers fit their description; None when the relay is another process."""
 
     @property
     def workers(self) -> tuple[WorkerStatus, ...]:
@@ -139,6 +142,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
         }
     )
     app = create_app(chosen)
+    contract = Contract(app)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
     for file in ("five_messages.html", "five_messages.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
@@ -149,6 +153,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
             database_url=chosen.database_url,
             media_ports=(*app[MEDIA_PORTS],),
             pool=engine if isinstance(engine, WorkerPool) else None,
+            contract=contract,
         )
 
 
