@@ -2,7 +2,9 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ from relay.settings.all import Settings
 from relay.signaling.calls.call import EndReason, State
 from relay.signaling.calls.diagram import state_diagram
 from relay.signaling.messages import incoming, outgoing
+from tests.kit import metrics_document
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -125,10 +128,40 @@ def test_every_message_of_a_client_has_a_chapter_with_an_example(message: type[m
     assert isinstance(incoming.decode(example[1]), message)
 
 
+@pytest.mark.parametrize(("base", "sender"), [(incoming.FromClient, "client"), (outgoing.ToClient, "server")])
+def test_the_index_has_every_message_its_version_and_its_chapter(base: type[msgspec.Struct], sender: str) -> None:
+    text = PROTOCOL.read_text()
+    first = {one.__struct_config__.tag for one in get_args(incoming.TheFive)}
+    chapters = [(heading.split(", "), anchor) for heading, anchor in headings_of(text)]
+    begins = [anchor for _, anchor in chapters].index("from-a-client" if sender == "client" else "from-the-server")
+    expected = {}
+    for message in structs(base):
+        tag = str(message.__struct_config__.tag)
+        chapter = next(anchor for names, anchor in chapters[begins:] if tag in names)
+        expected[tag] = (chapter, 1 if tag in first else 2)
+    rows = re.findall(rf"(?m)^\| \[`(\w+)`\]\(#([\w-]+)\) \| {sender} \| (\d) \| \S.* \|$", text)
+    assert {tag: (anchor, int(since)) for tag, anchor, since in rows} == expected
+    assert len(rows) == len(expected)
+
+
+async def test_the_table_of_metrics_is_what_a_relay_shows() -> None:
+    shown = await metrics_document.shown()
+    assert {name: row for name, (row, _) in metrics_document.documented().items()} == shown, "see tests/kit/metrics_document.py"
+
+
+def headings_of(text: str) -> list[tuple[str, str]]:
+    """The headings of a document, and what GitHub calls them in a link: the second of the same name ends in `-1`."""
+    seen: Counter[str] = Counter()
+    found = []
+    for heading in re.findall(r"(?m)^#+ +(.+?) *#*$", text):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append((heading, f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor))
+        seen[anchor] += 1
+    return found
+
+
 def anchors_of(file: Path) -> set[str]:
-    """GitHub's names of a document's headings."""
-    headings = re.findall(r"(?m)^#+ +(.+?) *#*$", file.read_text())
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {anchor for _, anchor in headings_of(file.read_text())}
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
