@@ -1,1 +1,1 @@
-"""`python -m relay check`: which ways calls get through from this machine to a relay."""
+"""The connection test: over which paths media reaches a relay from here (`python -m relay check`)."""

@@ -1,4 +1,4 @@
-"""The test: hop after hop, each told of as it is known."""
+"""The test: hop by hop, with a callback for each result."""
 
 import asyncio
 import contextlib
@@ -11,28 +11,28 @@ import aiohttp
 from aioice.ice import get_host_addresses
 from yarl import URL
 
-from relay.check.carriers import Opener, TcpOpener, TurnOpener, UdpOpener
+from relay.check.client import Credential, HopFailed, ProbeSocket, RelayClient, SignedIn, target_of, turn_url
 from relay.check.descriptions import candidates
-from relay.check.door import Credential, Entrance, HopFailed, Socket, enter, target_of, turn_url
-from relay.check.loop import Loop
-from relay.check.report import WAYS, Figures, Hop, Report, Result, State, Target
+from relay.check.loopback import LoopbackCall
+from relay.check.report import PATHS, Figures, Hop, Report, Result, State, Target
+from relay.check.transports import Connector, TcpConnector, TurnConnector, UdpConnector
 
-WAY_TIMEOUT: Final = 5.0
-"""Seconds for a way to be answered: ICE has sent its check four times by then."""
+PATH_TIMEOUT: Final = 5.0
+"""Seconds for a path to connect: ICE has sent its check four times by then."""
 
-Tell = Callable[[Hop, Result], None]
-"""Is told of each hop as it is known."""
+OnResult = Callable[[Hop, Result], None]
+"""Called with each hop's result as soon as it is known."""
 
 _TURN: Final = {Hop.TURN_UDP: ("turn", "udp"), Hop.TURN_TCP: ("turn", "tcp"), Hop.TURN_TLS: ("turns", "tcp")}
 
 
-async def check(url: URL, credential: Credential, tell: Tell, *, verify: bool = True) -> Report:
-    """Test every way to the relay at `url`. It ends by itself, within a minute, whatever answers there.
+async def check(url: URL, credential: Credential, on_result: OnResult, *, verify: bool = True) -> Report:
+    """Test every path to the relay at `url`. Bounded in time, within a minute, whatever the server does.
 
     Args:
-        verify: whether the certificate must be good.
+        verify: whether the TLS certificate must be valid.
     """
-    test = _Test(url, credential, tell, verify=verify)
+    test = _Test(url, credential, on_result, verify=verify)
     try:
         await test.run()
     except HopFailed as failed:
@@ -46,16 +46,16 @@ async def check(url: URL, credential: Credential, tell: Tell, *, verify: bool = 
 class _Test:
     """
     Attributes:
-        results: of the hops that have been tried.
-        figures: of the call, once it was made.
+        results: of the hops tried so far.
+        figures: of the call; None until it was made.
     """
 
-    def __init__(self, url: URL, credential: Credential, tell: Tell, *, verify: bool) -> None:
+    def __init__(self, url: URL, credential: Credential, on_result: OnResult, *, verify: bool) -> None:
         self.results: dict[Hop, Result] = {}
         self.figures: Figures | None = None
         self._url = url
         self._credential = credential
-        self._tell = tell
+        self._on_result = on_result
         self._tls = ssl.create_default_context()
         if not verify:
             self._tls.check_hostname = False
@@ -64,10 +64,10 @@ class _Test:
 
     def found(self, hop: Hop, result: Result) -> None:
         self.results[hop] = result
-        self._tell(hop, result)
+        self._on_result(hop, result)
 
     def fail(self, failed: HopFailed) -> None:
-        """The test cannot go on."""
+        """Record the failure that ends the test."""
         hop = Hop.WEBSOCKET if failed.reason == "lost" else self._hop
         targets = (target_of(self._url),) if hop is Hop.PAGE else ()
         self.found(hop, Result(State.FAILED, targets, failed.reason, failed.detail))
@@ -81,62 +81,63 @@ class _Test:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._tls), cookie_jar=aiohttp.DummyCookieJar()
         ) as http:
+            client = RelayClient(http)
             begin = clock()
-            entrance = await enter(http, self._url, self._credential)
-            self.found(Hop.PAGE, Result(State.OK, (target_of(entrance.base),), seconds=_rounded(clock() - begin)))
+            access = await client.sign_in(self._url, self._credential)
+            self.found(Hop.PAGE, Result(State.OK, (target_of(access.base),), seconds=_rounded(clock() - begin)))
             self._hop, begin = Hop.WEBSOCKET, clock()
-            async with Socket.opened(http, entrance) as socket:
+            async with client.connect(access) as socket:
                 seen = f"the relay sees you at {socket.address}" if socket.address else ""
                 self.found(Hop.WEBSOCKET, Result(State.OK, detail=seen, seconds=_rounded(clock() - begin)))
-                for way in WAYS:
-                    self._hop = way
-                    self.found(way, await self._try(way, socket, entrance))
-                best = next((way for way in WAYS if self.results[way].state is State.OK), None)
+                for path in PATHS:
+                    self._hop = path
+                    self.found(path, await self._try(path, socket, access))
+                best = next((path for path in PATHS if self.results[path].state is State.OK), None)
                 if best is not None:
                     self._hop = Hop.CALL
-                    self.found(Hop.CALL, await self._call(best, socket, entrance))
+                    self.found(Hop.CALL, await self._measure(best, socket, access))
 
-    async def _try(self, way: Hop, socket: Socket, entrance: Entrance) -> Result:
+    async def _try(self, path: Hop, socket: ProbeSocket, access: SignedIn) -> Result:
         clock = asyncio.get_running_loop().time
         begin = clock()
-        async with Loop.made(socket, partial(self._plan, way, entrance), _loopback()) as loop:
-            if not loop.targets:
+        async with LoopbackCall.begun(socket, partial(self._plan, path, access), _loopback()) as call:
+            if not call.targets:
                 return Result(State.OFF)
-            if await _connected(loop):
-                return Result(State.OK, (loop.reached,), seconds=_rounded(clock() - begin))
-            return Result(State.FAILED, loop.targets, detail=loop.problem)
+            if await _connected(call):
+                return Result(State.OK, (call.reached,), seconds=_rounded(clock() - begin))
+            return Result(State.FAILED, call.targets, detail=call.problem)
 
-    async def _call(self, way: Hop, socket: Socket, entrance: Entrance) -> Result:
-        async with Loop.made(socket, partial(self._plan, way, entrance), _loopback()) as loop:
-            if await _connected(loop):
-                self.figures = await loop.figures(way)
+    async def _measure(self, path: Hop, socket: ProbeSocket, access: SignedIn) -> Result:
+        async with LoopbackCall.begun(socket, partial(self._plan, path, access), _loopback()) as call:
+            if await _connected(call):
+                self.figures = await call.figures(path)
         return Result(State.OK if self.figures else State.FAILED)
 
-    def _plan(self, way: Hop, entrance: Entrance, sdp: str) -> Sequence[tuple[Target, Opener]]:
-        """The addresses to try, and how; none if the relay does not offer that."""
+    def _plan(self, path: Hop, access: SignedIn, sdp: str) -> Sequence[tuple[Target, Connector]]:
+        """The addresses to try, each with its connector; empty if the relay does not offer the path."""
         udp = candidates(sdp, "udp")
-        if way is Hop.UDP:
-            return [(target, UdpOpener(target)) for target in udp]
-        if way is Hop.TCP:
-            return [(target, TcpOpener(target)) for target in candidates(sdp, "tcp")]
-        scheme, transport = _TURN[way]
-        found = turn_url(entrance.ice_servers, scheme, transport)
+        if path is Hop.UDP:
+            return [(target, UdpConnector(target)) for target in udp]
+        if path is Hop.TCP:
+            return [(target, TcpConnector(target)) for target in candidates(sdp, "tcp")]
+        scheme, transport = _TURN[path]
+        found = turn_url(access.ice_servers, scheme, transport)
         if found is None or not udp:
             return []
-        server, access = found
+        target, server = found
         tls = self._tls if scheme == "turns" else None
-        return [(server, TurnOpener(server, udp[0], access.username, access.credential, transport, tls))]
+        return [(target, TurnConnector(target, udp[0], server.username, server.credential, transport, tls))]
 
 
-async def _connected(loop: Loop) -> bool:
+async def _connected(call: LoopbackCall) -> bool:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(WAY_TIMEOUT):
-            return await loop.connected()
+        async with asyncio.timeout(PATH_TIMEOUT):
+            return await call.connected()
     return False
 
 
 def _loopback() -> str:
-    """An address that aiortc can send to from its own ones."""
+    """A loopback address of the family that aiortc binds: with an IPv6 one alone it cannot send to 127.0.0.1."""
     return "127.0.0.1" if get_host_addresses(use_ipv4=True, use_ipv6=False) else "::1"
 
 

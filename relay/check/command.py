@@ -1,4 +1,4 @@
-"""`python -m relay check URL`: its arguments, and what it says."""
+"""`python -m relay check URL`: its arguments and its output."""
 
 import argparse
 import asyncio
@@ -10,16 +10,16 @@ import msgspec
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.door import Credential
+from relay.check.client import Credential
 from relay.check.report import Hop, Report, Result
-from relay.check.verdicts import LABELS, figures_text, result_text, verdict
+from relay.check.verdicts import LABELS, Verdict, figures_text, result_text, verdict
 from relay.ids import Profile
 
 NAME: Final = "check"
-PURPOSE: Final = "Test from here which ways calls get through to the relay at URL, and say what to open."
+PURPOSE: Final = "Test over which paths media reaches the relay at URL from here, and say which ports to open."
 
 _EPILOG: Final = """\
-exit status: 0, calls get through; 1, they do not; 2, the relay could not be asked.
+exit status: 0, calls get through; 1, they do not; 2, the relay could not be tested.
 """
 _MARKS: Final = {"ok": "✓", "failed": "✗", "off": "–", "skipped": "–"}
 _WIDTH: Final = max(map(len, LABELS.values())) + 1
@@ -28,50 +28,49 @@ _WIDTH: Final = max(map(len, LABELS.values())) + 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("url", metavar="URL", type=_url, help="where its page is: https://relay.example")
-    parser.add_argument("--token", default="", help="who you are, as the relay's clients show it")
+    parser.add_argument("url", metavar="URL", type=_url, help="URL of its page: https://relay.example")
+    parser.add_argument("--token", default="", help="the token to sign in with, as its clients send it")
     parser.add_argument(
         "--user",
         metavar="KEY",
         type=_profile,
         default=Profile("student", 456),
-        help="log in as that profile (in development mode, where no token is needed); student_456 if not said",
+        help="the profile to log in as, in development mode, which needs no token (default: student_456)",
     )
-    parser.add_argument("--insecure", action="store_true", help="take any TLS certificate")
-    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
+    parser.add_argument("--json", action="store_true", help="print report and verdict as one JSON object")
 
 
 def run(arguments: argparse.Namespace, write: Callable[[str], None]) -> int:
-    """Run the test; its exit status.
+    """Run the test; returns the exit status.
 
     Args:
         write: takes a line of output.
     """
-    # aiortc and aioice log what fails in the ways that fail, as errors; asyncio, what they leave behind then.
+    # aiortc and aioice log the failures of blocked paths as errors, and asyncio the exceptions that they do not retrieve.
     logging.disable(logging.CRITICAL)
 
-    def tell(hop: Hop, result: Result) -> None:
+    def on_result(hop: Hop, result: Result) -> None:
         if not arguments.json:
             write(f"{_MARKS[result.state]} {LABELS[hop]:<{_WIDTH}} {result_text(hop, result)}")
 
     profile = arguments.user
     credential = Credential(arguments.token, profile.profile_type, profile.profile_id)
-    report = asyncio.run(check(arguments.url, credential, tell, verify=not arguments.insecure))
-    meaning = verdict(report)
+    report = asyncio.run(check(arguments.url, credential, on_result, verify=not arguments.insecure))
+    found = verdict(report)
     if arguments.json:
-        write(_json(report))
+        write(_json(report, found))
     else:
         write("")
         if report.figures is not None:
             write(figures_text(report.figures))
-        for sentence in meaning.sentences:
+        for sentence in found.sentences:
             write(sentence)
-    return meaning.status
+    return found.status
 
 
-def _json(report: Report) -> str:
-    meaning = verdict(report)
-    whole = {"status": meaning.status, "sentences": meaning.sentences, "report": report}
+def _json(report: Report, found: Verdict) -> str:
+    whole = {"status": found.status, "sentences": found.sentences, "report": report}
     return msgspec.json.format(msgspec.json.encode(whole).decode(), indent=2)
 
 
@@ -81,7 +80,7 @@ def _url(text: str) -> URL:
         if url.scheme not in {"http", "https"} or not url.host or not url.port:
             raise ValueError(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no http or https URL") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an http or https URL") from None
     return url.with_query(None).with_fragment(None)
 
 
@@ -89,4 +88,4 @@ def _profile(text: str) -> Profile:
     try:
         return Profile.parse(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} names no profile; one is student_456") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a profile; an example is student_456") from None

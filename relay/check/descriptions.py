@@ -1,4 +1,4 @@
-"""The relay's descriptions: where its candidates are, and the same description with others."""
+"""Candidates in the relay's session descriptions: read, and replaced by others."""
 
 import re
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ _CANDIDATE: Final = re.compile(r"^a=candidate:\S+ 1 (udp|tcp) \d+ (\S+) (\d{1,5}
 
 
 def candidates(sdp: str, transport: str) -> tuple[Target, ...]:
-    """The relay's addresses for `udp` or `tcp` (RFC 8839 section 5.1), each once."""
+    """The candidates for `udp` or `tcp` (RFC 8839 section 5.1), each address once."""
     found = [(kind.lower(), Target(host, int(port))) for kind, host, port in _CANDIDATE.findall(sdp)]
     return tuple(dict.fromkeys(target for kind, target in found if kind == transport))
 
 
-def only(sdp: str, targets: Sequence[Target]) -> str:
-    """The description with these UDP candidates in place of all of its own."""
-    instead = [f"a=candidate:{n} 1 udp {2130706431 - n} {one.host} {one.port} typ host" for n, one in enumerate(targets, 1)]
+def with_candidates(sdp: str, targets: Sequence[Target]) -> str:
+    """The description with these UDP host candidates in place of its own."""
+    # 2130706431 is the priority of a host candidate (RFC 8445 section 5.1.2).
+    ours = [f"a=candidate:{n} 1 udp {2130706431 - n} {one.host} {one.port} typ host" for n, one in enumerate(targets, 1)]
     lines = []
     for line in sdp.splitlines():
         if line == "a=end-of-candidates":
-            lines += instead
+            lines += ours
         if not line.startswith("a=candidate:"):
             lines.append(line)
     return "\r\n".join(lines) + "\r\n"

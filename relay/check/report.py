@@ -13,21 +13,21 @@ class Hop(StrEnum):
     """The steps of a test, in their order."""
 
     PAGE = "page"
-    """The relay's HTTP, and that it lets us in."""
+    """The relay answers HTTP, and the credential is accepted."""
     WEBSOCKET = "websocket"
     UDP = "udp"
-    """Media straight to the relay."""
+    """Media to the relay without TURN."""
     TCP = "tcp"
     """Media over TCP (RFC 6544)."""
     TURN_UDP = "turn_udp"
     TURN_TCP = "turn_tcp"
     TURN_TLS = "turn_tls"
     CALL = "call"
-    """A call of some seconds, by the best way there is."""
+    """A call of some seconds, over the best path that works."""
 
 
-WAYS: Final = (Hop.UDP, Hop.TCP, Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
-"""Those that carry media, in the order in which browsers prefer them."""
+PATHS: Final = (Hop.UDP, Hop.TCP, Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
+"""The hops that carry media, in the order in which browsers prefer them."""
 
 
 class State(StrEnum):
@@ -36,52 +36,52 @@ class State(StrEnum):
     OFF = "off"
     """The relay does not offer it."""
     SKIPPED = "skipped"
-    """A hop before it failed."""
+    """An earlier hop failed."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where something was sent."""
+    """An address that was tried."""
 
     host: str
-    """Name or literal."""
+    """Name or IP address."""
     port: Annotated[int, Meta(ge=0, le=65535)]
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of a hop."""
+    """The result of a hop."""
 
     state: State
     targets: tuple[Target, ...] = ()
     reason: str = ""
     """Of the page: `name`, `refused`, `silent`, `certificate`, `not_relay`, `unauthorized` or `broken`; of the WebSocket:
-    `upgrade`, `silent`, `busy` or `lost`; of a way: `unavailable` (the relay could not take the call); empty for the others."""
+    `upgrade`, `silent`, `busy` or `lost`; of a path: `unavailable` (the relay refused the call); empty for the others."""
     detail: str = ""
-    """More of it, for people."""
+    """More about it, to be shown to people."""
     seconds: float | None = None
-    """How long it took."""
+    """Duration of the hop."""
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Of the loop-back call: media went to the relay and came back."""
+    """Measurements of the loop-back call, whose media went to the relay and came back."""
 
     way: Hop
     host: str
-    """Of the relay's end, or of the TURN server."""
+    """Of the relay, or of the TURN server."""
     port: int
     family: str
     """`IPv4` or `IPv6`."""
     round_trip_ms: float | None
-    """Here → relay → here."""
+    """From here to the relay and back."""
     loss_percent: float
     jitter_ms: float | None
-    """Of the sound (RFC 3550 section 6.4.1)."""
+    """Of the audio (RFC 3550 section 6.4.1)."""
     kbps: float
-    """Sound and pictures that came back, in kbit/s."""
+    """Audio and video that came back, in kbit/s."""
     frames_per_second: float
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything. `msgspec.json` writes and reads it."""
+    """The results of all hops. Encoded with `msgspec.json`."""
 
     url: str
     hops: Mapping[Hop, Result]

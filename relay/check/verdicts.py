@@ -8,20 +8,20 @@ from typing import Final
 
 import msgspec
 
-from relay.check.report import WAYS, Figures, Hop, Report, Result, State, Target
+from relay.check.report import PATHS, Figures, Hop, Report, Result, State, Target
 
 WORKS, NO_MEDIA, NOT_TESTED = 0, 1, 2
-"""Statuses: media gets through; it does not, or no call can begin; the relay could not be asked."""
+"""Statuses: media gets through; it does not, or no call can begin; the relay could not be tested."""
 
-MUCH_LOSS: Final = 5.0
-"""Percent. Above it, sound breaks up (ITU-T G.113)."""
+HIGH_LOSS: Final = 5.0
+"""Percent. From there on audio breaks up (ITU-T G.113)."""
 
 LONG_ROUND_TRIP: Final = 300.0
-"""Milliseconds. Two of them, one per party, make a delay that people notice (ITU-T G.114: 150 ms one way is good, 400 ms the
-limit)."""
+"""Milliseconds. A call has two of them, one per party: a delay that people notice (ITU-T G.114: up to 150 ms one way is good,
+400 ms is the limit)."""
 
 SHOWN_HOSTS: Final = 3
-"""Hosts that a sentence names."""
+"""Hosts that a sentence names at most."""
 
 LABELS: Final = {
     Hop.PAGE: "Page",
@@ -35,22 +35,22 @@ LABELS: Final = {
 }
 
 _PAGE: Final = {
-    "name": "There is no {host}: the name is not known here.",
+    "name": "The name {host} cannot be resolved.",
     "refused": "TCP {port} of {host} refuses connections: is the relay running, and is this its port?",
-    "silent": "TCP {port} to {host} is not answered. Open it, or see whether the relay is running.",
-    "certificate": "The TLS certificate of {host} is not good: {detail}.",
-    "not_relay": "What answers at {url} is not a call relay: {detail}.",
-    "unauthorized": "The relay at {url} wants a credential: {detail}.",
+    "silent": "TCP {port} to {host} is not answered. Open it, or check that the relay is running.",
+    "certificate": "The TLS certificate of {host} is not valid: {detail}.",
+    "not_relay": "The server at {url} is not a call relay: {detail}.",
+    "unauthorized": "The relay at {url} requires a credential: {detail}.",
 }
 _PAGE_BROKEN: Final = "The relay at {url} cannot be used: {detail}."
 
 _WEBSOCKET: Final = {
-    "upgrade": "The page works, but no WebSocket opens, so no call can begin: something on the way, likely a reverse proxy, does "
+    "upgrade": "The page works, but no WebSocket opens, so no call can begin: something between, likely a reverse proxy, does "
     "not pass on the Upgrade. Let it pass the headers Upgrade and Connection for /ws/.",
-    "silent": "The page works, but nothing comes through the WebSocket, so no call can begin: something on the way, likely a "
-    "reverse proxy, holds it back. Let it pass what comes for /ws/ without buffering.",
-    "busy": "The relay takes no test now: {detail}.",
-    "lost": "The WebSocket broke in the middle of the test: something on the way cuts connections, or the relay was restarted.",
+    "silent": "The page works, but nothing comes through the WebSocket, so no call can begin: something between, likely a "
+    "reverse proxy, holds it back. Let it pass /ws/ without buffering.",
+    "busy": "The relay accepts no test now: {detail}.",
+    "lost": "The WebSocket broke in the middle of the test: something between cuts connections, or the relay was restarted.",
 }
 _OFF: Final = {
     Hop.TCP: "media over TCP (RELAY_MEDIA_TCP)",
@@ -62,7 +62,7 @@ _TURN: Final = (Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The meaning of a report."""
+    """What a report means."""
 
     status: int
     """`WORKS`, `NO_MEDIA` or `NOT_TESTED`."""
@@ -78,34 +78,34 @@ class Explanation(msgspec.Struct, frozen=True):
     sentences: tuple[str, ...]
     """As of `Verdict`."""
     lines: Mapping[Hop, str]
-    """Of each hop in the report, its result in a few words."""
+    """The result of each hop in the report, in a few words."""
     figures: str | None
     """The figures of the call, in a line; None: no call was made."""
 
 
 def explain(report: Report) -> Explanation:
     """The report in words."""
-    meaning = verdict(report)
+    found = verdict(report)
     lines = {hop: result_text(hop, result) for hop, result in report.hops.items()}
     figures = None if report.figures is None else figures_text(report.figures)
-    return Explanation(meaning.status, meaning.sentences, lines, figures)
+    return Explanation(found.status, found.sentences, lines, figures)
 
 
 def verdict(report: Report) -> Verdict:
-    """What the report means."""
+    """The verdict on a report."""
     page, websocket = report.result(Hop.PAGE), report.result(Hop.WEBSOCKET)
     if page.state is not State.OK:
         return Verdict(NOT_TESTED, (_of_page(report.url, page),))
     if websocket.state is not State.OK:
         text = _WEBSOCKET.get(websocket.reason, _WEBSOCKET["upgrade"]).format(detail=websocket.detail)
         return Verdict(NOT_TESTED if websocket.reason in {"busy", "lost"} else NO_MEDIA, (text,))
-    if any(report.result(way).reason == "unavailable" for way in WAYS):
-        return Verdict(NOT_TESTED, ("The relay cannot take a call now: its log says why.",))
-    best = next((way for way in WAYS if report.result(way).state is State.OK), None)
+    if any(report.result(path).reason == "unavailable" for path in PATHS):
+        return Verdict(NOT_TESTED, ("The relay cannot accept a call now: see its log.",))
+    best = next((path for path in PATHS if report.result(path).state is State.OK), None)
     if best is None:
         return Verdict(NO_MEDIA, (*_without_media(report), *_turned_off(report)))
     if report.result(Hop.CALL).state is State.FAILED:
-        return Verdict(NO_MEDIA, (*_without_sound(report, best), *_turned_off(report)))
+        return Verdict(NO_MEDIA, (*_without_audio_and_video(report, best), *_turned_off(report)))
     return Verdict(WORKS, (*_with_media(report, best), *_turned_off(report), *_about_quality(report.figures)))
 
 
@@ -118,15 +118,15 @@ def figures_text(figures: Figures) -> str:
             f"{figures.loss_percent:g} % lost",
             "jitter unknown" if figures.jitter_ms is None else f"jitter {figures.jitter_ms:g} ms",
             f"{figures.kbps:g} kbit/s",
-            f"{figures.frames_per_second:g} pictures/s",
+            f"{figures.frames_per_second:g} frames/s",
         )
     )
 
 
 def result_text(hop: Hop, result: Result) -> str:
-    """What became of one hop, in a few words."""
+    """The result of one hop, in a few words."""
     time = "" if result.seconds is None else f" ({result.seconds:g} s)"
-    where = _places([(hop, result)]) if hop in WAYS and result.targets else ""
+    where = _addresses([(hop, result)]) if hop in PATHS and result.targets else ""
     match result.state:
         case State.OK:
             more = where or result.detail
@@ -135,7 +135,7 @@ def result_text(hop: Hop, result: Result) -> str:
             return "turned off at the relay"
         case State.SKIPPED:
             return "not tried"
-        case State.FAILED if hop in WAYS:
+        case State.FAILED if hop in PATHS:
             return f"not answered: {where}" if where and not result.detail else f"fails: {result.detail or where}"
         case State.FAILED:
             return f"fails: {result.detail}" if result.detail else "fails"
@@ -151,47 +151,47 @@ def _of_page(url: str, page: Result) -> str:
 
 
 def _without_media(report: Report) -> list[str]:
-    failed = _failed(report, WAYS)
+    failed = _failed(report, PATHS)
     if not failed:
-        return ["The relay offers no way for media."]
+        return ["The relay offers no path for media."]
     others = [one for one in failed if one[0] is not Hop.UDP]
     second = next((one for one in others if one[0] is Hop.TCP), others[-1] if others else None)
-    instead = f"; or, where that cannot be, {_places([second])}" if second and failed[0][0] is Hop.UDP else ""
-    return [f"No media gets through: {_not_answered(failed)}.", f"Open {_places(failed[:1])}{instead}."]
+    instead = f"; or, where that cannot be, {_addresses([second])}" if second and failed[0][0] is Hop.UDP else ""
+    return [f"No media gets through: {_not_answered(failed)}.", f"Open {_addresses(failed[:1])}{instead}."]
 
 
 def _with_media(report: Report, best: Hop) -> list[str]:
-    way = report.result(best)
-    direct = _failed(report, WAYS[: WAYS.index(best)], among=(Hop.UDP, Hop.TCP))
-    rest = [one for one in _failed(report, WAYS) if one not in direct]
+    used = report.result(best)
+    direct = _failed(report, PATHS[: PATHS.index(best)], among=(Hop.UDP, Hop.TCP))
+    rest = [one for one in _failed(report, PATHS) if one not in direct]
     sentences = []
     if direct:
-        sentences.append(f"{_not_answered(direct)}; media will use {_short(best, way)}.")
+        sentences.append(f"{_not_answered(direct)}; media will use {_short(best, used)}.")
     elif rest:
-        sentences.append(f"Media will use {_places([(best, way)])}.")
+        sentences.append(f"Media will use {_addresses([(best, used)])}.")
     else:
-        sentences.append(f"Everything works: media will use {_places([(best, way)])}.")
+        sentences.append(f"Everything works: media will use {_addresses([(best, used)])}.")
     if rest and direct:
         sentences.append(f"{_not_answered(rest)} either.")
     elif rest:
         sentences.append(f"{_not_answered(rest)}: calls from here do not need that, but other networks may.")
     if direct and direct[0][0] is Hop.UDP:
-        sentences.append(f"For the best quality, open {_places(direct[:1])}.")
+        sentences.append(f"For the best quality, open {_addresses(direct[:1])}.")
     return sentences
 
 
-def _without_sound(report: Report, best: Hop) -> list[str]:
-    failed = _failed(report, WAYS)
+def _without_audio_and_video(report: Report, best: Hop) -> list[str]:
+    failed = _failed(report, PATHS)
     return [
-        f"{_places([(best, report.result(best))])} is answered, but the call brought neither sound nor pictures back.",
+        f"{_addresses([(best, report.result(best))])} is answered, but neither audio nor video came back in the call.",
         *([f"{_not_answered(failed)}."] if failed else []),
     ]
 
 
 def _turned_off(report: Report) -> list[str]:
-    off = [way for way in WAYS if report.result(way).state is State.OFF]
+    off = [path for path in PATHS if report.result(path).state is State.OFF]
     no_turn = set(_TURN) <= set(off)
-    names = [_OFF[way] for way in off if way in _OFF and not (no_turn and way in _TURN)]
+    names = [_OFF[path] for path in off if path in _OFF and not (no_turn and path in _TURN)]
     if no_turn:
         names.append("TURN (RELAY_TURN)")
     return [f"Turned off at the relay: {_listed(names)}."] if names else []
@@ -201,31 +201,31 @@ def _about_quality(figures: Figures | None) -> list[str]:
     if figures is None:
         return []
     sentences = []
-    if figures.loss_percent >= MUCH_LOSS:
+    if figures.loss_percent >= HIGH_LOSS:
         lost = f"{figures.loss_percent:g}"
-        sentences.append(f"The call lost {lost} % of its packets: the network is overloaded, or its radio is weak.")
+        sentences.append(f"The call lost {lost} % of its packets: the network is congested, or its radio signal is weak.")
     if figures.round_trip_ms is not None and figures.round_trip_ms >= LONG_ROUND_TRIP:
-        sentences.append(f"The round trip took {figures.round_trip_ms:g} ms: people will talk into each other's words.")
+        sentences.append(f"The round trip took {figures.round_trip_ms:g} ms: people will interrupt each other.")
     return sentences
 
 
 # -- parts of sentences -------------------------------------------------------------------------------------------------
 
-_Way = tuple[Hop, Result]
+_Tried = tuple[Hop, Result]
 
 
-def _failed(report: Report, ways: Iterable[Hop], among: Sequence[Hop] = WAYS) -> list[_Way]:
-    return [(way, report.result(way)) for way in ways if way in among and report.result(way).state is State.FAILED]
+def _failed(report: Report, paths: Iterable[Hop], among: Sequence[Hop] = PATHS) -> list[_Tried]:
+    return [(path, report.result(path)) for path in paths if path in among and report.result(path).state is State.FAILED]
 
 
-def _not_answered(ways: Sequence[_Way]) -> str:
-    return f"{_places(ways)} {'is' if len(ways) == 1 else 'are'} not answered"
+def _not_answered(tried: Sequence[_Tried]) -> str:
+    return f"{_addresses(tried)} {'is' if len(tried) == 1 else 'are'} not answered"
 
 
-def _places(ways: Sequence[_Way]) -> str:
-    """`UDP 40000 and TCP 443 to 203.0.113.10`: those with the same hosts together."""
+def _addresses(tried: Sequence[_Tried]) -> str:
+    """`UDP 40000 and TCP 443 to 203.0.113.10`: paths to the same hosts are joined."""
     groups: list[tuple[str, list[str]]] = []
-    for hop, result in ways:
+    for hop, result in tried:
         hosts = _hosts(result)
         if groups and groups[-1][0] == hosts:
             groups[-1][1].append(_short(hop, result))

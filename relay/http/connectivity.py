@@ -1,7 +1,7 @@
-"""`GET /ws/connectivity`: somebody calls themselves through the relay, to see which ways media gets through.
+"""`GET /ws/connectivity`: a client calls itself through the relay, to test over which paths media gets through.
 
 One WebSocket is one test. It carries a call's offers and answers, with both parties at the other end: an offer comes back as the
-relay's offer to the same client, the answer to that as the relay's answer. There is no `Call`, no row and no device, so nobody
+relay's offer to the same client, the answer to that as the relay's answer. There is no `Call`, no row and no device, so nothing
 rings and nothing is written down. The address is beside that of the calls, so that a proxy that passes one passes the other.
 """
 
@@ -38,7 +38,7 @@ MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""
 
 MAX_SECONDS: Final = 60.0
-"""Of one test. Six ways at 5 s each, a call of 3 s, and some time for the browser."""
+"""Of one test. Five paths at 5 s each, a call of 3 s, and some time for the browser."""
 
 MAX_LOOPS: Final = 12
 """Loop-back calls of one test, one after the other."""

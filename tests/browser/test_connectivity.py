@@ -197,7 +197,7 @@ async def test_an_answer_that_is_not_the_relays_is_said_with_its_status(
     await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=3 * PATIENCE)
     page.forgive("502")
     [sentence] = await page.says()
-    assert f"does not answer (it answers with status {status} and not what a relay says). Check that " in sentence
+    assert f"does not answer (it answers with status {status} and unknown content). Check that " in sentence
 
 
 async def test_who_is_not_signed_in_is_told_so(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:

@@ -8,8 +8,8 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.door import Credential
-from relay.check.report import WAYS, Hop, Report, Result, State, Target
+from relay.check.client import Credential
+from relay.check.report import PATHS, Hop, Report, Result, State, Target
 from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, verdict
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay
@@ -136,14 +136,14 @@ async def test_a_websocket_that_breaks_in_the_middle_is_what_failed() -> None:
 async def test_descriptions_that_make_no_sense_surprise_nobody(sdp: str) -> None:
     candidate = "\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
     report = await what_comes_of(json.dumps({"type": "offer", "sdp": sdp + candidate}))
-    assert State.OK not in [report.result(hop).state for hop in (*WAYS, Hop.CALL)]
+    assert State.OK not in [report.result(hop).state for hop in (*PATHS, Hop.CALL)]
     assert verdict(report).status == NOT_TESTED
 
 
 async def test_a_relay_that_offers_nothing_lets_no_media_through() -> None:
     nothing = json.dumps({"type": "offer", "sdp": "v=0"})
-    report = await what_comes_of(*[nothing] * len(WAYS))
-    assert {report.result(way).state for way in WAYS} == {State.OFF}
+    report = await what_comes_of(*[nothing] * len(PATHS))
+    assert {report.result(way).state for way in PATHS} == {State.OFF}
     assert verdict(report).status == NO_MEDIA
 
 
@@ -152,4 +152,4 @@ async def test_a_certificate_that_is_not_good_ends_it_at_the_page(relay: Running
     assert states(report) == {**dict.fromkeys(Hop, State.SKIPPED), Hop.PAGE: State.FAILED}
     assert told == list(Hop)
     assert verdict(report).status == NOT_TESTED
-    assert "certificate of 127.0.0.1 is not good" in verdict(report).sentences[0]
+    assert "certificate of 127.0.0.1 is not valid" in verdict(report).sentences[0]

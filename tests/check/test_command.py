@@ -55,7 +55,7 @@ async def test_no_secret_is_printed(relay: RunningRelay, tmp_path: Path) -> None
 async def test_a_certificate_that_is_not_good_is_status_2(relay: RunningRelay, tmp_path: Path) -> None:
     outcome = await run(tmp_path, relay.url)
     assert (outcome.status, outcome.err) == (2, "")
-    assert outcome.out.splitlines()[-1].startswith("The TLS certificate of 127.0.0.1 is not good: ")
+    assert outcome.out.splitlines()[-1].startswith("The TLS certificate of 127.0.0.1 is not valid: ")
 
 
 async def test_nobody_there_is_status_2(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from aiortc.sdp import SessionDescription
 
-from relay.check.descriptions import candidates, only
+from relay.check.descriptions import candidates, with_candidates
 from relay.check.report import Target
 from relay.media.api import Candidate
 from relay.sdp.parse import parse_sdp
@@ -26,7 +26,7 @@ def test_a_description_without_candidates_has_none() -> None:
 
 
 def test_other_candidates_take_their_place_in_every_section() -> None:
-    text = only(TEXT, [Target("127.0.0.1", 5000), Target("127.0.0.1", 5001)])
+    text = with_candidates(TEXT, [Target("127.0.0.1", 5000), Target("127.0.0.1", 5001)])
     sections = seen(text)
     assert len(sections) == 2
     for section in sections:
@@ -36,7 +36,7 @@ def test_other_candidates_take_their_place_in_every_section() -> None:
 
 
 def test_nothing_else_changes() -> None:
-    before, after = (SessionDescription.parse(one) for one in (TEXT, only(TEXT, [])))
+    before, after = (SessionDescription.parse(one) for one in (TEXT, with_candidates(TEXT, [])))
     for media in before.media:
         media.ice_candidates.clear()
     assert str(before) == str(after)

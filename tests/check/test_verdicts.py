@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.check.report import WAYS, Hop, Report, Result, State, Target
+from relay.check.report import PATHS, Hop, Report, Result, State, Target
 from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, explain, figures_text, result_text, verdict
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("verdicts.json").read_text())
@@ -38,8 +38,8 @@ def report_of(states: dict[Hop, State]) -> Report:
 @pytest.mark.parametrize("udp", [State.OK, State.FAILED])
 def test_whatever_gets_through_or_not_is_said(udp: State) -> None:
     """Each way in each state that it can have: the status fits, and every way that fails or is turned off is named."""
-    for others in itertools.product((State.OK, State.FAILED, State.OFF), repeat=len(WAYS) - 1):
-        states = dict(zip(WAYS, (udp, *others), strict=True))
+    for others in itertools.product((State.OK, State.FAILED, State.OFF), repeat=len(PATHS) - 1):
+        states = dict(zip(PATHS, (udp, *others), strict=True))
         through = State.OK in states.values()
         meaning = verdict(report_of({**states, Hop.CALL: State.OK if through else State.SKIPPED}))
         assert meaning.status == (WORKS if through else NO_MEDIA)

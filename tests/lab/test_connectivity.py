@@ -104,7 +104,7 @@ async def test_the_command_ends_where_the_page_is_not_reached_either(internet: I
     async with relay_in(internet, tmp_path, port="8000"):
         status, found = await command(site, f"http://{SERVER}:8000")
     assert status == 2
-    assert found["sentences"] == [f"TCP 8000 to {SERVER} is not answered. Open it, or see whether the relay is running."]
+    assert found["sentences"] == [f"TCP 8000 to {SERVER} is not answered. Open it, or check that the relay is running."]
 
 
 @pytest.mark.browser
@@ -128,7 +128,7 @@ async def test_the_page_says_the_same(
         await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=MOST * 1000)
         shown = await page.page.locator("[data-testid=headline], [data-testid=sentence]").all_inner_texts()
         assert beginning(shown, sentences) == sentences
-        await expect(page.page.get_by_test_id("figures")).to_contain_text("pictures/s")
+        await expect(page.page.get_by_test_id("figures")).to_contain_text("frames/s")
         page.forgive("401")  # nobody was signed in at first
 
 

@@ -1,5 +1,5 @@
 /**
- * The test: hop after hop, each told of as it is known. No DOM but the canvas that is sent.
+ * The test: hop by hop, with a callback for each result. No DOM but the canvas that is sent.
  *
  * @typedef {import("./report.js").Figures} Figures
  * @typedef {import("./report.js").Hop} Hop
@@ -8,17 +8,17 @@
  *
  * @typedef {object} Setup
  * @property {string} base URL that everything of the relay is relative to
- * @property {string} token empty: the cookie says who we are
+ * @property {string} token empty: the cookie is the credential
  * @property {import("../model.js").ProfileName} profile to log in as, in development mode
  *
- * @typedef {object} Watcher is told how it goes
+ * @typedef {object} Watcher callbacks for the progress of the test
  * @property {(hop: Hop) => void} trying
  * @property {(hop: Hop, result: Result) => void} found
- * @property {(stream: MediaStream) => void} received what comes back in the call
+ * @property {(stream: MediaStream) => void} received the media that comes back in the call
  */
-import { HopFailed, ProbeSocket, enter, targetOf } from "./door.js";
-import { Loop } from "./loop.js";
-import { HOPS, WAYS } from "./report.js";
+import { HopFailed, ProbeSocket, signIn, targetOf } from "./client.js";
+import { LoopbackCall } from "./loopback.js";
+import { HOPS, PATHS } from "./report.js";
 import { syntheticMedia } from "./synthetic.js";
 
 /**
@@ -62,21 +62,21 @@ class Test {
   async run() {
     const { base, token, profile } = this.#setup;
     this.#try("page");
-    const entrance = await enter(base, token, profile);
+    const access = await signIn(base, token, profile);
     this.#works({ targets: [targetOf(base)] });
     this.#try("websocket");
-    const socket = await ProbeSocket.open(base, entrance.token);
+    const socket = await ProbeSocket.open(base, access.token);
     const media = syntheticMedia();
     try {
       this.#works({ detail: socket.address ? `the relay sees you at ${socket.address}` : "" });
-      await this.#tryWays(socket, entrance.iceServers, media.stream);
+      await this.#tryPaths(socket, access.iceServers, media.stream);
     } finally {
       media.stop();
       socket.close();
     }
   }
 
-  /** @param {HopFailed} failed the test cannot go on */
+  /** @param {HopFailed} failed the failure that ends the test */
   fail({ reason, detail }) {
     const hop = reason === "lost" ? "websocket" : this.#hop;
     this.found(hop, { state: "failed", targets: hop === "page" ? [targetOf(this.#setup.base)] : [], reason, detail });
@@ -96,22 +96,22 @@ class Test {
    * @param {RTCIceServer[]} servers
    * @param {MediaStream} media
    */
-  async #tryWays(socket, servers, media) {
-    for (const way of WAYS) {
-      this.#try(way);
-      const loop = await Loop.begin(way, socket, servers, media, () => {});
-      const { targets } = loop;
-      if (!targets.length) this.found(way, { state: "off" });
-      else if (await loop.connected()) this.#works({ targets: [await loop.reached()] });
-      else this.found(way, { state: "failed", targets });
-      loop.close();
+  async #tryPaths(socket, servers, media) {
+    for (const path of PATHS) {
+      this.#try(path);
+      const call = await LoopbackCall.begin(path, socket, servers, media, () => {});
+      const { targets } = call;
+      if (!targets.length) this.found(path, { state: "off" });
+      else if (await call.connected()) this.#works({ targets: [await call.reached()] });
+      else this.found(path, { state: "failed", targets });
+      call.close();
     }
-    const best = WAYS.find((way) => this.results[way]?.state === "ok");
+    const best = PATHS.find((path) => this.results[path]?.state === "ok");
     if (!best) return;
     this.#try("call");
-    const loop = await Loop.begin(best, socket, servers, media, this.#watcher.received);
-    if (await loop.connected()) this.figures = await loop.figures();
-    loop.close();
+    const call = await LoopbackCall.begin(best, socket, servers, media, this.#watcher.received);
+    if (await call.connected()) this.figures = await call.figures();
+    call.close();
     this.found("call", { state: this.figures ? "ok" : "failed" });
   }
 

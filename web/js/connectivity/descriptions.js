@@ -1,5 +1,5 @@
 /**
- * The relay's descriptions: where its candidates are, and the same description with fewer. No DOM.
+ * Candidates in the relay's session descriptions: read, and filtered by transport. No DOM.
  *
  * @typedef {import("./report.js").Target} Target
  */
@@ -7,7 +7,7 @@
 const CANDIDATE = /^a=candidate:\S+ 1 (udp|tcp) \d+ (\S+) (\d{1,5}) typ /i;
 
 /**
- * The relay's addresses for one transport (RFC 8839 section 5.1), each once.
+ * The candidates for one transport (RFC 8839 section 5.1), each address once.
  *
  * @param {string} sdp
  * @param {"udp" | "tcp"} transport
@@ -24,7 +24,7 @@ export function candidates(sdp, transport) {
 }
 
 /**
- * The description without the candidates of any other transport.
+ * The description with the candidates of one transport alone.
  *
  * @param {string} sdp
  * @param {"udp" | "tcp"} transport
@@ -37,7 +37,7 @@ export function only(sdp, transport) {
 }
 
 /**
- * The first TURN server (RFC 7065) that is reached in that way.
+ * The first TURN server (RFC 7065) with that scheme and transport.
  *
  * @param {RTCIceServer[]} servers
  * @param {"turn" | "turns"} scheme

@@ -25,20 +25,20 @@ const HEADINGS = {
   call: ["Call", "Three seconds of synthetic audio and video to the relay and back"],
 };
 
-/** @type {Record<import("./report.js").State, string>} shown until the relay has said more */
+/** @type {Record<import("./report.js").State, string>} shown until the relay has explained the results */
 const STATES = { ok: "works", failed: "fails", off: "turned off", skipped: "not tried" };
 
 /** @type {Record<import("./report.js").State, import("../ui/icons.js").IconName>} */
 const ICONS = { ok: "check", failed: "close", off: "block", skipped: "block" };
 
-/** Signs in who followed a link that has a token; no server sees what stands behind the `#`. */
+/** A link may carry a token to sign in with; browsers send no server the part after the `#`. */
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 
 const rows = new Map(HOPS.map((hop) => [hop, createRow(hop)]));
 const start = h("button", { class: "button button--primary", type: "button", "data-testid": "start", onclick: () => void run() });
 const copy = h("button", { class: "button button--quiet", type: "button", "data-testid": "copy", onclick: () => void copyReport() });
 const copied = h("span", { class: "muted", role: "status" });
-const preview = h("video", { class: "check__preview", muted: true, playsinline: true, hidden: true, "aria-label": "What comes back" });
+const preview = h("video", { class: "check__preview", muted: true, playsinline: true, hidden: true, "aria-label": "Video that came back" });
 const outcome = h("section", { class: "check__outcome", hidden: true, "data-testid": "outcome" });
 const announced = h("p", { class: "visually-hidden", role: "status", "data-testid": "announced" });
 /** @type {{report: Report, explanation: Explanation} | null} of the latest test */
@@ -54,8 +54,7 @@ fill(
     h(
       "p",
       { class: "check__lead" },
-      "Tries every way in which calls can get from this browser to the relay, and says what is in the way. " +
-        "Your camera and microphone stay off.",
+      "Tests every network path from this browser to the relay, and says what blocks it. Your camera and microphone stay off.",
     ),
     h("div", { class: "check__actions" }, start, preview),
     outcome,
@@ -91,7 +90,7 @@ async function run() {
 
 /** @param {MediaStream} stream */
 function show(stream) {
-  preview.muted = true; // the attribute counts only where the page itself was parsed with it
+  preview.muted = true; // the attribute has an effect only in parsed HTML
   preview.srcObject = stream;
   preview.hidden = false;
   void preview.play().catch(() => {});
@@ -120,7 +119,7 @@ async function copyReport() {
     await navigator.clipboard.writeText(reportText(latest.report, latest.explanation));
     setText(copied, "Copied");
   } catch {
-    setText(copied, "This browser does not let the page copy: mark the text instead.");
+    setText(copied, "This browser does not allow the page to copy. Select the text instead.");
   }
 }
 

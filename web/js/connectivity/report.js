@@ -13,8 +13,8 @@
  * @typedef {{url: string, hops: Partial<Record<Hop, Result>>, figures?: Figures | null}} Report
  */
 
-/** @type {Hop[]} those that carry media, in the order in which browsers prefer them */
-export const WAYS = ["udp", "tcp", "turn_udp", "turn_tcp", "turn_tls"];
+/** @type {Hop[]} the hops that carry media, in the order in which browsers prefer them */
+export const PATHS = ["udp", "tcp", "turn_udp", "turn_tcp", "turn_tls"];
 
 /** @type {Hop[]} the steps of a test, in their order */
-export const HOPS = ["page", "websocket", ...WAYS, "call"];
+export const HOPS = ["page", "websocket", ...PATHS, "call"];

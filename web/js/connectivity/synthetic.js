@@ -1,14 +1,14 @@
-/** Sound and pictures to send, without a microphone or a camera. */
+/** Synthetic audio and video to send, without a microphone or a camera. */
 
 const WIDTH = 320;
 const HEIGHT = 240;
-const PICTURES_PER_SECOND = 25;
+const FRAMES_PER_SECOND = 25;
 /** Hz. */
 const TONE = 440;
 const STRIPES = 8;
 
 /**
- * A moving picture and a tone that nobody hears here.
+ * Moving video, and a tone that is not played here.
  *
  * @returns {{stream: MediaStream, stop: () => void}}
  */
@@ -18,20 +18,20 @@ export function syntheticMedia() {
   canvas.height = HEIGHT;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let turn = 0;
-  const timer = setInterval(() => draw(context, turn++), 1000 / PICTURES_PER_SECOND);
+  const timer = setInterval(() => draw(context, turn++), 1000 / FRAMES_PER_SECOND);
   draw(context, turn++);
-  const stream = canvas.captureStream(PICTURES_PER_SECOND);
-  const sound = tone();
-  for (const track of sound?.stream.getAudioTracks() ?? []) stream.addTrack(track);
+  const stream = canvas.captureStream(FRAMES_PER_SECOND);
+  const audio = tone();
+  for (const track of audio?.stream.getAudioTracks() ?? []) stream.addTrack(track);
   const stop = () => {
     clearInterval(timer);
     for (const track of stream.getTracks()) track.stop();
-    sound?.stop();
+    audio?.stop();
   };
   return { stream, stop };
 }
 
-/** Null where there is no sound at all. */
+/** Null where the browser has no audio device. */
 function tone() {
   try {
     const context = new AudioContext();
@@ -47,7 +47,7 @@ function tone() {
 }
 
 /**
- * Stripes that wander, and grains that no codec makes small: a picture that costs about what a face does.
+ * Moving stripes and random grains, which compress badly: the bit rate is about that of a face.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {number} turn

@@ -1,36 +1,36 @@
 /**
- * A loop-back call: two peer connections of this page that call each other through the relay, by one way. No DOM.
+ * A loop-back call: two peer connections of this page that call each other through the relay, over one path. No DOM.
  *
  * @typedef {import("./report.js").Figures} Figures
  * @typedef {import("./report.js").Hop} Hop
  * @typedef {import("./report.js").Target} Target
  */
 import { candidates, only, turnServer } from "./descriptions.js";
-import { HopFailed, after } from "./door.js";
+import { HopFailed, after } from "./client.js";
 
-/** Milliseconds for a way to be answered. */
-const WAY_TIMEOUT = 5_000;
-/** Milliseconds of the call whose figures are taken. */
+/** Milliseconds for a path to connect. */
+const PATH_TIMEOUT = 5_000;
+/** Milliseconds of the call that are measured. */
 const CALL_TIME = 3_000;
 
 /** @type {Partial<Record<Hop, ["turn" | "turns", "udp" | "tcp"]>>} */
 const TURN = { turn_udp: ["turn", "udp"], turn_tcp: ["turn", "tcp"], turn_tls: ["turns", "tcp"] };
 
-export class Loop {
-  /** @type {Target[]} what is tried; empty: the relay does not offer this way, and there is no call */
+export class LoopbackCall {
+  /** @type {Target[]} the addresses that are tried; empty: the relay does not offer this path, and there is no call */
   targets = [];
-  #way;
+  #path;
   #caller;
   #callee;
 
   /**
-   * @param {Hop} way
+   * @param {Hop} path
    * @param {RTCConfiguration} configuration
    * @param {MediaStream} media that the caller sends
-   * @param {(stream: MediaStream) => void} onReceived takes what comes back
+   * @param {(stream: MediaStream) => void} onReceived called with the media that comes back
    */
-  constructor(way, configuration, media, onReceived) {
-    this.#way = way;
+  constructor(path, configuration, media, onReceived) {
+    this.#path = path;
     this.#caller = new RTCPeerConnection(configuration);
     this.#callee = new RTCPeerConnection(configuration);
     for (const track of media.getTracks()) {
@@ -40,44 +40,44 @@ export class Loop {
   }
 
   /**
-   * Begin a call; `connected` waits for it.
+   * Negotiate a call; `connected` waits for it.
    *
-   * @param {Hop} way
-   * @param {import("./door.js").ProbeSocket} socket
+   * @param {Hop} path
+   * @param {import("./client.js").ProbeSocket} socket
    * @param {RTCIceServer[]} iceServers
    * @param {MediaStream} media
    * @param {(stream: MediaStream) => void} onReceived
-   * @throws {import("./door.js").HopFailed} the relay does not take the call
+   * @throws {import("./client.js").HopFailed} the relay refuses the call
    */
-  static async begin(way, socket, iceServers, media, onReceived) {
-    const turn = TURN[way] && turnServer(iceServers, ...TURN[way]);
+  static async begin(path, socket, iceServers, media, onReceived) {
+    const turn = TURN[path] && turnServer(iceServers, ...TURN[path]);
     /** @type {RTCConfiguration} */
     const configuration = turn ? { iceServers: [turn.server], iceTransportPolicy: "relay" } : { iceServers: [] };
-    const loop = new Loop(way, configuration, media, onReceived);
-    if (TURN[way] && !turn) return loop;
+    const call = new LoopbackCall(path, configuration, media, onReceived);
+    if (TURN[path] && !turn) return call;
     try {
-      await loop.#negotiate(socket, turn?.target ?? null);
+      await call.#negotiate(socket, turn?.target ?? null);
     } catch (error) {
-      loop.close();
+      call.close();
       throw error;
     }
-    return loop;
+    return call;
   }
 
-  /** Wait until both ends are up; false if one gives up, or it takes too long. */
+  /** Wait until both peer connections are connected; false if one fails, or it takes too long. */
   async connected() {
     const both = Promise.all([settled(this.#caller), settled(this.#callee)]).then((ends) => ends.every(Boolean));
-    return Promise.race([both, after(WAY_TIMEOUT, false)]);
+    return Promise.race([both, after(PATH_TIMEOUT, false)]);
   }
 
-  /** @returns {Promise<Target>} of what was tried, the one that is used */
+  /** @returns {Promise<Target>} the target that media uses */
   async reached() {
-    if (TURN[this.#way]) return this.targets[0];
+    if (TURN[this.#path]) return this.targets[0];
     const { remote } = pairOf(await this.#caller.getStats());
     return remote?.address ? { host: remote.address, port: remote.port } : this.targets[0];
   }
 
-  /** @returns {Promise<Figures | null>} of `CALL_TIME` of the call; null: nothing came back that could be seen or heard */
+  /** @returns {Promise<Figures | null>} measured over `CALL_TIME`; null: neither audio nor video came back */
   async figures() {
     const { host, port } = await this.reached();
     const begin = performance.now();
@@ -86,9 +86,9 @@ export class Loop {
     const { round_trip_ms, family } = pairOf(await this.#caller.getStats());
     const now = receivedOf(await this.#callee.getStats());
     const seconds = (performance.now() - begin) / 1000;
-    if (!now.pictures && !now.sounds) return null;
+    if (!now.videoFrames && !now.audioPackets) return null;
     return {
-      way: this.#way,
+      way: this.#path,
       host,
       port,
       family: family ?? (host.includes(":") ? "IPv6" : "IPv4"),
@@ -96,7 +96,7 @@ export class Loop {
       loss_percent: rounded((100 * Math.max(0, now.lost)) / Math.max(1, now.lost + now.packets), 1),
       jitter_ms: now.jitter === null ? null : rounded(now.jitter * 1000, 1),
       kbps: rounded(((now.bytes - before.bytes) * 8) / seconds / 1000, 0),
-      frames_per_second: rounded((now.pictures - before.pictures) / seconds, 1),
+      frames_per_second: rounded((now.videoFrames - before.videoFrames) / seconds, 1),
     };
   }
 
@@ -106,11 +106,11 @@ export class Loop {
   }
 
   /**
-   * @param {import("./door.js").ProbeSocket} socket
+   * @param {import("./client.js").ProbeSocket} socket
    * @param {Target | null} turn
    */
   async #negotiate(socket, turn) {
-    const transport = this.#way === "tcp" ? "tcp" : "udp";
+    const transport = this.#path === "tcp" ? "tcp" : "udp";
     await this.#caller.setLocalDescription();
     const offer = await socket.exchange(this.#caller.localDescription);
     const offered = candidates(offer.sdp, transport);
@@ -132,13 +132,13 @@ async function setRemote(connection, { type, sdp }, transport) {
   try {
     await connection.setRemoteDescription({ type, sdp: only(sdp, transport) });
   } catch {
-    throw new HopFailed("unavailable", "what the relay says cannot be used");
+    throw new HopFailed("unavailable", "the relay's session description cannot be used");
   }
 }
 
 /**
  * @param {RTCPeerConnection} connection
- * @returns {Promise<boolean>} whether it has connected; false: it never will
+ * @returns {Promise<boolean>} whether it has connected; false: it failed or was closed
  */
 function settled(connection) {
   return new Promise((resolve) => {
@@ -154,15 +154,15 @@ function settled(connection) {
 
 /** @param {RTCStatsReport} report */
 function receivedOf(report) {
-  const sum = { packets: 0, lost: 0, bytes: 0, pictures: 0, sounds: 0, jitter: /** @type {number | null} */ (null) };
+  const sum = { packets: 0, lost: 0, bytes: 0, videoFrames: 0, audioPackets: 0, jitter: /** @type {number | null} */ (null) };
   for (const entry of entriesOf(report)) {
     if (entry.type !== "inbound-rtp") continue;
     sum.packets += entry.packetsReceived ?? 0;
     sum.lost += entry.packetsLost ?? 0;
     sum.bytes += entry.bytesReceived ?? 0;
-    sum.pictures += entry.framesDecoded ?? 0;
+    sum.videoFrames += entry.framesDecoded ?? 0;
     if (entry.kind === "audio") {
-      sum.sounds += entry.packetsReceived ?? 0;
+      sum.audioPackets += entry.packetsReceived ?? 0;
       if (entry.packetsReceived) sum.jitter = entry.jitter ?? null;
     }
   }
@@ -170,14 +170,14 @@ function receivedOf(report) {
 }
 
 /**
- * The pair of candidates that is used.
+ * The selected candidate pair.
  *
  * @param {RTCStatsReport} report
  */
 function pairOf(report) {
   const entries = entriesOf(report);
   const chosen = entries.find((entry) => entry.type === "transport")?.selectedCandidatePairId;
-  // Firefox marks the pair instead of naming it.
+  // Firefox has no selectedCandidatePairId; it marks the pair.
   const pair = report.get(chosen ?? "") ?? entries.find((entry) => entry.type === "candidate-pair" && entry.selected);
   const remote = pair && report.get(pair.remoteCandidateId);
   const trip = pair?.currentRoundTripTime;
@@ -190,7 +190,7 @@ function pairOf(report) {
 
 /**
  * @param {RTCStatsReport} report
- * @returns {any[]} of types that TypeScript does not know
+ * @returns {any[]} of types that TypeScript does not declare
  */
 function entriesOf(report) {
   /** @type {any[]} */

@@ -1,4 +1,4 @@
-"""Ways of datagrams, on real sockets."""
+"""Transports to the relay under test, on real sockets."""
 
 import asyncio
 import ssl
@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from relay.check.carriers import MAX_SOURCES, Carrier, Opener, TcpOpener, TurnOpener, UdpOpener
 from relay.check.report import Target
+from relay.check.transports import MAX_SOURCES, Connector, ProbeTransport, TcpConnector, TurnConnector, UdpConnector
 from relay.edge.tcp.framing import Frames, frame
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credentials
@@ -24,7 +24,7 @@ HERE = "127.0.0.1"
 
 
 class Caller(asyncio.DatagramProtocol):
-    """Stands for aiortc: sends to a carrier's port."""
+    """Stands for aiortc: sends to a transport's port."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -35,8 +35,8 @@ class Caller(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, address: object) -> None:
         self.received.append(data)
 
-    def send(self, data: bytes, carrier: Carrier) -> None:
-        self.transport.sendto(data, (carrier.port.host, carrier.port.port))
+    def send(self, data: bytes, transport: ProbeTransport) -> None:
+        self.transport.sendto(data, (transport.port.host, transport.port.port))
 
 
 @pytest.fixture
@@ -82,71 +82,71 @@ async def turn(media: Echo) -> AsyncIterator[Target]:
         yield Target(*stream)
 
 
-async def crosses(caller: Caller, carrier: Carrier) -> None:
+async def crosses(caller: Caller, transport: ProbeTransport) -> None:
     """Whatever is sent comes back, what was sent before there was a connection too."""
     sent = [bytes([number]) * (1 + 100 * number) for number in range(8)]
     for datagram in sent:
-        caller.send(datagram, carrier)
+        caller.send(datagram, transport)
     await eventually(lambda: sorted(caller.received) == sorted(sent), "every datagram came back")
-    assert carrier.received >= sum(map(len, sent))
-    assert carrier.problem == ""
+    assert transport.received >= sum(map(len, sent))
+    assert transport.problem == ""
 
 
-async def fails(caller: Caller, target: Target, opener: Opener) -> str:
-    """The problem that a carrier has."""
-    async with Carrier.opened(target, opener, HERE) as carrier:
-        caller.send(b"anybody?", carrier)
-        problem = await eventually(lambda: carrier.problem, "it has a problem")
+async def fails(caller: Caller, target: Target, connector: Connector) -> str:
+    """The problem that a transport has."""
+    async with ProbeTransport.opened(target, connector, HERE) as transport:
+        caller.send(b"anybody?", transport)
+        problem = await eventually(lambda: transport.problem, "it has a problem")
     assert caller.received == []
     return problem
 
 
 async def test_datagrams_cross_by_udp(caller: Caller, media: Echo) -> None:
     target = Target(*media.address)
-    async with Carrier.opened(target, UdpOpener(target), HERE) as carrier:
-        await crosses(caller, carrier)
+    async with ProbeTransport.opened(target, UdpConnector(target), HERE) as transport:
+        await crosses(caller, transport)
 
 
 async def test_datagrams_cross_by_tcp(caller: Caller, tcp: Target) -> None:
-    async with Carrier.opened(tcp, TcpOpener(tcp), HERE) as carrier:
-        await crosses(caller, carrier)
+    async with ProbeTransport.opened(tcp, TcpConnector(tcp), HERE) as transport:
+        await crosses(caller, transport)
 
 
 async def test_datagrams_cross_by_turn(caller: Caller, media: Echo, turn: Target) -> None:
     access = Credentials(SECRET).issue("student_1", time.time())
-    opener = TurnOpener(turn, Target(*media.address), access.username, access.password, "tcp")
-    async with Carrier.opened(turn, opener, HERE) as carrier:
-        await crosses(caller, carrier)
+    connector = TurnConnector(turn, Target(*media.address), access.username, access.password, "tcp")
+    async with ProbeTransport.opened(turn, connector, HERE) as transport:
+        await crosses(caller, transport)
 
 
 async def test_each_sender_has_a_connection_of_its_own_up_to_some(caller: Caller, media: Echo) -> None:
     loop = asyncio.get_running_loop()
     target = Target(*media.address)
     others = [await loop.create_datagram_endpoint(Caller, local_addr=(HERE, 0)) for _ in range(MAX_SOURCES)]
-    async with Carrier.opened(target, UdpOpener(target), HERE) as carrier:
+    async with ProbeTransport.opened(target, UdpConnector(target), HERE) as transport:
         for number, (_, one) in enumerate(others):
-            one.send(bytes([number]), carrier)
+            one.send(bytes([number]), transport)
         await eventually(lambda: all(one.received for _, one in others), "each got an answer")
         assert [one.received for _, one in others] == [[bytes([number])] for number in range(MAX_SOURCES)]
-        caller.send(b"one too many", carrier)
-        others[0][1].send(b"again", carrier)
+        caller.send(b"one too many", transport)
+        others[0][1].send(b"again", transport)
         await eventually(lambda: len(others[0][1].received) == 2, "the others are served")
         assert len({address for _, address in media.seen}) == MAX_SOURCES
         assert caller.received == []
-    for transport, _ in others:
-        transport.close()
+    for socket, _ in others:
+        socket.close()
 
 
 async def test_a_refused_connection_is_said(caller: Caller, tcp: Target) -> None:
     server = await asyncio.start_server(echo_frames, HERE, 0)
     closed = Target(*server.sockets[0].getsockname()[:2])
     server.close()
-    assert await fails(caller, closed, TcpOpener(closed)) == "connections are refused"
+    assert await fails(caller, closed, TcpConnector(closed)) == "connections are refused"
 
 
 async def test_refused_credentials_are_said(caller: Caller, media: Echo, turn: Target) -> None:
-    opener = TurnOpener(turn, Target(*media.address), "student_1", "guessed", "tcp")
-    assert (await fails(caller, turn, opener)).startswith("the TURN server refuses: 401")
+    connector = TurnConnector(turn, Target(*media.address), "student_1", "guessed", "tcp")
+    assert (await fails(caller, turn, connector)).startswith("the TURN server refuses: 401")
 
 
 async def test_a_certificate_that_is_not_good_is_said(caller: Caller, media: Echo, tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ async def test_a_certificate_that_is_not_good_is_said(caller: Caller, media: Ech
     server = await asyncio.start_server(echo_frames, HERE, 0, ssl=context)
     async with server:
         target = Target(*server.sockets[0].getsockname()[:2])
-        opener = TurnOpener(target, Target(*media.address), "a", "b", "tcp", ssl.create_default_context())
-        assert "certificate" in await fails(caller, target, opener)
+        connector = TurnConnector(target, Target(*media.address), "a", "b", "tcp", ssl.create_default_context())
+        assert "certificate" in await fails(caller, target, connector)
 
 
 async def test_frames_that_are_too_long_end_the_connection(caller: Caller) -> None:
@@ -171,8 +171,8 @@ async def test_frames_that_are_too_long_end_the_connection(caller: Caller) -> No
     server = await asyncio.start_server(talk, HERE, 0)
     async with server:
         target = Target(*server.sockets[0].getsockname()[:2])
-        async with Carrier.opened(target, TcpOpener(target), HERE) as carrier:
-            caller.send(b"hello", carrier)
+        async with ProbeTransport.opened(target, TcpConnector(target), HERE) as transport:
+            caller.send(b"hello", transport)
             async with asyncio.timeout(20):
                 await ended.wait()
-            assert carrier.received == 0
+            assert transport.received == 0

@@ -1,7 +1,8 @@
-"""The ways of datagrams to the relay: UDP ports of this machine, each of which leads to one address by UDP, TCP or TURN.
+"""Transports to the relay under test: local UDP ports, each of which forwards datagrams to one address by UDP, TCP or TURN.
 
-aiortc is told of those ports instead of the relay's. So it uses ways that it does not know (ICE-TCP), no other than the one to be
-tested, and what comes is seen. As with a browser's candidate pairs, each of its own addresses gets a connection of its own.
+aiortc is given those ports instead of the relay's candidates. So it can use ICE-TCP, which it does not implement, it uses only
+the path under test, and what arrives is counted. Each local address that aiortc sends from gets a connection of its own, as
+each candidate pair of a browser does.
 """
 
 import asyncio
@@ -18,16 +19,16 @@ from relay.check.report import Target
 from relay.edge.tcp.framing import Frames, FrameTooLong, frame
 
 MAX_SOURCES: Final = 4
-"""Addresses of aiortc that are served: its network interfaces."""
+"""Local addresses of aiortc that are served: one for each network interface."""
 
-MAX_WAITING: Final = 8
-"""Datagrams that wait for a connection; ICE sends its checks again."""
+MAX_BUFFERED: Final = 8
+"""Datagrams that are buffered until a connection is open; ICE retransmits its checks."""
 
 Receive = Callable[[bytes], None]
 """Takes a datagram that came from the relay."""
 
 
-class Stream(Protocol):
+class Channel(Protocol):
     """One connection to the relay."""
 
     def send(self, datagram: bytes) -> None: ...
@@ -35,52 +36,52 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-class Opener(Protocol):
-    """Makes connections."""
+class Connector(Protocol):
+    """Opens connections."""
 
-    async def __call__(self, receive: Receive) -> Stream:
+    async def __call__(self, receive: Receive) -> Channel:
         """
         Raises:
-            OSError, ssl.SSLError, stun.TransactionError, asyncio.TimeoutError: it cannot be made.
+            OSError, ssl.SSLError, stun.TransactionError, asyncio.TimeoutError: the connection cannot be opened.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class UdpOpener:
-    """A socket."""
+class UdpConnector:
+    """A UDP socket."""
 
     target: Target
 
-    async def __call__(self, receive: Receive) -> Stream:
+    async def __call__(self, receive: Receive) -> Channel:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(lambda data, _: receive(data)), remote_addr=(self.target.host, self.target.port)
         )
-        return _Socket(transport)
+        return _UdpChannel(transport)
 
 
 @dataclass(frozen=True, slots=True)
-class TcpOpener:
-    """ICE-TCP (RFC 6544): datagrams framed as RFC 4571 says."""
+class TcpConnector:
+    """ICE-TCP (RFC 6544), with the framing of RFC 4571."""
 
     target: Target
 
-    async def __call__(self, receive: Receive) -> Stream:
+    async def __call__(self, receive: Receive) -> Channel:
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(lambda: _FramedStream(receive), self.target.host, self.target.port)
+        _, protocol = await loop.create_connection(lambda: _TcpChannel(receive), self.target.host, self.target.port)
         return protocol
 
 
 @dataclass(frozen=True, slots=True)
-class TurnOpener:
+class TurnConnector:
     """An allocation at a TURN server (RFC 8656).
 
     Args:
-        server: its address.
-        media: the relay's, where the allocation sends to.
+        server: address of the TURN server.
+        media: the relay's candidate, the peer of the allocation.
         transport: `udp` or `tcp`.
-        tls: None: none.
+        tls: None: without TLS.
     """
 
     server: Target
@@ -90,7 +91,7 @@ class TurnOpener:
     transport: str
     tls: ssl.SSLContext | None = None
 
-    async def __call__(self, receive: Receive) -> Stream:
+    async def __call__(self, receive: Receive) -> Channel:
         transport, _ = await create_turn_endpoint(
             lambda: _Datagrams(lambda data, _: receive(data)),
             server_addr=(self.server.host, self.server.port),
@@ -99,101 +100,101 @@ class TurnOpener:
             ssl=self.tls,
             transport=self.transport,
         )
-        return _Allocation(transport, (self.media.host, self.media.port))
+        return _TurnChannel(transport, (self.media.host, self.media.port))
 
 
-class Carrier:
-    """The way of one peer connection to one address. Make it with `opened`.
+class ProbeTransport:
+    """The transport of one peer connection to one address. Made by `opened`.
 
     Attributes:
         target: that address, or that of the TURN server.
-        port: where aiortc shall send to.
+        port: the local address that aiortc sends to.
         received: bytes that came from the relay.
-        problem: why a connection could not be made; empty while none has failed.
+        problem: why a connection could not be opened; empty while none has failed.
     """
 
-    def __init__(self, target: Target, opener: Opener) -> None:
+    def __init__(self, target: Target, connector: Connector) -> None:
         self.target = target
         self.port = Target("", 0)
         self.received = 0
         self.problem = ""
-        self._opener = opener
+        self._connector = connector
         self._socket: asyncio.DatagramTransport | None = None
-        self._streams: dict[Any, Stream] = {}
-        self._waiting: dict[Any, list[bytes]] = {}
+        self._channels: dict[Any, Channel] = {}
+        self._buffered: dict[Any, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, target: Target, opener: Opener, host: str) -> AsyncIterator[Self]:
-        """With a port on `host`, a loopback address of this machine."""
-        carrier = cls(target, opener)
+    async def opened(cls, target: Target, connector: Connector, host: str) -> AsyncIterator[Self]:
+        """With a local port on `host`, a loopback address."""
+        opened = cls(target, connector)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(carrier._take), local_addr=(host, 0))
-        carrier._socket = transport
-        carrier.port = Target(*transport.get_extra_info("sockname")[:2])
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(opened._send), local_addr=(host, 0))
+        opened._socket = transport
+        opened.port = Target(*transport.get_extra_info("sockname")[:2])
         try:
-            yield carrier
+            yield opened
         finally:
-            await carrier._close()
+            await opened._close()
 
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for stream in self._streams.values():
-            stream.close()
+        for channel in self._channels.values():
+            channel.close()
         if self._socket is not None:
             self._socket.close()
 
-    def _take(self, datagram: bytes, source: Any) -> None:
-        if stream := self._streams.get(source):
-            stream.send(datagram)
-        elif source in self._waiting:
-            if len(self._waiting[source]) < MAX_WAITING:
-                self._waiting[source].append(datagram)
-        elif len(self._waiting) < MAX_SOURCES:
-            self._waiting[source] = [datagram]
+    def _send(self, datagram: bytes, source: Any) -> None:
+        if channel := self._channels.get(source):
+            channel.send(datagram)
+        elif source in self._buffered:
+            if len(self._buffered[source]) < MAX_BUFFERED:
+                self._buffered[source].append(datagram)
+        elif len(self._buffered) < MAX_SOURCES:
+            self._buffered[source] = [datagram]
             task = asyncio.create_task(self._open(source))
             self._tasks.add(task)
 
     async def _open(self, source: Any) -> None:
         try:
-            stream = await self._opener(lambda datagram: self._give(datagram, source))
+            channel = await self._connector(lambda datagram: self._receive(datagram, source))
         except stun.TransactionFailed as error:
             code, reason = error.response.attributes.get("ERROR-CODE", (0, ""))
             self.problem = f"the TURN server refuses: {code} {reason}".rstrip()
         except ssl.SSLCertVerificationError as error:
-            self.problem = f"the TLS certificate is not good: {error.verify_message}"
+            self.problem = f"the TLS certificate is not valid: {error.verify_message}"
         except ssl.SSLError:
-            self.problem = "no TLS is spoken there"
+            self.problem = "the server does not speak TLS"
         except ConnectionRefusedError:
             self.problem = "connections are refused"
         except (OSError, stun.TransactionError, TimeoutError):
-            # Whatever else it is, it looks to media like a path without an answer.
+            # To ICE every other failure looks like a path without an answer.
             return
         else:
-            self._streams[source] = stream
-            for datagram in self._waiting[source]:
-                stream.send(datagram)
-            self._waiting[source].clear()
+            self._channels[source] = channel
+            for datagram in self._buffered[source]:
+                channel.send(datagram)
+            self._buffered[source].clear()
 
-    def _give(self, datagram: bytes, source: Any) -> None:
-        assert self._socket is not None, "it has been opened"
+    def _receive(self, datagram: bytes, source: Any) -> None:
+        assert self._socket is not None, "opened"
         self.received += len(datagram)
         if not self._socket.is_closing():
             self._socket.sendto(datagram, source)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, Any], None]) -> None:
-        self._take = take
+    def __init__(self, receive: Callable[[bytes, Any], None]) -> None:
+        self._receive = receive
 
     def datagram_received(self, data: bytes, address: Any) -> None:
-        self._take(data, address)
+        self._receive(data, address)
 
 
-class _FramedStream(asyncio.Protocol):
+class _TcpChannel(asyncio.Protocol):
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._frames = Frames()
@@ -219,7 +220,7 @@ class _FramedStream(asyncio.Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Socket:
+class _UdpChannel:
     transport: asyncio.DatagramTransport
 
     def send(self, datagram: bytes) -> None:
@@ -230,12 +231,12 @@ class _Socket:
 
 
 @dataclass(frozen=True, slots=True)
-class _Allocation:
+class _TurnChannel:
     transport: TurnTransport
-    media: tuple[str, int]
+    peer: tuple[str, int]
 
     def send(self, datagram: bytes) -> None:
-        self.transport.sendto(datagram, self.media)
+        self.transport.sendto(datagram, self.peer)
 
     def close(self) -> None:
         self.transport.close()

@@ -1,4 +1,4 @@
-"""What the check sends and what it does with what comes back: no camera, no microphone, no screen."""
+"""Synthetic media: what the test sends, and what it does with what comes back. No camera, no microphone, no screen."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _VARIANTS: Final = 8
 
 
 class NoiseTrack(VideoStreamTrack):
-    """30 pictures per second that no codec can make small: the call carries as much as congestion control allows."""
+    """30 frames per second of noise, which no codec compresses: the call carries as much as congestion control allows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class NoiseTrack(VideoStreamTrack):
     async def recv(self) -> VideoFrame:
         frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
         begin = self._count % _VARIANTS * WIDTH
-        luma, *colours = frame.planes
+        luma, *chroma = frame.planes
         luma.update(self._noise[begin : begin + luma.buffer_size])
-        for plane in colours:
+        for plane in chroma:
             plane.update(bytes([128]) * plane.buffer_size)
         frame.pts, frame.time_base = await self.next_timestamp()
         self._count += 1
@@ -36,21 +36,20 @@ class NoiseTrack(VideoStreamTrack):
 
 
 def sent_tracks() -> tuple[MediaStreamTrack, MediaStreamTrack]:
-    """Sound (silence, in full packets) and pictures."""
+    """Audio (silence, in packets of the usual size) and video."""
     return AudioStreamTrack(), NoiseTrack()
 
 
 class Sink:
-    """Takes in tracks.
+    """Consumes tracks.
 
     Attributes:
-        pictures: that were decoded.
-        sounds: frames of sound that were.
+        video_frames, audio_frames: decoded so far.
     """
 
     def __init__(self) -> None:
-        self.pictures = 0
-        self.sounds = 0
+        self.video_frames = 0
+        self.audio_frames = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, track: MediaStreamTrack) -> None:
@@ -66,6 +65,6 @@ class Sink:
             while True:
                 await track.recv()
                 if track.kind == "video":
-                    self.pictures += 1
+                    self.video_frames += 1
                 else:
-                    self.sounds += 1
+                    self.audio_frames += 1

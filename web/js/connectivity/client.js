@@ -1,4 +1,4 @@
-/** The relay's door: its HTTP, and the WebSocket of the test. No DOM. */
+/** The client of the relay under test: HTTP, and the WebSocket of the connection test. No DOM. */
 
 /** @typedef {import("./report.js").Target} Target */
 
@@ -19,28 +19,28 @@ export class HopFailed extends Error {
 }
 
 /**
- * @typedef {object} Entrance the relay has let us in
- * @property {string} token empty: the cookie says who we are
+ * @typedef {object} Access what signing in gives
+ * @property {string} token empty: the cookie is the credential
  * @property {RTCIceServer[]} iceServers
  */
 
 /**
- * Ask for what a call needs; log in for it where that is possible without a password.
+ * Ask for the ICE servers, and log in for that where no credential is given and development mode allows it.
  *
  * @param {string} base URL that everything of the relay is relative to
- * @param {string} token empty: the cookie will do
+ * @param {string} token empty: the cookie is the credential
  * @param {import("../model.js").ProfileName} profile to log in as, in development mode
- * @returns {Promise<Entrance>}
+ * @returns {Promise<Access>}
  * @throws {HopFailed} of the page
  */
-export async function enter(base, token, profile) {
-  let { status, body } = await ask(base, "api/ice-servers", token);
+export async function signIn(base, token, profile) {
+  let { status, body } = await request(base, "api/ice-servers", token);
   if (status === 401 && !token) {
     token = await logIn(base, profile);
-    ({ status, body } = await ask(base, "api/ice-servers", token));
+    ({ status, body } = await request(base, "api/ice-servers", token));
   }
-  if (status !== 200) throw refusal(status, body);
-  if (!Array.isArray(body?.ice_servers)) throw stranger(status);
+  if (status !== 200) throw problemIn(status, body);
+  if (!Array.isArray(body?.ice_servers)) throw notRelay(status);
   return { token, iceServers: body.ice_servers };
 }
 
@@ -55,9 +55,9 @@ export function targetOf(url) {
  * @param {import("../model.js").ProfileName} profile
  */
 async function logIn(base, { type, id }) {
-  const { status, body } = await ask(base, "api/dev/login", "", { profile_type: type, profile_id: id });
+  const { status, body } = await request(base, "api/dev/login", "", { profile_type: type, profile_id: id });
   if (status === 404) throw new HopFailed("unauthorized", "sign in on the page where you make calls, then test again");
-  if (status !== 200) throw refusal(status, body);
+  if (status !== 200) throw problemIn(status, body);
   return String(body?.token ?? "");
 }
 
@@ -65,9 +65,9 @@ async function logIn(base, { type, id }) {
  * @param {string} base
  * @param {string} path
  * @param {string} token
- * @param {unknown} [content] is posted as JSON
+ * @param {unknown} [content] posted as JSON
  */
-async function ask(base, path, token, content) {
+async function request(base, path, token, content) {
   /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   if (content) headers["Content-Type"] = "application/json";
@@ -77,34 +77,34 @@ async function ask(base, path, token, content) {
     const response = await fetch(new URL(path, base), init);
     return { status: response.status, body: await response.json().catch(() => null) };
   } catch {
-    throw new HopFailed("silent"); // a page is not told more
+    throw new HopFailed("silent"); // a browser tells a page no more than that
   }
 }
 
 /**
- * What a relay says when it does not do something.
+ * The relay's error answer as a failed hop.
  *
  * @param {number} status
  * @param {any} body
  */
-function refusal(status, body) {
+function problemIn(status, body) {
   const error = body?.error;
-  if (!error?.code) return stranger(status);
+  if (!error?.code) return notRelay(status);
   return new HopFailed(status === 401 || status === 403 ? "unauthorized" : "broken", error.message || error.code);
 }
 
 /** @param {number} status */
-function stranger(status) {
-  return new HopFailed("not_relay", `it answers with status ${status} and not what a relay says`);
+function notRelay(status) {
+  return new HopFailed("not_relay", `it answers with status ${status} and unknown content`);
 }
 
 /** The WebSocket of the test. */
 export class ProbeSocket {
-  /** Where the relay sees us; empty if it does not say. */
+  /** The address of this browser as the relay sees it; empty if it does not say. */
   address = "";
   #socket;
-  /** @type {any[]} what came and nobody has asked for yet; null: the end */
-  #frames = [];
+  /** @type {any[]} received and not yet asked for; null: the end */
+  #messages = [];
   #arrived = () => {};
 
   /** @param {WebSocket} socket */
@@ -143,19 +143,19 @@ export class ProbeSocket {
   }
 
   /**
-   * Give the relay an offer or an answer; its own.
+   * Send an offer or an answer; resolves with the relay's description of the same type.
    *
    * @param {RTCSessionDescription | null} description
    * @returns {Promise<RTCSessionDescriptionInit & {sdp: string}>}
-   * @throws {HopFailed} `lost`: the WebSocket has broken; `unavailable`: the relay does not take it
+   * @throws {HopFailed} `lost`: the WebSocket broke; `unavailable`: the relay refuses it
    */
   async exchange(description) {
     const { type, sdp } = /** @type {RTCSessionDescription} */ (description);
     if (this.#socket.readyState !== WebSocket.OPEN) throw new HopFailed("lost");
     this.#socket.send(JSON.stringify({ type, sdp }));
-    const frame = await this.#receive();
-    if (frame.type !== type || typeof frame.sdp !== "string") throw new HopFailed("unavailable", String(frame.message ?? ""));
-    return frame;
+    const message = await this.#receive();
+    if (message.type !== type || typeof message.sdp !== "string") throw new HopFailed("unavailable", String(message.message ?? ""));
+    return message;
   }
 
   close() {
@@ -163,13 +163,13 @@ export class ProbeSocket {
   }
 
   async #receive() {
-    if (!this.#frames.length) {
+    if (!this.#messages.length) {
       const arrived = new Promise((resolve) => (this.#arrived = () => resolve(true)));
       await Promise.race([arrived, after(TIMEOUT, false)]);
     }
-    const frame = this.#frames.shift();
-    if (!frame) throw new HopFailed("lost");
-    return frame;
+    const message = this.#messages.shift();
+    if (!message) throw new HopFailed("lost");
+    return message;
   }
 
   /** @param {unknown} data */
@@ -181,9 +181,9 @@ export class ProbeSocket {
     }
   }
 
-  /** @param {any} frame */
-  #put(frame) {
-    this.#frames.push(frame);
+  /** @param {any} message */
+  #put(message) {
+    this.#messages.push(message);
     this.#arrived();
   }
 }
