@@ -128,6 +128,7 @@ async def test_without_keys_there_is_no_web_push(http: aiohttp.ClientSession, re
         ("secret", SUBJECT, "RELAY_VAPID_PRIVATE_KEY"),
         ("A" * 43, SUBJECT, "RELAY_VAPID_PRIVATE_KEY"),
     ],
+    ids=["no subject", "no address", "no recipient", "no key", "no base64url", "zero"],
 )
 def test_keys_that_are_not_good_are_said_at_the_start(private: str, subject: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named) as refused:

@@ -154,6 +154,17 @@ def test_the_keys_of_a_browser_are_taken_with_padding_and_without() -> None:
         ("A" * 1000, BROWSER.auth),
         ("A", "A"),
     ],
+    ids=[
+        "no key",
+        "no secret",
+        "short key",
+        "short secret",
+        "long secret",
+        "no point",
+        "no base64url",
+        "very long",
+        "very short",
+    ],
 )
 def test_keys_that_nothing_can_be_encrypted_with_are_refused(p256dh: str, auth: str) -> None:
     with pytest.raises(ValueError, match="RFC 8291"):

@@ -20,7 +20,9 @@ def test_it_names_the_relays_end_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "datagram", [check(None), check(kind=stun.Class.INDICATION), check()[:-4], b"", b"\x17\xfe\xfd" + bytes(40)]
+    "datagram",
+    [check(None), check(kind=stun.Class.INDICATION), check()[:-4], b"", b"\x17\xfe\xfd" + bytes(40)],
+    ids=["no username", "indication", "cut short", "nothing", "DTLS"],
 )
 def test_what_is_no_check_names_nobody(datagram: bytes) -> None:
     assert ufrag_of(datagram) is None

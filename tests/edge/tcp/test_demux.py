@@ -33,7 +33,11 @@ def test_a_record_of_no_tls_version_is_garbage() -> None:
     assert classify(b"\x16\x02\x00") is Kind.GARBAGE
 
 
-@pytest.mark.parametrize(("message", "kind"), [(frame(BINDING), Kind.ICE_TCP), (BINDING, Kind.TURN), (ALLOCATE, Kind.TURN)])
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [(frame(BINDING), Kind.ICE_TCP), (BINDING, Kind.TURN), (ALLOCATE, Kind.TURN)],
+    ids=["framed binding", "binding", "allocate"],
+)
 def test_stun_is_told_by_where_its_cookie_is(message: bytes, kind: Kind) -> None:
     assert {classify(message[:length]) for length in range(NEEDED)} == {None}
     assert {classify(message[:length]) for length in range(NEEDED, len(message) + 1)} == {kind}
