@@ -1,15 +1,39 @@
 """Fixtures that several folders of tests share."""
 
+import gc
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from aiohttp import web_app
+
+LAB = Path(__file__).with_name("lab")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**values): settings of the relay that this test starts")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if LAB in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+        if "postgresql" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.servers)
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of tests are there to the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    """aiohttp keeps the last 1024 applications that it answered for, each with the whole relay that it was."""
+    web_app._cached_build_middleware.cache_clear()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

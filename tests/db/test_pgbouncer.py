@@ -16,6 +16,8 @@ from tests.kit.databases import PostgresServer
 from tests.kit.pgbouncer import pgbouncer
 from tests.kit.server import running_relay
 
+pytestmark = pytest.mark.xdist_group("PgBouncer")
+
 
 @pytest.fixture(scope="module")
 def bouncer(postgresql: PostgresServer) -> Iterator[PostgresServer]:

@@ -11,6 +11,9 @@ from relay.errors import ConfigurationError
 from tests.edge.kit import write_certificate
 from tests.kit.databases import PostgresServer, running_postgresql
 
+# They share the server that they start.
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("database with TLS")]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

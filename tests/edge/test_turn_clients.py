@@ -115,6 +115,7 @@ async def uclient(front: RunningFront, echo: Echo, way: str, *options: str, secr
     return output
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(("way", "form"), [("udp", ()), ("tcp", ()), ("tls", ()), ("tls", ("-s",))])
 async def test_coturns_client_hears_everything_again_that_it_sends(
     front: RunningFront, echo: Echo, way: str, form: tuple[str, ...]
@@ -128,6 +129,7 @@ async def test_coturns_client_hears_everything_again_that_it_sends(
     assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("way", ["udp", "tls"])
 async def test_coturns_client_with_another_secret_gets_nothing(front: RunningFront, echo: Echo, way: str) -> None:
     await uclient(front, echo, way, "-n", "1", secret="another")

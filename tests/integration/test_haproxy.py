@@ -20,6 +20,8 @@ HERE: Final = "127.0.0.1"
 CLIENT: Final = "127.0.0.9"
 """Where the browser is: all of 127.0.0.0/8 is this machine."""
 
+pytestmark = pytest.mark.servers
+
 LOGIN: Final = {"profile_type": "student", "profile_id": 456}
 
 

@@ -28,7 +28,7 @@ from relay.db.engine import create_engine
 from relay.db.migrate import upgrade
 from relay.db.models import Base
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.servers))
 
 PORT = 5432
 """Part of the name of the socket file. The server listens on no network, so that nobody else's port is in the way."""

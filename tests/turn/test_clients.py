@@ -201,6 +201,7 @@ def totals(output: str) -> tuple[int, int]:
     return int(found[-1][0]), int(found[-1][1])
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("way", [(), ("-s",), ("-g", "-D")], ids=["channels", "send", "dont-fragment-padded"])
 async def test_coturns_client_sends_and_receives_everything(running: Running, way: tuple[str, ...]) -> None:
     """Over UDP and TCP at once, with datagrams of a length that needs padding."""
@@ -212,6 +213,7 @@ async def test_coturns_client_sends_and_receives_everything(running: Running, wa
     assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
 
 
+@pytest.mark.servers
 async def test_coturns_client_with_another_secret_gets_no_allocation(running: Running) -> None:
     await uclient(running, "udp", "-n", "1", secret="another")
     assert running.counters["unauthentic"] >= 1
