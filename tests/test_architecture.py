@@ -17,6 +17,7 @@ SANS_IO = (
     *(f"relay/edge/tcp/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "pace", "bounds", "connection_table")),
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),
     "relay/counting.py",
+    "relay/stun.py",
     *(f"relay/turn/{name}.py" for name in ("allocate", "allocations", "authentication", "credentials", "limits", "messages")),
     *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),
     *(f"relay/check/{name}.py" for name in ("report", "verdicts", "descriptions")),
@@ -39,13 +40,26 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.rtp": ("relay.rtp", "relay.errors"),
     "relay.settings": ("relay.settings", "relay.errors"),
     "relay.cli": ("relay",),
-    "relay.media": ("relay.media", "relay.rtp", "relay.counting", "relay.errors"),
+    "relay.stun": (),
+    "relay.media.quality": ("relay.media.quality", "relay.rtp"),
+    "relay.media.api": ("relay.media.quality.statistics", "relay.errors"),
+    "relay.media.net": ("relay.media.net", "relay.media.api"),
+    "relay.media.repair": ("relay.media.repair", "relay.media.quality", "relay.rtp"),
+    "relay.media.transport": (
+        *("relay.media.transport", "relay.media.repair.history", "relay.media.net", "relay.media.quality", "relay.media.api"),
+        "relay.rtp",
+    ),
+    "relay.media.routing": (
+        *("relay.media.routing", "relay.media.transport", "relay.media.repair.history", "relay.media.net", "relay.media.quality"),
+        *("relay.media.api", "relay.rtp"),
+    ),
+    "relay.media": ("relay.media", "relay.rtp", "relay.stun", "relay.counting", "relay.errors"),
     "relay.workers": ("relay.workers", "relay.media", "relay.errors", "relay.logs"),
     "relay.sdp": ("relay.sdp", "relay.media.api", "relay.errors"),
     "relay.signaling": ("relay.signaling", "relay.sdp", "relay.media.api", "relay.clock", "relay.errors", "relay.ids"),
     "relay.check": ("relay.check", "relay.edge.tcp.framing", "relay.ids"),
     "relay.turn": ("relay.turn", "relay.counting", "relay.errors"),
-    "relay.edge": ("relay.edge", "relay.turn", "relay.media.api", "relay.errors", "relay.ids"),
+    "relay.edge": ("relay.edge", "relay.turn", "relay.media.api", "relay.stun", "relay.errors", "relay.ids"),
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.quality.counters"),
         *("relay.check.report", "relay.check.verdicts"),
@@ -112,6 +126,26 @@ def test_imports_point_one_way() -> None:
         found = {name for name in imports_of(file) if ours(name) and not any(within(name, one) for one in allowed)}
         wrong += [f"{module} may not import {name}" for name in sorted(found)]
     assert not wrong
+
+
+def rooms_that_import(package: str) -> dict[str, set[str]]:
+    """The modules and folders right inside a package → those beside them that they import."""
+    depth = package.count(".") + 2
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        own = ".".join(module_of(file).split(".")[:depth])
+        if own.startswith(f"{package}."):
+            others = {".".join(name.split(".")[:depth]) for name in imports_of(file) if name.startswith(f"{package}.")}
+            found.setdefault(own, set()).update(others - {own})
+    return found
+
+
+@pytest.mark.parametrize("package", ["relay", "relay.media"])
+def test_no_room_imports_another_that_imports_it(package: str) -> None:
+    imports = rooms_that_import(package)
+    while free := {room for room, others in imports.items() if not others & imports.keys()}:
+        imports = {room: others for room, others in imports.items() if room not in free}
+    assert not imports, "these import each other, or one that does"
 
 
 def test_only_the_composition_root_and_the_command_line_know_the_database() -> None:

@@ -3,10 +3,11 @@
 import asyncio
 import ipaddress
 import socket
-import struct
 from typing import Final
 
 from aioice import stun
+
+from relay.stun import parse
 
 ATTEMPTS: Final = 5
 
@@ -20,9 +21,8 @@ class _Asking(asyncio.DatagramProtocol):
         self.mapped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        try:
-            message = stun.parse_message(data)
-        except (ValueError, struct.error):
+        message = parse(data)
+        if message is None:
             return
         mapped = message.attributes.get("XOR-MAPPED-ADDRESS") or message.attributes.get("MAPPED-ADDRESS")
         is_answer = message.transaction_id == self._request.transaction_id and message.message_class is stun.Class.RESPONSE

@@ -24,7 +24,7 @@ from relay.media.routing.bridge import forward_early, join
 from relay.media.routing.direct import Remote, UdpSocket
 from relay.media.transport.policing import MediaLimits, Policer
 from relay.media.transport.transport import Transport
-from relay.media.transport.validation import PathValidation
+from relay.media.validation import PathValidation
 
 logger = logging.getLogger(__name__)
 

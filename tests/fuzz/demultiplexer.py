@@ -20,7 +20,7 @@ from relay.media.repair.history import SentStream
 from relay.media.routing.direct import BATCHES_PER_TURN, UdpSocket
 from relay.media.transport.path import MAX_ADDRESSES
 from relay.media.transport.transport import MAX_HELD
-from relay.media.transport.validation import MAX_FAILING_HOSTS
+from relay.media.validation import MAX_FAILING_HOSTS
 from tests.fuzz.make_corpus import (
     FIRST,
     FORGED_CHECK,

@@ -20,6 +20,7 @@ from relay.sdp.model import SessionDescription
 from relay.sdp.parse import MAX_SECTIONS, is_candidate, parse_sdp
 from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.messages import incoming, outgoing
+from relay.stun import local_ufrag, parse
 from tests.fuzz.demultiplexer import Demultiplexer
 from tests.fuzz.make_corpus import PWD, UFRAG
 from tests.fuzz.seeds import signed
@@ -47,10 +48,10 @@ def fuzz_stun(data: bytes) -> None:
 
 
 def _check(datagram: bytes) -> None:
-    message = ice.parse(datagram)
+    message = parse(datagram)
     if message is None:
         return
-    ufrag = ice.local_ufrag(message)
+    ufrag = local_ufrag(message)
     assert ufrag is None or ":" not in ufrag
     _survives_writing(message)
     for source in _SOURCES:
@@ -61,7 +62,7 @@ def _check(datagram: bytes) -> None:
         conflict = "ICE-CONTROLLED" in message.attributes
         assert answered.nominates == ("USE-CANDIDATE" in message.attributes and not conflict)
         assert len(answered.response) <= MAX_RESPONSE
-        response = ice.parse(answered.response)
+        response = parse(answered.response)
         assert response is not None
         assert response.transaction_id == message.transaction_id
         assert response.check_message_integrity(PWD.encode())
@@ -74,7 +75,7 @@ def _survives_writing(message: stun.Message) -> None:
     left_out = {"MESSAGE-INTEGRITY", "FINGERPRINT", "ERROR-CODE"}
     attributes = {name: value for name, value in message.attributes.items() if name not in left_out}
     copy = stun.Message(message.message_method, message.message_class, message.transaction_id, attributes)
-    again = ice.parse(bytes(copy))
+    again = parse(bytes(copy))
     assert again is not None
     assert (again.message_method, again.message_class) == (message.message_method, message.message_class)
     assert again.attributes == attributes

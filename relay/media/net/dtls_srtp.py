@@ -49,11 +49,8 @@ _counter_cell: Final[Any] = _counters.new("uint32_t *")
 REPLAY_STATUSES: Final = frozenset({9, 10})
 """srtp_err_status_replay_fail and srtp_err_status_replay_old (srtp.h)."""
 
-SRTP_TRAILER: Final = 144
-"""Bytes that libsrtp may write behind a packet: SRTP_MAX_TRAILER_LEN."""
-
 SRTCP_TRAILER: Final = 148
-"""Bytes that libsrtp may write behind a compound RTCP packet: the same and the SRTCP index."""
+"""Bytes that libsrtp may write behind a compound RTCP packet: SRTP_MAX_TRAILER_LEN and the SRTCP index."""
 
 QUEUE_LENGTH: Final = 256
 """DTLS datagrams that wait for the handshake, for the peer's fingerprint, or for the event loop's next turn: as many as one can

@@ -10,12 +10,11 @@ each way on each leg, of ten attempts four succeed. What the relay does itself c
 Off the forwarding path: what is missing and what was sent is read from the history every `INTERVAL`, while a leg is lossy.
 """
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
-from relay.media.quality.statistics import StreamStatistics
-from relay.media.repair.history import SentStream
-from relay.media.transport.transport import RELAY_SSRC, Transport
-from relay.rtp import rtcp
+from relay.media.quality.statistics import LegStatistics, StreamStatistics
+from relay.media.repair.history import PacketHistory, SentStream
 
 INTERVAL: Final = 0.02
 """Seconds between two looks: one audio packet. Losses that come in bursts are shorter than that, mostly."""
@@ -50,6 +49,48 @@ DEFAULT_RTT: Final = 0.1
 """Seconds, until it is measured."""
 
 
+class RepairedTransport(Protocol):
+    """A transport (`relay.media.transport.transport`), as its repair sees it."""
+
+    rx: Any
+    tx: Any
+    destination: Any
+    loses_many: bool
+    """Whether what its peer is sent is sent twice, where streams are thin."""
+
+    @property
+    def peer(self) -> "RepairedTransport | None":
+        """The transport that it is connected to."""
+        ...
+
+    @property
+    def statistics(self) -> LegStatistics: ...
+
+    @property
+    def streams(self) -> Mapping[int, StreamStatistics]:
+        """What its peer sends at present, by SSRC."""
+        ...
+
+    @property
+    def sent(self) -> Mapping[int, SentStream]:
+        """What its peer was sent a moment ago, by SSRC."""
+        ...
+
+    @property
+    def history(self) -> PacketHistory: ...
+
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+    def retransmissions_of(self, ssrc: int) -> int | None:
+        """The SSRC by which its peer sends again what was lost of a stream; None while unknown."""
+        ...
+
+    def request_packets(self, ssrc: int, sequences: Sequence[int]) -> None:
+        """Ask its peer to send these again. Only when the transport is up."""
+        ...
+
+
 class _Missing:
     """A packet that did not arrive."""
 
@@ -67,7 +108,7 @@ class DirectionRepair:
 
     __slots__ = ("_asks", "_doubles_until", "_missing", "_seen", "_source", "_target")
 
-    def __init__(self, source: Transport, target: Transport) -> None:
+    def __init__(self, source: RepairedTransport, target: RepairedTransport) -> None:
         self._source = source
         self._target = target
         self._asks = False
@@ -78,7 +119,7 @@ class DirectionRepair:
         """By SSRC and sequence number, unwrapped."""
 
     @property
-    def target(self) -> Transport:
+    def target(self) -> RepairedTransport:
         return self._target
 
     def wanted(self, now: float) -> bool:
@@ -137,7 +178,7 @@ class DirectionRepair:
         again = source.retransmissions_of(ssrc)
         # Senders answer a repeated request once in a round trip, which to them is that of the whole call.
         rtt = sum(one.statistics.rtt or DEFAULT_RTT for one in (source, target))
-        due = []
+        due: list[int] = []
         for number, one in list(missing.items()):
             sequence = number & 0xFFFF
             arrived = sent.holds(sequence, one.since) or (again is not None and target.history.was_retransmitted(again, sequence))
@@ -150,5 +191,4 @@ class DirectionRepair:
         if not missing:
             del self._missing[ssrc]
         if due and source.tx is not None:
-            source.counters["packets_requested"] += len(due)
-            source.send_rtcp(rtcp.nack(RELAY_SSRC, ssrc, due))
+            source.request_packets(ssrc, due)

@@ -5,7 +5,6 @@ Sans-IO: datagrams and times come in, answers go out. `aioice.stun` parses and b
 
 import ipaddress
 import secrets
-import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,20 +38,6 @@ _PRIORITY: Final = (110 << 24) + (65_535 << 8) + 255
 """RFC 8445 section 5.1.2.1: of a peer-reflexive candidate of the first component, as section 7.1.1 has it in checks."""
 
 _ROLE_CONFLICT: Final = (487, "Role Conflict")
-
-
-def parse(datagram: bytes) -> stun.Message | None:
-    """A STUN message, or None if it is not a well-formed one."""
-    try:
-        return stun.parse_message(datagram)
-    except (ValueError, struct.error):
-        return None
-
-
-def local_ufrag(message: stun.Message) -> str | None:
-    """Whom a connectivity check is for: the first half of its USERNAME (RFC 8445 section 7.2.2)."""
-    username = message.attributes.get("USERNAME")
-    return username.partition(":")[0] if username else None
 
 
 def reflexive(source: tuple[str, int]) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 Nothing is believed of an address but what its answers show. Before the peer has proved to receive at the first one, no more than
 three times what came from there is sent (RFC 9000 section 8.1 has the same rule and the same reason: sources can be forged). Once
-DTLS has begun, another address is selected only after it has answered a check of the relay's own (`transport.validation`).
+DTLS has begun, another address is selected only after it has answered a check of the relay's own (`relay.media.validation`).
 
 Sans-IO: `send` of a `RemoteAddress` is the only way out.
 """

@@ -1,7 +1,7 @@
 """A transport: the relay's end of one device's ICE + DTLS + SRTP path, and what the forwarding path must know of it."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from aioice import stun
@@ -326,6 +326,11 @@ class Transport:
         else:
             self.counters["packets_sent"] += 1
             self.destination.send(protected)
+
+    def request_packets(self, ssrc: int, sequences: Sequence[int]) -> None:
+        """Ask the peer to send these again (NACK, RFC 4585 section 6.2.1). Only when the transport is up."""
+        self.counters["packets_requested"] += len(sequences)
+        self.send_rtcp(rtcp.nack(RELAY_SSRC, ssrc, sequences))
 
     def hold(self, packet: bytes, *, is_rtcp: bool) -> None:
         """Keep a decrypted packet until the other party's transport is up; drop it if that was, and its path is dead."""

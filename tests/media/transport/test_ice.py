@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from relay.media.api import TransportUp
 from relay.media.transport.consent import QUIET_SILENCE
-from relay.media.transport.ice import ROAM_AFTER_SILENCE, IceAgent, local_ufrag, moves, parse, reflexive
-from relay.media.transport.validation import MAX_FAILURES
+from relay.media.transport.ice import ROAM_AFTER_SILENCE, IceAgent, moves, reflexive
+from relay.media.validation import MAX_FAILURES
+from relay.stun import local_ufrag, parse
 from tests.kit.media import IPV4, IPV6, MediaPeer, RunningEngine, connectivity_check, still_talk
 from tests.kit.wait import eventually
 
@@ -275,7 +276,7 @@ async def test_a_flood_from_more_hosts_than_are_counted_is_bounded_like_that_of_
     relay: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await relay.call()
-    monkeypatch.setattr("relay.media.transport.validation.MAX_FAILURES", 3)
+    monkeypatch.setattr("relay.media.validation.MAX_FAILURES", 3)
     monkeypatch.setattr("relay.media.engine.TICK", 3600.0)
     monkeypatch.setattr(relay.engine._validation._failures, "_max_hosts", 2)
     for number in range(2, 22):

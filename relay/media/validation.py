@@ -18,10 +18,11 @@ from relay.media.quality.counters import Counters
 from relay.media.routing.direct import Remote, UdpSocket
 from relay.media.routing.strays import Strays
 from relay.media.transport.consent import QUIET_SILENCE
-from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE, local_ufrag, parse
+from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
 from relay.media.transport.newcomers import CHECK_INTERVAL, Checked, Newcomer, Newcomers
 from relay.media.transport.path import AMPLIFICATION
 from relay.media.transport.transport import Transport
+from relay.stun import is_check, local_ufrag, parse
 
 MAX_FAILURES: Final = 1000
 """STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
@@ -91,7 +92,7 @@ class PathValidation:
         message = parse(datagram)
         if message is None:
             return "stun_malformed"
-        if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.REQUEST:
+        if is_check(message):
             return self._take_check(message, arrival)
         if message.message_method is stun.Method.BINDING and message.message_class is stun.Class.RESPONSE:
             return self._take_answer(message, arrival)
