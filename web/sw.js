@@ -40,13 +40,13 @@ function pushedIn(data) {
 
 /** @param {Pushed | null} pushed */
 async function announce(pushed) {
-  const name = pushed?.from_name || "Somebody";
+  const name = pushed?.from_name || "Unknown caller";
   const missed = pushed?.type === "missed_call";
   const kind = pushed?.call_type === "video" ? "video call" : "call";
   await scope.registration.showNotification(missed ? `Missed call from ${name}` : `${name} is calling`, {
     body: missed ? `You missed a ${kind}.` : `Open the page to answer the ${kind}.`,
     icon: "icon.svg",
-    // One per call: the word that it was missed takes the place of the word that it rings.
+    // One per call: the notification of the missed call replaces that of the ringing one.
     tag: pushed?.call_id ?? "call",
     requireInteraction: !missed,
   });

@@ -10,7 +10,7 @@
 import { keyOf } from "./model.js";
 import { personOf } from "./protocol.js";
 
-/** The server said no. `code` is the server's, or `http_STATUS` where it gave none. */
+/** The server refused the request. `code` is the server's, or `http_STATUS` where it gave none. */
 export class ApiError extends Error {
   /**
    * @param {number} status

@@ -21,7 +21,7 @@ const INVITATION_TIMEOUT = 20_000;
 const TRANSPORT_TIMEOUT = 45_000;
 
 export class Call extends CallLife {
-  /** @type {{place: Place, other: Person} | null} whom to call now, since this call was transferred */
+  /** @type {{place: Place, other: Person} | null} the target of the transfer, to be called now */
   successor = null;
   /** @type {Leg} */
   leg;
@@ -104,11 +104,11 @@ export class Call extends CallLife {
     return this.setup.invitation?.seq ?? null;
   }
 
-  /** @returns {Omit<CallMemory, "owner"> | null} what it takes to come back to this call; null: nobody can */
+  /** @returns {Omit<CallMemory, "owner"> | null} what is needed to resume this call; null: it cannot be resumed */
   toRemember() {
     const { id, place, other, kind, isAnswered: answered, leg } = this;
     const { muted } = leg;
-    // A camera that is still being opened, after the page was loaded anew, counts as it was before.
+    // A camera that is still being opened, after the page was reloaded, counts as it was before.
     const cameraOn = leg.localStream ? leg.cameraOn : (this.setup.resumed?.cameraOn ?? kind === "video");
     return id === null || this.phase === "incoming"
       ? null
@@ -116,7 +116,7 @@ export class Call extends CallLife {
   }
 
   /**
-   * Our attempt has crossed one of the other party, which is still on its way to us: wait for it.
+   * Glare: our invitation crossed one of the other party, which has not arrived yet. Wait for it.
    *
    * @param {number} delay milliseconds
    */
@@ -165,7 +165,7 @@ export class Call extends CallLife {
    *
    * @param {string} ref
    * @param {string} code
-   * @returns {boolean} whether that is dealt with, and no more need be said
+   * @returns {boolean} whether the message is consumed
    */
   refused(ref, code) {
     if (this.talk.refused(ref)) return true;
@@ -210,7 +210,7 @@ export class Call extends CallLife {
   }
 
   /**
-   * Another call takes this one's place, before the server has given this one a name.
+   * Another call replaces this one before the server has given this one an id.
    *
    * @returns {import("./localmedia.js").LocalMedia} for the other call to use
    */
@@ -225,7 +225,7 @@ export class Call extends CallLife {
   leave() {
     if (this.phase === "incoming") return; // it rings on elsewhere
     if (this.isAnswered) this.leg.disconnect();
-    else this.end(); // nobody can come back to an invitation
+    else this.end(); // an invitation cannot be resumed
   }
 
   // -- inside ----------------------------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ export class Call extends CallLife {
     this.finish(outcomeOf(reason, this), duration ?? null);
   }
 
-  /** As the page had it before it was loaded anew. */
+  /** As the page had it before it was reloaded. */
   #openAgain() {
     return this.leg.open(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
   }
@@ -343,7 +343,7 @@ export class Call extends CallLife {
     const connected = this.leg.isConnected;
     const wasConnected = this.phase !== "connecting";
     if (this.#serverState === "reconnecting" || (wasConnected && !connected)) this.enter("reconnecting");
-    // `answered` means that the other party's media is still on its way: its time is not ours to count yet.
+    // `answered`: the other party's media has not arrived yet, so the duration does not run.
     else if (connected && this.#serverState !== "answered") this.enter("connected");
     this.changed();
   }
@@ -370,7 +370,7 @@ export class Call extends CallLife {
   }
 
   /**
-   * Do one step of setting the call up. Where it fails, the call ends, and nobody is left waiting.
+   * Do one step of the call setup. If it fails, the call ends, so that the other party does not wait.
    *
    * @param {() => Promise<void>} step
    */

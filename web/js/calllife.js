@@ -1,5 +1,5 @@
 /**
- * What any call has, however its sound and pictures get there: who, where, which phase, and its end. No DOM, no WebRTC.
+ * The life of a call without its media: parties, scope, phase and end. No DOM, no WebRTC.
  *
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").Place} Place
@@ -65,7 +65,7 @@ export class CallLife extends EventTarget {
   }
 
   /**
-   * The caller pressed twice, or loaded its page anew: the same call rings on, and its latest offer counts.
+   * The caller pressed twice, or reloaded its page: the same call rings on, and its latest offer counts.
    *
    * @param {CallInvitation} invitation
    */

@@ -29,7 +29,7 @@ const RESUME_WINDOW = 4_000;
 const GLARE_WINDOW = 5_000;
 
 /**
- * Events: `change` whenever the current call is another or changed in any way; `ended`, a `CustomEvent<Call>`, once per call;
+ * Events: `change` whenever the current call is replaced or changes; `ended`, a `CustomEvent<Call>`, once per call;
  * `missed`, a `CustomEvent<MissedCall>`; `unseen`, a `CustomEvent<number>`: so many missed calls were not seen yet; `notice`, a
  * `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent.
  */
@@ -38,7 +38,7 @@ export class Calls extends EventTarget {
   current = null;
   /** @type {CallState | null} a call of ours that another device has lost, and that can be taken over here */
   elsewhere = null;
-  /** @type {Call | null} the one before: the server's count of its duration may still be on its way */
+  /** @type {Call | null} the previous call: the server's duration of it may still arrive */
   #lastCall = null;
   #setup;
   /** Names of calls that this page has seen the end of: what still arrives about them is old news. */
@@ -58,7 +58,7 @@ export class Calls extends EventTarget {
     });
   }
 
-  /** Come back to the call that the page was in before it was loaded anew; the server says whether it still goes on. */
+  /** Come back to the call that the page was in before it was reloaded; the server says whether it still goes on. */
   comeBack() {
     const { remembered } = this.#setup;
     if (remembered?.answered) this.#adopt(this.#newCall({ ...remembered, resumed: remembered }));
@@ -66,7 +66,7 @@ export class Calls extends EventTarget {
   }
 
   /**
-   * Call somebody.
+   * Call a contact.
    *
    * @param {Pick<Contact, "place" | "other">} contact
    * @param {CallKind} kind
@@ -155,7 +155,7 @@ export class Calls extends EventTarget {
     if (this.#finished.has(invitation.call_id)) return;
     const what = { place: placeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
     if (call && this.#crosses(call, what)) {
-      // Two people call each other at the same moment: the server takes the other's call, and nobody need be asked twice.
+      // Glare: two people call each other at the same moment. The server takes the other's call; it needs no second consent.
       void this.#adopt(this.#newCall({ ...what, media: call.stepAside() })).accept();
     } else if (!call) {
       const ringing = this.#adopt(this.#newCall(what));
@@ -181,7 +181,7 @@ export class Calls extends EventTarget {
       if (call.phase === "incoming") void call.accept();
       return;
     }
-    // The invitation is still to come; until then this attempt stays on the screen, in its place.
+    // The invitation has not arrived yet; until then the screen shows this attempt.
     if (call && this.#crosses(call, { place: placeOf(message), other: senderOf(message) })) call.holdOut(GLARE_WINDOW);
   }
 
@@ -214,7 +214,7 @@ export class Calls extends EventTarget {
   #goesOn(message) {
     const rings = message.state === "ringing" || message.state === "invited";
     if (rings || this.#finished.has(message.call_id)) {
-      // Hung up, and the word of it was lost; or the page that called is gone, and nobody can come back to an invitation.
+      // The hang-up was lost with the connection; or the page that called is gone, and an invitation cannot be resumed.
       const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
       const to = { ...placeFields(placeOf(message)), call_id, to_profile_id, to_profile_type };
       this.#setup.connection.send({ type: "call_ended", ...to });

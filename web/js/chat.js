@@ -1,6 +1,6 @@
 /**
- * The texts of one call. A text of ours is pending until the server has sent it back; what a lost connection swallowed is sent
- * again, under the same name, and arrives once. Pure but for its name-giving.
+ * The chat messages of one call. An own message is pending until the server has sent it back; what a lost connection swallowed
+ * is sent again, with the same id, and arrives once. Pure but for its random ids.
  *
  * @typedef {object} ChatEntry
  * @property {string} id
@@ -11,7 +11,7 @@
  */
 import { newId } from "./model.js";
 
-/** Characters of one text, as the server counts. */
+/** Characters of one chat message, as the server counts. */
 export const LONGEST_TEXT = 4000;
 /** Entries that are kept. */
 const MOST = 500;
@@ -19,7 +19,7 @@ const MOST = 500;
 export class Chat {
   /** @type {ChatEntry[]} in the order in which they were read here */
   entries = [];
-  /** Texts of the other party that were not looked at. */
+  /** Unread chat messages of the other party. */
   unread = 0;
 
   /** @param {ChatEntry[]} [entries] of the page's former life */
@@ -30,7 +30,7 @@ export class Chat {
   /**
    * @param {string} text
    * @param {number} at
-   * @returns {ChatEntry | null} null: there is nothing to say
+   * @returns {ChatEntry | null} null: the message is empty
    */
   write(text, at) {
     const trimmed = text.trim().slice(0, LONGEST_TEXT);
@@ -38,7 +38,7 @@ export class Chat {
   }
 
   /**
-   * From the server: a text of the other party, or one of ours as the word that it was taken.
+   * From the server: a message of the other party, or one of ours as the confirmation that it was accepted.
    *
    * @param {{id: string, text: string, own: boolean, at: number}} entry
    */
@@ -53,7 +53,7 @@ export class Chat {
     }
   }
 
-  /** @param {string} id of a text that the server refused */
+  /** @param {string} id of a chat message that the server refused */
   refuse(id) {
     const entry = this.entries.find((one) => one.id === id && one.state === "pending");
     if (entry) entry.state = "failed";

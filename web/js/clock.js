@@ -12,7 +12,7 @@ export class ServerClock {
   }
 
   /**
-   * Learn from a message that says what time it was when it was sent. Each one is late by its time on the way, so the
+   * Learn from the time at which a message was sent. Each message is late by its transit time, so the
    * largest offset seen is the one nearest to the truth.
    *
    * @param {number} serverTime milliseconds since 1970
@@ -21,7 +21,7 @@ export class ServerClock {
     this.#offset = Math.max(this.#offset, serverTime - Date.now());
   }
 
-  /** Milliseconds since 1970, by the server's clock; by ours until a server has told its own. */
+  /** Milliseconds since 1970, by the server's clock; by ours until the server has sent its own. */
   now() {
     return Date.now() + (Number.isFinite(this.#offset) ? this.#offset : 0);
   }

@@ -1,5 +1,5 @@
 /**
- * A WebSocket that comes back by itself, as the same device, and loses nothing on the way. No DOM, no WebRTC.
+ * A WebSocket that reconnects by itself, as the same device, without losing messages. No DOM, no WebRTC.
  *
  * @typedef {import("./protocol.js").FromClient} FromClient
  * @typedef {import("./protocol.js").FromServer} FromServer
@@ -27,7 +27,7 @@ const ATTEMPT_TIMEOUT = 10_000;
 const PING_PERIOD = 10_000;
 /** Milliseconds after a ping in which something must come, whatever it is. */
 const PONG_TIMEOUT = 5_000;
-/** The same when there is reason to doubt; also what an attempt gets, before one that there is new hope for takes its place. */
+/** The same when the connection is suspect; also how long an attempt has before a new one replaces it when the network returns. */
 const DOUBTFUL_TIMEOUT = 1_000;
 
 /** Close codes of the server (docs/protocol.md). */
@@ -48,7 +48,7 @@ export class Connection extends EventTarget {
   #token;
   /** @type {{token: string, lastSeq: number} | null} */
   #device;
-  /** @type {number | null} the first message that a page loaded anew would want again */
+  /** @type {number | null} the first message that a reloaded page would need again */
   #wantedAgain = null;
   /** Attempts since the last welcome. */
   #attempts = 0;
@@ -100,7 +100,7 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Have that message, and what follows, sent again to a page that is loaded anew.
+   * Have that message, and what follows, sent again to a page that is reloaded.
    *
    * @param {number | null} seq null: nothing any more
    */
@@ -110,7 +110,7 @@ export class Connection extends EventTarget {
     this.#rememberDevice();
   }
 
-  /** The last message that nobody needs again. */
+  /** The last message that is acknowledged, and need not be sent again. */
   get #settledSeq() {
     const last = this.#device?.lastSeq ?? 0;
     return this.#wantedAgain === null ? last : Math.min(last, this.#wantedAgain - 1);
@@ -184,7 +184,7 @@ export class Connection extends EventTarget {
   #lost(socket, trusted, code) {
     if (this.#socket !== socket) return;
     this.#release(1000);
-    // Another page has taken this device over: whoever goes on as the same one would only throw it out in turn.
+    // Another page has taken this device over: connecting again as the same device would only replace that page in turn.
     if (code === RESUMED_ELSEWHERE) this.#forgetDevice();
     this.#setState("reconnecting");
     if (code === TOO_MANY_MESSAGES) this.dispatchEvent(new Event("slowed"));
@@ -222,7 +222,7 @@ export class Connection extends EventTarget {
     this.#isHeard();
     clearInterval(this.#pinging);
     const socket = this.#socket;
-    this.#socket = null; // before the close, so that its event finds nobody
+    this.#socket = null; // before the close, so that its event is ignored
     socket?.close(code);
   }
 

@@ -7,7 +7,7 @@
  *
  * @typedef {object} PastCall
  * @property {string} id
- * @property {Place | null} place Null: it is there no longer, so nobody can be called back.
+ * @property {Place | null} place Null: it was deleted, so there is no call back.
  * @property {Person | null} other
  * @property {CallKind} kind
  * @property {boolean} incoming
@@ -36,7 +36,7 @@ export class History {
     return new CallList(RESOURCES.map((path) => new Source(this.#api, path, missed)));
   }
 
-  /** @returns {Promise<number>} missed calls that were not looked at */
+  /** @returns {Promise<number>} unseen missed calls */
   async unseen() {
     const answers = await Promise.all(RESOURCES.map((path) => this.#api.get(`${path}/unseen`)));
     return answers.reduce((sum, { unseen_count: count }) => sum + count, 0);
@@ -68,7 +68,7 @@ class CallList {
     }
   }
 
-  /** All that there are, up to now, have been looked at. */
+  /** Mark all missed calls up to now as seen. */
   async markSeen() {
     await Promise.all(this.#sources.map((source) => source.markSeen()));
   }

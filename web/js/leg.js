@@ -10,7 +10,7 @@
  * @property {RTCIceServer[]} iceServers
  * @property {(message: AboutCall) => boolean} send
  * @property {() => void} probe sees whether the server can be reached
- * @property {LocalMedia} [media] of a call that made way for this one
+ * @property {LocalMedia} [media] of the call that this one replaces
  * @property {boolean} [muted]
  */
 import { LocalMedia } from "./localmedia.js";
@@ -22,13 +22,13 @@ import { watchVideo } from "./videowatch.js";
 
 /** Events: `change` when any field changed; `transport` when the connection's state changed. */
 export class Leg extends EventTarget {
-  /** The other party's sound and camera. */
+  /** The other party's audio and camera. */
   remoteStream = new MediaStream();
   /** The other party's screen. */
   remoteScreen = new MediaStream();
   /** Whether the other party's client can change the call. Until we know better, we try. */
   canUpdate = true;
-  /** @type {"none" | "flowing" | "paused"} the pictures of the other party's camera */
+  /** @type {"none" | "flowing" | "paused"} the video of the other party's camera */
   remoteVideo = "none";
 
   #media;
@@ -115,7 +115,7 @@ export class Leg extends EventTarget {
     return this.#negotiation.joined(answer);
   }
 
-  /** Our description is on its way to the server. */
+  /** Our description is being sent to the server. */
   announced() {
     this.#negotiation.announced();
   }

@@ -91,7 +91,7 @@ export class Lobby {
         await list.more();
         if (this.#closed || this.#list !== list) return;
         this.#home.recents.setCalls(list.calls, { missed, hasMore: list.hasMore });
-        // On the screen is seen. The marks stay until the list is shown anew.
+        // On the screen is seen. The marks stay until the list is shown again.
         if (!this.#unseen || document.hidden) return;
         await list.markSeen();
         await this.#countUnseen();
@@ -106,7 +106,7 @@ export class Lobby {
     if (this.#home.tabs.current === "recents" && !document.hidden) await this.showCalls(this.#missedOnly);
   }
 
-  /** @param {number} count missed calls that were not looked at */
+  /** @param {number} count unseen missed calls */
   setUnseen(count) {
     this.#unseen = count;
     this.#home.tabs.setBadge("recents", count);

@@ -5,7 +5,7 @@
  */
 import { openCamera, openMedia, openScreen, stop } from "./media.js";
 
-/** Milliseconds of black pictures before the camera stops, so that black is what the other side's picture freezes on. */
+/** Milliseconds of black frames before the camera stops, so that the other side's video freezes on black. */
 const BLACKOUT = 400;
 
 /** Events: `change` when any field changed; `tracks` when a track came or went. */

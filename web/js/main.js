@@ -65,7 +65,7 @@ const shell = createShell(root, {
   },
 });
 
-/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; an empty text: no word either */
+/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; empty: no toast either */
 const BRIEF_ENDS = {
   cancelled: () => "",
   dismissed: () => "",
@@ -234,7 +234,7 @@ function detailOf(event) {
   return /** @type {CustomEvent} */ (event).detail;
 }
 
-// The server notices at once that a page is gone. Whether it was closed or is being loaded anew, it finds out by waiting.
+// The server notices at once that a page is gone. Whether it was closed or is being reloaded, it finds out by waiting.
 addEventListener("pagehide", () => session?.calls.leave());
 // A page that a browser had kept, to show it again by "Back", has lost its connections.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

@@ -1,7 +1,7 @@
 /**
- * What a tab remembers, so that a page that is loaded anew goes on where the last one stopped: who is signed in, which device
- * this is to the server, and the call that goes on. Per tab, so that two tabs can be two people. Tokens that prove who somebody
- * is are not kept: they are asked for anew, and no storage has them for others to read.
+ * What a tab remembers, so that a reloaded page goes on where the last one stopped: the signed-in profile, the device that
+ * this is to the server, and the current call. Per tab, so that two tabs can be two people. Tokens are not stored: they are
+ * requested again, so that other scripts of the origin cannot read them from storage.
  *
  * @typedef {import("./model.js").ProfileName} ProfileName
  *
@@ -30,7 +30,7 @@ export function rememberedProfile() {
   return profileOf(read("profile"));
 }
 
-/** @param {ProfileName | null} profile null: nobody, and nothing of theirs either */
+/** @param {ProfileName | null} profile null: signed out, which clears everything of the profile */
 export function rememberProfile(profile) {
   write("profile", profile && keyOf(profile));
   if (!profile) ["device", "call"].forEach((name) => write(name, null));
@@ -66,13 +66,13 @@ export function rememberCall(call) {
 const HANDOVER = 1_000;
 
 /**
- * A duplicated tab has a copy of all this, but a device is one page's alone. Whoever holds the lock is that page.
+ * A duplicated tab has a copy of all this, but a device belongs to one page: the one that holds the lock.
  *
  * @param {string} token of the device
  * @returns {Promise<boolean>} whether it is ours now, until the page goes
  */
 export async function claimDevice(token) {
-  if (!navigator.locks) return true; // not a secure page: the server will tell (close code 4409)
+  if (!navigator.locks) return true; // not a secure page: the server closes the other (close code 4409)
   return new Promise((resolve) => {
     const options = { signal: AbortSignal.timeout(HANDOVER) };
     const held = () => {
@@ -86,7 +86,7 @@ export async function claimDevice(token) {
 /**
  * @param {string} owner
  * @param {string} name
- * @returns {any} null: there is none, or it is somebody else's
+ * @returns {any} null: there is none, or it belongs to another profile
  */
 function belongingTo(owner, name) {
   try {

@@ -3,17 +3,17 @@
  *
  * @typedef {"voice" | "video"} CallKind
  *
- * @typedef {object} ProfileName Who somebody is.
+ * @typedef {object} ProfileName A profile.
  * @property {string} type `student`, `tutor`, `parent` or `advertiser`.
  * @property {number} id
  *
  * @typedef {ProfileName & {name: string, avatar: string}} Person `avatar` is a URL, or empty.
  *
- * @typedef {object} Place Where a call belongs.
+ * @typedef {object} Place The scope of a call: a conversation or a whiteboard session.
  * @property {"conversation" | "whiteboard_session"} kind
  * @property {number} id
  *
- * @typedef {object} Contact Somebody who can be called, and where.
+ * @typedef {object} Contact A person who can be called, and in which scope.
  * @property {Place} place
  * @property {Person} other
  *
@@ -34,7 +34,7 @@
 export const PROFILE_TYPES = ["student", "tutor", "parent", "advertiser"];
 
 /**
- * One text that names a profile: what storage keeps and comparisons use.
+ * A profile as one string, for storage and comparisons.
  *
  * @param {ProfileName} profile
  */
@@ -62,7 +62,7 @@ export function samePlace(one, other) {
 }
 
 /**
- * A name that nobody else thinks of. (`crypto.randomUUID` is only there on secure pages.)
+ * A unique random id. (`crypto.randomUUID` exists on secure pages only.)
  *
  * @returns {string} 32 hexadecimal digits
  */

@@ -5,7 +5,7 @@
  * The other end is the relay, whose descriptions carry all the addresses there are, so nothing here waits for ICE candidates;
  * ours are sent because the protocol has them.
  *
- * The sections: one of sound; the first of pictures is the camera's, the second the screen's, for either party. Both stay
+ * The sections: one of audio; the first of video is the camera's, the second the screen's, for either party. Both stay
  * once they are there, and tracks come and go in them, so that only the first camera and the first screen need an offer.
  *
  * @typedef {import("./model.js").CallKind} CallKind
@@ -30,7 +30,7 @@ import { addSections, fillSections, videoSections } from "./sections.js";
 const PROPOSAL_TIMEOUT = 20_000;
 /** Milliseconds until we offer again, when the server is busy with an offer that is not for us. */
 const RETRY = 1_000;
-/** How often we give way before we give up. */
+/** How often we yield to the other offer before we give up. */
 const MOST_ATTEMPTS = 4;
 
 /** The other party, or the server, does not take what we proposed. */
@@ -115,7 +115,7 @@ export class Negotiation extends EventTarget {
     return true;
   }
 
-  /** Our description is on its way: the candidates that were found meanwhile may follow. */
+  /** Our description was sent: the candidates gathered meanwhile may follow. */
   announced() {
     const candidates = this.#unsentCandidates ?? [];
     this.#unsentCandidates = null;
@@ -175,7 +175,7 @@ export class Negotiation extends EventTarget {
     await this.#inOrder(async () => {
       if (this.#proposal?.ref !== ref) return; // overtaken already
       if (code !== "update_glare") return this.#withdraw(code);
-      // Another offer is under way, and no message of it is for us: ours comes after it.
+      // Another offer is in progress, and none of its messages is for us: ours follows it.
       const proposal = this.#proposal;
       await this.#rollBack();
       this.#proposal = null;

@@ -1,5 +1,5 @@
 /**
- * How a call ended, told from the server's reason and from what this side had lived so far. Pure.
+ * How a call ended, from the server's reason and the phase that this side had reached. Pure.
  *
  * @typedef {import("./model.js").Outcome} Outcome
  */
@@ -13,7 +13,7 @@ const UNANSWERED = {
   cancelled: "cancelled",
 };
 
-/** @type {Record<string, Outcome>} whoever called */
+/** @type {Record<string, Outcome>} for either direction */
 const BROKEN = {
   ice_failed: "failed",
   ice_timeout: "lost",

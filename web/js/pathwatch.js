@@ -37,6 +37,6 @@ function seenIn(report) {
     if (entry.type === "candidate-pair" && entry.selected) pair = entry; // Firefox
   });
   const local = pair && report.get(pair.localCandidateId);
-  // A way through TURN has a `relayProtocol`, whatever the type of its candidate.
+  // A path through TURN has a `relayProtocol`, whatever the type of its candidate.
   return { packets, roundabout: Boolean(local) && (local.relayProtocol !== undefined || local.protocol !== "udp") };
 }

@@ -33,7 +33,7 @@ export class PreferenceStore {
     return preferencesIn(await this.#api.send("PUT", "api/settings", { privacy, do_not_disturb: doNotDisturb }));
   }
 
-  /** @returns {Promise<Person[]>} whom the profile has blocked */
+  /** @returns {Promise<Person[]>} the people that the profile has blocked */
   async blocked() {
     /** @type {{blocks: {profile: import("./protocol.js").WireProfile}[]}} */
     const { blocks } = await this.#api.get("api/blocks");

@@ -128,7 +128,7 @@ export function mediaOf({ muted, camera_off: cameraOff, sharing }) {
 }
 
 /**
- * The one message in a text frame, or null: a frame that is no message of ours is not worth a broken page. Types that this
+ * The message in a text frame, or null: a frame that is not one must not break the page. Types that this
  * page does not know pass, and find no reader.
  *
  * @param {unknown} data

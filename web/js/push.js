@@ -1,5 +1,5 @@
 /**
- * Being told of calls while no page is open (Web Push). No DOM.
+ * Notifications of calls while no page is open (Web Push). No DOM.
  *
  * @typedef {"unavailable" | "off" | "on" | "denied"} PushState `unavailable`: this browser, or this server, has no such thing.
  */

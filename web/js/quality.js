@@ -6,7 +6,7 @@
  * @property {number} score The mean opinion score, 1 to 4.5.
  * @property {number | null} roundTrip Milliseconds.
  * @property {number} loss The worse of the two directions: 0 to 1.
- * @property {string | null} route By which way media comes to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp`, `turn-tls`, or
+ * @property {string | null} route The path of the media to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp`, `turn-tls`, or
  *   one that is newer than this page.
  * @property {"ipv4" | "ipv6" | null} family
  *

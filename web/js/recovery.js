@@ -1,19 +1,19 @@
 /**
- * Says when the path to the relay should be looked for anew (an ICE restart): since it is dead, or since there may be a better
- * one. Sees no peer connection and no clock: `web/js/pathwatch.js` tells it what there is to see. No DOM.
+ * Says when the path to the relay should be renewed (an ICE restart): because it is dead, or because there may be a better
+ * one. Sees no peer connection and no clock: `web/js/pathwatch.js` gives it what it observes. No DOM.
  *
  * Browsers are slow to notice: Chromium says `disconnected` after 5 s, and when an interface is replaced by another, none of
- * its events tells the page. But sound comes fifty times a second, so half a second without any is suspicious.
+ * its events tells the page. But audio comes fifty times a second, so half a second without any is suspicious.
  *
  * @typedef {object} Sight
  * @property {RTCPeerConnectionState} state
- * @property {number} packets of sound and pictures that have come so far
- * @property {boolean} roundabout whether media takes another way than plain UDP: TCP or TURN
+ * @property {number} packets of audio and video received so far
+ * @property {boolean} roundabout whether media takes another path than plain UDP: TCP or TURN
  * @property {string} credentials the relay's, for ICE: a restart has changed them
  *
  * @typedef {object} RecoverySetup
  * @property {() => boolean} restart asks the server for a restart; whether that could be sent
- * @property {() => void} probe sees whether the server can be reached at all; `serverIsBack` follows if it has to be reached anew
+ * @property {() => void} probe sees whether the server can be reached at all; `serverIsBack` follows if it had to reconnect
  */
 
 /** Milliseconds between two looks. */
@@ -30,7 +30,7 @@ const PATIENCE = 2_000;
 /** Milliseconds until a restart that did not help is followed by another; each further pause is twice the one before. */
 const FIRST_PAUSE = 6_000;
 const LONGEST_PAUSE = 60_000;
-/** Milliseconds until the server is asked again: it refuses while another offer is under way. */
+/** Milliseconds until the server is asked again: it refuses while another offer is in progress. */
 const ASKING_PERIOD = 1_000;
 /** The same three for a path that works and might be better. */
 const FIRST_ATTEMPT = 30_000;
@@ -79,7 +79,7 @@ export class Recovery {
     this.#act(now);
   }
 
-  /** Another peer connection takes the place of the one that we looked at. */
+  /** Watch another peer connection instead. */
   reset() {
     this.#sight = null;
     this.#wanted = null;

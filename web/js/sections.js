@@ -1,5 +1,5 @@
 /**
- * Which section of a call's description carries what: one of sound; the first of pictures is the camera's, the second the
+ * Which section of a call's description carries what: one of audio; the first of video is the camera's, the second the
  * screen's, for either party. Sections stay once they are there, and tracks come and go in them, so that only the first camera
  * and the first screen of a call need an offer.
  *
@@ -7,7 +7,7 @@
  */
 
 /**
- * The sections of pictures that are in use, in their order.
+ * The video sections that are in use, in their order.
  *
  * @param {RTCPeerConnection} peerConnection
  * @returns {RTCRtpTransceiver[]}

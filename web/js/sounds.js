@@ -86,7 +86,7 @@ export class Sounds {
       const output = (this.#output ??= this.#newOutput(context));
       for (const note of notes) strike(context, output, note, volume);
     } catch {
-      // No sound device, or none for us.
+      // No audio device, or no permission to use it.
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * What the two parties of a call tell each other beside sound and pictures: texts, what is switched off, hold, transfer; and what
+ * What the two parties of a call exchange beside audio and video: chat messages, mute states, hold, transfer; and what
  * the relay says of their connections. No DOM.
  *
  * @typedef {import("./model.js").Person} Person
@@ -7,7 +7,7 @@
  * @typedef {import("./protocol.js").AboutCall} AboutCall
  * @typedef {import("./protocol.js").CallMessage} CallMessage
  *
- * @typedef {object} TransferRequest The other party asks that we call somebody else instead.
+ * @typedef {object} TransferRequest The other party asks us to call another person instead.
  * @property {Person} target
  *
  * @typedef {"transfer_declined" | "transfer_failed" | "chat_failed" | "not_connected"} TalkNotice What the user should be told.
@@ -16,7 +16,7 @@ import { Chat } from "./chat.js";
 import { mediaOf } from "./protocol.js";
 import { qualityOf } from "./quality.js";
 
-/** Milliseconds without a word about a connection until the last one counts no more. */
+/** Milliseconds without a report about a connection until the last one expires. */
 const QUALITY_LIFETIME = 8_000;
 
 const CHAT_REF = "chat:";
@@ -34,14 +34,14 @@ export class Talk extends EventTarget {
   qualities = { yours: null, other: null };
   /** @type {TransferRequest | null} */
   transferRequest = null;
-  /** @type {Person | null} whom we want to transfer the other party to */
+  /** @type {Person | null} the target of a transfer that we have asked for */
   transferringTo = null;
 
   #send;
   #clock;
   #requestTimer = 0;
   #qualityTimer = 0;
-  /** @type {MediaState} what the other party was told of ours */
+  /** @type {MediaState} our state as the other party knows it */
   #told = { muted: false, cameraOff: false, sharing: false };
   /** @type {MediaState} */
   #ours = this.#told;
@@ -71,7 +71,7 @@ export class Talk extends EventTarget {
     this.#changed();
   }
 
-  /** @param {string} id of a text that was refused */
+  /** @param {string} id of a chat message that was refused */
   writeAgain(id) {
     const entry = this.chat.entries.find((one) => one.id === id && one.state === "failed");
     if (!entry) return;
@@ -173,7 +173,7 @@ export class Talk extends EventTarget {
     return true;
   }
 
-  /** What may have been lost on the way is sent again: texts have names, and states are states. */
+  /** Send again what may have been lost: chat messages have ids, and states are idempotent. */
   serverIsBack() {
     this.chat.pending.forEach((entry) => this.#sendText(entry));
     const { muted, cameraOff, sharing } = this.#ours;

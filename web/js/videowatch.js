@@ -1,14 +1,14 @@
 /** Milliseconds between two looks at the incoming video. */
 const PERIOD = 1_000;
-/** Looks without a new picture until the video counts as paused. One alone may be a slow camera in the dark. */
+/** Polls without a new frame until the video counts as paused. One alone may be a slow camera in the dark. */
 const PATIENCE = 2;
 
 /**
- * Nothing on the wire says that the other party's camera is off, but pictures that stop coming do.
+ * No message says that the other party's camera is off; frames that stop arriving show it.
  *
  * @param {RTCPeerConnection} peerConnection
  * @param {MediaStreamTrack} track of the incoming video
- * @param {(flow: "flowing" | "paused") => void} onChange not called before the first picture
+ * @param {(flow: "flowing" | "paused") => void} onChange not called before the first frame
  * @returns {() => void} ends the watch
  */
 export function watchVideo(peerConnection, track, onChange) {
@@ -19,13 +19,13 @@ export function watchVideo(peerConnection, track, onChange) {
   const timer = setInterval(async () => {
     const report = await peerConnection.getStats(track).catch(() => null); // closed meanwhile
     if (!report || stopped) return;
-    let pictures = 0;
+    let frames = 0;
     report.forEach((entry) => {
-      if (entry.type === "inbound-rtp") pictures += entry.framesReceived ?? 0;
+      if (entry.type === "inbound-rtp") frames += entry.framesReceived ?? 0;
     });
-    if (pictures === 0) return;
-    idle = pictures > seen ? 0 : idle + 1;
-    seen = pictures;
+    if (frames === 0) return;
+    idle = frames > seen ? 0 : idle + 1;
+    seen = frames;
     const flow = idle < PATIENCE ? "flowing" : "paused";
     if (flow !== last) onChange((last = flow));
   }, PERIOD);

@@ -30,7 +30,7 @@ export function avatar(person, size = "medium") {
   const element = h("span", attributes, h("span", { class: "avatar__initials" }, initials(person.name)));
   const address = pictureAddress(person.avatar);
   if (address) {
-    // No referrer: whoever keeps the picture need not know on which page it is shown. Without a picture, the initials stay.
+    // No referrer: the host of the picture need not know on which page it is shown. Without a picture, the initials stay.
     const attributes = { class: "avatar__picture", alt: "", referrerpolicy: "no-referrer", src: address };
     const picture = h("img", { ...attributes, onerror: () => picture.remove() });
     element.append(picture);

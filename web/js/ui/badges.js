@@ -24,7 +24,7 @@ export function createBadges({ onShare, onHold }) {
 
   return {
     element: h("div", { class: "call__extras" }, row, resume),
-    /** The word that our own screen is shared. */
+    /** The notice that the own screen is shared. */
     sharing,
     /** @param {import("./callscreen.js").CallView} call */
     render(call) {

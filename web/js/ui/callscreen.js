@@ -15,7 +15,7 @@
  * @property {boolean} sharing
  * @property {boolean} isAgreed
  *
- * @typedef {object} TalkView What the two parties tell each other.
+ * @typedef {object} TalkView The state that the two parties exchange.
  * @property {{entries: import("../chat.js").ChatEntry[], unread: number}} chat
  * @property {import("../model.js").MediaState} otherMedia
  * @property {{you: boolean, other: boolean}} heldBy
@@ -203,7 +203,7 @@ export function createCallScreen(actions) {
 }
 
 /**
- * Marks the screen as idle, so that the style sheet can take away what covers the picture. Keyboard focus on a control keeps
+ * Marks the screen as idle, so that the style sheet can hide what covers the video. Keyboard focus on a control keeps
  * the controls (the style sheet sees to it).
  *
  * @param {HTMLElement} element

@@ -1,5 +1,5 @@
 /**
- * Texts beside the call.
+ * The chat of the call.
  *
  * @typedef {import("../chat.js").ChatEntry} ChatEntry
  */
@@ -22,7 +22,7 @@ export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
     "aria-label": "Messages",
     "data-testid": "chat-list",
   });
-  const empty = h("p", { class: "chat__empty" }, "Nobody has written anything yet. Messages are part of this call.");
+  const empty = h("p", { class: "chat__empty" }, "No messages yet. Messages are part of this call.");
   const field = h("textarea", {
     class: "chat__field",
     rows: 1,

@@ -1,4 +1,4 @@
-/** The discreet word that the page is not connected. It says nothing while all is well. */
+/** The notice that the page is not connected. Empty while it is. */
 import { h, setText } from "./dom.js";
 
 /** @typedef {"connecting" | "online" | "reconnecting" | "closed"} LinkState */

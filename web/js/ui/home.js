@@ -84,7 +84,7 @@ export function createHome(actions) {
       people.setOnline(online);
       recents.setOnline(online);
     },
-    /** @param {string | null} name of whom another device of ours was talking to when it vanished */
+    /** @param {string | null} name of the other party of a call on another device of ours, which has disconnected */
     setElsewhere(name) {
       banner.hidden = name === null;
       if (name !== null) setText(elsewhere, `You are in a call with ${name} on another device, which has lost its connection.`);

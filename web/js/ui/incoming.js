@@ -1,5 +1,5 @@
 /**
- * Somebody calls: the one dialog that interrupts everything else.
+ * The dialog of an incoming call, the only one that interrupts everything else.
  *
  * @typedef {import("../model.js").Person} Person
  * @typedef {import("../model.js").CallKind} CallKind
@@ -47,7 +47,7 @@ export function createIncoming({ onAccept, onDecline }) {
       setText(kind, incomingText(callKind));
       accept.setIcon(callKind === "video" ? "camera" : "call");
       element.hidden = false;
-      // Neither button gets the focus: somebody who is typing must not take a call with the next blank.
+      // Neither button gets the focus: the next space of a user who is typing must not answer the call.
       card.focus();
     },
     hide() {

@@ -1,5 +1,5 @@
 /**
- * Whom you can call: conversations, and whiteboards that are shared.
+ * The contacts: conversations, and shared whiteboards.
  *
  * @typedef {import("../model.js").Contact} Contact
  * @typedef {import("../model.js").CallKind} CallKind
@@ -21,7 +21,7 @@ export function createPeople({ onCall, onReload, onBlock }) {
   const boards = h("section", { class: "home__section", hidden: true, "data-testid": "whiteboards" });
   const element = h("div", { class: "home__list" }, list, boards);
   let online = false;
-  /** @type {Set<string>} keys of those whom the user has blocked */
+  /** @type {Set<string>} keys of the people that the user has blocked */
   let blocked = new Set();
   /** @type {(() => void)[]} */
   let refreshers = [];
@@ -92,7 +92,7 @@ export function createPeople({ onCall, onReload, onBlock }) {
       online = next;
       refreshers.forEach((refresh) => refresh());
     },
-    /** @param {Person[]} people whom the user has blocked */
+    /** @param {Person[]} people that the user has blocked */
     setBlocked(people) {
       blocked = new Set(people.map(keyOf));
       refreshers.forEach((refresh) => refresh());

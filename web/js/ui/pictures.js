@@ -1,15 +1,15 @@
-/** The videos of a call. In a voice call, the other person's has no picture but still carries the sound. */
+/** The video elements of a call. In a voice call, the other person's shows no video but plays the audio. */
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** Share of a picture that may be cut off to fill the screen: more, and heads are lost. */
+/** Share of the video that may be cropped to fill the screen; more would crop heads. */
 const MOST_CUT = 0.4;
 
 /**
- * What comes from the other person: their picture and sound, or their screen.
+ * The media of the other person: their video and audio, or their screen.
  *
  * @param {"remote-video" | "remote-screen"} name
- * @param {() => void} onPicture called when a first picture has arrived
+ * @param {() => void} onPicture called when the first frame has arrived
  */
 export function createOtherPicture(name, onPicture) {
   const kind = name === "remote-video" ? "call__person" : "call__screen";
@@ -34,7 +34,7 @@ export function createOtherPicture(name, onPicture) {
       if (element.srcObject === stream || !stream.getTracks().length) return;
       element.srcObject = stream;
       element.play().catch((error) => {
-        // A page without a click so far may not make a sound; the next click, wherever it is, is enough.
+        // Autoplay policy: a page without a user gesture may not play audio; the next click anywhere is enough.
         if (error.name !== "NotAllowedError") return;
         document.addEventListener("pointerdown", () => void element.play().catch(() => {}), { once: true });
       });
@@ -45,7 +45,7 @@ export function createOtherPicture(name, onPicture) {
   };
 }
 
-/** Your own picture, mirrored as people know themselves. */
+/** The own video, mirrored as in a mirror. */
 export function createOwnPicture() {
   const video = h("video", { class: "own__video", autoplay: true, playsinline: true, "data-testid": "local-video" });
   video.muted = true; // the attribute alone does not count for an element made by script

@@ -8,7 +8,7 @@ import { fill, h } from "./dom.js";
 import { icon } from "./icons.js";
 import { dayText, pastCallText } from "./words.js";
 
-const NOBODY = { type: "student", id: 0, name: "Somebody", avatar: "" };
+const UNKNOWN = { type: "student", id: 0, name: "Unknown", avatar: "" };
 
 /**
  * @param {{onCallBack: (call: PastCall) => void, onFilter: (missed: boolean) => void, onOlder: () => void}} actions
@@ -39,7 +39,7 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
   /** @param {PastCall} call */
   function row(call) {
     const { other, place, kind } = call;
-    const name = other?.name || NOBODY.name;
+    const name = other?.name || UNKNOWN.name;
     const back = h(
       "button",
       {
@@ -67,7 +67,7 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
       "data-unseen": String(call.missed && !call.seen),
     };
     const time = h("time", { class: "muted recent__time", datetime: new Date(call.at).toISOString() }, dayText(call.at));
-    return h("li", attributes, avatar(other ?? NOBODY), text, time, other && place && back);
+    return h("li", attributes, avatar(other ?? UNKNOWN), text, time, other && place && back);
   }
 
   return {

@@ -14,15 +14,15 @@ import { typeText } from "./words.js";
 
 /** @type {[Privacy, string, string][]} */
 const CHOICES = [
-  ["everyone", "Everyone", "Whoever shares a conversation or a whiteboard with you"],
+  ["everyone", "Everyone", "People who share a conversation or a whiteboard with you"],
   ["connections", "Connections", "Of those, only the people you are connected with"],
-  ["nobody", "Nobody", "You can still call others"],
+  ["nobody", "No one", "You can still call others"],
 ];
 
 /** @type {Record<PushState, string>} */
 const PUSH_TEXTS = {
   unavailable: "",
-  off: "Be told of calls while this page is closed.",
+  off: "Get notifications of calls while this page is closed.",
   on: "This browser tells you of calls while this page is closed.",
   denied: "Notifications are forbidden in this browser’s settings for this page.",
 };
@@ -97,12 +97,12 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
         const text = h(
           "span",
           { class: "conversation__text" },
-          person.name || "Somebody",
+          person.name || "Unknown",
           h("span", { class: "muted" }, typeText(person.type)),
         );
         return h("li", { class: "chooser__row" }, avatar(person, "small"), text, lift);
       };
-      const empty = h("p", { class: "muted" }, "Nobody. People are blocked from the menu beside their name.");
+      const empty = h("p", { class: "muted" }, "No one. Block people from the menu beside their name.");
       fill(blocks, people.length ? h("ul", {}, ...people.map(row)) : empty);
     },
     /** @param {PushState} state */

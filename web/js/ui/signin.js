@@ -29,7 +29,7 @@ export function createSignIn({ onChoose }) {
     { class: "signin", "data-testid": "signin" },
     h("img", { class: "signin__logo", src: "icon.svg", alt: "", width: 56, height: 56 }),
     h("h1", { class: "signin__title" }, "Who’s calling?"),
-    h("p", { class: "signin__lead" }, "Pick a profile to start. Open a second tab as somebody else to call yourself."),
+    h("p", { class: "signin__lead" }, "Pick a profile to start. Open a second tab with another profile to call yourself."),
     problem,
     h("div", { class: "signin__users" }, ...cards),
     form,
@@ -38,7 +38,7 @@ export function createSignIn({ onChoose }) {
 
   return {
     element,
-    /** @param {ProfileName | null} profile whose log-in is under way */
+    /** @param {ProfileName | null} profile whose log-in is in progress */
     setBusy(profile) {
       element.toggleAttribute("aria-busy", profile !== null);
       for (const button of element.querySelectorAll("button")) {

@@ -24,7 +24,7 @@ export function createToasts() {
     element.append(toast);
     while (element.childElementCount > MOST) element.firstElementChild?.remove();
 
-    // Nobody is hurried who points at it or has moved the focus there.
+    // The toast stays while the pointer or the focus is on it.
     let timer = setTimeout(dismiss, LIFETIME);
     const hold = () => clearTimeout(timer);
     const release = () => {

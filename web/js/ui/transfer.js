@@ -1,5 +1,5 @@
 /**
- * Handing a call on: choosing to whom, and being asked.
+ * Call transfer: the choice of its target, and the question to the other party.
  *
  * @typedef {import("../model.js").Person} Person
  */
@@ -36,7 +36,7 @@ export function createTransferChooser({ onTransferTo }) {
     open(other, people) {
       const known = people.filter((person) => keyOf(person) !== keyOf(other));
       const who = shortName(other.name);
-      const empty = `You know nobody whom ${who} could talk to instead.`;
+      const empty = `You have no contact to transfer ${who} to.`;
       setText(lead, known.length ? `Who should ${who} talk to instead? ${who} is asked first.` : empty);
       fill(list, ...known.map(row));
       if (!element.open) element.showModal();
@@ -71,7 +71,7 @@ export function createTransferRequest({ onTransferAnswer }) {
 
   return {
     element,
-    /** @param {{other: Person, target: Person} | null} request null: nobody asks */
+    /** @param {{other: Person, target: Person} | null} request null: there is no request */
     render(request) {
       if (!request) return element.open ? element.close() : undefined;
       const { other, target } = request;

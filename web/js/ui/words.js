@@ -1,5 +1,5 @@
 /**
- * Everything that the page says about calls, in one place.
+ * All texts of the page about calls.
  *
  * @typedef {import("../model.js").Outcome} Outcome
  * @typedef {import("../model.js").CallKind} CallKind
@@ -86,11 +86,11 @@ export function statusText(call) {
 }
 
 /**
- * @param {Pick<import("./callscreen.js").CallView, "other" | "talk">} call that somebody holds
+ * @param {Pick<import("./callscreen.js").CallView, "other" | "talk">} call that is on hold
  */
 function holdText({ other, talk }) {
   if (!talk.heldBy.you) return `${shortName(other.name)} has put the call on hold`;
-  return talk.heldBy.other ? "Both of you have put the call on hold" : "On hold: nobody hears or sees you";
+  return talk.heldBy.other ? "Both of you have put the call on hold" : "On hold: the other side can’t hear or see you";
 }
 
 /** @param {CallKind} kind */
@@ -122,7 +122,7 @@ export function outcomeText(outcome, name, kind) {
     missed: ["Missed call", `${who} called you.`],
     answered_elsewhere: ["Answered on another device"],
     declined_elsewhere: ["Declined on another device"],
-    transferred: ["Call transferred", `${who} is being connected with somebody else.`],
+    transferred: ["Call transferred", `${who} is being connected with someone else.`],
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],
     media_denied: [`No access to your ${what}`, "Allow it in your browser’s site settings, then call again."],
@@ -157,12 +157,12 @@ const ROUTES = {
 };
 
 /**
- * By which way somebody is connected with the relay.
+ * The path by which a party is connected to the relay.
  *
  * @param {Pick<import("../quality.js").PathQuality, "route" | "family">} path
  * @param {"your" | "their"} whose
  * @returns {{way: string, reason: string} | null} `over TCP (IPv4)`, and `Your network lets no UDP through.` where there is a
- *   reason; null: nobody knows, or only those who know more than this page.
+ *   reason; null: unknown, or a path that this page does not know.
  */
 export function routeText({ route, family }, whose) {
   const known = ROUTES[route ?? ""];
