@@ -19,6 +19,10 @@ from tests.kit import metrics_document
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+INSTALL = ROOT / "docs" / "install.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
+SECURITY = ROOT / "SECURITY.md"
 
 DOCUMENTS = sorted(
     file
@@ -166,6 +170,48 @@ def headings_of(text: str) -> list[tuple[str, str]]:
         found.append((heading, f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor))
         seen[anchor] += 1
     return found
+
+
+def texts_of_the_source() -> list[str]:
+    """Every string that the relay's source has, the ones of several lines put together."""
+    nodes = (node for file in (ROOT / "relay").rglob("*.py") for node in ast.walk(ast.parse(file.read_text())))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def quoted(document: Path) -> set[str]:
+    text = re.sub(r"(?ms)^```.*?^```", "", document.read_text())
+    return set(re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text))
+
+
+def test_every_log_line_that_the_troubleshooting_guide_quotes_is_one() -> None:
+    commands = ("call-relay ", "systemctl ", "chmod ", "proxy_")
+    lines = {one for one in quoted(TROUBLESHOOTING) if one.count(" ") >= 2 and not one.startswith(commands)}
+    assert len(lines) > 15
+    sources = texts_of_the_source()
+    assert [line for line in sorted(lines) if not any(line in text for text in sources)] == []
+
+
+def test_every_metric_that_a_guide_names_is_in_the_table() -> None:
+    for document in (TROUBLESHOOTING, SECURITY, INSTALL):
+        named = {one for one in quoted(document) if re.fullmatch(r"relay_[a-z_]+[a-z]", one)}
+        assert named <= metrics_document.documented().keys(), document.name
+
+
+def test_every_reason_in_the_troubleshooting_guide_is_one() -> None:
+    [_, chapter] = TROUBLESHOOTING.read_text().split("\n## The call breaks off\n")
+    reasons = re.findall(r"(?m)^\| `(\w+)` \|", chapter.partition("\n## ")[0])
+    assert len(reasons) > 5
+    assert set(reasons) <= {one.value for one in EndReason}
+
+
+def test_every_term_of_the_glossary_has_one_line_with_its_source() -> None:
+    rows = re.findall(r"(?m)^\| \*\*(.+?)\*\* \| (.+?) \| (.+?) \|$", GLOSSARY.read_text())
+    assert len(rows) == GLOSSARY.read_text().count("\n| **")
+    terms = [term for term, _, _ in rows]
+    assert len(set(terms)) == len(terms) > 60
+    assert [
+        term for term, _, source in rows if not re.search(r"RFC \d+|W3C|ITU-T|here|mediasoup|Linux|draft-|haproxy", source)
+    ] == []
 
 
 def anchors_of(file: Path) -> set[str]:

@@ -31,10 +31,12 @@ class Caller:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connected(cls, url: str, key: str, **options: Any) -> AsyncIterator[Self]:
-        """Log in as `key` and connect. `options`: what the class takes besides."""
+    async def connected(
+        cls, url: str, key: str, *, connector: aiohttp.BaseConnector | None = None, **options: Any
+    ) -> AsyncIterator[Self]:
+        """Log in as `key` and connect, by `connector` if given. `options`: what the class takes besides."""
         profile = Profile.parse(key)
-        async with aiohttp.ClientSession(url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        async with aiohttp.ClientSession(url, connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
             async with http.post("/api/dev/login", json=profile._asdict()) as response:
                 response.raise_for_status()
             async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}") as socket:
