@@ -40,6 +40,11 @@ class PlaceKind(StrEnum):
     CONVERSATION = "conversation"
     WHITEBOARD_SESSION = "whiteboard_session"
 
+    @property
+    def id_field(self) -> str:
+        """The field of a message or an answer that has the id of such a place."""
+        return f"{self.value}_id"
+
 
 class Place(NamedTuple):
     """Where a call belongs: it says who may call whom there, and in which table the call is written down."""

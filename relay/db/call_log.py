@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.constraints import Constraint, violated
+from relay.db.engine import execute
 from relay.db.models import OF_KIND
 from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.db.profiles import names
@@ -83,11 +84,11 @@ class SqlCallLog:
         columns = self._row.__table__.columns
         row = {name: value for name, value in values.items() if name in columns}
         try:
-            await self._execute(insert(self._row).values(row))
+            await execute(self._engine, insert(self._row).values(row))
         except IntegrityError as error:
             if violated(error) is Constraint.FOREIGN_KEY:
                 # The place was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
-                await self._execute(insert(self._row).values({**row, self._tables.key: None}))
+                await execute(self._engine, insert(self._row).values({**row, self._tables.key: None}))
             elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
                 # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
                 logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.place.kind.replace("_", " "))
@@ -107,13 +108,13 @@ class SqlCallLog:
         # An earlier attempt may have been made although its answer did not come.
         made = and_(row.status == ANSWERED, row.answered_at == at)
         answering = update(row).where(row.call_id == call_id, or_(waiting, made))
-        if not await self._execute(answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
+        if not await execute(self._engine, answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
             raise LostRace(f"call {call_id} is not waiting for an answer")
 
     async def updated(self, call_id: str, call_type: str) -> None:
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
         changing = update(self._row).where(self._row.call_id == call_id, or_(_OPEN, _EXPIRED))
-        await self._execute(changing.values(call_type=call_type))
+        await execute(self._engine, changing.values(call_type=call_type))
 
     async def ended(
         self,
@@ -125,18 +126,7 @@ class SqlCallLog:
         caller: MediaPath = UNKNOWN_PATH,
         callee: MediaPath = UNKNOWN_PATH,
     ) -> int | None:
-        """`answered` → `ended`, or `initiated` → `missed`.
-
-        Args:
-            answered_at: when it was answered, if that may not have been written; None: as the row has it.
-            caller: the path to the caller, `callee` that to the callee.
-
-        Returns:
-            The call's duration in whole seconds from answered to ended, or None for a missed call.
-
-        Raises:
-            LostRace: the row was already closed.
-        """
+        """`answered` → `ended`, or `initiated` → `missed`: see `relay.signaling.ports.CallLog`."""
         row, paths = self._row, {**_path("caller", caller), **_path("callee", callee)}
         # Twice: an answer may come in between. After that, only somebody else's end can.
         for _ in range(2):
@@ -151,7 +141,7 @@ class SqlCallLog:
                 return duration
             closing = update(row).where(row.call_id == call_id, row.status == seen.status, or_(_OPEN, _EXPIRED))
             values = _closed(answered, at, reason)
-            if await self._execute(closing.values(**values, **paths)):
+            if await execute(self._engine, closing.values(**values, **paths)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 
@@ -172,10 +162,10 @@ class SqlCallLog:
         for start in range(0, len(call_ids), HEARTBEAT_BATCH):
             batch = call_ids[start : start + HEARTBEAT_BATCH]
             noting = update(row).where(row.call_id.in_(batch), _OPEN).values(heartbeat_at=at)
-            if await self._execute(noting) < len(batch):
+            if await execute(self._engine, noting) < len(batch):
                 status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
                 opening = update(row).where(row.call_id.in_(batch), _EXPIRED)
-                await self._execute(opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
+                await execute(self._engine, opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
         """The last sign of life of each open call, but of those that this node has just noted at one of `beats`."""
@@ -217,17 +207,8 @@ class SqlCallLog:
             closing = update(self._row).where(self._row.call_id == row.call_id, self._row.status == row.status)
             # A heartbeat since then: the call is not abandoned after all.
             closing = closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at))
-            closed += await self._execute(closing.values(**_closed(row.answered_at, _last_sign(row), EXPIRED)))
+            closed += await execute(self._engine, closing.values(**_closed(row.answered_at, _last_sign(row), EXPIRED)))
         return closed
-
-    async def _execute(self, statement: Any) -> int:
-        """Run one statement in a transaction of its own.
-
-        Returns:
-            How many rows it changed.
-        """
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
 
 
 def _last_sign(row: Row[Any]) -> datetime:

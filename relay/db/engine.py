@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import URL, event, text
+from sqlalchemy import URL, Delete, Insert, Update, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -50,6 +50,16 @@ UNPREPARED = {
 transaction mode the next transaction may meet another server process, which does not know the name, or knows it from another
 client. asyncpg sends a nameless statement anew together with its parameters. A unique name for each would work as well, but would
 stay in the server process for as long as PgBouncer keeps that."""
+
+
+async def execute(engine: AsyncEngine, statement: Delete | Insert | Update) -> int:
+    """Run one statement in a transaction of its own.
+
+    Returns:
+        How many rows it changed.
+    """
+    async with engine.begin() as connection:
+        return (await connection.execute(statement)).rowcount
 
 
 def create_engine(url: str | URL, deadline: float = DEADLINE, *, layout: Layout = PLAIN) -> WatchedEngine:

@@ -112,11 +112,8 @@ class SqlHistory:
         Returns:
             Whether that is new; None if the profile has no such call.
         """
-        async with self._engine.begin() as connection:
-            call = await self._find(connection, profile, record_id)
-            if call is None:
-                return None
-            return await self._mark(connection, profile, call.direction, at, self._row.id == call.id) == 1
+        marked = await self._mark_seen(profile, record_id, at, earlier=False)
+        return None if marked is None else marked == 1
 
     async def mark_seen_up_to(self, profile: Profile, record_id: str, at: datetime) -> int | None:
         """Note that the profile has seen this call, and what it missed or (in whiteboard sessions) began before it.
@@ -124,14 +121,18 @@ class SqlHistory:
         Returns:
             How many were new; None if the profile has no such call.
         """
+        return await self._mark_seen(profile, record_id, at, earlier=True)
+
+    async def _mark_seen(self, profile: Profile, record_id: str, at: datetime, *, earlier: bool) -> int | None:
         async with self._engine.begin() as connection:
             call = await self._find(connection, profile, record_id)
             if call is None:
                 return None
             marked = await self._mark(connection, profile, call.direction, at, self._row.id == call.id)
-            before = self._before(call.started_at, call.id)
-            marked += await self._mark(connection, profile, Direction.INCOMING, at, before, text(IS_UNSEEN))
-            marked += await self._mark(connection, profile, Direction.OUTGOING, at, before)
+            if earlier:
+                before = self._before(call.started_at, call.id)
+                marked += await self._mark(connection, profile, Direction.INCOMING, at, before, text(IS_UNSEEN))
+                marked += await self._mark(connection, profile, Direction.OUTGOING, at, before)
             return marked
 
     async def unseen_count(self, profile: Profile) -> int:

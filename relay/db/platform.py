@@ -11,6 +11,7 @@ from sqlalchemy import Delete, and_, delete, literal, select, tuple_, union, upd
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from relay.db import batches
+from relay.db.engine import execute
 from relay.db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow
 from relay.db.naming import part_of, require_own
 from relay.db.places import advance_sequence, insert_members
@@ -70,7 +71,7 @@ class SqlPlatform:
 
     async def forget_profile(self, profile: Profile) -> bool:
         """Delete what the relay itself has of a profile, which the platform's views may go on to tell of."""
-        return await self._execute(delete(ProfileRow).where(names(ProfileRow, profile))) == 1
+        return await execute(self._engine, delete(ProfileRow).where(names(ProfileRow, profile))) == 1
 
     async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
         """Add a conversation or whiteboard session, or bring it up to date: these are its members now, and no others.
@@ -122,7 +123,7 @@ class SqlPlatform:
         """
         require_own(self._engine, part_of(place.kind))
         places = OF_KIND[place.kind].places
-        return await self._execute(delete(places).where(places.id == place.place_id)) == 1
+        return await execute(self._engine, delete(places).where(places.id == place.place_id)) == 1
 
     async def place(self, place: Place) -> PlaceRecord | None:
         """A conversation or whiteboard session and its members; None if it does not exist."""
@@ -160,7 +161,7 @@ class SqlPlatform:
             Whether it was one.
         """
         require_own(self._engine, part_of(place.kind))
-        return await self._execute(_without(place, profile)) == 1
+        return await execute(self._engine, _without(place, profile)) == 1
 
     async def connect(self, one: Profile, other: Profile) -> bool:
         """The two are connections of each other.
@@ -201,7 +202,7 @@ class SqlPlatform:
         require_own(self._engine, "connections")
         first, second = sorted((one, other))
         both = and_(names(ConnectionRow, first, "first_"), names(ConnectionRow, second, "second_"))
-        return await self._execute(delete(ConnectionRow).where(both)) == 1
+        return await execute(self._engine, delete(ConnectionRow).where(both)) == 1
 
     async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
         """Whom the profile is connected with, by name."""
@@ -263,15 +264,6 @@ class SqlPlatform:
             found = await connection.execute(query)
             pairs = [(Profile(*row[:2]), Profile(*row[2:])) for row in found]
         return _page(pairs, limit, lambda pair: f"{pair[0].key}.{pair[1].key}")
-
-    async def _execute(self, statement: Delete) -> int:
-        """Run one statement in a transaction of its own.
-
-        Returns:
-            How many rows it changed.
-        """
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
 
 
 def _without(place: Place, profile: Profile) -> Delete:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Delete, Update, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from relay.db.engine import execute
 from relay.db.models import PushSubscriptionRow
 from relay.db.profiles import locked, names, unknown, upsert, values
 from relay.ids import Profile
@@ -71,15 +72,15 @@ class SqlPushSubscriptions:
             Whether it had registered it.
         """
         mine = names(PushSubscriptionRow, profile)
-        return await self._execute(delete(PushSubscriptionRow).where(_reaches(endpoint), mine)) == 1
+        return await execute(self._engine, delete(PushSubscriptionRow).where(_reaches(endpoint), mine)) == 1
 
     async def gone(self, endpoint: str) -> None:
         """The push service knows the endpoint no longer (404 or 410, RFC 8030 section 7.3)."""
-        await self._execute(delete(PushSubscriptionRow).where(_reaches(endpoint)))
+        await execute(self._engine, delete(PushSubscriptionRow).where(_reaches(endpoint)))
 
     async def delivered(self, endpoint: str, at: datetime) -> None:
         """The push service has accepted a message."""
-        await self._execute(update(PushSubscriptionRow).where(_reaches(endpoint)).values(last_used_at=at, failures=0))
+        await execute(self._engine, update(PushSubscriptionRow).where(_reaches(endpoint)).values(last_used_at=at, failures=0))
 
     async def failed(self, endpoint: str) -> bool:
         """The push service could not be reached, or did not accept a message.
@@ -92,15 +93,6 @@ class SqlPushSubscriptions:
             await connection.execute(update(row).where(_reaches(endpoint)).values(failures=row.failures + 1))
             given_up = delete(row).where(_reaches(endpoint), row.failures >= MAX_FAILURES)
             return (await connection.execute(given_up)).rowcount == 1
-
-    async def _execute(self, statement: Update | Delete) -> int:
-        """Run one statement in a transaction of its own.
-
-        Returns:
-            How many rows it changed.
-        """
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
 
 
 def _reaches(endpoint: str) -> ColumnElement[bool]:

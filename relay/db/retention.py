@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, delete, exists, null, select, text, tuple_, update
+from sqlalchemy import ColumnElement, delete, exists, null, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
+from relay.db.engine import execute
 from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
 from relay.db.models.calls import ENDED, IS_NAMED, MISSED
 from relay.ids import PlaceKind
@@ -50,7 +51,9 @@ class SqlRetention:
     async def _identities(self, kind: PlaceKind, before: datetime) -> int:
         row: Any = OF_KIND[kind].calls
         nameless = {name: null() for name in _IDENTITY if name in row.__table__.columns}
-        return await self._execute(update(row).where(row.id.in_(_some_old_calls(row, before, text(IS_NAMED)))).values(nameless))
+        return await execute(
+            self._engine, update(row).where(row.id.in_(_some_old_calls(row, before, text(IS_NAMED)))).values(nameless)
+        )
 
     async def _chat(self, before: datetime) -> int:
         old: Any = aliased(ChatRow)
@@ -63,22 +66,13 @@ class SqlRetention:
             .limit(BATCH)
             .with_for_update(of=old, skip_locked=True)
         )
-        return await self._execute(delete(ChatRow).where(tuple_(*(getattr(ChatRow, name) for name in key)).in_(some)))
+        return await execute(self._engine, delete(ChatRow).where(tuple_(*(getattr(ChatRow, name) for name in key)).in_(some)))
 
     async def _push_subscriptions(self, before: datetime) -> int:
         old = aliased(PushSubscriptionRow)
         some = select(old.id).where(old.last_used_at < before).order_by(old.last_used_at).limit(BATCH)
         some = some.with_for_update(skip_locked=True)
-        return await self._execute(delete(PushSubscriptionRow).where(PushSubscriptionRow.id.in_(some)))
-
-    async def _execute(self, statement: Update | Delete) -> int:
-        """Run one statement in a transaction of its own.
-
-        Returns:
-            How many rows it changed.
-        """
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await execute(self._engine, delete(PushSubscriptionRow).where(PushSubscriptionRow.id.in_(some)))
 
 
 _IDENTITY = frozenset(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -191,8 +191,9 @@ def _no_such_call() -> web.HTTPNotFound:
 
 
 def _call(record: CallRecord, kind: PlaceKind) -> CallView:
-    place_id = None if record.place is None else record.place.place_id
-    whiteboard = kind is PlaceKind.WHITEBOARD_SESSION
+    place: dict[str, Any] = {kind.id_field: None if record.place is None else record.place.place_id}
+    if kind is PlaceKind.WHITEBOARD_SESSION:
+        place["recording_id"] = record.recording_id
     return CallView(
         call_id=record.id,
         call_type=record.call_type,
@@ -210,9 +211,7 @@ def _call(record: CallRecord, kind: PlaceKind) -> CallView:
         route=record.route,
         family=record.family,
         rtt_ms=record.rtt_ms,
-        conversation_id=UNSET if whiteboard else place_id,
-        whiteboard_session_id=place_id if whiteboard else UNSET,
-        recording_id=record.recording_id if whiteboard else UNSET,
+        **place,
     )
 
 

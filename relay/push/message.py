@@ -9,7 +9,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from pywebpush import WebPusher
 
-from relay.ids import PlaceKind
 from relay.push.endpoints import check_keys
 from relay.signaling.ports import MissedCallRecord
 from relay.signaling.records import PushSubscription
@@ -88,12 +87,11 @@ def encrypt(message: Message, subscription: PushSubscription) -> bytes:
 
 
 def _about(call: MissedCallRecord) -> dict[str, Any]:
-    place = "conversation_id" if call.place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
     return {
         "call_id": call.call_id,
         "from_name": call.caller.name[:MAX_NAME],
         "from_profile_type": call.caller.profile.profile_type,
         "from_profile_id": call.caller.profile.profile_id,
         "call_type": call.call_type,
-        place: call.place.place_id,
+        call.place.kind.id_field: call.place.place_id,
     }

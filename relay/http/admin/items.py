@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, Self
+from typing import Annotated, Any, ClassVar, Final, Protocol, Self
 
 import msgspec
 from aiohttp import web
@@ -97,13 +97,8 @@ class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, record: PlaceRecord) -> Self:
-        kind, place_id = record.place
-        return cls(
-            conversation_id=place_id if kind is PlaceKind.CONVERSATION else UNSET,
-            whiteboard_session_id=place_id if kind is PlaceKind.WHITEBOARD_SESSION else UNSET,
-            members=[ProfileName.of(member) for member in record.members],
-            keep_chat=record.keep_chat,
-        )
+        place: dict[str, Any] = {record.place.kind.id_field: record.place.place_id}
+        return cls(members=[ProfileName.of(member) for member in record.members], keep_chat=record.keep_chat, **place)
 
 
 class ProfileDetails(msgspec.Struct, frozen=True):
@@ -140,40 +135,49 @@ class ProfileRemoval(_Single, frozen=True, kw_only=True):
         await stores.platform.delete_profile(Profile(self.profile_type, self.profile_id))
 
 
-class ConversationItem(PlaceBody, frozen=True, kw_only=True):
-    conversation_id: Id
+class _Placed(_Strict, frozen=True, kw_only=True):
+    """Names a conversation or a whiteboard session, in the field of its kind."""
+
+    kind: ClassVar[PlaceKind]
+
+    @property
+    def place(self) -> Place:
+        return Place(self.kind, getattr(self, self.kind.id_field))
+
+
+class _PlaceItem(PlaceBody, _Placed, frozen=True, kw_only=True):
     deleted: bool = False
 
     @classmethod
     async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
-        kind = PlaceKind.CONVERSATION
-        return await stores.platform.put_places(kind, [one.record(Place(kind, one.conversation_id)) for one in items])
+        return await stores.platform.put_places(cls.kind, [one.record(one.place) for one in items])
 
 
-class ConversationRemoval(_Single, frozen=True, kw_only=True):
+class _PlaceRemoval(_Placed, _Single, frozen=True, kw_only=True):
+    deleted: bool
+
+    async def do(self, stores: Stores) -> None:
+        await stores.platform.delete_place(self.place)
+
+
+class ConversationItem(_PlaceItem, frozen=True, kw_only=True):
+    kind: ClassVar = PlaceKind.CONVERSATION
     conversation_id: Id
-    deleted: bool
-
-    async def do(self, stores: Stores) -> None:
-        await stores.platform.delete_place(Place(PlaceKind.CONVERSATION, self.conversation_id))
 
 
-class WhiteboardSessionItem(PlaceBody, frozen=True, kw_only=True):
+class ConversationRemoval(_PlaceRemoval, frozen=True, kw_only=True):
+    kind: ClassVar = PlaceKind.CONVERSATION
+    conversation_id: Id
+
+
+class WhiteboardSessionItem(_PlaceItem, frozen=True, kw_only=True):
+    kind: ClassVar = PlaceKind.WHITEBOARD_SESSION
     whiteboard_session_id: Id
-    deleted: bool = False
-
-    @classmethod
-    async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
-        kind = PlaceKind.WHITEBOARD_SESSION
-        return await stores.platform.put_places(kind, [one.record(Place(kind, one.whiteboard_session_id)) for one in items])
 
 
-class WhiteboardSessionRemoval(_Single, frozen=True, kw_only=True):
+class WhiteboardSessionRemoval(_PlaceRemoval, frozen=True, kw_only=True):
+    kind: ClassVar = PlaceKind.WHITEBOARD_SESSION
     whiteboard_session_id: Id
-    deleted: bool
-
-    async def do(self, stores: Stores) -> None:
-        await stores.platform.delete_place(Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id))
 
 
 class _Pair(_Strict, frozen=True, kw_only=True):

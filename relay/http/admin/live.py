@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,7 @@ from relay.http.parameters import CALL, PROFILE, Milliseconds, ProfileName, prof
 from relay.http.ports import ENFORCER
 from relay.http.responses import answer, body_of
 from relay.http.revocations import REVOCATIONS
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.records import OngoingCall, RevocationCause
 
@@ -84,11 +84,10 @@ async def lift(request: web.Request, profile: Profile | None) -> web.Response:
 
 
 def _call(one: OngoingCall) -> OngoingCallView:
-    conversation = one.place.kind is PlaceKind.CONVERSATION
+    place: dict[str, Any] = {one.place.kind.id_field: one.place.place_id}
     return OngoingCallView(
         call_id=one.call_id,
-        conversation_id=one.place.place_id if conversation else UNSET,
-        whiteboard_session_id=UNSET if conversation else one.place.place_id,
+        **place,
         call_type=one.call_type,
         state=one.state,
         caller=ProfileName.of(one.caller),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from relay.ids import Place, PlaceKind
+from relay.ids import Place
 from relay.sdp.parse import MAX_SECTIONS
 from relay.signaling.calls.call import Call, EndReason, Party, Timers
 from relay.signaling.messages import outgoing
@@ -33,8 +33,7 @@ def milliseconds(at: datetime) -> int:
 
 
 def _at(place: Place) -> dict[str, int]:
-    name = "conversation_id" if place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
-    return {name: place.place_id}
+    return {place.kind.id_field: place.place_id}
 
 
 def _about(call: Call, to: Party) -> dict[str, Any]:
