@@ -18,10 +18,12 @@ from relay.media.listening import Listening
 from relay.media.net.addresses import AddressWatch
 from relay.media.net.dtls_srtp import Certificate
 from relay.media.net.mmsg import ReceiveRing
+from relay.media.net.udp import Remote
 from relay.media.quality.counters import Counters
 from relay.media.repair.retransmission import INTERVAL, DirectionRepair
-from relay.media.routing.bridge import forward_early, join
-from relay.media.routing.direct import Remote, UdpSocket
+from relay.media.routing.direct import ForwardingSocket
+from relay.media.routing.router import join
+from relay.media.routing.slow import forward_early
 from relay.media.transport.policing import MediaLimits, Policer
 from relay.media.transport.transport import Transport
 from relay.media.validation import PathValidation
@@ -88,10 +90,10 @@ class LocalEngine:
         """The UDP ports that media comes in by, at this moment."""
         return (self._listening.port,) if self._listening.sockets else ()
 
-    def _make_socket(self, host: str, port: int, ring: ReceiveRing) -> UdpSocket:
+    def _make_socket(self, host: str, port: int, ring: ReceiveRing) -> ForwardingSocket:
         validation = self._validation
-        sinks = validation.receive_stun, validation.receive_stray, validation.receive_stray_dtls
-        made = UdpSocket(host, port, ring, *sinks, self._counters)
+        sinks = validation.receive_stun, validation.receive_unvalidated, validation.receive_unvalidated_dtls
+        made = ForwardingSocket(host, port, ring, *sinks, self._counters)
         made.on_load = self._policer.under_load
         return made
 

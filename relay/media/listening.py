@@ -12,7 +12,7 @@ from relay.media.api import Candidate
 from relay.media.net.exclusion import Source
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.source_filter import KernelDrops
-from relay.media.routing.direct import UdpSocket
+from relay.media.net.udp import UdpSocket
 
 logger = logging.getLogger(__name__)
 

@@ -14,14 +14,15 @@ from typing import Final
 from aioice import stun
 
 from relay.counting import HostCounts
+from relay.media.net.udp import Remote, UdpSocket
 from relay.media.quality.counters import Counters
-from relay.media.routing.direct import Remote, UdpSocket
-from relay.media.routing.strays import Strays
+from relay.media.routing.unvalidated import UnvalidatedPackets
 from relay.media.transport.consent import QUIET_SILENCE
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
 from relay.media.transport.newcomers import CHECK_INTERVAL, Checked, Newcomer, Newcomers
 from relay.media.transport.path import AMPLIFICATION
 from relay.media.transport.transport import Transport
+from relay.rtp.packet import ssrc_of
 from relay.stun import is_check, local_ufrag, parse
 
 MAX_FAILURES: Final = 1000
@@ -46,7 +47,7 @@ class PathValidation:
         self._counters = counters
         self._failures = HostCounts(MAX_FAILING_HOSTS)
         """STUN messages of each host that failed, since the last tick."""
-        self._strays = Strays(transports, counters)
+        self._unvalidated = UnvalidatedPackets(transports, counters)
         self._newcomers = Newcomers()
         self._checked = Checked()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,7 +59,7 @@ class PathValidation:
     def tick(self, now: float) -> None:
         """Begin a new count. Called every second."""
         self._failures.clear()
-        self._strays.tick()
+        self._unvalidated.tick()
         self._newcomers.forget_silent(now)
 
     def forget(self, transport_id: str) -> None:
@@ -209,23 +210,23 @@ class PathValidation:
 
     # -- what comes from addresses that are not the transport's yet -----------------------------------------------------
 
-    def receive_stray(self, own: UdpSocket, start: int, length: int, ssrc: int, now: float) -> None:
-        """Take SRTP or SRTCP (`relay.media.routing.direct.StraySink`)."""
+    def receive_unvalidated(self, own: UdpSocket, start: int, length: int, now: float) -> None:
+        """Take SRTP or SRTCP (`relay.media.routing.direct.UnvalidatedSink`)."""
         arrival = _Arrival(own, own.source(start), None, length, now)
         there = self._transport_at(arrival.address)
-        senders = [one for one in self._strays.senders(ssrc) if one is not there]
+        senders = [one for one in self._unvalidated.senders(ssrc_of(own.octets, start)) if one is not there]
         if there is not None:
             senders.insert(0, there)
         if not senders:
             self._counters["unknown_address"] += 1
             return
-        transport = self._strays.receive(senders, own.taken(start, length), _host(own, arrival.raw), now)
+        transport = self._unvalidated.receive(senders, own.taken(start, length), _host(own, arrival.raw), now)
         # While the selected address is alive, some packets merely took another way.
         if transport is not None and transport.silence(now) > FOLLOW_AFTER_SILENCE:
             self._ask(transport, arrival, length, by_media=True)
 
-    def receive_stray_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes, now: float) -> None:
-        """Take DTLS (`relay.media.routing.direct.StrayDtlsSink`)."""
+    def receive_unvalidated_dtls(self, own: UdpSocket, datagram: bytes, raw: bytes, now: float) -> None:
+        """Take DTLS (`relay.media.routing.direct.UnvalidatedDtlsSink`)."""
         transport = self._transport_at((own, own.key(raw)))
         if transport is None:
             self._counters["unknown_address"] += 1

@@ -71,6 +71,17 @@ def is_rtcp(second_byte: int) -> bool:
     return 192 <= second_byte <= 223
 
 
+def ssrc_of(buffer: Buffer, offset: int = 0) -> int:
+    """The SSRC of the sender of an RTP or RTCP packet of at least 12 bytes.
+
+    RFC 3550, 5.1 and 6.4.1: RTCP has it where RTP has the timestamp.
+    """
+    ssrc: int
+    _, second, _, third, fourth = peek(buffer, offset)
+    ssrc = third if is_rtcp(second) else fourth
+    return ssrc
+
+
 def is_rtp(buffer: Buffer, length: int) -> bool:
     """Whether the first `length` bytes are an RTP packet whose header is complete."""
     return header_length(buffer, length) != 0

@@ -14,10 +14,10 @@ from typing import Final
 from relay.media.api import TransportClosed
 from relay.media.net.dtls_srtp import QUEUE_LENGTH
 from relay.media.net.mmsg import ADDRESS_SIZE, BATCH, BUFFER_SIZE, HEADER_WORDS, LENGTH_WORD, ReceiveRing
+from relay.media.net.udp import BATCHES_PER_TURN, UdpSocket
 from relay.media.quality.statistics import MAX_STREAMS
 from relay.media.repair.history import MAX_STREAMS as MAX_SENT_STREAMS
 from relay.media.repair.history import SentStream
-from relay.media.routing.direct import BATCHES_PER_TURN, UdpSocket
 from relay.media.transport.path import MAX_ADDRESSES
 from relay.media.transport.transport import MAX_HELD
 from relay.media.validation import MAX_FAILING_HOSTS

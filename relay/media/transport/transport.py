@@ -55,7 +55,7 @@ RELAY_SSRC: Final = 1
 class Transport:
     """One path to one device.
 
-    `rx`, `tx`, `peer`, `destination`, `streams` and `sent` are what `routing.direct` uses for every packet; everything
+    `rx`, `tx`, `peer`, `tap`, `destination`, `streams` and `sent` are what `routing.direct` uses for every packet; everything
     else is for when something changes.
     """
 
@@ -89,6 +89,7 @@ class Transport:
         "ssrcs",
         "statistics",
         "streams",
+        "tap",
         "transport_id",
         "tx",
     )
@@ -112,8 +113,11 @@ class Transport:
         """libsrtp session for what the peer receives."""
         self.peer: Transport | None = None
         """The other transport of the call."""
+        self.tap: Callable[[bytes, float], None] | None = None
+        """Is handed each packet that arrives, decrypted, and the time (seconds, monotonic): once, in order of arrival. It must
+        not block. None: packets are not copied."""
         self.destination: Any = None
-        """Where `path` sends to (`relay.media.routing.direct.Remote`, or what takes its place); set before `tx` is."""
+        """Where `path` sends to (`relay.media.net.udp.Remote`, or what takes its place); set before `tx` is."""
         self.statistics = LegStatistics(now)
         self.streams: dict[int, StreamStatistics] = {}
         """What the peer sends, by SSRC, as far as it was heard in the last `SILENT_AFTER` seconds; `statistics` has them all."""

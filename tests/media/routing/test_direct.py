@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from relay.media.api import TransportClosed, TransportReport, TransportUp
 from relay.media.net.mmsg import BUFFER_SIZE
+from relay.media.net.udp import MAX_PACKET
 from relay.media.quality.statistics import MAX_STREAMS
-from relay.media.routing.direct import MAX_PACKET
 from relay.media.transport.newcomers import MAX_NEWCOMERS
 from relay.media.transport.path import MAX_ADDRESSES
 from tests.kit.media import (

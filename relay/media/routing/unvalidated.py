@@ -1,6 +1,6 @@
-"""SRTP and SRTCP from addresses that no transport has validated: whose packets they are, and their way across the bridge.
+"""SRTP and SRTCP from addresses that no transport has validated: whose packets they are.
 
-Nothing here is fast, and all of it is bounded: the forwarding path (`routing.direct`) takes over as soon as the peer has been
+They take the slow path, a bounded number of them: the forwarding path (`routing.direct`) takes over as soon as the peer has been
 followed to where it is.
 """
 
@@ -9,24 +9,23 @@ from collections.abc import Mapping
 from typing import Final
 
 from relay.media.quality.counters import Counters
-from relay.media.routing.bridge import forward
-from relay.media.transport.intake import decrypt
+from relay.media.routing.slow import forward
 from relay.media.transport.transport import Transport
 
-MAX_STRAYS: Final = 4000
+MAX_TRIED: Final = 4000
 """Packets that are tried per tick: 0.1 s of work, or what 70 HD calls send until they have been followed."""
 
-MAX_STRAYS_OF_HOST: Final = 1000
+MAX_TRIED_OF_HOST: Final = 1000
 """Of one host. An office whose router starts anew, with 20 calls in HD, stays below."""
 
 MAX_SENDERS: Final = 4
 """Transports that know an SSRC. It is drawn at random, so that more of them are no hint at whose packet it is."""
 
-_NOBODY: Final[list[Transport]] = []
+_NONE: Final[list[Transport]] = []
 
 
-class Strays:
-    """What is lost and found.
+class UnvalidatedPackets:
+    """Finds their senders by their SSRCs.
 
     Args:
         transports: those that are open, at any time.
@@ -36,7 +35,7 @@ class Strays:
         self._transports = transports
         self._counters = counters
         self._senders: dict[int, list[Transport]] | None = None
-        """SSRC → transports whose peers have used it: as of the first stray since the last tick."""
+        """SSRC → transports whose peers have used it: as of the first such packet since the last tick."""
         self._tried: defaultdict[bytes, int] = defaultdict(int)
         """Packets of each host that were tried, since the last tick."""
         self._tried_in_all = 0
@@ -55,8 +54,8 @@ class Strays:
             for transport in self._transports.values():
                 for known in transport.ssrcs:
                     index.setdefault(known, []).append(transport)
-        found = index.get(ssrc, _NOBODY)
-        return found if len(found) <= MAX_SENDERS else _NOBODY
+        found = index.get(ssrc, _NONE)
+        return found if len(found) <= MAX_SENDERS else _NONE
 
     def receive(self, senders: list[Transport], datagram: bytes, host: bytes, now: float) -> Transport | None:
         """Take a packet of at least 12 bytes, and forward it if it is authentic, and new, for one of these.
@@ -66,27 +65,22 @@ class Strays:
             now: seconds, monotonic.
 
         Returns:
-            The transport whose peer has sent it; None if nobody has.
+            The transport whose peer has sent it; None if it is of none of them.
         """
         counters = self._counters
-        if self._tried_in_all >= MAX_STRAYS or self._tried[host] >= MAX_STRAYS_OF_HOST:
+        if self._tried_in_all >= MAX_TRIED or self._tried[host] >= MAX_TRIED_OF_HOST:
             counters["strays_limited"] += 1
             return None
         self._tried_in_all += 1
         self._tried[host] += 1
-        # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
-        is_rtcp = 191 < datagram[1] < 224
         problem = "unknown_address"
         for source in senders:
             if source.rx is None:
                 continue  # it has been closed since
-            packet = decrypt(source, datagram, is_rtcp=is_rtcp, now=now)
-            if isinstance(packet, bytes):
+            refused = forward(source, datagram, now)
+            if refused is None:
                 counters["packets_followed"] += 1
-                counters["packets_received"] += 1
-                counters["bytes_received"] += len(datagram)
-                forward(source, packet, is_rtcp=is_rtcp, now=now)
                 return source
-            problem = packet
+            problem = refused
         counters[problem] += 1
         return None

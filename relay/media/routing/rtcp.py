@@ -1,12 +1,8 @@
-"""A bridge joins the two transports of a call. Media crosses it in `routing.direct`, packet by packet; here is what is rarer:
-RTCP, which the relay reads on the way, NACKs that it answers itself, and data channel records.
-"""
+"""RTCP that crosses: what the relay reads on the way, and the NACKs that it answers itself."""
 
 from typing import Final
 
-from relay.media.transport.intake import decrypt
 from relay.media.transport.transport import Transport
-from relay.rtp.packet import peek
 from relay.rtp.rtcp import Bye, Nack, RtcpError, RtcpPacket, parse
 from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_byes, without_keyframe_requests, without_nacks
 
@@ -16,7 +12,7 @@ up to twenty times a second, and there is nothing in it for the relay."""
 
 
 def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
-    """Take a decrypted compound packet of `source`, which is joined: count what it says, answer what can be answered.
+    """Take a decrypted compound packet of `source`, which is routed: count what it says, answer what can be answered.
 
     Returns:
         What the other party must still see to; None if that is nothing.
@@ -29,7 +25,7 @@ def read_rtcp(source: Transport, compound: bytes, now: float) -> bytes | None:
     except RtcpError:
         source.counters["rtcp_malformed"] += 1
         return compound
-    assert source.peer is not None, "only a joined transport's packets are read"
+    assert source.peer is not None, "only a routed transport's packets are read"
     source.statistics.from_peer(packets, now)
     source.peer.statistics.for_peer(packets, now)
     if any(isinstance(packet, Bye) for packet in packets):
@@ -77,59 +73,3 @@ def _answer_nacks(source: Transport, compound: bytes, packets: list[RtcpPacket],
             if answer.answered:
                 answered.setdefault(packet.media_ssrc, set()).update(answer.answered)
     return without_nacks(compound, answered) if answered else compound
-
-
-def forward(source: Transport, packet: bytes, *, is_rtcp: bool, now: float) -> None:
-    """Take a decrypted packet across the bridge, as the forwarding path does, but outside of it."""
-    if not is_rtcp:
-        _count(source, packet, now)
-    target = source.peer
-    if target is None:
-        source.counters["dropped_unjoined"] += 1
-        return
-    remaining = read_rtcp(source, packet, now) if is_rtcp else packet
-    if remaining is None:
-        return
-    if target.tx is None:
-        source.hold(remaining, is_rtcp=is_rtcp)
-    elif is_rtcp:
-        target.send_rtcp(remaining)
-    else:
-        target.send_rtp(remaining)
-
-
-def _count(source: Transport, packet: bytes, now: float) -> None:
-    _, _, sequence, timestamp, ssrc = peek(packet)
-    stream = source.streams[ssrc]
-    if stream.received(sequence, timestamp, len(packet), now):
-        source.read_payload(stream, memoryview(packet), timestamp)
-
-
-def forward_early(source: Transport, now: float) -> None:
-    """Take across what came before the keys of `source`, which are there now."""
-    counters = source.counters
-    for datagram in source.take_early():
-        # RFC 5761 section 4: payload types 64 to 95 would be RTCP packet types 192 to 223.
-        is_rtcp = 191 < datagram[1] < 224
-        packet = decrypt(source, datagram, is_rtcp=is_rtcp, now=now)
-        if isinstance(packet, bytes):
-            counters["packets_early"] += 1
-            counters["packets_received"] += 1
-            counters["bytes_received"] += len(datagram)
-            forward(source, packet, is_rtcp=is_rtcp, now=now)
-        else:
-            counters[packet] += 1
-
-
-def join(first: Transport, second: Transport) -> None:
-    """Let media flow between two transports, as soon as each is up."""
-    for one in (first, second):
-        one.part()
-    first.peer, second.peer = second, first
-    for one in (first, second):
-        one.gap.end()
-    for source in (first, second):
-        if source.statistics.streams and not source.holds_packets:
-            # What was sent before there was anybody to receive it is gone, the first keyframe with it.
-            source.request_keyframes()
-        source.release_held()

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.media.net.addresses import local_addresses
 from relay.media.quality.counters import Counters
-from relay.media.routing.strays import MAX_SENDERS, MAX_STRAYS, MAX_STRAYS_OF_HOST, Strays
+from relay.media.routing.unvalidated import MAX_SENDERS, MAX_TRIED, MAX_TRIED_OF_HOST, UnvalidatedPackets
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE
 from relay.media.transport.transport import PICTURES_LOST_AFTER, Transport
+from relay.rtp.packet import ssrc_of
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
 from tests.kit.impair import ImpairedPath
 from tests.kit.media import (
@@ -500,35 +501,34 @@ def spoiled(number: int) -> bytes:
     return rtp_packet(10_000 + number, OURS, payload=SOUND)
 
 
-def take(strays: Strays, datagram: bytes, host: bytes) -> Transport | None:
-    is_rtcp = 191 < datagram[1] < 224
-    senders = strays.senders(int.from_bytes(datagram[4:8] if is_rtcp else datagram[8:12]))
-    return strays.receive(senders, datagram, host, 100.0) if senders else None
+def take(unvalidated: UnvalidatedPackets, datagram: bytes, host: bytes) -> Transport | None:
+    senders = unvalidated.senders(ssrc_of(datagram))
+    return unvalidated.receive(senders, datagram, host, 100.0) if senders else None
 
 
 async def test_a_flood_is_looked_at_no_more_than_told_for_a_host_and_for_all(relay: RunningEngine) -> None:
     first, _ = await a_call(relay)
     counters = Counters()
-    strays = Strays(relay.engine._transports, counters)
-    for n in range(MAX_STRAYS_OF_HOST + 10):
-        take(strays, spoiled(n), b"one")
-    assert (counters["srtp_unauthentic"], counters["strays_limited"]) == (MAX_STRAYS_OF_HOST, 10)
-    assert take(strays, first.encrypted(rtp_packet(100, OURS)), b"another") is relay.engine._transports["first"]
-    for n in range(MAX_STRAYS):
-        take(strays, spoiled(n), n.to_bytes(4))
-    assert counters["srtp_unauthentic"] == MAX_STRAYS - 1
-    assert take(strays, first.encrypted(rtp_packet(101, OURS)), b"a third") is None
-    assert len(strays._tried) <= MAX_STRAYS
-    strays.tick()
-    assert take(strays, first.encrypted(rtp_packet(102, OURS)), b"one") is not None
+    unvalidated = UnvalidatedPackets(relay.engine._transports, counters)
+    for n in range(MAX_TRIED_OF_HOST + 10):
+        take(unvalidated, spoiled(n), b"one")
+    assert (counters["srtp_unauthentic"], counters["strays_limited"]) == (MAX_TRIED_OF_HOST, 10)
+    assert take(unvalidated, first.encrypted(rtp_packet(100, OURS)), b"another") is relay.engine._transports["first"]
+    for n in range(MAX_TRIED):
+        take(unvalidated, spoiled(n), n.to_bytes(4))
+    assert counters["srtp_unauthentic"] == MAX_TRIED - 1
+    assert take(unvalidated, first.encrypted(rtp_packet(101, OURS)), b"a third") is None
+    assert len(unvalidated._tried) <= MAX_TRIED
+    unvalidated.tick()
+    assert take(unvalidated, first.encrypted(rtp_packet(102, OURS)), b"one") is not None
 
 
 async def test_packets_that_nobody_could_have_sent_use_up_nothing(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     stranger = first.another_path()
-    for n in range(MAX_STRAYS_OF_HOST + 1):
+    for n in range(MAX_TRIED_OF_HOST + 1):
         stranger.send(rtp_packet(n, 0xDEAD))
-    await relay.counts("unknown_address", MAX_STRAYS_OF_HOST + 1)
+    await relay.counts("unknown_address", MAX_TRIED_OF_HOST + 1)
     stranger.send(first.encrypted(packet := rtp_packet(100, OURS)))
     await second.receives(packet)
 
@@ -541,13 +541,13 @@ async def test_an_ssrc_that_very_many_use_is_no_hint(relay: RunningEngine) -> No
         await relay.connect(peer, other)
         peer.send_rtcp(picture_loss_indication(1))
         await other.receives(picture_loss_indication(1))
-    strays = Strays(relay.engine._transports, Counters())
-    assert len(strays.senders(1)) == MAX_SENDERS
+    unvalidated = UnvalidatedPackets(relay.engine._transports, Counters())
+    assert len(unvalidated.senders(1)) == MAX_SENDERS
     first.send_rtcp(picture_loss_indication(1))
     await second.receives(picture_loss_indication(1))
-    strays.tick()
-    assert not strays.senders(1)
-    assert strays.senders(OURS)
+    unvalidated.tick()
+    assert not unvalidated.senders(1)
+    assert unvalidated.senders(OURS)
 
 
 async def test_the_right_one_of_several_that_share_an_ssrc_is_found(relay: RunningEngine) -> None:
@@ -565,7 +565,7 @@ async def test_the_right_one_of_several_that_share_an_ssrc_is_found(relay: Runni
 
 
 @st.composite
-def strays_of_any_shape(draw: st.DrawFn) -> bytes:
+def packets_of_any_shape(draw: st.DrawFn) -> bytes:
     """RTP and RTCP of any length and content, half of them with an SSRC that the relay knows."""
     second = draw(st.integers(0, 255))
     body = bytearray(draw(st.binary(min_size=10, max_size=1890)))
@@ -581,7 +581,7 @@ def test_nothing_that_a_stranger_sends_disturbs_a_call_or_goes_uncounted() -> No
     demultiplexer.still_talk()
 
     @settings(max_examples=300, deadline=None)
-    @given(st.lists(st.tuples(st.ip_addresses(), st.integers(1, 65_535), strays_of_any_shape()), max_size=20))
+    @given(st.lists(st.tuples(st.ip_addresses(), st.integers(1, 65_535), packets_of_any_shape()), max_size=20))
     def feed(datagrams: list[tuple[IPv4Address | IPv6Address, int, bytes]]) -> None:
         demultiplexer.still_talk([(socket_address((str(host), port)), datagram) for host, port, datagram in datagrams])
         demultiplexer.drain()
