@@ -7,12 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
-    "relay/signaling/addresses.py",
+    "relay/signaling/sessions/addresses.py",
     *(f"relay/signaling/calls/{name}.py" for name in ("call", "notices", "policy", "paths", "diagram", "quality", "summary")),
     "relay/signaling/log/entries.py",
     *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "message_limit")),
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
-    *(f"relay/sdp/{name}.py" for name in ("parse", "attributes", "negotiate")),
+    *(f"relay/sdp/{name}.py" for name in ("model", "media", "parse", "attributes", "negotiate", "write", "rewrite")),
     *(f"relay/edge/{name}.py" for name in ("public", "ice_servers", "options", "routes")),
     *(f"relay/edge/tcp/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "pace", "bounds", "connection_table")),
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),

@@ -29,10 +29,10 @@ from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import check_answer, opposite
 from relay.sdp.parse import parse_sdp
 from relay.sdp.rewrite import rewrite_sdp
-from relay.signaling.addresses import advertised
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.ports import Connection
 from relay.signaling.presence.websocket import WebSocketConnection
+from relay.signaling.sessions.addresses import advertised
 
 MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""

@@ -12,10 +12,12 @@ import msgspec
 from aioice import stun
 
 from relay.errors import SignalingError
+from relay.media.api import MediaDescription
 from relay.media.transport import ice
 from relay.rtp import packet as rtp
 from relay.rtp import rtcp, rtcp_cuts
 from relay.rtp.keyframes import keyframe_detector
+from relay.sdp import media
 from relay.sdp.model import SessionDescription
 from relay.sdp.parse import MAX_SECTIONS, is_candidate, parse_sdp
 from relay.sdp.rewrite import rewrite_sdp
@@ -203,6 +205,11 @@ def fuzz_sdp(data: bytes) -> None:
     for section in description.media:
         for codec in section.codecs:
             assert codec.clock_rate > 0, "the jitter is divided by it"
+            assert codec.payload_type <= media.MAX_PAYLOAD_TYPE
+            assert len(codec.parameters) <= media.MAX_PARAMETERS
+        named = [*section.ssrcs, *(ssrc for group in section.ssrc_groups for ssrc in group.ssrcs)]
+        assert all(0 <= ssrc < 2**32 for ssrc in named)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(section), type=MediaDescription) == section
     rendered = rewrite_sdp(description, RELAY)
     lines = rendered.split("\r\n")
     assert lines.pop() == ""
@@ -219,6 +226,7 @@ def _survives_another_relay(description: SessionDescription, rendered: str) -> N
     again = parse_sdp(rendered)
     assert rewrite_sdp(again, RELAY) == rendered
     assert again.media == description.media
+    assert [section.msids for section in again.sections] == [section.msids for section in description.sections]
     assert again.transport.pwd == RELAY.pwd
 
 

@@ -10,9 +10,23 @@ from relay.media.api import Candidate, DtlsRole, Fingerprint, TransportParameter
 
 _FOLDER: Final = Path(__file__).with_name("corpus")
 
-OFFERS: Final = ("chromium_video_offer", "firefox_offer", "aiortc_offer")
-ANSWERS: Final = ("chromium_video_answer", "chromium_answer_without_video", "firefox_answer", "aiortc_answer")
-DESCRIPTIONS: Final = (*OFFERS, *ANSWERS)
+DESCRIPTIONS: Final = tuple(sorted(file.stem for file in _FOLDER.glob("*.sdp")))
+OFFERS: Final = tuple(name for name in DESCRIPTIONS if name.endswith("_offer"))
+ANSWERS: Final = tuple(name for name in DESCRIPTIONS if "_answer" in name)
+
+CLIENTS: Final = ("gstreamer", "libdatachannel", "werift", "wrtc")
+"""Of `tests.foreign`, by their names in the corpus."""
+
+ANSWERED_BY: Final = {
+    **{name: (f"{name}_offer", f"{name}_answer") for name in ("aiortc", "firefox", "safari", "chromium_video")},
+    **{
+        f"{browser}_{what}": (f"{browser}_{what}_offer", f"{browser}_{what}_answer")
+        for browser in ("chromium", "firefox")
+        for what in ("voice", "call", "screen")
+    },
+    **{f"{name} to chromium": ("chromium_call_offer", f"{name}_answer") for name in CLIENTS},
+}
+"""Offers, and what was answered to them."""
 
 RELAY: Final = TransportParameters(
     ufrag="relayufr",
@@ -71,7 +85,12 @@ def seen(text: str) -> list[Seen]:
 
 
 def description(name: str) -> str:
-    """Chromium's are of version 156, aiortc's of 1.16; Firefox's is made after version 128's."""
+    """One of the corpus.
+
+    `tests.sdp.capture` had most of them from Chromium 156, Firefox ESR 153, aiortc 1.16 and the clients of `tests/foreign`. These
+    are written by hand, after what such software sends: `firefox_offer` and `firefox_answer` (version 128), Safari 17,
+    Asterisk 20, FreeSWITCH 1.10, rtpengine 12.
+    """
     return (_FOLDER / f"{name}.sdp").read_bytes().decode()
 
 

@@ -1,18 +1,12 @@
-"""An answer that its receiver would refuse is told to who gave it."""
+"""A description that its receiver would refuse is refused first, and its sender learns why."""
 
 import pytest
 
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole
-from relay.sdp.negotiate import check_answer, check_next_offer
+from relay.sdp.negotiate import check_answer, check_next_offer, opposite
 from relay.sdp.parse import parse_sdp
-from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, description, plain
-
-ANSWERED_BY = {
-    "chromium": ("chromium_video_offer", "chromium_video_answer"),
-    "firefox": ("firefox_offer", "firefox_answer"),
-    "aiortc": ("aiortc_offer", "aiortc_answer"),
-}
+from tests.sdp.descriptions import ANSWERED_BY, VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, description, plain
 
 
 def problem(offer: str, answer: str, role: DtlsRole = DtlsRole.ACTPASS) -> str | None:
@@ -54,7 +48,7 @@ def test_answers_of_real_software_fit(offer: str, answer: str) -> None:
 @pytest.mark.parametrize(
     ("offer", "answer"),
     [
-        pytest.param(VOICE_OFFER, VOICE_ANSWER, id="sound"),
+        pytest.param(VOICE_OFFER, VOICE_ANSWER, id="audio"),
         pytest.param(VIDEO_OFFER, with_rejected_video(VIDEO_ANSWER), id="the answer rejects a section"),
         pytest.param(with_rejected_video(VIDEO_OFFER), with_rejected_video(VIDEO_ANSWER), id="both reject it"),
         pytest.param(without_group(VOICE_OFFER), without_group(VOICE_ANSWER), id="one section without BUNDLE"),
@@ -106,6 +100,10 @@ def test_an_answer_in_mid_call_comes_from_the_same_peer_connection() -> None:
     check_answer(offer, before, before=before)
     with pytest.raises(SignalingError, match="call_rejoin"):
         check_answer(offer, now, before=before)
+
+
+def test_the_two_ends_of_a_handshake_have_opposite_roles() -> None:
+    assert (opposite(DtlsRole.ACTIVE), opposite(DtlsRole.PASSIVE)) == (DtlsRole.PASSIVE, DtlsRole.ACTIVE)
 
 
 # -- offers in mid-call -----------------------------------------------------------------------------------------------

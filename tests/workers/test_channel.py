@@ -15,10 +15,14 @@ from relay.errors import ConfigurationError
 from relay.media.api import (
     Candidate,
     Codec,
+    Direction,
     DtlsRole,
     Fingerprint,
     MediaDescription,
     MediaEvent,
+    Rid,
+    Simulcast,
+    SsrcGroup,
     TransportClosed,
     TransportDown,
     TransportParameters,
@@ -38,6 +42,16 @@ PARAMETERS: Final = TransportParameters(
 MEDIA: Final = (
     MediaDescription("0", "audio", (Codec(111, "opus", 48_000),), (1, 2**32 - 1), {1: "urn:ietf:params:rtp-hdrext:sdes:mid"}),
     MediaDescription("1", "video"),
+    MediaDescription(
+        mid="2",
+        kind="video",
+        codecs=(Codec(96, "h264", 90_000, 1, {"profile-level-id": "42e01f"}), Codec(97, "rtx", 90_000, 1, {"apt": "96"})),
+        ssrcs=(3, 4),
+        direction=Direction.SENDONLY,
+        ssrc_groups=(SsrcGroup("FID", (3, 4)),),
+        rids=(Rid("h", "send", (96,), {"max-width": "1280"}), Rid("l", "send", paused=True)),
+        simulcast=Simulcast(send=(("h",), ("l",))),
+    ),
 )
 
 

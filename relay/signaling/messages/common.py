@@ -27,7 +27,10 @@ class Answer(Description, frozen=True, tag="answer"):
 
 
 class IceCandidate(msgspec.Struct, frozen=True, rename="camel"):
-    """RTCIceCandidateInit. An empty or null `candidate` means end of candidates."""
+    """RTCIceCandidateInit. An empty or null `candidate` means end of candidates.
+
+    The section that it belongs to is checked for its type and has no further use: all sections share one transport (BUNDLE).
+    """
 
     candidate: Annotated[str, Meta(max_length=1024)] | None = None
     sdp_mid: Annotated[str, Meta(max_length=64)] | None = None

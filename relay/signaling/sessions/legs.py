@@ -7,8 +7,8 @@ from relay.media.api import DtlsRole, MediaEngine, Route, TransportParameters
 from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import opposite
 from relay.sdp.rewrite import rewrite_sdp
-from relay.signaling.addresses import advertised
 from relay.signaling.presence.devices import Device
+from relay.signaling.sessions.addresses import advertised
 
 
 @dataclass(slots=True)

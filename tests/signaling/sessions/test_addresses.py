@@ -3,7 +3,7 @@
 import pytest
 
 from relay.media.api import Candidate
-from relay.signaling.addresses import advertised
+from relay.signaling.sessions.addresses import advertised
 
 LOCAL = (
     Candidate("192.0.2.10", 40000),
@@ -58,3 +58,27 @@ def test_a_browser_on_this_machine_is_told_of_its_loopback_address(remote: str) 
 
 def test_a_relay_that_has_only_a_loopback_address_tells_it() -> None:
     assert advertised(LOCAL[-1:], (), "127.0.0.1", "203.0.113.7") == LOCAL[-1:]
+
+
+# -- over UDP and TCP -------------------------------------------------------------------------------------------------
+
+BOTH = (*LOCAL[::3], Candidate("192.0.2.10", 443, "tcp"), Candidate("127.0.0.1", 443, "tcp"))
+
+
+def test_the_public_addresses_are_offered_over_both() -> None:
+    public = ("203.0.113.1", "198.51.100.1")
+    assert advertised(BOTH, public, None) == (
+        Candidate("203.0.113.1", 40000),
+        Candidate("198.51.100.1", 40000),
+        Candidate("203.0.113.1", 443, "tcp"),
+        Candidate("198.51.100.1", 443, "tcp"),
+    )
+
+
+def test_a_listener_behind_a_proxy_on_this_machine_is_not_offered_to_the_public() -> None:
+    assert advertised(BOTH[:2] + BOTH[3:], ("203.0.113.1",), None) == (Candidate("203.0.113.1", 40000),)
+    assert advertised(BOTH[:2] + BOTH[3:], ("127.0.0.1",), None)[-1] == Candidate("127.0.0.1", 443, "tcp")
+
+
+def test_a_browser_is_told_of_the_address_that_it_reached_over_both() -> None:
+    assert advertised(BOTH, (), "192.0.2.10") == (BOTH[0], BOTH[2])

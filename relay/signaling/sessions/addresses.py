@@ -1,4 +1,4 @@
-"""Which of the relay's addresses a browser is told of."""
+"""Which of the relay's addresses a browser finds in a description."""
 
 import ipaddress
 
@@ -14,8 +14,8 @@ def advertised(
         candidates: where media listens, UDP first.
         public: what the operator says is reachable; it wins.
         reached: the address that this browser's WebSocket came to. Where that one works, so does media, unless it is a
-            loopback address: then the browser is on this machine, or behind a proxy on it, and is told of all.
-        remote: where the browser is, as far as is known. Only one on this machine is told of loopback addresses.
+            loopback address: then the browser is on this machine, or behind a proxy on it, and gets all.
+        remote: where the browser is, as far as is known. Only one on this machine gets loopback addresses.
     """
     if public:
         udp = tuple(one for one in candidates if one.transport == "udp")
