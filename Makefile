@@ -67,17 +67,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Exactly what the locks name, with the hashes that they have; then the relay itself, which needs nothing more.
-$(BIN)/.relay: requirements.lock setup.cfg pyproject.toml | $(BIN)/python
+$(BIN)/.relay: requirements.lock setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements.lock
 	$(PIP) --no-deps -e .
 	@touch $@
 
-$(BIN)/.bench: requirements.lock setup.cfg pyproject.toml | $(BIN)/python
+$(BIN)/.bench: requirements.lock setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements.lock
 	$(PIP) -e '.[bench]'
 	@touch $@ $(BIN)/.relay
 
-$(BIN)/.dev: $(LOCKS) setup.cfg pyproject.toml | $(BIN)/python
+$(BIN)/.dev: $(LOCKS) setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements.lock -r requirements-dev.lock
 	$(PIP) --no-deps -e .
 	@touch $@ $(BIN)/.relay

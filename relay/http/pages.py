@@ -5,8 +5,9 @@ from typing import Final
 
 from aiohttp import web
 
-WEB: Final = Path(__file__).resolve().parents[2] / "web"
-"""`web/` lies beside `relay/`, in a checkout as in an installed package."""
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+WEB: Final = _PACKAGE / "web" if (_PACKAGE / "web").is_dir() else _PACKAGE.parent / "web"
+"""Inside the package where it is installed from a wheel, beside it in a checkout (setup.py)."""
 
 
 async def index(_request: web.Request) -> web.FileResponse:

@@ -47,11 +47,13 @@ class Server:
         return Outcome(self.process.returncode, out.decode(), err.decode())
 
 
-async def start(folder: Path, *arguments: str, **settings: str) -> Process:
+async def start(folder: Path, *arguments: str, program: str = "", cwd: str = ".", **settings: str) -> Process:
+    """Start `program`, or the relay of this checkout."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(folder), **settings}.items()}
-    program = [sys.executable, "-m", "relay", *arguments]
-    return await asyncio.create_subprocess_exec(*program, env={**inherited, **given}, stdout=PIPE, stderr=PIPE)
+    command = [program] if program else [sys.executable, "-m", "relay"]
+    environment = {**inherited, **given}
+    return await asyncio.create_subprocess_exec(*command, *arguments, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
 
 
 def defaults(folder: Path) -> dict[str, str]:
