@@ -17,7 +17,6 @@ from relay.db.engine import check
 from relay.errors import ConfigurationError
 from relay.push.vapid import generate
 from relay.serving import find_public_address, serve
-from relay.settings import database_url
 from relay.settings.all import Settings
 from relay.signals import Signals
 from relay.workers.worker import fastest_loop
@@ -114,16 +113,8 @@ def _migrate(settings: Settings, given: argparse.Namespace) -> None:
 
 
 def _check_config(settings: Settings, _: argparse.Namespace) -> None:
-    secrets = {
-        "jwt_secret": "(set)" if settings.jwt_secret else "",
-        "service_token": "(set)" if settings.service_token else "",
-        "vapid_private_key": "(set)" if settings.vapid_private_key else "",
-        "turn_secret": "(set)" if settings.turn_secret else "",
-        "database_url": database_url.displayed(database_url.parse(settings.database_url)),
-    }
-    for name in settings.__struct_fields__:
-        value = secrets.get(name, getattr(settings, name))
-        print(f"RELAY_{name.upper()}={','.join(value) if isinstance(value, tuple) else value}")
+    for variable, value in settings.shown():
+        print(f"{variable}={value}")
     good, bad = asyncio.run(examine(settings))
     for line in good:
         print(f"# {line}")

@@ -77,6 +77,12 @@ from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
 from relay.push.waker import PushWaker
 from relay.settings.all import Settings
+from relay.settings.auth import AuthSettings
+from relay.settings.calls import CallSettings
+from relay.settings.edge import EdgeSettings
+from relay.settings.limits import LimitSettings
+from relay.settings.retention import RetentionSettings
+from relay.settings.turn import TurnSettings
 from relay.signaling.calls.context import Ports
 from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
@@ -113,7 +119,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     Starting it opens the database and the media port; `ConfigurationError` comes up where that does not work.
     """
     settings = settings.with_secret()
-    limits, origins = Limits(wiring.rates(settings)), Origins(settings.allowed_origins)
+    limits, origins = Limits(settings.only(LimitSettings)), Origins(settings.allowed_origins)
     app = _bare_app(settings, origins)
     database = open_database(settings)
     figures = Figures(database)
@@ -122,13 +128,20 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     if extensions.identification is not None:
         app[IDENTIFIER] = Identifier(extensions.identification, faults)
     profiles, subscriptions = SqlDirectory(database), SqlPushSubscriptions(database)
-    waker = wiring.waker(settings, subscriptions)
+    waker = wiring.waker(settings, settings.ring_timeout, subscriptions)
     media = wiring.media_engine(
         settings,
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
     reachable = ReachableEngine(media)
-    front = Front(wiring.front_options(settings), reachable, lambda: media.ports, wiring.address_watch(settings))
+    front = Front(
+        settings.only(EdgeSettings),
+        settings.only(TurnSettings),
+        reachable,
+        lambda: media.ports,
+        tuple(dict.fromkeys(settings.advertised_addresses + settings.media_hosts)),
+        wiring.address_watch(settings),
+    )
     calls = Calls(
         ports=Ports(
             directory=profiles,
@@ -143,7 +156,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
             hooks=hooks,
         ),
         engine=reachable,
-        timers=wiring.timers(settings),
+        timers=settings.only(CallSettings),
         public_addresses=settings.advertised_addresses,
     )
     probes = app[connectivity.PROBES] = connectivity.Probes(reachable, settings.advertised_addresses)
@@ -156,7 +169,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     app[readiness.READINESS] = wiring.readiness(partial(answers, database), media, calls)
     app[operations.COLLECTORS] = [figures, *wiring.worker_processes(media)]
     app[operations.SOURCES] = _sources(calls, front, database, figures, probes, faults)
-    app[TOKENS] = wiring.tokens(settings)
+    app[TOKENS] = wiring.tokens(settings.only(AuthSettings))
     app[LIMITS], app[ORIGINS] = limits, origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
     app[directory.ICE_SERVERS] = lambda profile, host: msgspec.convert(
@@ -360,7 +373,7 @@ async def _calls_reviewed(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _house_kept(app: web.Application) -> AsyncIterator[None]:
-    housekeeping = Housekeeping(SqlRetention(app[_DATABASE]), wiring.retention_days(app[SETTINGS]))
+    housekeeping = Housekeeping(SqlRetention(app[_DATABASE]), app[SETTINGS].only(RetentionSettings))
     await housekeeping.start()
     try:
         yield

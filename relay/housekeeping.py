@@ -8,7 +8,8 @@ from typing import Final, Protocol
 
 from relay.clock import Clock
 from relay.errors import Unavailable
-from relay.signaling.records import Purged, RetentionDays
+from relay.settings.retention import RetentionSettings
+from relay.signaling.records import Purged
 
 logger = logging.getLogger(__name__)
 
@@ -22,20 +23,20 @@ RETRY: Final = 300.0
 class Retention(Protocol):
     """What removes old data."""
 
-    async def apply(self, days: RetentionDays, now: datetime) -> Purged: ...
+    async def apply(self, days: RetentionSettings, now: datetime) -> Purged: ...
 
 
 class Housekeeping:
     """Runs the retention. One run ends before the next begins; several servers on one database do each other no harm."""
 
-    def __init__(self, retention: Retention, days: RetentionDays, clock: Clock | None = None) -> None:
+    def __init__(self, retention: Retention, days: RetentionSettings, clock: Clock | None = None) -> None:
         self._retention = retention
         self._days = days
         self._clock = clock or Clock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if self._days != RetentionDays():  # else everything is kept
+        if self._days != RetentionSettings():  # else everything is kept
             self._task = asyncio.get_running_loop().create_task(self._keep_house())
 
     async def close(self) -> None:

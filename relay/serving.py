@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import resource
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
@@ -206,7 +206,7 @@ async def find_public_address(settings: Settings) -> Settings:
             )
         else:
             mapped = found[0] if found[0] == found[1] else "=".join(found)
-            settings = msgspec.structs.replace(settings, public_address=(mapped,))
+            settings = dataclasses.replace(settings, public_address=(mapped,))
             logger.info("the STUN server has told the public address%s", "" if found[0] == found[1] else ": there is NAT")
     listening = settings.media_hosts or local_addresses()
     for doubt in public.doubts(settings.public_address, listening, is_public=not settings.dev):

@@ -13,13 +13,14 @@ import pytest
 
 from relay.clock import Clock
 from relay.housekeeping import DAY, RETRY, Housekeeping
-from relay.signaling.records import Purged, RetentionDays
+from relay.settings.retention import RetentionSettings
+from relay.signaling.records import Purged
 from tests.kit.clock import in_virtual_time
 from tests.kit.server import running_relay
 from tests.kit.wait import eventually
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
-DAYS = RetentionDays(calls=90, chat=30)
+DAYS = RetentionSettings(retain_calls_days=90, retain_chat_days=30)
 
 
 class Calendar(Clock):
@@ -39,11 +40,11 @@ class Counting:
     purged: Purged = field(default_factory=Purged)
     runs: list[float] = field(default_factory=list)
     """When each began, in seconds."""
-    days: set[RetentionDays] = field(default_factory=set)
+    days: set[RetentionSettings] = field(default_factory=set)
     at_a_time: int = 0
     most: int = 0
 
-    async def apply(self, days: RetentionDays, now: datetime) -> Purged:
+    async def apply(self, days: RetentionSettings, now: datetime) -> Purged:
         self.runs.append((now - T0).total_seconds())
         self.days.add(days)
         self.at_a_time += 1
@@ -58,7 +59,7 @@ class Counting:
 
 
 @contextlib.asynccontextmanager
-async def kept(retention: Counting, days: RetentionDays = DAYS) -> AsyncIterator[None]:
+async def kept(retention: Counting, days: RetentionSettings = DAYS) -> AsyncIterator[None]:
     housekeeping = Housekeeping(retention, days, Calendar())
     await housekeeping.start()
     try:
@@ -89,7 +90,7 @@ async def test_a_run_that_takes_days_is_not_overtaken_by_the_next_one() -> None:
 @in_virtual_time
 async def test_nothing_is_done_where_everything_is_kept() -> None:
     retention = Counting()
-    async with kept(retention, RetentionDays()):
+    async with kept(retention, RetentionSettings()):
         await asyncio.sleep(10 * DAY)
     assert not retention.runs
 

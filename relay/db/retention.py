@@ -12,7 +12,8 @@ from relay.db.engine import execute
 from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
 from relay.db.models.calls import ENDED, IS_NAMED, MISSED
 from relay.ids import PlaceKind
-from relay.signaling.records import Purged, RetentionDays
+from relay.settings.retention import RetentionSettings
+from relay.signaling.records import Purged
 
 BATCH = 200
 """Rows per transaction."""
@@ -24,20 +25,20 @@ class SqlRetention:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def apply(self, days: RetentionDays, now: datetime) -> Purged:
+    async def apply(self, settings: RetentionSettings, now: datetime) -> Purged:
         """Remove what is older than it may become. What is interrupted is done by the next run; several at once do no harm."""
 
-        async def purge(kept: int | None, step: Callable[[datetime], Awaitable[int]]) -> int:
-            return 0 if kept is None else await _in_batches(step, now - timedelta(days=kept))
+        async def purge(days: int, step: Callable[[datetime], Awaitable[int]]) -> int:
+            return await _in_batches(step, now - timedelta(days=days)) if days else 0
 
         conversations, whiteboards = PlaceKind.CONVERSATION, PlaceKind.WHITEBOARD_SESSION
         return Purged(
-            calls=await purge(days.calls, lambda before: self._calls(conversations, before)),
-            whiteboard_calls=await purge(days.whiteboard_calls, lambda before: self._calls(whiteboards, before)),
-            identities=await purge(days.identities, lambda before: self._identities(conversations, before))
-            + await purge(days.identities, lambda before: self._identities(whiteboards, before)),
-            chat=await purge(days.chat, self._chat),
-            push_subscriptions=await purge(days.push_subscriptions, self._push_subscriptions),
+            calls=await purge(settings.retain_calls_days, lambda before: self._calls(conversations, before)),
+            whiteboard_calls=await purge(settings.retain_whiteboard_calls_days, lambda before: self._calls(whiteboards, before)),
+            identities=await purge(settings.retain_identities_days, lambda before: self._identities(conversations, before))
+            + await purge(settings.retain_identities_days, lambda before: self._identities(whiteboards, before)),
+            chat=await purge(settings.retain_chat_days, self._chat),
+            push_subscriptions=await purge(settings.retain_push_subscriptions_days, self._push_subscriptions),
         )
 
     async def _calls(self, kind: PlaceKind, before: datetime) -> int:

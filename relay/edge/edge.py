@@ -10,10 +10,10 @@ from typing import Final, Protocol
 
 from relay.edge.counters import Counters
 from relay.edge.ice_servers import IceServers
-from relay.edge.options import Options
 from relay.edge.reach import ReachableEngine
 from relay.edge.routes import route_of
 from relay.edge.tcp.admission import Admission
+from relay.edge.tcp.bounds import Bounds
 from relay.edge.tcp.http import HttpConnections
 from relay.edge.tcp.ice_tcp import IceTcp
 from relay.edge.tcp.listener import Listener, Services, bind
@@ -24,6 +24,9 @@ from relay.edge.tunnel import Tunnel
 from relay.edge.turn import Turn, TurnConnection
 from relay.edge.turn_port import TurnPort
 from relay.media.api import Route
+from relay.settings.edge import EdgeSettings
+from relay.settings.notation import parse_networks
+from relay.settings.turn import TurnSettings
 from relay.turn.counters import Counters as TurnCounters
 from relay.turn.credentials import Credentials
 from relay.turn.messages import Address
@@ -54,29 +57,39 @@ class Front:
     """Make it, `start` it in the event loop that it shall live in, `close` it there.
 
     Args:
+        edge: what is listened on.
+        turn: the TURN server, built in or external.
         engine: finds the worker of a connectivity check, and is told where TCP is listened on.
         worker_ports: the UDP ports of the media workers at this moment.
+        addresses: where media is said to be reachable, IPv4 or IPv6: the only addresses that TURN relays to.
         local: the addresses of this machine, where media listens on all of them: TURN relays to those also.
+        bounds: how many connections of each kind there may be.
     """
 
     def __init__(
         self,
-        options: Options,
+        edge: EdgeSettings,
+        turn: TurnSettings,
         engine: ReachableEngine,
         worker_ports: Callable[[], tuple[int, ...]],
+        addresses: tuple[str, ...] = (),
         local: LocalAddresses | None = None,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
     ) -> None:
         self.counters = Counters()
         self.turn_counters = TurnCounters()
-        self._options = options
+        self._edge_settings = edge
+        self._turn_settings = turn
+        self._bounds = bounds
+        self._media_addresses = addresses
         self._engine = engine
         self._worker_ports = worker_ports
         self._local = local
-        self._credentials = Credentials(options.turn_secret or secrets.token_hex(32), options.turn_lifetime)
+        self._credentials = Credentials(turn.turn_secret or secrets.token_hex(32), turn.turn_lifetime)
         self._media_of: tuple[object, frozenset[Address]] = (None, frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
-        self._admission = Admission(options.bounds, options.proxies, self.counters)
+        self._admission = Admission(bounds, tuple(parse_networks(edge.trusted_proxies)), self.counters)
         self._streams = Streams(self._admission)
         self.http: HttpConnections | None = None
         """The HTTP connections; None: none is served."""
@@ -88,12 +101,12 @@ class Front:
 
     def limit_files(self, files: int) -> None:
         """Have no more connections than fit into so many file descriptors."""
-        bounds = self._options.bounds.within(files)
-        if bounds != self._options.bounds:
+        bounds = self._bounds.within(files)
+        if bounds != self._bounds:
             logger.warning(
                 "this process may open %d files only, so there can be fewer connections: %d HTTP, %d WebSockets, %d with media "
                 "(raise the limit to %d: ulimit -n, LimitNOFILE=)",
-                *(files, bounds.http.total, bounds.websockets.total, bounds.streams.total, self._options.bounds.files),
+                *(files, bounds.http.total, bounds.websockets.total, bounds.streams.total, self._bounds.files),
             )
         self._admission.fit(bounds)
 
@@ -103,12 +116,12 @@ class Front:
         Raises:
             ConfigurationError: it has one.
         """
-        options = self._options
-        ports = [options.port]
-        if options.media_tcp_port and (options.media_tcp or options.has_turn):
-            ports.append(options.media_tcp_port)
+        edge = self._edge_settings
+        ports = [edge.port]
+        if edge.media_tcp_port and (edge.media_tcp or self._turn_settings.has_built_in):
+            ports.append(edge.media_tcp_port)
         for port in ports:
-            self._listeners.append(Listener(bind(options.host, port), self._admission, self.counters))
+            self._listeners.append(Listener(bind(edge.listen_host, port), self._admission, self.counters))
 
     async def start(self, http: Callable[[], asyncio.Protocol] | None = None) -> None:
         """Open everything that is turned on.
@@ -128,9 +141,9 @@ class Front:
             raise
 
     def _open(self, http: Callable[[], asyncio.Protocol] | None) -> None:
-        options = self._options
-        if options.tls_cert:
-            self._certificate = CertificateFiles(options.tls_cert, options.tls_key, self.counters)
+        edge = self._edge_settings
+        if edge.tls_cert:
+            self._certificate = CertificateFiles(edge.tls_cert, edge.tls_key, self.counters)
             self._look_at_certificate(self._certificate)
         if http is not None:
             self.http = HttpConnections(http, self._admission)
@@ -142,8 +155,8 @@ class Front:
         else:
             listener.start(Services(http=pages, tls=services.tls))
             media_listener.start(services)
-        if options.media_tcp:
-            self._engine.offer_tcp(media_listener.hosts, options.public_port or media_listener.port)
+        if edge.media_tcp:
+            self._engine.offer_tcp(media_listener.hosts, edge.public_port or media_listener.port)
         self._sweep()
 
     def reload(self) -> None:
@@ -200,45 +213,43 @@ class Front:
 
     def ice_servers(self, profile: str, host: str, now: float) -> list[dict[str, object]]:
         """What a browser's `RTCConfiguration.iceServers` shall say; see `IceServers`."""
-        options = self._options
-        tcp = options.public_port or self._listeners[-1].port if self._listeners else None
+        edge, turn = self._edge_settings, self._turn_settings
+        tcp = edge.public_port or self._listeners[-1].port if self._listeners else None
         return IceServers(
             credentials=self._credentials,
-            urls=options.turn_urls,
+            urls=turn.turn_urls,
             udp_port=self._turn_ports[0].port if self._turn_ports else None,
             tcp_port=tcp if self._turn is not None else None,
             tls=self._certificate is not None,
-        ).for_profile(profile, options.turn_host or host, now)
+        ).for_profile(profile, turn.turn_host or host, now)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _media_services(self, hosts: tuple[str, ...]) -> Services:
-        options, tls = self._options, self._certificate
-        if options.media_tcp or options.has_turn:
+        edge, tls, built_in = self._edge_settings, self._certificate, self._turn_settings.has_built_in
+        if edge.media_tcp or built_in:
             self._tunnel = Tunnel(self.counters)
             self._tunnel.start()
-        if options.has_turn:
+        if built_in:
             self._open_turn(hosts)
         return Services(
             tls=(lambda: tls.context) if tls is not None else None,
-            ice_tcp=self._ice_tcp if options.media_tcp else None,
-            turn=self._turn_connection if options.has_turn else None,
+            ice_tcp=self._ice_tcp if edge.media_tcp else None,
+            turn=self._turn_connection if built_in else None,
         )
 
     def _open_turn(self, hosts: tuple[str, ...]) -> None:
         assert self._tunnel is not None, "TURN needs the tunnel"
-        options = self._options
         self._turn_server = TurnServer(
+            self._turn_settings,
             credentials=self._credentials,
-            realm=options.turn_realm,
             media=self._media,
             relayed=self._relayed,
-            limits=options.turn_limits,
             counters=self.turn_counters,
         )
         self._turn = Turn(self._turn_server, self._tunnel, self._worker_port, self.counters)
         self._turn.start()
-        port = options.turn_port
+        port = self._turn_settings.turn_port
         try:
             for host in hosts:
                 self._turn_ports.append(TurnPort(self._turn, host, port, self.counters))
@@ -261,7 +272,7 @@ class Front:
 
     def _addresses(self) -> tuple[str, ...]:
         """Where media is said to be reachable, or may be."""
-        return self._options.addresses if self._local is None else self._options.addresses + self._local.current
+        return self._media_addresses if self._local is None else self._media_addresses + self._local.current
 
     def _worker_port(self, peer: Address) -> int | None:
         # Workers have a port each, and that is the same on all addresses.

@@ -20,6 +20,7 @@ from relay.http.limits import LIMITS
 from relay.http.proxies import asker_of
 from relay.http.revocations import REVOCATIONS, Revoked
 from relay.ids import Profile
+from relay.settings.auth import AuthSettings
 
 COOKIE: Final = "relay_token"
 SECURE_COOKIE: Final = f"__Host-{COOKIE}"
@@ -51,20 +52,6 @@ class Expired(Unauthorized):
     """The token was good once: nobody guessed it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
-    """What a token must say (RFC 7519 section 4.1)."""
-
-    profile: str = "sub"
-    """The claim that has the profile's key."""
-    issuer: str = ""
-    """Its `iss`; empty: anybody who has the key."""
-    audience: str = ""
-    """One of its `aud`; empty: it must have none."""
-    leeway: float = 0.0
-    """Seconds that the issuer's clock may differ from ours."""
-
-
 class Tokens:
     """JSON Web Tokens (RFC 7519) that name a profile.
 
@@ -72,23 +59,27 @@ class Tokens:
     is only ever verified with the secret, and a public key only with the one algorithm that it is for.
 
     Args:
-        secret: signs and verifies (HS256); empty: such tokens are refused, and none can be issued.
-        lifetime: seconds that a token issued here is good for.
+        settings: its secret signs and verifies (HS256); empty: such tokens are refused, and none can be issued.
         keys: verify tokens that others sign.
     """
 
-    def __init__(self, secret: str, lifetime: float, *, keys: Keys | None = None, claims: Claims | None = None) -> None:
-        self._secret = secret
-        self.lifetime = lifetime
+    def __init__(self, settings: AuthSettings, keys: Keys | None = None) -> None:
+        self._settings = settings
         self.keys = keys
-        self._claims = claims or Claims()
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds that a token issued here is good for."""
+        return self._settings.token_lifetime
 
     def issue(self, profile: Profile) -> str:
         # To the millisecond (RFC 7519 section 2 allows fractions): so a token issued just after a revocation is good.
         now = round(time.time(), 3)
         claims: dict[str, Any] = {"iat": now, "exp": now + self.lifetime, "sub": profile.key}
-        claims |= {name: value for name, value in (("iss", self._claims.issuer), ("aud", self._claims.audience)) if value}
-        return jwt.encode(claims | {self._claims.profile: profile.key}, self._secret, algorithm=_SHARED)
+        claims |= {
+            name: value for name, value in (("iss", self._settings.jwt_issuer), ("aud", self._settings.jwt_audience)) if value
+        }
+        return jwt.encode(claims | {self._settings.jwt_profile_claim: profile.key}, self._settings.jwt_secret, algorithm=_SHARED)
 
     def reload(self) -> None:
         """Fetch the keys of others again, if there are any."""
@@ -116,8 +107,8 @@ class Tokens:
             raise Unauthorized(f"the token is not good: {error}") from None
 
     async def _key(self, algorithm: object, key_id: str | None) -> jwt.PyJWK | str:
-        if algorithm == _SHARED and self._secret:
-            return self._secret
+        if algorithm == _SHARED and self._settings.jwt_secret:
+            return self._settings.jwt_secret
         if isinstance(algorithm, str) and algorithm in ALGORITHMS and self.keys is not None:
             key = await self.keys.find(algorithm, key_id)
             if key is None:
@@ -126,23 +117,23 @@ class Tokens:
         raise jwt.InvalidAlgorithmError("tokens signed in this way are not taken")
 
     def _decode(self, token: str, key: jwt.PyJWK | str, algorithm: str) -> dict[str, Any]:
-        expected = self._claims
+        expected = self._settings
         return jwt.decode(
             token,
             key,
             algorithms=[algorithm],
-            issuer=expected.issuer or None,
-            audience=expected.audience or None,
-            leeway=expected.leeway,
-            options={"require": ["exp", expected.profile]},
+            issuer=expected.jwt_issuer or None,
+            audience=expected.jwt_audience or None,
+            leeway=expected.jwt_leeway,
+            options={"require": ["exp", expected.jwt_profile_claim]},
         )
 
     def _credential(self, claims: dict[str, Any]) -> Credential:
-        key = claims[self._claims.profile]
+        key = claims[self._settings.jwt_profile_claim]
         if not isinstance(key, str):
-            raise ValueError(f"its {self._claims.profile!r} is no profile key")
+            raise ValueError(f"its {self._settings.jwt_profile_claim!r} is no profile key")
         # What `jwt` takes for a number may be one that no clock reaches, and no float holds.
-        expires_at = min(int(claims["exp"]), _LAST_MOMENT) + self._claims.leeway
+        expires_at = min(int(claims["exp"]), _LAST_MOMENT) + self._settings.jwt_leeway
         stated = claims.get("iat")
         # Not in the future: `jwt` has looked. But it may be a number below all that a float holds.
         issued_at = float(max(0, stated)) if isinstance(stated, int | float) else None

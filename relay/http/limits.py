@@ -9,7 +9,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +19,8 @@ from limits.strategies import FixedWindowRateLimiter
 from relay.errors import RelayError
 from relay.http.proxies import remote_address
 from relay.ids import Profile
-from relay.settings.notation import OFF, parse_limit
+from relay.settings.limits import LimitSettings
+from relay.settings.notation import parse_limit
 from relay.signaling.ports import Action
 
 MAX_KEYS: Final = 16_384
@@ -129,28 +129,6 @@ class Limit:
         return max(1, math.ceil(max((stats.reset_time - now for stats in full), default=0.0)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Each limit, in the library's notation or `off`."""
-
-    messages: str = OFF
-    """WebSocket messages of a profile."""
-    messages_per_address: str = OFF
-    invitations: str = OFF
-    """Calls that a profile begins."""
-    invitations_per_address: str = OFF
-    connections: str = OFF
-    """WebSocket connections from an address."""
-    connections_per_profile: str = OFF
-    """Those of a profile that are taken although its address is beyond `connections`."""
-    requests: str = OFF
-    """HTTP requests from an address, WebSocket connections among them."""
-    requests_per_profile: str = OFF
-    """Those of a profile that are taken although its address is beyond `requests`."""
-    failed_logins: str = OFF
-    """Credentials from an address that were not good."""
-
-
 class Limits:
     """All limits of this server. It is a `relay.signaling.ports.Limiter`.
 
@@ -158,25 +136,25 @@ class Limits:
         refused: how often each limit was in the way, by the name of its setting.
     """
 
-    def __init__(self, rates: Rates, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self.refused: Counter[str] = Counter()
         self._by_profile = {
-            Action.MESSAGE: ("messages", Limit(rates.messages, clock)),
-            Action.INVITATION: ("invitations", Limit(rates.invitations, clock)),
+            Action.MESSAGE: ("messages", Limit(settings.limit_messages, clock)),
+            Action.INVITATION: ("invitations", Limit(settings.limit_invitations, clock)),
         }
         self._by_address = {
-            Action.MESSAGE: ("messages_per_address", Limit(rates.messages_per_address, clock)),
-            Action.INVITATION: ("invitations_per_address", Limit(rates.invitations_per_address, clock)),
+            Action.MESSAGE: ("messages_per_address", Limit(settings.limit_messages_per_address, clock)),
+            Action.INVITATION: ("invitations_per_address", Limit(settings.limit_invitations_per_address, clock)),
         }
         self._of_address = {
-            "requests": Limit(rates.requests, clock),
-            "connections": Limit(rates.connections, clock),
+            "requests": Limit(settings.limit_requests, clock),
+            "connections": Limit(settings.limit_connections, clock),
         }
         self._beyond = {
-            "requests": ("requests_per_profile", Limit(rates.requests_per_profile, clock)),
-            "connections": ("connections_per_profile", Limit(rates.connections_per_profile, clock)),
+            "requests": ("requests_per_profile", Limit(settings.limit_requests_per_profile, clock)),
+            "connections": ("connections_per_profile", Limit(settings.limit_connections_per_profile, clock)),
         }
-        self._failed_logins = Limit(rates.failed_logins, clock)
+        self._failed_logins = Limit(settings.limit_failed_logins, clock)
 
     def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
         """Count a message or an invitation; whether it is within the limits."""

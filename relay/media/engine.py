@@ -24,9 +24,10 @@ from relay.media.repair.retransmission import INTERVAL, DirectionRepair
 from relay.media.routing.direct import ForwardingSocket
 from relay.media.routing.router import join
 from relay.media.routing.slow import forward_early
-from relay.media.transport.policing import MediaLimits, Policer
+from relay.media.transport.policing import Policer
 from relay.media.transport.transport import Transport
 from relay.media.validation import PathValidation
+from relay.settings.media import UNLIMITED, MediaLimits
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LocalEngine:
         port: int = 0,
         *,
         announces: bool = True,
-        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+        limits: MediaLimits = UNLIMITED,
     ) -> None:
         self._on_event = on_event
         self._counters = Counters()

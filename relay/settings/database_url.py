@@ -73,6 +73,11 @@ def displayed(url: URL) -> str:
     return url.set(query=query).render_as_string(hide_password=True)
 
 
+def shown(text: str) -> str:
+    """The text of a URL, without its secrets."""
+    return displayed(parse(text))
+
+
 def for_asyncpg(given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `asyncpg.connect` that the parameters of a URL stand for.
 

@@ -1,13 +1,22 @@
-"""How operators write the values and the names of settings: switches, units, quotation marks, other cases."""
+"""How operators write the values and the names of settings: switches, units, quotation marks, other cases.
+
+The type of a setting says how it is written. In the `extra` of its `msgspec.Meta` may stand:
+
+- `unit`: `s`, `m` (minutes) or `d`: the number is a time, and may be given in another unit;
+- `synonyms`: options in upper case → the option that they stand for;
+- `secret`: the value is not shown;
+- `shown`: what makes the text that is shown out of the value.
+"""
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import Any, Final, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import msgspec
 
 _SWITCHES: Final = {"on": "true", "yes": "true", "off": "false", "no": "false"}
-
-_LEVELS: Final = {"WARN": "WARNING"}
 
 _SECONDS: Final = {
     "ms": 0.001,
@@ -21,45 +30,38 @@ _SECONDS: Final = {
 _TIME: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([a-z]{1,7})", re.IGNORECASE)
 """A time with its unit: `45s`, `1.5 h`, `30 days`."""
 
+_TIMES: Final = {"s": "seconds, such as 45 or 45s", "d": "days, such as 30", "m": "minutes, such as 90"}
+
 _QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
 
 
-def usual(name: str, kind: Any, value: str) -> str:
-    """The spelling of a value that settings are read by, for those that others are used to.
+def read(kind: Any, text: str) -> Any:
+    """The value that a text stands for.
 
     Args:
-        name: of the setting, in lower case.
-        kind: its type, as annotated.
+        kind: the type of the setting, as annotated.
+
+    Raises:
+        ValueError: it is not of that type, or out of bounds; the message says what to write.
     """
-    if name == "log_level":
-        return _LEVELS.get(value.upper(), value.upper())
-    if name == "workers":
-        return value.lower()
-    if _base(kind) is bool:
-        return _SWITCHES.get(value.lower(), value)
-    unit = _unit(name, kind)
-    match = _TIME.fullmatch(value) if unit else None
-    seconds = _SECONDS.get(match[2].lower()) or _SECONDS.get(match[2].lower().removesuffix("s")) if match else None
-    if match is None or seconds is None:
-        return value
-    amount = round(float(match[1]) * seconds / _SECONDS[unit], 6)
-    return str(int(amount)) if amount.is_integer() else str(amount)
+    value: str | list[str] = _usual(kind, text)
+    if get_origin(_base(kind)) is tuple:
+        value = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        problem, instead = str(error).partition(" - at `$")[0], _hint(kind, value)
+        raise ValueError(f"{problem[:1].lower()}{problem[1:]}{'; ' if instead else ''}{instead}") from None
 
 
-def hint(name: str, kind: Any, value: str | list[str]) -> str:
-    """What to write instead of a value that is not of its kind."""
-    if isinstance(value, str) and _QUOTED.fullmatch(value):
-        return "the quotation marks are a part of the value, leave them out"
-    if name == "log_level":
-        return "write DEBUG, INFO, WARNING or ERROR"
-    if name == "workers":
-        return "write a whole number, or auto"
-    if _base(kind) is bool:
-        return "write true or false"
-    if _base(kind) in (int, float):
-        what = {"s": "seconds, such as 45 or 45s", "d": "days, such as 30", "m": "minutes, such as 90"}
-        return f"write {what.get(_unit(name, kind), 'a whole number')}"
-    return ""
+def shown(kind: Any, value: Any) -> str:
+    """A value as the environment has it, without what is secret."""
+    extra = _extra(kind)
+    if extra.get("secret"):
+        return "(set)" if value else ""
+    if "shown" in extra:
+        return str(extra["shown"](value))
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def resembling(name: str, known: Iterable[str]) -> str | None:
@@ -68,16 +70,51 @@ def resembling(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def _usual(kind: Any, text: str) -> str:
+    """The spelling of a value that `msgspec` reads."""
+    extra = _extra(kind)
+    option = extra.get("synonyms", {}).get(text.upper(), text).lower()
+    for one in _options(kind):
+        if option == one.lower():
+            return one
+    if _base(kind) is bool:
+        return _SWITCHES.get(text.lower(), text)
+    match = _TIME.fullmatch(text) if "unit" in extra else None
+    seconds = _SECONDS.get(match[2].lower()) or _SECONDS.get(match[2].lower().removesuffix("s")) if match else None
+    if match is None or seconds is None:
+        return text
+    amount = round(float(match[1]) * seconds / _SECONDS[extra["unit"]], 6)
+    return str(int(amount)) if amount.is_integer() else str(amount)
+
+
+def _hint(kind: Any, value: str | list[str]) -> str:
+    """What to write instead of a value that is not of its type."""
+    if isinstance(value, str) and _QUOTED.fullmatch(value):
+        return "the quotation marks are a part of the value, leave them out"
+    numbers = {int: "a whole number", float: "a number", bool: "true or false"}
+    unit = _extra(kind).get("unit")
+    [number, *_] = [_TIMES.get(unit or "", text) for one in _members(kind) if (text := numbers.get(_base(one)))] or [""]
+    [*first, last] = _options(kind) or [""]
+    options = f"{', '.join(first)} or {last}" if first else last
+    return f"write {', or '.join(one for one in (number, options) if one)}" if number or options else ""
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The types of a union; of any other type, itself."""
+    base = _base(kind)
+    return get_args(base) if get_origin(base) in (Union, UnionType) else (base,)
+
+
+def _options(kind: Any) -> list[str]:
+    """What a setting with a choice may be."""
+    return [option for one in _members(kind) if get_origin(one) is Literal for option in get_args(one)]
+
+
 def _base(kind: Any) -> Any:
     """The type below `Annotated`."""
-    return _base(get_args(kind)[0]) if get_origin(kind) is not None and hasattr(kind, "__metadata__") else kind
+    return get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
 
 
-def _unit(name: str, kind: Any) -> str:
-    """The unit that a number is in; empty if it is no time."""
-    if name.endswith("_days"):
-        return "d"
-    if name.endswith("_minutes"):
-        return "m"
-    # Every setting that is no whole number is a time.
-    return "s" if _base(kind) is float or name.endswith(("_lifetime", "_seconds")) else ""
+def _extra(kind: Any) -> Mapping[str, Any]:
+    """What the annotations of a type say beyond its bounds."""
+    return {name: value for one in getattr(kind, "__metadata__", ()) for name, value in (one.extra or {}).items()}

@@ -211,22 +211,6 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionDays:
-    """How many days each kind of data is kept; None: for ever."""
-
-    calls: int | None = None
-    """Rows of `call_logs`, with the texts of the call; not those with `keep`, and none that is open."""
-    whiteboard_calls: int | None = None
-    """Rows of `whiteboard_call_history`, likewise."""
-    identities: int | None = None
-    """Names, avatars and user ids in the rows of both tables; the rows stay."""
-    chat: int | None = None
-    """Texts of calls."""
-    push_subscriptions: int | None = None
-    """Push subscriptions since they were last used."""
-
-
-@dataclass(frozen=True, slots=True)
 class Purged:
     """What a run of the retention job removed: rows."""
 

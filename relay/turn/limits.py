@@ -1,33 +1,21 @@
-"""How much of it one client, one network and everybody together may have."""
+"""How many allocations and unauthenticated messages one profile, one network and all clients together may have."""
 
 from collections import Counter
-from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from relay.counting import HostCounts
+from relay.settings.turn import TurnSettings
 from relay.turn.refusal import Refusal
+
+UNAUTHENTICATED_PER_SECOND: Final = 200
+"""Answers to messages of one host that are not authentic, as each client's first one. More are not answered."""
 
 WINDOW: Final = 1.0
 """Seconds that unauthentic messages are counted for."""
 
 MAX_COUNTED_HOSTS: Final = 10_000
 """Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a TURN server; each is a setting."""
-
-    allocations: int = 10_000
-    """In all: some 2 kB each. More are answered with 508."""
-    allocations_per_profile: int = 64
-    """A browser makes one per network interface, server URL and ungrouped m-line; a page that is loaded again leaves them behind
-    until they expire. More are answered with 486."""
-    allocations_per_address: int = 1000
-    """Of an IPv4 address or an IPv6 /64: a school behind one address. More are answered with 486."""
-    unauthenticated_per_second: int = 200
-    """Answers to messages of one host that are not authentic, as each client's first one. More are not answered."""
 
 
 def network(host: str) -> bytes:
@@ -42,8 +30,8 @@ def network(host: str) -> bytes:
 class Quotas:
     """How many allocations there are, of whom and from where. Remembers only who has some."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, settings: TurnSettings) -> None:
+        self._settings = settings
         self._total = 0
         self._profiles: Counter[str] = Counter()
         self._networks: Counter[bytes] = Counter()
@@ -54,11 +42,11 @@ class Quotas:
         Raises:
             Refusal: 508 or 486; nothing is counted then.
         """
-        if self._total >= self._limits.allocations:
+        if self._total >= self._settings.turn_allocations:
             raise Refusal(508, "refused_capacity")
         if (
-            self._profiles[profile] >= self._limits.allocations_per_profile
-            or self._networks[origin] >= self._limits.allocations_per_address
+            self._profiles[profile] >= self._settings.turn_allocations_per_profile
+            or self._networks[origin] >= self._settings.turn_allocations_per_address
         ):
             raise Refusal(486, "refused_quota")
         self._total += 1
@@ -82,10 +70,10 @@ class UnauthenticatedRate:
     Datagrams and streams are counted apart: a datagram's source can be forged, and must not shut its victim out of the other.
     """
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, hosts: int = MAX_COUNTED_HOSTS) -> None:
         self._per_second = per_second
         self._since = 0.0
-        self._datagrams, self._streams = HostCounts(MAX_COUNTED_HOSTS), HostCounts(MAX_COUNTED_HOSTS)
+        self._datagrams, self._streams = HostCounts(hosts), HostCounts(hosts)
 
     def is_used_up(self, host: str, now: float, *, stream: bool) -> bool:
         """Whether this host's next unauthentic message is one too many."""

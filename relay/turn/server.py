@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from aioice.stun import Class, Method
 
+from relay.settings.turn import TurnSettings
 from relay.turn.allocate import check, family_of
 from relay.turn.allocations import Allocation, Allocations, lifetime
 from relay.turn.authentication import Authenticator, Identity
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credentials, Nonces
-from relay.turn.limits import Limits, Quotas, UnauthenticatedRate, network
+from relay.turn.limits import UNAUTHENTICATED_PER_SECOND, Quotas, UnauthenticatedRate, network
 from relay.turn.messages import (
     MAX_LENGTH,
     Address,
@@ -57,30 +58,30 @@ class TurnServer:
     """Feed it what arrives, do what it returns, in order, and call `expire` at `deadline`.
 
     Args:
+        settings: realm and quotas.
         credentials: knows the passwords.
-        realm: shown to clients; a part of each key.
         media: the only peers, as clients name them: hosts as `str(ipaddress.ip_address(host))`. Asked per datagram.
         relayed: the address to name as XOR-RELAYED-ADDRESS; its family is the allocation's.
-        limits: bounds.
         counters: what to count in.
+        unauthenticated_per_second: answers to messages of one host that are not authentic.
     """
 
     def __init__(
         self,
+        settings: TurnSettings,
         *,
         credentials: Credentials,
-        realm: str,
         media: Callable[[], frozenset[Address]],
         relayed: Callable[[int], Address],
-        limits: Limits,
         counters: Counters,
+        unauthenticated_per_second: int = UNAUTHENTICATED_PER_SECOND,
     ) -> None:
-        self._authenticator = Authenticator(credentials, realm, Nonces())
+        self._authenticator = Authenticator(credentials, settings.turn_realm, Nonces())
         self._media = media
         self._relayed = relayed
         self._counters = counters
-        self._quotas = Quotas(limits)
-        self._rate = UnauthenticatedRate(limits.unauthenticated_per_second)
+        self._quotas = Quotas(settings)
+        self._rate = UnauthenticatedRate(unauthenticated_per_second)
         self._allocations = Allocations()
 
     @property

@@ -26,7 +26,7 @@ from relay.media.api import (
     TransportParameters,
     WorkerLost,
 )
-from relay.media.transport.policing import MediaLimits
+from relay.settings.media import UNLIMITED, MediaLimits
 from relay.workers.process import Bridge, WorkerProcess
 from relay.workers.worker import Assignment
 
@@ -84,7 +84,7 @@ class WorkerPool:
         hosts: Iterable[str] = (),
         port: int = 0,
         *,
-        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+        limits: MediaLimits = UNLIMITED,
     ) -> None:
         assert workers > 0, "without a worker there is no media: use a LocalEngine"
         self._on_event = on_event

@@ -19,7 +19,7 @@ import msgspec
 
 from relay import logs
 from relay.media.engine import LocalEngine
-from relay.media.transport.policing import MediaLimits
+from relay.settings.media import UNLIMITED, MediaLimits
 from relay.workers.channel import Server
 
 TERM_GRACE: Final = 2.0
@@ -50,7 +50,7 @@ class Assignment(msgspec.Struct, frozen=True):
     """UDP port; 0: any free one."""
     log_level: int
     log_style: str = logs.TEXT
-    limits: MediaLimits = MediaLimits()
+    limits: MediaLimits = UNLIMITED
     """What each peer may send."""
 
 

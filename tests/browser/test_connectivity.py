@@ -14,6 +14,7 @@ from relay.check.verdicts import LABELS
 from relay.db.migrate import upgrade
 from relay.http.auth import Tokens
 from relay.ids import Profile
+from relay.settings.auth import AuthSettings
 from tests.browser.pages import PATIENCE
 from tests.check.test_verdicts import CASES, explanation_of
 from tests.edge.kit import write_certificate
@@ -212,7 +213,7 @@ async def test_who_is_not_signed_in_is_told_so(no_errors_logged: None, tmp_path:
 async def test_a_link_with_a_token_signs_in(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:
     await migrate(tmp_path)
     async with running_relay(tmp_path, dev=False, jwt_secret=SECRET, media_host="127.0.0.1") as relay:
-        token = Tokens(SECRET, 3600.0).issue(Profile("student", 456))
+        token = Tokens(AuthSettings(jwt_secret=SECRET)).issue(Profile("student", 456))
         await page.run(f"{relay.url}/connectivity#token={token}")
         assert (await page.states())["call"] == "ok"
 

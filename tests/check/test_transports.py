@@ -12,9 +12,9 @@ import pytest
 from relay.check.report import Target
 from relay.check.transports import MAX_SOURCES, Connector, ProbeTransport, TcpConnector, TurnConnector, UdpConnector
 from relay.edge.tcp.framing import Frames, frame
+from relay.settings.turn import TurnSettings
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credentials
-from relay.turn.limits import Limits
 from relay.turn.server import TurnServer
 from tests.edge.kit import write_certificate
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
@@ -71,11 +71,10 @@ async def tcp() -> AsyncIterator[Target]:
 @pytest.fixture
 async def turn(media: Echo) -> AsyncIterator[Target]:
     server = TurnServer(
+        TurnSettings(turn_realm=REALM),
         credentials=Credentials(SECRET),
-        realm=REALM,
         media=lambda: frozenset({media.address}),
         relayed=lambda _: (HERE, 65534),
-        limits=Limits(),
         counters=Counters(),
     )
     async with TurnEdge(server).serve() as (_, stream):

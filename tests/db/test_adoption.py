@@ -21,8 +21,8 @@ from relay.db.retention import SqlRetention
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile
+from relay.settings.retention import RetentionSettings
 from relay.signaling.ports import ChatMessage
-from relay.signaling.records import RetentionDays
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR, after
 from tests.db.platform_database import TABLES, WHITEBOARD_CALLS, fill, rows, shape, spelt
@@ -325,7 +325,7 @@ async def test_every_store_works_under_other_names(ours: AsyncEngine, platforms:
     exported = await data.export(STUDENT.profile)
     assert exported is not None
     assert [len(exported[name]) for name in ("blocks", "connections", "conversations", "chat")] == [1, 1, 2, 1]
-    assert await SqlRetention(ours).apply(RetentionDays(identities=1), after(10 * 86400)) is not None
+    assert await SqlRetention(ours).apply(RetentionSettings(retain_identities_days=1), after(10 * 86400)) is not None
     assert await data.erase(STUDENT.profile, after(30))
     assert {table: await rows(platforms, table) for table in theirs} == theirs
 

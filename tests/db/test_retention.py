@@ -12,8 +12,10 @@ from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.retention import BATCH, SqlRetention
 from relay.ids import Place, PlaceKind
+from relay.settings.base import names_of
+from relay.settings.retention import RetentionSettings
 from relay.signaling.ports import ProfileCard
-from relay.signaling.records import Purged, RetentionDays
+from relay.signaling.records import Purged
 from tests.db.calls import call, plans, row, say, scanned
 from tests.db.people import STUDENT, T0, TUTOR, after
 
@@ -29,8 +31,12 @@ def retention(engine: AsyncEngine) -> SqlRetention:
     return SqlRetention(engine)
 
 
-def days_of(kind: PlaceKind, days: int) -> RetentionDays:
-    return RetentionDays(calls=days) if kind is PlaceKind.CONVERSATION else RetentionDays(whiteboard_calls=days)
+def days_of(kind: PlaceKind, days: int) -> RetentionSettings:
+    return (
+        RetentionSettings(retain_calls_days=days)
+        if kind is PlaceKind.CONVERSATION
+        else RetentionSettings(retain_whiteboard_calls_days=days)
+    )
 
 
 def purged(kind: PlaceKind, number: int) -> Purged:
@@ -52,7 +58,7 @@ async def test_everything_is_kept_for_ever_if_nothing_else_is_said(
     retention: SqlRetention, place: Place, engine: AsyncEngine
 ) -> None:
     call_id = await call(engine, place)
-    assert await retention.apply(RetentionDays(), day(10_000)) == Purged()
+    assert await retention.apply(RetentionSettings(), day(10_000)) == Purged()
     assert await row(engine, call_id) is not None
 
 
@@ -83,7 +89,7 @@ async def test_open_calls_and_those_to_be_kept_are_not_touched(
     talking = await call(engine, place, answered=1, reason=None)
     await say(engine, place, kept, STUDENT.profile, "evidence")
     await keep(engine, place, kept)
-    everything = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    everything = RetentionSettings(**dict.fromkeys(names_of(RetentionSettings), 1))
     before = [await row(engine, call_id) for call_id in (ringing, talking, kept)]
     assert await retention.apply(everything, day(100)) == Purged()
     assert [await row(engine, call_id) for call_id in (ringing, talking, kept)] == before
@@ -95,13 +101,13 @@ async def test_names_go_before_the_calls_do(retention: SqlRetention, place: Plac
     old = await call(engine, place, answered=1, reason="hangup")
     young = await call(engine, place, started=2 * DAY)
     before = await row(engine, old), await row(engine, young)
-    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged(identities=1)
+    assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged(identities=1)
     assert before[0] is not None
     nothing = {name: None for name in before[0] if name.endswith(("_user_id", "_name", "_avatar")) or name == "participants"}
     assert len(nothing) == (2 if place.kind is PlaceKind.CONVERSATION else 7)
     assert await row(engine, old) == {**before[0], **nothing}
     assert await row(engine, young) == before[1]
-    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged()
+    assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged()
     [*_, record] = (await SqlHistory(engine, place.kind).calls(STUDENT.profile, limit=50)).calls
     assert (record.id, record.duration_seconds) == (old, 59)
 
@@ -110,7 +116,7 @@ async def test_texts_go_by_their_own_age(retention: SqlRetention, place: Place, 
     call_id = await call(engine, place)
     await say(engine, place, call_id, STUDENT.profile, "old")
     await say(engine, place, call_id, STUDENT.profile, "young", at=2 * DAY)
-    assert await retention.apply(RetentionDays(chat=30), day(31)) == Purged(chat=1)
+    assert await retention.apply(RetentionSettings(retain_chat_days=30), day(31)) == Purged(chat=1)
     assert await texts(engine) == ["young"]
     assert await row(engine, call_id) is not None
 
@@ -122,7 +128,7 @@ async def test_browsers_that_are_not_used_are_forgotten(
     for name in ("unused", "used"):
         await push.add(TUTOR.profile, name, "key", "secret", T0)
     await push.delivered("used", after(2 * DAY))
-    assert await retention.apply(RetentionDays(push_subscriptions=30), day(31)) == Purged(push_subscriptions=1)
+    assert await retention.apply(RetentionSettings(retain_push_subscriptions_days=30), day(31)) == Purged(push_subscriptions=1)
     assert [one.endpoint for one in await push.of(TUTOR.profile)] == ["used"]
 
 
@@ -135,7 +141,7 @@ async def test_very_much_goes_in_batches_of_bounded_size(retention: SqlRetention
     async with engine.begin() as connection:
         await connection.execute(table.__table__.insert(), rows)
     event.listen(engine.sync_engine, "commit", lambda _: sizes.append(1))
-    assert await retention.apply(RetentionDays(identities=30), day(31)) == Purged(identities=2 * BATCH + 1)
+    assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged(identities=2 * BATCH + 1)
     assert len(sizes) >= 3
     assert await retention.apply(days_of(place.kind, 30), day(31)) == purged(place.kind, 2 * BATCH + 1)
 
@@ -146,7 +152,7 @@ async def test_servers_that_clean_up_together_remove_each_row_once(
     for number in range(20):
         await say(engine, place, await call(engine, place), STUDENT.profile, "hello")
         await SqlPushSubscriptions(engine).add(TUTOR.profile, str(number % 5), "key", "secret", T0)
-    days = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    days = RetentionSettings(**dict.fromkeys(names_of(RetentionSettings), 1))
     reports = await asyncio.gather(*(retention.apply(days, day(100)) for _ in range(4)))
     assert sum(report.calls + report.whiteboard_calls for report in reports) == 20
     assert sum(report.push_subscriptions for report in reports) == 5
@@ -166,7 +172,7 @@ async def test_what_is_old_is_found_by_its_age(retention: SqlRetention, place: P
             rows = [{name: value for name, value in one.items() if name in table.columns} for one in many]
             await connection.execute(table.insert(), rows)
         await connection.execute(text("ANALYZE"))
-    days = RetentionDays(calls=1, whiteboard_calls=1, identities=1, chat=1, push_subscriptions=1)
+    days = RetentionSettings(**dict.fromkeys(names_of(RetentionSettings), 1))
     plan = await plans(engine, retention.apply(days, day(2)))
     assert scanned(plan) == set()
     for index in (

@@ -18,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from relay.app import FRONT
 from relay.edge.edge import Front, LocalAddresses
-from relay.edge.options import Options
 from relay.edge.reach import ReachableEngine
+from relay.edge.tcp.bounds import Bounds
 from relay.edge.tcp.framing import Frames, frame
 from relay.media.api import TransportParameters
 from relay.media.engine import LocalEngine
 from relay.serving import count_websockets, not_idle
+from relay.settings.all import Settings
+from relay.settings.edge import EdgeSettings
+from relay.settings.turn import TurnSettings
 from tests.kit.media import connectivity_check
 from tests.kit.wait import PATIENCE, eventually
 
@@ -125,20 +128,28 @@ class RunningFront:
     @classmethod
     @contextlib.asynccontextmanager
     async def started(
-        cls, worker_ports: tuple[int, ...] = (), local: LocalAddresses | None = None, **options: Any
+        cls,
+        worker_ports: tuple[int, ...] = (),
+        local: LocalAddresses | None = None,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
+        addresses: tuple[str, ...] = (HERE,),
+        **settings: Any,
     ) -> AsyncIterator["RunningFront"]:
         """A front.
 
         Args:
             worker_ports: UDP ports of this machine that stand for media workers; empty: the real one's.
             local: this machine's addresses, as far as TURN may relay to them.
-            options: those of `Options`, where they differ from free ports of the loopback.
+            bounds: how many connections there may be.
+            addresses: where media is said to be.
+            settings: those that differ from free ports of the loopback.
         """
         media = LocalEngine(lambda _: None, hosts=[HERE])
         await media.start()
         engine = ReachableEngine(media)
-        chosen = Options(**{"host": HERE, "turn_port": 0, "addresses": (HERE,), **options})
-        front = Front(chosen, engine, lambda: worker_ports or media.ports, local)
+        chosen = Settings(**{"dev": True, "host": HERE, "port": 0, "turn_port": 0, **settings})
+        edge, turn = chosen.only(EdgeSettings), chosen.only(TurnSettings)
+        front = Front(edge, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds)
         runner = web.AppRunner(_app(front), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:

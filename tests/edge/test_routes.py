@@ -3,11 +3,12 @@
 import pytest
 
 from relay.edge.edge import Front
-from relay.edge.options import Options
 from relay.edge.reach import ReachableEngine
 from relay.edge.routes import family_of, route_of
 from relay.media.api import Route
 from relay.media.engine import LocalEngine
+from relay.settings.edge import EdgeSettings
+from relay.settings.turn import TurnSettings
 from tests.edge.kit import RunningFront
 from tests.edge.test_turn import allocation
 from tests.kit.media import connectivity_check
@@ -63,6 +64,6 @@ async def test_the_front_knows_how_a_client_reaches_turn(secure: RunningFront, w
 
 
 async def test_a_front_that_serves_nothing_knows_who_comes_by_itself() -> None:
-    front = Front(Options(), ReachableEngine(LocalEngine(lambda _: None)), lambda: ())
+    front = Front(EdgeSettings(), TurnSettings(), ReachableEngine(LocalEngine(lambda _: None)), lambda: ())
     assert front.route_of(("192.0.2.1", 5000)) == Route("udp", "ipv4")
     assert front.route_of(("127.64.0.1", 5000)) is None

@@ -9,12 +9,20 @@ import aiohttp
 import pytest
 
 from relay.http.auth import Tokens
+from relay.http.keys import Keys
 from relay.ids import Profile
+from relay.settings.auth import AuthSettings
 from tests.kit.server import RunningRelay, running_relay
 
 SECRET = "a secret of at least 32 characters"
 
-TOKENS = Tokens(SECRET, 3600.0)
+
+def tokens(keys: Keys | None = None, **settings: Any) -> Tokens:
+    """Signed with `SECRET`, and good for an hour to the second, unless the settings say otherwise."""
+    return Tokens(AuthSettings(**{"dev": True, "jwt_secret": SECRET, "jwt_leeway": 0.0, **settings}), keys)
+
+
+TOKENS = tokens()
 
 
 @pytest.fixture

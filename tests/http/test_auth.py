@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import Unauthorized
-from relay.http.auth import COOKIE, SECURE_COOKIE, Claims, Credential, Expired, Tokens
+from relay.http.auth import COOKIE, SECURE_COOKIE, Credential, Expired, Tokens
 from relay.http.keys import Keys, fetch_from
 from relay.ids import Profile
-from tests.http.conftest import SECRET, TOKENS, bearer, socket_of
+from tests.http.conftest import SECRET, TOKENS, bearer, socket_of, tokens
 from tests.kit.issuer import ALGORITHMS, Issuer, key_server, key_set
 from tests.kit.server import running_relay
 
@@ -171,7 +171,7 @@ def test_a_token_that_has_ended_was_good_once() -> None:
 
 
 def test_clocks_may_differ_by_the_leeway() -> None:
-    lenient = Tokens(SECRET, 3600.0, claims=Claims(leeway=30.0))
+    lenient = tokens(jwt_leeway=30.0)
     now = time.time()
     assert verified(signed(exp=now - 10), lenient).expires_at == pytest.approx(now + 20, abs=1)
     assert verified(signed(nbf=now + 10, iat=now + 10), lenient).profile == STUDENT
@@ -181,7 +181,7 @@ def test_clocks_may_differ_by_the_leeway() -> None:
 
 
 def test_a_token_is_from_whom_and_for_whom_it_should_be() -> None:
-    ours = Tokens(SECRET, 3600.0, claims=Claims(issuer="https://platform.example", audience="calls"))
+    ours = tokens(jwt_issuer="https://platform.example", jwt_audience="calls")
     good: dict[str, Any] = {"iss": "https://platform.example", "aud": "calls"}
     assert verified(signed(**good), ours).profile == STUDENT
     assert verified(signed(**{**good, "aud": ["mail", "calls"]}), ours).profile == STUDENT
@@ -202,7 +202,7 @@ def test_a_token_is_from_whom_and_for_whom_it_should_be() -> None:
 
 def test_another_claim_may_name_the_profile() -> None:
     claim = "https://platform.example/profile"
-    ours = Tokens(SECRET, 3600.0, claims=Claims(profile=claim))
+    ours = tokens(jwt_profile_claim=claim)
     assert verified(signed(sub="account 17", **{claim: "tutor_789"}), ours).profile == TUTOR
     assert verified(ours.issue(TUTOR), ours).profile == TUTOR
     wrong: list[dict[str, Any]] = [{claim: value} for value in (None, 789, {"tutor": 789}, ["tutor_789"], "tutor")]
@@ -222,7 +222,7 @@ def believing(*issuers: Issuer, secret: str = SECRET) -> Tokens:
 
     keys = Keys(fetch)
     asyncio.run(keys.load())
-    return Tokens(secret, 3600.0, keys=keys)
+    return tokens(keys, jwt_secret=secret)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -275,13 +275,13 @@ def test_a_token_has_no_choice_of_the_algorithm() -> None:
 async def test_a_token_has_no_choice_of_the_key() -> None:
     """RFC 7515 sections 4.1.2 to 4.1.5: a header can bring a key, or say where one is."""
     attacker = Issuer("ES256", "one")
-    tokens = Tokens(SECRET, 3600.0, keys=None)
+    believer = tokens()
     async with key_server(key_set(attacker)) as theirs, key_server(key_set(Issuer("ES256", "one"))) as ours:
-        tokens.keys = Keys(fetch_from(ours.url))
-        await tokens.keys.load()
+        believer.keys = Keys(fetch_from(ours.url))
+        await believer.keys.load()
         for headers in ({"jwk": attacker.jwk}, {"jku": theirs.url}, {"x5u": theirs.url}, {"jku": theirs.url, "kid": "unknown"}):
             with pytest.raises(Unauthorized):
-                await tokens.verify(attacker.token(headers))
+                await believer.verify(attacker.token(headers))
         assert theirs.requests == 0
 
 
@@ -363,7 +363,7 @@ async def test_nobody_is_not_let_in(http: aiohttp.ClientSession, headers: dict[s
 
 
 async def test_a_token_that_has_ended_lets_nobody_in(http: aiohttp.ClientSession) -> None:
-    ended = Tokens(SECRET, -60.0).issue(STUDENT)
+    ended = tokens(token_lifetime=-60.0).issue(STUDENT)
     async with http.get("/api/profiles", headers={"Authorization": f"Bearer {ended}"}) as response:
         assert response.status == 401
         assert "expired" in (await response.json())["error"]["message"]
@@ -412,7 +412,7 @@ async def test_who_guesses_is_told_to_wait(http: aiohttp.ClientSession) -> None:
     """A token that has expired is no guess, and no credential at all is none either."""
     for _ in range(5):
         assert await whoever(http) == 401
-        assert await whoever(http, f"?token={Tokens(SECRET, -60.0).issue(STUDENT)}") == 401
+        assert await whoever(http, f"?token={tokens(token_lifetime=-60.0).issue(STUDENT)}") == 401
     for _ in range(3):
         assert await whoever(http, "?token=guess") == 401
     async with http.get("/api/profiles?token=guess") as response:

@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.edge.options import LOCALHOST
 from relay.edge.tcp.listener import bind
 from relay.media.net.addresses import local_addresses
+from relay.settings.edge import LOCALHOST
 from tests.kit.process import LOCAL, Server, serving
 from tests.kit.server import running_relay
 

@@ -27,7 +27,7 @@ from relay.media.api import (
     TransportParameters,
 )
 from relay.media.engine import LocalEngine
-from relay.media.transport.policing import MediaLimits
+from relay.settings.media import UNLIMITED, MediaLimits
 from tests.kit.wait import eventually
 
 IPV4: Final = "127.0.0.1"
@@ -377,7 +377,7 @@ class RunningEngine:
         events: what it said, in order.
     """
 
-    def __init__(self, *hosts: str, limits: MediaLimits = MediaLimits()) -> None:  # noqa: B008 - it is frozen
+    def __init__(self, *hosts: str, limits: MediaLimits = UNLIMITED) -> None:
         self.events: list[MediaEvent] = []
         self.engine = LocalEngine(self.events.append, hosts=hosts or (IPV4,), limits=limits)
         self._peers: list[MediaPeer] = []
@@ -387,7 +387,7 @@ class RunningEngine:
     async def started(
         cls,
         *hosts: str,
-        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+        limits: MediaLimits = UNLIMITED,
     ) -> AsyncIterator["RunningEngine"]:
         self = cls(*hosts, limits=limits)
         await self.engine.start()

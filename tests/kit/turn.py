@@ -11,9 +11,10 @@ from typing import Any, Final, cast
 
 from aioice.stun import Class, Method
 
+from relay.settings.turn import TurnSettings
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credential, Credentials
-from relay.turn.limits import Limits
+from relay.turn.limits import UNAUTHENTICATED_PER_SECOND
 from relay.turn.messages import Address, Message, build, channel_data, parse
 from relay.turn.outputs import Allocated, Output, Released, ToClient, ToPeer
 from relay.turn.server import TurnServer
@@ -36,18 +37,23 @@ ALLOCATION: Final[dict[str, Any]] = {"REQUESTED-TRANSPORT": UDP}
 class Desk:
     """A server, its clock, and what it may relay to."""
 
-    def __init__(self, limits: Limits | None = None, relayed: Address = RELAYED) -> None:
+    def __init__(
+        self,
+        relayed: Address = RELAYED,
+        unauthenticated_per_second: int = UNAUTHENTICATED_PER_SECOND,
+        **settings: Any,
+    ) -> None:
         self.now = BEGIN
         self.media = {MEDIA, OTHER_WORKER, MEDIA_IPV6}
         self.counters = Counters()
         self.credentials = Credentials(SECRET)
         self.server = TurnServer(
+            TurnSettings(turn_realm=REALM, **settings),
             credentials=self.credentials,
-            realm=REALM,
             media=lambda: frozenset(self.media),
             relayed=lambda _: relayed,
-            limits=limits or Limits(),
             counters=self.counters,
+            unauthenticated_per_second=unauthenticated_per_second,
         )
         self._ports = itertools.count(50000)
 

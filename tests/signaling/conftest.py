@@ -22,7 +22,7 @@ from relay.db.migrate import upgrade
 from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import TransportParameters
-from relay.signaling.calls.call import Timers
+from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
 from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.exchange import Exchange
@@ -41,7 +41,7 @@ def sql_ports(database: AsyncEngine) -> Ports:
 class SqlExchange(Exchange):
     """On a real database, and so in real time."""
 
-    def __init__(self, database: AsyncEngine, timers: Timers = TIMERS) -> None:
+    def __init__(self, database: AsyncEngine, timers: CallSettings = TIMERS) -> None:
         self.database = database
         self.ports = sql_ports(database)
         super().__init__(self.ports, timers)
@@ -119,14 +119,14 @@ async def database(filled_database: Path, tmp_path: Path) -> AsyncIterator[Async
 
 
 @pytest.fixture
-def timers(request: pytest.FixtureRequest) -> Timers:
+def timers(request: pytest.FixtureRequest) -> CallSettings:
     """What the marker `settings` asks for, else the defaults."""
     marker = request.node.get_closest_marker("settings")
     return replace(TIMERS, **marker.kwargs) if marker else TIMERS
 
 
 @pytest.fixture
-async def exchange(database: AsyncEngine, timers: Timers) -> AsyncIterator[SqlExchange]:
+async def exchange(database: AsyncEngine, timers: CallSettings) -> AsyncIterator[SqlExchange]:
     exchange = SqlExchange(database, timers)
     await exchange.start()
     yield exchange

@@ -12,7 +12,7 @@ from relay.clock import Clock
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Address, MediaEvent, Route, TransportParameters, TransportUp
 from relay.media.engine import LocalEngine
-from relay.signaling.calls.call import Timers
+from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
@@ -120,7 +120,7 @@ class FakeLimiter:
 class Exchange(ABC):
     """`Calls` and everything that it stands on."""
 
-    def __init__(self, ports: Ports, timers: Timers, clock: Clock | None = None) -> None:
+    def __init__(self, ports: Ports, timers: CallSettings, clock: Clock | None = None) -> None:
         self.engine = NotingEngine(lambda event: self.calls.media_event(event), ["127.0.0.1"])  # noqa: PLW0108 - calls comes below
         self.calls = Calls(ports=ports, engine=self.engine, timers=timers, clock=clock)
         self.clients: list[Client] = []
@@ -223,7 +223,7 @@ class MemoryExchange(Exchange):
         routes: by which way media comes from an address; a test fills it.
     """
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: CallSettings) -> None:
         self.logs = {kind: MemoryCallLog(kind) for kind in PlaceKind}
         self.directory = MemoryDirectory(
             cards=dict(CARDS),
@@ -273,7 +273,7 @@ def in_memory(test: Callable[Concatenate[MemoryExchange, P], Coroutine[Any, Any,
     async. The fixture `timers` applies."""
 
     @functools.wraps(test)
-    def run(*, timers: Timers, **arguments: Any) -> None:
+    def run(*, timers: CallSettings, **arguments: Any) -> None:
         async def main() -> None:
             exchange = MemoryExchange(timers)
             await exchange.start()

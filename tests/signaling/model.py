@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.calls.call import Timers
+from relay.settings.calls import CallSettings
+from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT
 from relay.signaling.calls.live import MAX_TRANSFERS
 
 
@@ -93,7 +94,7 @@ class Call:
 @dataclass(slots=True)
 class Model:
     members: dict[Place, frozenset[Profile]]
-    timers: Timers
+    timers: CallSettings
     now: float
     devices: dict[int, Device] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
@@ -413,7 +414,7 @@ class Model:
         return None
 
     def _update(self, kind: str, answerer: Side, sections: int, call_type: str) -> Update:
-        return Update(kind, answerer.profile, sections, call_type, self.now + self.timers.update)
+        return Update(kind, answerer.profile, sections, call_type, self.now + UPDATE_TIMEOUT)
 
     def ask_transfer(self, device: int, place: Place, target: Profile) -> str | None:
         found = self._within(device, place)
@@ -434,7 +435,7 @@ class Model:
         callable_ = shared and not self._refusal(min(shared), other, target)
         if not visible or not callable_ or not self._connected(target) or self.of(target):
             return "not_allowed"
-        call.transfer = Transfer(side.profile, self.now + self.timers.transfer)
+        call.transfer = Transfer(side.profile, self.now + TRANSFER_TIMEOUT)
         return None
 
     def answer_transfer(self, device: int, place: Place, *, accepted: bool) -> str | None:
@@ -518,11 +519,11 @@ class Model:
     def _ends(self, call: Call) -> Iterable[tuple[float, str]]:
         timers = self.timers
         if call.state == "ringing":
-            yield call.invited_at + timers.ring, "no_answer"
+            yield call.invited_at + timers.ring_timeout, "no_answer"
             if call.ringing_lost_at is not None:
                 yield call.ringing_lost_at + timers.vanished_grace, "offline"
         if call.state == "answered":
-            yield call.since + timers.connect, "ice_failed"
+            yield call.since + timers.connect_timeout, "ice_failed"
         if call.state == "reconnecting":
             silent = [one.media_lost_at for one in call.sides if one.media_lost_at is not None]
             yield min(silent) + timers.media_grace, "ice_timeout"

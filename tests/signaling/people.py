@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.calls.call import Timers
+from relay.settings.calls import CallSettings
 from relay.signaling.presence.devices import Device
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
@@ -23,8 +23,8 @@ FAMILY: Final = Place(PlaceKind.CONVERSATION, 125)
 WHITEBOARD: Final = Place(PlaceKind.WHITEBOARD_SESSION, 7)
 """The student and the tutor."""
 
-TIMERS: Final = Timers(ring=45.0, connect=15.0, media_grace=30.0, signaling_grace=30.0, vanished_grace=5.0)
-"""Seconds: the defaults of `relay.settings.all.Settings`."""
+TIMERS: Final = CallSettings()
+"""The defaults."""
 
 DETAILS: Final = {"call_state": "state", "call_ended": "reason", "call_declined": "reason", "error": "code"}
 

@@ -631,7 +631,7 @@ class Lives(RuleBasedStateMachine):
                 self._resume(number)
             for number in self._connected():
                 self._lose(number)
-            self.time_passes(10 * max(TIMERS.ring, TIMERS.signaling_grace, TIMERS.media_grace))
+            self.time_passes(10 * max(TIMERS.ring_timeout, TIMERS.signaling_grace, TIMERS.media_grace))
             assert all(call.state == "ended" for call in self.model.calls), "a call without an end"
             assert not self.model.devices
             self.run(self.exchange.close())

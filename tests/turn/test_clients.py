@@ -12,9 +12,9 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
+from relay.settings.turn import TurnSettings
 from relay.turn.counters import Counters
 from relay.turn.credentials import Credentials
-from relay.turn.limits import Limits
 from relay.turn.server import Address, TurnServer
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
 from tests.kit.wait import eventually
@@ -38,11 +38,10 @@ async def running() -> AsyncIterator[Running]:
     media, other_worker = await two_neighbours()
     counters, credentials = Counters(), Credentials(SECRET)
     server = TurnServer(
+        TurnSettings(turn_realm=REALM),
         credentials=credentials,
-        realm=REALM,
         media=lambda: frozenset({media.address, other_worker.address}),
         relayed=lambda _: RELAYED,
-        limits=Limits(),
         counters=counters,
     )
     edge = TurnEdge(server)

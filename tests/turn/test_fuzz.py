@@ -8,13 +8,18 @@ from aioice.stun import Class, Method
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.turn.limits import Limits
 from relay.turn.messages import CHANNELS, MAX_LENGTH, build, channel_data, parse, parse_channel_data
 from relay.turn.outputs import Output, ToClient, ToPeer
 from tests.fuzz.seeds import mutated
 from tests.kit.turn import ALLOCATION, MEDIA, MEDIA_IPV6, OTHER_WORKER, Client, Desk, code_of
 
-LIMITS: Final = Limits(allocations=20, allocations_per_profile=8, allocations_per_address=12, unauthenticated_per_second=50)
+ALLOCATIONS: Final = 20
+LIMITS: Final[dict[str, Any]] = {
+    "turn_allocations": ALLOCATIONS,
+    "turn_allocations_per_profile": 8,
+    "turn_allocations_per_address": 12,
+    "unauthenticated_per_second": 50,
+}
 
 MUTATIONS: Final = 20_000
 
@@ -28,7 +33,7 @@ def check(desk: Desk, outputs: list[Output]) -> None:
                 assert len(data) <= MAX_LENGTH
             case ToClient(_, data):
                 assert parse(data) or parse_channel_data(data)
-    assert desk.server.allocation_count <= LIMITS.allocations
+    assert desk.server.allocation_count <= ALLOCATIONS
 
 
 def valid(client: Client) -> list[bytes]:
@@ -50,7 +55,7 @@ def valid(client: Client) -> list[bytes]:
 
 
 def started() -> tuple[Desk, Client]:
-    desk = Desk(LIMITS)
+    desk = Desk(**LIMITS)
     client = desk.client()
     client.allocate()
     client.permit(MEDIA)
@@ -135,7 +140,7 @@ STEPS = st.lists(
 def test_whatever_known_clients_ask_for_in_whatever_order_is_survived(
     steps: list[tuple[int, Method | None, dict[str, Any], int]],
 ) -> None:
-    desk = Desk(LIMITS)
+    desk = Desk(**LIMITS)
     clients = [desk.client(f"student_{number % 2}") for number in range(4)]
     for who, method, attributes, wait in steps:
         desk.now += wait
@@ -157,7 +162,7 @@ def test_whatever_known_clients_ask_for_in_whatever_order_is_survived(
 
 def test_a_flood_of_everything_stays_within_bounds() -> None:
     """Allocations by the thousand, from thousands of addresses, made and thrown away: counted by what the server still holds."""
-    desk = Desk(LIMITS)
+    desk = Desk(**LIMITS)
     rng = Random("flood")
     for number in range(3000):
         desk.now += 0.01
@@ -171,10 +176,10 @@ def test_a_flood_of_everything_stays_within_bounds() -> None:
         elif number % 3 == 1:
             desk.server.disconnected(client.name)
     server = desk.server
-    assert 0 < server.allocation_count <= LIMITS.allocations
-    assert len(server._allocations._ends) <= 2 * LIMITS.allocations + 64
-    assert len(server._quotas._profiles) <= LIMITS.allocations
-    assert len(server._quotas._networks) <= LIMITS.allocations
+    assert 0 < server.allocation_count <= ALLOCATIONS
+    assert len(server._allocations._ends) <= 2 * ALLOCATIONS + 64
+    assert len(server._quotas._profiles) <= ALLOCATIONS
+    assert len(server._quotas._networks) <= ALLOCATIONS
     assert len(server._rate._datagrams) + len(server._rate._streams) <= 300, "those of one second"
     desk.now += 4000
     server.expire(desk.now)

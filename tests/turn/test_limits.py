@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.turn import limits
-from relay.turn.limits import Limits, Quotas, UnauthenticatedRate, network
+from relay.settings.turn import TurnSettings
+from relay.turn.limits import Quotas, UnauthenticatedRate, network
 from relay.turn.refusal import Refusal
 
 HERE, THERE = b"here", b"there"
@@ -16,7 +16,7 @@ def refused(quotas: Quotas, profile: str, origin: bytes) -> int:
 
 
 def test_a_profile_gets_as_many_as_it_may_wherever_it_is() -> None:
-    quotas = Quotas(Limits(allocations_per_profile=2))
+    quotas = Quotas(TurnSettings(turn_allocations_per_profile=2))
     quotas.take("student_1", HERE)
     quotas.take("student_1", THERE)
     assert refused(quotas, "student_1", b"elsewhere") == 486
@@ -26,7 +26,7 @@ def test_a_profile_gets_as_many_as_it_may_wherever_it_is() -> None:
 
 
 def test_an_address_gets_as_many_as_it_may_whoever_asks() -> None:
-    quotas = Quotas(Limits(allocations_per_address=2))
+    quotas = Quotas(TurnSettings(turn_allocations_per_address=2))
     quotas.take("student_1", HERE)
     quotas.take("student_2", HERE)
     assert refused(quotas, "student_3", HERE) == 486
@@ -34,7 +34,7 @@ def test_an_address_gets_as_many_as_it_may_whoever_asks() -> None:
 
 
 def test_when_the_relay_is_full_it_is_full_for_everybody() -> None:
-    quotas = Quotas(Limits(allocations=1))
+    quotas = Quotas(TurnSettings(turn_allocations=1))
     quotas.take("student_1", HERE)
     assert refused(quotas, "student_2", THERE) == 508
     quotas.give_back("student_1", HERE)
@@ -42,7 +42,7 @@ def test_when_the_relay_is_full_it_is_full_for_everybody() -> None:
 
 
 def test_a_refusal_counts_nothing() -> None:
-    quotas = Quotas(Limits(allocations=2, allocations_per_profile=1))
+    quotas = Quotas(TurnSettings(turn_allocations=2, turn_allocations_per_profile=1))
     quotas.take("student_1", HERE)
     for _ in range(5):
         assert refused(quotas, "student_1", THERE) == 486
@@ -50,12 +50,12 @@ def test_a_refusal_counts_nothing() -> None:
 
 
 def test_who_has_none_left_is_forgotten() -> None:
-    quotas = Quotas(Limits(allocations_per_profile=0))
+    quotas = Quotas(TurnSettings(turn_allocations_per_profile=0))
     for number in range(100):
         assert refused(quotas, f"student_{number}", bytes([number])) == 486
     assert not quotas._profiles
     assert not quotas._networks
-    quotas = Quotas(Limits())
+    quotas = Quotas(TurnSettings())
     for number in range(100):
         quotas.take(f"student_{number}", bytes([number]))
         quotas.give_back(f"student_{number}", bytes([number]))
@@ -92,9 +92,8 @@ def test_a_clock_that_goes_back_does_not_shut_anybody_out() -> None:
     assert rate.admits("192.0.2.1", 10.0, stream=False)
 
 
-def test_a_flood_from_many_hosts_is_neither_remembered_nor_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_COUNTED_HOSTS", 10)
-    rate = UnauthenticatedRate(3)
+def test_a_flood_from_many_hosts_is_neither_remembered_nor_answered() -> None:
+    rate = UnauthenticatedRate(3, hosts=10)
     admitted = sum(rate.admits(f"192.0.2.{number}", 10.0, stream=False) for number in range(200))
     assert admitted == 10 + 3, "all others share what one host has"
     assert len(rate._datagrams) == 10

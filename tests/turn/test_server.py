@@ -9,7 +9,6 @@ from aioice.stun import Class, Method
 
 from relay.turn.allocations import CHANNEL_LIFETIME, DEFAULT_LIFETIME, PERMISSION_LIFETIME
 from relay.turn.credentials import CREDENTIAL_LIFETIME, NONCE_LIFETIME, Credential
-from relay.turn.limits import Limits
 from relay.turn.messages import Message, build, channel_data, parse
 from relay.turn.outputs import Allocated, Output, Released, ToClient, ToPeer
 from relay.turn.server import MAX_DATA, SOFTWARE
@@ -526,7 +525,7 @@ def test_one_clients_channels_and_permissions_are_nobody_elses() -> None:
 
 
 def test_quotas_are_per_profile_per_address_and_in_all() -> None:
-    desk = Desk(Limits(allocations=5, allocations_per_profile=2, allocations_per_address=3))
+    desk = Desk(turn_allocations=5, turn_allocations_per_profile=2, turn_allocations_per_address=3)
 
     def attempt(profile: str, host: str) -> int | None:
         return code_of(desk.client(profile, host).ask(Method.ALLOCATE, ALLOCATION))
@@ -549,7 +548,7 @@ def test_quotas_are_per_profile_per_address_and_in_all() -> None:
 
 
 def test_who_is_not_authentic_too_often_is_not_answered_and_others_are() -> None:
-    desk = Desk(Limits(unauthenticated_per_second=10))
+    desk = Desk(unauthenticated_per_second=10)
     present, _ = ready(desk, host="198.51.100.9")
     desk.now += 1
     flood = desk.client(host="198.51.100.9")
@@ -572,7 +571,7 @@ def test_an_answer_to_who_is_not_known_is_hardly_longer_than_a_request() -> None
 
 
 def test_who_asks_for_more_than_its_quota_too_often_is_not_answered_and_who_has_an_allocation_is() -> None:
-    desk = Desk(Limits(allocations_per_profile=1, unauthenticated_per_second=10))
+    desk = Desk(turn_allocations_per_profile=1, unauthenticated_per_second=10)
     present, greedy = desk.client("student_1"), desk.client("student_1")
     present.allocate()
     assert code_of(greedy.ask(Method.ALLOCATE, ALLOCATION)) == 486

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from relay.edge.counters import Counters
-from relay.edge.options import LOCALHOST
 from relay.edge.tcp.admission import Admission
 from relay.edge.tcp.arrival import Arrival, Context
 from relay.edge.tcp.demux import Kind
 from relay.edge.tcp.handshakes import Handshakes
 from relay.edge.tcp.peers import Peer
 from relay.errors import ConfigurationError
+from relay.settings.edge import LOCALHOST
 from relay.turn.limits import network
 
 logger = logging.getLogger(__name__)

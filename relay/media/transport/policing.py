@@ -11,10 +11,10 @@ Sans-IO but for `Policer`, which runs a timer.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from relay.rtp.rtcp import FullIntraRequest, PictureLoss, RtcpPacket
+from relay.settings.media import MediaLimits
 
 BURST: Final = 1.5
 """Seconds of its rate that a peer may send at once: a key frame of a 4K screen is some 2 MB, and looks are a second apart."""
@@ -71,16 +71,6 @@ FORGIVEN_AFTER: Final = 60.0
 
 SUSPECT_FOR: Final = 5.0
 """Seconds that a peer is looked at more often after it was beyond its limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaLimits:
-    """What a peer may send in media and data. 0: any amount."""
-
-    bits: float = 0.0
-    """Bit/s of RTP and data channels."""
-    packets: float = 0.0
-    """RTP packets a second."""
 
 
 class TokenBucket:
@@ -179,12 +169,13 @@ class Budget:
     )
 
     def __init__(self, limits: MediaLimits, now: float) -> None:
-        self._bits = TokenBucket(limits.bits, BURST * limits.bits, now)
-        self._data = TokenBucket(limits.bits, BURST * limits.bits, now)
+        bits = limits.media_max_mbit * 1e6
+        self._bits = TokenBucket(bits, BURST * bits, now)
+        self._data = TokenBucket(bits, BURST * bits, now)
         """Apart from media: DTLS is counted before it is known to be authentic, and its source can be forged."""
-        self._packets = TokenBucket(limits.packets, BURST * limits.packets, now)
-        self._rush = TokenBucket(RUSH * limits.packets, RUSH_BURST * limits.packets, now)
-        self._flood = TokenBucket(FLOOD * limits.packets, FLOOD_BURST * limits.packets, now)
+        self._packets = TokenBucket(limits.media_max_packets, BURST * limits.media_max_packets, now)
+        self._rush = TokenBucket(RUSH * limits.media_max_packets, RUSH_BURST * limits.media_max_packets, now)
+        self._flood = TokenBucket(FLOOD * limits.media_max_packets, FLOOD_BURST * limits.media_max_packets, now)
         self._exclusion = Exclusion()
         self._rtcp = TokenBucket(RTCP_RATE, RTCP_RATE, now)
         self._nacked = TokenBucket(0.0, NACKED_PER_ROUND_TRIP, now)
@@ -287,7 +278,7 @@ class Policer:
         self._transports = transports
         self._exclude = exclude
         self._excluded: list[Any] = []
-        self._limited = bool(limits.bits or limits.packets)
+        self._limited = bool(limits.media_max_mbit or limits.media_max_packets)
         self._suspects: dict[str, float] = {}
         """Until when they are looked at more often."""
         self._looked_at = self._load_look_at = float("-inf")

@@ -25,10 +25,11 @@ from relay.media.transport.gap import SendingGap
 from relay.media.transport.ice import Credentials, IceAgent
 from relay.media.transport.path import Move, Path, RemoteAddress
 from relay.media.transport.payloads import PayloadFormats, repeated_sequence
-from relay.media.transport.policing import Budget, MediaLimits
+from relay.media.transport.policing import Budget
 from relay.media.transport.ssrcs import SsrcTable
 from relay.rtp import rtcp
 from relay.rtp.packet import PAYLOAD_TYPE
+from relay.settings.media import UNLIMITED, MediaLimits
 
 PICTURES_LOST_AFTER: Final = 1.0
 """Seconds of silence on the selected address after which pictures are started afresh when the peer is somewhere else: the relay's
@@ -101,7 +102,7 @@ class Transport:
         emit: Callable[[MediaEvent], None],
         counters: Counters,
         now: float,
-        limits: MediaLimits = MediaLimits(),  # noqa: B008 - it is frozen
+        limits: MediaLimits = UNLIMITED,
     ) -> None:
         self.transport_id = transport_id
         self.fingerprints = fingerprints(certificate)

@@ -10,6 +10,7 @@ from typing import Final
 
 from relay.errors import SignalingError
 from relay.ids import Place, Profile
+from relay.settings.calls import CallSettings
 from relay.signaling.messages.common import MediaState
 
 
@@ -79,23 +80,11 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
 
 BEFORE_ANSWER: Final = frozenset({State.INVITED, State.RINGING})
 
+UPDATE_TIMEOUT: Final = 15.0
+"""Seconds that a renegotiation may take."""
 
-@dataclass(frozen=True, slots=True)
-class Timers:
-    """How long each wait may last, in seconds. Defaults and meaning: `relay.settings.all.Settings`."""
-
-    ring: float
-    connect: float
-    media_grace: float
-    signaling_grace: float
-    vanished_grace: float
-    """That a party may be without both signaling and media: its page was closed, or is being loaded again."""
-    update: float = 15.0
-    """That a renegotiation may take."""
-    transfer: float = 30.0
-    """That a party may think about being transferred."""
-    longest: float = 0.0
-    """That a call may last from its answer on; 0: any time."""
+TRANSFER_TIMEOUT: Final = 30.0
+"""Seconds that a party may think about being transferred."""
 
 
 @dataclass(slots=True)
@@ -136,7 +125,7 @@ class Call:
     call_type: str
     caller: Party
     callee: Party
-    timers: Timers
+    timers: CallSettings
     invited_at: float
     since: float = field(init=False)
     answered_since: float | None = field(init=False, default=None)
@@ -231,21 +220,21 @@ class Call:
         return min(deadlines) if deadlines else None
 
     def _length_deadline(self) -> list[tuple[float, EndReason]]:
-        if not self.answered or self.answered_since is None or not self.timers.longest:
+        if not self.answered or self.answered_since is None or not self.timers.max_call_minutes:
             return []
-        return [(self.answered_since + self.timers.longest, EndReason.TIME_LIMIT)]
+        return [(self.answered_since + 60 * self.timers.max_call_minutes, EndReason.TIME_LIMIT)]
 
     def _state_deadlines(self) -> list[tuple[float, EndReason]]:
         match self.state:
             case State.INVITED:
-                return [(self.invited_at + self.timers.ring, EndReason.OFFLINE)]
+                return [(self.invited_at + self.timers.ring_timeout, EndReason.OFFLINE)]
             case State.RINGING:
-                due = [(self.invited_at + self.timers.ring, EndReason.NO_ANSWER)]
+                due = [(self.invited_at + self.timers.ring_timeout, EndReason.NO_ANSWER)]
                 if self.ringing_lost_at is not None:
                     due.append((self.ringing_lost_at + self.timers.vanished_grace, EndReason.OFFLINE))
                 return due
             case State.ANSWERED:
-                return [(self.since + self.timers.connect, EndReason.ICE_FAILED)]
+                return [(self.since + self.timers.connect_timeout, EndReason.ICE_FAILED)]
             case State.RECONNECTING:
                 lost = [one.media_lost_at for one in self.parties if one.media_lost_at is not None]
                 return [(min(lost, default=self.since) + self.timers.media_grace, EndReason.ICE_TIMEOUT)]

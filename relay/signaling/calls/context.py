@@ -12,8 +12,9 @@ from relay.clock import Clock
 from relay.errors import Unavailable
 from relay.ids import PlaceKind, Profile
 from relay.media.api import RouteOf
+from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import Party, Timers
+from relay.signaling.calls.call import Party
 from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
 from relay.signaling.calls.live import LiveCall, LiveCalls
@@ -60,7 +61,7 @@ class Exchange:
     ports: Ports
     legs: Legs
     devices: Devices
-    timers: Timers
+    timers: CallSettings
     clock: Clock
     live: LiveCalls = field(default_factory=LiveCalls)
     paths: Paths = field(init=False)

@@ -7,7 +7,7 @@ from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.media.api import TransportReport
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import EndReason, Party
+from relay.signaling.calls.call import TRANSFER_TIMEOUT, EndReason, Party
 from relay.signaling.calls.context import Exchange
 from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
 from relay.signaling.calls.termination import Endings
@@ -92,16 +92,16 @@ class InCall:
         # Without the lock: whoever hangs up meanwhile must not wait for the database.
         target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
         async with live.lock:
-            call, party = live.call, self._may_ask(live, device)
+            party = self._may_ask(live, device)
             asked = live.transfer = Transfer(party, target)
-            asked.timer = exchange.later(call.timers.transfer, lambda: self._transfer_timed_out(live, asked))
+            asked.timer = exchange.later(TRANSFER_TIMEOUT, lambda: self._transfer_timed_out(live, asked))
             now = exchange.time_of(live)
             self._tell_other(
                 live,
                 party,
                 outgoing.TransferDelivery,
                 target=target,
-                expires_at=notices.milliseconds(now + timedelta(seconds=call.timers.transfer)),
+                expires_at=notices.milliseconds(now + timedelta(seconds=TRANSFER_TIMEOUT)),
                 server_time=notices.milliseconds(now),
             )
 

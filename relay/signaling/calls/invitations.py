@@ -214,7 +214,7 @@ class Invitations:
         # As the caller offered it: it may leave the role open, or not.
         offer = exchange.legs.offer(live.caller.description, leg, device, live.caller.description.transport.role)
         now = exchange.time_of(live)
-        expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring - exchange.clock.now()))
+        expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring_timeout - exchange.clock.now()))
         device.send(notices.invitation(call, offer, expires, now))
         rang = call.state is State.INVITED
         if rang:

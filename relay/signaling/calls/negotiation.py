@@ -14,7 +14,7 @@ from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import check_answer, check_next_offer, opposite
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import Party
+from relay.signaling.calls.call import UPDATE_TIMEOUT, Party
 from relay.signaling.calls.context import Exchange
 from relay.signaling.calls.live import LiveCall, Purpose, Update
 from relay.signaling.calls.termination import Endings
@@ -132,7 +132,7 @@ class Negotiation:
 
     def _begin(self, live: LiveCall, update: Update, device: Device, leg: Leg) -> None:
         """Send the offer, and wait for the answer."""
-        exchange, patience = self._exchange, live.call.timers.update
+        exchange, patience = self._exchange, UPDATE_TIMEOUT
         live.update = update
         update.timer = exchange.later(patience, lambda: self._time_out(live, update))
         text = exchange.legs.offer(update.offer, leg, device, update.role)

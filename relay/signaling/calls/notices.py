@@ -7,7 +7,8 @@ from msgspec import UNSET
 
 from relay.ids import Place
 from relay.sdp.parse import MAX_SECTIONS
-from relay.signaling.calls.call import Call, EndReason, Party, Timers
+from relay.settings.calls import CallSettings
+from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party
 from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
@@ -112,16 +113,16 @@ def ended(
     )
 
 
-def limits(timers: Timers) -> outgoing.Limits:
+def limits(timers: CallSettings) -> outgoing.Limits:
     """What a client is told of them when it connects."""
     return outgoing.Limits(
         message_bytes=MAX_FRAME_LENGTH,
         chat_characters=MAX_CHAT_LENGTH,
         media_sections=MAX_SECTIONS,
-        ring_seconds=timers.ring,
-        connect_seconds=timers.connect,
-        update_seconds=timers.update,
-        transfer_seconds=timers.transfer,
+        ring_seconds=timers.ring_timeout,
+        connect_seconds=timers.connect_timeout,
+        update_seconds=UPDATE_TIMEOUT,
+        transfer_seconds=TRANSFER_TIMEOUT,
         media_seconds=timers.media_grace,
         signaling_seconds=timers.signaling_grace,
         vanished_seconds=timers.vanished_grace,

@@ -15,8 +15,9 @@ from relay.clock import Clock
 from relay.errors import RelayError, SignalingError, Unavailable
 from relay.ids import Profile
 from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, TransportClosed, TransportReport, TransportUp
+from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import EndReason, State, Timers
+from relay.signaling.calls.call import EndReason, State
 from relay.signaling.calls.context import Exchange, Ports
 from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.incall import InCall
@@ -56,7 +57,7 @@ class Calls:
         *,
         ports: Ports,
         engine: MediaEngine,
-        timers: Timers,
+        timers: CallSettings,
         public_addresses: tuple[str, ...] = (),
         clock: Clock | None = None,
     ) -> None:

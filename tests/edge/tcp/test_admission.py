@@ -149,7 +149,7 @@ async def test_a_connection_that_asks_again_and_again_is_not_the_oldest_idle_one
 
 async def test_a_trusted_proxy_has_more_connections_than_an_address(no_errors_logged: None) -> None:
     proxy = ipaddress.ip_network("127.0.0.5")
-    async with RunningFront.started(bounds=SMALL, proxies=(proxy,)) as front, contextlib.AsyncExitStack() as stack:
+    async with RunningFront.started(bounds=SMALL, trusted_proxies=(str(proxy),)) as front, contextlib.AsyncExitStack() as stack:
         ones = []
         for _ in range(10):
             ones.append(await stack.enter_async_context(front.connected(local_addr=("127.0.0.5", 0))))

@@ -134,7 +134,7 @@ async def kept(front: RunningFront, one: Connection) -> list[Peer]:
 
 @pytest.mark.parametrize("name", ["line", "IPv4", "TLVs"])
 async def test_a_trusted_proxy_is_believed(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(GOOD[name][0])
         assert await kept(front, one) == [CLIENT]
         assert front.counters["proxy_headers"] == 1
@@ -142,7 +142,7 @@ async def test_a_trusted_proxy_is_believed(no_errors_logged: None, name: str) ->
 
 @pytest.mark.parametrize("name", ["line, unknown", "LOCAL", "UNIX"])
 async def test_what_is_the_proxys_own_counts_as_its(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(GOOD[name][0])
         [peer] = await kept(front, one)
         assert (peer.host, peer.is_proxied) == (PROXY, False)
@@ -150,7 +150,7 @@ async def test_what_is_the_proxys_own_counts_as_its(no_errors_logged: None, name
 
 @pytest.mark.parametrize("name", ["line", "TLVs"])
 async def test_a_header_that_trickles_in_is_put_together(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         for byte in GOOD[name][0] + REQUEST[:3]:
             one.send(bytes([byte]))
             await asyncio.sleep(0.002)
@@ -160,7 +160,7 @@ async def test_a_header_that_trickles_in_is_put_together(no_errors_logged: None,
 
 async def test_a_header_comes_before_tls(no_errors_logged: None, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "relay")
-    async with RunningFront.started(proxies=TRUSTED, tls_cert=certificate, tls_key=key) as front:
+    async with RunningFront.started(trusted_proxies=TRUSTED, tls_cert=certificate, tls_key=key) as front:
 
         def ask() -> bytes:
             with socket.socket() as plain:
@@ -176,7 +176,7 @@ async def test_a_header_comes_before_tls(no_errors_logged: None, tmp_path: Path)
 
 
 async def test_media_over_tcp_is_the_clients(no_errors_logged: None) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         relay = await front.transport()
         one.send(GOOD["IPv6"][0])
         await one.check(relay)
@@ -188,7 +188,7 @@ async def test_media_over_tcp_is_the_clients(no_errors_logged: None) -> None:
 
 
 async def test_a_turn_client_is_told_its_own_address(no_errors_logged: None) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(LINE + bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)))
         async with asyncio.timeout(20):
             answer = stun.parse_message(await one.reader.read(1000))
@@ -196,7 +196,7 @@ async def test_a_turn_client_is_told_its_own_address(no_errors_logged: None) -> 
 
 
 async def test_clients_behind_one_proxy_are_limited_one_by_one(no_errors_logged: None) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(LINE)
         await kept(front, one)
         table = front.front._admission.http
@@ -217,7 +217,7 @@ async def test_others_are_refused_with_one_line_in_the_log(
 
 @pytest.mark.parametrize("name", ["line without an end", "too long", "half a TLV", "unknown command"])
 async def test_a_trusted_proxy_whose_header_is_none_is_hung_up_on(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(BAD[name])
         assert await one.rest() == b""
         assert front.counters["refused_proxy_header"] == 1
@@ -228,12 +228,12 @@ async def test_a_header_without_an_end_or_a_sequel_is_hung_up_on(
     no_errors_logged: None, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     monkeypatch.setattr(arrival, "DECISION_TIMEOUT", 0.2)
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         one.send(said)
         assert await one.rest() == b""
         await eventually(lambda: front.counters["refused_slow"] == 1, "it took too long")
 
 
 async def test_a_proxy_need_not_send_headers(no_errors_logged: None) -> None:
-    async with RunningFront.started(proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
         assert [peer.host for peer in await kept(front, one)] == [PROXY]

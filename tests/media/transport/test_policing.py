@@ -22,10 +22,10 @@ from relay.media.transport.policing import (
     SUSPECT_FOR,
     Budget,
     Exclusion,
-    MediaLimits,
 )
 from relay.rtp import rtcp
 from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
+from relay.settings.media import UNLIMITED, MediaLimits
 from tests.kit.media import (
     MediaPeer,
     RunningEngine,
@@ -39,8 +39,8 @@ from tests.kit.wait import eventually
 
 OURS, THEIRS = 0xA0A0, 0xB0B0
 
-LIMITS = MediaLimits(bits=40e6, packets=6000)
-"""As the settings have them."""
+LIMITS = MediaLimits()
+"""The defaults."""
 
 
 @dataclass
@@ -102,7 +102,7 @@ def test_a_shared_4k_screen_passes_whole() -> None:
 
 
 def test_without_limits_everything_passes() -> None:
-    sent, taken = passed(steady(1000, 3), MediaLimits(), 3)
+    sent, taken = passed(steady(1000, 3), UNLIMITED, 3)
     assert taken == sent
 
 
@@ -120,7 +120,7 @@ async def flooded(relay: RunningEngine, peer: MediaPeer, packets: int) -> None:
 
 
 async def test_a_peer_that_sends_too_much_is_dropped_and_heard_again_later() -> None:
-    async with RunningEngine.started(limits=MediaLimits(bits=4e5)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=0.4, media_max_packets=0)) as relay:
         first, second = await relay.call()
         await flooded(relay, first, 3000)
         transport = relay.engine._transports["first"]
@@ -135,7 +135,7 @@ async def test_a_peer_that_sends_too_much_is_dropped_and_heard_again_later() -> 
 
 async def test_a_party_that_floods_the_socket_makes_no_other_call_lose_a_packet() -> None:
     """150 packets between two of the other call's: as much as the receive buffer takes where the system grants the least."""
-    async with RunningEngine.started(limits=MediaLimits(bits=8e6, packets=1000)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=8, media_max_packets=1000)) as relay:
         attacker, accomplice = await relay.call()
         accomplice.path.close()  # to read the flood is not this process's work
         third, fourth = [await relay.peer(name, bridge="other") for name in ("third", "fourth")]
@@ -200,7 +200,7 @@ async def sending(peer: MediaPeer, packets: list[bytes], pause: float = 0.0) -> 
 async def test_while_a_flood_is_kept_off_another_call_loses_no_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     """At full speed from another process, which is more than the relay takes out of the receive buffer."""
     monkeypatch.setattr(policing, "FIRST_EXCLUSION", 30.0)  # as after several floods: it must outlast a slow machine
-    async with RunningEngine.started(limits=MediaLimits(bits=8e6, packets=1000)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=8, media_max_packets=1000)) as relay:
         attacker, accomplice = await relay.call()
         accomplice.path.close()
         for one in relay.engine._listening.sockets:  # what the system grants where net.core.rmem_max is as usual
@@ -235,7 +235,7 @@ async def behind_the_queue(first: MediaPeer, second: MediaPeer) -> None:
 
 
 async def test_a_peer_that_has_flooded_is_heard_again() -> None:
-    async with RunningEngine.started(limits=MediaLimits(packets=500)) as relay:
+    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=0, media_max_packets=500)) as relay:
         first, second = await relay.call()
         await flooded(relay, first, 2000)
         await relay.counts("floods_filtered")
@@ -259,7 +259,7 @@ def looked_at(rate: float, seconds: float, at_once: int = 0) -> Budget:
 
 
 def test_more_than_the_limit_is_no_flood_and_several_times_as_much_is() -> None:
-    assert not looked_at(1.9 * LIMITS.packets, 5).excluded(5)
+    assert not looked_at(1.9 * LIMITS.media_max_packets, 5).excluded(5)
     assert not looked_at(1360, 0.1, at_once=2700).excluded(0.1), "a network that had stalled for 2 s, at 12 Mbit/s"
     assert looked_at(60_000, 0.2).excluded(0.2)
 
@@ -319,7 +319,7 @@ async def test_a_nack_asks_for_no_more_than_receivers_ever_do_in_a_round_trip(re
 
 
 def test_the_numbers_that_may_be_asked_for_come_back_with_each_round_trip() -> None:
-    budget = Budget(MediaLimits(), 0.0)
+    budget = Budget(UNLIMITED, 0.0)
     assert budget.nackable(5000, 0.2, 0.0) == 1000
     assert budget.nackable(5000, 0.2, 0.0) == 0
     assert budget.nackable(5000, 0.2, 0.1) == 500
@@ -355,7 +355,7 @@ async def test_a_sender_is_asked_for_a_key_frame_twice_a_second_at_most(relay: R
 
 
 def test_a_request_is_passed_on_again_after_half_a_second() -> None:
-    budget = Budget(MediaLimits(), 0.0)
+    budget = Budget(UNLIMITED, 0.0)
     asked = [budget.requests_keyframe(OURS, n * 0.1) for n in range(11)]
     assert [n for n, one in enumerate(asked) if one] == [0, 5, 10]
     assert KEYFRAME_INTERVAL == 0.5

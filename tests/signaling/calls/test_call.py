@@ -57,7 +57,7 @@ def test_a_call_may_last_for_any_time_unless_the_operator_says_otherwise() -> No
 @pytest.mark.parametrize("down_at", [None, 50.0], ids=["connected", "reconnecting"])
 def test_a_call_that_lasts_too_long_ends_from_its_answer_on_whatever_state_it_is_in(down_at: float | None) -> None:
     call = new_call()
-    call.timers = replace(TIMERS, longest=60.0)
+    call.timers = replace(TIMERS, max_call_minutes=1.0)
     call.apply(Event.RANG, START)
     call.apply(Event.ANSWERED, START + 10)
     for party in call.parties:
@@ -69,9 +69,9 @@ def test_a_call_that_lasts_too_long_ends_from_its_answer_on_whatever_state_it_is
 
 def test_the_time_that_a_call_rings_does_not_count() -> None:
     call = new_call()
-    call.timers = replace(TIMERS, longest=1.0)
+    call.timers = replace(TIMERS, max_call_minutes=1 / 60)
     call.apply(Event.RANG, START)
-    assert call.deadline() == (START + TIMERS.ring, EndReason.NO_ANSWER)
+    assert call.deadline() == (START + TIMERS.ring_timeout, EndReason.NO_ANSWER)
 
 
 # -- the table --------------------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_longer_than_the_longest_timer(self) -> None:
         due = self.call.deadline()
-        assert due is None or due[0] <= self.now + max(TIMERS.ring, TIMERS.media_grace, TIMERS.signaling_grace)
+        assert due is None or due[0] <= self.now + max(TIMERS.ring_timeout, TIMERS.media_grace, TIMERS.signaling_grace)
 
     @invariant()
     def answered_means_after_the_answer_and_before_the_end(self) -> None:

@@ -467,7 +467,7 @@ async def test_both_may_be_gone_at_the_same_time(exchange: SqlExchange) -> None:
     assert [device.types() for device in back] == [["call_state answered"]] * 2
 
 
-@pytest.mark.settings(ring=0.05)
+@pytest.mark.settings(ring_timeout=0.05)
 async def test_nobody_rings_for_ever(exchange: SqlExchange) -> None:
     caller, callee = await exchange.ringing()
     await eventually(lambda: exchange.calls.call_count == 0, "the call ends")
@@ -476,7 +476,7 @@ async def test_nobody_rings_for_ever(exchange: SqlExchange) -> None:
     assert await exchange.ends() == [(456, "missed", "no_answer")]
 
 
-@pytest.mark.settings(connect=0.05)
+@pytest.mark.settings(connect_timeout=0.05)
 async def test_media_that_never_comes_up_ends_the_call(exchange: SqlExchange) -> None:
     parties = await exchange.answered()
     await eventually(lambda: all("call_ended ice_failed" in one.types() for one in parties), "both are told")

@@ -56,7 +56,7 @@ async def test_every_device_hears_of_the_end_once(exchange: MemoryExchange) -> N
     assert (row.status, row.end_reason, row.duration_seconds) == ("ended", "hangup", 10)
 
 
-@pytest.mark.parametrize("timers", [replace(TIMERS, longest=600.0)])
+@pytest.mark.parametrize("timers", [replace(TIMERS, max_call_minutes=10.0)])
 @in_memory
 async def test_a_call_ends_when_it_has_lasted_as_long_as_calls_may_and_both_are_told(exchange: MemoryExchange) -> None:
     caller, callee = await exchange.connected()
