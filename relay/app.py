@@ -79,6 +79,7 @@ from relay.push.waker import PushWaker
 from relay.settings.all import Settings
 from relay.settings.auth import AuthSettings
 from relay.settings.calls import CallSettings
+from relay.settings.database import TableSettings
 from relay.settings.edge import EdgeSettings
 from relay.settings.limits import LimitSettings
 from relay.settings.retention import RetentionSettings
@@ -270,7 +271,7 @@ def open_database(settings: Settings) -> WatchedEngine:
     Raises:
         ConfigurationError: the URL makes no sense, or its driver is not installed.
     """
-    layout = Layout(settings.database_schema, settings.database_prefix, frozenset(settings.database_views))
+    layout = Layout(settings.only(TableSettings))
     return create_engine(settings.database_url, layout=layout)
 
 

@@ -84,7 +84,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.app": ("relay",),
     "relay.__main__": ("relay",),
     "relay.db": (
-        *("relay.db", "relay.settings.database_url", "relay.settings.retention", "relay.ids", "relay.errors"),
+        *(
+            "relay.db",
+            "relay.settings.database",
+            "relay.settings.database_url",
+            "relay.settings.retention",
+            "relay.ids",
+            "relay.errors",
+        ),
         *("relay.signaling.ports", "relay.signaling.records"),
     ),
 }

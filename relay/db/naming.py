@@ -18,6 +18,7 @@ from relay.db.models import OF_KIND, Base
 from relay.db.models.known import KNOWN
 from relay.errors import ReadOnly
 from relay.ids import PlaceKind
+from relay.settings.database import PlatformView, TableSettings
 
 CALL_TABLES: Final = tuple(tables.calls.__tablename__ for tables in OF_KIND.values())
 """`call_logs` and `whiteboard_call_history`."""
@@ -30,7 +31,7 @@ LEDGER: Final = "relay_adopted"
 
 OWN_TABLES: Final = (*(name for name in Base.metadata.tables if name not in CALL_TABLES), LEDGER)
 
-VIEWS: Final[Mapping[str, tuple[str, ...]]] = {
+VIEWS: Final[Mapping[PlatformView, tuple[str, ...]]] = {
     "profiles": ("profiles",),
     "conversations": ("conversations", "conversation_members"),
     "whiteboard_sessions": ("whiteboard_sessions", "whiteboard_session_members"),
@@ -48,12 +49,7 @@ VIEW: Final = "relay_view_"
 class Layout:
     """Names of the relay's own tables in the database."""
 
-    schema: str = ""
-    """PostgreSQL's schema; empty: the one that the role's search path begins with. A lower-case SQL identifier."""
-    prefix: str = ""
-    """What each name begins with. Lower-case letters, digits and underscores."""
-    views: frozenset[str] = frozenset()
-    """Keys of `VIEWS`: what is read from views of the platform instead of the relay's own tables."""
+    settings: TableSettings = TableSettings()  # noqa: RUF009 - it is frozen
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +58,21 @@ class Layout:
         viewed = {table: VIEW + table for part in self.views for table in VIEWS[part]}
         names |= {KNOWN + table: viewed.get(table, names[table]) for tables in VIEWS.values() for table in tables}
         object.__setattr__(self, "_names", names)
+
+    @property
+    def schema(self) -> str:
+        """PostgreSQL's schema; empty: the one that the role's search path begins with. A lower-case SQL identifier."""
+        return self.settings.database_schema
+
+    @property
+    def prefix(self) -> str:
+        """What each name begins with. Lower-case letters, digits and underscores."""
+        return self.settings.database_prefix
+
+    @property
+    def views(self) -> tuple[PlatformView, ...]:
+        """Keys of `VIEWS`: what is read from views of the platform instead of the relay's own tables."""
+        return self.settings.database_views
 
     @property
     def version_table(self) -> str:

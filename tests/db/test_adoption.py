@@ -21,13 +21,17 @@ from relay.db.retention import SqlRetention
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Place, PlaceKind, Profile
+from relay.settings.database import TableSettings
 from relay.settings.retention import RetentionSettings
 from relay.signaling.ports import ChatMessage
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR, after
 from tests.db.platform_database import TABLES, WHITEBOARD_CALLS, fill, rows, shape, spelt
 
-LAYOUTS = {"sqlite": Layout(prefix="relay_"), "postgresql": Layout(schema="relay")}
+LAYOUTS = {
+    "sqlite": Layout(TableSettings(database_prefix="relay_")),
+    "postgresql": Layout(TableSettings(database_schema="relay")),
+}
 CONVERSATION, SESSION = Place(PlaceKind.CONVERSATION, 1), Place(PlaceKind.WHITEBOARD_SESSION, 1)
 
 
@@ -119,7 +123,7 @@ async def test_tables_are_not_adopted_twice_when_the_settings_were_forgotten(
 ) -> None:
     await upgrade(ours, adopt=True)
     before = await shape(platforms)
-    other = create_engine(database_url, layout=Layout(prefix="other_"))
+    other = create_engine(database_url, layout=Layout(TableSettings(database_prefix="other_")))
     assert "set RELAY_DATABASE_SCHEMA and RELAY_DATABASE_PREFIX as they were" in await refusal(other, adopt=True)
     assert await shape(platforms) == before
     await other.dispose()
@@ -383,7 +387,7 @@ async def test_the_relays_tables_are_where_the_layout_says(ours: AsyncEngine) ->
 
 async def test_a_prefix_works_on_either_database(empty_engine: AsyncEngine, database_url: str) -> None:
     await fill(empty_engine)
-    engine = create_engine(database_url, layout=Layout(prefix="r_"))
+    engine = create_engine(database_url, layout=Layout(TableSettings(database_prefix="r_")))
     try:
         await upgrade(engine, adopt=True)
         await tell_of_the_people(engine)

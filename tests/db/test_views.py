@@ -21,6 +21,7 @@ from relay.db.settings import SqlSettings
 from relay.db.views import require_views
 from relay.errors import ConfigurationError, ReadOnly
 from relay.ids import Place, PlaceKind, Profile
+from relay.settings.database import TableSettings
 from relay.signaling.ports import ChatMessage, ConversationCard, Privacy, ProfileCard
 from relay.signaling.records import SettingsRecord
 from tests.db.calls import call
@@ -71,7 +72,7 @@ async def ours(empty_engine: AsyncEngine, database_url: str) -> AsyncIterator[As
     """The relay in a platform's database, where all that can come from views does."""
     await fill(empty_engine)
     await define(empty_engine)
-    engine = create_engine(database_url, layout=Layout(prefix="r_", views=frozenset(VIEWS)))
+    engine = create_engine(database_url, layout=Layout(TableSettings(database_prefix="r_", database_views=tuple(VIEWS))))
     await upgrade(engine, adopt=True)
     yield engine
     await engine.dispose()
@@ -128,7 +129,9 @@ async def test_nothing_that_views_tell_can_be_changed(ours: AsyncEngine) -> None
 
 async def test_what_views_do_not_tell_is_the_relays_own(ours: AsyncEngine, database_url: str) -> None:
     """Profiles and conversations come from views, everything else is kept by the relay."""
-    engine = create_engine(database_url, layout=Layout(prefix="r_", views=frozenset({"profiles", "conversations"})))
+    engine = create_engine(
+        database_url, layout=Layout(TableSettings(database_prefix="r_", database_views=("profiles", "conversations")))
+    )
     try:
         settings, directory = SqlSettings(engine), SqlDirectory(engine)
         assert await settings.block(STUDENT, TUTOR)

@@ -10,6 +10,7 @@ import pytest
 from relay.db.engine import create_engine
 from relay.db.migrate import upgrade
 from relay.db.naming import Layout
+from relay.settings.database import TableSettings
 from tests.db import platform_database
 from tests.kit.databases import database_url, postgresql
 from tests.kit.peer import Peer
@@ -28,7 +29,7 @@ async def test_a_call_stands_in_the_platforms_table_beside_the_old_ones(
 ) -> None:
     on_sqlite = database_url.startswith("sqlite")
     where = {"database_prefix": "relay_"} if on_sqlite else {"database_schema": "relay"}
-    layout = Layout(prefix="relay_") if on_sqlite else Layout(schema="relay")
+    layout = Layout(TableSettings(database_prefix="relay_")) if on_sqlite else Layout(TableSettings(database_schema="relay"))
     platforms, ours = create_engine(database_url), create_engine(database_url, layout=layout)
     await platform_database.fill(platforms)
     await upgrade(ours, adopt=True)
