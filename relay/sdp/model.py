@@ -5,10 +5,14 @@ read from the text on demand, because the media plane keeps it and signaling doe
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from relay.media.api import MediaDescription, TransportParameters
 from relay.sdp import attributes
 from relay.sdp.media import read_media
+
+FLAGS: Final = frozenset({"bundle-only", "rtcp-mux", "ice-ufrag", "ice-pwd", "fingerprint", "setup"})
+"""Attributes whose presence in a section matters to negotiation, whatever their value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,14 @@ class Section:
     formats: tuple[str, ...]
     """Payload types in order of preference, or `webrtc-datachannel`."""
     lines: tuple[str, ...]
-    names: frozenset[str]
-    """The names of all its attributes, in lower case."""
+    flags: frozenset[str]
+    """Which of `FLAGS` it has among its attributes."""
     mid: str
     """Its identification tag (RFC 5888); empty if it has none."""
 
     @property
     def bundle_only(self) -> bool:
-        return "bundle-only" in self.names
+        return "bundle-only" in self.flags
 
     @property
     def rejected(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from relay.errors import SignalingError
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.sdp import attributes
-from relay.sdp.model import Section, SessionDescription
+from relay.sdp.model import FLAGS, Section, SessionDescription
 
 MAX_SECTIONS: Final = 32
 """Media sections of one description: a call has three, with screen sharing five."""
@@ -68,7 +68,7 @@ def _section(lines: Sequence[str]) -> Section:
         protocol=match[3],
         formats=tuple(match[4][1:].split(" ")),
         lines=tuple(lines[1:]),
-        names=frozenset(named),
+        flags=FLAGS & named.keys(),
         mid=next(iter(named.get("mid", ())), ""),
     )
 
@@ -84,7 +84,7 @@ def _bundled(sections: tuple[Section, ...], groups: tuple[tuple[str, ...], ...])
         raise _Invalid("no a=group:BUNDLE: all media must share one transport")
     if groups and any(not section.mid or section.mid not in group for section in live):
         raise _Invalid("a media section is not in the BUNDLE group")
-    if any(section.is_rtp and section.names.isdisjoint({"rtcp-mux", "bundle-only"}) for section in live):
+    if any(section.is_rtp and section.flags.isdisjoint({"rtcp-mux", "bundle-only"}) for section in live):
         raise _Invalid("a media section has no a=rtcp-mux: RTP and RTCP must share one transport")
     return next((section for section in live if (section.mid,) == group[:1]), live[0])
 

@@ -51,11 +51,11 @@ def _rewrite_section(section: Section, transport: TransportParameters, *, carrie
     yield from (line for line in kept if not line.startswith("i="))
     # Some repeat all but the candidates in bundle-only sections, and refuse descriptions without (webrtcbin, aiortc). webrtcbin
     # refuses those without in a rejected section too, where Chromium has them.
-    if carries or not section.names.isdisjoint({"ice-ufrag", "ice-pwd"}):
+    if carries or not section.flags.isdisjoint({"ice-ufrag", "ice-pwd"}):
         yield from credential_lines(transport)
-    if carries or "fingerprint" in section.names:
+    if carries or "fingerprint" in section.flags:
         yield from fingerprint_lines(transport)
-    if carries or "setup" in section.names:
+    if carries or "setup" in section.flags:
         yield f"a=setup:{transport.role}"
     if carries:
         yield from candidate_lines(transport)
