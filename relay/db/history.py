@@ -30,7 +30,7 @@ from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
 from relay.db.profiles import acquainted, columns, names
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
-from relay.signaling.records import CallDetail, CallPage, CallRecord, ChatRecord, Direction
+from relay.signaling.records import CallDetail, CallDirection, CallPage, CallRecord, ChatRecord
 
 BLOCKED = "blocked"
 REJECTED = "rejected"
@@ -47,10 +47,10 @@ _CURSOR = re.compile(r"([0-9]{1,17}) ([1-9][0-9]{0,9})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-ROLES: Final = {Direction.OUTGOING: "caller", Direction.INCOMING: "callee"}
+ROLES: Final = {CallDirection.OUTGOING: "caller", CallDirection.INCOMING: "callee"}
 """What the rows call the profile that asks."""
 
-OTHER_ROLES: Final = {Direction.OUTGOING: "callee", Direction.INCOMING: "caller"}
+OTHER_ROLES: Final = {CallDirection.OUTGOING: "callee", CallDirection.INCOMING: "caller"}
 
 
 class SqlHistory:
@@ -81,7 +81,7 @@ class SqlHistory:
         conditions: list[Any] = [] if cursor is None else [self._before(*_position(cursor))]
         if missed:
             conditions.append(text(IS_MISSED))
-        directions = [Direction.INCOMING] if missed else list(Direction)
+        directions = [CallDirection.INCOMING] if missed else list(CallDirection)
         async with self._engine.connect() as connection:
             rows = await self._read(connection, profile, directions, conditions, limit + 1)
         found = tuple(self._record(row) for row in rows[:limit])
@@ -131,8 +131,8 @@ class SqlHistory:
             marked = await self._mark(connection, profile, call.direction, at, self._row.id == call.id)
             if earlier:
                 before = self._before(call.started_at, call.id)
-                marked += await self._mark(connection, profile, Direction.INCOMING, at, before, text(IS_UNSEEN))
-                marked += await self._mark(connection, profile, Direction.OUTGOING, at, before)
+                marked += await self._mark(connection, profile, CallDirection.INCOMING, at, before, text(IS_UNSEEN))
+                marked += await self._mark(connection, profile, CallDirection.OUTGOING, at, before)
             return marked
 
     async def unseen_count(self, profile: Profile) -> int:
@@ -157,11 +157,11 @@ class SqlHistory:
             which = and_(self._row.id == int(record_id), self._row.call_id.is_(None))
         else:
             return None
-        rows = await self._read(connection, profile, list(Direction), [which], 1)
+        rows = await self._read(connection, profile, list(CallDirection), [which], 1)
         return rows[0] if rows else None
 
     async def _read(
-        self, connection: AsyncConnection, profile: Profile, directions: list[Direction], conditions: list[Any], limit: int
+        self, connection: AsyncConnection, profile: Profile, directions: list[CallDirection], conditions: list[Any], limit: int
     ) -> list[Row[Any]]:
         """The profile's calls that meet the conditions, newest first."""
         # One limited query per direction: each then reads no more of its index than it gives.
@@ -181,7 +181,9 @@ class SqlHistory:
         ]
         own = union_all(*arms).subquery()
         other = (own.c.other_type, own.c.other_id)
-        may_know = or_(own.c.direction == Direction.INCOMING.value, own.c.answered_at.is_not(None), acquainted(profile, other))
+        may_know = or_(
+            own.c.direction == CallDirection.INCOMING.value, own.c.answered_at.is_not(None), acquainted(profile, other)
+        )
         query = (
             select(own, may_know.label("may_know"), KnownProfileRow.name, KnownProfileRow.avatar)
             .outerjoin(KnownProfileRow, names(KnownProfileRow, other))
@@ -190,21 +192,21 @@ class SqlHistory:
         )
         return list((await connection.execute(query)).all())
 
-    def _other(self, direction: Direction) -> tuple[Any, Any]:
+    def _other(self, direction: CallDirection) -> tuple[Any, Any]:
         return columns(self._row, f"{OTHER_ROLES[direction]}_")
 
-    def _visible(self, profile: Profile, direction: Direction) -> ColumnElement[bool]:
+    def _visible(self, profile: Profile, direction: CallDirection) -> ColumnElement[bool]:
         """The calls of one direction that the profile may see."""
         row, role = self._row, ROLES[direction]
         # A call of the replaced backend may have no time, and then it has no place in a history either.
         own = and_(names(row, profile, f"{role}_"), getattr(row, f"{role}_deleted_at").is_(None), row.started_at.is_not(None))
-        if direction is Direction.OUTGOING:
+        if direction is CallDirection.OUTGOING:
             return own
         # One that rings may turn out to be blocked at the next moment.
         return and_(own, row.status != INITIATED, func.coalesce(row.end_reason, "") != BLOCKED, ~row.hidden_from_callee)
 
     async def _mark(
-        self, connection: AsyncConnection, profile: Profile, direction: Direction, at: datetime, *conditions: Any
+        self, connection: AsyncConnection, profile: Profile, direction: CallDirection, at: datetime, *conditions: Any
     ) -> int:
         """Mark the profile's calls of one direction that meet the conditions.
 
@@ -218,8 +220,8 @@ class SqlHistory:
         return (await connection.execute(marking.values({seen_at.key: at}))).rowcount
 
     def _record(self, row: Row[Any]) -> CallRecord:
-        direction = Direction(row.direction)
-        incoming = direction is Direction.INCOMING
+        direction = CallDirection(row.direction)
+        incoming = direction is CallDirection.INCOMING
         place_id = self._tables.place_id(row)
         return CallRecord(
             id=row.call_id or str(row.id),

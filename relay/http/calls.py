@@ -31,7 +31,7 @@ from relay.http.responses import answer, body_of
 from relay.http.sockets import CALLS
 from relay.ids import PlaceKind, Profile
 from relay.signaling.calls.notices import milliseconds
-from relay.signaling.records import CallRecord, ChatRecord, Direction
+from relay.signaling.records import CallDirection, CallRecord, ChatRecord
 
 MAX_SEEN: Final = 100
 """Calls that one request may mark."""
@@ -44,7 +44,7 @@ class CallView(msgspec.Struct, frozen=True):
 
     call_id: str
     call_type: str
-    direction: Direction
+    direction: CallDirection
     other: ProfileView | None
     status: Annotated[str, Meta(description="`initiated`, `answered`, `missed` or `ended`.")]
     reason: Annotated[str, Meta(description="Why it ended.")] | None

@@ -22,7 +22,7 @@ MAX_PUSH_KEY_LENGTH = 128
 # -- calls ------------------------------------------------------------------------------------------------------------
 
 
-class Direction(StrEnum):
+class CallDirection(StrEnum):
     """A call as one of its two parties sees it."""
 
     OUTGOING = "outgoing"
@@ -38,7 +38,7 @@ class CallRecord:
     the backend that it replaced)."""
     place: Place | None
     """None if the conversation or the session exists no longer."""
-    direction: Direction
+    direction: CallDirection
     other: ProfileCard | None
     """The other party, without its `user_id`; the name is empty if that is nothing for this party to know, or was erased. None if
     nobody wrote down who it was."""

@@ -11,7 +11,7 @@ from relay.db.profiles import values
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen
-from relay.signaling.records import CallRecord, ChatRecord, Direction
+from relay.signaling.records import CallDirection, CallRecord, ChatRecord
 from tests.db.calls import call, crowd, plans, row, say, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
 
@@ -62,7 +62,7 @@ async def test_both_parties_have_an_answered_call_in_their_history(
     outgoing = CallRecord(
         id=call_id,
         place=place,
-        direction=Direction.OUTGOING,
+        direction=CallDirection.OUTGOING,
         other=TUTOR,
         call_type="video",
         status="ended",
@@ -82,7 +82,7 @@ async def test_both_parties_have_an_answered_call_in_their_history(
     assert (await history.calls(STUDENT.profile, limit=50)).calls == (outgoing,)
     assert await the_call(history, STUDENT.profile, call_id) == outgoing
     [incoming] = (await history.calls(TUTOR.profile, limit=50)).calls
-    assert (incoming.id, incoming.direction, incoming.other) == (call_id, Direction.INCOMING, public(STUDENT))
+    assert (incoming.id, incoming.direction, incoming.other) == (call_id, CallDirection.INCOMING, public(STUDENT))
     assert not incoming.seen
     assert not incoming.missed
 
