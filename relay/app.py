@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -173,9 +172,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     app[TOKENS] = wiring.tokens(settings.only(AuthSettings))
     app[LIMITS], app[ORIGINS] = limits, origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
-    app[directory.ICE_SERVERS] = lambda profile, host: msgspec.convert(
-        front.ice_servers(profile.key, host, time.time()), tuple[directory.IceServer, ...]
-    )
+    app[directory.ICE_SERVERS] = lambda profile, host: front.ice_servers(profile.key, host, time.time())
     app[ports.WHITEBOARD_SESSIONS] = profiles
     app[ports.PUSH_SUBSCRIPTIONS] = subscriptions
     _add_stores(app, database, calls.enforcement)

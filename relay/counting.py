@@ -1,6 +1,17 @@
-"""Counts per host, for a bounded number of hosts."""
+"""Counts: by name, per host for a bounded number of hosts, and of what is held at a time."""
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+_Holder = TypeVar("_Holder", bound=Hashable)
+
+
+class Counters(dict[str, int]):
+    """A count per name; adding to a name that is none of `names` is a fault of the relay and raises KeyError."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names, 0))
 
 
 class HostCounts:
@@ -41,3 +52,26 @@ class HostCounts:
 
     def _has_room(self, host: Hashable) -> bool:
         return len(self._counts) < self._max_hosts or host in self._counts
+
+
+class Holdings(Generic[_Holder]):
+    """How much each has at the moment. Remembers only those that have something."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[_Holder] = Counter()
+
+    def __len__(self) -> int:
+        """Those that have something."""
+        return len(self._counts)
+
+    def of(self, holder: _Holder) -> int:
+        return self._counts.get(holder, 0)
+
+    def take(self, holder: _Holder) -> None:
+        self._counts[holder] += 1
+
+    def give_back(self, holder: _Holder) -> None:
+        """One that was taken is given back."""
+        self._counts[holder] -= 1
+        if not self._counts[holder]:
+            del self._counts[holder]

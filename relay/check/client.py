@@ -11,6 +11,7 @@ import msgspec
 from yarl import URL
 
 from relay.check.report import Target
+from relay.ice_servers import IceServer
 
 TIMEOUT: Final = 5.0
 """Seconds for one answer."""
@@ -32,14 +33,6 @@ class HopFailed(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
-
-
-class IceServer(msgspec.Struct, frozen=True):
-    """A TURN server as the relay describes it (RTCIceServer)."""
-
-    urls: tuple[str, ...]
-    username: str = ""
-    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from relay import wiring
 from relay.app import create_app, look_at_database
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
 from relay.http.keys import load_at_start
@@ -34,7 +34,7 @@ async def _database(settings: Settings) -> list[str]:
 async def _certificate(settings: Settings) -> list[str]:
     if not settings.tls_cert:
         return []
-    validity = CertificateFiles(settings.tls_cert, settings.tls_key, Counters()).validity
+    validity = CertificateFiles(settings.tls_cert, settings.tls_key, EdgeCounters()).validity
     if validity is None:
         return ["The TLS certificate and its key fit."]
     ends = datetime.fromtimestamp(validity.ends, UTC)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from relay.counting import Counters
+
 NAMES: Final = {
     "connections": "TCP connections accepted",
     "connections_http": "connections that turned out to be HTTP, within TLS or without",
@@ -53,8 +55,6 @@ CERTIFICATE_LEVELS: Final = {"expiry_seconds": "time until the TLS certificate e
 """Operators see it as `relay_certificate_expiry_seconds`."""
 
 
-class Counters(dict[str, int]):
-    """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""
-
+class EdgeCounters(Counters):
     def __init__(self) -> None:
-        super().__init__(dict.fromkeys(NAMES, 0))
+        super().__init__(NAMES)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.ice_servers import IceServers
 from relay.edge.reach import ReachableEngine
 from relay.edge.routes import route_of
@@ -23,11 +23,12 @@ from relay.edge.tcp.tls import CHECK_INTERVAL, CertificateFiles
 from relay.edge.tunnel import Tunnel
 from relay.edge.turn import Turn, TurnConnection
 from relay.edge.turn_port import TurnPort
+from relay.ice_servers import IceServer
 from relay.media.api import Route
 from relay.settings.edge import EdgeSettings
 from relay.settings.notation import parse_networks
 from relay.settings.turn import TurnSettings
-from relay.turn.counters import Counters as TurnCounters
+from relay.turn.counters import TurnCounters
 from relay.turn.credentials import Credentials
 from relay.turn.messages import Address
 from relay.turn.server import TurnServer
@@ -76,7 +77,7 @@ class Front:
         local: LocalAddresses | None = None,
         bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
     ) -> None:
-        self.counters = Counters()
+        self.counters = EdgeCounters()
         self.turn_counters = TurnCounters()
         self._edge_settings = edge
         self._turn_settings = turn
@@ -211,7 +212,7 @@ class Front:
         """The route of the peer that the media plane sees at `remote` (`relay.media.api.RouteOf`)."""
         return route_of(remote, self._tunnel.route_of if self._tunnel is not None else lambda _: None)
 
-    def ice_servers(self, profile: str, host: str, now: float) -> list[dict[str, object]]:
+    def ice_servers(self, profile: str, host: str, now: float) -> list[IceServer]:
         """What a browser's `RTCConfiguration.iceServers` shall say; see `IceServers`."""
         edge, turn = self._edge_settings, self._turn_settings
         tcp = edge.public_port or self._listeners[-1].port if self._listeners else None

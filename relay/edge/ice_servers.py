@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from relay.ice_servers import IceServer
 from relay.turn.credentials import Credentials
-
-IceServer = dict[str, object]
-"""`urls`, `username`, `credential` (W3C WebRTC, RTCIceServer)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +43,4 @@ class IceServers:
         if not urls:
             return []
         issued = self.credentials.issue(profile, now)
-        return [{"urls": urls, "username": issued.username, "credential": issued.password}]
+        return [IceServer(tuple(urls), issued.username, issued.password)]

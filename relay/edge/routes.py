@@ -2,18 +2,13 @@
 
 import ipaddress
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
+from relay.ip import family_of
 from relay.media.api import Address, Route
 
 STREAMS: Final = ipaddress.ip_network("127.64.0.0/10")
 """Loopback addresses that stand for TCP connections and TURN allocations (`relay.edge.tunnel`); nothing else is there."""
-
-
-def family_of(host: str) -> Literal["ipv4", "ipv6"]:
-    """The family of an address. To a socket for both, IPv4 addresses look like `::ffff:192.0.2.1`."""
-    parsed = ipaddress.ip_address(host)
-    return "ipv6" if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None else "ipv4"
 
 
 def route_of(remote: Address, stream: Callable[[bytes], Route | None]) -> Route | None:

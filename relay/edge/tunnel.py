@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.pktinfo import Control, Local, PacketInfoSocket
 from relay.media.api import Route
 
@@ -53,7 +53,7 @@ class Tunnel:
         OSError: there is no loopback, or no even port left on it.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: EdgeCounters) -> None:
         self._counters = counters
         self._socket = _even()
         self._streams: dict[Local, Stream] = {}

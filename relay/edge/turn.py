@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Final, Protocol, cast
 
-from relay.edge.counters import Counters
-from relay.edge.routes import family_of
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.outlet import Outlet
 from relay.edge.tcp.pace import Pace
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.streams import StreamOwner
 from relay.edge.tunnel import Stream, Tunnel
+from relay.ip import family_of
 from relay.media.api import Route
 from relay.turn.messages import Address
 from relay.turn.server import Allocated, Output, Released, ToClient, ToPeer, TurnServer
@@ -51,7 +51,7 @@ class Turn:
     """
 
     def __init__(
-        self, server: TurnServer, tunnel: Tunnel, worker_port: Callable[[Address], int | None], counters: Counters
+        self, server: TurnServer, tunnel: Tunnel, worker_port: Callable[[Address], int | None], counters: EdgeCounters
     ) -> None:
         self._server = server
         self._tunnel = tunnel
@@ -64,10 +64,6 @@ class Turn:
         # Credentials end at a Unix time, but the clock must not jump.
         self._epoch = time.time() - time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def stream_count(self) -> int:
-        return sum(map(len, self._streams.values()))
 
     def start(self) -> None:
         self._tick()
@@ -133,7 +129,7 @@ class Turn:
 class TurnConnection(asyncio.Protocol):
     """A client over TCP or TLS."""
 
-    def __init__(self, peer: Peer, turn: Turn, counters: Counters, owner: StreamOwner) -> None:
+    def __init__(self, peer: Peer, turn: Turn, counters: EdgeCounters, owner: StreamOwner) -> None:
         self.peer = peer
         self._turn = turn
         self._source = plain_address((peer.host, peer.port))

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.pktinfo import Control, Local, PacketInfoSocket
-from relay.edge.routes import family_of
 from relay.edge.turn import Turn
+from relay.ip import family_of
 from relay.media.api import Route
 from relay.turn.messages import Address
 
@@ -41,7 +41,7 @@ class TurnPort:
         OSError: it cannot be bound.
     """
 
-    def __init__(self, turn: Turn, host: str, port: int, counters: Counters) -> None:
+    def __init__(self, turn: Turn, host: str, port: int, counters: EdgeCounters) -> None:
         self._turn = turn
         self._counters = counters
         self._socket = PacketInfoSocket(host, port)

@@ -10,9 +10,10 @@ from msgspec import Meta
 from relay.errors import RelayError
 from relay.http.api import Access, Operation, post
 from relay.http.auth import TOKENS, set_cookie
-from relay.http.directory import IceServer, ice_servers_for
+from relay.http.directory import ice_servers_for
 from relay.http.parameters import ProfileName, ProfileView, view
 from relay.http.responses import answer, body_of
+from relay.ice_servers import IceServer
 from relay.ids import Profile
 from relay.signaling.ports import ProfileCard
 

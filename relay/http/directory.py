@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, UnsetType
 
 from relay.errors import RelayError
 from relay.http.api import Operation, get
@@ -16,17 +15,9 @@ from relay.http.auth import signed_in
 from relay.http.parameters import ProfileView, view
 from relay.http.proxies import asker_of
 from relay.http.responses import answer
+from relay.ice_servers import IceServer
 from relay.ids import Profile
 from relay.signaling.ports import Directory
-
-
-class IceServer(msgspec.Struct, frozen=True):
-    """RTCIceServer of WebRTC."""
-
-    urls: tuple[str, ...]
-    username: str | UnsetType = UNSET
-    credential: str | UnsetType = UNSET
-
 
 IceServers = Callable[[Profile, str], Sequence[IceServer]]
 """The servers that a profile may use, with credentials of its own; for a browser that calls the relay by that name or address."""

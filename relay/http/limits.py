@@ -4,7 +4,6 @@ Limits are in the notation of the library `limits`: `100/minute`, `10/second;100
 process, in windows that begin with the first count, and in bounded memory.
 """
 
-import ipaddress
 import math
 import time
 from collections import Counter
@@ -19,15 +18,13 @@ from limits.strategies import FixedWindowRateLimiter
 from relay.errors import RelayError
 from relay.http.proxies import remote_address
 from relay.ids import Profile
+from relay.ip import network_of
 from relay.settings.limits import LimitSettings
 from relay.settings.notation import parse_limit
 from relay.signaling.ports import Action
 
 MAX_KEYS: Final = 16_384
 """Profiles or addresses that are counted at a time, per window; beyond them, who was counted first is forgotten. Some 5 MB."""
-
-_IPV6_PREFIX: Final = 64
-"""Bits. One host has that many addresses of its own (RFC 6177), so all of them count as one."""
 
 
 class TooMany(RelayError):
@@ -224,9 +221,6 @@ def _key(request: web.BaseRequest) -> str:
 def _host(address: str) -> str:
     """What all addresses of one host have in common."""
     try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+        return network_of(address).hex()
+    except ValueError:  # a Unix socket, or nothing at all
         return address
-    if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((int(parsed) >> (128 - _IPV6_PREFIX) << (128 - _IPV6_PREFIX), _IPV6_PREFIX)))

@@ -19,7 +19,7 @@ from relay.media.net.addresses import AddressWatch
 from relay.media.net.dtls_srtp import Certificate
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import Remote
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.repair.retransmission import INTERVAL, DirectionRepair
 from relay.media.routing.direct import ForwardingSocket
 from relay.media.routing.router import join
@@ -56,7 +56,7 @@ class LocalEngine:
         limits: MediaLimits = UNLIMITED,
     ) -> None:
         self._on_event = on_event
-        self._counters = Counters()
+        self._counters = MediaCounters()
         self._certificate = Certificate()
         self._listening = Listening(hosts, port, self._make_socket, announces=announces)
         self._addresses = AddressWatch(self._follow_addresses)

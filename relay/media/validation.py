@@ -15,7 +15,7 @@ from aioice import stun
 
 from relay.counting import HostCounts
 from relay.media.net.udp import Remote, UdpSocket
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import UnvalidatedPackets
 from relay.media.transport.consent import QUIET_SILENCE
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
@@ -41,7 +41,7 @@ class PathValidation:
         by_ufrag: the same, by each ufrag that the relay has given them and that is still good.
     """
 
-    def __init__(self, transports: Mapping[str, Transport], by_ufrag: dict[str, Transport], counters: Counters) -> None:
+    def __init__(self, transports: Mapping[str, Transport], by_ufrag: dict[str, Transport], counters: MediaCounters) -> None:
         self._transports = transports
         self._by_ufrag = by_ufrag
         self._counters = counters

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from relay.ip import family_of
 from relay.turn.messages import Address
 from relay.turn.refusal import REASONS, Refusal
 
@@ -14,9 +15,9 @@ _UDP: Final = 17
 """IANA's protocol number, the first byte of REQUESTED-TRANSPORT."""
 
 
-def family_of(address: Address) -> int:
-    """As attributes name it."""
-    return IPV6 if ":" in address[0] else IPV4
+def family_number(address: Address) -> int:
+    """The family of an address, as attributes name it."""
+    return {"ipv4": IPV4, "ipv6": IPV6}[family_of(address[0])]
 
 
 def check(attributes: Mapping[str, Any], relayed: Address) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def check(attributes: Mapping[str, Any], relayed: Address) -> dict[str, Any]:
     # An additional address is IPv6 (it comes to the IPv4 one), and not one of a pair of ports.
     if additional is not None and (requested is not None or additional != IPV6 or attributes.get("EVEN-PORT")):
         raise Refusal(400, "bad_requests")
-    family = family_of(relayed)
+    family = family_number(relayed)
     if requested is not None and requested != family:
         raise Refusal(440, "unsupported")
     if "EVEN-PORT" in attributes and (attributes["EVEN-PORT"] or relayed[1] % 2):

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from relay.counting import Counters
+
 NAMES: Final = {
     "bindings": "plain STUN binding requests answered",
     "allocations_opened": "allocations made",
@@ -34,8 +36,6 @@ NAMES: Final = {
 }
 
 
-class Counters(dict[str, int]):
-    """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""
-
+class TurnCounters(Counters):
     def __init__(self) -> None:
-        super().__init__(dict.fromkeys(NAMES, 0))
+        super().__init__(NAMES)

@@ -1,10 +1,9 @@
 """How many allocations and unauthenticated messages one profile, one network and all clients together may have."""
 
-from collections import Counter
-from ipaddress import IPv4Address, ip_address
 from typing import Final
 
-from relay.counting import HostCounts
+from relay.counting import Holdings, HostCounts
+from relay.ip import network_of
 from relay.settings.turn import TurnSettings
 from relay.turn.refusal import Refusal
 
@@ -18,23 +17,14 @@ MAX_COUNTED_HOSTS: Final = 10_000
 """Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
 
 
-def network(host: str) -> bytes:
-    """What counts as one sender: an IPv4 address, or the /64 that one subscriber's IPv6 addresses are of (RFC 6177)."""
-    address = ip_address(host)
-    if isinstance(address, IPv4Address):
-        return address.packed
-    mapped = address.ipv4_mapped
-    return mapped.packed if mapped else address.packed[:8]
-
-
 class Quotas:
     """How many allocations there are, of whom and from where. Remembers only who has some."""
 
     def __init__(self, settings: TurnSettings) -> None:
         self._settings = settings
         self._total = 0
-        self._profiles: Counter[str] = Counter()
-        self._networks: Counter[bytes] = Counter()
+        self._profiles: Holdings[str] = Holdings()
+        self._networks: Holdings[bytes] = Holdings()
 
     def take(self, profile: str, origin: bytes) -> None:
         """Count one more allocation of `profile` from the network `origin`.
@@ -45,23 +35,19 @@ class Quotas:
         if self._total >= self._settings.turn_allocations:
             raise Refusal(508, "refused_capacity")
         if (
-            self._profiles[profile] >= self._settings.turn_allocations_per_profile
-            or self._networks[origin] >= self._settings.turn_allocations_per_address
+            self._profiles.of(profile) >= self._settings.turn_allocations_per_profile
+            or self._networks.of(origin) >= self._settings.turn_allocations_per_address
         ):
             raise Refusal(486, "refused_quota")
         self._total += 1
-        self._profiles[profile] += 1
-        self._networks[origin] += 1
+        self._profiles.take(profile)
+        self._networks.take(origin)
 
     def give_back(self, profile: str, origin: bytes) -> None:
         """One allocation that `take` counted is gone."""
         self._total -= 1
-        self._profiles[profile] -= 1
-        self._networks[origin] -= 1
-        if not self._profiles[profile]:
-            del self._profiles[profile]
-        if not self._networks[origin]:
-            del self._networks[origin]
+        self._profiles.give_back(profile)
+        self._networks.give_back(origin)
 
 
 class UnauthenticatedRate:
@@ -78,13 +64,13 @@ class UnauthenticatedRate:
     def is_used_up(self, host: str, now: float, *, stream: bool) -> bool:
         """Whether this host's next unauthentic message is one too many."""
         self._roll(now)
-        return self._counts(stream).of(network(host)) >= self._per_second
+        return self._counts(stream).of(network_of(host)) >= self._per_second
 
     def admits(self, host: str, now: float, *, stream: bool) -> bool:
         """Count an unauthentic message of `host`; whether it may be answered."""
         if self.is_used_up(host, now, stream=stream):
             return False
-        self._counts(stream).add(network(host))
+        self._counts(stream).add(network_of(host))
         return True
 
     def _counts(self, stream: bool) -> HostCounts:

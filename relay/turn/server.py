@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from aioice.stun import Class, Method
 
+from relay.ip import network_of
 from relay.settings.turn import TurnSettings
-from relay.turn.allocate import check, family_of
+from relay.turn.allocate import check, family_number
 from relay.turn.allocations import Allocation, Allocations, lifetime
 from relay.turn.authentication import Authenticator, Identity
-from relay.turn.counters import Counters
+from relay.turn.counters import TurnCounters
 from relay.turn.credentials import Credentials, Nonces
-from relay.turn.limits import UNAUTHENTICATED_PER_SECOND, Quotas, UnauthenticatedRate, network
+from relay.turn.limits import UNAUTHENTICATED_PER_SECOND, Quotas, UnauthenticatedRate
 from relay.turn.messages import (
     MAX_LENGTH,
     Address,
@@ -73,7 +74,7 @@ class TurnServer:
         credentials: Credentials,
         media: Callable[[], frozenset[Address]],
         relayed: Callable[[int], Address],
-        counters: Counters,
+        counters: TurnCounters,
         unauthenticated_per_second: int = UNAUTHENTICATED_PER_SECOND,
     ) -> None:
         self._authenticator = Authenticator(credentials, settings.turn_realm, Nonces())
@@ -260,7 +261,7 @@ class TurnServer:
         allocation_id = self._allocations.next_id
         relayed = self._relayed(allocation_id)
         additional = check(message.attributes, relayed)
-        origin = network(received.source[0])
+        origin = network_of(received.source[0])
         self._quotas.take(identity.profile, origin)
         seconds = lifetime(message.attributes.get("LIFETIME"))
         attributes = {"XOR-RELAYED-ADDRESS": relayed, "LIFETIME": seconds, "XOR-MAPPED-ADDRESS": received.source} | additional
@@ -286,7 +287,7 @@ class TurnServer:
     def _refresh(self, received: _Received, identity: Identity) -> list[Output]:
         allocation, attributes = self._own(received, identity), received.message.attributes
         family = attributes.get("REQUESTED-ADDRESS-FAMILY")
-        if family is not None and family != family_of(allocation.relayed):
+        if family is not None and family != family_number(allocation.relayed):
             raise Refusal(443, "unsupported")
         requested = attributes.get("LIFETIME")
         if requested == 0:
@@ -333,7 +334,7 @@ class TurnServer:
         # RFC 8656 section 9 has permissions per host. Here the port must be media's too: the host has other services.
         if not media.issuperset(peers):
             raise Refusal(403, "peers_refused")
-        if any(family_of(peer) != family_of(allocation.relayed) for peer in peers):
+        if any(family_number(peer) != family_number(allocation.relayed) for peer in peers):
             raise Refusal(443, "unsupported")
 
     def _release(self, allocation: Allocation) -> Released:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
@@ -126,9 +127,9 @@ async def pages(browser: Browser, url: str, scripts: Mapping[str, str]) -> Async
 
 def only_turn(front: Front, way: Callable[[str], bool]) -> str:
     [server] = front.ice_servers(STUDENT, HERE, time.time())
-    urls = [url for url in server["urls"] if way(url)]  # type: ignore[attr-defined]
+    urls = [url for url in server.urls if way(url)]
     assert len(urls) == 1
-    return ONLY_TURN % json.dumps([{**server, "urls": urls}])
+    return ONLY_TURN % json.dumps([{**msgspec.to_builtins(server), "urls": urls}])
 
 
 async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee: RelayPage, record: Record) -> PagesInCall:

@@ -13,8 +13,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from relay.check.client import TIMEOUT, Credential, HopFailed, IceServer, RelayClient, SignedIn, turn_url
+from relay.check.client import TIMEOUT, Credential, HopFailed, RelayClient, SignedIn, turn_url
 from relay.check.report import Target
+from relay.ice_servers import IceServer
 from tests.edge.kit import write_certificate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

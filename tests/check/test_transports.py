@@ -13,7 +13,7 @@ from relay.check.report import Target
 from relay.check.transports import MAX_SOURCES, Connector, ProbeTransport, TcpConnector, TurnConnector, UdpConnector
 from relay.edge.tcp.framing import Frames, frame
 from relay.settings.turn import TurnSettings
-from relay.turn.counters import Counters
+from relay.turn.counters import TurnCounters
 from relay.turn.credentials import Credentials
 from relay.turn.server import TurnServer
 from tests.edge.kit import write_certificate
@@ -75,7 +75,7 @@ async def turn(media: Echo) -> AsyncIterator[Target]:
         credentials=Credentials(SECRET),
         media=lambda: frozenset({media.address}),
         relayed=lambda _: (HERE, 65534),
-        counters=Counters(),
+        counters=TurnCounters(),
     )
     async with TurnEdge(server).serve() as (_, stream):
         yield Target(*stream)

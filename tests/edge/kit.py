@@ -184,7 +184,7 @@ class RunningFront:
     def credentials(self) -> tuple[str, str]:
         """User name and password for TURN."""
         [server] = self.front.ice_servers("student_456", HERE, time.time())
-        return str(server["username"]), str(server["credential"])
+        return server.username, server.credential
 
 
 def _app(front: Front) -> web.Application:

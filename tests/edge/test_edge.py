@@ -40,7 +40,7 @@ async def test_a_turn_port_that_is_taken_leaves_turn_over_tcp_and_is_said(caplog
         port = coturn.getsockname()[1]
         async with RunningFront.started(turn_port=port) as front:
             [server] = front.front.ice_servers("student_456", HERE, time.time())
-            assert server["urls"] == [f"turn:{HERE}:{front.front.port}?transport=tcp"]
+            assert server.urls == (f"turn:{HERE}:{front.front.port}?transport=tcp",)
             assert front.front.levels()["turn_udp_ports"] == 0
     [warning] = caplog.records
     assert warning.levelname == "WARNING"
@@ -51,7 +51,7 @@ async def test_a_turn_port_that_is_taken_leaves_turn_over_tcp_and_is_said(caplog
 async def test_ports_that_are_mapped_have_their_outer_number(no_errors_logged: None) -> None:
     async with RunningFront.started(public_port=443, turn_host="turn.example.org") as front:
         [server] = front.front.ice_servers("student_456", "calls.example.org", time.time())
-        assert "turn:turn.example.org:443?transport=tcp" in server["urls"]  # type: ignore[operator]
+        assert "turn:turn.example.org:443?transport=tcp" in server.urls
         relay = await front.transport()
         assert [one.port for one in relay.candidates if one.transport == "tcp"] == [443]
 
@@ -77,18 +77,18 @@ async def test_the_urls_name_the_ports_that_are_open(tmp_path: Path) -> None:
     async with RunningFront.started(tls_cert=certificate, tls_key=key) as front:
         [server] = front.front.ice_servers("student_456", "calls.example.org", time.time())
         udp, tcp = front.front._turn_ports[0].port, front.front.port
-        assert server["urls"] == [
+        assert server.urls == (
             f"turn:calls.example.org:{udp}?transport=udp",
             f"turn:calls.example.org:{tcp}?transport=tcp",
             f"turns:calls.example.org:{tcp}?transport=tcp",
-        ]
+        )
 
 
 async def test_an_external_server_leaves_the_built_in_one_off() -> None:
     urls = ("turn:turn.example.org:3478?transport=udp",)
     async with RunningFront.started(turn_urls=urls, turn_secret="shared with coturn") as front:
         [server] = front.front.ice_servers("student_456", HERE, time.time())
-        assert server["urls"] == list(urls)
+        assert server.urls == urls
         assert not front.front._turn_ports
 
 

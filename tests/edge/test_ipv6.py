@@ -34,7 +34,7 @@ async def test_turn_is_served_over_ipv6(no_errors_logged: None, way: str, host: 
     async with RunningFront.started(host=host) as front:
         relay = await front.transport()
         [server] = front.front.ice_servers("student_456", "::1", time.time())
-        [url] = [one for one in server["urls"] if one.endswith(f"={way}")]  # type: ignore[attr-defined]
+        [url] = [one for one in server.urls if one.endswith(f"={way}")]
         assert url.startswith("turn:[::1]:")
         port = int(url.partition("?")[0].rpartition(":")[2])
         username, password = front.credentials()

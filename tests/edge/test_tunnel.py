@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from relay.edge import tunnel as tunnel_module
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tunnel import Tunnel
 from relay.media.transport.ice import reflexive
 from tests.kit.wait import eventually
@@ -15,7 +15,7 @@ from tests.kit.wait import eventually
 
 @pytest.fixture
 async def tunnel() -> AsyncIterator[Tunnel]:
-    made = Tunnel(Counters())
+    made = Tunnel(EdgeCounters())
     made.start()
     yield made
     made.close()
@@ -29,7 +29,7 @@ def worker() -> Iterator[socket.socket]:
         yield one
 
 
-def counters(tunnel: Tunnel) -> Counters:
+def counters(tunnel: Tunnel) -> EdgeCounters:
     return tunnel._counters
 
 

@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from relay.http import directory
 from relay.http.auth import TOKENS as TOKENS_KEY
 from relay.http.limits import LIMITS, Limits
+from relay.ice_servers import IceServer
 from relay.ids import Profile
 from relay.settings.limits import LimitSettings
 from tests.http.conftest import TOKENS, bearer
@@ -58,9 +59,9 @@ async def test_the_relay_is_its_own_turn_server(http: aiohttp.ClientSession) -> 
 
 
 async def test_each_profile_gets_servers_with_credentials_of_its_own() -> None:
-    def servers(profile: Profile, host: str) -> list[directory.IceServer]:
-        turn = directory.IceServer((f"turn:{host}:3478",), username=profile.key, credential="secret")
-        return [directory.IceServer(("stun:relay.test:3478",)), turn]
+    def servers(profile: Profile, host: str) -> list[IceServer]:
+        turn = IceServer((f"turn:{host}:3478",), username=profile.key, credential="secret")
+        return [IceServer(("stun:relay.test:3478",)), turn]
 
     app = web.Application()
     app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, Limits(LimitSettings()), servers

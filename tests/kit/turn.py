@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from aioice.stun import Class, Method
 
 from relay.settings.turn import TurnSettings
-from relay.turn.counters import Counters
+from relay.turn.counters import TurnCounters
 from relay.turn.credentials import Credential, Credentials
 from relay.turn.limits import UNAUTHENTICATED_PER_SECOND
 from relay.turn.messages import Address, Message, build, channel_data, parse
@@ -45,7 +45,7 @@ class Desk:
     ) -> None:
         self.now = BEGIN
         self.media = {MEDIA, OTHER_WORKER, MEDIA_IPV6}
-        self.counters = Counters()
+        self.counters = TurnCounters()
         self.credentials = Credentials(SECRET)
         self.server = TurnServer(
             TurnSettings(turn_realm=REALM, **settings),

@@ -211,7 +211,7 @@ class Exchange(ABC):
         """No call, no transport."""
         counters = await self.engine.counters()
         assert self.calls.call_count == 0
-        assert self.calls._exchange.live.transport_count == 0, "or it would be remembered for ever"
+        assert not self.calls._exchange.live._by_transport, "or it would be remembered for ever"
         assert counters["transports_opened"] == counters["transports_closed"]
 
 

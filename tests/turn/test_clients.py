@@ -13,7 +13,7 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from relay.settings.turn import TurnSettings
-from relay.turn.counters import Counters
+from relay.turn.counters import TurnCounters
 from relay.turn.credentials import Credentials
 from relay.turn.server import Address, TurnServer
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
@@ -27,7 +27,7 @@ EVERY_TRANSPORT = pytest.mark.parametrize("transport", ["udp", "tcp"])
 @dataclass
 class Running:
     edge: TurnEdge
-    counters: Counters
+    counters: TurnCounters
     credentials: Credentials
     media: Echo
     addresses: dict[str, Address]
@@ -36,7 +36,7 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     media, other_worker = await two_neighbours()
-    counters, credentials = Counters(), Credentials(SECRET)
+    counters, credentials = TurnCounters(), Credentials(SECRET)
     server = TurnServer(
         TurnSettings(turn_realm=REALM),
         credentials=credentials,

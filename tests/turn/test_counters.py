@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from relay.turn.counters import NAMES, Counters
+from relay.turn.counters import NAMES, TurnCounters
 from relay.turn.refusal import REASONS, Refusal
 
 FOLDER = Path(__file__).parents[2] / "relay" / "turn"
 
 
 def test_all_begin_at_zero_and_no_other_can_be_counted() -> None:
-    counters = Counters()
+    counters = TurnCounters()
     assert counters == dict.fromkeys(NAMES, 0)
     with pytest.raises(KeyError):
         counters["no such thing"] += 1

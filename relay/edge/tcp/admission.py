@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import Final, Protocol, TypeVar
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.bounds import Bound, Bounds
 from relay.edge.tcp.connection_table import ConnectionTable
-from relay.turn.limits import network
+from relay.ip import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -42,7 +42,7 @@ class Admission:
         proxies: through whom everybody's connections may come.
     """
 
-    def __init__(self, bounds: Bounds, proxies: tuple[Network, ...], counters: Counters) -> None:
+    def __init__(self, bounds: Bounds, proxies: tuple[Network, ...], counters: EdgeCounters) -> None:
         self._proxies = proxies
         self._counters = counters
         self.undecided = _table(bounds.undecided)
@@ -68,7 +68,7 @@ class Admission:
     def _origin(self, table: ConnectionTable[Evictable], host: str) -> bytes | None:
         """What a connection from there counts for. A proxy says at once what a connection is for, and carries no media."""
         is_shared = table in (self.http, self.websockets) and self.is_proxy(host)
-        return None if is_shared else network(host)
+        return None if is_shared else network_of(host)
 
     def enter(self, table: ConnectionTable[Evictable], connection: Evictable, host: str) -> None:
         """Give a connection from there a place in a table, and close the one that has to go for it."""

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.demux import MAX_HEAD, NEEDED, Kind, classify, has_whole_head
 from relay.edge.tcp.outlet import UNSENT_LIMIT, tune
 from relay.edge.tcp.peers import Peer
@@ -62,7 +62,7 @@ class Arrival(asyncio.Protocol):
         peer: the other end; once a PROXY header has come, the client that it names.
     """
 
-    def __init__(self, connection: socket.socket, peer: Peer, tls: Context | None, host: Host, counters: Counters) -> None:
+    def __init__(self, connection: socket.socket, peer: Peer, tls: Context | None, host: Host, counters: EdgeCounters) -> None:
         self.peer = peer
         self._connection: socket.socket | None = connection
         self._tls = tls

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from relay.edge.counters import Counters
-from relay.edge.routes import family_of
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.checks import ufrag_of
 from relay.edge.tcp.framing import Frames, FrameTooLong, frame
 from relay.edge.tcp.outlet import Outlet
@@ -13,6 +12,7 @@ from relay.edge.tcp.pace import Pace
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.streams import StreamOwner
 from relay.edge.tunnel import Stream, Tunnel
+from relay.ip import family_of
 from relay.media.api import Route
 
 FIRST_ANSWER: Final = 10.0
@@ -30,7 +30,7 @@ class IceTcp(asyncio.Protocol):
     """
 
     def __init__(
-        self, peer: Peer, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: Counters, owner: StreamOwner
+        self, peer: Peer, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: EdgeCounters, owner: StreamOwner
     ) -> None:
         self.peer = peer
         self._tunnel = tunnel

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.admission import Admission
 from relay.edge.tcp.arrival import Arrival, Context
 from relay.edge.tcp.demux import Kind
 from relay.edge.tcp.handshakes import Handshakes
 from relay.edge.tcp.peers import Peer
 from relay.errors import ConfigurationError
+from relay.ip import network_of
 from relay.settings.edge import LOCALHOST
-from relay.turn.limits import network
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Listener:
         sockets: from `bind`.
     """
 
-    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: Counters) -> None:
+    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: EdgeCounters) -> None:
         self._services = Services()
         self._counters = counters
         self._sockets = sockets
@@ -191,7 +191,7 @@ class Listener:
 
     def handshake_wait(self, peer: Peer) -> float:
         """Seconds until a TLS handshake with that peer may begin; 0: now, and it is counted."""
-        return 0.0 if self._admission.is_proxy(peer.host) else self._handshakes.wait(network(peer.host), self._loop.time())
+        return 0.0 if self._admission.is_proxy(peer.host) else self._handshakes.wait(network_of(peer.host), self._loop.time())
 
     def decided(self, arrival: Arrival) -> None:
         """It is served from now on, or closed."""

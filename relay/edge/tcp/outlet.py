@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Final
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.sendqueue import SendQueue
 
 UNSENT_LIMIT: Final = 8 * 1024
@@ -31,7 +31,7 @@ def tune(connection: socket.socket) -> None:
 class Outlet:
     """Sends what a worker has for one client, as fast as the connection takes it."""
 
-    def __init__(self, transport: asyncio.WriteTransport, counters: Counters) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, counters: EdgeCounters) -> None:
         self._transport = transport
         self._counters = counters
         self._queue = SendQueue()

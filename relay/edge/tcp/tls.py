@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.certificate import WARN_EVERY, Validity
 from relay.errors import ConfigurationError
 
@@ -36,7 +36,7 @@ class CertificateFiles:
         ConfigurationError: they cannot be used.
     """
 
-    def __init__(self, certificate: str, key: str, counters: Counters, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, certificate: str, key: str, counters: EdgeCounters, now: Callable[[], float] = time.time) -> None:
         """
         Args:
             now: Unix time.

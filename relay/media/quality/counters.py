@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from relay.counting import Counters
+
 NAMES: Final = {
     "packets_received": "SRTP and SRTCP packets that arrived and were authentic",
     "packets_sent": "SRTP and SRTCP packets handed to the network",
@@ -70,8 +72,6 @@ NAMES: Final = {
 }
 
 
-class Counters(dict[str, int]):
-    """A count per name; adding to a name that is not in `NAMES` is a mistake of ours and raises KeyError."""
-
+class MediaCounters(Counters):
     def __init__(self) -> None:
-        super().__init__(dict.fromkeys(NAMES, 0))
+        super().__init__(NAMES)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from relay.media.net.dtls_srtp import length_cell, srtcp_protect, srtp_protect, srtp_unprotect
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import MAX_PACKET, Remote, UdpSocket
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.routing.slow import receive, show
 from relay.media.transport.intake import refusal, take_first
 from relay.media.transport.transport import Transport
@@ -57,7 +57,7 @@ class ForwardingSocket(UdpSocket):
         on_stun: StunSink,
         on_unvalidated: UnvalidatedSink,
         on_unvalidated_dtls: UnvalidatedDtlsSink,
-        counters: Counters,
+        counters: MediaCounters,
     ) -> None:
         super().__init__(host, port, ring, counters)
         self._on_stun = on_stun

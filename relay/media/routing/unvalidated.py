@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.routing.slow import forward
 from relay.media.transport.transport import Transport
 
@@ -31,7 +31,7 @@ class UnvalidatedPackets:
         transports: those that are open, at any time.
     """
 
-    def __init__(self, transports: Mapping[str, Transport], counters: Counters) -> None:
+    def __init__(self, transports: Mapping[str, Transport], counters: MediaCounters) -> None:
         self._transports = transports
         self._counters = counters
         self._senders: dict[int, list[Transport]] | None = None

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from aioice import stun
 
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.transport.consent import Consent, Liveness
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE, IceAgent, moves
 
@@ -63,7 +63,7 @@ class Silenced:
 
     __slots__ = ("_counters", "name", "outgoing", "socket")
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: MediaCounters) -> None:
         self._counters = counters
         self.name = 0
         self.outgoing: list[Any] = []
@@ -105,7 +105,7 @@ class Path:
         "selected",
     )
 
-    def __init__(self, owner: object, counters: Counters) -> None:
+    def __init__(self, owner: object, counters: MediaCounters) -> None:
         self._owner = owner
         """The transport: what `RemoteAddress.transport` is set to."""
         self._counters = counters

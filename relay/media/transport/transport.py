@@ -18,7 +18,7 @@ from relay.media.api import (
     TransportUp,
 )
 from relay.media.net.dtls_srtp import DtlsSrtp, fingerprints, protect
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.quality.statistics import SNAPSHOT_INTERVAL, LegStatistics, RetransmissionStatistics, StreamStatistics
 from relay.media.repair.history import PacketHistory
 from relay.media.transport.gap import SendingGap
@@ -100,7 +100,7 @@ class Transport:
         transport_id: str,
         certificate: RTCCertificate,
         emit: Callable[[MediaEvent], None],
-        counters: Counters,
+        counters: MediaCounters,
         now: float,
         limits: MediaLimits = UNLIMITED,
     ) -> None:

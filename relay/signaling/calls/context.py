@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from relay.clock import Clock
-from relay.errors import Unavailable
+from relay.errors import SignalingError, Unavailable
 from relay.ids import PlaceKind, Profile
 from relay.media.api import RouteOf
 from relay.settings.calls import CallSettings
@@ -21,7 +21,7 @@ from relay.signaling.calls.live import LiveCall, LiveCalls
 from relay.signaling.calls.paths import Paths
 from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
-from relay.signaling.ports import CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
+from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
 from relay.signaling.presence.devices import Device, Devices
 from relay.signaling.sessions.legs import Leg, Legs
 
@@ -85,6 +85,17 @@ class Exchange:
     def device_of(self, party: Party) -> Device | None:
         """The device that is in the call, connected or away."""
         return self.devices.get(party.profile, party.device_id)
+
+    def check_rate(self, device: Device, action: Action) -> None:
+        """Count something that a device does.
+
+        Raises:
+            SignalingError: `rate_limited`.
+        """
+        limiter = self.ports.limiter
+        address = device.connection.remote_address if device.connection else None
+        if limiter is not None and not limiter.admits(action, device.profile, address):
+            raise SignalingError("rate_limited", f"too many {action.value}s; wait a little")
 
     def tell(self, party: Party, message: ToClient) -> None:
         """Send a message to the party's device."""

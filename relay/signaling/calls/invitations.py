@@ -33,7 +33,7 @@ class Invitations:
 
     async def take_invitation(self, device: Device, message: incoming.CallInvitation) -> None:
         exchange = self._exchange
-        self._check_rate(device)
+        exchange.check_rate(device, Action.INVITATION)
         offer = parse_sdp(message.offer.sdp)
         callee = Profile(message.to_profile_type, message.to_profile_id)
         if callee == device.profile:
@@ -92,12 +92,6 @@ class Invitations:
             if await log.was_transferred(call_id, profile):
                 return
         raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
-
-    def _check_rate(self, device: Device) -> None:
-        limiter = self._exchange.ports.limiter
-        address = device.connection.remote_address if device.connection else None
-        if limiter is not None and not limiter.admits(Action.INVITATION, device.profile, address):
-            raise SignalingError("rate_limited", "too many invitations; wait a little")
 
     def _row(self, live: LiveCall, standing: Standing) -> NewCall:
         call = live.call

@@ -190,11 +190,6 @@ class LiveCalls:
     def disown_transport(self, transport_id: str) -> None:
         self._by_transport.pop(transport_id, None)
 
-    @property
-    def transport_count(self) -> int:
-        """Transports that belong to a call."""
-        return len(self._by_transport)
-
     def with_transport(self, transport_id: str) -> LiveCall | None:
         return self._by_transport.get(transport_id)
 

@@ -319,7 +319,7 @@ class Calls:
         if device.dropped:
             return
         try:
-            self._check_rate(device)
+            self._exchange.check_rate(device, Action.MESSAGE)
             message = incoming.decode(frame)
             await self._take[type(message)](device, message)
         except SignalingError as error:
@@ -332,12 +332,6 @@ class Calls:
         except Exception:
             logger.exception("a message of %s could not be handled", device.profile.key)
             self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
-
-    def _check_rate(self, device: Device) -> None:
-        limiter = self._exchange.ports.limiter
-        address = device.connection.remote_address if device.connection else None
-        if limiter is not None and not limiter.admits(Action.MESSAGE, device.profile, address):
-            raise SignalingError("rate_limited", "too many messages; wait a little")
 
     def _refuse(self, device: Device, frame: str | bytes, code: str, text: str) -> None:
         self.refused[code] += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.edge.counters import Counters
+from relay.edge.counters import EdgeCounters
 from relay.edge.tcp import tls
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
@@ -37,7 +37,7 @@ def names_of(files: CertificateFiles) -> str:
 
 
 def test_a_changed_certificate_is_loaded(tmp_path: Path) -> None:
-    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), EdgeCounters())
     files.check()
     assert names_of(files) == "first"
     write_certificate(tmp_path, "second")
@@ -52,7 +52,7 @@ def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
         write_certificate(tmp_path / name, name)
     link = tmp_path / "live"
     link.symlink_to(tmp_path / "old")
-    files = CertificateFiles(str(link / "certificate.pem"), str(link / "key.pem"), Counters())
+    files = CertificateFiles(str(link / "certificate.pem"), str(link / "key.pem"), EdgeCounters())
     link.unlink()
     files.check()
     assert names_of(files) == "old"
@@ -65,7 +65,7 @@ def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
 def test_what_cannot_be_used_leaves_the_old_one_in_force_and_is_said_once(
     tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    counters = Counters()
+    counters = EdgeCounters()
     files = CertificateFiles(*write_certificate(tmp_path, "first"), counters)
     (tmp_path / broken).write_text("not in PEM")
     files.check()
@@ -79,7 +79,7 @@ def test_what_cannot_be_used_leaves_the_old_one_in_force_and_is_said_once(
 
 
 def test_a_key_that_arrives_after_its_certificate_is_waited_for(tmp_path: Path) -> None:
-    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), EdgeCounters())
     (tmp_path / "later").mkdir()
     certificate, key = write_certificate(tmp_path / "later", "second")
     Path(certificate).rename(tmp_path / "certificate.pem")
@@ -93,7 +93,7 @@ def test_a_key_that_arrives_after_its_certificate_is_waited_for(tmp_path: Path) 
 
 @pytest.mark.parametrize("missing", ["certificate.pem", "key.pem"])
 def test_while_a_file_is_away_the_old_certificate_stays(tmp_path: Path, missing: str) -> None:
-    files = CertificateFiles(*write_certificate(tmp_path, "first"), Counters())
+    files = CertificateFiles(*write_certificate(tmp_path, "first"), EdgeCounters())
     (tmp_path / missing).unlink()
     files.check()
     assert names_of(files) == "first"
@@ -115,7 +115,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, unreadable: str, m
 
     monkeypatch.setattr(Path, "open", refusing)
     with pytest.raises(ConfigurationError, match=rf"cannot be used: .*{unreadable}: Permission denied$"):
-        CertificateFiles(certificate, key, Counters())
+        CertificateFiles(certificate, key, EdgeCounters())
 
 
 def test_a_key_of_another_certificate_cannot_be_used(tmp_path: Path) -> None:
@@ -123,13 +123,13 @@ def test_a_key_of_another_certificate_cannot_be_used(tmp_path: Path) -> None:
     shutil.copy(certificate, tmp_path / "kept.pem")
     write_certificate(tmp_path, "second")
     with pytest.raises(ConfigurationError, match=r"kept\.pem with the key .*key\.pem cannot be used: "):
-        CertificateFiles(str(tmp_path / "kept.pem"), key, Counters())
+        CertificateFiles(str(tmp_path / "kept.pem"), key, EdgeCounters())
 
 
 def test_files_that_are_the_other_way_round_are_told_so(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "first")
     with pytest.raises(ConfigurationError, match="they are the other way round"):
-        CertificateFiles(key, certificate, Counters())
+        CertificateFiles(key, certificate, EdgeCounters())
 
 
 def test_a_key_of_another_certificate_is_told_in_words(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_key_of_another_certificate_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     _, other = write_certificate(tmp_path / "other", "second")
     with pytest.raises(ConfigurationError, match="the key is not that of the first certificate"):
-        CertificateFiles(certificate, other, Counters())
+        CertificateFiles(certificate, other, EdgeCounters())
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_certificate_that_has_expired_or_soon_will_is_warned_of_at_start_on_re
     tmp_path: Path, days: float, said: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = time.time()
-    files = CertificateFiles(*write_certificate(tmp_path, "first", days), Counters(), lambda: now)
+    files = CertificateFiles(*write_certificate(tmp_path, "first", days), EdgeCounters(), lambda: now)
 
     def warned() -> bool:
         texts = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -176,7 +176,7 @@ def test_a_certificate_that_has_expired_or_soon_will_is_warned_of_at_start_on_re
 
 def test_files_that_are_missing_are_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file or directory"):
-        CertificateFiles(str(tmp_path / "none.pem"), str(tmp_path / "none.key"), Counters())
+        CertificateFiles(str(tmp_path / "none.pem"), str(tmp_path / "none.key"), EdgeCounters())
 
 
 async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import relay
-from relay.media.quality.counters import NAMES, Counters
+from relay.media.quality.counters import NAMES, MediaCounters
 
 SOURCES = sorted(file for plane in ("media", "workers") for file in (Path(relay.__file__).parent / plane).rglob("*.py"))
 
@@ -50,11 +50,11 @@ def test_every_name_says_what_it_counts() -> None:
 
 
 def test_counters_start_at_zero_and_take_no_other_names() -> None:
-    counters = Counters()
+    counters = MediaCounters()
     assert set(counters) == set(NAMES)
     assert set(counters.values()) == {0}
     counters["packets_sent"] += 2
     assert counters["packets_sent"] == 2
-    assert Counters()["packets_sent"] == 0
+    assert MediaCounters()["packets_sent"] == 0
     with pytest.raises(KeyError):
         counters["no_such_thing"] += 1

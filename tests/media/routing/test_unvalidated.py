@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relay.media.api import DtlsRole, Fingerprint, TransportParameters
 from relay.media.net.addresses import local_addresses
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import MAX_SENDERS, MAX_TRIED, MAX_TRIED_OF_HOST, UnvalidatedPackets
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE
 from relay.media.transport.transport import PICTURES_LOST_AFTER, Transport
@@ -508,7 +508,7 @@ def take(unvalidated: UnvalidatedPackets, datagram: bytes, host: bytes) -> Trans
 
 async def test_a_flood_is_looked_at_no_more_than_told_for_a_host_and_for_all(relay: RunningEngine) -> None:
     first, _ = await a_call(relay)
-    counters = Counters()
+    counters = MediaCounters()
     unvalidated = UnvalidatedPackets(relay.engine._transports, counters)
     for n in range(MAX_TRIED_OF_HOST + 10):
         take(unvalidated, spoiled(n), b"one")
@@ -541,7 +541,7 @@ async def test_an_ssrc_that_very_many_use_is_no_hint(relay: RunningEngine) -> No
         await relay.connect(peer, other)
         peer.send_rtcp(picture_loss_indication(1))
         await other.receives(picture_loss_indication(1))
-    unvalidated = UnvalidatedPackets(relay.engine._transports, Counters())
+    unvalidated = UnvalidatedPackets(relay.engine._transports, MediaCounters())
     assert len(unvalidated.senders(1)) == MAX_SENDERS
     first.send_rtcp(picture_loss_indication(1))
     await second.receives(picture_loss_indication(1))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aioice import stun
 
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.transport.consent import CONSENT_LIFETIME
 from relay.media.transport.ice import Credentials, IceAgent
 from relay.media.transport.path import AMPLIFICATION, MAX_WAITING, Path
@@ -36,7 +36,7 @@ class Mailbox:
 
 @pytest.fixture
 def path() -> Path:
-    return Path(object(), Counters())
+    return Path(object(), MediaCounters())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from aiortc import RTCCertificate
 
 from relay.media.api import MediaEvent, TransportClosed, TransportDown, TransportReport, TransportUp
-from relay.media.quality.counters import Counters
+from relay.media.quality.counters import MediaCounters
 from relay.media.transport.consent import CONSENT_SILENCE, QUIET_SILENCE
 from relay.media.transport.ice import ROAM_AFTER_SILENCE
 from relay.media.transport.path import MAX_ADDRESSES
@@ -51,7 +51,7 @@ def certificate() -> RTCCertificate:
 @pytest.fixture
 def transport(certificate: RTCCertificate) -> Transport:
     events: list[MediaEvent] = []
-    return Transport("one", certificate, events.append, Counters(), 0.0)
+    return Transport("one", certificate, events.append, MediaCounters(), 0.0)
 
 
 # -- addresses, in explicit time --------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_checks_from_the_old_address_keep_it_in_use(transport: Transport) -> Non
 
 def test_an_address_lost_to_another_transport_does_not_look_alive_because_of_that_one(transport: Transport) -> None:
     transport.checked(home := Mailbox("home"), 0, 100.0, nominates=True)
-    other = Transport("other", CERTIFICATE, lambda _: None, Counters(), 0.0)
+    other = Transport("other", CERTIFICATE, lambda _: None, MediaCounters(), 0.0)
     transport.lose_address(home)
     other.checked(Mailbox("home"), 0, 110.0, nominates=True)
     transport.checked(away := Mailbox("away"), 0, 110.5, nominates=False)

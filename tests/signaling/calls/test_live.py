@@ -87,7 +87,7 @@ def test_a_call_is_found_by_its_transports_for_as_long_as_it_has_them() -> None:
     calls.disown_transport("t1")
     calls.disown_transport("t1")
     assert calls.with_transport("t1") is None
-    assert calls.transport_count == 0
+    assert not calls._by_transport
 
 
 def test_calls_are_counted_by_the_kind_of_their_place() -> None:

@@ -1,0 +1,11 @@
+"""What the relay tells its clients of TURN."""
+
+import msgspec
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A TURN server, as `RTCPeerConnection` takes it (RTCIceServer, W3C WebRTC)."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    credential: str = ""
