@@ -215,6 +215,19 @@ def test_every_term_of_the_glossary_has_one_line_with_its_source() -> None:
     ] == []
 
 
+def test_the_answers_to_the_three_questions_of_contributing_name_places_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert "def _forward(" in (ROOT / "relay" / "media" / "routing" / "direct.py").read_text()
+    for question in ("Where is a packet forwarded?", "Where is an offer made?", "Where do I add a setting?"):
+        answer = text.partition(f"**{question}**")[2].partition("\n\n")[0]
+        paths = re.findall(r"`(relay/[\w/.]+)`", answer)
+        assert paths, question
+        assert [path for path in paths if not (ROOT / path).exists()] == []
+    named = re.findall(r"(?m)^\| `([\w/.]+)` \|", text)
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def anchors_of(file: Path) -> set[str]:
     return {anchor for _, anchor in headings_of(file.read_text())}
 
