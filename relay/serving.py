@@ -15,8 +15,8 @@ from aiohttp.typedefs import Handler
 
 from relay.app import FRONT, SETTINGS
 from relay.edge import public
-from relay.edge.discovery import discover
-from relay.edge.tcp.admission import KEEPALIVE
+from relay.edge.discovery import FIRST_WAIT, discover
+from relay.edge.limits import DEFAULTS
 from relay.http.admin import sync
 from relay.http.directory import host_of
 from relay.http.hosts import only_local_names
@@ -27,7 +27,7 @@ from relay.settings.all import Settings
 
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_TIMEOUT: Final = KEEPALIVE
+KEEPALIVE_TIMEOUT: Final = DEFAULTS.keepalive
 """Seconds from an answer until the head of the connection's next request must be whole; fewer where places are scarce."""
 
 SOFTWARE: Final = "call-relay"
@@ -193,13 +193,16 @@ def _raise_file_limit() -> int:
     return FILES if soft == resource.RLIM_INFINITY else soft
 
 
-async def find_public_address(settings: Settings) -> Settings:
+async def find_public_address(settings: Settings, *, first_wait: float = FIRST_WAIT) -> Settings:
     """The settings, with the public address that the STUN server tells, if one is set and no address is.
 
     Warns in the log of addresses that cannot be right.
+
+    Args:
+        first_wait: as of `discover`.
     """
     if settings.stun_server and not settings.public_address:
-        found = await discover(settings.stun_server)
+        found = await discover(settings.stun_server, first_wait=first_wait)
         if found is None:
             logger.warning(
                 "the STUN server does not answer: set RELAY_PUBLIC_ADDRESS if browsers cannot reach this machine's own"

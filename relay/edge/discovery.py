@@ -33,11 +33,12 @@ class _Asking(asyncio.DatagramProtocol):
         """Nobody listens there (ICMP): as good as no answer, and the next request may be answered."""
 
 
-async def discover(server: str) -> tuple[str, str] | None:
+async def discover(server: str, *, first_wait: float = FIRST_WAIT) -> tuple[str, str] | None:
     """The public and the local address of the way to the internet.
 
     Args:
         server: of STUN, `HOST:PORT`.
+        first_wait: seconds until the request is sent again; doubled each time.
 
     Returns:
         None, if there is no answer.
@@ -56,7 +57,7 @@ async def discover(server: str) -> tuple[str, str] | None:
         for attempt in range(ATTEMPTS):
             transport.sendto(bytes(request))
             try:
-                mapped = await asyncio.wait_for(asyncio.shield(protocol.mapped), FIRST_WAIT * 2**attempt)
+                mapped = await asyncio.wait_for(asyncio.shield(protocol.mapped), first_wait * 2**attempt)
             except TimeoutError:
                 continue
             return str(ipaddress.ip_address(mapped)), str(ipaddress.ip_address(local.partition("%")[0]))

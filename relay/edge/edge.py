@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from relay.edge.counters import EdgeCounters
 from relay.edge.ice_servers import IceServers
+from relay.edge.limits import DEFAULTS, EdgeLimits
 from relay.edge.reach import ReachableEngine
 from relay.edge.routes import route_of
 from relay.edge.tcp.admission import Admission
@@ -19,7 +20,7 @@ from relay.edge.tcp.ice_tcp import IceTcp
 from relay.edge.tcp.listener import Listener, Services, bind
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.streams import Streams
-from relay.edge.tcp.tls import CHECK_INTERVAL, CertificateFiles
+from relay.edge.tcp.tls import CertificateFiles
 from relay.edge.tunnel import Tunnel
 from relay.edge.turn import Turn, TurnConnection
 from relay.edge.turn_port import TurnPort
@@ -65,6 +66,7 @@ class Front:
         addresses: where media is said to be reachable, IPv4 or IPv6: the only addresses that TURN relays to.
         local: the addresses of this machine, where media listens on all of them: TURN relays to those also.
         bounds: how many connections of each kind there may be.
+        limits: times and rates.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Front:
         addresses: tuple[str, ...] = (),
         local: LocalAddresses | None = None,
         bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
+        limits: EdgeLimits = DEFAULTS,
     ) -> None:
         self.counters = EdgeCounters()
         self.turn_counters = TurnCounters()
@@ -90,7 +93,8 @@ class Front:
         self._media_of: tuple[object, frozenset[Address]] = (None, frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
-        self._admission = Admission(bounds, tuple(parse_networks(edge.trusted_proxies)), self.counters)
+        self._limits = limits
+        self._admission = Admission(bounds, tuple(parse_networks(edge.trusted_proxies)), self.counters, limits)
         self._streams = Streams(self._admission)
         self.http: HttpConnections | None = None
         """The HTTP connections; None: none is served."""
@@ -122,7 +126,7 @@ class Front:
         if edge.media_tcp_port and (edge.media_tcp or self._turn_settings.has_built_in):
             ports.append(edge.media_tcp_port)
         for port in ports:
-            self._listeners.append(Listener(bind(edge.listen_host, port), self._admission, self.counters))
+            self._listeners.append(Listener(bind(edge.listen_host, port), self._admission, self.counters, self._limits))
 
     async def start(self, http: Callable[[], asyncio.Protocol] | None = None) -> None:
         """Open everything that is turned on.
@@ -289,13 +293,13 @@ class Front:
 
     def _ice_tcp(self, peer: Peer) -> IceTcp:
         assert self._tunnel is not None, "ICE-TCP needs the tunnel"
-        connection = IceTcp(peer, self._tunnel, self._engine.port_of, self.counters, self._streams)
+        connection = IceTcp(peer, self._tunnel, self._engine.port_of, self.counters, self._streams, self._limits)
         self._streams.add(connection)
         return connection
 
     def _turn_connection(self, peer: Peer) -> TurnConnection:
         assert self._turn is not None, "this is the TURN server's"
-        connection = TurnConnection(peer, self._turn, self.counters, self._streams)
+        connection = TurnConnection(peer, self._turn, self.counters, self._streams, self._limits)
         self._streams.add(connection)
         return connection
 
@@ -307,7 +311,7 @@ class Front:
         self._admission.shorten_keepalive()
 
     def _look_at_certificate(self, certificate: CertificateFiles) -> None:
-        self._again(CHECK_INTERVAL, lambda: self._look_at_certificate(certificate))
+        self._again(self._limits.certificate_interval, lambda: self._look_at_certificate(certificate))
         certificate.check()
 
     def _again(self, delay: float, what: Callable[[], None]) -> None:

@@ -49,12 +49,16 @@ class Stream:
 class Tunnel:
     """Make it, `start` it in the event loop that it shall live in, `close` it there.
 
+    Args:
+        size: addresses for streams, and for allocations; at most `_COUNT`.
+
     Raises:
         OSError: there is no loopback, or no even port left on it.
     """
 
-    def __init__(self, counters: EdgeCounters) -> None:
+    def __init__(self, counters: EdgeCounters, *, size: int = _COUNT) -> None:
         self._counters = counters
+        self._size = size
         self._socket = _even()
         self._streams: dict[Local, Stream] = {}
         self._next = 0
@@ -76,7 +80,7 @@ class Tunnel:
         A browser that hears of another makes a peer-reflexive candidate of it, where a relayed one ranks last. Chromium then
         prefers TURN to UDP from behind a NAT, which is peer-reflexive too.
         """
-        return str(ipaddress.IPv4Address(_FIRST_RELAYED + allocation_id % _COUNT)), self._socket.port
+        return str(ipaddress.IPv4Address(_FIRST_RELAYED + allocation_id % self._size)), self._socket.port
 
     def open(
         self, port: int, receive: Callable[[bytes], None], route: Route | None = None, allocation_id: int | None = None
@@ -86,9 +90,9 @@ class Tunnel:
         Args:
             allocation_id: whose address, as `relayed` tells it, the stream shall have. It gets another while that is taken.
         """
-        local = None if allocation_id is None else (_FIRST_OF_ALLOCATIONS + allocation_id % _COUNT).to_bytes(4)
+        local = None if allocation_id is None else (_FIRST_OF_ALLOCATIONS + allocation_id % self._size).to_bytes(4)
         while local is None or local in self._streams:
-            self._next = self._next % (_COUNT - 1) + 1
+            self._next = self._next % (self._size - 1) + 1
             local = (_FIRST + self._next).to_bytes(4)
         stream = Stream(local, port, receive, self._socket.leaving_from(local), (WORKER_HOST, port), route)
         self._streams[local] = stream

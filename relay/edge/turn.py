@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Final, Protocol, cast
 
 from relay.edge.counters import EdgeCounters
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.outlet import Outlet
 from relay.edge.tcp.pace import Pace
 from relay.edge.tcp.peers import Peer
@@ -21,9 +22,6 @@ from relay.turn.stream import NotTurn, split_stream
 
 TICK: Final = 1.0
 """Seconds between looks at what has expired."""
-
-WITHOUT_ALLOCATION: Final = 30.0
-"""Seconds that a connection may stay without an allocation."""
 
 
 class _Client(Protocol):
@@ -129,14 +127,15 @@ class Turn:
 class TurnConnection(asyncio.Protocol):
     """A client over TCP or TLS."""
 
-    def __init__(self, peer: Peer, turn: Turn, counters: EdgeCounters, owner: StreamOwner) -> None:
+    def __init__(self, peer: Peer, turn: Turn, counters: EdgeCounters, owner: StreamOwner, limits: EdgeLimits) -> None:
         self.peer = peer
         self._turn = turn
         self._source = plain_address((peer.host, peer.port))
         self._counters = counters
         self._owner = owner
         self._buffer = bytearray()
-        self._pace = Pace()
+        self._pace = Pace(limits.messages_per_second)
+        self._without_allocation = limits.without_allocation
         self._allocations = 0
         self._transport: asyncio.Transport
         self._outlet: Outlet
@@ -191,7 +190,8 @@ class TurnConnection(asyncio.Protocol):
         """Close the connection if it has had no allocation for too long: one that has lives as long as that."""
         if self._pace.sweep():
             self._owner.active(self)
-        if not self._allocations and now - self._idle_since > WITHOUT_ALLOCATION and not self._transport.is_closing():
+        is_idle = not self._allocations and now - self._idle_since > self._without_allocation
+        if is_idle and not self._transport.is_closing():
             self._counters["idle_closed"] += 1
             self._transport.abort()
 

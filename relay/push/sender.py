@@ -13,8 +13,8 @@ from relay.push.message import Message, encrypt
 from relay.push.vapid import VapidKey
 from relay.signaling.records import PushSubscription
 
-ATTEMPT: Final = 10.0
-"""Seconds that an attempt may take, the look-up of the name included."""
+TIMEOUT: Final = 10.0
+"""Seconds that an attempt may take."""
 
 IDLE: Final = 60.0
 """Seconds that a connection is kept for the next message. There are few push services, so most connections find a use."""
@@ -39,6 +39,7 @@ class Sender:
         allowed: the addresses that may be connected to.
         tls: other certificates than the usual ones to believe.
         ports: those that a push service may have.
+        timeout: seconds that an attempt may take, the look-up of the name included.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Sender:
         allowed: Callable[[Address], bool] = is_public,
         tls: ssl.SSLContext | None = None,
         ports: Container[int] = HTTPS_PORTS,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._key = key
         self._ports = ports
@@ -61,7 +63,7 @@ class Sender:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=ATTEMPT),
+            timeout=aiohttp.ClientTimeout(total=timeout),
         )
 
     async def send(self, message: Message, subscription: PushSubscription, now: datetime) -> Outcome:

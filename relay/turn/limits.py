@@ -54,6 +54,9 @@ class UnauthenticatedRate:
     """How many messages of each host were not authentic within the present second.
 
     Datagrams and streams are counted apart: a datagram's source can be forged, and must not shut its victim out of the other.
+
+    Args:
+        hosts: that are counted one by one; all others share one count.
     """
 
     def __init__(self, per_second: int, hosts: int = MAX_COUNTED_HOSTS) -> None:

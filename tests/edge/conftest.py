@@ -6,22 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from relay.edge.limits import EdgeLimits
 from relay.workers.worker import fastest_loop
 from tests.edge.kit import RunningFront, write_certificate
 
 
 @pytest.fixture
-async def front(no_errors_logged: None) -> AsyncIterator[RunningFront]:
+def limits() -> EdgeLimits:
+    """Of the front. A test that needs others parametrizes this."""
+    return EdgeLimits()
+
+
+@pytest.fixture
+async def front(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
     """Everything on one port, without TLS."""
-    async with RunningFront.started() as running:
+    async with RunningFront.started(limits=limits) as running:
         yield running
 
 
 @pytest.fixture
-async def secure(no_errors_logged: None, tmp_path: Path) -> AsyncIterator[RunningFront]:
+async def secure(no_errors_logged: None, tmp_path: Path, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
     """Everything on one port, with TLS."""
     certificate, key = write_certificate(tmp_path, "first")
-    async with RunningFront.started(tls_cert=certificate, tls_key=key) as running:
+    async with RunningFront.started(tls_cert=certificate, tls_key=key, limits=limits) as running:
         yield running
 
 

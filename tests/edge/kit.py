@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from aiohttp import web
 from aioice import stun
 from cryptography import x509
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from relay.app import FRONT
 from relay.edge.edge import Front, LocalAddresses
+from relay.edge.limits import DEFAULTS, EdgeLimits
 from relay.edge.reach import ReachableEngine
 from relay.edge.tcp.bounds import Bounds
 from relay.edge.tcp.framing import Frames, frame
@@ -70,6 +72,11 @@ def common_name(der: bytes) -> str:
     """Whom a certificate is for."""
     [name] = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(name.value)
+
+
+def limited(**limits: float) -> pytest.MarkDecorator:
+    """Gives the fronts of a test other `EdgeLimits` than usual."""
+    return pytest.mark.parametrize("limits", [EdgeLimits(**limits)], ids=["limited"])  # type: ignore[arg-type]
 
 
 class Connection:
@@ -133,6 +140,7 @@ class RunningFront:
         local: LocalAddresses | None = None,
         bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
         addresses: tuple[str, ...] = (HERE,),
+        limits: EdgeLimits = DEFAULTS,
         **settings: Any,
     ) -> AsyncIterator["RunningFront"]:
         """A front.
@@ -142,6 +150,7 @@ class RunningFront:
             local: this machine's addresses, as far as TURN may relay to them.
             bounds: how many connections there may be.
             addresses: where media is said to be.
+            limits: times and rates of the edge.
             settings: those that differ from free ports of the loopback.
         """
         media = LocalEngine(lambda _: None, hosts=[HERE])
@@ -149,7 +158,7 @@ class RunningFront:
         engine = ReachableEngine(media)
         chosen = Settings(**{"dev": True, "host": HERE, "port": 0, "turn_port": 0, **settings})
         edge, turn = chosen.only(EdgeSettings), chosen.only(TurnSettings)
-        front = Front(edge, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds)
+        front = Front(edge, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds, limits)
         runner = web.AppRunner(_app(front), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:

@@ -8,8 +8,7 @@ from typing import cast
 import pytest
 from aioice import stun
 
-from relay.edge import discovery
-from relay.edge.discovery import discover
+from relay.edge.discovery import ATTEMPTS, discover
 
 
 class StunServer(asyncio.DatagramProtocol):
@@ -47,28 +46,23 @@ async def serving(ignored: int = 0) -> AsyncIterator[tuple[str, StunServer]]:
         transport.close()
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "FIRST_WAIT", 0.02)
-
-
 async def test_the_servers_answer_is_the_public_address() -> None:
     async with serving() as (address, _):
-        assert await discover(address) == ("203.0.113.7", "127.0.0.1")
+        assert await discover(address, first_wait=0.02) == ("203.0.113.7", "127.0.0.1")
 
 
 async def test_a_lost_request_is_sent_again() -> None:
     async with serving(ignored=2) as (address, server):
-        assert await discover(address) == ("203.0.113.7", "127.0.0.1")
+        assert await discover(address, first_wait=0.02) == ("203.0.113.7", "127.0.0.1")
         assert server.requests >= 3, "more, where the machine is slow"
 
 
 async def test_a_server_that_is_silent_is_given_up() -> None:
     async with serving(ignored=1000) as (address, server):
-        assert await discover(address) is None
-        assert server.requests == discovery.ATTEMPTS
+        assert await discover(address, first_wait=0.02) is None
+        assert server.requests == ATTEMPTS
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no such host:3478", "host.invalid:3478"])
 async def test_a_server_that_is_not_there_is_given_up(address: str) -> None:
-    assert await discover(address) is None
+    assert await discover(address, first_wait=0.02) is None

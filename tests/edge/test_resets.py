@@ -8,7 +8,7 @@ import ssl
 import pytest
 from aioice import stun
 
-from relay.edge.tcp import arrival
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.framing import frame
 from relay.turn.messages import build
 from tests.edge.kit import HERE, REQUEST, RunningFront, trusting
@@ -21,10 +21,10 @@ RESET = b"\x01\0\0\0\0\0\0\0"
 ALLOCATE = build(stun.Method.ALLOCATE, stun.Class.REQUEST, bytes(12), {"REQUESTED-TRANSPORT": 17 << 24})
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def limits() -> EdgeLimits:
     """uvloop does not always tell of a reset while nothing has been read: then the time to decide in ends the connection."""
-    monkeypatch.setattr(arrival, "DECISION_TIMEOUT", 2.0)
+    return EdgeLimits(decision_timeout=2.0)
 
 
 async def forgotten(front: RunningFront) -> None:

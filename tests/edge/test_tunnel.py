@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from relay.edge import tunnel as tunnel_module
 from relay.edge.counters import EdgeCounters
 from relay.edge.tunnel import Tunnel
 from relay.media.transport.ice import reflexive
@@ -74,14 +73,15 @@ async def test_a_stream_that_is_shut_hears_nothing_more(tunnel: Tunnel, worker: 
     await eventually(lambda: counters(tunnel)["tunnel_foreign"] == 1, "what is late is counted")
 
 
-async def test_addresses_are_taken_in_turn_and_none_twice(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnel_module, "_COUNT", 5)
+async def test_addresses_are_taken_in_turn_and_none_twice() -> None:
+    tunnel = Tunnel(EdgeCounters(), size=5)
     first, second = tunnel.open(1, lambda _: None), tunnel.open(1, lambda _: None)
     tunnel.shut(first)
     others = [tunnel.open(1, lambda _: None) for _ in range(3)]
     found = [one.local for one in (second, *others)]
     assert len(set(found)) == 4
     assert found[-1] == first.local, "an address is only used again when all others have been"
+    tunnel.close()
 
 
 @pytest.mark.parametrize("allocation_id", [1, 2, (1 << 21) - 1, 1 << 21, (1 << 21) + 1, 1 << 40])

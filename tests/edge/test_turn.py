@@ -9,9 +9,8 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
-from relay.edge import turn as turn_module
 from relay.media.api import TransportParameters
-from tests.edge.kit import HERE, RunningFront, trusting
+from tests.edge.kit import HERE, RunningFront, limited, trusting
 from tests.edge.packets import rtp
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -179,10 +178,8 @@ async def test_garbage_over_udp_is_no_trouble(front: RunningFront) -> None:
         pass
 
 
-async def test_a_connection_without_an_allocation_is_hung_up_on_and_one_with_is_not(
-    front: RunningFront, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_module, "WITHOUT_ALLOCATION", 0.1)
+@limited(without_allocation=0.1)
+async def test_a_connection_without_an_allocation_is_hung_up_on_and_one_with_is_not(front: RunningFront) -> None:
     relay = await front.transport()
     async with allocation(front, "tcp") as (transport, heard), front.connected() as one:
         one.send(bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)))

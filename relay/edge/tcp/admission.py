@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from typing import Final, Protocol, TypeVar
 
 from relay.edge.counters import EdgeCounters
+from relay.edge.limits import DEFAULTS, EdgeLimits
 from relay.edge.tcp.bounds import Bound, Bounds
 from relay.edge.tcp.connection_table import ConnectionTable
 from relay.ip import network_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-KEEPALIVE: Final = 75.0
-"""Seconds that an HTTP connection may be idle. Reverse proxies mostly close one after 60 s: it must be they who close it, or they
-send a request into the void."""
-
-_LEAST_KEEPALIVE: Final = 2.0
-"""Seconds that it may be idle where nearly all places are taken: a page asks for its next file sooner."""
 
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1"})
 """Where a reverse proxy on this machine comes from."""
@@ -42,7 +36,10 @@ class Admission:
         proxies: through whom everybody's connections may come.
     """
 
-    def __init__(self, bounds: Bounds, proxies: tuple[Network, ...], counters: EdgeCounters) -> None:
+    def __init__(
+        self, bounds: Bounds, proxies: tuple[Network, ...], counters: EdgeCounters, limits: EdgeLimits = DEFAULTS
+    ) -> None:
+        self._limits = limits
         self._proxies = proxies
         self._counters = counters
         self.undecided = _table(bounds.undecided)
@@ -110,15 +107,15 @@ class Admission:
 
     def shorten_keepalive(self) -> None:
         """Close HTTP connections that have been idle for longer than there is room for."""
-        for connection in self.http.idle_since(time.monotonic() - keepalive(len(self.http), self.http.capacity)):
+        for connection in self.http.idle_since(time.monotonic() - keepalive(len(self.http), self.http.capacity, self._limits)):
             self._counters["idle_closed_early"] += 1
             connection.evict()
 
 
-def keepalive(present: int, capacity: int) -> float:
+def keepalive(present: int, capacity: int, limits: EdgeLimits = DEFAULTS) -> float:
     """Seconds that an HTTP connection may be idle: fewer and fewer once half of the places are taken."""
     free = 1.0 - present / capacity
-    return KEEPALIVE if free >= 0.5 else max(_LEAST_KEEPALIVE, KEEPALIVE * 2.0 * free)
+    return limits.keepalive if free >= 0.5 else max(limits.least_keepalive, limits.keepalive * 2.0 * free)
 
 
 def _table(bound: Bound) -> ConnectionTable[Evictable]:

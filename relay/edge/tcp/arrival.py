@@ -8,14 +8,11 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from relay.edge.counters import EdgeCounters
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.demux import MAX_HEAD, NEEDED, Kind, classify, has_whole_head
 from relay.edge.tcp.outlet import UNSENT_LIMIT, tune
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.proxy_protocol import MAX_HEADER, MalformedHeader, begins_header, parse_header
-
-DECISION_TIMEOUT: Final = 10.0
-"""Seconds to say what a connection is for: to send its first bytes, then to shake hands if it is TLS, then to send the first
-message, or the whole head of the first HTTP request."""
 
 _UNREAD: Final = 1 << 20
 """Bytes that must be there before a socket is readable (the kernel makes it half of its buffer). The first bytes are TLS's, but
@@ -62,12 +59,15 @@ class Arrival(asyncio.Protocol):
         peer: the other end; once a PROXY header has come, the client that it names.
     """
 
-    def __init__(self, connection: socket.socket, peer: Peer, tls: Context | None, host: Host, counters: EdgeCounters) -> None:
+    def __init__(
+        self, connection: socket.socket, peer: Peer, tls: Context | None, host: Host, counters: EdgeCounters, limits: EdgeLimits
+    ) -> None:
         self.peer = peer
         self._connection: socket.socket | None = connection
         self._tls = tls
         self._host = host
         self._counters = counters
+        self._timeout = limits.decision_timeout
         self._loop = asyncio.get_running_loop()
         self._peeked = 0
         self._may_have_header = True
@@ -83,7 +83,7 @@ class Arrival(asyncio.Protocol):
     def start(self) -> None:
         assert self._connection is not None, "it has just been accepted"
         self._connection.setblocking(False)
-        self._timer = self._loop.call_later(DECISION_TIMEOUT, self._refuse, "refused_slow")
+        self._timer = self._loop.call_later(self._timeout, self._refuse, "refused_slow")
         self._loop.add_reader(self._connection, self._peek)
 
     def evict(self) -> None:
@@ -198,7 +198,7 @@ class Arrival(asyncio.Protocol):
         raw.set_write_buffer_limits(high=UNSENT_LIMIT, low=0)
         self._counters["connections_tls"] += 1
         handshake = self._loop.create_task(
-            self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=DECISION_TIMEOUT)
+            self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=self._timeout)
         )
         handshake.add_done_callback(_heed)
         try:

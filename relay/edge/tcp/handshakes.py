@@ -4,12 +4,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-HANDSHAKES_PER_SECOND: Final = 50.0
-"""Of one IPv4 address or IPv6 /64, in the long run."""
-
-HANDSHAKES_AT_ONCE: Final = 200
-"""Of one IPv4 address or IPv6 /64: the browsers of a large office that all come back after an outage."""
-
 LEAST_WAIT: Final = 0.5
 """Seconds until a connection that has to wait asks again: many may wait, and asking costs something too."""
 
@@ -26,9 +20,16 @@ class _Allowance:
 
 
 class Handshakes:
-    """A token bucket per network. Sans-IO: times are seconds, monotonic."""
+    """A token bucket per network. Sans-IO: times are seconds, monotonic.
 
-    def __init__(self) -> None:
+    Args:
+        per_second: handshakes of one network, in the long run.
+        at_once: those that it may begin at a time.
+    """
+
+    def __init__(self, per_second: float, at_once: int) -> None:
+        self._per_second = per_second
+        self._at_once = at_once
         self._allowances: dict[bytes, _Allowance] = {}
 
     def wait(self, network: bytes, now: float) -> float:
@@ -37,11 +38,11 @@ class Handshakes:
         if network not in self._allowances and len(self._allowances) >= MAX_NETWORKS:
             self._forget_full(now)
             key = network if len(self._allowances) < MAX_NETWORKS else _OTHERS
-        one = self._allowances.setdefault(key, _Allowance(HANDSHAKES_AT_ONCE, now))
-        one.left = _left(one, now)
+        one = self._allowances.setdefault(key, _Allowance(self._at_once, now))
+        one.left = self._left(one, now)
         one.as_of = now
         if one.left < 1.0:
-            return max(LEAST_WAIT, (1.0 - one.left) / HANDSHAKES_PER_SECOND)
+            return max(LEAST_WAIT, (1.0 - one.left) / self._per_second)
         one.left -= 1.0
         return 0.0
 
@@ -49,9 +50,8 @@ class Handshakes:
         """Forget networks that could begin as many as a new one. Two are looked at, in turn, so that this is never long."""
         for network in list(islice(self._allowances, 2)):
             one = self._allowances.pop(network)
-            if _left(one, now) < HANDSHAKES_AT_ONCE:
+            if self._left(one, now) < self._at_once:
                 self._allowances[network] = one
 
-
-def _left(allowance: _Allowance, now: float) -> float:
-    return min(float(HANDSHAKES_AT_ONCE), allowance.left + (now - allowance.as_of) * HANDSHAKES_PER_SECOND)
+    def _left(self, allowance: _Allowance, now: float) -> float:
+        return min(float(self._at_once), allowance.left + (now - allowance.as_of) * self._per_second)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from typing import cast
 
 from relay.edge.counters import EdgeCounters
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.checks import ufrag_of
 from relay.edge.tcp.framing import Frames, FrameTooLong, frame
 from relay.edge.tcp.outlet import Outlet
@@ -15,12 +16,6 @@ from relay.edge.tunnel import Stream, Tunnel
 from relay.ip import family_of
 from relay.media.api import Route
 
-FIRST_ANSWER: Final = 10.0
-"""Seconds until the worker must have answered a check: it does so only if that is authentic."""
-
-IDLE: Final = 60.0
-"""Seconds without anything from the worker, which answers every check: browsers send one every 25 s on a path in reserve."""
-
 
 class IceTcp(asyncio.Protocol):
     """One connection.
@@ -30,21 +25,28 @@ class IceTcp(asyncio.Protocol):
     """
 
     def __init__(
-        self, peer: Peer, tunnel: Tunnel, port_of: Callable[[str], int | None], counters: EdgeCounters, owner: StreamOwner
+        self,
+        peer: Peer,
+        tunnel: Tunnel,
+        port_of: Callable[[str], int | None],
+        counters: EdgeCounters,
+        owner: StreamOwner,
+        limits: EdgeLimits,
     ) -> None:
         self.peer = peer
         self._tunnel = tunnel
         self._port_of = port_of
         self._counters = counters
         self._owner = owner
+        self._idle = limits.idle
         self._is_established = False
         self._frames = Frames()
-        self._pace = Pace()
+        self._pace = Pace(limits.messages_per_second)
         self._stream: Stream | None = None
         self._transport: asyncio.Transport
         self._outlet: Outlet
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + FIRST_ANSWER
+        self._deadline = self._loop.time() + limits.first_answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -105,7 +107,7 @@ class IceTcp(asyncio.Protocol):
         return self._tunnel.open(port, self._from_worker, Route("tcp", family_of(self.peer.host)))
 
     def _from_worker(self, datagram: bytes) -> None:
-        self._deadline = self._loop.time() + IDLE
+        self._deadline = self._loop.time() + self._idle
         if not self._is_established:  # only an authentic check is answered
             self._is_established = True
             self._owner.established(self)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from relay.edge.counters import EdgeCounters
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.admission import Admission
 from relay.edge.tcp.arrival import Arrival, Context
 from relay.edge.tcp.demux import Kind
@@ -25,9 +26,6 @@ BACKLOG: Final = 512
 
 ACCEPTS_PER_TURN: Final = 64
 """Connections that are taken before the event loop gets its turn."""
-
-ACCEPT_PAUSE: Final = 1.0
-"""Seconds without taking connections when there are no more file descriptors."""
 
 PAUSE_AFTER_EVICTION: Final = 0.05
 """Seconds without taking connections when idle ones have just been closed for their file descriptors."""
@@ -97,12 +95,13 @@ class Listener:
         sockets: from `bind`.
     """
 
-    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: EdgeCounters) -> None:
+    def __init__(self, sockets: list[socket.socket], admission: Admission, counters: EdgeCounters, limits: EdgeLimits) -> None:
         self._services = Services()
         self._counters = counters
         self._sockets = sockets
         self._admission = admission
-        self._handshakes = Handshakes()
+        self._limits = limits
+        self._handshakes = Handshakes(limits.handshakes_per_second, limits.handshakes_at_once)
         self._undecided: set[Arrival] = set()
         self._warned_of_header = False
         self._loop = asyncio.get_running_loop()
@@ -158,13 +157,13 @@ class Listener:
         """The connection that cannot be accepted stays in the queue, so the socket stays readable: look away for a while."""
         self._counters["accept_failed"] += 1
         self._loop.remove_reader(listening)
-        delay = PAUSE_AFTER_EVICTION if self._admission.make_room(ACCEPTS_PER_TURN) else ACCEPT_PAUSE
+        delay = PAUSE_AFTER_EVICTION if self._admission.make_room(ACCEPTS_PER_TURN) else self._limits.accept_pause
         pause = self._loop.call_later(delay, lambda: self._loop.add_reader(listening, self._accept, listening))
         self._pauses = {one for one in self._pauses if one.when() > self._loop.time()} | {pause}
 
     def _admit(self, connection: socket.socket, peer: Peer) -> None:
         self._counters["connections"] += 1
-        arrival = Arrival(connection, peer, self._services.tls, self, self._counters)
+        arrival = Arrival(connection, peer, self._services.tls, self, self._counters, self._limits)
         self._undecided.add(arrival)
         self._admission.enter(self._admission.undecided, arrival, peer.host)
         arrival.start()

@@ -1,24 +1,23 @@
 """How fast one connection may send. Datagrams cost the same however small they are, and TCP brings many at a time."""
 
-from typing import Final
-
-MAX_PER_SECOND: Final = 5000
-"""Messages of one connection between two sweeps: 48 Mbit/s in packets of usual length. Nothing that a browser sends in a call is
-as much, not even what piled up while the network stood still."""
-
 
 class Pace:
-    """Counts what came since the last sweep."""
+    """Counts what came since the last sweep.
 
-    __slots__ = ("_count",)
+    Args:
+        most: messages between two sweeps.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_count", "_most")
+
+    def __init__(self, most: int) -> None:
         self._count = 0
+        self._most = most
 
     def admits(self) -> bool:
         """Count one more; whether that is still few enough."""
         self._count += 1
-        return self._count <= MAX_PER_SECOND
+        return self._count <= self._most
 
     def sweep(self) -> int:
         """Begin anew; what was counted."""

@@ -13,9 +13,6 @@ from relay.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-CHECK_INTERVAL: Final = 5.0
-"""Seconds between looks at the files."""
-
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _KEY: Final = b"PRIVATE KEY-----"
 

@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 from aioice import stun
 
-from relay.edge.tcp import admission
-from relay.edge.tcp.admission import KEEPALIVE, keepalive
+from relay.edge.limits import DEFAULTS, EdgeLimits
+from relay.edge.tcp.admission import keepalive
 from relay.edge.tcp.bounds import Bound, Bounds
 from relay.turn.messages import build
-from tests.edge.kit import HERE, REQUEST, Connection, RunningFront, trusting
+from tests.edge.kit import HERE, REQUEST, Connection, RunningFront, limited, trusting
 from tests.edge.test_turn import allocation, media_address
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -33,9 +33,9 @@ SMALL = Bounds(undecided=Bound(12, 4), http=Bound(12, 4), websockets=Bound(3, 2)
 
 
 @pytest.fixture
-async def small(no_errors_logged: None) -> AsyncIterator[RunningFront]:
+async def small(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
     """A front that has few places."""
-    async with RunningFront.started(bounds=SMALL) as running:
+    async with RunningFront.started(bounds=SMALL, limits=limits) as running:
         yield running
 
 
@@ -125,9 +125,7 @@ async def test_a_few_addresses_with_idle_http_connections_shut_no_one_out(small:
     assert small.counters["refused_address"] + small.counters["refused_full"] >= 12
 
 
-async def test_a_request_that_is_being_answered_is_not_cut_off_for_a_new_connection(
-    small: RunningFront, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_request_that_is_being_answered_is_not_cut_off_for_a_new_connection(small: RunningFront) -> None:
     table = small.front._admission.http
     async with small.connected(**attacker(0)) as busy, contextlib.AsyncExitStack() as stack:
         await kept(busy)
@@ -161,13 +159,10 @@ async def test_a_trusted_proxy_has_more_connections_than_an_address(no_errors_lo
     assert front.counters["refused_full"] == 6
 
 
-async def test_idle_connections_are_kept_for_a_shorter_time_when_places_are_scarce(
-    small: RunningFront, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert keepalive(0, 12) == keepalive(6, 12) == KEEPALIVE
-    assert KEEPALIVE > keepalive(8, 12) > keepalive(11, 12) > keepalive(12, 12) > 0
-    monkeypatch.setattr(admission, "KEEPALIVE", 0.1)
-    monkeypatch.setattr(admission, "_LEAST_KEEPALIVE", 0.01)
+@limited(keepalive=0.1, least_keepalive=0.01)
+async def test_idle_connections_are_kept_for_a_shorter_time_when_places_are_scarce(small: RunningFront) -> None:
+    assert keepalive(0, 12) == keepalive(6, 12) == DEFAULTS.keepalive
+    assert DEFAULTS.keepalive > keepalive(8, 12) > keepalive(11, 12) > keepalive(12, 12) > 0
     async with contextlib.AsyncExitStack() as stack:
         for number in range(10):
             await kept(await stack.enter_async_context(small.connected(**attacker(number))))
@@ -240,11 +235,8 @@ async def test_of_connections_with_media_the_one_that_has_been_silent_longest_go
 # -- handshakes and files ---------------------------------------------------------------------------------------------
 
 
-async def test_an_address_that_begins_too_many_handshakes_waits_and_others_do_not(
-    secure: RunningFront, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.edge.tcp.handshakes.HANDSHAKES_AT_ONCE", 3)
-    monkeypatch.setattr("relay.edge.tcp.handshakes.HANDSHAKES_PER_SECOND", 0.001)
+@limited(handshakes_at_once=3, handshakes_per_second=0.001)
+async def test_an_address_that_begins_too_many_handshakes_waits_and_others_do_not(secure: RunningFront) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(5):
             one = await stack.enter_async_context(secure.connected(**attacker(0)))

@@ -11,7 +11,7 @@ from aioice import stun
 
 from relay.edge.tcp import arrival
 from relay.edge.tcp.demux import MAX_HEAD
-from tests.edge.kit import HERE, REQUEST, RunningFront, trusting
+from tests.edge.kit import HERE, REQUEST, RunningFront, limited, trusting
 from tests.kit.media import connectivity_check
 
 BINDING = bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST))
@@ -21,11 +21,6 @@ def body(response: bytes) -> dict[str, object]:
     head, _, text = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), response
     return dict(json.loads(text))
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "DECISION_TIMEOUT", 0.2)
 
 
 # -- what is served ---------------------------------------------------------------------------------------------------
@@ -140,16 +135,17 @@ async def test_media_that_is_turned_off_is_hung_up_on(no_errors_logged: None) ->
 # -- those who do not say -----------------------------------------------------------------------------------------------
 
 
+@limited(decision_timeout=0.2)
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x14\x00\x01\x00", b"GET /here HTTP/1.1\r\nHost:", b"\x16\x03\x01\x02"])
-async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningFront, said: bytes, impatient: None) -> None:
+async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningFront, said: bytes) -> None:
     async with secure.connected() as one:
         one.send(said)
         assert await one.rest() == b""
     assert secure.counters["refused_slow"] + secure.counters["refused_tls"] == 1
 
 
-async def test_who_says_nothing_within_tls_is_hung_up_on(secure: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "DECISION_TIMEOUT", 1.0)
+@limited(decision_timeout=1.0)
+async def test_who_says_nothing_within_tls_is_hung_up_on(secure: RunningFront) -> None:
     async with secure.connected(ssl=trusting()) as one:
         assert await one.rest() == b""
     assert secure.counters["refused_slow"] == 1

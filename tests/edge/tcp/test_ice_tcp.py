@@ -3,13 +3,10 @@
 import asyncio
 import socket
 
-import pytest
-
-from relay.edge.tcp import ice_tcp
 from relay.edge.tcp.framing import MAX_FRAME
 from relay.edge.tcp.ice_tcp import IceTcp
 from relay.edge.tcp.sendqueue import BULK_LIMIT
-from tests.edge.kit import RunningFront
+from tests.edge.kit import RunningFront, limited
 from tests.edge.packets import rtp
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -92,8 +89,8 @@ async def test_garbage_in_frames_disturbs_nobody(front: RunningFront) -> None:
         await one.check(relay)
 
 
-async def test_who_is_not_authentic_is_hung_up_on_after_a_while(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ice_tcp, "FIRST_ANSWER", 0.1)
+@limited(first_answer=0.1)
+async def test_who_is_not_authentic_is_hung_up_on_after_a_while(front: RunningFront) -> None:
     relay = await front.transport()
     async with front.connected() as one:
         one.send_frame(bytes(connectivity_check(relay, pwd="not the password of it")))
@@ -101,8 +98,8 @@ async def test_who_is_not_authentic_is_hung_up_on_after_a_while(front: RunningFr
     assert front.counters["idle_closed"] == 1
 
 
-async def test_a_connection_that_fell_silent_is_hung_up_on(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ice_tcp, "IDLE", 0.1)
+@limited(idle=0.1)
+async def test_a_connection_that_fell_silent_is_hung_up_on(front: RunningFront) -> None:
     relay = await front.transport()
     async with front.connected() as one:
         await one.check(relay)

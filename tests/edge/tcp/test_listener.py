@@ -6,10 +6,9 @@ import socket
 
 import pytest
 
-from relay.edge.tcp import listener
 from relay.edge.tcp.listener import bind
 from relay.errors import ConfigurationError
-from tests.edge.kit import HERE, REQUEST, RunningFront
+from tests.edge.kit import HERE, REQUEST, RunningFront, limited
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -37,8 +36,8 @@ def test_a_host_that_is_none_is_a_configuration_error() -> None:
         bind("no such host", 0)
 
 
+@limited(accept_pause=0.05)
 async def test_without_file_descriptors_it_waits_and_goes_on_later(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "ACCEPT_PAUSE", 0.05)
     real = socket.socket.accept
 
     def accept(self: socket.socket) -> tuple[socket.socket, tuple[str, int]]:

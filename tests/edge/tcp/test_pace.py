@@ -1,23 +1,20 @@
 """How much one connection may send within a second."""
 
-import pytest
-
-from relay.edge.tcp import pace
-from relay.edge.tcp.pace import MAX_PER_SECOND, Pace
-from tests.edge.kit import RunningFront
+from relay.edge.tcp.pace import Pace
+from tests.edge.kit import RunningFront, limited
 from tests.edge.tcp.test_arrival import BINDING
 from tests.kit.media import connectivity_check
 
 
 def test_so_many_are_admitted_until_the_next_second() -> None:
-    one = Pace()
-    assert [one.admits() for _ in range(MAX_PER_SECOND + 2)] == [True] * MAX_PER_SECOND + [False, False]
+    one = Pace(100)
+    assert [one.admits() for _ in range(102)] == [True] * 100 + [False, False]
     one.sweep()
     assert one.admits()
 
 
-async def test_ice_tcp_that_floods_is_hung_up_on(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+@limited(messages_per_second=50)
+async def test_ice_tcp_that_floods_is_hung_up_on(front: RunningFront) -> None:
     relay = await front.transport()
     async with front.connected() as one:
         await one.check(relay)
@@ -28,8 +25,8 @@ async def test_ice_tcp_that_floods_is_hung_up_on(front: RunningFront, monkeypatc
     assert front.counters["stream_packets_received"] <= 50
 
 
-async def test_empty_frames_count_too(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+@limited(messages_per_second=50)
+async def test_empty_frames_count_too(front: RunningFront) -> None:
     relay = await front.transport()
     async with front.connected() as one:
         await one.check(relay)
@@ -38,8 +35,8 @@ async def test_empty_frames_count_too(front: RunningFront, monkeypatch: pytest.M
     assert front.counters["refused_flood"] == 1
 
 
-async def test_turn_that_floods_is_hung_up_on(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "MAX_PER_SECOND", 50)
+@limited(messages_per_second=50)
+async def test_turn_that_floods_is_hung_up_on(front: RunningFront) -> None:
     async with front.connected() as one:
         one.send(BINDING + b"\x40\x00\x00\x00" * 100)
         await one.rest()

@@ -12,7 +12,7 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.edge.tcp import arrival
+from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.proxy_protocol import MAX_HEADER, Header, MalformedHeader, begins_header, parse_header
 from relay.media.api import Route
@@ -224,11 +224,9 @@ async def test_a_trusted_proxy_whose_header_is_none_is_hung_up_on(no_errors_logg
 
 
 @pytest.mark.parametrize("said", [b"PRO", LINE[:-1], SIGNATURE, LINE])
-async def test_a_header_without_an_end_or_a_sequel_is_hung_up_on(
-    no_errors_logged: None, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr(arrival, "DECISION_TIMEOUT", 0.2)
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+async def test_a_header_without_an_end_or_a_sequel_is_hung_up_on(no_errors_logged: None, said: bytes) -> None:
+    limits = EdgeLimits(decision_timeout=0.2)
+    async with RunningFront.started(trusted_proxies=TRUSTED, limits=limits) as front, front.connected(**FROM_PROXY) as one:
         one.send(said)
         assert await one.rest() == b""
         await eventually(lambda: front.counters["refused_slow"] == 1, "it took too long")

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from relay.edge.counters import EdgeCounters
-from relay.edge.tcp import tls
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
-from tests.edge.kit import REQUEST, RunningFront, common_name, trusting, write_certificate
+from tests.edge.kit import REQUEST, RunningFront, common_name, limited, trusting, write_certificate
 from tests.kit.wait import eventually
 
 
@@ -179,11 +178,8 @@ def test_files_that_are_missing_are_a_configuration_error(tmp_path: Path) -> Non
         CertificateFiles(str(tmp_path / "none.pem"), str(tmp_path / "none.key"), EdgeCounters())
 
 
-async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(
-    secure: RunningFront, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tls, "CHECK_INTERVAL", 0.05)
-
+@limited(certificate_interval=0.05)
+async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(secure: RunningFront, tmp_path: Path) -> None:
     async def shown() -> str:
         async with secure.connected(ssl=trusting()) as one:
             return common_name(one.writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
