@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     if command == _NEW_KEYS:  # before there are settings
         _print_new_keys()
         return 0
-    if command == connectivity.NAME:  # somebody else's settings count
+    if command == connectivity.NAME:  # the settings of the relay under test count
         return _check(given)
     try:
         settings = Settings.from_environment(os.environ)

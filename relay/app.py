@@ -33,7 +33,7 @@ from relay.db.views import require_views
 from relay.edge.counters import CERTIFICATE_LEVELS
 from relay.edge.counters import LEVELS as FRONT_LEVELS
 from relay.edge.counters import NAMES as FRONT_NAMES
-from relay.edge.edge import Front
+from relay.edge.edge import Edge
 from relay.edge.reach import ReachableEngine
 from relay.extensions import Extensions
 from relay.housekeeping import Housekeeping
@@ -103,7 +103,7 @@ MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
 CALLS_ENDED: Final = web.AppKey("calls_ended", asyncio.Event)
 """Set once the application stops, every call has ended, and its row is written."""
 _DATABASE: Final = web.AppKey("database", AsyncEngine)
-FRONT: Final = web.AppKey("front", Front)
+EDGE: Final = web.AppKey("edge", Edge)
 """Media over TCP, and TURN: off until `serve` starts it. An application that is mounted elsewhere has no port of its own."""
 _MEDIA: Final = web.AppKey("media", WorkerEngine)
 _HOOKS: Final = web.AppKey("hooks", HookRunner)
@@ -134,7 +134,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
     reachable = ReachableEngine(media)
-    front = Front(
+    edge = Edge(
         settings.only(EdgeSettings),
         settings.only(TurnSettings),
         reachable,
@@ -150,7 +150,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
             missed=SqlMissedCalls(database),
             waker=waker,
             limiter=limits,
-            route_of=front.route_of,
+            route_of=edge.route_of,
             journal=wiring.journal(settings, folder_of(database)),
             judge=Judge(extensions.policy, faults),
             hooks=hooks,
@@ -165,14 +165,14 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     app[MEDIA_PORTS] = []
     app[CALLS_ENDED] = asyncio.Event()
     app[_MEDIA] = app[operations.ENGINE] = media
-    app[FRONT] = front
+    app[EDGE] = edge
     app[readiness.READINESS] = wiring.readiness(partial(answers, database), media, calls)
     app[operations.COLLECTORS] = [figures, *wiring.worker_processes(media)]
-    app[operations.SOURCES] = _sources(calls, front, database, figures, probes, faults)
+    app[operations.SOURCES] = _sources(calls, edge, database, figures, probes, faults)
     app[TOKENS] = wiring.tokens(settings.only(AuthSettings))
     app[LIMITS], app[ORIGINS] = limits, origins
     app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = profiles
-    app[directory.ICE_SERVERS] = lambda profile, host: front.ice_servers(profile.key, host, time.time())
+    app[directory.ICE_SERVERS] = lambda profile, host: edge.ice_servers(profile.key, host, time.time())
     app[ports.WHITEBOARD_SESSIONS] = profiles
     app[ports.PUSH_SUBSCRIPTIONS] = subscriptions
     _add_stores(app, database, calls.enforcement)
@@ -218,17 +218,17 @@ def _add_routes(app: web.Application, settings: Settings) -> None:
 
 
 def _sources(
-    calls: Calls, front: Front, database: WatchedEngine, figures: Figures, probes: connectivity.Probes, faults: Faults
+    calls: Calls, edge: Edge, database: WatchedEngine, figures: Figures, probes: connectivity.Probes, faults: Faults
 ) -> Sequence[operations.Source]:
     """What the parts count."""
     return [
         operations.Source("database", OUTAGE_NAMES, lambda: database.outage.counters),
         operations.Source("writes", WRITE_NAMES, lambda: calls.writes.counters),
         operations.Source("writes", {"waiting": WAITING}, lambda: {"waiting": calls.writes.waiting}, counting=False),
-        operations.Source("front", FRONT_NAMES, lambda: front.counters),
-        operations.Source("turn", TURN_NAMES, lambda: front.turn_counters),
-        operations.Source("front", FRONT_LEVELS, front.levels, counting=False),
-        operations.Source("certificate", CERTIFICATE_LEVELS, front.certificate_levels, counting=False),
+        operations.Source("front", FRONT_NAMES, lambda: edge.counters),
+        operations.Source("turn", TURN_NAMES, lambda: edge.turn_counters),
+        operations.Source("front", FRONT_LEVELS, edge.levels, counting=False),
+        operations.Source("certificate", CERTIFICATE_LEVELS, edge.certificate_levels, counting=False),
         operations.Source("database", DATABASE_LEVELS, figures.levels, counting=False),
         operations.Source("extension", EXTENSION_NAMES, lambda: faults.counters),
         operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
@@ -258,7 +258,7 @@ def reload(app: web.Application) -> None:
 
     What cannot be used is said in the log, and what was in force before stays. Nothing is interrupted.
     """
-    app[FRONT].reload()
+    app[EDGE].reload()
     app[TOKENS].reload()
 
 

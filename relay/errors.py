@@ -1,7 +1,7 @@
 """Errors, split by blame.
 
-`RelayError` and its subclasses are somebody else's fault: a peer's bytes, an operator's setting. They carry a text that may
-be shown to whoever caused them and end at the edge. A broken invariant of ours is an `AssertionError`.
+`RelayError` and its subclasses are caused from outside: a peer's bytes, an operator's setting. They carry a text that may
+be shown to their sender and end at the edge. A broken invariant of ours is an `AssertionError`.
 
     RelayError
     ├── ConfigurationError     the operator's: the process does not start
@@ -10,8 +10,8 @@ be shown to whoever caused them and end at the edge. A broken invariant of ours 
     │   └── Expired            (relay.http.auth) one that was good once
     ├── TooMany                (relay.http.limits) a limit of rate is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
-    ├── Unavailable            what the relay stands on is away: its database; said to whoever asked, and in the log once
-    ├── LostRace               a conditional update found that somebody else was first
+    ├── Unavailable            what the relay stands on is away: its database; said to the requester, and in the log once
+    ├── LostRace               a conditional update found that another writer was first
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
 """
 
@@ -29,7 +29,7 @@ class ReadOnly(RelayError):
 
 
 class Unauthorized(RelayError):
-    """The credential is missing, malformed, expired or signed by somebody else."""
+    """The credential is missing, malformed, expired or signed by another issuer."""
 
 
 class SignalingError(RelayError):
@@ -49,4 +49,4 @@ class Unavailable(RelayError):
 
 
 class LostRace(RelayError):
-    """A row was not in the state that the update asked for: somebody else changed it first."""
+    """A row was not in the state that the update asked for: another writer changed it first."""

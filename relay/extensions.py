@@ -35,6 +35,6 @@ class Extensions:
     policy: CallPolicy | None = None
     """Who may call whom, beside the built-in rules."""
     identification: Identification | None = None
-    """Who somebody is, beside the relay's tokens."""
+    """Authentication of users, beside the relay's tokens."""
     hooks: CallHooks | None = None
-    """What is told of calls."""
+    """Hooks for what happens to calls."""

@@ -1,4 +1,4 @@
-"""What may stand in a log: no token, no description of a session, no candidate, nobody's address.
+"""What may stand in a log: no token, no description of a session, no candidate, no user's address.
 
 The relay's own lines have none of that. But a library may put a message that it could not take into an error, and a traceback has
 the text of every error in it, so the last word is had here, on the finished line.
@@ -53,7 +53,7 @@ def _without_address(match: re.Match[str]) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Lines at INFO and above are redacted, tracebacks included. DEBUG is for whoever looks for a fault of their own."""
+    """Lines at INFO and above are redacted, tracebacks included. DEBUG is for finding faults on a machine of one's own."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)

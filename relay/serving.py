@@ -13,7 +13,7 @@ from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from relay.app import FRONT, SETTINGS
+from relay.app import EDGE, SETTINGS
 from relay.edge import public
 from relay.edge.discovery import FIRST_WAIT, discover
 from relay.edge.limits import DEFAULTS
@@ -31,7 +31,7 @@ KEEPALIVE_TIMEOUT: Final = DEFAULTS.keepalive
 """Seconds from an answer until the head of the connection's next request must be whole; fewer where places are scarce."""
 
 SOFTWARE: Final = "call-relay"
-"""The `Server` header. Names of libraries with their versions would only help whoever looks for old ones."""
+"""The `Server` header. Names of libraries with their versions would only help an attacker who looks for old ones."""
 
 BODY_TIMEOUT: Final = 20.0
 """Seconds for the body of a request: 64 KB at most."""
@@ -43,7 +43,7 @@ _PLAIN: Final = ("/healthz", "/readyz", "/metrics")
 """Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is anybody's secret."""
 
 _NEVER_PLAIN: Final = ("/api/", "/ws/")
-"""Paths that credentials are sent to. A redirect would come too late for them, and nobody would notice."""
+"""Paths that credentials are sent to. A redirect would come too late for them, and stay unnoticed."""
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +60,7 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     Raises:
         ConfigurationError: something cannot be opened.
     """
-    front, settings = app[FRONT], app[SETTINGS]
+    edge, settings = app[EDGE], app[SETTINGS]
     # Where aiohttp itself answers, as to what is no HTTP, no other way leads to it.
     vars(web_response)["SERVER_SOFTWARE"] = SOFTWARE
     app.middlewares.insert(0, name_client)
@@ -74,27 +74,27 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
     runner = web.AppRunner(
         app,
         access_log=None,
-        logger=_ServerLog(logger, front.counters),
+        logger=_ServerLog(logger, edge.counters),
         keepalive_timeout=KEEPALIVE_TIMEOUT,
         shutdown_timeout=shutdown_timeout,
     )
     try:
-        front.limit_files(_raise_file_limit())
-        front.bind()
+        edge.limit_files(_raise_file_limit())
+        edge.bind()
         await runner.setup()
         assert runner.server is not None, "it has been set up"
-        await front.start(runner.server)
+        await edge.start(runner.server)
         if settings.dev and settings.host:
             logger.warning(
                 "development mode, and RELAY_HOST is set: everybody who reaches this address can sign in as anybody, and so can "
                 "every web page that a browser which reaches it has open"
             )
-        yield front.port
+        yield edge.port
     finally:
-        front.stop_listening()
+        edge.stop_listening()
         # Calls end here, and say good-bye over whatever they use.
         await runner.cleanup()
-        front.close()
+        edge.close()
 
 
 def media_beside(relay: web.Application) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -105,11 +105,11 @@ def media_beside(relay: web.Application) -> Callable[[web.Application], AsyncIte
     """
 
     async def opened(_app: web.Application) -> AsyncIterator[None]:
-        await relay[FRONT].start()
+        await relay[EDGE].start()
         try:
             yield
         finally:
-            relay[FRONT].close()
+            relay[EDGE].close()
 
     return opened
 
@@ -133,7 +133,7 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
     """No body may trickle in: it is here before anybody waits for it."""
     # A larger one is read when it is known who sends it.
     if request.can_read_body and request.path != sync.PATH:
-        with contextlib.suppress(web.RequestPayloadError):  # whoever reads it says so
+        with contextlib.suppress(web.RequestPayloadError):  # the handler that reads it reports it
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
                     await request.read()
@@ -145,7 +145,7 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
 @web.middleware
 async def name_client(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A PROXY header has said who the client is: the connection itself only shows the proxy."""
-    connections = request.config_dict[FRONT].http
+    connections = request.config_dict[EDGE].http
     peer = None if connections is None else connections.peer_of(request.protocol)
     if peer is not None and peer.is_proxied:
         request[CLIENT] = Client(peer.host, peer.is_secure)
@@ -156,7 +156,7 @@ async def name_client(request: web.Request, handler: Handler) -> web.StreamRespo
 async def not_idle(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A connection that is being served is not closed to make room for another one. The body is here already, so that this is as
     long as the relay needs, not as long as the client likes."""
-    connections = request.config_dict[FRONT].http
+    connections = request.config_dict[EDGE].http
     if connections is None:
         return await handler(request)
     with connections.handling(request.protocol):
@@ -165,7 +165,7 @@ async def not_idle(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def count_websockets(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler for `on_response_prepare`: an upgraded connection counts as a WebSocket, of the client's own address."""
-    connections = request.config_dict[FRONT].http
+    connections = request.config_dict[EDGE].http
     if connections is not None and response.status == 101:
         connections.upgraded(request.protocol, remote_address(request))
 
@@ -184,7 +184,7 @@ async def _only_https(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def _raise_file_limit() -> int:
-    """Let this process have as many connections as the front takes, where the system lets it. How many files it may open."""
+    """Let this process have as many connections as the edge takes, where the system lets it. How many files it may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -25,7 +25,7 @@ _One = TypeVar("_One")
 async def existing(connection: AsyncConnection, profiles: Collection[Profile]) -> set[Profile]:
     """Those of the profiles that exist, and go on to exist until the transaction ends.
 
-    It has changed something already: SQLite then lets nobody else.
+    It has changed something already: SQLite then admits no other writer.
     """
     key, found = columns(ProfileRow), set[Profile]()
     # Sorted: two that lock the same rows in different orders would wait for each other.

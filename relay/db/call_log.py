@@ -31,7 +31,7 @@ HEARTBEAT_BATCH = 500
 _OPEN = text(IS_OPEN)
 
 _EXPIRED = text(f"end_reason = '{EXPIRED}'")
-"""Another server took the call for abandoned: whoever has it knows better."""
+"""Another server took the call for abandoned: the server that has it knows better."""
 
 _NOT_ENDED: Final = {"ended_at": None, "duration_seconds": None, "end_reason": None}
 
@@ -128,7 +128,7 @@ class SqlCallLog:
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`: see `relay.signaling.ports.CallLog`."""
         row, paths = self._row, {**_path("caller", caller), **_path("callee", callee)}
-        # Twice: an answer may come in between. After that, only somebody else's end can.
+        # Twice: an answer may come in between. After that, only another server's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
                 query = select(row.status, row.answered_at, row.ended_at, row.end_reason).where(row.call_id == call_id)
@@ -229,7 +229,7 @@ def _closed(answered_at: datetime | None, at: datetime, reason: str) -> dict[str
 
 
 def _duration(answered_at: datetime | None, ended_at: datetime) -> int | None:
-    """Whole seconds; None for a call that nobody answered. Never negative, though clocks may be set back."""
+    """Whole seconds; None for an unanswered call. Never negative, though clocks may be set back."""
     return None if answered_at is None else max(0, (ended_at - answered_at) // timedelta(seconds=1))
 
 

@@ -1,4 +1,4 @@
-"""The people of development mode: who can be logged in as, and who may call whom."""
+"""The people of development mode: the profiles to sign in as, and which of them may call each other."""
 
 from itertools import combinations
 
@@ -26,7 +26,7 @@ PROFILES = (
 LESSONS = Place(PlaceKind.CONVERSATION, 123)
 WHITEBOARD = Place(PlaceKind.WHITEBOARD_SESSION, 900)
 
-# Nobody shares a conversation with the advertiser: to see a call refused.
+# The advertiser shares no conversation: to see a call refused.
 PLACES = {
     LESSONS: (STUDENT, TUTOR),
     Place(PlaceKind.CONVERSATION, 124): (PARENT, TUTOR),

@@ -1,4 +1,4 @@
-"""Who exists, and who shares a conversation with whom."""
+"""Which profiles exist, and which of them share a conversation."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby

@@ -95,7 +95,7 @@ def _create_engine(url: str | URL, deadline: float) -> AsyncEngine:
 
 @asynccontextmanager
 async def patient(engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """The same database, for work that may take long and that nobody waits for, such as a migration."""
+    """The same database, for long work in the background, such as a migration."""
     if _in_memory(engine.url) and engine.dialect.name == "sqlite":
         yield engine
         return

@@ -57,7 +57,7 @@ class SqlHistory:
     """The calls of one table as each of their parties may see them.
 
     The callee never sees a call that its caller might not make, nor one that has not been answered yet. The caller sees a blocked
-    call as rejected, and learns no names by calling strangers. A profile sees its own calls only: of somebody else's, as of one
+    call as rejected, and learns no names by calling strangers. A profile sees its own calls only: of others' calls, as of one
     that does not exist, every method says None.
     """
 
@@ -214,7 +214,7 @@ class SqlHistory:
             How many were not marked before.
         """
         seen_at = getattr(self._row, f"{ROLES[direction]}_seen_at", None)
-        if seen_at is None:  # nobody looks whether a caller in a conversation has seen the call
+        if seen_at is None:  # a conversation does not record whether its caller has seen the call
             return 0
         marking = update(self._row).where(self._visible(profile, direction), seen_at.is_(None), *conditions)
         return (await connection.execute(marking.values({seen_at.key: at}))).rowcount

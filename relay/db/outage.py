@@ -60,14 +60,14 @@ def reason_of(error: BaseException) -> str:
 
 
 UNTRIED_AFTER: Final = 15.0
-"""Seconds. What waits to be written is tried again every 5 s: if nobody has failed for so long, nothing waits."""
+"""Seconds. What waits to be written is tried again every 5 s: if no write has failed for so long, nothing waits."""
 
 
 class Outage:
     """Whether the database is away: one line in the log when that begins, and one when it ends.
 
     One that cannot write is away although it can be read (a full disk, a lock): what began with a transaction, one ends;
-    or that nobody tries one any more while it can be read.
+    or that no write is tried any more while it can be read.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

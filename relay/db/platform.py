@@ -70,7 +70,7 @@ class SqlPlatform:
         return await self.forget_profile(profile)
 
     async def forget_profile(self, profile: Profile) -> bool:
-        """Delete what the relay itself has of a profile, which the platform's views may go on to tell of."""
+        """Delete what the relay itself has of a profile, which the platform's views may go on to show."""
         return await execute(self._engine, delete(ProfileRow).where(names(ProfileRow, profile))) == 1
 
     async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
@@ -93,7 +93,7 @@ class SqlPlatform:
             if is_new:
                 await advance_sequence(connection, place.kind)
             else:
-                # Not an update: somebody may have deleted it since. From here on the row is locked.
+                # Not an update: it may have been deleted since. From here on the row is locked.
                 insert = upsert(connection, places).values(id=place.place_id, keep_chat=keep_chat)
                 await connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"keep_chat": keep_chat}))
             await _require(connection, wanted)
@@ -205,7 +205,7 @@ class SqlPlatform:
         return await execute(self._engine, delete(ConnectionRow).where(both)) == 1
 
     async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
-        """Whom the profile is connected with, by name."""
+        """The profiles that it is connected with, by name."""
         ways = (("first_", "second_"), ("second_", "first_"))
         query = union(
             *(

@@ -76,7 +76,7 @@ def card_values(card: ProfileCard) -> dict[str, Any]:
 
 
 def privacy_of(value: str | None) -> Privacy:
-    """What a row of `profile_settings` says. A view may say anything: what is none of ours lets nobody call."""
+    """What a row of `profile_settings` says. A view may say anything: an unknown value is read as the strictest."""
     if value is None:
         return Privacy.EVERYONE
     try:
@@ -101,7 +101,7 @@ def upsert(connection: AsyncConnection, table: type[Base]) -> Any:
 
 
 async def locked(connection: AsyncConnection, profile: Profile) -> bool:
-    """Whether the profile exists; if so, nobody deletes it, or locks it like this, until the transaction ends."""
+    """Whether the profile exists; if so, no other transaction deletes it, or locks it like this, until the transaction ends."""
     if "profiles" in layout_of(connection).views and not await mirror(connection, [profile]):
         return False
     # An update, though of nothing: SQLite has no other way to begin with a lock.
@@ -110,7 +110,7 @@ async def locked(connection: AsyncConnection, profile: Profile) -> bool:
 
 
 async def mirror(connection: AsyncConnection, profiles: Collection[Profile]) -> int:
-    """Give profiles that a view tells of a row of their own, which others can refer to.
+    """Give profiles that a view shows a row of their own, which others can refer to.
 
     Returns:
         How many of them the view has.

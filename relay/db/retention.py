@@ -100,7 +100,7 @@ async def _in_batches(step: Callable[[datetime], Awaitable[int]], before: dateti
 
 
 def _some_old_calls(row: Any, before: datetime, *conditions: ColumnElement[Any] | Any) -> Any:
-    """Ids of the oldest closed calls that may go. Those that somebody else is about to remove are left to them."""
+    """Ids of the oldest closed calls that may go. Those that another server is about to remove are left to it."""
     old = aliased(row)
     return (
         select(old.id)

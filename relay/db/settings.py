@@ -1,4 +1,4 @@
-"""What a profile settles about being called: privacy, do-not-disturb, and whom it has blocked."""
+"""What a profile settles about being called: privacy, do-not-disturb, and which profiles it has blocked."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -56,7 +56,7 @@ class SqlSettings:
         return [faults[index] for index in range(len(changes))]
 
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
-        """Whom the profile has blocked, latest first."""
+        """The profiles that it has blocked, latest first."""
         blocked = columns(KnownBlockRow, "blocked_")
         query = (
             select(*blocked, KnownProfileRow.name, KnownProfileRow.avatar, KnownBlockRow.created_at)
@@ -72,7 +72,7 @@ class SqlSettings:
         ]
 
     async def block(self, profile: Profile, blocked: Profile) -> bool:
-        """Block somebody whom the profile can know of: who shares a conversation or a whiteboard session with it, or is connected
+        """Block a profile that it can know: one that shares a conversation or a whiteboard session with it, or is connected
         with it. (If it could block anybody, its list of blocks would tell the names of all.)
 
         Returns:
@@ -139,7 +139,7 @@ async def _change(connection: AsyncConnection, change: SettingsChange) -> None:
 
 async def _block(connection: AsyncConnection, profile: Profile, blocked: Profile) -> bool:
     if profile == blocked:
-        raise ValueError("nobody can block itself")
+        raise ValueError("a profile cannot block itself")
     if not await locked(connection, profile):
         raise unknown([profile])
     # Who is blocked already may be blocked again, though the two may share nothing any more.

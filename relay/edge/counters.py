@@ -1,4 +1,4 @@
-"""What the front counts. Operators see each as `relay_front_NAME_total` on `/metrics`."""
+"""What the edge counts. Operators see each as `relay_front_NAME_total` on `/metrics`."""
 
 from typing import Final
 
@@ -49,7 +49,7 @@ LEVELS: Final = {
     "turn_allocations": "TURN allocations that are in force",
     "turn_udp_ports": "UDP sockets that TURN listens on, one per address family; none, if another process has the port",
 }
-"""What the front has at a moment. Operators see each as `relay_front_NAME`."""
+"""Gauges of the edge. Operators see each as `relay_front_NAME`."""
 
 CERTIFICATE_LEVELS: Final = {"expiry_seconds": "time until the TLS certificate expires, negative once it has; none without TLS"}
 """Operators see it as `relay_certificate_expiry_seconds`."""

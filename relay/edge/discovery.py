@@ -30,7 +30,7 @@ class _Asking(asyncio.DatagramProtocol):
             self.mapped.set_result(mapped[0])
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there (ICMP): as good as no answer, and the next request may be answered."""
+        """No process listens there (ICMP): as good as no answer, and the next request may be answered."""
 
 
 async def discover(server: str, *, first_wait: float = FIRST_WAIT) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The front: the shared TCP port, media over TCP, and TURN, as far as each is turned on."""
+"""The edge: the shared TCP port, media over TCP, and TURN, as far as each is turned on."""
 
 import asyncio
 import ipaddress
@@ -55,7 +55,7 @@ class LocalAddresses(Protocol):
     def close(self) -> None: ...
 
 
-class Front:
+class Edge:
     """Make it, `start` it in the event loop that it shall live in, `close` it there.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a browser is told of TURN: URLs, and credentials that end (the TURN REST convention)."""
+"""The TURN servers that a browser gets: URLs, and credentials that expire (the TURN REST convention)."""
 
 from dataclasses import dataclass
 

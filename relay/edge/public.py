@@ -21,7 +21,7 @@ _NETWORKS: Final = tuple(
     )
     for network in networks.split()
 )
-"""What is never right, whoever's it is."""
+"""Addresses that are never right."""
 
 _ELSEWHERE: Final = tuple(
     (ipaddress.ip_network(network), words)

@@ -26,7 +26,7 @@ def tcp_candidates(udp: tuple[Candidate, ...], hosts: tuple[str, ...], port: int
 
 
 class ReachableEngine:
-    """Another engine, whose transports are also found by their ICE user fragment, and offered over TCP once somebody listens."""
+    """Another engine, whose transports are also found by their ICE user fragment, and offered over TCP once the edge listens."""
 
     def __init__(self, engine: MediaEngine) -> None:
         self._engine = engine

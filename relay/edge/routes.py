@@ -1,4 +1,4 @@
-"""By which way a peer comes, told from the address that the media plane sees it at."""
+"""The network path of a peer (UDP, TCP, TURN), read from the address that the media plane sees."""
 
 import ipaddress
 from collections.abc import Callable

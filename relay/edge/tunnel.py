@@ -43,7 +43,7 @@ class Stream:
     control: Control
     worker: tuple[str, int]
     route: Route | None = None
-    """How its client comes to the front."""
+    """How its client reaches the edge."""
 
 
 class Tunnel:

@@ -1,4 +1,4 @@
-"""Where messages may be sent. Clients say it, so it is hostile: nobody shall make this server talk to its own network."""
+"""Where messages may be sent. Clients say it, so it is hostile: this server must not be made to talk to its own network."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from relay.signaling.records import MAX_ENDPOINT_LENGTH
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RESOLVER_THREADS: Final = 16
-"""Names that are looked up at a time. Threads of their own: who answers slowly shall keep nobody else's work waiting."""
+"""Names that are looked up at a time. Threads of their own: a slow name server must not delay other work."""
 
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 """All that is given to anybody (RFC 4291 section 2.4, IANA)."""

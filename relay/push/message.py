@@ -33,11 +33,11 @@ class _Notification(msgspec.Struct, frozen=True, kw_only=True, tag_field="type")
 
 
 class RingingNotification(_Notification, frozen=True, kw_only=True, tag="call"):
-    """Somebody calls."""
+    """A call rings."""
 
 
 class MissedNotification(_Notification, frozen=True, kw_only=True, tag="missed_call"):
-    """Somebody has called."""
+    """A call was missed."""
 
 
 @dataclass(frozen=True, slots=True)

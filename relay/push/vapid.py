@@ -21,7 +21,7 @@ class VapidKey:
 
     Args:
         private: the private key.
-        subject: how the operators of push services reach whoever runs this: `mailto:` or `https:`.
+        subject: how the operators of push services reach the relay's operator: `mailto:` or `https:`.
 
     Attributes:
         public: the public key, uncompressed, base64url: `applicationServerKey` of the browsers' PushManager.
@@ -37,7 +37,7 @@ class VapidKey:
         """A key in the notation of the Web Push tools: 32 bytes, base64url.
 
         Raises:
-            ValueError: the key is none, or nobody can be reached at the subject.
+            ValueError: the key is none, or the subject is no address.
         """
         key = cls(_private_key(private), subject)
         try:

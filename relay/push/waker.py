@@ -23,7 +23,7 @@ from relay.signaling.records import PushSubscription
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 1024
-"""Messages that wait for a connection. More are dropped: whoever called hears that nobody is there."""
+"""Messages that wait for a connection. More are dropped: the caller is told that the callee is offline."""
 
 CONNECTIONS: Final = 32
 """Messages on their way at a time."""

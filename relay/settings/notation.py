@@ -70,7 +70,7 @@ def is_url(source: str) -> bool:
 
 
 def check_key_source(source: str) -> None:
-    """Whether keys that are believed may come from there: from a file, or from a URL that nobody can answer in its place.
+    """Whether keys that are believed may come from there: from a file, or from a URL that no other server can answer.
 
     Raises:
         ValueError: they may not.

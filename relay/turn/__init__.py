@@ -1,1 +1,1 @@
-"""A TURN server (RFC 8656) that relays to this relay's own media and nowhere else. Sans-IO: `server.py` is its front door."""
+"""A TURN server (RFC 8656) that relays to this relay's own media and nowhere else. Sans-IO: begin with `server.py`."""

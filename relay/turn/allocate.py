@@ -24,7 +24,7 @@ def check(attributes: Mapping[str, Any], relayed: Address) -> dict[str, Any]:
     """What the answer has to add, by name.
 
     Ports are not handed out here: media is reached in memory, so there is no other port than that of `relayed`, and no next one
-    to reserve. Whoever names no family gets the one that there is, even where that is IPv6.
+    to reserve. A request without a family gets the one that there is, even where that is IPv6.
 
     Args:
         relayed: the address that the allocation would have.

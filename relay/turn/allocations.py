@@ -37,7 +37,7 @@ class Allocation:
     allocation_id: int
     client: Hashable
     username: str
-    """The one that it was made with: nobody else's requests change it."""
+    """The one that it was made with: requests from other addresses do not change it."""
     profile: str
     origin: bytes
     """The network that it counts for."""
@@ -84,7 +84,7 @@ class Allocation:
     def peer_of(self, number: int, now: float) -> Address | None:
         """The peer that a channel is bound to.
 
-        It may send and be sent to for as long, even where nobody has refreshed its permission: aioice refreshes channels only.
+        It may send and be sent to for as long, even if its permission was not refreshed: aioice refreshes channels only.
         """
         peer, end = self._channels.get(number, (None, now))
         return peer if now < end else None

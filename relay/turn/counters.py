@@ -21,7 +21,7 @@ NAMES: Final = {
     "credentials_expired": "allocations refused because the credentials' time is over, answered with 401",
     "bad_requests": "requests that lack something or contradict themselves, answered with 400",
     "unknown_attributes": "messages with an attribute that must be understood and is not; requests are answered with 420",
-    "mismatched": "requests for an allocation that is not there, already there, or somebody else's, answered with 437 or 441",
+    "mismatched": "requests for an allocation that is not there, already there, or of another user, answered with 437 or 441",
     "unsupported": "requests for TCP, for reserved ports, or for another address family, answered with 440, 442, 443 or 508",
     "peers_refused": "requests that name a peer that is not the relay's own media, answered with 403",
     "refused_quota": "allocations refused because their profile or address has too many, answered with 486",

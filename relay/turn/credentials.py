@@ -1,7 +1,7 @@
 """Who may allocate: credentials with an end, and nonces, neither of which the server has to remember.
 
-The TURN REST convention (draft-uberti-behave-turn-rest): the user name says until when and for whom, and the password is an HMAC
-of it. Whoever shares the secret can issue credentials, and an external coturn (`use-auth-secret`) takes the same ones.
+The TURN REST convention (draft-uberti-behave-turn-rest): the user name has a profile and an end, and the password is an HMAC
+of it. Every holder of the secret can issue credentials, and an external coturn (`use-auth-secret`) takes the same ones.
 """
 
 import base64
@@ -44,7 +44,7 @@ class Holder:
 
 
 def holder_of(username: str) -> Holder | None:
-    """Whom `{expiry}:{profile key}[:call]` is for, or None if it is no such user name."""
+    """The profile that `{expiry}:{profile key}[:call]` is for, or None if it is no such user name."""
     match = _USERNAME.fullmatch(username)
     return Holder(match[2], int(match[1]), match[3]) if match else None
 
@@ -53,7 +53,7 @@ class Credentials:
     """Issues credentials and knows the password of every user name.
 
     Args:
-        secret: shared with whoever else issues or takes them.
+        secret: shared with every other server that issues or takes them.
         lifetime: seconds.
 
     Raises:
@@ -91,7 +91,7 @@ class Nonces:
     """Each says until when and for which address it is good, and is signed: there is no list of them (RFC 8489 section 9.2)."""
 
     def __init__(self, lifetime: float = NONCE_LIFETIME) -> None:
-        # A server that starts again has forgotten its allocations too: nobody needs yesterday's nonces.
+        # A server that starts again has forgotten its allocations too: nonces need not outlive them.
         self._key = secrets.token_bytes(32)
         self._lifetime = lifetime
 

@@ -18,7 +18,7 @@ MAX_COUNTED_HOSTS: Final = 10_000
 
 
 class Quotas:
-    """How many allocations there are, of whom and from where. Remembers only who has some."""
+    """How many allocations each user and each network has. Remembers only those that have some."""
 
     def __init__(self, settings: TurnSettings) -> None:
         self._settings = settings

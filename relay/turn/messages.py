@@ -1,7 +1,7 @@
 """STUN and TURN messages (RFC 8489, RFC 8656) and ChannelData, read and written.
 
 Nothing here raises on a peer's bytes. `aioice.stun` has the methods, the classes, both checksums and most attributes. What it
-lacks is here: the other attributes of RFC 8656, several peers in one message, the types that nobody understands (420), and
+lacks is here: the other attributes of RFC 8656, several peers in one message, unknown types (420), and
 strictness about the cookie and about lengths.
 """
 
@@ -149,7 +149,7 @@ class Message:
 
 
 def parse(data: bytes) -> Message | None:
-    """The STUN message that `data` is, from its first byte to its last; None if it is none, or one that nobody can answer."""
+    """The STUN message that `data` is, from its first byte to its last; None if it is none, or one without an answer."""
     if not stun.HEADER_LENGTH <= len(data) <= MAX_LENGTH:
         return None
     kind, length, cookie, transaction_id = _header.unpack_from(data)

@@ -38,7 +38,7 @@ from relay.turn.refusal import REASONS, Refusal
 __all__ = ["Address", "Allocated", "Output", "Released", "ToClient", "ToPeer", "TurnServer"]
 
 SOFTWARE: Final = "call-relay"
-"""Without a version: that would only help whoever looks for old ones."""
+"""Without a version: that would only help an attacker who looks for old ones."""
 
 MAX_DATA: Final = MAX_LENGTH - 48
 """Bytes of a datagram to a client: what a Data indication with an IPv6 peer leaves of a message."""
@@ -189,7 +189,7 @@ class TurnServer:
         if kind not in _OPEN and kind not in _AUTHENTICATED:
             self._counters["ignored"] += 1
             return []
-        # Whoever has an allocation is always heard: others of its network could use up the limit.
+        # A client with an allocation is always served: others of its network could use up the limit.
         if self._allocations.of(received.client) is None and self._rate.is_used_up(
             received.source[0], received.now, stream=received.stream
         ):
@@ -203,7 +203,7 @@ class TurnServer:
                 _understand(message)
                 return _OPEN[kind](self, received)
             identity = self._authenticator.identify(message, received.source, received.now)
-            # RFC 8489 section 6.3: nobody learns what is understood before showing who they are.
+            # RFC 8489 section 6.3: unknown attributes are answered only after authentication.
             _understand(message)
             return _AUTHENTICATED[kind](self, received, identity)
         except Refusal as refusal:

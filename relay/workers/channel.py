@@ -236,7 +236,7 @@ class Caller(_End):
     def _settle(self, number: int, outcome: msgspec.Raw | Exception) -> None:
         method, future = self._pending.get(number, (None, None))
         if method is None or future is None or future.done():
-            return  # whoever asked has given up
+            return  # the caller has given up
         if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:

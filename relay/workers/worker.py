@@ -1,4 +1,4 @@
-"""A worker process: a `LocalEngine` behind a channel. Started by `relay.workers.pool`, by nobody else.
+"""A worker process: a `LocalEngine` behind a channel. Only `relay.workers.pool` starts one.
 
 It lives as long as its channel: when the process that started it ends, in whatever way, the kernel closes the other end, and
 the worker ends too.
@@ -92,10 +92,10 @@ async def _serve(assignment: Assignment) -> None:
 
 
 def _show_life(server: Server, parent: int) -> None:
-    # The C thread behind this needs no GIL: it also ends a process that nobody watches any more.
+    # The C thread behind this needs no GIL: it also ends a process without a parent.
     faulthandler.dump_traceback_later(STUCK, exit=True)
     if os.getppid() != parent:
-        server.close()  # and yet the channel is open: a fork of the parent, of which nobody told us, has inherited it
+        server.close()  # and yet the channel is open: an unknown fork of the parent has inherited it
     asyncio.get_running_loop().call_later(STUCK / 5, _show_life, server, parent)
 
 

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from playwright.async_api import Browser, async_playwright, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from relay.app import FRONT, create_app
-from relay.edge.edge import Front
+from relay.app import EDGE, create_app
+from relay.edge.edge import Edge
 from relay.serving import serve
 from relay.settings.all import Settings
 from tests.browser.calls import PagesInCall, Record
@@ -62,7 +62,7 @@ WORDS = {
 }
 """What the page says of each way."""
 
-Running = tuple[RunningRelay, Front]
+Running = tuple[RunningRelay, Edge]
 
 
 class AttentivePage(RelayPage):
@@ -99,7 +99,7 @@ async def running(no_errors_logged: None, folder: Path, relay_settings: dict[str
     given = {"dev": True, "workers": 0, "tls_cert": certificate, "tls_key": key, **ports, **relay_settings}
     app = create_app(Settings(database_url=database, **given))
     async with serve(app) as port:
-        yield RunningRelay(url=f"http://{HERE}:{port}", database_url=database), app[FRONT]
+        yield RunningRelay(url=f"http://{HERE}:{port}", database_url=database), app[EDGE]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -125,8 +125,8 @@ async def pages(browser: Browser, url: str, scripts: Mapping[str, str]) -> Async
         yield opened
 
 
-def only_turn(front: Front, way: Callable[[str], bool]) -> str:
-    [server] = front.ice_servers(STUDENT, HERE, time.time())
+def only_turn(edge: Edge, way: Callable[[str], bool]) -> str:
+    [server] = edge.ice_servers(STUDENT, HERE, time.time())
     urls = [url for url in server.urls if way(url)]
     assert len(urls) == 1
     return ONLY_TURN % json.dumps([{**msgspec.to_builtins(server), "urls": urls}])
@@ -188,36 +188,36 @@ async def routes_are_logged(relay: RunningRelay, families: list[str], *routes: s
     assert 0 <= min(row["caller_rtt_ms"], row["callee_rtt_ms"]) <= max(row["caller_rtt_ms"], row["callee_rtt_ms"]) < 5_000
 
 
-async def forgotten(front: Front) -> None:
-    await eventually(lambda: front.connection_count == 0, "the browsers' connections are closed")
+async def forgotten(edge: Edge) -> None:
+    await eventually(lambda: edge.connection_count == 0, "the browsers' connections are closed")
 
 
 @pytest.mark.parametrize("relay_settings", [{"workers": 0}, {"workers": 2}], ids=["one process", "two workers"])
 async def test_two_pages_without_udp_see_and_hear_each_other_over_tcp(
     browser: Browser, running: Running, record_property: Record
 ) -> None:
-    relay, front = running
+    relay, edge = running
     async with pages(browser, relay.url, {STUDENT: WITHOUT_UDP, TUTOR: WITHOUT_UDP}) as (caller, callee):
         call = await see_and_hear_each_other(relay, caller, callee, record_property)
         for one in await call.statistics():
-            assert one.remote == (HERE, front.port), "media goes to the port that the page came from"
-        assert front.counters["connections_ice_tcp"] >= 2
-        assert front.counters["stream_packets_dropped"] == front.counters["tunnel_foreign"] == 0
+            assert one.remote == (HERE, edge.port), "media goes to the port that the page came from"
+        assert edge.counters["connections_ice_tcp"] >= 2
+        assert edge.counters["stream_packets_dropped"] == edge.counters["tunnel_foreign"] == 0
         families = await routes_are(relay, call, "tcp", "tcp")
         await call.hang_up(caller, record_property)
     await routes_are_logged(relay, families, "tcp", "tcp")
-    await forgotten(front)
+    await forgotten(edge)
 
 
 async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
     browser: Browser, running: Running, record_property: Record
 ) -> None:
-    relay, front = running
+    relay, edge = running
     async with pages(browser, relay.url, {STUDENT: "", TUTOR: WITHOUT_UDP}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
         with_udp, without = await call.video_goes_on(60)
-        assert with_udp.remote[1] != front.port
-        assert without.remote[1] == front.port
+        assert with_udp.remote[1] != edge.port
+        assert without.remote[1] == edge.port
         families = await routes_are(relay, call, "udp", "tcp")
         await expect(caller.hook("their-route")).to_contain_text("Their network lets no UDP through.", timeout=PATIENCE)
         await call.hang_up(caller, record_property)
@@ -230,29 +230,29 @@ async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
 async def test_a_page_that_reaches_nothing_but_turn_sees_and_hears_the_other(
     careless: Browser, running: Running, record_property: Record, scheme: str, transport: str
 ) -> None:
-    relay, front = running
+    relay, edge = running
 
     def way(url: str) -> bool:
         return url.startswith(f"{scheme}:") and url.endswith(f"transport={transport}")
 
-    async with pages(careless, relay.url, {STUDENT: only_turn(front, way), TUTOR: ""}) as (caller, callee):
+    async with pages(careless, relay.url, {STUDENT: only_turn(edge, way), TUTOR: ""}) as (caller, callee):
         call = await see_and_hear_each_other(relay, caller, callee, record_property)
-        assert front.turn_counters["packets_to_media"] > 100
-        assert front.counters["connections_ice_tcp"] == 0
-        assert front.turn_counters["peers_refused"] == 0
+        assert edge.turn_counters["packets_to_media"] > 100
+        assert edge.counters["connections_ice_tcp"] == 0
+        assert edge.turn_counters["peers_refused"] == 0
         route = "turn-tls" if scheme == "turns" else f"turn-{transport}"
         families = await routes_are(relay, call, route, "udp")
         await call.hang_up(callee, record_property)
     await routes_are_logged(relay, families, route, "udp")
-    await forgotten(front)
+    await forgotten(edge)
 
 
 async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(careless: Browser, running: Running) -> None:
-    relay, front = running
+    relay, edge = running
     url = relay.url.replace("http:", "https:")
-    script = only_turn(front, lambda one: one.startswith("turns:"))
+    script = only_turn(edge, lambda one: one.startswith("turns:"))
     async with pages(careless, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
         await call.video_goes_on(60)
-        assert front.counters["connections_turn"] >= 2
-        assert front.counters["connections_tls"] > front.counters["connections_turn"]
+        assert edge.counters["connections_turn"] >= 2
+        assert edge.counters["connections_tls"] > edge.counters["connections_turn"]

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the front."""
+"""Fixtures for the tests of the edge."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,27 +8,27 @@ import pytest
 
 from relay.edge.limits import EdgeLimits
 from relay.workers.worker import fastest_loop
-from tests.edge.kit import RunningFront, write_certificate
+from tests.edge.kit import RunningEdge, write_certificate
 
 
 @pytest.fixture
 def limits() -> EdgeLimits:
-    """Of the front. A test that needs others parametrizes this."""
+    """Of the edge. A test that needs others parametrizes this."""
     return EdgeLimits()
 
 
 @pytest.fixture
-async def front(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
+async def edge(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningEdge]:
     """Everything on one port, without TLS."""
-    async with RunningFront.started(limits=limits) as running:
+    async with RunningEdge.started(limits=limits) as running:
         yield running
 
 
 @pytest.fixture
-async def secure(no_errors_logged: None, tmp_path: Path, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
+async def secure(no_errors_logged: None, tmp_path: Path, limits: EdgeLimits) -> AsyncIterator[RunningEdge]:
     """Everything on one port, with TLS."""
     certificate, key = write_certificate(tmp_path, "first")
-    async with RunningFront.started(tls_cert=certificate, tls_key=key, limits=limits) as running:
+    async with RunningEdge.started(tls_cert=certificate, tls_key=key, limits=limits) as running:
         yield running
 
 

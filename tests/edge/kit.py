@@ -1,4 +1,4 @@
-"""A front with a real media engine behind it and a real web server before it, and the bytes that clients say to it."""
+"""A edge with a real media engine behind it and a real web server before it, and the bytes that clients say to it."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.app import FRONT
-from relay.edge.edge import Front, LocalAddresses
+from relay.app import EDGE
+from relay.edge.edge import Edge, LocalAddresses
 from relay.edge.limits import DEFAULTS, EdgeLimits
 from relay.edge.reach import ReachableEngine
 from relay.edge.tcp.bounds import Bounds
@@ -120,17 +120,17 @@ class Connection:
         return answer
 
 
-class RunningFront:
-    """A front that serves until its context ends.
+class RunningEdge:
+    """A edge that serves until its context ends.
 
     Attributes:
         engine: as signaling would use it.
         media: the engine that forwards.
     """
 
-    def __init__(self, front: Front, engine: ReachableEngine, media: LocalEngine) -> None:
-        self.front, self.engine, self.media = front, engine, media
-        self.counters = front.counters
+    def __init__(self, edge: Edge, engine: ReachableEngine, media: LocalEngine) -> None:
+        self.edge, self.engine, self.media = edge, engine, media
+        self.counters = edge.counters
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -142,8 +142,8 @@ class RunningFront:
         addresses: tuple[str, ...] = (HERE,),
         limits: EdgeLimits = DEFAULTS,
         **settings: Any,
-    ) -> AsyncIterator["RunningFront"]:
-        """A front.
+    ) -> AsyncIterator["RunningEdge"]:
+        """An edge on free ports of the loopback.
 
         Args:
             worker_ports: UDP ports of this machine that stand for media workers; empty: the real one's.
@@ -157,24 +157,24 @@ class RunningFront:
         await media.start()
         engine = ReachableEngine(media)
         chosen = Settings(**{"dev": True, "host": HERE, "port": 0, "turn_port": 0, **settings})
-        edge, turn = chosen.only(EdgeSettings), chosen.only(TurnSettings)
-        front = Front(edge, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds, limits)
-        runner = web.AppRunner(_app(front), access_log=None, shutdown_timeout=0.1)
+        own, turn = chosen.only(EdgeSettings), chosen.only(TurnSettings)
+        edge = Edge(own, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds, limits)
+        runner = web.AppRunner(_app(edge), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             assert runner.server is not None
-            await front.start(runner.server)
-            yield cls(front, engine, media)
+            await edge.start(runner.server)
+            yield cls(edge, engine, media)
         finally:
-            front.stop_listening()
+            edge.stop_listening()
             await runner.cleanup()
-            front.close()
+            edge.close()
             await media.close()
 
     @contextlib.asynccontextmanager
     async def connected(self, port: int | None = None, **options: Any) -> AsyncIterator[Connection]:
         """A connection; `options` as `asyncio.open_connection` takes them: `local_addr` makes it another address's."""
-        reader, writer = await asyncio.open_connection(HERE, port or self.front.port, **options)
+        reader, writer = await asyncio.open_connection(HERE, port or self.edge.port, **options)
         try:
             yield Connection(reader, writer)
         finally:
@@ -187,16 +187,16 @@ class RunningFront:
         return await self.engine.open_transport("call", name)
 
     async def counted(self, name: str, count: int = 1) -> None:
-        """Wait until the front has counted that."""
+        """Wait until the edge has counted that."""
         await eventually(lambda: self.counters[name] >= count, lambda: f"{count} {name}; there are {self.counters}")
 
     def credentials(self) -> tuple[str, str]:
         """User name and password for TURN."""
-        [server] = self.front.ice_servers("student_456", HERE, time.time())
+        [server] = self.edge.ice_servers("student_456", HERE, time.time())
         return server.username, server.credential
 
 
-def _app(front: Front) -> web.Application:
+def _app(edge: Edge) -> web.Application:
     async def here(request: web.Request) -> web.Response:
         assert request.transport is not None
         reached = request.transport.get_extra_info("sockname")
@@ -210,7 +210,7 @@ def _app(front: Front) -> web.Application:
         return socket
 
     app = web.Application(middlewares=[not_idle])
-    app[FRONT] = front
+    app[EDGE] = edge
     app.on_response_prepare.append(count_websockets)
     app.router.add_route("*", "/here", here)
     app.router.add_get("/echo", echo)

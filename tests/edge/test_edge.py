@@ -1,4 +1,4 @@
-"""The front as a whole: what it opens, what it leaves behind, and what it is while it is off."""
+"""The edge as a whole: what it opens, what it leaves behind, and what it is while it is off."""
 
 import socket
 import time
@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from relay.app import FRONT, create_app
+from relay.app import EDGE, create_app
 from relay.errors import ConfigurationError
 from relay.serving import find_public_address, serve
 from relay.settings.all import Settings
-from tests.edge.kit import HERE, REQUEST, RunningFront, write_certificate
+from tests.edge.kit import HERE, REQUEST, RunningEdge, write_certificate
 from tests.edge.test_discovery import serving as stun_server
 
 
@@ -29,7 +29,7 @@ async def test_a_tcp_port_that_is_taken_is_said_and_leaves_nothing_open() -> Non
     with socket.create_server((HERE, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"cannot listen on .*{port}: Address already in use"):
-            async with RunningFront.started(port=http_port, media_tcp_port=port):
+            async with RunningEdge.started(port=http_port, media_tcp_port=port):
                 pass
     socket.create_server((HERE, http_port)).close()
 
@@ -38,10 +38,10 @@ async def test_a_turn_port_that_is_taken_leaves_turn_over_tcp_and_is_said(caplog
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as coturn:
         coturn.bind((HERE, 0))
         port = coturn.getsockname()[1]
-        async with RunningFront.started(turn_port=port) as front:
-            [server] = front.front.ice_servers("student_456", HERE, time.time())
-            assert server.urls == (f"turn:{HERE}:{front.front.port}?transport=tcp",)
-            assert front.front.levels()["turn_udp_ports"] == 0
+        async with RunningEdge.started(turn_port=port) as edge:
+            [server] = edge.edge.ice_servers("student_456", HERE, time.time())
+            assert server.urls == (f"turn:{HERE}:{edge.edge.port}?transport=tcp",)
+            assert edge.edge.levels()["turn_udp_ports"] == 0
     [warning] = caplog.records
     assert warning.levelname == "WARNING"
     assert f"port {port} " in warning.message
@@ -49,10 +49,10 @@ async def test_a_turn_port_that_is_taken_leaves_turn_over_tcp_and_is_said(caplog
 
 
 async def test_ports_that_are_mapped_have_their_outer_number(no_errors_logged: None) -> None:
-    async with RunningFront.started(public_port=443, turn_host="turn.example.org") as front:
-        [server] = front.front.ice_servers("student_456", "calls.example.org", time.time())
+    async with RunningEdge.started(public_port=443, turn_host="turn.example.org") as edge:
+        [server] = edge.edge.ice_servers("student_456", "calls.example.org", time.time())
         assert "turn:turn.example.org:443?transport=tcp" in server.urls
-        relay = await front.transport()
+        relay = await edge.transport()
         assert [one.port for one in relay.candidates if one.transport == "tcp"] == [443]
 
 
@@ -60,23 +60,23 @@ async def test_a_broken_certificate_is_said_at_start(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "first")
     (tmp_path / "key.pem").write_text("nothing")
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        async with RunningFront.started(tls_cert=certificate, tls_key=key):
+        async with RunningEdge.started(tls_cert=certificate, tls_key=key):
             pass
 
 
 async def test_without_tcp_and_turn_http_is_all_there_is() -> None:
-    async with RunningFront.started(media_tcp=False, turn=False) as front:
-        assert front.front.ice_servers("student_456", HERE, time.time()) == []
-        async with front.connected() as one:
+    async with RunningEdge.started(media_tcp=False, turn=False) as edge:
+        assert edge.edge.ice_servers("student_456", HERE, time.time()) == []
+        async with edge.connected() as one:
             one.send(REQUEST)
             assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_the_urls_name_the_ports_that_are_open(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "first")
-    async with RunningFront.started(tls_cert=certificate, tls_key=key) as front:
-        [server] = front.front.ice_servers("student_456", "calls.example.org", time.time())
-        udp, tcp = front.front._turn_ports[0].port, front.front.port
+    async with RunningEdge.started(tls_cert=certificate, tls_key=key) as edge:
+        [server] = edge.edge.ice_servers("student_456", "calls.example.org", time.time())
+        udp, tcp = edge.edge._turn_ports[0].port, edge.edge.port
         assert server.urls == (
             f"turn:calls.example.org:{udp}?transport=udp",
             f"turn:calls.example.org:{tcp}?transport=tcp",
@@ -86,10 +86,10 @@ async def test_the_urls_name_the_ports_that_are_open(tmp_path: Path) -> None:
 
 async def test_an_external_server_leaves_the_built_in_one_off() -> None:
     urls = ("turn:turn.example.org:3478?transport=udp",)
-    async with RunningFront.started(turn_urls=urls, turn_secret="shared with coturn") as front:
-        [server] = front.front.ice_servers("student_456", HERE, time.time())
+    async with RunningEdge.started(turn_urls=urls, turn_secret="shared with coturn") as edge:
+        [server] = edge.edge.ice_servers("student_456", HERE, time.time())
         assert server.urls == urls
-        assert not front.front._turn_ports
+        assert not edge.edge._turn_ports
 
 
 async def test_the_relay_serves_its_page_and_its_websocket_through_the_front(no_errors_logged: None, tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ async def test_what_is_our_own_fault_is_still_logged(tmp_path: Path, caplog: pyt
         with pytest.raises(aiohttp.ClientError):
             await http.get(f"http://{HERE}:{port}/healthz")
     assert "our own fault" in caplog.text
-    assert app[FRONT].counters["http_malformed"] == 0
+    assert app[EDGE].counters["http_malformed"] == 0
 
 
 async def test_an_application_that_is_mounted_elsewhere_has_no_front(no_errors_logged: None, tmp_path: Path) -> None:
     app = create_app(settings(tmp_path))
     runner = web.AppRunner(app)
     await runner.setup()
-    assert app[FRONT].ice_servers("student_456", HERE, time.time()) == []
+    assert app[EDGE].ice_servers("student_456", HERE, time.time()) == []
     await runner.cleanup()
 
 

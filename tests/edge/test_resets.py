@@ -11,7 +11,7 @@ from aioice import stun
 from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.framing import frame
 from relay.turn.messages import build
-from tests.edge.kit import HERE, REQUEST, RunningFront, trusting
+from tests.edge.kit import HERE, REQUEST, RunningEdge, trusting
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
 
@@ -27,12 +27,12 @@ def limits() -> EdgeLimits:
     return EdgeLimits(decision_timeout=2.0)
 
 
-async def forgotten(front: RunningFront) -> None:
-    [listener] = front.front._listeners
-    admission = front.front._admission
+async def forgotten(edge: RunningEdge) -> None:
+    [listener] = edge.edge._listeners
+    admission = edge.edge._admission
     await eventually(lambda: not listener._undecided and not len(admission.undecided), "nobody is undecided")
-    await eventually(lambda: front.front.connection_count == 0 and not len(admission.streams), "no stream is left")
-    await eventually(lambda: not front.front._tunnel, "nor its way to the worker")
+    await eventually(lambda: edge.edge.connection_count == 0 and not len(admission.streams), "no stream is left")
+    await eventually(lambda: not edge.edge._tunnel, "nor its way to the worker")
 
 
 def break_off(port: int, data: bytes, kind: str, context: ssl.SSLContext | None) -> None:
@@ -49,12 +49,12 @@ def break_off(port: int, data: bytes, kind: str, context: ssl.SSLContext | None)
 
 @pytest.mark.parametrize("within", ["tcp", "tls"])
 @pytest.mark.parametrize("kind", ["reset", "close", "half"])
-async def test_a_connection_may_break_after_any_byte(secure: RunningFront, within: str, kind: str) -> None:
+async def test_a_connection_may_break_after_any_byte(secure: RunningEdge, within: str, kind: str) -> None:
     relay = await secure.transport()
     context = trusting() if within == "tls" else None
     for whole in (REQUEST, frame(bytes(connectivity_check(relay))) * 2, ALLOCATE * 2):
         for cut in range(0, len(whole) + 1, 1 if context is None else 9):
-            await asyncio.to_thread(break_off, secure.front.port, whole[:cut], kind, context)
+            await asyncio.to_thread(break_off, secure.edge.port, whole[:cut], kind, context)
     await forgotten(secure)
     async with secure.connected(ssl=context) as one:
         one.send(REQUEST)
@@ -62,13 +62,13 @@ async def test_a_connection_may_break_after_any_byte(secure: RunningFront, withi
 
 
 @pytest.mark.parametrize("kind", ["reset", "close", "half"])
-async def test_a_handshake_may_break_after_any_byte(secure: RunningFront, kind: str) -> None:
+async def test_a_handshake_may_break_after_any_byte(secure: RunningEdge, kind: str) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         trusting().wrap_bio(incoming, outgoing).do_handshake()
     hello = outgoing.read()
     for cut in range(0, len(hello) + 1, 5):
-        await asyncio.to_thread(break_off, secure.front.port, hello[:cut], kind, None)
+        await asyncio.to_thread(break_off, secure.edge.port, hello[:cut], kind, None)
     for garbage in (
         hello + bytes(50),
         hello[:5] + b"\xff" * 600,
@@ -76,14 +76,14 @@ async def test_a_handshake_may_break_after_any_byte(secure: RunningFront, kind: 
         hello * 3,
         b"\x16\x03" * 99,
     ):
-        await asyncio.to_thread(break_off, secure.front.port, garbage, kind, None)
+        await asyncio.to_thread(break_off, secure.edge.port, garbage, kind, None)
     await forgotten(secure)
     async with secure.connected(ssl=trusting()) as one:
         one.send(REQUEST)
         assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_the_front_may_close_while_everything_is_under_way(secure: RunningFront) -> None:
+async def test_the_front_may_close_while_everything_is_under_way(secure: RunningEdge) -> None:
     relay = await secure.transport()
     check = frame(bytes(connectivity_check(relay)))
     async with contextlib.AsyncExitStack() as stack:
@@ -91,6 +91,6 @@ async def test_the_front_may_close_while_everything_is_under_way(secure: Running
             for _ in range(5):
                 one = await stack.enter_async_context(secure.connected())
                 one.send(said)
-        secure.front.close()
-    [listener] = secure.front._listeners
+        secure.edge.close()
+    [listener] = secure.edge._listeners
     await eventually(lambda: not listener._undecided, "nobody is undecided")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.edge.edge import Front
+from relay.edge.edge import Edge
 from relay.edge.reach import ReachableEngine
 from relay.edge.routes import route_of
 from relay.ip import family_of
@@ -10,7 +10,7 @@ from relay.media.api import Route
 from relay.media.engine import LocalEngine
 from relay.settings.edge import EdgeSettings
 from relay.settings.turn import TurnSettings
-from tests.edge.kit import RunningFront
+from tests.edge.kit import RunningEdge
 from tests.edge.test_turn import allocation
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -30,26 +30,26 @@ def test_who_comes_through_the_front_comes_as_the_front_says(host: str) -> None:
     assert route_of((host, 5000), lambda _: None) is None, "the stream has just gone"
 
 
-async def test_the_front_knows_a_connection_of_ice_tcp_as_long_as_it_is_there(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_the_front_knows_a_connection_of_ice_tcp_as_long_as_it_is_there(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
-        seen_at = front.media._transports["one"].destination.host_port
-        assert front.front.route_of(seen_at) == Route("tcp", "ipv4")
-    await eventually(lambda: front.front.route_of(seen_at) is None, "the connection is forgotten")
+        seen_at = edge.media._transports["one"].destination.host_port
+        assert edge.edge.route_of(seen_at) == Route("tcp", "ipv4")
+    await eventually(lambda: edge.edge.route_of(seen_at) is None, "the connection is forgotten")
 
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
-async def test_the_front_knows_how_a_client_reaches_turn(secure: RunningFront, way: str) -> None:
+async def test_the_front_knows_how_a_client_reaches_turn(secure: RunningEdge, way: str) -> None:
     relay = await secure.transport()
     async with allocation(secure, way) as (transport, heard):
         transport.sendto(bytes(connectivity_check(relay)), (relay.candidates[0].address, relay.candidates[0].port))
         await eventually(lambda: heard.datagrams, "the check is answered")
         seen_at = secure.media._transports["one"].destination.host_port
-        assert secure.front.route_of(seen_at) == Route(f"turn-{way}", "ipv4")  # type: ignore[arg-type]
+        assert secure.edge.route_of(seen_at) == Route(f"turn-{way}", "ipv4")  # type: ignore[arg-type]
 
 
 async def test_a_front_that_serves_nothing_knows_who_comes_by_itself() -> None:
-    front = Front(EdgeSettings(), TurnSettings(), ReachableEngine(LocalEngine(lambda _: None)), lambda: ())
-    assert front.route_of(("192.0.2.1", 5000)) == Route("udp", "ipv4")
-    assert front.route_of(("127.64.0.1", 5000)) is None
+    edge = Edge(EdgeSettings(), TurnSettings(), ReachableEngine(LocalEngine(lambda _: None)), lambda: ())
+    assert edge.route_of(("192.0.2.1", 5000)) == Route("udp", "ipv4")
+    assert edge.route_of(("127.64.0.1", 5000)) is None

@@ -1,4 +1,4 @@
-"""The loopback between the front and the workers."""
+"""The loopback between the edge and the workers."""
 
 import asyncio
 import socket

@@ -10,7 +10,7 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from relay.media.api import TransportParameters
-from tests.edge.kit import HERE, RunningFront, limited, trusting
+from tests.edge.kit import HERE, RunningEdge, limited, trusting
 from tests.edge.packets import rtp
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -28,16 +28,16 @@ class Heard(asyncio.DatagramProtocol):
         self.datagrams.append((data, addr))
 
 
-def server_of(front: RunningFront, way: str) -> tuple[str, int]:
-    return HERE, front.front._turn_ports[0].port if way == "udp" else front.front.port
+def server_of(edge: RunningEdge, way: str) -> tuple[str, int]:
+    return HERE, edge.edge._turn_ports[0].port if way == "udp" else edge.edge.port
 
 
 @contextlib.asynccontextmanager
-async def allocation(front: RunningFront, way: str) -> AsyncIterator[tuple[TurnTransport, Heard]]:
-    username, password = front.credentials()
+async def allocation(edge: RunningEdge, way: str) -> AsyncIterator[tuple[TurnTransport, Heard]]:
+    username, password = edge.credentials()
     transport, heard = await create_turn_endpoint(
         Heard,
-        server_addr=server_of(front, way),
+        server_addr=server_of(edge, way),
         username=username,
         password=password,
         ssl=trusting() if way == "tls" else False,
@@ -48,7 +48,7 @@ async def allocation(front: RunningFront, way: str) -> AsyncIterator[tuple[TurnT
         yield transport, heard
     finally:
         transport.close()
-        await eventually(lambda: front.front.turn_counters["allocations_closed"], "the allocation is gone")
+        await eventually(lambda: edge.edge.turn_counters["allocations_closed"], "the allocation is gone")
 
 
 def media_address(relay: TransportParameters) -> tuple[str, int]:
@@ -56,7 +56,7 @@ def media_address(relay: TransportParameters) -> tuple[str, int]:
 
 
 @WAYS
-async def test_a_check_through_turn_is_answered_from_the_address_that_it_was_for(secure: RunningFront, way: str) -> None:
+async def test_a_check_through_turn_is_answered_from_the_address_that_it_was_for(secure: RunningEdge, way: str) -> None:
     relay = await secure.transport()
     request = connectivity_check(relay)
     async with allocation(secure, way) as (transport, heard):
@@ -66,11 +66,11 @@ async def test_a_check_through_turn_is_answered_from_the_address_that_it_was_for
         answer = stun.parse_message(datagram)
         assert (answer.transaction_id, answer.message_class) == (request.transaction_id, stun.Class.RESPONSE)
         assert source == media_address(relay)
-    await eventually(lambda: len(secure.front._tunnel or ()) == 0, "the allocation's stream is shut")
+    await eventually(lambda: len(secure.edge._tunnel or ()) == 0, "the allocation's stream is shut")
 
 
 @WAYS
-async def test_an_allocation_is_told_the_address_that_media_sees_it_at(secure: RunningFront, way: str) -> None:
+async def test_an_allocation_is_told_the_address_that_media_sees_it_at(secure: RunningEdge, way: str) -> None:
     """To Chromium another one would be a peer-reflexive candidate, which it prefers to UDP from behind a NAT."""
     relay = await secure.transport()
     async with allocation(secure, way) as (transport, heard):
@@ -82,10 +82,10 @@ async def test_an_allocation_is_told_the_address_that_media_sees_it_at(secure: R
 
 async def test_another_peer_of_an_allocation_is_told_another_address() -> None:
     """As where media has two IPv4 addresses: from one, it would not show which of both an answer is from."""
-    async with RunningFront.started(addresses=(HERE, "192.0.2.1")) as front:
-        relay = await front.transport()
+    async with RunningEdge.started(addresses=(HERE, "192.0.2.1")) as edge:
+        relay = await edge.transport()
         _, port = media_address(relay)
-        async with allocation(front, "tcp") as (transport, heard):
+        async with allocation(edge, "tcp") as (transport, heard):
             for host in (HERE, "192.0.2.1"):
                 transport.sendto(bytes(connectivity_check(relay)), (host, port))
             await eventually(lambda: len(heard.datagrams) == 2, "both checks are answered")
@@ -109,34 +109,34 @@ class Addresses:
 
 async def test_an_allocation_reaches_media_at_an_address_that_comes_later(no_errors_logged: None) -> None:
     local = Addresses()
-    async with RunningFront.started(local=local) as front:
-        relay = await front.transport()
+    async with RunningEdge.started(local=local) as edge:
+        relay = await edge.transport()
         _, port = media_address(relay)
-        async with allocation(front, "tcp") as (transport, heard):
+        async with allocation(edge, "tcp") as (transport, heard):
             transport.sendto(bytes(connectivity_check(relay)), ("127.0.0.7", port))
-            await eventually(lambda: front.front.turn_counters["peers_refused"], "the address is not media's")
+            await eventually(lambda: edge.edge.turn_counters["peers_refused"], "the address is not media's")
             local.current = ("127.0.0.7",)
-        async with allocation(front, "tcp") as (transport, heard):
+        async with allocation(edge, "tcp") as (transport, heard):
             transport.sendto(bytes(connectivity_check(relay)), ("127.0.0.7", port))
             await eventually(lambda: heard.datagrams, "the check is answered")
             assert heard.datagrams[0][1] == ("127.0.0.7", port)
 
 
-async def test_no_socket_has_an_allocations_address(front: RunningFront) -> None:
-    async with allocation(front, "tcp") as (transport, _):
+async def test_no_socket_has_an_allocations_address(edge: RunningEdge) -> None:
+    async with allocation(edge, "tcp") as (transport, _):
         host, _ = transport.get_extra_info("sockname")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, pytest.raises(OSError, match="Cannot assign"):
             one.bind((host, 0))
 
 
-async def test_nobody_but_the_media_plane_is_reached_however_many_are_asked_for(front: RunningFront) -> None:
-    relay = await front.transport()
+async def test_nobody_but_the_media_plane_is_reached_however_many_are_asked_for(edge: RunningEdge) -> None:
+    relay = await edge.transport()
     host, port = media_address(relay)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
         victim.bind((HERE, 0))
         victim.setblocking(False)
-        strangers = [victim.getsockname(), (host, port + 1), ("192.0.2.1", port), ("127.64.0.1", port), (host, front.front.port)]
-        async with allocation(front, "tcp") as (transport, _):
+        strangers = [victim.getsockname(), (host, port + 1), ("192.0.2.1", port), ("127.64.0.1", port), (host, edge.edge.port)]
+        async with allocation(edge, "tcp") as (transport, _):
             inner = transport._TurnTransport__inner_protocol  # type: ignore[attr-defined]
             for number, stranger in enumerate(strangers):
                 with pytest.raises(stun.TransactionFailed) as refused:
@@ -144,70 +144,70 @@ async def test_nobody_but_the_media_plane_is_reached_however_many_are_asked_for(
                 assert refused.value.response.attributes["ERROR-CODE"][0] == 403
         with pytest.raises(BlockingIOError):
             victim.recv(100)
-    assert front.front.turn_counters["peers_refused"] == len(strangers)
+    assert edge.edge.turn_counters["peers_refused"] == len(strangers)
 
 
-async def test_a_worker_that_is_gone_gets_nothing_more(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    relay = await front.transport()
-    async with allocation(front, "tcp") as (transport, heard):
+async def test_a_worker_that_is_gone_gets_nothing_more(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = await edge.transport()
+    async with allocation(edge, "tcp") as (transport, heard):
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
         await eventually(lambda: heard.datagrams, "the check is answered")
-        before = front.counters["stream_packets_received"]
-        monkeypatch.setattr(front.front, "_worker_ports", lambda: ())
+        before = edge.counters["stream_packets_received"]
+        monkeypatch.setattr(edge.edge, "_worker_ports", lambda: ())
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
-        await eventually(lambda: front.front.turn_counters["dropped_foreign"] > 0, "it is dropped")
-        assert front.counters["stream_packets_received"] == before
+        await eventually(lambda: edge.edge.turn_counters["dropped_foreign"] > 0, "it is dropped")
+        assert edge.counters["stream_packets_received"] == before
 
 
 @pytest.mark.parametrize(
     "garbage", [b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12) + b"\xff" * 30, b"\x00\x01\x00\x03\x21\x12\xa4\x42aa"]
 )
-async def test_garbage_behind_a_message_ends_the_connection(front: RunningFront, garbage: bytes) -> None:
-    async with front.connected() as one:
+async def test_garbage_behind_a_message_ends_the_connection(edge: RunningEdge, garbage: bytes) -> None:
+    async with edge.connected() as one:
         one.send(garbage)
         await one.rest()
-    assert front.counters["turn_malformed"] == 1
+    assert edge.counters["turn_malformed"] == 1
 
 
-async def test_garbage_over_udp_is_no_trouble(front: RunningFront) -> None:
+async def test_garbage_over_udp_is_no_trouble(edge: RunningEdge) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         for garbage in (b"", b"\x00", b"\xff" * 1400, b"\x40\x00\x00\x04abcd"):
-            one.sendto(garbage, server_of(front, "udp"))
-    await front.counted("turn_datagrams", 4)
-    async with allocation(front, "udp"):
+            one.sendto(garbage, server_of(edge, "udp"))
+    await edge.counted("turn_datagrams", 4)
+    async with allocation(edge, "udp"):
         pass
 
 
 @limited(without_allocation=0.1)
-async def test_a_connection_without_an_allocation_is_hung_up_on_and_one_with_is_not(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with allocation(front, "tcp") as (transport, heard), front.connected() as one:
+async def test_a_connection_without_an_allocation_is_hung_up_on_and_one_with_is_not(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with allocation(edge, "tcp") as (transport, heard), edge.connected() as one:
         one.send(bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)))
         assert await one.rest()
-        assert front.counters["idle_closed"] == 1
+        assert edge.counters["idle_closed"] == 1
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
         await eventually(lambda: heard.datagrams, "the other one goes on")
 
 
-async def test_a_connection_that_breaks_takes_its_allocation_along(front: RunningFront) -> None:
-    async with allocation(front, "tcp") as (transport, _):
+async def test_a_connection_that_breaks_takes_its_allocation_along(edge: RunningEdge) -> None:
+    async with allocation(edge, "tcp") as (transport, _):
         inner = transport._TurnTransport__inner_protocol  # type: ignore[attr-defined]
         inner.transport.abort()
-        await eventually(lambda: front.front.turn_counters["allocations_closed"] == 1, "the allocation is gone")
-        await eventually(lambda: front.front.connection_count == 0, "the connection is forgotten")
+        await eventually(lambda: edge.edge.turn_counters["allocations_closed"] == 1, "the allocation is gone")
+        await eventually(lambda: edge.edge.connection_count == 0, "the connection is forgotten")
 
 
-async def test_a_client_that_does_not_read_costs_little(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with allocation(front, "tcp") as (transport, heard):
+async def test_a_client_that_does_not_read_costs_little(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with allocation(edge, "tcp") as (transport, heard):
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
         await eventually(lambda: heard.datagrams, "the check is answered")
         inner = transport._TurnTransport__inner_protocol  # type: ignore[attr-defined]
         inner.transport.pause_reading()
-        [stream] = front.front._tunnel._streams.values()  # type: ignore[union-attr]
+        [stream] = edge.edge._tunnel._streams.values()  # type: ignore[union-attr]
         for number in range(20_000):
             stream.receive(rtp(7, number // 10 * 3000, number % 65536))
             if not number % 500:
                 await asyncio.sleep(0)
-        assert front.counters["stream_packets_dropped"] > 1000
+        assert edge.counters["stream_packets_dropped"] > 1000
         inner.transport.resume_reading()

@@ -1,4 +1,4 @@
-"""Other people's TURN clients against the whole front: over UDP, TCP and TLS, with a media worker that sends everything back."""
+"""Other people's TURN clients against the whole edge: over UDP, TCP and TLS, with a media worker that sends everything back."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ import pytest
 from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
-from tests.edge.kit import HERE, RunningFront, trusting, write_certificate
+from tests.edge.kit import HERE, RunningEdge, trusting, write_certificate
 from tests.kit.turn import Echo
 from tests.kit.wait import eventually
 from tests.turn.test_clients import two_neighbours
@@ -43,22 +43,22 @@ async def echo(media: tuple[Echo, Echo]) -> Echo:
 
 
 @pytest.fixture
-async def front(no_errors_logged: None, media: tuple[Echo, Echo], tmp_path: Path) -> AsyncIterator[RunningFront]:
+async def edge(no_errors_logged: None, media: tuple[Echo, Echo], tmp_path: Path) -> AsyncIterator[RunningEdge]:
     certificate, key = write_certificate(tmp_path, "relay")
     ports = tuple(one.address[1] for one in media)
-    async with RunningFront.started(ports, tls_cert=certificate, tls_key=key, turn_secret=SECRET) as running:
+    async with RunningEdge.started(ports, tls_cert=certificate, tls_key=key, turn_secret=SECRET) as running:
         yield running
 
 
-def server_port(front: RunningFront, way: str) -> int:
-    return front.front._turn_ports[0].port if way == "udp" else front.front.port
+def server_port(edge: RunningEdge, way: str) -> int:
+    return edge.edge._turn_ports[0].port if way == "udp" else edge.edge.port
 
 
-async def aioice_client(front: RunningFront, way: str, **other: str) -> tuple[TurnTransport, Heard]:
-    username, password = front.credentials()
+async def aioice_client(edge: RunningEdge, way: str, **other: str) -> tuple[TurnTransport, Heard]:
+    username, password = edge.credentials()
     transport, heard = await create_turn_endpoint(
         Heard,
-        server_addr=(HERE, server_port(front, way)),
+        server_addr=(HERE, server_port(edge, way)),
         ssl=trusting() if way == "tls" else False,
         transport="udp" if way == "udp" else "tcp",
         username=other.get("username", username),
@@ -69,36 +69,36 @@ async def aioice_client(front: RunningFront, way: str, **other: str) -> tuple[Tu
 
 
 @WAYS
-async def test_aioice_hears_everything_again_that_it_sends(front: RunningFront, echo: Echo, way: str) -> None:
-    transport, heard = await aioice_client(front, way)
+async def test_aioice_hears_everything_again_that_it_sends(edge: RunningEdge, echo: Echo, way: str) -> None:
+    transport, heard = await aioice_client(edge, way)
     sent = [bytes([size % 256]) * size for size in (1, 2, 3, 171, 1200, 1400)]
     for one in sent:
         transport.sendto(one, echo.address)
     await eventually(lambda: sorted(heard.datagrams) == sorted(sent), lambda: f"everything comes back: {heard.datagrams}")
     transport.close()
-    await eventually(lambda: front.front.turn_counters["allocations_closed"] == 1, "the allocation is gone")
+    await eventually(lambda: edge.edge.turn_counters["allocations_closed"] == 1, "the allocation is gone")
 
 
 @WAYS
 @pytest.mark.parametrize(
     ("other", "counter"), [({"password": "guessed"}, "unauthentic"), ({"username": "nobody"}, "unauthentic")]
 )
-async def test_aioice_with_other_credentials_gets_401(front: RunningFront, way: str, other: dict[str, str], counter: str) -> None:
+async def test_aioice_with_other_credentials_gets_401(edge: RunningEdge, way: str, other: dict[str, str], counter: str) -> None:
     with pytest.raises(stun.TransactionFailed) as failed:
-        await aioice_client(front, way, **other)
+        await aioice_client(edge, way, **other)
     assert failed.value.response.error_code == 401
-    assert front.front.turn_counters[counter] == 1
-    assert front.front.levels()["turn_allocations"] == 0
+    assert edge.edge.turn_counters[counter] == 1
+    assert edge.edge.levels()["turn_allocations"] == 0
 
 
-async def uclient(front: RunningFront, echo: Echo, way: str, *options: str, secret: str = SECRET) -> str:
+async def uclient(edge: RunningEdge, echo: Echo, way: str, *options: str, secret: str = SECRET) -> str:
     """What coturn's client prints."""
     program = shutil.which("turnutils_uclient")
     assert program, "turnutils_uclient is missing: install coturn"
     over = {"udp": (), "tcp": ("-t",), "tls": ("-t", "-S")}[way]
     peer = "-e", HERE, "-r", str(echo.address[1])
     login = "-u", "student_1", "-W", secret
-    port = str(server_port(front, way))
+    port = str(server_port(edge, way))
     process = await asyncio.create_subprocess_exec(
         *(program, *over, "-c", *login, "-p", port, *peer, *options, HERE),
         stdout=asyncio.subprocess.PIPE,
@@ -118,21 +118,21 @@ async def uclient(front: RunningFront, echo: Echo, way: str, *options: str, secr
 @pytest.mark.servers
 @pytest.mark.parametrize(("way", "form"), [("udp", ()), ("tcp", ()), ("tls", ()), ("tls", ("-s",))])
 async def test_coturns_client_hears_everything_again_that_it_sends(
-    front: RunningFront, echo: Echo, way: str, form: tuple[str, ...]
+    edge: RunningEdge, echo: Echo, way: str, form: tuple[str, ...]
 ) -> None:
-    output = await uclient(front, echo, way, "-n", "10", "-m", "2", "-l", "171", *form)
+    output = await uclient(edge, echo, way, "-n", "10", "-m", "2", "-l", "171", *form)
     found = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
     assert found, output
     assert found[-1] == ("20", "20"), output
     assert len({source for _, source in echo.seen}) == 2, "each allocation is a peer of its own"
-    counters = front.front.turn_counters
+    counters = edge.edge.turn_counters
     assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("way", ["udp", "tls"])
-async def test_coturns_client_with_another_secret_gets_nothing(front: RunningFront, echo: Echo, way: str) -> None:
-    await uclient(front, echo, way, "-n", "1", secret="another")
-    assert front.front.turn_counters["unauthentic"] >= 1
-    assert front.front.turn_counters["allocations_opened"] == 0
+async def test_coturns_client_with_another_secret_gets_nothing(edge: RunningEdge, echo: Echo, way: str) -> None:
+    await uclient(edge, echo, way, "-n", "1", secret="another")
+    assert edge.edge.turn_counters["unauthentic"] >= 1
+    assert edge.edge.turn_counters["allocations_opened"] == 0
     assert not echo.seen

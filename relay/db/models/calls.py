@@ -35,7 +35,7 @@ IS_MISSED = "status = 'missed' AND coalesce(end_reason, '') NOT IN ('blocked', '
 """By the callee, who learns of it."""
 IS_UNSEEN = f"{IS_MISSED} AND callee_seen_at IS NULL AND callee_deleted_at IS NULL"
 IS_NAMED = "participants IS NOT NULL"
-"""Nobody has removed the names yet."""
+"""The names have not been removed yet."""
 
 
 class _Call:
@@ -99,7 +99,7 @@ class _Call:
     keep: Mapped[bool] = mapped_column(server_default=false())
     """The row never becomes too old to be kept."""
     caller_route: Mapped[str | None] = mapped_column(String(16))
-    """By which way the caller's media came, when it was last known: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`."""
+    """The network path of the caller's media, when it was last known: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`."""
     caller_family: Mapped[str | None] = mapped_column(String(4))
     """`ipv4` or `ipv6`: the addresses it came from."""
     caller_rtt_ms: Mapped[float | None] = mapped_column(Double)

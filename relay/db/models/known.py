@@ -1,4 +1,4 @@
-"""What the directory reads: who exists, who is where, who has blocked whom.
+"""What the directory reads: profiles, members and blocks.
 
 These are the relay's own tables of the same columns, or views that the platform defines over its own (`naming.Layout.views`).
 Nothing is written through them.

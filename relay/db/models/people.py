@@ -18,7 +18,7 @@ def _of_profile(prefix: str = "") -> ForeignKeyConstraint:
 
 
 class ProfileRow(Base):
-    """Somebody who can call and be called."""
+    """A profile: it can call and be called."""
 
     __tablename__ = "profiles"
     __table_args__ = (UniqueConstraint("profile_type", "profile_id"),)

@@ -257,6 +257,6 @@ class Arrival(asyncio.Protocol):
 
 
 def _heed(handshake: asyncio.Task[asyncio.Transport | None]) -> None:
-    """Nobody waits for a handshake whose connection was closed meanwhile; asyncio would log its failure."""
+    """Consume the exception of a handshake whose connection was closed meanwhile; asyncio would log it."""
     if not handshake.cancelled():
         handshake.exception()

@@ -7,7 +7,7 @@ from typing import Final, Self
 from cryptography import x509
 
 WARN_WITHIN: Final = 14 * 86_400.0
-"""Seconds before the end. Whoever renews by themselves (ACME) does so 30 days before it, so something is wrong by then."""
+"""Seconds before the end. Automatic renewal (ACME) happens 30 days before it, so something is wrong by then."""
 
 WARN_EVERY: Final = 86_400.0
 """Seconds between two warnings."""

@@ -55,5 +55,5 @@ def _stun(head: bytes) -> Kind | None:
 
 
 def has_whole_head(request: bytes) -> bool:
-    """Whether the head of an HTTP request is complete, so that reading it can wait for nobody."""
+    """Whether the head of an HTTP request is complete, so that reading it never waits."""
     return b"\r\n\r\n" in request or b"\n\n" in request.replace(b"\r\n", b"\n")

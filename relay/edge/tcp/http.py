@@ -1,4 +1,4 @@
-"""HTTP connections, as far as the front has to do with them: how many there are, of whom, and which of them are WebSockets."""
+"""HTTP connections, as the edge counts them: how many there are, from which networks, and which are WebSockets."""
 
 import asyncio
 import contextlib

@@ -12,7 +12,7 @@ BULK_LIMIT: Final = 128 * 1024
 delay and slows down, which is better than any loss."""
 
 URGENT_LIMIT: Final = 32 * 1024
-"""Bytes of sound, RTCP and STUN that may wait: about two seconds. The oldest go first: nobody wants to hear them any more."""
+"""Bytes of audio, RTCP and STUN that may wait: about two seconds. The oldest go first: late audio is of no use."""
 
 LEAST_COST: Final = 256
 """Bytes that a packet of pictures or data counts for, however small it is: with its object it takes as much, and a queue of very
@@ -43,7 +43,7 @@ class SendQueue:
         self.urgent_bytes = 0
         self.bulk_bytes = 0
         self.dropped_packets = 0
-        """Since somebody set it to 0, those of the frames included."""
+        """Since it was last set to 0, those of the frames included."""
         self.dropped_frames = 0
 
     def __bool__(self) -> bool:

@@ -25,7 +25,7 @@ class MediaConnection(Protocol):
 
 
 class StreamOwner(Protocol):
-    """What such a connection tells of itself."""
+    """What such a connection says about itself."""
 
     def established(self, connection: MediaConnection) -> None:
         """It carries media: a worker has answered its check, or it has an allocation."""

@@ -100,7 +100,7 @@ class CertificateFiles:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        context.options |= ssl.OP_NO_RENEGOTIATION  # nobody needs it, and it costs us more than who asks for it
+        context.options |= ssl.OP_NO_RENEGOTIATION  # no client needs it, and it costs the server more than the client
         # OpenSSL does not say which of them it may not read, or what they are instead.
         chain, key = (Path(name).read_bytes() for name in (self._certificate, self._key))
         if _CERTIFICATE not in chain and _CERTIFICATE in key and _KEY in chain:

@@ -18,7 +18,7 @@ from relay.edge.limits import DEFAULTS, EdgeLimits
 from relay.edge.tcp.admission import keepalive
 from relay.edge.tcp.bounds import Bound, Bounds
 from relay.turn.messages import build
-from tests.edge.kit import HERE, REQUEST, Connection, RunningFront, limited, trusting
+from tests.edge.kit import HERE, REQUEST, Connection, RunningEdge, limited, trusting
 from tests.edge.test_turn import allocation, media_address
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
@@ -33,9 +33,9 @@ SMALL = Bounds(undecided=Bound(12, 4), http=Bound(12, 4), websockets=Bound(3, 2)
 
 
 @pytest.fixture
-async def small(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningFront]:
-    """A front that has few places."""
-    async with RunningFront.started(bounds=SMALL, limits=limits) as running:
+async def small(no_errors_logged: None, limits: EdgeLimits) -> AsyncIterator[RunningEdge]:
+    """A edge that has few places."""
+    async with RunningEdge.started(bounds=SMALL, limits=limits) as running:
         yield running
 
 
@@ -43,8 +43,8 @@ def attacker(number: int) -> dict[str, Any]:
     return {"local_addr": (f"127.0.0.{number + 2}", 0)}
 
 
-async def is_served(front: RunningFront, context: ssl.SSLContext | None = None, **options: Any) -> bool:
-    async with front.connected(ssl=context, **options) as one:
+async def is_served(edge: RunningEdge, context: ssl.SSLContext | None = None, **options: Any) -> bool:
+    async with edge.connected(ssl=context, **options) as one:
         one.send(REQUEST)
         return (await one.rest()).startswith(b"HTTP/1.1 200 ")
 
@@ -65,7 +65,7 @@ async def is_over(one: Connection) -> bool:
 
 
 @pytest.mark.parametrize("said", [SILENT, HALF_A_HEAD, b"\x00\x14", BINDING], ids=["nothing", "half", "frame", "stun"])
-async def test_a_few_silent_addresses_shut_no_one_out(small: RunningFront, said: bytes) -> None:
+async def test_a_few_silent_addresses_shut_no_one_out(small: RunningEdge, said: bytes) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for number in range(30):
             one = await stack.enter_async_context(small.connected(**attacker(number % 3)))
@@ -76,8 +76,8 @@ async def test_a_few_silent_addresses_shut_no_one_out(small: RunningFront, said:
     assert small.counters["refused_address"] > 0
 
 
-async def test_a_few_addresses_in_the_middle_of_tls_shut_no_one_out(secure: RunningFront) -> None:
-    secure.front._admission.fit(SMALL)
+async def test_a_few_addresses_in_the_middle_of_tls_shut_no_one_out(secure: RunningEdge) -> None:
+    secure.edge._admission.fit(SMALL)
     async with contextlib.AsyncExitStack() as stack:
         for number in range(20):
             one = await stack.enter_async_context(secure.connected(**attacker(number % 3)))
@@ -87,7 +87,7 @@ async def test_a_few_addresses_in_the_middle_of_tls_shut_no_one_out(secure: Runn
         assert await is_served(secure, trusting(), **attacker(0))
 
 
-async def test_the_one_that_has_been_silent_longest_goes(small: RunningFront) -> None:
+async def test_the_one_that_has_been_silent_longest_goes(small: RunningEdge) -> None:
     async with contextlib.AsyncExitStack() as stack:
         ones = []
         for number in range(5):
@@ -100,7 +100,7 @@ async def test_the_one_that_has_been_silent_longest_goes(small: RunningFront) ->
     assert small.counters["refused_address"] == 1
 
 
-async def test_many_addresses_with_one_connection_each_lose_the_oldest(small: RunningFront) -> None:
+async def test_many_addresses_with_one_connection_each_lose_the_oldest(small: RunningEdge) -> None:
     async with contextlib.AsyncExitStack() as stack:
         ones = []
         for number in range(13):
@@ -113,7 +113,7 @@ async def test_many_addresses_with_one_connection_each_lose_the_oldest(small: Ru
 # -- HTTP -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_few_addresses_with_idle_http_connections_shut_no_one_out(small: RunningFront) -> None:
+async def test_a_few_addresses_with_idle_http_connections_shut_no_one_out(small: RunningEdge) -> None:
     async with contextlib.AsyncExitStack() as stack:
         friend = await stack.enter_async_context(small.connected(**attacker(9)))
         await kept(friend)
@@ -125,18 +125,18 @@ async def test_a_few_addresses_with_idle_http_connections_shut_no_one_out(small:
     assert small.counters["refused_address"] + small.counters["refused_full"] >= 12
 
 
-async def test_a_request_that_is_being_answered_is_not_cut_off_for_a_new_connection(small: RunningFront) -> None:
-    table = small.front._admission.http
+async def test_a_request_that_is_being_answered_is_not_cut_off_for_a_new_connection(small: RunningEdge) -> None:
+    table = small.edge._admission.http
     async with small.connected(**attacker(0)) as busy, contextlib.AsyncExitStack() as stack:
         await kept(busy)
         [connection] = table
-        with small.front._admission.busy(table, connection):
+        with small.edge._admission.busy(table, connection):
             for _ in range(6):
                 await kept(await stack.enter_async_context(small.connected(**attacker(0))))
         await kept(busy)
 
 
-async def test_a_connection_that_asks_again_and_again_is_not_the_oldest_idle_one(small: RunningFront) -> None:
+async def test_a_connection_that_asks_again_and_again_is_not_the_oldest_idle_one(small: RunningEdge) -> None:
     async with contextlib.AsyncExitStack() as stack:
         first = await stack.enter_async_context(small.connected(**attacker(0)))
         await kept(first)
@@ -147,20 +147,20 @@ async def test_a_connection_that_asks_again_and_again_is_not_the_oldest_idle_one
 
 async def test_a_trusted_proxy_has_more_connections_than_an_address(no_errors_logged: None) -> None:
     proxy = ipaddress.ip_network("127.0.0.5")
-    async with RunningFront.started(bounds=SMALL, trusted_proxies=(str(proxy),)) as front, contextlib.AsyncExitStack() as stack:
+    async with RunningEdge.started(bounds=SMALL, trusted_proxies=(str(proxy),)) as edge, contextlib.AsyncExitStack() as stack:
         ones = []
         for _ in range(10):
-            ones.append(await stack.enter_async_context(front.connected(local_addr=("127.0.0.5", 0))))
+            ones.append(await stack.enter_async_context(edge.connected(local_addr=("127.0.0.5", 0))))
             await kept(ones[-1])
         for number in range(8):
-            await kept(await stack.enter_async_context(front.connected(**attacker(number % 2))))
+            await kept(await stack.enter_async_context(edge.connected(**attacker(number % 2))))
         for one in ones:
             await kept(one)
-    assert front.counters["refused_full"] == 6
+    assert edge.counters["refused_full"] == 6
 
 
 @limited(keepalive=0.1, least_keepalive=0.01)
-async def test_idle_connections_are_kept_for_a_shorter_time_when_places_are_scarce(small: RunningFront) -> None:
+async def test_idle_connections_are_kept_for_a_shorter_time_when_places_are_scarce(small: RunningEdge) -> None:
     assert keepalive(0, 12) == keepalive(6, 12) == DEFAULTS.keepalive
     assert DEFAULTS.keepalive > keepalive(8, 12) > keepalive(11, 12) > keepalive(12, 12) > 0
     async with contextlib.AsyncExitStack() as stack:
@@ -172,14 +172,14 @@ async def test_idle_connections_are_kept_for_a_shorter_time_when_places_are_scar
 
 async def test_websockets_are_counted_apart_from_requests(no_errors_logged: None) -> None:
     bounds = Bounds(http=Bound(4, 2), websockets=Bound(8, 4))
-    async with RunningFront.started(bounds=bounds) as front, contextlib.AsyncExitStack() as stack:
+    async with RunningEdge.started(bounds=bounds) as edge, contextlib.AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(local_addr=("127.0.0.3", 0))
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        url = f"http://{HERE}:{front.front.port}/echo"
+        url = f"http://{HERE}:{edge.edge.port}/echo"
         sockets = [await stack.enter_async_context(http.ws_connect(url)) for _ in range(4)]
-        assert (len(front.front._admission.http), len(front.front._admission.websockets)) == (0, 4)
+        assert (len(edge.edge._admission.http), len(edge.edge._admission.websockets)) == (0, 4)
         for _ in range(8):
-            await kept(await stack.enter_async_context(front.connected(local_addr=("127.0.0.3", 0))))
+            await kept(await stack.enter_async_context(edge.connected(local_addr=("127.0.0.3", 0))))
         for number, one in enumerate(sockets):
             await one.send_str(str(number))
             assert await one.receive_str(timeout=20) == str(number)
@@ -192,7 +192,7 @@ async def test_websockets_are_counted_apart_from_requests(no_errors_logged: None
 # -- media ------------------------------------------------------------------------------------------------------------
 
 
-async def test_media_that_flows_over_tcp_survives_every_flood(small: RunningFront) -> None:
+async def test_media_that_flows_over_tcp_survives_every_flood(small: RunningEdge) -> None:
     """Its address is the one that has most, and the attackers come from there too."""
     relay = await small.transport()
     async with small.connected(**attacker(0)) as call, contextlib.AsyncExitStack() as stack:
@@ -209,7 +209,7 @@ async def test_media_that_flows_over_tcp_survives_every_flood(small: RunningFron
         await call.check(relay)
 
 
-async def test_an_allocation_survives_connections_without_one(small: RunningFront) -> None:
+async def test_an_allocation_survives_connections_without_one(small: RunningEdge) -> None:
     relay = await small.transport()
     async with allocation(small, "tcp") as (transport, heard), contextlib.AsyncExitStack() as stack:
         for number in range(30):
@@ -220,7 +220,7 @@ async def test_an_allocation_survives_connections_without_one(small: RunningFron
         await eventually(lambda: heard.datagrams, "the check is answered")
 
 
-async def test_of_connections_with_media_the_one_that_has_been_silent_longest_goes(small: RunningFront) -> None:
+async def test_of_connections_with_media_the_one_that_has_been_silent_longest_goes(small: RunningEdge) -> None:
     relay = await small.transport()
     async with contextlib.AsyncExitStack() as stack:
         ones = [await stack.enter_async_context(small.connected(**attacker(0))) for _ in range(3)]
@@ -236,7 +236,7 @@ async def test_of_connections_with_media_the_one_that_has_been_silent_longest_go
 
 
 @limited(handshakes_at_once=3, handshakes_per_second=0.001)
-async def test_an_address_that_begins_too_many_handshakes_waits_and_others_do_not(secure: RunningFront) -> None:
+async def test_an_address_that_begins_too_many_handshakes_waits_and_others_do_not(secure: RunningEdge) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(5):
             one = await stack.enter_async_context(secure.connected(**attacker(0)))

@@ -11,7 +11,7 @@ from aioice import stun
 
 from relay.edge.tcp import arrival
 from relay.edge.tcp.demux import MAX_HEAD
-from tests.edge.kit import HERE, REQUEST, RunningFront, limited, trusting
+from tests.edge.kit import HERE, REQUEST, RunningEdge, limited, trusting
 from tests.kit.media import connectivity_check
 
 BINDING = bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST))
@@ -26,25 +26,25 @@ def body(response: bytes) -> dict[str, object]:
 # -- what is served ---------------------------------------------------------------------------------------------------
 
 
-async def test_http_is_served(front: RunningFront) -> None:
-    async with front.connected() as one:
+async def test_http_is_served(edge: RunningEdge) -> None:
+    async with edge.connected() as one:
         one.send(REQUEST)
         assert body(await one.rest())["scheme"] == "http"
-    assert front.counters["connections_http"] == 1
+    assert edge.counters["connections_http"] == 1
 
 
-async def test_https_is_served_on_the_same_port(secure: RunningFront) -> None:
+async def test_https_is_served_on_the_same_port(secure: RunningEdge) -> None:
     async with secure.connected(ssl=trusting()) as one, secure.connected() as other:
         one.send(REQUEST)
         other.send(REQUEST)
         first, second = body(await one.rest()), body(await other.rest())
         assert (first["scheme"], second["scheme"]) == ("https", "http")
-        assert first["reached"] == second["reached"] == [HERE, secure.front.port]
+        assert first["reached"] == second["reached"] == [HERE, secure.edge.port]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_websocket_and_a_body_get_through(secure: RunningFront, scheme: str) -> None:
-    url = f"{scheme}://{HERE}:{secure.front.port}"
+async def test_a_websocket_and_a_body_get_through(secure: RunningEdge, scheme: str) -> None:
+    url = f"{scheme}://{HERE}:{secure.edge.port}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting())) as http:
         async with http.post(f"{url}/here", data=b"x" * 100_000) as response:
             assert len((await response.json())["body"]) == 100_000
@@ -54,7 +54,7 @@ async def test_a_websocket_and_a_body_get_through(secure: RunningFront, scheme: 
                 assert await websocket.receive_str(timeout=20) == str(number)
 
 
-async def test_bytes_that_come_one_by_one_are_put_together(secure: RunningFront) -> None:
+async def test_bytes_that_come_one_by_one_are_put_together(secure: RunningEdge) -> None:
     async with secure.connected() as one:
         for byte in REQUEST:
             one.send(bytes([byte]))
@@ -62,59 +62,59 @@ async def test_bytes_that_come_one_by_one_are_put_together(secure: RunningFront)
         assert body(await one.rest())
 
 
-async def test_an_ice_tcp_frame_in_two_halves_is_put_together(front: RunningFront) -> None:
-    relay = await front.transport()
+async def test_an_ice_tcp_frame_in_two_halves_is_put_together(edge: RunningEdge) -> None:
+    relay = await edge.transport()
     check = bytes(connectivity_check(relay))
     whole = len(check).to_bytes(2) + check
-    async with front.connected() as one:
+    async with edge.connected() as one:
         one.send(whole[:5])
-        await front.counted("connections")
+        await edge.counted("connections")
         one.send(whole[5:30])
-        await front.counted("connections_ice_tcp")
+        await edge.counted("connections_ice_tcp")
         one.send(whole[30:])
         assert stun.parse_message(await one.frame()).message_class is stun.Class.RESPONSE
 
 
-async def test_stun_within_tls_is_answered(secure: RunningFront) -> None:
+async def test_stun_within_tls_is_answered(secure: RunningEdge) -> None:
     async with secure.connected(ssl=trusting()) as one:
         one.send(BINDING)
         answer = stun.parse_message(await asyncio.wait_for(one.reader.read(1000), 20))
         assert answer.attributes["XOR-MAPPED-ADDRESS"] == one.writer.get_extra_info("sockname")
 
 
-async def test_a_head_without_an_end_is_hung_up_on(front: RunningFront) -> None:
-    async with front.connected() as one:
+async def test_a_head_without_an_end_is_hung_up_on(edge: RunningEdge) -> None:
+    async with edge.connected() as one:
         one.send(b"GET /here HTTP/1.1\r\n" + b"a: b\r\n" * (MAX_HEAD // 6))
         assert await one.rest() == b""
-    assert front.counters["refused_long"] == 1
+    assert edge.counters["refused_long"] == 1
 
 
 # -- what is not ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("garbage", [b"\x80\x01", b"\x08", b"\x00" * 10, b"\x05\x01\x00", b"\x16\x02"])
-async def test_garbage_is_hung_up_on(front: RunningFront, garbage: bytes) -> None:
-    async with front.connected() as one:
+async def test_garbage_is_hung_up_on(edge: RunningEdge, garbage: bytes) -> None:
+    async with edge.connected() as one:
         one.send(garbage.ljust(10))
         assert await one.rest() == b""
-    assert front.counters["refused_garbage"] == 1
+    assert edge.counters["refused_garbage"] == 1
 
 
-async def test_tls_without_a_certificate_is_answered_with_an_alert(front: RunningFront) -> None:
+async def test_tls_without_a_certificate_is_answered_with_an_alert(edge: RunningEdge) -> None:
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
-        async with front.connected(ssl=trusting()):
+        async with edge.connected(ssl=trusting()):
             pass
-    await front.counted("refused_tls")
+    await edge.counted("refused_tls")
 
 
-async def test_tls_garbage_is_hung_up_on(secure: RunningFront) -> None:
+async def test_tls_garbage_is_hung_up_on(secure: RunningEdge) -> None:
     async with secure.connected() as one:
         one.send(b"\x16\x03\x01" + b"\xff" * 500)
         await one.rest()
     await secure.counted("refused_tls")
 
 
-async def test_garbage_within_tls_is_hung_up_on(secure: RunningFront) -> None:
+async def test_garbage_within_tls_is_hung_up_on(secure: RunningEdge) -> None:
     async with secure.connected(ssl=trusting()) as one:
         one.send(b"\xff" * 20)
         assert await one.rest() == b""
@@ -122,14 +122,14 @@ async def test_garbage_within_tls_is_hung_up_on(secure: RunningFront) -> None:
 
 
 async def test_media_that_is_turned_off_is_hung_up_on(no_errors_logged: None) -> None:
-    async with RunningFront.started(media_tcp=False, turn=False) as front:
-        relay = await front.transport()
+    async with RunningEdge.started(media_tcp=False, turn=False) as edge:
+        relay = await edge.transport()
         assert {one.transport for one in relay.candidates} == {"udp"}
-        async with front.connected() as one, front.connected() as other:
+        async with edge.connected() as one, edge.connected() as other:
             one.send_frame(bytes(connectivity_check(relay)))
             other.send(BINDING)
             assert (await one.rest(), await other.rest()) == (b"", b"")
-        assert front.counters["refused_off"] == 2
+        assert edge.counters["refused_off"] == 2
 
 
 # -- those who do not say -----------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ async def test_media_that_is_turned_off_is_hung_up_on(no_errors_logged: None) ->
 
 @limited(decision_timeout=0.2)
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x14\x00\x01\x00", b"GET /here HTTP/1.1\r\nHost:", b"\x16\x03\x01\x02"])
-async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningFront, said: bytes) -> None:
+async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningEdge, said: bytes) -> None:
     async with secure.connected() as one:
         one.send(said)
         assert await one.rest() == b""
@@ -145,29 +145,29 @@ async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningFront
 
 
 @limited(decision_timeout=1.0)
-async def test_who_says_nothing_within_tls_is_hung_up_on(secure: RunningFront) -> None:
+async def test_who_says_nothing_within_tls_is_hung_up_on(secure: RunningEdge) -> None:
     async with secure.connected(ssl=trusting()) as one:
         assert await one.rest() == b""
     assert secure.counters["refused_slow"] == 1
 
 
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x14\x00\x01\x00"])
-async def test_who_closes_before_saying_it_is_forgotten_at_once(front: RunningFront, said: bytes) -> None:
-    async with front.connected() as one:
+async def test_who_closes_before_saying_it_is_forgotten_at_once(edge: RunningEdge, said: bytes) -> None:
+    async with edge.connected() as one:
         one.send(said)
         one.writer.write_eof()
         assert await one.rest() == b""
-    assert front.counters["refused_silent"] == 1
+    assert edge.counters["refused_silent"] == 1
 
 
-async def test_who_resets_the_connection_is_forgotten(front: RunningFront) -> None:
-    with socket.create_connection((HERE, front.front.port)) as one:
-        await front.counted("connections")
+async def test_who_resets_the_connection_is_forgotten(edge: RunningEdge) -> None:
+    with socket.create_connection((HERE, edge.edge.port)) as one:
+        await edge.counted("connections")
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-    await front.counted("refused_silent")
+    await edge.counted("refused_silent")
 
 
-async def test_a_half_said_thing_costs_no_processor_time(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_half_said_thing_costs_no_processor_time(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     peek = arrival.Arrival._peek
 
@@ -177,11 +177,11 @@ async def test_a_half_said_thing_costs_no_processor_time(front: RunningFront, mo
         peek(self)
 
     monkeypatch.setattr(arrival.Arrival, "_peek", counted)
-    async with front.connected() as one:
+    async with edge.connected() as one:
         one.send(b"\x00\x14\x00\x01")
-        await front.counted("connections")
+        await edge.counted("connections")
         for _ in range(200):  # turns of the event loop, each with a look at the sockets
             await asyncio.sleep(0.001)
         assert looks <= 3
         one.send(b"\x00\x00\x21\x12\xa4\x42")
-        await front.counted("connections_ice_tcp")
+        await edge.counted("connections_ice_tcp")

@@ -6,82 +6,82 @@ import socket
 from relay.edge.tcp.framing import MAX_FRAME
 from relay.edge.tcp.ice_tcp import IceTcp
 from relay.edge.tcp.sendqueue import BULK_LIMIT
-from tests.edge.kit import RunningFront, limited
+from tests.edge.kit import RunningEdge, limited
 from tests.edge.packets import rtp
 from tests.kit.media import connectivity_check
 from tests.kit.wait import eventually
 
 
-async def test_a_check_is_answered_in_a_frame(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_a_check_is_answered_in_a_frame(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         answer = await one.check(relay)
         host, _ = answer.attributes["XOR-MAPPED-ADDRESS"]
         assert host.startswith("100.64."), "each connection is a peer with an address of its own, which browsers take for one"
 
 
-async def test_the_transport_is_offered_over_tcp_at_the_shared_port(front: RunningFront) -> None:
-    relay = await front.transport()
-    assert [(one.address, one.port) for one in relay.candidates if one.transport == "tcp"] == [("127.0.0.1", front.front.port)]
+async def test_the_transport_is_offered_over_tcp_at_the_shared_port(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    assert [(one.address, one.port) for one in relay.candidates if one.transport == "tcp"] == [("127.0.0.1", edge.edge.port)]
 
 
 async def test_media_over_tcp_may_have_a_port_of_its_own(no_errors_logged: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with RunningFront.started(media_tcp_port=port) as front:
-        relay = await front.transport()
+    async with RunningEdge.started(media_tcp_port=port) as edge:
+        relay = await edge.transport()
         assert [one.port for one in relay.candidates if one.transport == "tcp"] == [port]
-        async with front.connected(port) as one, front.connected() as other:
+        async with edge.connected(port) as one, edge.connected() as other:
             await one.check(relay)
             other.send_frame(bytes(connectivity_check(relay)))
             assert await other.rest() == b""
-        assert front.counters["refused_off"] == 1
+        assert edge.counters["refused_off"] == 1
 
 
-async def test_two_connections_of_one_transport_are_two_peers(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one, front.connected() as other:
+async def test_two_connections_of_one_transport_are_two_peers(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one, edge.connected() as other:
         answers = [await one.check(relay), await other.check(relay), await one.check(relay)]
         mapped = [answer.attributes["XOR-MAPPED-ADDRESS"] for answer in answers]
         assert mapped[0] == mapped[2] != mapped[1]
 
 
-async def test_a_check_of_no_transport_is_hung_up_on(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_a_check_of_no_transport_is_hung_up_on(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         one.send_frame(bytes(connectivity_check(relay, ufrag="nobody")))
         assert await one.rest() == b""
-    assert front.counters["ice_tcp_refused"] == 1
+    assert edge.counters["ice_tcp_refused"] == 1
 
 
-async def test_a_transport_that_is_closed_is_none(front: RunningFront) -> None:
-    relay = await front.transport()
-    await front.engine.close_bridge("call")
-    async with front.connected() as one:
+async def test_a_transport_that_is_closed_is_none(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    await edge.engine.close_bridge("call")
+    async with edge.connected() as one:
         one.send_frame(bytes(connectivity_check(relay)))
         assert await one.rest() == b""
 
 
-async def test_after_an_ice_restart_old_and_new_credentials_get_in(front: RunningFront) -> None:
-    old = await front.transport()
-    new = await front.engine.restart_transport("one")
-    async with front.connected() as one, front.connected() as other:
+async def test_after_an_ice_restart_old_and_new_credentials_get_in(edge: RunningEdge) -> None:
+    old = await edge.transport()
+    new = await edge.engine.restart_transport("one")
+    async with edge.connected() as one, edge.connected() as other:
         await one.check(old)
         await other.check(new)
 
 
-async def test_a_frame_that_is_too_long_ends_the_connection(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_a_frame_that_is_too_long_ends_the_connection(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
         one.send((MAX_FRAME + 1).to_bytes(2))
         assert await one.rest() == b""
-    assert front.counters["ice_tcp_malformed"] == 1
+    assert edge.counters["ice_tcp_malformed"] == 1
 
 
-async def test_garbage_in_frames_disturbs_nobody(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_garbage_in_frames_disturbs_nobody(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
         for size in (1, 2, 20, 500, MAX_FRAME):
             one.send_frame(b"\x00" * size)
@@ -90,51 +90,51 @@ async def test_garbage_in_frames_disturbs_nobody(front: RunningFront) -> None:
 
 
 @limited(first_answer=0.1)
-async def test_who_is_not_authentic_is_hung_up_on_after_a_while(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_who_is_not_authentic_is_hung_up_on_after_a_while(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         one.send_frame(bytes(connectivity_check(relay, pwd="not the password of it")))
         assert await one.rest() == b""
-    assert front.counters["idle_closed"] == 1
+    assert edge.counters["idle_closed"] == 1
 
 
 @limited(idle=0.1)
-async def test_a_connection_that_fell_silent_is_hung_up_on(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_a_connection_that_fell_silent_is_hung_up_on(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
         assert await one.rest() == b""
-    assert front.counters["idle_closed"] == 1
+    assert edge.counters["idle_closed"] == 1
 
 
-async def test_closing_hangs_up_on_everybody(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_closing_hangs_up_on_everybody(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
-        front.front.close()
+        edge.edge.close()
         assert await one.rest() == b""
 
 
-async def test_who_does_not_read_costs_little_and_gets_whole_frames_later(front: RunningFront) -> None:
+async def test_who_does_not_read_costs_little_and_gets_whole_frames_later(edge: RunningEdge) -> None:
     """What the worker sends is dropped here once the connection is full; the other way goes on all the time."""
-    relay = await front.transport()
-    async with front.connected(limit=1) as one:
+    relay = await edge.transport()
+    async with edge.connected(limit=1) as one:
         await one.check(relay)
         one.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        [connection] = front.front._streams
+        [connection] = edge.edge._streams
         assert isinstance(connection, IceTcp)
         for number in range(20_000):
             connection._from_worker(rtp(7, number // 10 * 3000, number % 65536))
             if not number % 500:
                 await asyncio.sleep(0)
-        dropped, frames = front.counters["stream_packets_dropped"], front.counters["stream_frames_dropped"]
+        dropped, frames = edge.counters["stream_packets_dropped"], edge.counters["stream_frames_dropped"]
         assert dropped > 1000
         assert dropped <= 10 * frames, "frames are dropped as a whole, or nearly"
         assert connection._outlet._queue.bulk_bytes <= BULK_LIMIT
 
-        checks = front.media._counters["stun_checks"]
+        checks = edge.media._counters["stun_checks"]
         one.send_frame(bytes(connectivity_check(relay)))
-        await eventually(lambda: front.media._counters["stun_checks"] > checks, "the relay still hears the client")
+        await eventually(lambda: edge.media._counters["stun_checks"] > checks, "the relay still hears the client")
 
         one.writer.transport.resume_reading()  # type: ignore[attr-defined]
         sizes: dict[int, int] = {}

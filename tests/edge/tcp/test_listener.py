@@ -8,7 +8,7 @@ import pytest
 
 from relay.edge.tcp.listener import bind
 from relay.errors import ConfigurationError
-from tests.edge.kit import HERE, REQUEST, RunningFront, limited
+from tests.edge.kit import HERE, REQUEST, RunningEdge, limited
 
 
 def close(sockets: list[socket.socket]) -> None:
@@ -37,32 +37,32 @@ def test_a_host_that_is_none_is_a_configuration_error() -> None:
 
 
 @limited(accept_pause=0.05)
-async def test_without_file_descriptors_it_waits_and_goes_on_later(front: RunningFront, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_file_descriptors_it_waits_and_goes_on_later(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.socket.accept
 
     def accept(self: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
-        if not front.counters["accept_failed"]:
+        if not edge.counters["accept_failed"]:
             raise OSError(errno.EMFILE, "Too many open files")
         return real(self)
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with front.connected() as one:
+    async with edge.connected() as one:
         one.send(REQUEST)
         assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
-    assert front.counters["accept_failed"] == 1
+    assert edge.counters["accept_failed"] == 1
 
 
-async def test_a_crowd_is_served(front: RunningFront) -> None:
+async def test_a_crowd_is_served(edge: RunningEdge) -> None:
     async def ask() -> bytes:
-        async with front.connected() as one:
+        async with edge.connected() as one:
             one.send(REQUEST)
             return await one.rest()
 
     assert all(one.startswith(b"HTTP/1.1 200 ") for one in await asyncio.gather(*(ask() for _ in range(200))))
 
 
-async def test_closing_hangs_up_on_those_that_have_said_nothing(front: RunningFront) -> None:
-    async with front.connected() as one:
-        await front.counted("connections")
-        front.front.stop_listening()
+async def test_closing_hangs_up_on_those_that_have_said_nothing(edge: RunningEdge) -> None:
+    async with edge.connected() as one:
+        await edge.counted("connections")
+        edge.edge.stop_listening()
         assert await one.rest() == b""

@@ -10,7 +10,7 @@ from relay.edge.tcp.framing import Frames, frame
 from relay.edge.tcp.ice_tcp import IceTcp
 from relay.edge.tcp.outlet import UNSENT_LIMIT
 from relay.media.api import TransportParameters
-from tests.edge.kit import HERE, RunningFront, trusting
+from tests.edge.kit import HERE, RunningEdge, trusting
 from tests.edge.packets import rtp
 from tests.kit.media import connectivity_check
 from tests.kit.wait import PATIENCE
@@ -18,12 +18,12 @@ from tests.kit.wait import PATIENCE
 VIDEO, AUDIO = 7, 8
 
 
-def shake_hands(front: RunningFront, relay: TransportParameters, context: ssl.SSLContext | None) -> socket.socket:
+def shake_hands(edge: RunningEdge, relay: TransportParameters, context: ssl.SSLContext | None) -> socket.socket:
     """A connection whose other end takes little, and only when it is asked to: event loops read ahead."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.settimeout(PATIENCE)
-    plain.connect((HERE, front.front.port))
+    plain.connect((HERE, edge.edge.port))
     one = context.wrap_socket(plain) if context else plain
     one.sendall(frame(bytes(connectivity_check(relay))))
     one.recv(2000)
@@ -42,10 +42,10 @@ def read_until(one: socket.socket, sound: bytes) -> int:
 
 
 @pytest.mark.parametrize("way", ["tcp", "tls"])
-async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(secure: RunningFront, way: str) -> None:
+async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(secure: RunningEdge, way: str) -> None:
     relay = await secure.transport()
     with await asyncio.to_thread(shake_hands, secure, relay, trusting() if way == "tls" else None) as one:
-        [connection] = secure.front._streams
+        [connection] = secure.edge._streams
         assert isinstance(connection, IceTcp)
         for number in range(4000):
             connection._from_worker(rtp(VIDEO, number // 10 * 3000, number % 65536))
@@ -59,11 +59,11 @@ async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(se
     assert secure.counters["stream_frames_dropped"] > 0
 
 
-async def test_small_packets_do_not_wait_for_others_to_go_along(front: RunningFront) -> None:
-    relay = await front.transport()
-    async with front.connected() as one:
+async def test_small_packets_do_not_wait_for_others_to_go_along(edge: RunningEdge) -> None:
+    relay = await edge.transport()
+    async with edge.connected() as one:
         await one.check(relay)
-        [connection] = front.front._streams
+        [connection] = edge.edge._streams
         assert isinstance(connection, IceTcp)
         ours = connection._transport.get_extra_info("socket")
         assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -16,7 +16,7 @@ from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.proxy_protocol import MAX_HEADER, Header, MalformedHeader, begins_header, parse_header
 from relay.media.api import Route
-from tests.edge.kit import REQUEST, Connection, RunningFront, trusting, write_certificate
+from tests.edge.kit import REQUEST, Connection, RunningEdge, trusting, write_certificate
 from tests.kit.wait import eventually
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -119,38 +119,38 @@ FROM_PROXY: dict[str, Any] = {"local_addr": (PROXY, 0)}
 TRUSTED = (ipaddress.ip_network(PROXY),)
 
 
-def peers(front: RunningFront) -> list[Peer]:
-    assert front.front.http is not None
-    return [one.peer for one in front.front.http._by_served.values()]
+def peers(edge: RunningEdge) -> list[Peer]:
+    assert edge.edge.http is not None
+    return [one.peer for one in edge.edge.http._by_served.values()]
 
 
-async def kept(front: RunningFront, one: Connection) -> list[Peer]:
-    """Have a request answered; who the front takes its HTTP connections for then."""
+async def kept(edge: RunningEdge, one: Connection) -> list[Peer]:
+    """Have a request answered; who the edge takes its HTTP connections for then."""
     one.send(REQUEST.replace(b"close", b"keep-alive"))
     async with asyncio.timeout(20):
         assert (await one.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
-    return peers(front)
+    return peers(edge)
 
 
 @pytest.mark.parametrize("name", ["line", "IPv4", "TLVs"])
 async def test_a_trusted_proxy_is_believed(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(GOOD[name][0])
-        assert await kept(front, one) == [CLIENT]
-        assert front.counters["proxy_headers"] == 1
+        assert await kept(edge, one) == [CLIENT]
+        assert edge.counters["proxy_headers"] == 1
 
 
 @pytest.mark.parametrize("name", ["line, unknown", "LOCAL", "UNIX"])
 async def test_what_is_the_proxys_own_counts_as_its(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(GOOD[name][0])
-        [peer] = await kept(front, one)
+        [peer] = await kept(edge, one)
         assert (peer.host, peer.is_proxied) == (PROXY, False)
 
 
 @pytest.mark.parametrize("name", ["line", "TLVs"])
 async def test_a_header_that_trickles_in_is_put_together(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         for byte in GOOD[name][0] + REQUEST[:3]:
             one.send(bytes([byte]))
             await asyncio.sleep(0.002)
@@ -160,13 +160,13 @@ async def test_a_header_that_trickles_in_is_put_together(no_errors_logged: None,
 
 async def test_a_header_comes_before_tls(no_errors_logged: None, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "relay")
-    async with RunningFront.started(trusted_proxies=TRUSTED, tls_cert=certificate, tls_key=key) as front:
+    async with RunningEdge.started(trusted_proxies=TRUSTED, tls_cert=certificate, tls_key=key) as edge:
 
         def ask() -> bytes:
             with socket.socket() as plain:
                 plain.settimeout(20)
                 plain.bind((PROXY, 0))
-                plain.connect(("127.0.0.1", front.front.port))
+                plain.connect(("127.0.0.1", edge.edge.port))
                 plain.sendall(LINE)
                 with trusting().wrap_socket(plain) as one:
                     one.sendall(REQUEST)
@@ -176,19 +176,19 @@ async def test_a_header_comes_before_tls(no_errors_logged: None, tmp_path: Path)
 
 
 async def test_media_over_tcp_is_the_clients(no_errors_logged: None) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
-        relay = await front.transport()
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
+        relay = await edge.transport()
         one.send(GOOD["IPv6"][0])
         await one.check(relay)
-        [connection] = front.front._streams
+        [connection] = edge.edge._streams
         assert connection.peer.host == "2001:db8::7"
-        assert front.front._tunnel is not None
-        [stream] = front.front._tunnel._streams.values()
+        assert edge.edge._tunnel is not None
+        [stream] = edge.edge._tunnel._streams.values()
         assert stream.route == Route("tcp", "ipv6")
 
 
 async def test_a_turn_client_is_told_its_own_address(no_errors_logged: None) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(LINE + bytes(stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)))
         async with asyncio.timeout(20):
             answer = stun.parse_message(await one.reader.read(1000))
@@ -196,42 +196,42 @@ async def test_a_turn_client_is_told_its_own_address(no_errors_logged: None) -> 
 
 
 async def test_clients_behind_one_proxy_are_limited_one_by_one(no_errors_logged: None) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(LINE)
-        await kept(front, one)
-        table = front.front._admission.http
+        await kept(edge, one)
+        table = edge.edge._admission.http
         assert (table.count(None), table.count(socket.inet_aton("203.0.113.7"))) == (0, 1)
 
 
 @pytest.mark.parametrize("data", [LINE, GOOD["IPv4"][0]])
 async def test_others_are_refused_with_one_line_in_the_log(
-    front: RunningFront, data: bytes, caplog: pytest.LogCaptureFixture
+    edge: RunningEdge, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
-        async with front.connected(**FROM_PROXY) as one:
+        async with edge.connected(**FROM_PROXY) as one:
             one.send(data + REQUEST)
             assert await one.rest() == b""
-        await front.counted("refused_proxy_header", number + 1)
+        await edge.counted("refused_proxy_header", number + 1)
     assert caplog.text.count("not in RELAY_TRUSTED_PROXIES") == 1
 
 
 @pytest.mark.parametrize("name", ["line without an end", "too long", "half a TLV", "unknown command"])
 async def test_a_trusted_proxy_whose_header_is_none_is_hung_up_on(no_errors_logged: None, name: str) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(BAD[name])
         assert await one.rest() == b""
-        assert front.counters["refused_proxy_header"] == 1
+        assert edge.counters["refused_proxy_header"] == 1
 
 
 @pytest.mark.parametrize("said", [b"PRO", LINE[:-1], SIGNATURE, LINE])
 async def test_a_header_without_an_end_or_a_sequel_is_hung_up_on(no_errors_logged: None, said: bytes) -> None:
     limits = EdgeLimits(decision_timeout=0.2)
-    async with RunningFront.started(trusted_proxies=TRUSTED, limits=limits) as front, front.connected(**FROM_PROXY) as one:
+    async with RunningEdge.started(trusted_proxies=TRUSTED, limits=limits) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(said)
         assert await one.rest() == b""
-        await eventually(lambda: front.counters["refused_slow"] == 1, "it took too long")
+        await eventually(lambda: edge.counters["refused_slow"] == 1, "it took too long")
 
 
 async def test_a_proxy_need_not_send_headers(no_errors_logged: None) -> None:
-    async with RunningFront.started(trusted_proxies=TRUSTED) as front, front.connected(**FROM_PROXY) as one:
-        assert [peer.host for peer in await kept(front, one)] == [PROXY]
+    async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
+        assert [peer.host for peer in await kept(edge, one)] == [PROXY]

@@ -13,7 +13,7 @@ import pytest
 from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
-from tests.edge.kit import REQUEST, RunningFront, common_name, limited, trusting, write_certificate
+from tests.edge.kit import REQUEST, RunningEdge, common_name, limited, trusting, write_certificate
 from tests.kit.wait import eventually
 
 
@@ -179,7 +179,7 @@ def test_files_that_are_missing_are_a_configuration_error(tmp_path: Path) -> Non
 
 
 @limited(certificate_interval=0.05)
-async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(secure: RunningFront, tmp_path: Path) -> None:
+async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_on(secure: RunningEdge, tmp_path: Path) -> None:
     async def shown() -> str:
         async with secure.connected(ssl=trusting()) as one:
             return common_name(one.writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
@@ -187,7 +187,7 @@ async def test_a_running_relay_shows_the_new_certificate_and_old_connections_go_
     async with secure.connected(ssl=trusting()) as old:
         assert await shown() == "first"
         write_certificate(tmp_path, "second")
-        secure.front._certificate.check()  # type: ignore[union-attr]
+        secure.edge._certificate.check()  # type: ignore[union-attr]
 
         async def second() -> bool:
             return await shown() == "second"

@@ -1,4 +1,4 @@
-"""By which way the media of each party came, and how long its round trip was."""
+"""The network path of each party's media, and how long its round trip was."""
 
 from typing import Any
 
