@@ -21,6 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if LAB in item.path.parents:
             item.add_marker(pytest.mark.lab)
+        if item.get_closest_marker("browser") or item.get_closest_marker("lab"):
+            # One call between browsers is work enough for two processors; and they share one Chromium.
+            item.add_marker(pytest.mark.xdist_group("browsers"))
         if "postgresql" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)
 

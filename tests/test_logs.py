@@ -192,6 +192,7 @@ def test_a_line_of_json_takes_whatever_there_is() -> None:
     assert said(logging.DEBUG, "from %s", "203.0.113.77")["message"] == "from 203.0.113.77"
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("workers", ["0", "1"])
 async def test_the_whole_log_of_a_server_is_json_when_it_is_asked_for(tmp_path: Path, workers: str) -> None:
     async with serving(tmp_path, log_format="json", workers=workers) as server:

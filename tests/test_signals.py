@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.cli.test_main import call_at
 from tests.edge.kit import common_name, trusting, write_certificate
 from tests.kit.issuer import Issuer, key_set
 from tests.kit.process import LOCAL, PATIENCE, Server, defaults, serving, start
 from tests.kit.wait import eventually
+
+pytestmark = pytest.mark.servers
 
 
 def workers_of(server: Server) -> list[int]:

@@ -12,6 +12,8 @@ from relay.check.report import Hop, Report, State
 from tests.kit import process
 from tests.kit.server import RunningRelay
 
+pytestmark = pytest.mark.servers
+
 
 async def run(folder: Path, *arguments: str) -> process.Outcome:
     """Its outcome; whatever happens, there is no traceback."""

@@ -21,6 +21,8 @@ from tests.kit.issuer import Issuer, key_set
 from tests.kit.peer import Peer
 from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving
 
+pytestmark = pytest.mark.servers
+
 SECRET = "0123456789abcdef0123456789abcdef"
 
 

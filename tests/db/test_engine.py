@@ -1,4 +1,5 @@
 import asyncio
+import importlib
 import os
 import pwd
 import sys
@@ -198,6 +199,7 @@ async def test_what_people_write_is_not_in_the_error_of_a_statement_that_fails(e
 @pytest.fixture
 def closed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home directory that this process may not look into, as a service manager may leave it. Root may look anywhere."""
+    importlib.import_module("asyncpg")  # now: Python itself may be in root's home
     home = tmp_path / "home"
     home.mkdir(mode=0)
     monkeypatch.setenv("HOME", str(home))

@@ -20,6 +20,8 @@ from relay.rtp import rtcp, rtcp_cuts
 from relay.rtp.packet import SequenceUnwrapper, is_rtcp, peek
 from tests.kit.network import SimulatedNetwork
 
+pytestmark = pytest.mark.long
+
 AUDIO, VIDEO = 0xA, 0xB
 CLOCK: Final = {AUDIO: 48_000, VIDEO: 90_000}
 DURATION: Final = 4.0

@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from relay.ids import Profile
 from relay.signaling.log.heartbeat import INTERVAL
 from tests.kit.process import Server, serving
 from tests.kit.wait import eventually
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
+
+pytestmark = pytest.mark.servers
 
 CALLS = 50
 

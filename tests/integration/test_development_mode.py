@@ -15,6 +15,8 @@ from relay.settings.edge import LOCALHOST
 from tests.kit.process import LOCAL, Server, serving
 from tests.kit.server import running_relay
 
+pytestmark = pytest.mark.servers
+
 LOGIN = {"profile_type": "student", "profile_id": 456}
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import pytest
 from aioice.stun import Class, Method
 from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
 
@@ -25,6 +26,8 @@ from tests.edge.kit import HERE
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.process import Server, serving
 from tests.kit.wait import eventually
+
+pytestmark = pytest.mark.servers
 
 ROUNDS: Final = 3
 """Of every kind of flood."""

@@ -13,6 +13,8 @@ from relay.serving import FILES
 from tests.edge.kit import HERE, write_certificate
 from tests.kit.process import LOCAL, run, serving
 
+pytestmark = pytest.mark.servers
+
 
 def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import pytest
 
 from relay.signaling.presence.websocket import HARD_LIMIT
 from tests.kit.process import Server, serving
+
+pytestmark = pytest.mark.servers
 
 CONNECTIONS: Final = 30
 

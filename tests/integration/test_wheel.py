@@ -13,6 +13,8 @@ import pytest
 
 from tests.kit.process import serving
 
+pytestmark = pytest.mark.servers
+
 ROOT: Final = Path(__file__).parents[2]
 PIP: Final = ("-m", "pip", "--disable-pip-version-check")
 

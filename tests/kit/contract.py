@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from relay.http.openapi import DOCUMENT
+
+_DOCUMENTS: Final[dict[frozenset[tuple[str, str]], Mapping[str, Any]]] = {}
 
 
 class Contract:
@@ -29,7 +31,13 @@ class Contract:
 
     @cached_property
     def _document(self) -> Mapping[str, Any]:
-        return strict(self._app[DOCUMENT].content)
+        # Applications with the same routes have the same document, which takes long to make.
+        key = frozenset(
+            (route.method, route.resource.canonical) for route in self._app.router.routes() if route.resource is not None
+        )
+        if key not in _DOCUMENTS:
+            _DOCUMENTS[key] = strict(self._app[DOCUMENT].content)
+        return _DOCUMENTS[key]
 
     async def _watch(self, request: web.Request, response: web.StreamResponse) -> None:
         resource = request.match_info.route.resource

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -51,6 +52,8 @@ from tests.signaling.people import (
     invitation,
     offered,
 )
+
+pytestmark = pytest.mark.long
 
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any, Final
 
+import pytest
 from aioice import stun
 from aioice.stun import Class, Method
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from relay.turn.messages import CHANNELS, MAX_LENGTH, build, channel_data, parse
 from relay.turn.outputs import Output, ToClient, ToPeer
 from tests.fuzz.seeds import mutated
 from tests.kit.turn import ALLOCATION, MEDIA, MEDIA_IPV6, OTHER_WORKER, Client, Desk, code_of
+
+pytestmark = pytest.mark.long
 
 ALLOCATIONS: Final = 20
 LIMITS: Final[dict[str, Any]] = {
