@@ -1,4 +1,4 @@
-"""The relay: calls of two transports, joined."""
+"""The relay: calls of two transports, routed to each other."""
 
 import asyncio
 import tempfile
@@ -48,7 +48,7 @@ class Relay:
         await self._server.open()
 
     async def connect(self, transports: int) -> Sequence[Flow]:
-        """Set up calls: for each, two transports with ICE and DTLS, joined."""
+        """Set up calls: for each, two transports with ICE and DTLS, routed to each other."""
         slots = asyncio.Semaphore(_AT_ONCE)
         pairs = await asyncio.gather(*(self._call(slots) for _ in range(transports // 2)))
         return [flow for pair in pairs for flow in pair]
@@ -68,15 +68,15 @@ class Relay:
         async with slots:
             assert self._server is not None
             number = next(self._calls)
-            bridge, first, second = str(number), f"{number}a", f"{number}b"
-            caller, callee = await asyncio.gather(self._transport(bridge, first), self._transport(bridge, second))
-            await self._server.request({"do": "join", "bridge": bridge, "first": first, "second": second})
+            router, first, second = str(number), f"{number}a", f"{number}b"
+            caller, callee = await asyncio.gather(self._transport(router, first), self._transport(router, second))
+            await self._server.request({"do": "route", "router": router, "first": first, "second": second})
             return Flow(caller, callee, 2 * number + 1), Flow(callee, caller, 2 * number + 2)
 
-    async def _transport(self, bridge: str, transport: str) -> Leg:
+    async def _transport(self, router: str, transport: str) -> Leg:
         assert self._server is not None
         peer = self._peers.make()
-        opened = await self._server.request({"do": "open", "bridge": bridge, "transport": transport})
+        opened = await self._server.request({"do": "open", "router": router, "transport": transport})
         opened["address"] = tuple(opened["address"])
         await self._server.request({"do": "connect", "transport": transport, **asdict(peer.local)})
         return await peer.connect(Description(**opened))

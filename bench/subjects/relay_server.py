@@ -20,11 +20,11 @@ async def _main() -> None:
                 await engine.start()
                 spare_the_collector()
             case "open":
-                return _described(await engine.open_transport(request["bridge"], request["transport"]))
+                return _described(await engine.open_transport(request["router"], request["transport"]))
             case "connect":
                 await engine.connect_transport(request["transport"], _parameters(request), ())
-            case "join":
-                await engine.join(request["bridge"], request["first"], request["second"])
+            case "route":
+                await engine.route(request["router"], (request["first"], request["second"]))
             case "counters":
                 return dict(await engine.counters())
         return {}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from relay.media.api import Candidate, MediaDescription, MediaEngine, TransportParameters
+from relay.media.api import Candidate, MediaDescription, MediaEngine, RouterKind, TransportParameters
 
 MAX_UFRAGS: Final = 2
 """ICE user fragments per transport: those from before the last restart are good until the new ones have been used."""
@@ -34,7 +34,8 @@ class ReachableEngine:
         """ufrag → the UDP port of the worker that has the transport."""
         self._ufrags: dict[str, list[str]] = {}
         """transport id → its ufrags."""
-        self._bridges: dict[str, set[str]] = {}
+        self._routers: dict[str, set[str]] = {}
+        self._router_of: dict[str, str] = {}
         self._tcp: tuple[tuple[str, ...], int] | None = None
 
     def offer_tcp(self, hosts: tuple[str, ...], port: int) -> None:
@@ -47,9 +48,12 @@ class ReachableEngine:
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
-        parameters = await self._engine.open_transport(bridge_id, transport_id)
-        self._bridges.setdefault(bridge_id, set()).add(transport_id)
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
+        parameters = await self._engine.open_transport(router_id, transport_id, kind)
+        self._routers.setdefault(router_id, set()).add(transport_id)
+        self._router_of[transport_id] = router_id
         return self._learn(transport_id, parameters)
 
     async def connect_transport(
@@ -60,25 +64,24 @@ class ReachableEngine:
     async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         await self._engine.update_transport(transport_id, remote, media)
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        await self._engine.join(bridge_id, first, second)
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await self._engine.route(router_id, transport_ids)
 
-    async def part(self, bridge_id: str, first: str, second: str) -> None:
-        await self._engine.part(bridge_id, first, second)
+    async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await self._engine.unroute(router_id, transport_ids)
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         return self._learn(transport_id, await self._engine.restart_transport(transport_id))
 
     async def close_transport(self, transport_id: str) -> None:
         self._forget(transport_id)
-        for members in self._bridges.values():
-            members.discard(transport_id)
         await self._engine.close_transport(transport_id)
 
-    async def close_bridge(self, bridge_id: str) -> None:
-        for transport_id in self._bridges.pop(bridge_id, ()):
+    async def close_router(self, router_id: str) -> None:
+        for transport_id in list(self._routers.get(router_id, ())):
             self._forget(transport_id)
-        await self._engine.close_bridge(bridge_id)
+        self._routers.pop(router_id, None)
+        await self._engine.close_router(router_id)
 
     async def counters(self) -> Mapping[str, int]:
         return await self._engine.counters()
@@ -86,7 +89,8 @@ class ReachableEngine:
     async def close(self) -> None:
         self._ports.clear()
         self._ufrags.clear()
-        self._bridges.clear()
+        self._routers.clear()
+        self._router_of.clear()
         await self._engine.close()
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -103,5 +107,8 @@ class ReachableEngine:
         return replace(parameters, candidates=parameters.candidates + tcp_candidates(parameters.candidates, *self._tcp))
 
     def _forget(self, transport_id: str) -> None:
+        router_id = self._router_of.pop(transport_id, None)
+        if router_id is not None:
+            self._routers[router_id].discard(transport_id)
         for ufrag in self._ufrags.pop(transport_id, ()):
             self._ports.pop(ufrag, None)

@@ -94,7 +94,7 @@ class Failed(msgspec.Struct, frozen=True, tag="error"):
 class _Offered:
     """A loop-back call that waits for its answer."""
 
-    bridge_id: str
+    router_id: str
     caller: tuple[str, TransportParameters]
     """Id and parameters of the transport of the peer connection that offered."""
     callee: tuple[str, TransportParameters]
@@ -116,7 +116,7 @@ class Probe:
         self._public_addresses = public_addresses
         self._local_address, self._remote_address = connection.local_address, connection.remote_address
         self._counters = counters
-        self._bridge_id = ""
+        self._router_id = ""
         self._offered: _Offered | None = None
         self._loops = 0
 
@@ -134,9 +134,9 @@ class Probe:
 
     async def close(self) -> None:
         """End the loop-back call that there is."""
-        bridge_id, self._bridge_id, self._offered = self._bridge_id, "", None
-        if bridge_id:
-            await self._engine.close_bridge(bridge_id)
+        router_id, self._router_id, self._offered = self._router_id, "", None
+        if router_id:
+            await self._engine.close_router(router_id)
 
     async def _offer(self, offer: SessionDescription) -> str:
         if self._loops >= MAX_LOOPS:
@@ -144,13 +144,13 @@ class Probe:
         await self.close()
         self._loops += 1
         self._counters["loops"] += 1
-        self._bridge_id, caller, callee = new_id(), new_id(), new_id()
+        self._router_id, caller, callee = new_id(), new_id(), new_id()
         try:
-            ours = await self._engine.open_transport(self._bridge_id, caller)
-            theirs = await self._engine.open_transport(self._bridge_id, callee)
+            ours = await self._engine.open_transport(self._router_id, caller)
+            theirs = await self._engine.open_transport(self._router_id, callee)
         except WorkerLost as lost:
             raise SignalingError("unavailable", "the relay cannot take this call") from lost
-        self._offered = _Offered(self._bridge_id, (caller, ours), (callee, theirs), offer)
+        self._offered = _Offered(self._router_id, (caller, ours), (callee, theirs), offer)
         return self._render(offer, theirs, offer.transport.role)
 
     async def _answer(self, answer: SessionDescription) -> str:
@@ -166,7 +166,7 @@ class Probe:
         try:
             await self._engine.connect_transport(callee, answer.transport, answer.media)
             await self._engine.connect_transport(caller, settled, offer.media)
-            await self._engine.join(offered.bridge_id, caller, callee)
+            await self._engine.route(offered.router_id, (caller, callee))
         except (WorkerLost, KeyError) as lost:
             raise SignalingError("unavailable", "the relay has lost this call") from lost
         self._counters["loops_answered"] += 1

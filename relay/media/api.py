@@ -1,4 +1,7 @@
-"""The seam between the signaling plane and the media plane.
+"""The seam between the signaling plane and the media plane, in the words of ORTC and mediasoup.
+
+A `Router` joins transports and decides what goes where. What arrives on a transport are producers, each with its encodings; an
+encoding on its way out by another transport is a consumer.
 
 Everything that crosses it is a frozen dataclass, so that the same `MediaEngine` can be served in this process or by a worker
 process behind a channel.
@@ -128,6 +131,51 @@ class MediaDescription:
     simulcast: Simulcast = Simulcast()
 
 
+class RouterKind(StrEnum):
+    """How a router forwards."""
+
+    DIRECT = "direct"
+    """Between exactly two transports; packets cross unchanged, and congestion control is the peers'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One RTP stream of a producer. A simulcast source has several."""
+
+    ssrc: int
+    codec: str = ""
+    """Of the packets that arrived, as of `Codec.name`; empty before any has."""
+    repair_ssrc: int | None = None
+    """By which its packets are sent again (RFC 4588), if that was announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """A source of media that arrives on a transport: what one media section of its peer's description says that it sends."""
+
+    transport_id: str
+    mid: str
+    kind: str
+    """`audio` or `video`."""
+    encodings: tuple[Encoding, ...] = ()
+    """Those announced, or heard. `LegReport.streams` has their figures, by SSRC."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.transport_id}/{self.mid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """An encoding on its way out by another transport."""
+
+    transport_id: str
+    """By which it leaves."""
+    producer_id: str
+    ssrc: int
+    """As the receiver sees it. Direct routing leaves that of the encoding."""
+
+
 Address = tuple[str, int]
 """Host, as a literal, and port."""
 
@@ -178,7 +226,7 @@ WORKER_LOST: Final = "worker_lost"
 
 
 class WorkerLost(RelayError):
-    """The process that had the bridge has died, or no process is there to take a new one."""
+    """The process that had the router has died, or no process is there to take a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,23 +237,33 @@ class TransportReport:
     report: LegReport
     remote: Address | None = field(default=None, compare=False, repr=False)
     """As of `TransportUp`, now."""
+    producers: tuple[Producer, ...] = ()
+    """What arrives on it."""
+    consumers: tuple[Consumer, ...] = ()
+    """What leaves by it."""
 
 
 MediaEvent = TransportUp | TransportDown | TransportClosed | TransportReport
 MediaEventSink = Callable[[MediaEvent], None]
-"""Called in the event loop of whoever made the engine. It must not block."""
+"""Called in the event loop that the engine was started in. It must not block."""
 
 
 class MediaEngine(Protocol):
     """What the signaling plane may ask of the media plane.
 
-    A bridge holds the transports of one call; at most two of them are joined, so that what arrives at one leaves by the other.
+    A router holds the transports of one call or room. What arrives on one that is routed leaves by those that it is routed to.
     Ids are the caller's to choose. Naming an id that is unknown, or already gone, is not an error for the closing methods: a
     peer may have closed it a moment before. The others raise `KeyError`.
     """
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
-        """Open the relay's end of a path to one device and say how it is reached. Opens the bridge with its first transport."""
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
+        """Open the relay's end of a path to one device and say how it is reached. Creates the router, if it is the first.
+
+        Args:
+            kind: of the router that is created.
+        """
         ...
 
     async def connect_transport(
@@ -221,16 +279,20 @@ class MediaEngine(Protocol):
         """
         ...
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        """Forward between two transports of a bridge. A transport that was joined to another one is no more."""
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        """Forward what arrives on each of these transports of a router by all the others.
+
+        Direct routing takes exactly two. A third transport that one of them was routed to is then routed to none.
+        """
         ...
 
-    async def part(self, bridge_id: str, first: str, second: str) -> None:
-        """Forward nothing between them until they are joined again; their connections stay."""
+    async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        """Forward nothing of and to these until they are routed again; their connections stay."""
         ...
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
-        """ICE restart (RFC 8445 section 9): give the relay's end fresh credentials. The keys and the other leg stay as they are.
+        """ICE restart (RFC 8445 section 9): give the relay's end fresh credentials. The keys and the other transports stay as
+        they are.
 
         The old credentials are good until a check with the new ones has arrived.
         """
@@ -240,8 +302,8 @@ class MediaEngine(Protocol):
         """Close one transport and free what it held."""
         ...
 
-    async def close_bridge(self, bridge_id: str) -> None:
-        """Close a bridge and its transports."""
+    async def close_router(self, router_id: str) -> None:
+        """Close a router and its transports."""
         ...
 
     async def counters(self) -> Mapping[str, int]:

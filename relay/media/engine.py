@@ -1,9 +1,10 @@
-"""The media engine of one process: its sockets, and the transports and bridges that live on them."""
+"""The media engine of one process: its sockets, and the transports and routers that live on them."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from relay.media.api import (
@@ -11,7 +12,9 @@ from relay.media.api import (
     MediaDescription,
     MediaEvent,
     MediaEventSink,
+    RouterKind,
     TransportParameters,
+    TransportReport,
     TransportUp,
 )
 from relay.media.listening import Listening
@@ -20,9 +23,9 @@ from relay.media.net.dtls_srtp import Certificate
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import Remote
 from relay.media.quality.counters import MediaCounters
-from relay.media.repair.retransmission import INTERVAL, DirectionRepair
+from relay.media.repairs import Repairs
 from relay.media.routing.direct import ForwardingSocket
-from relay.media.routing.router import join
+from relay.media.routing.router import DirectRouter
 from relay.media.routing.slow import forward_early
 from relay.media.transport.policing import Policer
 from relay.media.transport.transport import Transport
@@ -33,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 TICK: Final = 1.0
 """Seconds between looks at which transports have fallen silent, and which are due to report."""
+
+_ROUTERS: Final = {RouterKind.DIRECT: DirectRouter}
 
 
 class LocalEngine:
@@ -62,14 +67,12 @@ class LocalEngine:
         self._addresses = AddressWatch(self._follow_addresses)
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
-        self._bridges: dict[str, set[str]] = {}
+        self._routers: dict[str, DirectRouter] = {}
         self._validation = PathValidation(self._transports, self._by_ufrag, self._counters)
         self._limits = limits
         self._policer = Policer(self._transports, limits, self._exclude)
         self._timer: asyncio.TimerHandle | None = None
-        self._repairs: dict[str, DirectionRepair] = {}
-        """By the id of the transport that sends: those whose legs lose packets."""
-        self._repair_timer: asyncio.TimerHandle | None = None
+        self._repairs = Repairs()
 
     async def start(self) -> tuple[int, ...]:
         """Open the sockets.
@@ -103,34 +106,40 @@ class LocalEngine:
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
         assert transport_id not in self._transports, "transport ids are used once"
         certificate, now = self._certificate.current(), time.monotonic()
         transport = Transport(transport_id, certificate, self._emit, self._counters, now, self._limits)
         self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
-        self._bridges.setdefault(bridge_id, set()).add(transport_id)
+        router = self._routers.get(router_id)
+        if router is None:
+            router = self._routers[router_id] = _ROUTERS[kind](router_id)
+        router.add(transport)
         self._counters["transports_opened"] += 1
         return self._parameters(transport)
 
     async def connect_transport(
         self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
     ) -> None:
-        self._transports[transport_id].connect(remote, media, time.monotonic())
+        transport = self._transports[transport_id]
+        transport.router.describe(transport, media)
+        transport.connect(remote, media, time.monotonic())
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        one, other = self._transports[first], self._transports[second]
-        assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
-        join(one, other)
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        transports = [self._transports[one] for one in transport_ids]
+        self._routers[router_id].route(*transports)
 
     async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         transport = self._transports[transport_id]
+        transport.router.describe(transport, media)
         transport.describe(remote, media)
         self._validation.described(transport)
 
-    async def part(self, bridge_id: str, first: str, second: str) -> None:
-        assert {first, second} <= self._bridges[bridge_id], "both transports belong to the bridge"
-        for transport_id in (first, second):
-            self._transports[transport_id].part()
+    async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        transports = [self._transports[one] for one in transport_ids]
+        self._routers[router_id].unroute(*transports)
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         transport = self._transports[transport_id]
@@ -140,20 +149,20 @@ class LocalEngine:
         return self._parameters(transport)
 
     async def close_transport(self, transport_id: str) -> None:
-        self._repairs.pop(transport_id, None)
         transport = self._transports.pop(transport_id, None)
         if transport is None:
             return
         for ufrag in (transport.ice.ufrag, transport.ice.previous_ufrag):
             self._by_ufrag.pop(ufrag or "", None)
-        for members in self._bridges.values():
-            members.discard(transport_id)
+        transport.router.remove(transport)
+        self._repairs.forget(transport_id)
         self._validation.forget(transport_id)
         self._counters["transports_closed"] += 1
         await transport.close()
 
-    async def close_bridge(self, bridge_id: str) -> None:
-        for transport_id in self._bridges.pop(bridge_id, ()):
+    async def close_router(self, router_id: str) -> None:
+        router = self._routers.pop(router_id, None)
+        for transport_id in list(router.transports) if router is not None else ():
             await self.close_transport(transport_id)
 
     async def counters(self) -> Mapping[str, int]:
@@ -161,12 +170,12 @@ class LocalEngine:
         return {**self._counters, "dropped_kernel": drops.overflowed, "dropped_filtered": drops.filtered}
 
     async def close(self) -> None:
-        for timer in (self._timer, self._repair_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._repairs.close()
         self._policer.close()
-        for bridge_id in list(self._bridges):
-            await self.close_bridge(bridge_id)
+        for router_id in list(self._routers):
+            await self.close_router(router_id)
         self._addresses.close()
         self._listening.close()
 
@@ -184,29 +193,13 @@ class LocalEngine:
     def _emit(self, event: MediaEvent) -> None:
         if isinstance(event, TransportUp) and (transport := self._transports.get(event.transport_id)) is not None:
             forward_early(transport, time.monotonic())
+        elif isinstance(event, TransportReport) and (transport := self._transports.get(event.transport_id)) is not None:
+            router = transport.router
+            event = replace(event, producers=router.producers(transport), consumers=router.consumers(transport))
         self._on_event(event)
 
     def _exclude(self, addresses: Sequence[Remote]) -> None:
         self._listening.drop([(one.socket, one.source) for one in addresses])
-
-    def _look_for_losses(self, transport: Transport, now: float) -> None:
-        """Begin to repair what a transport sends, or end it."""
-        known = self._repairs.get(transport.transport_id)
-        repair = known
-        if transport.peer is not None and (known is None or known.target is not transport.peer):
-            repair = DirectionRepair(transport, transport.peer)
-        if repair is not None and repair.wanted(now):
-            self._repairs[transport.transport_id] = repair
-            if self._repair_timer is None:
-                self._repair()
-        else:
-            self._repairs.pop(transport.transport_id, None)
-
-    def _repair(self) -> None:
-        self._repair_timer = asyncio.get_running_loop().call_later(INTERVAL, self._repair) if self._repairs else None
-        now = time.monotonic()
-        for repair in self._repairs.values():
-            repair.look(now)
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -217,7 +210,7 @@ class LocalEngine:
         for transport in list(self._transports.values()):
             try:
                 transport.tick(now)
-                self._look_for_losses(transport, now)
+                self._repairs.look(transport, now)
             except Exception:
                 # What went wrong with one call must not keep the others from being watched.
                 logger.exception("transport %s could not be looked after", transport.transport_id)

@@ -1,6 +1,6 @@
 """Worker processes, one media port each, behind the same interface as the engine of one process.
 
-A bridge lives in one worker from its first transport to its end. A worker that dies takes its bridges with it: each of their
+A router lives in one worker from its first transport to its end. A worker that dies takes its routers with it: each of their
 transports is reported as closed with the reason `worker_lost`, and another process takes the worker's place and port.
 """
 
@@ -22,12 +22,13 @@ from relay.media.api import (
     MediaDescription,
     MediaEvent,
     MediaEventSink,
+    RouterKind,
     TransportClosed,
     TransportParameters,
     WorkerLost,
 )
 from relay.settings.media import UNLIMITED, MediaLimits
-from relay.workers.process import Bridge, WorkerProcess
+from relay.workers.process import PlacedRouter, WorkerProcess
 from relay.workers.worker import Assignment
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class WorkerStatus:
     number: int
     pid: int | None
     """None while it is being restarted."""
-    bridges: int
+    routers: int
     transports: int
     answering: bool = True
     """It has answered within the last `ANSWER_FRESH` seconds, so that it gets new calls."""
@@ -66,8 +67,8 @@ class WorkerStatus:
 class WorkerPool:
     """A `MediaEngine` of several processes. Make it, `start` it in the event loop that it shall live in, `close` it there.
 
-    Every method but the closing ones and `counters` raises `WorkerLost` when the worker of the bridge has died. The bridge is
-    then forgotten by `close_bridge`, like any other.
+    Every method but the closing ones and `counters` raises `WorkerLost` when the worker of the router has died. The router is
+    then forgotten by `close_router`, like any other.
 
     Args:
         on_event: takes what happens to transports.
@@ -106,13 +107,13 @@ class WorkerPool:
         self._unburied: set[WorkerProcess] = set()
         """Every process that has not been waited for."""
         self._available = asyncio.Event()
-        self._bridges: dict[str, Bridge] = {}
-        self._by_transport: dict[str, Bridge] = {}
+        self._routers: dict[str, PlacedRouter] = {}
+        self._by_transport: dict[str, PlacedRouter] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._counted: Counter[str] = Counter()
         """What is counted here, and what workers that died had counted."""
         self._closing: set[asyncio.Future[None]] = set()
-        """Bridges that workers which do not answer are still to close."""
+        """Routers that workers which do not answer are still to close."""
 
     async def start(self) -> tuple[int, ...]:
         """Start the workers, and wait until all of them listen.
@@ -154,55 +155,57 @@ class WorkerPool:
             if life is None:
                 found.append(WorkerStatus(assignment.number, None, 0, 0, answering=False))
             else:
-                found.append(WorkerStatus(assignment.number, life.pid, len(life.bridges), life.transports, life.answering))
+                found.append(WorkerStatus(assignment.number, life.pid, len(life.routers), life.transports, life.answering))
         return tuple(found)
 
     # -- MediaEngine --------------------------------------------------------------------------------------------------
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
-        if bridge_id not in self._bridges:
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
+        if router_id not in self._routers:
             home = await self._least_loaded()
-            if bridge_id not in self._bridges:
-                self._bridges[bridge_id] = bridge = Bridge(bridge_id, home)
-                home.bridges.add(bridge)
-        bridge = self._bridges[bridge_id]
-        parameters = await self._open_at_home(bridge, transport_id)
-        if self._bridges.get(bridge_id) is bridge:
-            bridge.transports.add(transport_id)
-            self._by_transport[transport_id] = bridge
+            if router_id not in self._routers:
+                self._routers[router_id] = router = PlacedRouter(router_id, home, kind)
+                home.routers.add(router)
+        router = self._routers[router_id]
+        parameters = await self._open_at_home(router, transport_id)
+        if self._routers.get(router_id) is router:
+            router.transports.add(transport_id)
+            self._by_transport[transport_id] = router
         return parameters
 
-    async def _open_at_home(self, bridge: Bridge, transport_id: str) -> TransportParameters:
-        """Open a transport at the worker that has the bridge; at another one if that hangs and the bridge is still empty."""
+    async def _open_at_home(self, router: PlacedRouter, transport_id: str) -> TransportParameters:
+        """Open a transport at the worker that has the router; at another one if that hangs and the router is still empty."""
         while True:
-            home = bridge.home
+            home = router.home
             home.transports += 1
-            bridge.opening += 1
+            router.opening += 1
             try:
-                opening = asyncio.ensure_future(home.engine.open_transport(bridge.bridge_id, transport_id))
+                opening = asyncio.ensure_future(home.engine.open_transport(router.router_id, transport_id, router.kind))
                 await asyncio.wait([opening], timeout=OPEN_TIMEOUT)
-                if opening.done() or not self._rehome(bridge):
+                if opening.done() or not self._rehome(router):
                     return await opening
             except BaseException:
                 home.transports -= 1
                 raise
             finally:
-                bridge.opening -= 1
+                router.opening -= 1
             home.transports -= 1
             opening.cancel()
 
-    def _rehome(self, bridge: Bridge) -> bool:
+    def _rehome(self, router: PlacedRouter) -> bool:
         """Give a call that has nothing yet to another worker, because its own does not answer; False if there is none."""
-        others = [one for one in self._alive.values() if one.answering and one is not bridge.home]
-        if bridge.home.answering or bridge.transports or bridge.opening > 1 or not others:
+        others = [one for one in self._alive.values() if one.answering and one is not router.home]
+        if router.home.answering or router.transports or router.opening > 1 or not others:
             return False
-        former = bridge.home
-        former.bridges.discard(bridge)
-        bridge.home = _emptiest(others)
-        bridge.home.bridges.add(bridge)
+        former = router.home
+        former.routers.discard(router)
+        router.home = _emptiest(others)
+        router.home.routers.add(router)
         self._counted["calls_rehomed"] += 1
         # It is read once the worker goes on, behind the request that has just been given up.
-        closing = asyncio.ensure_future(former.engine.close_bridge(bridge.bridge_id))
+        closing = asyncio.ensure_future(former.engine.close_router(router.router_id))
         closing.add_done_callback(lambda one: one.cancelled() or one.exception())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -216,34 +219,34 @@ class WorkerPool:
     async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         await self._by_transport[transport_id].home.engine.update_transport(transport_id, remote, media)
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        await self._bridges[bridge_id].home.engine.join(bridge_id, first, second)
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await self._routers[router_id].home.engine.route(router_id, transport_ids)
 
-    async def part(self, bridge_id: str, first: str, second: str) -> None:
-        await self._bridges[bridge_id].home.engine.part(bridge_id, first, second)
+    async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await self._routers[router_id].home.engine.unroute(router_id, transport_ids)
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         return await self._by_transport[transport_id].home.engine.restart_transport(transport_id)
 
     async def close_transport(self, transport_id: str) -> None:
-        bridge = self._by_transport.pop(transport_id, None)
-        if bridge is None:
+        router = self._by_transport.pop(transport_id, None)
+        if router is None:
             return
-        bridge.transports.discard(transport_id)
-        bridge.home.transports -= 1
+        router.transports.discard(transport_id)
+        router.home.transports -= 1
         with contextlib.suppress(WorkerLost):
-            await bridge.home.engine.close_transport(transport_id)
+            await router.home.engine.close_transport(transport_id)
 
-    async def close_bridge(self, bridge_id: str) -> None:
-        bridge = self._bridges.pop(bridge_id, None)
-        if bridge is None:
+    async def close_router(self, router_id: str) -> None:
+        router = self._routers.pop(router_id, None)
+        if router is None:
             return
-        for transport_id in bridge.transports:
+        for transport_id in router.transports:
             del self._by_transport[transport_id]
-        bridge.home.transports -= len(bridge.transports)
-        bridge.home.bridges.discard(bridge)
+        router.home.transports -= len(router.transports)
+        router.home.routers.discard(router)
         with contextlib.suppress(WorkerLost):
-            await bridge.home.engine.close_bridge(bridge_id)
+            await router.home.engine.close_router(router_id)
 
     async def counters(self) -> Mapping[str, int]:
         looks = [one.refresh(SCRAPE_TIMEOUT) for one in self._alive.values() if one.alive]
@@ -262,7 +265,7 @@ class WorkerPool:
         await asyncio.gather(*(one.end() for one in self._unburied))
         self._unburied.clear()
         self._alive.clear()
-        self._bridges.clear()
+        self._routers.clear()
         self._by_transport.clear()
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -323,12 +326,12 @@ class WorkerPool:
                     logger.error("media worker %d does not start again, next try in %g s: %s", assignment.number, delay, error)
 
     def _lose(self, number: int) -> int:
-        """Say of every transport of a dead worker that it is closed; how many bridges it had."""
+        """Say of every transport of a dead worker that it is closed; how many routers it had."""
         life = self._alive.pop(number)
         self._counted.update(life.counted)
         self._counted["workers_lost"] += 1
-        lost = len(life.bridges)
-        for transport_id in [one for bridge in life.bridges for one in bridge.transports]:
+        lost = len(life.routers)
+        for transport_id in [one for router in life.routers for one in router.transports]:
             try:
                 self._on_event(TransportClosed(transport_id, WORKER_LOST))
             except Exception:
@@ -342,4 +345,4 @@ class WorkerPool:
 
 
 def _emptiest(workers: Iterable[WorkerProcess]) -> WorkerProcess:
-    return min(workers, key=lambda one: (one.transports, len(one.bridges)))
+    return min(workers, key=lambda one: (one.transports, len(one.routers)))

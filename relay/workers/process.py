@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from relay.media.api import MediaEventSink, WorkerLost
+from relay.media.api import MediaEventSink, RouterKind, WorkerLost
 from relay.workers.channel import Caller, WorkerEngine
 from relay.workers.worker import Assignment
 
@@ -36,11 +36,12 @@ CLOSE_GRACE: Final = 0.7
 
 
 @dataclass(slots=True, eq=False)
-class Bridge:
-    """A call's place: the worker that has it."""
+class PlacedRouter:
+    """A router, and the worker that has it."""
 
-    bridge_id: str
+    router_id: str
     home: "WorkerProcess"
+    kind: RouterKind
     transports: set[str] = field(default_factory=set)
     opening: int = 0
     """Transports that the worker has been asked for and has not opened yet."""
@@ -54,7 +55,7 @@ class WorkerProcess:
     """
 
     def __init__(self, process: asyncio.subprocess.Process, caller: Caller, on_answer: Callable[[bool], None]) -> None:
-        self.bridges: set[Bridge] = set()
+        self.routers: set[PlacedRouter] = set()
         self.transports = 0
         """Open, or being opened: what counts as its load."""
         self.counted: Mapping[str, int] = {}

@@ -50,7 +50,7 @@ async def test_a_transport_is_found_by_its_latest_credentials_until_it_is_closed
     await engine.close_transport("one")
     assert [engine.port_of(one) for one in ufrags] == [None] * len(ufrags)
     assert engine.port_of(other) == port
-    await engine.close_bridge("call")
+    await engine.close_router("call")
     assert engine.port_of(other) is None
     await engine.close()
 
@@ -61,6 +61,6 @@ async def test_nothing_is_kept_of_calls_that_have_ended() -> None:
     engine = ReachableEngine(media)
     for number in range(20):
         await engine.open_transport(f"call {number}", f"transport {number}")
-        await engine.close_bridge(f"call {number}")
-    assert not (engine._ports or engine._ufrags or engine._bridges)
+        await engine.close_router(f"call {number}")
+    assert not (engine._ports or engine._ufrags or engine._routers)
     await engine.close()

@@ -109,9 +109,9 @@ class Demultiplexer:
     async def _meet(self) -> None:
         relay = self.relay
         self.first, self.second = await relay.call(IPV4, IPV6)
-        self.mallory = await relay.peer("mallory", host=IPV4, bridge="other")
-        self.accomplice = await relay.peer("accomplice", host=IPV6, bridge="other")
-        await relay.engine.join("other", "mallory", "accomplice")
+        self.mallory = await relay.peer("mallory", host=IPV4, router="other")
+        self.accomplice = await relay.peer("accomplice", host=IPV6, router="other")
+        await relay.engine.route("other", ("mallory", "accomplice"))
         await relay.connect(self.mallory, self.accomplice)
         self.peers = (self.first, self.second, self.mallory, self.accomplice)
         for peer in self.peers:

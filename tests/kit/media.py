@@ -404,11 +404,11 @@ class RunningEngine:
         *,
         host: str = IPV4,
         role: DtlsRole = DtlsRole.ACTIVE,
-        bridge: str = "call",
+        router: str = "call",
         certificate: RTCCertificate = CERTIFICATE,
     ) -> MediaPeer:
         """Somebody with a transport, who has not sent anything yet."""
-        relay = await self.engine.open_transport(bridge, transport_id)
+        relay = await self.engine.open_transport(router, transport_id)
         peer = MediaPeer(transport_id, relay, host, role, certificate)
         self._peers.append(peer)
         return peer
@@ -428,9 +428,9 @@ class RunningEngine:
             await self.says("TransportUp", peer)
 
     async def call(self, first_host: str = IPV4, second_host: str = IPV4) -> tuple[MediaPeer, MediaPeer]:
-        """Two peers that are joined and up."""
+        """Two peers that are routed and up."""
         first, second = await self.peer("first", host=first_host), await self.peer("second", host=second_host)
-        await self.engine.join("call", "first", "second")
+        await self.engine.route("call", ("first", "second"))
         await self.connect(first, second)
         return first, second
 

@@ -99,8 +99,8 @@ async def test_a_call_goes_on_while_addresses_come_and_go(monkeypatch: pytest.Mo
         assert [one.address for one in restarted.candidates] == ["127.0.0.2", IPV4]
         change("127.0.0.3", IPV4)
         await still_talk(first, second)
-        for bridge_id in list(engine._bridges):
-            await engine.close_bridge(bridge_id)
+        for router_id in list(engine._routers):
+            await engine.close_router(router_id)
         await eventually(
             lambda: {one.host for one in engine._listening.sockets} == {IPV4, "127.0.0.3"},
             "the socket that is of no use is closed",
@@ -120,7 +120,7 @@ async def test_an_address_that_cannot_be_had_at_once_is_tried_again(monkeypatch:
         await eventually(lambda: len(relay.engine._listening.candidates) == 2, "the address is used when it can be")
 
 
-# -- transports and bridges -------------------------------------------------------------------------------------------
+# -- transports and routers -------------------------------------------------------------------------------------------
 
 
 async def test_the_relay_offers_to_take_either_role_and_hides_nothing_of_what_a_peer_must_know(relay: RunningEngine) -> None:
@@ -136,9 +136,9 @@ async def test_closing_what_is_unknown_or_already_gone_is_no_error(relay: Runnin
     await relay.engine.open_transport("call", "one")
     for _ in range(2):
         await relay.engine.close_transport("one")
-        await relay.engine.close_bridge("call")
+        await relay.engine.close_router("call")
     await relay.engine.close_transport("never")
-    await relay.engine.close_bridge("never")
+    await relay.engine.close_router("never")
     counted = await relay.counted()
     assert counted["transports_opened"] == counted["transports_closed"] == 1
 
@@ -151,16 +151,16 @@ async def test_naming_a_transport_that_is_gone_is_a_key_error_everywhere_else(re
     with pytest.raises(KeyError):
         await relay.engine.restart_transport("one")
     with pytest.raises(KeyError):
-        await relay.engine.join("call", "two", "one")
+        await relay.engine.route("call", ("two", "one"))
     with pytest.raises(KeyError):
-        await relay.engine.join("never", "two", "one")
+        await relay.engine.route("never", ("two", "one"))
 
 
-async def test_transports_of_different_bridges_are_never_joined(relay: RunningEngine) -> None:
-    await relay.peer("one", bridge="call")
-    await relay.peer("two", bridge="other")
+async def test_transports_of_different_routers_are_never_routed(relay: RunningEngine) -> None:
+    await relay.peer("one", router="call")
+    await relay.peer("two", router="other")
     with pytest.raises(AssertionError):
-        await relay.engine.join("call", "one", "two")
+        await relay.engine.route("call", ("one", "two"))
 
 
 async def test_when_one_party_leaves_the_packets_of_the_other_are_dropped_and_counted(relay: RunningEngine) -> None:
@@ -172,22 +172,22 @@ async def test_when_one_party_leaves_the_packets_of_the_other_are_dropped_and_co
     await relay.counts("unknown_address")
 
 
-async def test_closing_a_bridge_closes_its_transports_and_no_others(relay: RunningEngine) -> None:
+async def test_closing_a_router_closes_its_transports_and_no_others(relay: RunningEngine) -> None:
     await relay.call()
-    third, fourth = await relay.peer("third", bridge="other"), await relay.peer("fourth", bridge="other")
-    await relay.engine.join("other", "third", "fourth")
+    third, fourth = await relay.peer("third", router="other"), await relay.peer("fourth", router="other")
+    await relay.engine.route("other", ("third", "fourth"))
     await relay.connect(third, fourth)
-    await relay.engine.close_bridge("call")
+    await relay.engine.close_router("call")
     assert set(relay.engine._transports) == {"third", "fourth"}
     await still_talk(third, fourth)
     assert not [event for event in relay.events if isinstance(event, TransportClosed)], "who closes is not told of it"
 
 
-async def test_a_party_can_be_joined_to_another_one_instead(relay: RunningEngine) -> None:
+async def test_a_party_can_be_routed_to_another_one_instead(relay: RunningEngine) -> None:
     first, second = await relay.call()
     third = await relay.peer("third")
     await relay.connect(third)
-    await relay.engine.join("call", "first", "third")
+    await relay.engine.route("call", ("first", "third"))
     await still_talk(first, third)
     second.send_rtp(rtp_packet(1))
     await relay.counts("dropped_unjoined")
@@ -195,14 +195,14 @@ async def test_a_party_can_be_joined_to_another_one_instead(relay: RunningEngine
     await still_talk(first, third)
 
 
-async def test_parted_transports_forward_nothing_until_they_are_joined_again(relay: RunningEngine) -> None:
+async def test_unrouted_transports_forward_nothing_until_they_are_routed_again(relay: RunningEngine) -> None:
     first, second = await relay.call()
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     for sender in (first, second):
         sender.send_rtp(rtp_packet(1))
     await relay.counts("dropped_unjoined", 2)
     assert not first.packets and not second.packets
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     for sender in (first, second):
         await sender.receives(rtcp.pli(1, 0x1234))  # what was seen last is out of date
     await still_talk(first, second)
@@ -219,9 +219,9 @@ async def test_a_connected_transport_learns_what_its_peer_sends_from_now_on(rela
 
 async def test_a_party_that_comes_up_after_it_was_replaced_disturbs_nobody(relay: RunningEngine) -> None:
     first, second, third = [await relay.peer(name) for name in ("first", "second", "third")]
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
-    await relay.engine.join("call", "first", "third")
+    await relay.engine.route("call", ("first", "third"))
     first.send_rtp(early := rtp_packet(1))
     await relay.counts("packets_received")
     await relay.connect(second)
@@ -256,32 +256,32 @@ async def test_thousands_of_transports_leave_nothing_behind(relay: RunningEngine
     engine = relay.engine
 
     async def open_and_close(number: int) -> None:
-        bridge = f"bridge{number}"
+        router = f"router{number}"
         for name in ("a", "b"):
-            await engine.open_transport(bridge, f"{name}{number}")
-        await engine.join(bridge, f"a{number}", f"b{number}")
+            await engine.open_transport(router, f"{name}{number}")
+        await engine.route(router, (f"a{number}", f"b{number}"))
         if number % 2:
             await engine.close_transport(f"b{number}")
-        await engine.close_bridge(bridge)
+        await engine.close_router(router)
 
     async def connect_and_close(number: int) -> None:
-        peers = [await relay.peer(f"{name}{number}", bridge=f"call{number}", role=role) for name, role in ends]
-        await engine.join(f"call{number}", *(peer.transport_id for peer in peers))
+        peers = [await relay.peer(f"{name}{number}", router=f"call{number}", role=role) for name, role in ends]
+        await engine.route(f"call{number}", tuple(peer.transport_id for peer in peers))
         await relay.connect(*peers)
         await still_talk(*peers)
         for peer in peers:
             await peer.vanish()
-        await engine.close_bridge(f"call{number}")
+        await engine.close_router(f"call{number}")
 
     async def let_go_in_the_middle(number: int) -> None:
-        peer = await relay.peer(f"half{number}", bridge=f"half{number}")
+        peer = await relay.peer(f"half{number}", router=f"half{number}")
         await peer.check()
         await relay.introduce(peer)
         peer.shake_hands()
         for _ in range(number % 8):
             await asyncio.sleep(0)
         await peer.vanish()
-        await asyncio.wait_for(engine.close_bridge(f"half{number}"), 5)
+        await asyncio.wait_for(engine.close_router(f"half{number}"), 5)
 
     ends = (("c", DtlsRole.ACTIVE), ("d", DtlsRole.PASSIVE))
     await connect_and_close(-1)
@@ -301,7 +301,7 @@ async def test_thousands_of_transports_leave_nothing_behind(relay: RunningEngine
     assert descriptors_open() == descriptors
     assert not engine._transports
     assert not engine._by_ufrag
-    assert not engine._bridges
+    assert not engine._routers
     assert not [key for one in engine._listening.sockets for key in one.routes]
     assert alive(Transport) == transports
     counted = await relay.counted()

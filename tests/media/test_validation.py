@@ -102,7 +102,7 @@ async def test_a_victim_that_is_nominated_in_the_middle_of_a_handshake_gets_no_m
 ) -> None:
     """The participant shakes hands where it is, and forges a nomination before its last flight."""
     attacker, other = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(other)
     victim = elsewhere(attacker)
     await attacker.check()
@@ -123,7 +123,7 @@ async def test_a_victim_that_is_nominated_in_the_middle_of_a_handshake_gets_no_m
 async def test_an_address_of_a_peer_that_only_listens_is_not_taken_over_by_a_forged_check(relay: RunningEngine) -> None:
     """It checks every 4 to 6 s; after five seconds of silence another call's participant names its address."""
     first, second = await relay.call()
-    thief = await relay.peer("thief", bridge="other")
+    thief = await relay.peer("thief", router="other")
     transport = relay.engine._transports["first"]
     transport.destination.last_seen -= 6
     first.path.send(bytes(connectivity_check(thief.relay)))
@@ -137,7 +137,7 @@ async def test_an_address_of_a_peer_that_only_listens_is_not_taken_over_by_a_for
 @pytest.mark.parametrize(("host", "role"), [(IPV4, DtlsRole.ACTIVE), (IPV6, DtlsRole.PASSIVE)])
 async def test_a_nomination_is_followed_by_the_answer_to_one_question(relay: RunningEngine, host: str, role: DtlsRole) -> None:
     first, second = await relay.peer("first", host=host, role=role), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     first.checks.clear()
     old, first.path = first.path, first.another_path()

@@ -21,7 +21,7 @@ from relay.db.history import SqlMissedCalls
 from relay.db.migrate import upgrade
 from relay.db.platform import SqlPlatform
 from relay.ids import Place, PlaceKind, Profile
-from relay.media.api import TransportParameters
+from relay.media.api import RouterKind, TransportParameters
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
 from tests.kit.wait import PATIENCE, eventually
@@ -68,9 +68,9 @@ class SqlExchange(Exchange):
         """While this lasts, whoever opens a transport waits."""
         over, opening = asyncio.Event(), self.engine.open_transport
 
-        async def later(bridge_id: str, transport_id: str) -> TransportParameters:
+        async def later(router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT) -> TransportParameters:
             await over.wait()
-            return await opening(bridge_id, transport_id)
+            return await opening(router_id, transport_id, kind)
 
         self.engine.open_transport = later  # type: ignore[method-assign]
         try:

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from relay.clock import Clock
 from relay.ids import Place, PlaceKind, Profile
-from relay.media.api import Address, MediaEvent, Route, TransportParameters, TransportUp
+from relay.media.api import Address, MediaEvent, Route, RouterKind, TransportParameters, TransportUp
 from relay.media.engine import LocalEngine
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
@@ -54,24 +54,26 @@ class NotingEngine(LocalEngine):
     """Transports, oldest first."""
 
     async def start(self) -> tuple[int, ...]:
-        self.opened, self._joined = [], False
+        self.opened, self._routed = [], False
         return await super().start()
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
         self.opened.append(transport_id)
-        return await super().open_transport(bridge_id, transport_id)
+        return await super().open_transport(router_id, transport_id, kind)
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        await super().join(bridge_id, first, second)
-        self._joined = True
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await super().route(router_id, transport_ids)
+        self._routed = True
 
-    async def part(self, bridge_id: str, first: str, second: str) -> None:
-        await super().part(bridge_id, first, second)
-        self._joined = False
+    async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        await super().unroute(router_id, transport_ids)
+        self._routed = False
 
     def flows(self) -> bool:
-        """Two transports are joined."""
-        return self._joined
+        """Two transports are routed."""
+        return self._routed
 
 
 class VirtualClock(Clock):

@@ -21,6 +21,7 @@ from relay.media.api import (
     MediaDescription,
     MediaEvent,
     Rid,
+    RouterKind,
     Simulcast,
     SsrcGroup,
     TransportClosed,
@@ -56,7 +57,7 @@ MEDIA: Final = (
 
 
 class Engine:
-    """Notes what it is asked. Answers about the bridge `slow` wait until they are let go; what is in `error` is raised."""
+    """Notes what it is asked. Answers about the router `slow` wait until they are let go; what is in `error` is raised."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -67,9 +68,11 @@ class Engine:
         self._note("start")
         return (40000,)
 
-    async def open_transport(self, bridge_id: str, transport_id: str) -> TransportParameters:
-        self._note("open_transport", bridge_id, transport_id)
-        if bridge_id == "slow":
+    async def open_transport(
+        self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
+    ) -> TransportParameters:
+        self._note("open_transport", router_id, transport_id, kind)
+        if router_id == "slow":
             await self.let_go.wait()
         return PARAMETERS
 
@@ -78,14 +81,14 @@ class Engine:
     ) -> None:
         self._note("connect_transport", transport_id, remote, media)
 
-    async def join(self, bridge_id: str, first: str, second: str) -> None:
-        self._note("join", bridge_id, first, second)
+    async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
+        self._note("route", router_id, transport_ids)
 
     async def close_transport(self, transport_id: str) -> None:
         self._note("close_transport", transport_id)
 
-    async def close_bridge(self, bridge_id: str) -> None:
-        self._note("close_bridge", bridge_id)
+    async def close_router(self, router_id: str) -> None:
+        self._note("close_router", router_id)
 
     async def counters(self) -> Mapping[str, int]:
         self._note("counters")
@@ -150,15 +153,15 @@ async def opposite(end: Caller | Server) -> AsyncIterator[socket.socket]:
 async def test_arguments_and_results_arrive_as_they_were_given(channel: Channel) -> None:
     remote = channel.caller.engine
     assert await remote.start() == (40000,)
-    assert await remote.open_transport("bridge", "one") == PARAMETERS
+    assert await remote.open_transport("router", "one") == PARAMETERS
     await remote.connect_transport("one", PARAMETERS, MEDIA)
-    await remote.join(bridge_id="bridge", second="two", first="one")
+    await remote.route(transport_ids=("one", "two"), router_id="router")
     assert await remote.counters() == {"packets_sent": 2**40}
     assert channel.engine.asked == [
         ("start",),
-        ("open_transport", "bridge", "one"),
+        ("open_transport", "router", "one", RouterKind.DIRECT),
         ("connect_transport", "one", PARAMETERS, MEDIA),
-        ("join", "bridge", "one", "two"),
+        ("route", "router", ("one", "two")),
         ("counters",),
     ]
 
@@ -173,8 +176,8 @@ async def test_a_slow_answer_holds_up_no_other(channel: Channel) -> None:
 
 
 async def test_calls_begin_in_the_order_in_which_they_were_made(channel: Channel) -> None:
-    await asyncio.gather(*(channel.caller.engine.close_bridge(str(number)) for number in range(100)))
-    assert channel.engine.asked == [("close_bridge", str(number)) for number in range(100)]
+    await asyncio.gather(*(channel.caller.engine.close_router(str(number)) for number in range(100)))
+    assert channel.engine.asked == [("close_router", str(number)) for number in range(100)]
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(channel: Channel) -> None:
@@ -182,7 +185,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(channel: Chan
         async with asyncio.timeout(0):
             await channel.caller.engine.open_transport("slow", "one")
     channel.engine.let_go.set()
-    assert await channel.caller.engine.open_transport("bridge", "two") == PARAMETERS
+    assert await channel.caller.engine.open_transport("router", "two") == PARAMETERS
 
 
 async def test_a_name_that_the_interface_does_not_have_is_no_method(channel: Channel) -> None:
@@ -193,12 +196,12 @@ async def test_a_name_that_the_interface_does_not_have_is_no_method(channel: Cha
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("bridge"), ConfigurationError("the port is taken"), AssertionError("ids are used once")]
+    "error", [KeyError("router"), ConfigurationError("the port is taken"), AssertionError("ids are used once")]
 )
 async def test_errors_of_the_interface_arrive_as_what_they_were_raised_as(channel: Channel, error: Exception) -> None:
     channel.engine.error = error
     with pytest.raises(type(error)) as raised:
-        await channel.caller.engine.join("bridge", "one", "two")
+        await channel.caller.engine.route("router", ("one", "two"))
     assert raised.value.args == error.args
 
 
@@ -207,7 +210,7 @@ async def test_an_unforeseen_error_is_logged_where_it_happened_and_named_where_i
 ) -> None:
     channel.engine.error = ZeroDivisionError("by nothing")
     with pytest.raises(RemoteError, match="ZeroDivisionError: by nothing"):
-        await channel.caller.engine.close_bridge("bridge")
+        await channel.caller.engine.close_router("router")
     [record] = caplog.records
     assert record.exc_info is not None
     channel.engine.error = None
@@ -275,7 +278,7 @@ FROM_NO_WORKER: Final = {
 FROM_NO_CALLER: Final = {
     **GARBAGE,
     "an unknown method": framed(b"\x94\xa8_Request\x01\xa6reboot\x90"),
-    "a call without its arguments": framed(b"\x94\xa8_Request\x01\xacclose_bridge\x90"),
+    "a call without its arguments": framed(b"\x94\xa8_Request\x01\xacclose_router\x90"),
     "a result": framed(b"\x93\xa7_Result\x01\xc0"),
 }
 

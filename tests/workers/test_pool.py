@@ -40,11 +40,11 @@ class RunningPool(RunningEngine):
         """Of the workers that are up."""
         return [one.pid for one in self.pool.workers if one.pid is not None]
 
-    async def call_of(self, bridge: str) -> tuple[MediaPeer, MediaPeer]:
-        """Two peers that are joined and up."""
-        names = f"{bridge} first", f"{bridge} second"
-        first, second = [await self.peer(name, bridge=bridge) for name in names]
-        await self.pool.join(bridge, *names)
+    async def call_of(self, router: str) -> tuple[MediaPeer, MediaPeer]:
+        """Two peers that are routed and up."""
+        names = f"{router} first", f"{router} second"
+        first, second = [await self.peer(name, router=router) for name in names]
+        await self.pool.route(router, names)
         await self.connect(first, second)
         return first, second
 
@@ -140,42 +140,42 @@ async def test_a_call_through_a_worker_is_forwarded_both_ways(relay: RunningPool
 async def test_two_calls_land_on_two_workers(relay: RunningPool) -> None:
     one, other = await relay.pool.open_transport("one", "a"), await relay.pool.open_transport("other", "b")
     assert port_of(one) != port_of(other)
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(1, 1), (1, 1)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(1, 1), (1, 1)]
 
 
 async def test_all_devices_of_a_call_are_with_the_same_worker(relay: RunningPool) -> None:
     opened = await asyncio.gather(*(relay.pool.open_transport("call", f"device {number}") for number in range(5)))
     assert len({port_of(one) for one in opened}) == 1
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(1, 5), (0, 0)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(1, 5), (0, 0)]
 
 
 async def test_a_call_that_ends_makes_room_for_the_next(relay: RunningPool) -> None:
     for number in range(4):
         await relay.pool.open_transport(f"call {number}", f"transport {number}")
-    await relay.pool.close_bridge("call 0")
+    await relay.pool.close_router("call 0")
     await relay.pool.close_transport("transport 2")
     await relay.pool.close_transport("transport 2")
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(1, 0), (2, 2)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(1, 0), (2, 2)]
     await relay.pool.open_transport("next", "next")
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(2, 1), (2, 2)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(2, 1), (2, 2)]
 
 
 async def test_two_hundred_calls_opened_at_once_are_spread_evenly(relay: RunningPool, no_errors_logged: None) -> None:
     opened = await asyncio.gather(*(relay.pool.open_transport(f"call {n}", f"transport {n}") for n in range(200)))
     assert len({one.ufrag for one in opened}) == 200
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(100, 100), (100, 100)]
-    await asyncio.gather(*(relay.pool.close_bridge(f"call {n}") for n in range(200)))
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(0, 0), (0, 0)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(100, 100), (100, 100)]
+    await asyncio.gather(*(relay.pool.close_router(f"call {n}") for n in range(200)))
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(0, 0), (0, 0)]
 
 
 async def test_what_is_unknown_is_an_error_but_for_those_who_close_it(relay: RunningPool) -> None:
     with pytest.raises(KeyError):
-        await relay.pool.join("nothing", "one", "two")
-    first = await relay.peer("one", bridge="call")
+        await relay.pool.route("nothing", ("one", "two"))
+    first = await relay.peer("one", router="call")
     with pytest.raises(KeyError):
         await relay.pool.connect_transport("nobody", first.parameters, ())
     await relay.pool.close_transport("nobody")
-    await relay.pool.close_bridge("nothing")
+    await relay.pool.close_router("nothing")
 
 
 async def test_an_assertion_that_fails_in_a_worker_fails_here(relay: RunningPool) -> None:
@@ -189,7 +189,7 @@ async def test_nothing_is_heard_of_a_transport_after_it_was_closed(relay: Runnin
     first, second = await relay.call_of("call")
     said = list(relay.events)
     goodbyes = asyncio.gather(first.say_goodbye(), second.say_goodbye())
-    await relay.pool.close_bridge("call")
+    await relay.pool.close_router("call")
     await goodbyes
     await relay.pool.counters()
     assert relay.events == said
@@ -236,11 +236,11 @@ async def test_a_call_whose_worker_has_died_is_lost_until_it_is_closed(relay: Ru
     with pytest.raises(WorkerLost):
         await relay.pool.open_transport("call", "late")
     with pytest.raises(WorkerLost):
-        await relay.pool.join("call", "call first", "call second")
+        await relay.pool.route("call", ("call first", "call second"))
     with pytest.raises(WorkerLost):
         await relay.pool.connect_transport("call first", first.parameters, ())
     await relay.pool.close_transport("call first")
-    await relay.pool.close_bridge("call")
+    await relay.pool.close_router("call")
     await relay.pool.open_transport("call", "anew")
 
 
@@ -252,7 +252,7 @@ async def test_a_call_under_way_when_its_worker_dies_gets_an_error(relay: Runnin
     with pytest.raises(WorkerLost):
         await opening
     assert relay.events == []
-    await relay.pool.close_bridge("call")
+    await relay.pool.close_router("call")
 
 
 async def test_a_call_waits_for_the_restart_when_no_worker_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ async def test_a_call_waits_for_the_restart_when_no_worker_is_there(monkeypatch:
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: not relay.pids, "the death is noticed")
         await asyncio.gather(relay.pool.open_transport("call", "one"), relay.pool.open_transport("call", "two"))
-        assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(1, 2)]
+        assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(1, 2)]
 
 
 async def test_a_call_is_refused_when_no_worker_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +341,7 @@ async def test_new_calls_go_to_the_workers_that_answer(relay: RunningPool) -> No
     await stops_answering(relay)
     opened = await asyncio.gather(*(relay.pool.open_transport(f"call {n}", f"transport {n}") for n in range(4)))
     assert {port_of(one) for one in opened} == {relay.pool.ports[1]}
-    assert [(worker.bridges, worker.answering) for worker in relay.pool.workers] == [(0, False), (4, True)]
+    assert [(worker.routers, worker.answering) for worker in relay.pool.workers] == [(0, False), (4, True)]
 
 
 async def test_a_worker_that_goes_on_gets_calls_again(relay: RunningPool, caplog: pytest.LogCaptureFixture) -> None:
@@ -363,7 +363,7 @@ async def test_a_call_that_a_worker_does_not_open_is_opened_by_another_one(relay
     assert relay.pool.workers[0].answering
     opened = await relay.pool.open_transport("call", "transport")
     assert port_of(opened) == relay.pool.ports[1]
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 1)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 1)]
     os.kill(pid, signal.SIGCONT)
     await eventually(lambda: relay.pool.workers[0].answering, "it answers again")
 
@@ -373,7 +373,7 @@ async def test_a_call_that_a_worker_does_not_open_is_opened_by_another_one(relay
 
     await eventually(forgotten, "what it opened late is closed")
     await relay.pool.open_transport("call", "other device")
-    assert [(worker.bridges, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 2)]
+    assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 2)]
 
 
 async def test_a_call_is_refused_while_no_worker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,8 +391,8 @@ async def test_a_call_is_refused_while_no_worker_answers(monkeypatch: pytest.Mon
 
 
 async def test_counters_add_up_over_the_workers(relay: RunningPool, no_errors_logged: None) -> None:
-    for bridge in ("one", "other"):
-        first, second = await relay.call_of(bridge)
+    for router in ("one", "other"):
+        first, second = await relay.call_of(router)
         await still_talk(first, second)
     counted = await relay.counted()
     assert counted["transports_opened"] == counted["dtls_handshakes"] == 4

@@ -80,7 +80,7 @@ async def test_a_worker_loads_nothing_of_the_signaling_plane() -> None:
 async def test_a_worker_ends_in_peace_when_its_channel_closes() -> None:
     async with running_worker() as worker:
         await worker.caller.engine.start()
-        await worker.caller.engine.open_transport("bridge", "one")
+        await worker.caller.engine.open_transport("router", "one")
         worker.caller.close()
         assert await worker.process.wait() == 0
         assert "ERROR" not in await worker.log()

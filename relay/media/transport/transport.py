@@ -84,6 +84,7 @@ class Transport:
         "loses_many",
         "path",
         "peer",
+        "router",
         "rx",
         "searches",
         "sent",
@@ -114,6 +115,8 @@ class Transport:
         """libsrtp session for what the peer receives."""
         self.peer: Transport | None = None
         """The other transport of the call."""
+        self.router: Any = None
+        """That it belongs to (`relay.media.routing.router`)."""
         self.tap: Callable[[bytes, float], None] | None = None
         """Is handed each packet that arrives, decrypted, and the time (seconds, monotonic): once, in order of arrival. It must
         not block. None: packets are not copied."""
@@ -445,8 +448,8 @@ class Transport:
             self._reported_at = now
             self._emit(TransportReport(self.transport_id, self.statistics.snapshot(now), self.path.selected.host_port))
 
-    def part(self) -> None:
-        """Be joined to nobody."""
+    def unroute(self) -> None:
+        """Forward nothing to the other transport, and nothing of it."""
         peer = self.peer
         for one in (self, peer):
             if one is not None:
@@ -461,7 +464,6 @@ class Transport:
             return
         self._closed = True
         self.rx = self.tx = self._policed = None
-        self.part()
         self.gap.close()
         self._held.clear()
         self._held_data.clear()

@@ -58,7 +58,7 @@ class InCall:
             caller, callee = live.caller.leg, live.callee.leg
             assert caller is not None and callee is not None, "an answered call has both its legs"
             if not call.other(party).holds:  # else none flow, before and after
-                await (exchange.legs.part if holds else exchange.legs.join)(call.call_id, caller, callee)
+                await (exchange.legs.unroute if holds else exchange.legs.route)(call.call_id, caller, callee)
             party.holds = holds
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
             exchange.tell_state(live)

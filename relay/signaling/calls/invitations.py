@@ -263,7 +263,7 @@ class Invitations:
         settle_roles(caller.leg, callee.leg, callee.description.transport.role)
         device = exchange.device_of(call.caller)
         text = exchange.legs.answer(callee.description, caller.leg, device) if device else None
-        await exchange.legs.join(call.call_id, caller.leg, callee.leg)
+        await exchange.legs.route(call.call_id, caller.leg, callee.leg)
         await exchange.legs.connect(callee.leg, callee.description)
         await exchange.legs.connect(caller.leg, caller.description)
         if device is not None and text is not None:

@@ -214,7 +214,7 @@ class Negotiation:
             exchange.tell_state(live)
         async with self._endings.ended_on_error(live):
             if not any(one.holds for one in call.parties):
-                await exchange.legs.join(call.call_id, mine.leg, theirs.leg)
+                await exchange.legs.route(call.call_id, mine.leg, theirs.leg)
             await exchange.legs.connect(mine.leg, answer)
             await exchange.close_leg(old)
         self._endings.set_timer(live)

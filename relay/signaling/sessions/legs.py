@@ -40,7 +40,7 @@ def settle_roles(offerer: Leg, answerer: Leg, answered: DtlsRole) -> None:
 
 
 class Legs:
-    """Opens, describes, joins and closes legs.
+    """Opens, describes, routes and closes legs.
 
     Args:
         public_addresses: what the operator says media is reachable at; may be empty.
@@ -69,19 +69,19 @@ class Legs:
         """Fresh ICE credentials; media flows on meanwhile."""
         leg.parameters = await self._engine.restart_transport(leg.transport_id)
 
-    async def join(self, call_id: str, first: Leg, second: Leg) -> None:
+    async def route(self, call_id: str, first: Leg, second: Leg) -> None:
         """Let media flow between the two, as soon as each has connected."""
-        await self._engine.join(call_id, first.transport_id, second.transport_id)
+        await self._engine.route(call_id, (first.transport_id, second.transport_id))
 
-    async def part(self, call_id: str, first: Leg, second: Leg) -> None:
+    async def unroute(self, call_id: str, first: Leg, second: Leg) -> None:
         """Let none flow."""
-        await self._engine.part(call_id, first.transport_id, second.transport_id)
+        await self._engine.unroute(call_id, (first.transport_id, second.transport_id))
 
     async def close(self, leg: Leg) -> None:
         await self._engine.close_transport(leg.transport_id)
 
     async def close_all(self, call_id: str) -> None:
-        await self._engine.close_bridge(call_id)
+        await self._engine.close_router(call_id)
 
     def offer(self, description: SessionDescription, leg: Leg, device: Device, role: DtlsRole = DtlsRole.ACTPASS) -> str:
         """An offer for the device, whose media is what the other party described: in an offer of its own, or in an answer.

@@ -56,7 +56,7 @@ async def test_a_check_of_no_transport_is_hung_up_on(edge: RunningEdge) -> None:
 
 async def test_a_transport_that_is_closed_is_none(edge: RunningEdge) -> None:
     relay = await edge.transport()
-    await edge.engine.close_bridge("call")
+    await edge.engine.close_router("call")
     async with edge.connected() as one:
         one.send_frame(bytes(connectivity_check(relay)))
         assert await one.rest() == b""

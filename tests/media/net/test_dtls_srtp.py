@@ -266,7 +266,7 @@ async def test_data_that_comes_in_the_same_datagram_or_is_long_arrives_whole() -
 @BOTH_ROLES
 async def test_the_relay_takes_the_role_that_the_peer_leaves_to_it(relay: RunningEngine, role: DtlsRole) -> None:
     first, second = await relay.peer("first", role=role), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     await still_talk(first, second)
     await relay.counts("dtls_handshakes", 2)
@@ -309,7 +309,7 @@ async def test_a_peer_with_another_certificate_is_turned_away_and_hears_and_says
     relay: RunningEngine, role: DtlsRole
 ) -> None:
     first, second = await relay.peer("first"), await relay.peer("second", role=role)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     first.send_rtp(rtp_packet(1))
     await second.check()
@@ -338,7 +338,7 @@ async def test_the_end_of_a_peer_is_heard_once_and_its_packets_are_dropped(relay
     second.send_rtp(rtp_packet(1))
     await relay.counts("srtp_early")
     assert len([event for event in relay.events if isinstance(event, TransportClosed)]) == 1
-    await relay.engine.close_bridge("call")
+    await relay.engine.close_router("call")
     await eventually(lambda: first.dtls.state == "closed", "the other one to hear of it")
 
 
@@ -348,7 +348,7 @@ def is_closed(peer: MediaPeer) -> bool:
 
 async def test_the_relay_says_close_notify_when_it_closes(relay: RunningEngine) -> None:
     first, second = await relay.call()
-    await relay.engine.close_bridge("call")
+    await relay.engine.close_router("call")
     for peer in (first, second):
         await eventually(functools.partial(is_closed, peer), "close_notify to arrive")
     assert not [event for event in relay.events if isinstance(event, TransportClosed)]
@@ -364,7 +364,7 @@ async def test_dtls_from_an_address_that_was_never_checked_is_dropped_and_counte
 
 async def test_garbage_during_and_after_a_handshake_does_no_harm(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     for peer in (first, second):
         await peer.check()
         for record in hostile_records(3, 10):
@@ -383,7 +383,7 @@ async def test_garbage_during_and_after_a_handshake_does_no_harm(relay: RunningE
     assert not [event for event in relay.events if isinstance(event, TransportClosed)]
 
 
-async def test_data_of_a_channel_crosses_the_bridge(relay: RunningEngine) -> None:
+async def test_data_of_a_channel_crosses_the_router(relay: RunningEngine) -> None:
     first, second = await relay.call()
     heard: list[bytes] = []
 
@@ -412,7 +412,7 @@ async def test_media_right_behind_the_last_flight_of_a_dtls_server_is_not_lost(r
             second.send_rtcp(rtcp_compound())
 
     second.dtls.on("statechange", send_at_once)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     await first.receives(*early, rtcp_compound())
     assert "srtp_early" not in await relay.counted()
@@ -430,7 +430,7 @@ async def test_the_first_data_of_a_channel_waits_for_the_other_party(relay: Runn
             heard.append(data)
 
     second.dtls._register_data_receiver(Receiver())
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     records = [b"record %d" % number for number in range(MAX_HELD_DATA + 3)]
     for record in records:

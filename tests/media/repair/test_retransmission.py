@@ -117,7 +117,7 @@ async def test_nobody_is_asked_who_was_never_asked_by_the_receiver(
         if number % 2:
             first.path.send(packet)
 
-    repairs = relay.engine._repairs
+    repairs = relay.engine._repairs._running
     await until(every_other_is_lost, lambda: "first" in repairs, "the loss is noticed")
     await until(lambda n: every_other_is_lost(1000 + n), lambda: len(second.packets) > 60, "it goes on for a while")
     assert requested(first) == []
@@ -153,4 +153,4 @@ async def test_nothing_is_requested_and_nothing_sent_twice_where_nothing_is_lost
     await until(all_arrive, lambda: len(reports) > 8, "the figures are looked at")
     counted = await relay.counted()
     assert not {"packets_requested", "packets_doubled", "packets_resent"} & set(counted)
-    assert not relay.engine._repairs
+    assert not relay.engine._repairs._running

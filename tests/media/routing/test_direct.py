@@ -101,9 +101,9 @@ async def test_rtp_and_rtcp_of_one_burst_each_keep_their_order(relay: RunningEng
 
 async def test_calls_do_not_hear_each_other(relay: RunningEngine) -> None:
     first, second = await relay.call()
-    third = await relay.peer("third", bridge="other")
-    fourth = await relay.peer("fourth", bridge="other")
-    await relay.engine.join("other", "third", "fourth")
+    third = await relay.peer("third", router="other")
+    fourth = await relay.peer("fourth", router="other")
+    await relay.engine.route("other", ("third", "fourth"))
     await relay.connect(third, fourth)
     ours, theirs = [rtp_packet(n, 1) for n in range(50)], [rtp_packet(n, 2) for n in range(50)]
     for one, other in zip(ours, theirs, strict=True):
@@ -300,7 +300,7 @@ async def test_srtp_before_the_keys_is_dropped_and_counted(relay: RunningEngine)
     await relay.counts("srtp_early", 2)
 
 
-async def test_packets_of_a_transport_that_is_not_joined_are_dropped_and_counted(relay: RunningEngine) -> None:
+async def test_packets_of_a_transport_that_is_not_routed_are_dropped_and_counted(relay: RunningEngine) -> None:
     alone = await relay.peer("first")
     await relay.connect(alone)
     alone.send_rtp(rtp_packet(1))
@@ -453,7 +453,7 @@ def mutated(rng: random.Random, original: bytes) -> bytes:
 async def test_a_hundred_thousand_hostile_datagrams_disturb_nobody_and_are_each_counted_once(relay: RunningEngine) -> None:
     rng = random.Random(2026)
     first, second = await relay.call()
-    stranger, third = second.another_path(), await relay.peer("third", bridge="other")
+    stranger, third = second.another_path(), await relay.peer("third", router="other")
     await third.check()
     sources = [first.path, stranger, third.path]
     originals = [

@@ -73,7 +73,7 @@ async def test_a_tap_sees_what_came_before_the_keys(relay: RunningEngine) -> Non
             second.send_rtcp(rtcp_compound())
 
     second.dtls.on("statechange", send_at_once)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     second.send_rtp(late := rtp_packet(100, SSRC))
     await first.receives(*early, rtcp_compound(), late)
@@ -88,7 +88,7 @@ async def test_a_tap_sees_packets_while_there_is_no_other_party_and_none_a_secon
     first.send_rtp(alone := rtp_packet(1, SSRC))
     first.send_rtcp(report := rtcp_compound(SSRC))
     await relay.counts("dropped_unjoined", 2)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     first.send_rtp(buffered := rtp_packet(2, SSRC))
     await relay.counts("packets_received", 3)
     await relay.connect(second)

@@ -194,7 +194,7 @@ async def test_a_nack_from_the_new_address_is_answered_from_what_the_relay_holds
 
 async def test_packets_of_a_new_address_wait_like_others_while_the_other_party_is_not_up(relay: RunningEngine) -> None:
     first, second = [await relay.peer(name) for name in ("first", "second")]
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     first.send_rtp(one := rtp_packet(1))
     await relay.counts("packets_received")
@@ -205,9 +205,9 @@ async def test_packets_of_a_new_address_wait_like_others_while_the_other_party_i
     await second.receives(one, two)
 
 
-async def test_packets_of_a_new_address_are_dropped_when_nobody_is_joined(relay: RunningEngine) -> None:
+async def test_packets_of_a_new_address_are_dropped_while_the_transport_is_not_routed(relay: RunningEngine) -> None:
     first, _ = await a_call(relay)
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     moves(relay, first)
     first.send_rtp(rtp_packet(100, OURS, payload=SOUND))
     await relay.counts("dropped_unjoined")
@@ -310,7 +310,7 @@ async def test_a_full_ice_agent_is_followed_when_its_nat_forgets_it() -> None:
     async with RunningEngine.started(host) as relay, asyncio.timeout(20):
         ours = await relay.engine.open_transport("call", "first")
         second = await relay.peer("second", host=host)
-        await relay.engine.join("call", "first", "second")
+        await relay.engine.route("call", ("first", "second"))
         await relay.connect(second)
         async with ImpairedPath.to((ours.candidates[0].address, ours.candidates[0].port), 1) as nat:
             first = FullAgent(nat)
@@ -486,7 +486,7 @@ async def test_an_address_of_another_live_transport_is_not_taken_over_by_an_answ
     moves(relay, first)
     first.send_rtp(rtp_packet(100, OURS, payload=SOUND))
     await eventually(lambda: first.checks, "the check")
-    owner = await relay.peer("owner", bridge="other")
+    owner = await relay.peer("owner", router="other")
     first.path.send(bytes(connectivity_check(owner.relay)))
     await relay.counts("stun_checks", 3)
     first.path.send(first.answer_check(first.checks[0][1]))
@@ -536,8 +536,8 @@ async def test_packets_that_nobody_could_have_sent_use_up_nothing(relay: Running
 async def test_an_ssrc_that_very_many_use_is_no_hint(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     for n in range(MAX_SENDERS):
-        peer, other = [await relay.peer(f"{name}{n}", bridge=f"call{n}") for name in ("a", "b")]
-        await relay.engine.join(f"call{n}", peer.transport_id, other.transport_id)
+        peer, other = [await relay.peer(f"{name}{n}", router=f"call{n}") for name in ("a", "b")]
+        await relay.engine.route(f"call{n}", (peer.transport_id, other.transport_id))
         await relay.connect(peer, other)
         peer.send_rtcp(picture_loss_indication(1))
         await other.receives(picture_loss_indication(1))
@@ -552,8 +552,8 @@ async def test_an_ssrc_that_very_many_use_is_no_hint(relay: RunningEngine) -> No
 
 async def test_the_right_one_of_several_that_share_an_ssrc_is_found(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
-    third, fourth = [await relay.peer(name, bridge="other") for name in ("third", "fourth")]
-    await relay.engine.join("other", "third", "fourth")
+    third, fourth = [await relay.peer(name, router="other") for name in ("third", "fourth")]
+    await relay.engine.route("other", ("third", "fourth"))
     await relay.connect(third, fourth)
     await talk(third, fourth)
     for peer, other in ((first, second), (third, fourth)):

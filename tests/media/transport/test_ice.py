@@ -309,7 +309,7 @@ async def test_a_role_conflict_moves_nothing(relay: RunningEngine) -> None:
 
 async def test_an_address_of_a_live_transport_cannot_be_claimed_by_another(relay: RunningEngine) -> None:
     first, second = await relay.call()
-    thief = await relay.peer("thief", bridge="other")
+    thief = await relay.peer("thief", router="other")
     await relay.introduce(thief)
     first.path.send(bytes(connectivity_check(thief.relay)))
     await relay.counts("stun_address_taken")
@@ -319,7 +319,7 @@ async def test_an_address_of_a_live_transport_cannot_be_claimed_by_another(relay
 
 
 async def test_an_address_of_a_silent_transport_passes_to_whoever_proves_to_be_there(relay: RunningEngine) -> None:
-    gone, heir = await relay.peer("gone"), await relay.peer("heir", bridge="other")
+    gone, heir = await relay.peer("gone"), await relay.peer("heir", router="other")
     await gone.check()
     relay.engine._transports["gone"].destination.last_seen -= QUIET_SILENCE + 1
     heir.path.close()
@@ -335,7 +335,7 @@ async def test_an_address_of_a_silent_transport_passes_to_whoever_proves_to_be_t
 
 
 async def test_an_address_of_a_closed_transport_is_free(relay: RunningEngine) -> None:
-    gone, heir = await relay.peer("gone"), await relay.peer("heir", bridge="other")
+    gone, heir = await relay.peer("gone"), await relay.peer("heir", router="other")
     await gone.check()
     await relay.engine.close_transport("gone")
     gone.path.send(b"\x16" * 20)

@@ -57,7 +57,7 @@ async def test_after_a_hold_of_any_length_both_hear_and_see_each_other_at_once(r
     for sender, receiver in ((first, second), (second, first)):
         assert await talk(sender, receiver, FIRST_NUMBER) == FIRST_NUMBER + 10
         await crosses(sender, receiver)
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     before = (await relay.counted()).get("dropped_unjoined", 0)
     meanwhile = range(FIRST_NUMBER + 10, FIRST_NUMBER + held, 9_000)
     for sender in (first, second):
@@ -67,7 +67,7 @@ async def test_after_a_hold_of_any_length_both_hear_and_see_each_other_at_once(r
             sender.send_rtcp(rtcp_compound(STREAMS[sender.transport_id][0][0]))
     await relay.counts("dropped_unjoined", before + 6 * len(meanwhile))
 
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     for sender, receiver in ((first, second), (second, first)):
         await talk(sender, receiver, FIRST_NUMBER + held)
         await crosses(sender, receiver)
@@ -80,26 +80,26 @@ async def test_holds_one_after_the_other_are_each_led_over(relay: RunningEngine)
     first, second = await relay.call()
     number = await talk(first, second, FIRST_NUMBER)
     for _ in range(3):
-        await relay.engine.part("call", "first", "second")
+        await relay.engine.unroute("call", ("first", "second"))
         before = (await relay.counted()).get("dropped_unjoined", 0)
         for held in (10_000, 20_000, 30_000, 40_000):
             for packet in packets(first, number + held, WHILE_HELD):
                 first.send_rtp(packet)
         await relay.counts("dropped_unjoined", before + 8)
-        await relay.engine.join("call", "first", "second")
+        await relay.engine.route("call", ("first", "second"))
         number = await talk(first, second, number + 40_001)
 
 
 async def test_what_fills_a_gap_is_sent_twice_since_a_burst_may_be_lost(relay: RunningEngine) -> None:
     first, second = await relay.call()
     await talk(first, second, FIRST_NUMBER)
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     for held in (9_000, 18_000, 27_000, 36_000):
         for packet in packets(first, FIRST_NUMBER + held):
             first.send_rtp(packet)
     await relay.counts("dropped_unjoined", 8)
     hears, second._deliver = second._deliver, lambda path, datagram: None  # type: ignore[method-assign]
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.counts("gaps_filled", 16)
     arrived = len(second.path.received)
     await eventually(lambda: len(second.path.received) >= arrived, "the burst has come")
@@ -152,12 +152,12 @@ async def test_a_hold_that_ends_while_the_path_is_dead_is_led_over_when_it_is_ba
     await talk(first, second, FIRST_NUMBER)
     hears, second._deliver = second._deliver, lambda path, datagram: None  # type: ignore[method-assign]
     await relay.says("TransportDown", second)
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     for held in (9_000, 18_000, 27_000, 36_000):
         for packet in packets(first, FIRST_NUMBER + held):
             first.send_rtp(packet)
     await relay.counts("dropped_unjoined", 8)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     first.send_rtp(packets(first, FIRST_NUMBER + 36_001)[0])
     await relay.counts("packets_received", 8 + 20 + 1)
     second._deliver = hears  # type: ignore[method-assign]
@@ -171,12 +171,12 @@ async def test_a_party_that_is_merely_silent_hears_the_other_one_at_once_after_a
     first, second = await relay.call()
     await talk(first, second, FIRST_NUMBER)
     await relay.says("TransportDown", second)
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     for held in range(9_000, 80_000, 9_000):
         for packet in packets(first, FIRST_NUMBER + held):
             first.send_rtp(packet)
     await relay.counts("dropped_unjoined", 2 * 8)
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await talk(first, second, FIRST_NUMBER + 72_001)
 
 

@@ -138,8 +138,8 @@ async def test_a_party_that_floods_the_socket_makes_no_other_call_lose_a_packet(
     async with RunningEngine.started(limits=MediaLimits(media_max_mbit=8, media_max_packets=1000)) as relay:
         attacker, accomplice = await relay.call()
         accomplice.path.close()  # to read the flood is not this process's work
-        third, fourth = [await relay.peer(name, bridge="other") for name in ("third", "fourth")]
-        await relay.engine.join("other", "third", "fourth")
+        third, fourth = [await relay.peer(name, router="other") for name in ("third", "fourth")]
+        await relay.engine.route("other", ("third", "fourth"))
         await relay.connect(third, fourth)
         before = await relay.taken_in()
         sent: list[bytes] = []
@@ -205,8 +205,8 @@ async def test_while_a_flood_is_kept_off_another_call_loses_no_packet(monkeypatc
         accomplice.path.close()
         for one in relay.engine._listening.sockets:  # what the system grants where net.core.rmem_max is as usual
             one._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496)
-        third, fourth = [await relay.peer(name, bridge="other") for name in ("third", "fourth")]
-        await relay.engine.join("other", "third", "fourth")
+        third, fourth = [await relay.peer(name, router="other") for name in ("third", "fourth")]
+        await relay.engine.route("other", ("third", "fourth"))
         await relay.connect(third, fourth)
         flood = [rtp_packet(n, OURS, payload=bytes(1000)) for n in range(20_000)]
         async with sending(attacker, flood):

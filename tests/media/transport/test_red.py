@@ -12,7 +12,7 @@ PICTURES, OTHERS = 10, {11: RED_RTX, 12: FLEXFEC, 13: OPUS}
 
 async def in_call(relay: RunningEngine, media: tuple[MediaDescription, ...] = CHROMIUM) -> tuple[MediaPeer, MediaPeer]:
     first, second = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     for peer in (first, second):
         await peer.check()
         await relay.introduce(peer, *media)
@@ -28,9 +28,9 @@ def red_packet(sequence: int, inside: int = VP8, payload: bytes = KEY) -> bytes:
 
 
 async def resumed(relay: RunningEngine, first: MediaPeer, second: MediaPeer) -> None:
-    await relay.engine.part("call", "first", "second")
+    await relay.engine.unroute("call", ("first", "second"))
     first.packets.clear()
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
 
 
 async def test_after_a_hold_a_picture_inside_red_is_asked_for_and_nothing_else(relay: RunningEngine) -> None:

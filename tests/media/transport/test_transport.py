@@ -135,7 +135,7 @@ async def test_an_address_lost_to_another_transport_is_not_taken_from_it_again_o
 
 async def test_packets_wait_for_the_other_party_and_then_arrive_in_order(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     early = [rtcp_compound(packets=n) if n % 7 == 0 else rtp_packet(n) for n in range(MAX_HELD)]
     for n, packet in enumerate(early):
@@ -151,7 +151,7 @@ async def test_packets_wait_for_the_other_party_and_then_arrive_in_order(relay: 
 
 async def test_when_too_many_wait_all_are_dropped_and_the_sender_is_asked_for_a_picture(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     for n in range(100):
         first.send_rtp(rtp_packet(n, 10, payload_type=VP8))
@@ -168,7 +168,7 @@ async def test_when_too_many_wait_all_are_dropped_and_the_sender_is_asked_for_a_
 
 async def test_every_picture_is_asked_for_when_there_are_several(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     for n in range(100):
         for ssrc, payload_type in ((10, VP8), (20, H264), (30, VP8)):
@@ -181,7 +181,7 @@ async def test_every_picture_is_asked_for_when_there_are_several(relay: RunningE
 
 async def test_a_picture_is_asked_for_though_its_stream_began_with_a_report(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     first.send_rtcp(rtcp_compound(10))
     for n in range(MAX_HELD):
@@ -191,17 +191,17 @@ async def test_a_picture_is_asked_for_though_its_stream_began_with_a_report(rela
     await first.receives(picture_loss_indication(10))
 
 
-async def test_what_waits_arrives_also_when_the_parties_are_joined_late(relay: RunningEngine) -> None:
+async def test_what_waits_arrives_also_when_the_transports_are_routed_late(relay: RunningEngine) -> None:
     """The party that rang first is replaced by another one, which is up already."""
     first, second, third = [await relay.peer(name) for name in ("first", "second", "third")]
-    await relay.engine.join("call", "first", "second")
+    await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, third)
     early = [rtp_packet(n) for n in range(10)]
     for packet in early:
         first.send_rtp(packet)
     await relay.counts("packets_received", 10)
     await relay.engine.close_transport(second.transport_id)
-    await relay.engine.join("call", "first", "third")
+    await relay.engine.route("call", ("first", "third"))
     await third.receives(*early)
     await still_talk(first, third)
 
@@ -283,7 +283,7 @@ async def test_what_is_not_authentic_does_not_end_the_silence(relay: RunningEngi
 
 
 async def test_nothing_is_said_of_a_transport_that_was_never_up_or_is_gone(relay: RunningEngine) -> None:
-    waiting, gone = await relay.peer("waiting"), await relay.peer("gone", bridge="other")
+    waiting, gone = await relay.peer("waiting"), await relay.peer("gone", router="other")
     await waiting.check()
     await relay.connect(gone)
     await gone.say_goodbye()

@@ -113,16 +113,16 @@ async def test_each_party_ends_its_own_hold(exchange: MemoryExchange) -> None:
 @in_memory
 async def test_a_hold_that_the_media_plane_cannot_do_is_none(exchange: MemoryExchange) -> None:
     caller, callee = await exchange.connected()
-    good = exchange.engine.part
+    good = exchange.engine.unroute
 
     async def fail(*_: str) -> None:
         raise KeyError("the transport has just been closed")
 
-    exchange.engine.part = fail  # type: ignore[method-assign,assignment]
+    exchange.engine.unroute = fail  # type: ignore[method-assign,assignment]
     await exchange.say(caller, HOLD)
     assert error(caller) == "unavailable"
     assert callee.types()[-1] == "call_state connected"
-    exchange.engine.part = good  # type: ignore[method-assign]
+    exchange.engine.unroute = good  # type: ignore[method-assign]
     await exchange.say(caller, HOLD)
     assert callee.types()[-2:] == ["call_hold", "call_state connected"]
 

@@ -100,18 +100,18 @@ async def test_a_leg_is_connected_once(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     caller, callee = await legs.open("c1"), await legs.open("c1")
     settle_roles(caller, callee, DtlsRole.ACTIVE)
-    await legs.join("c1", caller, callee)
+    await legs.route("c1", caller, callee)
     await legs.connect(caller, parse_sdp(VOICE_OFFER))
     assert caller.remote == parse_sdp(VOICE_OFFER).transport
     with pytest.raises(AssertionError, match="connected once"):
         await legs.connect(caller, parse_sdp(VOICE_OFFER))
 
 
-async def test_a_leg_of_another_call_is_not_joined(engine: LocalEngine) -> None:
+async def test_a_leg_of_another_call_is_not_routed(engine: LocalEngine) -> None:
     legs = Legs(engine, ())
     caller, stranger = await legs.open("c1"), await legs.open("c2")
-    for together in (legs.join, legs.part):
-        with pytest.raises(AssertionError, match="belong to the bridge"):
+    for together in (legs.route, legs.unroute):
+        with pytest.raises(AssertionError, match="belong to the router"):
             await together("c1", caller, stranger)
 
 

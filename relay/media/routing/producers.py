@@ -1,0 +1,51 @@
+"""What a transport's peer sends, as a router tells of it: from its description, and from what has arrived.
+
+Sans-IO.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from relay.media.api import Codec, Direction, Encoding, MediaDescription, Producer
+
+_SENDING = (Direction.SENDRECV, Direction.SENDONLY)
+
+_REPAIR = frozenset({"rtx", "ulpfec", "flexfec-03"})
+"""Formats whose streams only repair others. RED is none of them: Chromium's video itself is inside (RFC 2198)."""
+
+
+def producers_of(transport_id: str, media: Sequence[MediaDescription], heard: Mapping[int, int]) -> tuple[Producer, ...]:
+    """The producers of a transport.
+
+    Args:
+        media: what its peer has described.
+        heard: SSRC → payload type of what has arrived.
+    """
+    sections = [one for one in media if one.kind in ("audio", "video") and one.direction in _SENDING]
+    placed: dict[str, dict[int, str]] = {one.mid: {} for one in sections}
+    repairs = {group.ssrcs[0]: group.ssrcs[1:] for one in sections for group in one.ssrc_groups if group.semantics == "FID"}
+    repairing = {ssrc for group in repairs.values() for ssrc in group}
+    for section in sections:
+        placed[section.mid] = dict.fromkeys((one for one in section.ssrcs if one not in repairing), "")
+    for ssrc, payload_type in heard.items():
+        found = _section_of(ssrc, payload_type, sections)
+        if found is None or ssrc in repairing:
+            continue
+        section, codec = found
+        if codec.name not in _REPAIR:
+            placed[section.mid][ssrc] = codec.name
+    return tuple(
+        Producer(
+            transport_id,
+            one.mid,
+            one.kind,
+            tuple(Encoding(ssrc, codec, next(iter(repairs.get(ssrc, ())), None)) for ssrc, codec in placed[one.mid].items()),
+        )
+        for one in sections
+    )
+
+
+def _section_of(ssrc: int, payload_type: int, sections: Sequence[MediaDescription]) -> tuple[MediaDescription, Codec] | None:
+    """RFC 8843 section 9.2, without the MID that packets may carry: by the SSRC that was announced, then by the payload type."""
+    fitting = [(one, codec) for one in sections for codec in one.codecs if codec.payload_type == payload_type]
+    announced = [found for found in fitting if ssrc in found[0].ssrcs]
+    return next(iter(announced or fitting), None)
