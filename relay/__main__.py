@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 
 from relay import logs
-from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, open_database, reload
+from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
 from relay.check import command as connectivity
 from relay.cli.examination import examine
+from relay.composition.database import open_database
 from relay.db import migrate
 from relay.db.engine import check
 from relay.errors import ConfigurationError

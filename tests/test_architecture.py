@@ -80,7 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "relay.extensions": ("relay.http.identity", "relay.signaling.calls.extensions", "relay.signaling.ports", "relay.ids"),
     "relay.housekeeping": ("relay.settings.retention", "relay.signaling.records", "relay.clock", "relay.errors"),
-    "relay.wiring": ("relay",),
+    "relay.composition": ("relay",),
     "relay.serving": ("relay",),
     "relay.signals": (),
     "relay.app": ("relay",),
@@ -166,7 +166,8 @@ def test_no_room_imports_another_that_imports_it() -> None:
 
 def test_only_the_composition_root_and_the_command_line_know_the_database() -> None:
     knowing = {module_of(file) for file in FILES if any(within(name, "relay.db") for name in imports_of(file))}
-    assert {module for module in knowing if not within(module, "relay.db")} == {"relay.app", "relay.__main__"}
+    composition = {"relay.app", *(f"relay.composition.{name}" for name in ("database", "http", "signaling"))}
+    assert {module for module in knowing if not within(module, "relay.db")} == {*composition, "relay.__main__"}
 
 
 def test_the_parts_that_think_touch_no_world() -> None:

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from relay import wiring
-from relay.app import create_app, look_at_database
+from relay.app import create_app
+from relay.composition.database import look_at_database
+from relay.composition.http import tokens
 from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
@@ -42,7 +43,7 @@ async def _certificate(settings: Settings) -> list[str]:
 
 
 async def _keys(settings: Settings) -> list[str]:
-    keys = wiring.tokens(settings).keys
+    keys = tokens(settings).keys
     if keys is None:
         return []
     await load_at_start(keys, settings.jwks)

@@ -7,12 +7,12 @@ import dataclasses
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 from relay.errors import ConfigurationError
 from relay.settings import spelling
 from relay.settings.auth import AuthSettings
-from relay.settings.base import PREFIX, Group, names_of, variable
+from relay.settings.base import PREFIX, variable
 from relay.settings.calls import CallSettings
 from relay.settings.database import DatabaseSettings
 from relay.settings.edge import EdgeSettings
@@ -23,8 +23,6 @@ from relay.settings.media import MediaSettings
 from relay.settings.push import PushSettings
 from relay.settings.retention import RetentionSettings
 from relay.settings.turn import TurnSettings
-
-_Group = TypeVar("_Group", bound=Group)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +49,6 @@ class Settings(
         first, last = self.media_port, self.last_media_port
         if first and self.has_built_in and first <= self.turn_port <= last:
             yield f"{PREFIX}TURN_PORT: media takes the UDP ports from {first} to {last}"
-
-    def only(self, group: type[_Group]) -> _Group:
-        """One group of these settings, without the others: no part of the relay is given the secrets of another."""
-        return group(**{name: getattr(self, name) for name in names_of(group)})
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

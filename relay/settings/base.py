@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
 
@@ -15,6 +15,8 @@ MIN_SECRET_LENGTH: Final = 32
 """Characters. RFC 7518 section 3.2: an HS256 key has at least 256 bits."""
 
 MAX_PORT: Final = 65535
+
+_Group = TypeVar("_Group", bound="Group")
 
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
 Quota = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -43,6 +45,10 @@ class Group:
         problems = [problem for check in checks for problem in check(self)]
         if problems:
             raise ConfigurationError("\n".join(problems))
+
+    def only(self, group: type[_Group]) -> _Group:
+        """A group that these settings are of, without the others: no part of the relay is given the secrets of another."""
+        return group(**{name: getattr(self, name) for name in names_of(group)})
 
     def _problems(self) -> Iterator[str]:
         """What is wrong with the values of this group, a line each that begins with the name of the variable."""

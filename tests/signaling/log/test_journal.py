@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay import wiring
+from relay.composition.database import journal_of
 from relay.media.api import Route
 from relay.settings.all import Settings
 from relay.signaling.log import journal
@@ -183,9 +183,9 @@ async def test_nobody_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     ],
 )
 def test_its_place_is_beside_the_database_or_a_setting(settings: dict[str, Any], name: str | None) -> None:
-    found = wiring.journal(Settings(dev=True, **settings), Path("data"))
+    found = journal_of(Settings(dev=True, **settings), Path("data"))
     assert (found and found._path) == (name and Path(name))
 
 
 def test_a_database_in_memory_has_none() -> None:
-    assert wiring.journal(Settings(dev=True), None) is None
+    assert journal_of(Settings(dev=True), None) is None

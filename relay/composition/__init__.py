@@ -1,0 +1,1 @@
+"""How the relay is put together: a function per plane, each of which takes its settings and what it stands on."""

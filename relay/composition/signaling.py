@@ -1,0 +1,40 @@
+"""Signaling: the calls of this server."""
+
+from relay.composition.database import DatabasePlane
+from relay.composition.media import MediaPlane
+from relay.db.chat import SqlChatLog
+from relay.db.history import SqlMissedCalls
+from relay.media.api import RouteOf
+from relay.settings.calls import CallSettings
+from relay.signaling.calls.context import Ports
+from relay.signaling.calls.hooks import HookRunner
+from relay.signaling.calls.judge import Judge
+from relay.signaling.calls.service import Calls
+from relay.signaling.ports import Limiter, Waker
+
+
+def signaling_plane(
+    settings: CallSettings,
+    database: DatabasePlane,
+    media: MediaPlane,
+    *,
+    route_of: RouteOf,
+    waker: Waker | None,
+    limiter: Limiter,
+    judge: Judge,
+    hooks: HookRunner,
+) -> Calls:
+    """The calls, none of which has begun."""
+    ports = Ports(
+        directory=database.directory,
+        logs=database.call_logs,
+        chat=SqlChatLog(database.engine),
+        missed=SqlMissedCalls(database.engine),
+        waker=waker,
+        limiter=limiter,
+        route_of=route_of,
+        journal=database.journal,
+        judge=judge,
+        hooks=hooks,
+    )
+    return Calls(ports=ports, engine=media.reachable, timers=settings, public_addresses=media.settings.advertised_addresses)
