@@ -11,9 +11,9 @@ from relay.db.call_log import SqlCallLog
 from relay.db.chat import SqlChatLog
 from relay.db.models import OF_KIND, Base
 from relay.db.profiles import values
-from relay.ids import Place, Profile, new_id
+from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
-from tests.db.people import STUDENT, TUTOR, after
+from tests.db.people import STUDENT, T0, TUTOR, after
 
 
 async def call(
@@ -110,3 +110,18 @@ def scanned(plan: str) -> set[str]:
     """The tables that a plan reads from one end to the other, be it by way of an index."""
     read = re.findall(r"(?:Seq Scan on|SCAN) (\w+)", plan)
     return {table for table in Base.metadata.tables for name in read if re.fullmatch(rf"(known_)?{table}(_\d+)?", name)}
+
+
+async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
+    """A call that the relay did not carry: its name in the API."""
+    common = {
+        "caller_profile_type": "student",
+        "caller_profile_id": 456,
+        "call_type": "voice",
+        "status": "ended",
+        "started_at": T0,
+    }
+    async with engine.begin() as connection:
+        table: Any = OF_KIND[kind].calls
+        inserted = await connection.execute(insert(table).values(**{**common, **columns}).returning(table.id))
+        return str(inserted.scalar_one())

@@ -12,7 +12,7 @@ from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen
 from relay.signaling.records import CallDirection, CallRecord, ChatRecord
-from tests.db.calls import call, crowd, plans, row, say, scanned
+from tests.db.calls import call, crowd, foreign, plans, row, say, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
 
 
@@ -35,21 +35,6 @@ async def the_call(history: SqlHistory, profile: Profile, call_id: str) -> CallR
 def public(card: ProfileCard) -> ProfileCard:
     """What others may know."""
     return ProfileCard(card.profile, card.name, card.avatar)
-
-
-async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
-    """A call that the relay did not carry: its name in the API."""
-    common = {
-        "caller_profile_type": "student",
-        "caller_profile_id": 456,
-        "call_type": "voice",
-        "status": "ended",
-        "started_at": T0,
-    }
-    async with engine.begin() as connection:
-        table: Any = OF_KIND[kind].calls
-        inserted = await connection.execute(insert(table).values(**{**common, **columns}).returning(table.id))
-        return str(inserted.scalar_one())
 
 
 # -- one call, from both sides ----------------------------------------------------------------------------------------

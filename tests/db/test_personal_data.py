@@ -16,7 +16,7 @@ from relay.db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import PlaceRecord
-from tests.db.calls import call, plans, row, say, scanned
+from tests.db.calls import call, foreign, plans, row, say, scanned
 from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
 
 CALLS = {PlaceKind.CONVERSATION: "calls", PlaceKind.WHITEBOARD_SESSION: "whiteboard_calls"}
@@ -265,15 +265,7 @@ async def test_whatever_participants_a_row_has_the_name_goes(
     personal: SqlPersonalData, kind: PlaceKind, engine: AsyncEngine, participants: Any, left: list[str] | None
 ) -> None:
     table: Any = OF_KIND[kind].calls
-    foreign = {
-        "caller_profile_type": "student",
-        "caller_profile_id": 456,
-        "call_type": "voice",
-        "status": "ended",
-        "started_at": T0,
-    }
-    async with engine.begin() as connection:
-        await connection.execute(insert(table).values(**foreign, participants=participants))
+    await foreign(engine, kind, participants=participants)
     assert await personal.erase(STUDENT.profile, T0)
     async with engine.connect() as connection:
         found = (await connection.execute(select(table.participants))).scalar_one()

@@ -22,6 +22,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "relay.http.proxy_faults"]
 
 
+def assert_one_line_names(fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    [line] = lines(caplog)
+    assert fault in line
+
+
 async def ask(http: aiohttp.ClientSession, path: str, headers: dict[str, str]) -> None:
     for _ in range(3):
         async with http.get(path, headers=headers) as response:
@@ -44,8 +49,7 @@ async def test_what_is_forgotten_is_one_line_that_names_it(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], named: str
 ) -> None:
     await ask(http, path, headers)
-    [line] = lines(caplog)
-    assert named in line
+    assert_one_line_names(named, caplog)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +63,7 @@ async def test_that_is_seen_of_a_proxy_that_is_not_named_too(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], named: str
 ) -> None:
     await ask(http, path, headers)
-    [line] = lines(caplog)
-    assert named in line
+    assert_one_line_names(named, caplog)
 
 
 @trusted
