@@ -1,4 +1,4 @@
-"""The composition root: the only place that sees everything, and wires it up."""
+"""The composition root: puts the planes together to one application."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -40,7 +40,7 @@ FILES: Final = 20_000
 """File descriptors that all connections may need together, with room to spare."""
 
 _PLAIN: Final = ("/healthz", "/readyz", "/metrics")
-"""Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is anybody's secret."""
+"""Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is secret."""
 
 _NEVER_PLAIN: Final = ("/api/", "/ws/")
 """Paths that credentials are sent to. A redirect would come too late for them, and stay unnoticed."""
@@ -86,8 +86,8 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         await edge.start(runner.server)
         if settings.dev and settings.host:
             logger.warning(
-                "development mode, and RELAY_HOST is set: everybody who reaches this address can sign in as anybody, and so can "
-                "every web page that a browser which reaches it has open"
+                "development mode, and RELAY_HOST is set: every client that reaches this address can sign in as any profile, "
+                "and so can every web page in a browser that reaches it"
             )
         yield edge.port
     finally:
@@ -130,7 +130,7 @@ class _ServerLog(logging.LoggerAdapter[logging.Logger]):
 
 @web.middleware
 async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """No body may trickle in: it is here before anybody waits for it."""
+    """Read the whole body before the handler runs: one that trickles in holds up no handler."""
     # A larger one is read when it is known who sends it.
     if request.can_read_body and request.path != sync.PATH:
         with contextlib.suppress(web.RequestPayloadError):  # the handler that reads it reports it
@@ -212,6 +212,6 @@ async def find_public_address(settings: Settings, *, first_wait: float = FIRST_W
             settings = dataclasses.replace(settings, public_address=(mapped,))
             logger.info("the STUN server has told the public address%s", "" if found[0] == found[1] else ": there is NAT")
     listening = settings.media_hosts or local_addresses()
-    for doubt in public.doubts(settings.public_address, listening, is_public=not settings.dev):
-        logger.warning("%s", doubt)
+    for warning in public.warnings(settings.public_address, listening, is_public=not settings.dev):
+        logger.warning("%s", warning)
     return settings

@@ -43,7 +43,7 @@ _ELSEWHERE: Final = tuple(
 """What is right only if it is this machine's own."""
 
 
-def doubts(told: Sequence[str], listening: Iterable[str], *, is_public: bool) -> Iterator[str]:
+def warnings(told: Sequence[str], listening: Iterable[str], *, is_public: bool) -> Iterator[str]:
     """What is likely wrong with the addresses, a sentence each.
 
     Args:

@@ -1,4 +1,4 @@
-"""The database, the relay's place in it, and what is kept while it is away."""
+"""The database, the tables in it that are the relay's, and the journal of what waits while it is away."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -81,7 +81,7 @@ def shown(text: str) -> str:
 def for_asyncpg(given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `asyncpg.connect` that the parameters of a URL stand for.
 
-    libpq's names are everybody's habit, and what hosts of databases tell their customers to write.
+    libpq's names are the ones that operators know, and that database hosts tell their customers to write.
     """
     arguments = {name: value for name, value in given.items() if name not in _TRANSLATED}
     tls: dict[str, str] = {name: given[name] for name in _TLS if name in given}

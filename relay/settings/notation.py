@@ -29,10 +29,10 @@ def parse_limit(text: str) -> tuple[RateLimitItem, ...]:
         return ()
     try:
         items = tuple(parse_many(text))
-        sound = 0 < len(items) <= MAX_WINDOWS and all(item.amount > 0 and item.get_expiry() > 0 for item in items)
+        valid = 0 < len(items) <= MAX_WINDOWS and all(item.amount > 0 and item.get_expiry() > 0 for item in items)
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise ValueError(f"{text[:60]!r} is not a limit such as 100/minute, 10/second;1000/hour or {OFF}")
     return items
 

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from relay.edge.public import doubts
+from relay.edge.public import warnings
 
 HERE = ("127.0.0.1", "::1", "10.0.0.5", "fd00::5")
 
 
 def told(*addresses: str, listening: tuple[str, ...] = HERE, is_public: bool = True) -> list[str]:
-    found = list(doubts(addresses, listening, is_public=is_public))
+    found = list(warnings(addresses, listening, is_public=is_public))
     assert not [one for one in found if re.search(r"\d+\.\d+\.\d+|::", one)], "no address is for the log"
     return found
 

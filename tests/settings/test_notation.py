@@ -84,7 +84,7 @@ def test_networks_are_addresses_too() -> None:
         "http://localhost/k",
     ],
 )
-def test_keys_come_from_where_nobody_else_can_put_theirs(source: str) -> None:
+def test_keys_come_from_where_no_one_else_can_put_theirs(source: str) -> None:
     check_key_source(source)
 
 

@@ -31,7 +31,7 @@ class Validity:
         begins = max(one.not_valid_before_utc for one in certificates)
         return cls(begins.timestamp(), min(one.not_valid_after_utc for one in certificates).timestamp())
 
-    def doubt(self, now: float) -> str | None:
+    def warning(self, now: float) -> str | None:
         """What to say of it; None: nothing."""
         if now >= self.ends:
             return f"has expired on {_day(self.ends)}: browsers refuse it. Renew it; a new file is loaded by itself"

@@ -88,9 +88,9 @@ class CertificateFiles:
     def _warn(self) -> None:
         # Said or not, it is looked at again tomorrow.
         self._warn_at = self._now() + WARN_EVERY
-        doubt = self.validity.doubt(self._now()) if self.validity is not None else None
-        if doubt is not None:
-            logger.warning("the TLS certificate %s %s", self._certificate, doubt)
+        warning = self.validity.warning(self._now()) if self.validity is not None else None
+        if warning is not None:
+            logger.warning("the TLS certificate %s %s", self._certificate, warning)
 
     def _state(self) -> _State:
         found = (Path(name).stat() for name in (self._certificate, self._key))
