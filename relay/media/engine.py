@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from relay.media.api import (
     TransportUp,
 )
 from relay.media.listening import Listening
-from relay.media.net.addresses import AddressWatch
+from relay.media.net.addresses import AddressWatch, local_addresses
 from relay.media.net.dtls_srtp import Certificate
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import Remote
@@ -28,8 +28,9 @@ from relay.media.routing.direct import ForwardingSocket
 from relay.media.routing.router import DirectRouter
 from relay.media.routing.slow import forward_early
 from relay.media.transport.policing import Policer
+from relay.media.transport.timing import USUAL, Timing
 from relay.media.transport.transport import Transport
-from relay.media.validation import PathValidation
+from relay.media.validation import MAX_FAILING_HOSTS, MAX_FAILURES, PathValidation
 from relay.settings.media import UNLIMITED, MediaLimits
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class LocalEngine:
         port: UDP port, the same on each address; 0: any one that is free on all of them.
         announces: log the addresses that come and go.
         limits: what each peer may send.
+        timing: by what times peers are judged.
+        tick: see `TICK`.
+        find_addresses: finds this machine's addresses.
+        max_failures, max_failing_hosts: see `relay.media.validation`.
     """
 
     def __init__(
@@ -59,17 +64,26 @@ class LocalEngine:
         *,
         announces: bool = True,
         limits: MediaLimits = UNLIMITED,
+        timing: Timing = USUAL,
+        tick: float = TICK,
+        find_addresses: Callable[[], list[str]] = local_addresses,
+        max_failures: int = MAX_FAILURES,
+        max_failing_hosts: int = MAX_FAILING_HOSTS,
     ) -> None:
         self._on_event = on_event
         self._counters = MediaCounters()
         self._certificate = Certificate()
         self._listening = Listening(hosts, port, self._make_socket, announces=announces)
-        self._addresses = AddressWatch(self._follow_addresses)
+        self._addresses = AddressWatch(self._follow_addresses, find_addresses)
         self._transports: dict[str, Transport] = {}
         self._by_ufrag: dict[str, Transport] = {}
         self._routers: dict[str, DirectRouter] = {}
-        self._validation = PathValidation(self._transports, self._by_ufrag, self._counters)
+        self._validation = PathValidation(
+            *(self._transports, self._by_ufrag, self._counters), max_failures=max_failures, max_failing_hosts=max_failing_hosts
+        )
         self._limits = limits
+        self._timing = timing
+        self._tick_interval = tick
         self._policer = Policer(self._transports, limits, self._exclude)
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = Repairs()
@@ -111,7 +125,7 @@ class LocalEngine:
     ) -> TransportParameters:
         assert transport_id not in self._transports, "transport ids are used once"
         certificate, now = self._certificate.current(), time.monotonic()
-        transport = Transport(transport_id, certificate, self._emit, self._counters, now, self._limits)
+        transport = Transport(transport_id, certificate, self._emit, self._counters, now, self._limits, self._timing)
         self._transports[transport_id] = self._by_ufrag[transport.ice.ufrag] = transport
         router = self._routers.get(router_id)
         if router is None:
@@ -202,7 +216,7 @@ class LocalEngine:
         self._listening.drop([(one.socket, one.source) for one in addresses])
 
     def _tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(self._tick_interval, self._tick)
         now = time.monotonic()
         self._validation.tick(now)
         self._policer.look(now)

@@ -17,10 +17,9 @@ from relay.counting import HostCounts
 from relay.media.net.udp import Remote, UdpSocket
 from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import UnvalidatedPackets
-from relay.media.transport.consent import QUIET_SILENCE
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
-from relay.media.transport.newcomers import CHECK_INTERVAL, Checked, Newcomer, Newcomers
 from relay.media.transport.path import AMPLIFICATION
+from relay.media.transport.peer_reflexive import CHECK_INTERVAL, CheckedAddresses, Probe, Probes
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import ssrc_of
 from relay.stun import is_check, local_ufrag, parse
@@ -39,17 +38,27 @@ class PathValidation:
     Args:
         transports: those that are open, at any time, by id.
         by_ufrag: the same, by each ufrag that the relay has given them and that is still good.
+        max_failures, max_failing_hosts: see the constants.
     """
 
-    def __init__(self, transports: Mapping[str, Transport], by_ufrag: dict[str, Transport], counters: MediaCounters) -> None:
+    def __init__(
+        self,
+        transports: Mapping[str, Transport],
+        by_ufrag: dict[str, Transport],
+        counters: MediaCounters,
+        *,
+        max_failures: int = MAX_FAILURES,
+        max_failing_hosts: int = MAX_FAILING_HOSTS,
+    ) -> None:
+        self._max_failures = max_failures
         self._transports = transports
         self._by_ufrag = by_ufrag
         self._counters = counters
-        self._failures = HostCounts(MAX_FAILING_HOSTS)
+        self._failures = HostCounts(max_failing_hosts)
         """STUN messages of each host that failed, since the last tick."""
         self._unvalidated = UnvalidatedPackets(transports, counters)
-        self._newcomers = Newcomers()
-        self._checked = Checked()
+        self._probes = Probes()
+        self._checked = CheckedAddresses()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -60,18 +69,18 @@ class PathValidation:
         """Begin a new count. Called every second."""
         self._failures.clear()
         self._unvalidated.tick()
-        self._newcomers.forget_silent(now)
+        self._probes.forget_silent(now)
 
     def forget(self, transport_id: str) -> None:
         """The transport is closed."""
-        self._newcomers.forget_transport(transport_id)
+        self._probes.forget_transport(transport_id)
         self._checked.forget_transport(transport_id)
 
     def described(self, transport: Transport) -> None:
         """The peer's credentials may have changed: addresses that were asked by old ones are asked at once by the new."""
         now = time.monotonic()
-        for newcomer in self._newcomers.renew(transport.transport_id, transport.ice):
-            self._send(newcomer, self._newcomers.due(newcomer, now))
+        for probe in self._probes.renew(transport.transport_id, transport.ice):
+            self._send(probe, self._probes.due(probe, now))
 
     # -- STUN ---------------------------------------------------------------------------------------------------------
 
@@ -80,7 +89,7 @@ class PathValidation:
         counters = self._counters
         # A validated address is always heard: others could forge it to have it shut out.
         host = _host(own, raw)
-        if known is None and self._failures.of(host) >= MAX_FAILURES:
+        if known is None and self._failures.of(host) >= self._max_failures:
             counters["stun_limited"] += 1
             return
         problem = self._take_stun(datagram, _Arrival(own, raw, known, len(datagram), now))
@@ -153,59 +162,57 @@ class PathValidation:
         self, transport: Transport, arrival: "_Arrival", credit: int, *, nomination: int = 0, by_media: bool = False
     ) -> None:
         """Ask an address, if what came from there suffices, whether the peer is there."""
-        newcomer = self._newcomers.known(transport.transport_id, transport.ice, arrival.address)
-        newcomer.heard_at = arrival.now
-        newcomer.octets += credit
-        newcomer.nomination = max(newcomer.nomination, nomination)
-        newcomer.by_media = newcomer.by_media or by_media
-        if newcomer.remote is None:
-            newcomer.remote = Remote(arrival.own, arrival.raw)
-        self._send(newcomer, self._newcomers.due(newcomer, arrival.now))
+        probe = self._probes.heard(transport.transport_id, transport.ice, arrival.address, credit, arrival.now)
+        probe.nomination = max(probe.nomination, nomination)
+        probe.by_media = probe.by_media or by_media
+        if probe.remote is None:
+            probe.remote = Remote(arrival.own, arrival.raw)
+        self._send(probe, self._probes.due(probe, arrival.now))
 
-    def _send(self, newcomer: Newcomer, check: bytes | None) -> None:
+    def _send(self, probe: Probe, check: bytes | None) -> None:
         if check is None:
             return
         self._counters["checks_sent"] += 1
-        newcomer.remote.send(check)
-        self._again_later(newcomer)
+        probe.remote.send(check)
+        self._again_later(probe)
 
-    def _again_later(self, newcomer: Newcomer) -> None:
-        if not newcomer.repeats and self._newcomers.waits(newcomer):
-            newcomer.repeats = True
+    def _again_later(self, probe: Probe) -> None:
+        if not probe.repeats and self._probes.waits(probe):
+            probe.repeats = True
             assert self._loop is not None, "nothing arrives before the start"
-            self._loop.call_later(CHECK_INTERVAL, self._repeat, newcomer)
+            self._loop.call_later(CHECK_INTERVAL, self._repeat, probe)
 
-    def _repeat(self, newcomer: Newcomer) -> None:
+    def _repeat(self, probe: Probe) -> None:
         """A check or its answer may have been lost: ask again, for as long as what came from there allows."""
-        newcomer.repeats = False
-        if self._newcomers.waits(newcomer):
-            self._send(newcomer, self._newcomers.due(newcomer, time.monotonic()))
+        probe.repeats = False
+        if self._probes.waits(probe):
+            self._send(probe, self._probes.due(probe, time.monotonic()))
 
     def _take_answer(self, answer: stun.Message, arrival: "_Arrival") -> str | None:
         """Follow a peer to where it has answered our own check; or know that it still receives where it is."""
         known, now = arrival.known, arrival.now
-        newcomer = self._newcomers.asked(answer.transaction_id, arrival.address)
-        if newcomer is None:
+        probe = self._probes.asked(answer.transaction_id, arrival.address)
+        if probe is None:
             authentic = known.transport.consented(answer, known, now) if known is not None else None
             if authentic:
                 self._counters["consent_checks_answered"] += 1
                 return None
             return "stun_ignored" if authentic is None else "stun_unauthentic"
-        if not newcomer.signed(answer):
+        if not probe.signed(answer):
             return "stun_unauthentic"
-        transport = self._transports[newcomer.transport_id]
+        transport = self._transports[probe.transport_id]
         source = arrival.remote()
         if _is_taken(source, transport, now):
             return "stun_address_taken"
         source = _claim(source, transport, arrival)
         self._counters["checks_answered"] += 1
-        transport.answered(source, now, nomination=newcomer.nomination, by_media=newcomer.by_media)
+        transport.answered(source, now, nomination=probe.nomination, by_media=probe.by_media)
         if source is transport.path.selected or transport.silence(now) <= ROAM_AFTER_SILENCE:
-            self._newcomers.forget(newcomer)
+            self._probes.forget(probe)
         else:
             # Whether the peer has left the selected address shows when that has had time to answer.
-            newcomer.octets += AMPLIFICATION * arrival.octets
-            self._again_later(newcomer)
+            probe.octets += AMPLIFICATION * arrival.octets
+            self._again_later(probe)
         return None
 
     # -- what comes from addresses that are not the transport's yet -----------------------------------------------------
@@ -269,7 +276,7 @@ def _is_taken(source: Remote, transport: Transport, now: float) -> bool:
     owner = source.transport
     # Whoever knows its own password could otherwise take over a stranger's address by forging its source. A peer that only
     # listens is rarely heard, so that the longer patience counts.
-    return owner is not None and owner is not transport and now - source.last_seen <= QUIET_SILENCE
+    return owner is not None and owner is not transport and now - source.last_seen <= owner.timing.quiet_silence
 
 
 def _claim(source: Remote, transport: Transport, arrival: _Arrival) -> Remote:

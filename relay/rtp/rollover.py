@@ -56,13 +56,14 @@ def filling(last: int, newest: int) -> list[int]:
     return [last + offset for offset in range(STEP, ahead - LATE + 1, STEP)]
 
 
-def guesses(counter: int, silence: float) -> range:
+def guesses(counter: int, silence: float, rate: int = MAX_RATE) -> range:
     """The rollover counters that a sender may have reached that was at `counter` when it fell silent, nearest first.
 
     Args:
         silence: seconds.
+        rate: packets a second that it may have sent at most.
     """
-    return range(counter, counter + 2 + min(int(silence * MAX_RATE) // _CYCLE, MAX_GUESSES))
+    return range(counter, counter + 2 + min(int(silence * rate) // _CYCLE, MAX_GUESSES))
 
 
 def empty_packet(payload_type: int, sequence: int, timestamp: int, ssrc: int) -> bytes:

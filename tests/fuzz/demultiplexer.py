@@ -18,8 +18,8 @@ from relay.media.net.udp import BATCHES_PER_TURN, UdpSocket
 from relay.media.quality.statistics import MAX_STREAMS
 from relay.media.repair.history import MAX_STREAMS as MAX_SENT_STREAMS
 from relay.media.repair.history import SentStream
+from relay.media.transport.buffers import MAX_BUFFERED
 from relay.media.transport.path import MAX_ADDRESSES
-from relay.media.transport.transport import MAX_HELD
 from relay.media.validation import MAX_FAILING_HOSTS
 from tests.fuzz.make_corpus import (
     FIRST,
@@ -252,8 +252,8 @@ class Demultiplexer:
             assert len(transport.ssrcs) <= MAX_STREAMS
             assert set(transport.streams) <= set(transport.ssrcs)
             assert len(transport.sent) <= MAX_SENT_STREAMS
-            assert len(transport._held) <= MAX_HELD
-            assert transport._dtls._wire._queue.qsize() <= QUEUE_LENGTH
+            assert len(transport._early._packets) <= MAX_BUFFERED
+            assert transport._dtls._dtls._wire._queue.qsize() <= QUEUE_LENGTH
 
     def close(self) -> None:
         self._runner.run(self._context.__aexit__(None, None, None))

@@ -377,9 +377,10 @@ class RunningEngine:
         events: what it said, in order.
     """
 
-    def __init__(self, *hosts: str, limits: MediaLimits = UNLIMITED) -> None:
+    def __init__(self, *hosts: str, limits: MediaLimits = MediaLimits(), **options: Any) -> None:  # noqa: B008 - it is frozen
+        """`options`: as of `LocalEngine`."""
         self.events: list[MediaEvent] = []
-        self.engine = LocalEngine(self.events.append, hosts=hosts or (IPV4,), limits=limits)
+        self.engine = LocalEngine(self.events.append, hosts=hosts or (IPV4,), limits=limits, **options)
         self._peers: list[MediaPeer] = []
 
     @classmethod
@@ -388,8 +389,9 @@ class RunningEngine:
         cls,
         *hosts: str,
         limits: MediaLimits = UNLIMITED,
+        **options: Any,
     ) -> AsyncIterator["RunningEngine"]:
-        self = cls(*hosts, limits=limits)
+        self = cls(*hosts, limits=limits, **options)
         await self.engine.start()
         try:
             yield self

@@ -10,7 +10,6 @@ import pytest
 from relay.errors import ConfigurationError
 from relay.media.api import Codec, DtlsRole, MediaDescription, TransportClosed, TransportReport
 from relay.media.engine import LocalEngine
-from relay.media.net import addresses
 from relay.media.net.addresses import local_addresses
 from relay.media.transport.transport import Transport
 from relay.rtp import rtcp
@@ -75,11 +74,10 @@ def test_addresses_are_literals_without_link_local_ones_and_loopback_comes_last(
     assert loopback == sorted(loopback)
 
 
-async def test_a_call_goes_on_while_addresses_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_goes_on_while_addresses_come_and_go() -> None:
     """All of 127.0.0.0/8 can be listened on, so they stand for the addresses of a machine."""
     present = ["127.0.0.2", IPV4]
-    monkeypatch.setattr(addresses, "local_addresses", lambda: list(present))
-    async with RunningEngine.started("0.0.0.0") as relay:
+    async with RunningEngine.started("0.0.0.0", find_addresses=lambda: list(present)) as relay:
         engine = relay.engine
 
         def change(*hosts: str) -> set[str]:
@@ -107,10 +105,9 @@ async def test_a_call_goes_on_while_addresses_come_and_go(monkeypatch: pytest.Mo
         )
 
 
-async def test_an_address_that_cannot_be_had_at_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_that_cannot_be_had_at_once_is_tried_again() -> None:
     present = [IPV4]
-    monkeypatch.setattr(addresses, "local_addresses", lambda: list(present))
-    async with RunningEngine.started("0.0.0.0") as relay:
+    async with RunningEngine.started("0.0.0.0", find_addresses=lambda: list(present)) as relay:
         port = relay.engine.ports[0]
         with bound("127.0.0.2", port):
             present.insert(0, "127.0.0.2")

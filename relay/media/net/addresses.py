@@ -37,13 +37,15 @@ class AddressWatch:
 
     Args:
         on_change: called in the event loop when they have changed.
+        find: finds them.
 
     Attributes:
-        current: as `local_addresses` last found them.
+        current: as they were found last.
     """
 
-    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
-        self.current: tuple[str, ...] = tuple(local_addresses())
+    def __init__(self, on_change: Callable[[], None] = lambda: None, find: Callable[[], list[str]] = local_addresses) -> None:
+        self.current: tuple[str, ...] = tuple(find())
+        self._find = find
         self._on_change = on_change
         self._news: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -73,7 +75,7 @@ class AddressWatch:
 
     def _look(self) -> None:
         self._look_in(POLL if self._news is not None else POLL_WITHOUT_NEWS)
-        found = tuple(local_addresses())
+        found = tuple(self._find())
         if found != self.current:
             self.current = found
             self._on_change()

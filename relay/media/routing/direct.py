@@ -117,7 +117,7 @@ class ForwardingSocket(UdpSocket):
                 continue
             tx = target.tx
             if tx is None:
-                source.hold(octets[start : start + size].tobytes(), is_rtcp=False)
+                source.buffer(octets[start : start + size].tobytes(), is_rtcp=False)
                 continue
             if protect(tx, pointer, cell):
                 counters["dropped_unprotectable"] += 1

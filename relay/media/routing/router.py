@@ -42,10 +42,10 @@ class DirectRouter:
         for one in both:
             one.gap.end()
         for source in both:
-            if source.statistics.streams and not source.holds_packets:
+            if source.statistics.streams and not source.has_buffered:
                 # What was sent while it was routed to no other transport is lost, the first key frame with it.
                 source.request_keyframes()
-            source.release_held()
+            source.send_buffered()
 
     def unroute(self, *transports: Transport) -> None:
         """Forward nothing of these until they are routed again."""

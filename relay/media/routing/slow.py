@@ -45,7 +45,7 @@ def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
     if control:
         packet = read_rtcp(source, packet, now) or b""
     if packet and target.tx is None:
-        source.hold(packet, is_rtcp=control)
+        source.buffer(packet, is_rtcp=control)
         return b""
     return packet
 

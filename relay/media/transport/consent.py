@@ -1,6 +1,6 @@
-"""Consent to receive (RFC 7675), and how long a silent path counts as alive.
+"""Consent to receive (RFC 7675).
 
-An ICE-lite agent normally sends no checks. The relay forwards other people's media, though, so it asks: what it sends stops where
+An ICE-lite agent normally sends no checks. The relay forwards the media of others, though, so it asks: what it sends stops where
 the peer has answered no check for `CONSENT_LIFETIME`. Sans-IO: times come in, checks go out.
 """
 
@@ -28,25 +28,8 @@ where many packets are lost, an answer gets through in time."""
 PROBE_INTERVAL: Final = 0.2
 """Seconds, at least, between two checks to one address, whatever they are for."""
 
-CONSENT_SILENCE: Final = 5.0
-"""Seconds without anything valid from the selected address until the path counts as down, where the peer sent media."""
-
-QUIET_SILENCE: Final = 12.0
-"""Seconds until then where it sent nothing but checks. Browsers check every 4 to 6 s (RFC 7675), so that one of theirs may be
-lost, and so may several of the relay's."""
-
-PROBE_AFTER: Final = 2.0
-"""Seconds of silence of a peer that sent media, after which it is asked, every second, whether it is still there."""
-
-PROBE_QUIET_AFTER: Final = 6.0
-"""The same for a peer that only checks: its own check is late by then."""
-
 MAX_UNANSWERED: Final = 16
 """Checks whose answers still count; the oldest is forgotten first."""
-
-_TALKS: Final = 2
-"""Score from which a path counts as one that media flows on."""
-_MAX_SCORE: Final = 3
 
 
 class Consent:
@@ -124,46 +107,3 @@ class Consent:
             return False
         self._expired = True
         return True
-
-
-class Liveness:
-    """How long the selected address may be silent, by what was heard from there before: media, or nothing but checks.
-
-    A path that media flowed on is found dead after `CONSENT_SILENCE`. For a peer that only listens the same silence is nothing
-    unusual: it sends one check in 4 to 6 s.
-    """
-
-    __slots__ = ("_looked_at", "_score", "_talked")
-
-    def __init__(self) -> None:
-        self._looked_at = 0.0
-        self._score = 0
-        """Seconds in which media went on, less those in which nothing but checks came, within bounds."""
-        self._talked = False
-
-    def look(self, heard_at: float, checked_at: float, now: float) -> None:
-        """Take note of the last second.
-
-        Args:
-            heard_at: when something authentic last came from the selected address.
-            checked_at: when a check, or an answer to one, last did.
-        """
-        if heard_at > self._looked_at:
-            talked = heard_at != checked_at
-            # RTCP reports come seconds apart where there is nothing to report: only what goes on is media.
-            step = (1 if self._talked else 0) if talked else -1
-            self._score = min(max(self._score + step, 0), _MAX_SCORE)
-            self._talked = talked
-        else:
-            self._talked = False
-        self._looked_at = now
-
-    @property
-    def patience(self) -> float:
-        """Seconds of silence until the path counts as down."""
-        return CONSENT_SILENCE if self._score >= _TALKS else QUIET_SILENCE
-
-    @property
-    def probe_after(self) -> float:
-        """Seconds of silence until the peer is asked whether it is there."""
-        return PROBE_AFTER if self._score >= _TALKS else PROBE_QUIET_AFTER

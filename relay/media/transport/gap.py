@@ -127,7 +127,9 @@ class SendingGap:
         last, self._last = self._last, {}
         if self._sent_to_dead_path is not None:
             self._sent_to_dead_path.clear()  # what fills the gap is sent again when the path is back
-        unused = next((one for one in _FREE_TYPES if one not in transport.formats and one not in other.formats), 127)
+        unused = next(
+            (one for one in _FREE_TYPES if one not in transport.received.formats and one not in other.received.formats), 127
+        )
         for ssrc, number in last.items():
             stream = other.statistics.streams.get(ssrc)
             if stream is None:

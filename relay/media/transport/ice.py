@@ -18,8 +18,8 @@ PWD_LENGTH: Final = 24
 
 FOLLOW_AFTER_SILENCE: Final = 0.1
 """Seconds without a packet from the selected address, after which a peer is followed to where its packets come from instead, once
-it has proved to be there. The length of five packets of sound, or two pictures: more than two paths differ by, so that who
-uses both is left where it is, and less than anyone sees."""
+it has proved to be there. The length of five audio packets, or two frames of video: more than two paths differ by, so that a peer
+that uses both is left where it is, and less than can be seen."""
 
 ROAM_AFTER_SILENCE: Final = 1.0
 """Seconds. Firefox does not nominate again after its network changed: it just checks from the new address. An authentic check is
@@ -32,7 +32,7 @@ _CARRIED: Final = ipaddress.ip_network("127.64.0.0/10")
 """Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.edge.tunnel`)."""
 
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
-"""RFC 6598, the space that carriers number their customers from: as large, and nobody's public address."""
+"""RFC 6598, the space that carriers number their customers from: as large, and no public address."""
 
 _PRIORITY: Final = (110 << 24) + (65_535 << 8) + 255
 """RFC 8445 section 5.1.2.1: of a peer-reflexive candidate of the first component, as section 7.1.1 has it in checks."""
@@ -43,8 +43,8 @@ _ROLE_CONFLICT: Final = (487, "Role Conflict")
 def reflexive(source: tuple[str, int]) -> tuple[str, int]:
     """What a peer is told of its own address (XOR-MAPPED-ADDRESS).
 
-    Firefox drops an answer that names a loopback address and never connects, so that whoever is carried over loopback is told an
-    address of its own in `_SHARED` instead. Only the peer's own bookkeeping needs it: nothing is ever sent there.
+    Firefox drops an answer that names a loopback address and never connects, so that a peer that is carried over loopback is told
+    an address of its own in `_SHARED` instead. Only the peer's own bookkeeping needs it: nothing is ever sent there.
     """
     host, port = source
     address = ipaddress.ip_address(host)
@@ -114,7 +114,7 @@ class IceAgent:
         self._current = Credentials.fresh()
 
     def forget_previous(self) -> None:
-        """The peer has used the current credentials: the ones before them are good no more."""
+        """The peer has used the current credentials: the ones before them are invalid."""
         self._previous = None
 
     @property

@@ -1,14 +1,9 @@
 """Packets of streams that were not heard for long, or never. `relay.media.routing.direct` leaves them to this module."""
 
-from typing import Final
-
 from relay.media.net.dtls_srtp import REPLAY_STATUSES, forget_stream, unprotect, unprotect_after
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import PAYLOAD_TYPE, peek
 from relay.rtp.rollover import guesses
-
-MAX_SEARCHES: Final = 8
-"""Packets of a transport per second whose rollover counter is searched for. Bounds what a forged source address costs."""
 
 
 def take_first(source: Transport, datagram: bytes, now: float) -> bytes | str:
@@ -27,11 +22,10 @@ def take_first(source: Transport, datagram: bytes, now: float) -> bytes | str:
     stream = source.statistics.streams.get(ssrc)
     packet = unprotect(source.rx, datagram, rtcp=False)
     if not isinstance(packet, bytes):
-        if stream is None or source.searches >= MAX_SEARCHES:
+        if stream is None or not source.received.may_search():
             return refusal(packet)
-        source.searches += 1
         silence = now - stream.heard_at
-        found = unprotect_after(source.rx, datagram, ssrc, lambda counter: guesses(counter, silence))
+        found = unprotect_after(source.rx, datagram, ssrc, lambda counter: guesses(counter, silence, source.timing.packet_rate))
         if found is None:
             return refusal(packet)
         packet, counter = found
@@ -44,7 +38,7 @@ def take_first(source: Transport, datagram: bytes, now: float) -> bytes | str:
     if not hear(source, ssrc, now):
         return "dropped_streams"
     if stream is None:
-        stream = source.open_stream(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
+        stream = source.received.open(ssrc, second & PAYLOAD_TYPE, sequence, timestamp, now)
         source.read_payload(stream, memoryview(packet), timestamp)
     source.streams[ssrc] = stream
     return packet

@@ -13,8 +13,10 @@ from typing import Any, Final, Protocol
 from aioice import stun
 
 from relay.media.quality.counters import MediaCounters
-from relay.media.transport.consent import Consent, Liveness
+from relay.media.transport.consent import Consent
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE, IceAgent, moves
+from relay.media.transport.liveness import Liveness
+from relay.media.transport.timing import USUAL, Timing
 
 MAX_ADDRESSES: Final = 8
 """Addresses that a peer may have validated at a time; the oldest is forgotten first."""
@@ -105,7 +107,7 @@ class Path:
         "selected",
     )
 
-    def __init__(self, owner: object, counters: MediaCounters) -> None:
+    def __init__(self, owner: object, counters: MediaCounters, timing: Timing = USUAL) -> None:
         self._owner = owner
         """The transport: what `RemoteAddress.transport` is set to."""
         self._counters = counters
@@ -118,7 +120,7 @@ class Path:
         self._waiting: list[bytes] = []
         self._checked_at = 0.0
         """When a check, or an answer to one, last came from the selected address."""
-        self._liveness = Liveness()
+        self._liveness = Liveness(timing)
         self.consent = Consent()
         self.selected: Any = None
         self.destination: Any = None

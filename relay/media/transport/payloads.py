@@ -14,8 +14,8 @@ from relay.rtp.packet import PAYLOAD_TYPE, Buffer, payload_range
 _OTHER_STREAMS: Final = frozenset({"rtx", "flexfec", "flexfec-03"})
 """Video formats that are only sent with an SSRC of their own (RFC 4588 section 4, RFC 8627 section 1.1.5)."""
 
-_NO_PICTURES: Final = _OTHER_STREAMS | {"ulpfec", "parityfec"}
-"""Video formats that carry no pictures. ULPFEC and its like may share the SSRC of the pictures that they protect."""
+_NO_VIDEO: Final = _OTHER_STREAMS | {"ulpfec", "parityfec"}
+"""Formats of video sections that carry no video. ULPFEC and its like may share the SSRC of the video that they protect."""
 
 _UNKNOWN: Final = ("unknown", Codec(payload_type=-1, name="unknown", clock_rate=90_000))
 """What a packet carries whose payload type no description mentions: it is forwarded, and counted by the clock of video."""
@@ -40,16 +40,16 @@ class PayloadFormats:
         """Hz; that of video when it is unknown."""
         return self._codecs.get(payload_type, _UNKNOWN)[1].clock_rate
 
-    def is_picture(self, payload_type: int) -> bool:
+    def is_video(self, payload_type: int) -> bool:
         """Whether a stream that has sent this can be asked for a key frame.
 
-        RED in a video section counts: what it wraps is a picture, or protects pictures on the same SSRC.
+        RED in a video section counts: what it wraps is video, or protects video on the same SSRC.
         """
         kind, codec = self._codecs.get(payload_type, _UNKNOWN)
-        return kind == "video" and codec.name not in _NO_PICTURES
+        return kind == "video" and codec.name not in _NO_VIDEO
 
-    def may_show_pictures(self, payload_type: int) -> bool:
-        """Whether a later packet of a stream that began with this may be a picture."""
+    def may_become_video(self, payload_type: int) -> bool:
+        """Whether a later packet of a stream that began with this may carry video."""
         kind, codec = self._codecs.get(payload_type, _UNKNOWN)
         return kind == "video" and codec.name not in _OTHER_STREAMS
 

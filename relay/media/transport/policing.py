@@ -124,9 +124,10 @@ class TokenBucket:
 class Exclusion:
     """For how long the kernel drops what a peer sends."""
 
-    __slots__ = ("_length", "_until")
+    __slots__ = ("_first", "_length", "_until")
 
-    def __init__(self) -> None:
+    def __init__(self, first: float) -> None:
+        self._first = first
         self._length = 0.0
         self._until = float("-inf")
 
@@ -135,7 +136,7 @@ class Exclusion:
         if self.active(now):
             return
         again = now - self._until < FORGIVEN_AFTER
-        self._length = min(2 * self._length, LONGEST_EXCLUSION) if again else FIRST_EXCLUSION
+        self._length = min(2 * self._length, LONGEST_EXCLUSION) if again else self._first
         self._until = now + self._length
 
     def active(self, now: float) -> bool:
@@ -168,7 +169,7 @@ class Budget:
         "_rush",
     )
 
-    def __init__(self, limits: MediaLimits, now: float) -> None:
+    def __init__(self, limits: MediaLimits, now: float, first_exclusion: float = FIRST_EXCLUSION) -> None:
         bits = limits.media_max_mbit * 1e6
         self._bits = TokenBucket(bits, BURST * bits, now)
         self._data = TokenBucket(bits, BURST * bits, now)
@@ -176,7 +177,7 @@ class Budget:
         self._packets = TokenBucket(limits.media_max_packets, BURST * limits.media_max_packets, now)
         self._rush = TokenBucket(RUSH * limits.media_max_packets, RUSH_BURST * limits.media_max_packets, now)
         self._flood = TokenBucket(FLOOD * limits.media_max_packets, FLOOD_BURST * limits.media_max_packets, now)
-        self._exclusion = Exclusion()
+        self._exclusion = Exclusion(first_exclusion)
         self._rtcp = TokenBucket(RTCP_RATE, RTCP_RATE, now)
         self._nacked = TokenBucket(0.0, NACKED_PER_ROUND_TRIP, now)
         self._checks = TokenBucket(CHECK_RATE, 2 * CHECK_RATE, now)

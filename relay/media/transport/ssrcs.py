@@ -40,11 +40,34 @@ class SsrcTable:
     Args:
         streams: those of its media, by SSRC.
         own: SSRCs that the relay itself uses on the same keys, and which are never forgotten.
+        forget_after, look_again_after, max_forgotten: see the constants.
     """
 
-    __slots__ = ("_described", "_forgotten", "_has_silent", "_heard", "_look_again_at", "_own", "_streams")
+    __slots__ = (
+        "_described",
+        "_forgotten",
+        "_has_silent",
+        "_heard",
+        "_look_again_at",
+        "_own",
+        "_streams",
+        "forget_after",
+        "look_again_after",
+        "max_forgotten",
+    )
 
-    def __init__(self, streams: Mapping[int, Heard], own: Iterable[int]) -> None:
+    def __init__(
+        self,
+        streams: Mapping[int, Heard],
+        own: Iterable[int],
+        *,
+        forget_after: float = FORGET_AFTER,
+        look_again_after: float = LOOK_AGAIN_AFTER,
+        max_forgotten: int = MAX_FORGOTTEN,
+    ) -> None:
+        self.forget_after = forget_after
+        self.look_again_after = look_again_after
+        self.max_forgotten = max_forgotten
         self._streams = streams
         self._own = frozenset(own)
         self._described: frozenset[int] = self._own
@@ -76,11 +99,11 @@ class SsrcTable:
             return False
         if len(self._heard) < MAX_SSRCS:
             return True
-        if len(self._forgotten) >= MAX_FORGOTTEN:
+        if len(self._forgotten) >= self.max_forgotten:
             return False
         if now >= self._look_again_at:
             self._has_silent = self._silent_longest(now) is not None
-            self._look_again_at = now + LOOK_AGAIN_AFTER
+            self._look_again_at = now + self.look_again_after
         return self._has_silent
 
     def hear(self, ssrc: int, now: float) -> int | None:
@@ -103,7 +126,7 @@ class SsrcTable:
     def _silent_longest(self, now: float) -> int | None:
         times = {ssrc: self._last_heard(ssrc) for ssrc in self._heard if ssrc not in self._described}
         longest = min(times, key=times.__getitem__, default=None)
-        return longest if longest is not None and now - times[longest] >= FORGET_AFTER else None
+        return longest if longest is not None and now - times[longest] >= self.forget_after else None
 
     def _last_heard(self, ssrc: int) -> float:
         stream = self._streams.get(ssrc)

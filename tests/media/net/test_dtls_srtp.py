@@ -30,7 +30,7 @@ from relay.media.net.dtls_srtp import (
     fingerprints,
     protect,
 )
-from relay.media.transport.transport import MAX_HELD_DATA
+from relay.media.transport.buffers import MAX_BUFFERED_RECORDS
 from tests.kit.media import CERTIFICATE, MediaPeer, RunningEngine, rtcp_compound, rtp_packet, still_talk
 from tests.kit.wait import eventually
 
@@ -286,7 +286,7 @@ async def test_a_client_hello_before_the_relay_knows_the_peer_is_answered_as_soo
     await peer.check()
     peer.shake_hands()
     transport = relay.engine._transports["first"]
-    await eventually(transport._dtls._wire._queue.qsize, "a ClientHello to wait")
+    await eventually(transport._dtls._dtls._wire._queue.qsize, "a ClientHello to wait")
     assert not [one for one in peer.path.received if one[0] > 3]
     await relay.introduce(peer)
     await peer.connected()
@@ -432,13 +432,13 @@ async def test_the_first_data_of_a_channel_waits_for_the_other_party(relay: Runn
     second.dtls._register_data_receiver(Receiver())
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
-    records = [b"record %d" % number for number in range(MAX_HELD_DATA + 3)]
+    records = [b"record %d" % number for number in range(MAX_BUFFERED_RECORDS + 3)]
     for record in records:
         await first.dtls._send_data(record)
     await relay.counts("data_dropped", 3)
     await relay.connect(second)
-    await eventually(lambda: heard == records[:MAX_HELD_DATA], "what was held to arrive, in order")
-    await relay.counts("data_held", MAX_HELD_DATA)
+    await eventually(lambda: heard == records[:MAX_BUFFERED_RECORDS], "what was held to arrive, in order")
+    await relay.counts("data_held", MAX_BUFFERED_RECORDS)
     await first.dtls._send_data(b"one more")
     await eventually(lambda: heard[-1] == b"one more", "data to cross")
 

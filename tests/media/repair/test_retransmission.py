@@ -2,12 +2,11 @@
 
 import dataclasses
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from relay.media import engine
-from relay.media.transport import transport
+from relay.media.transport.timing import Timing
 from relay.rtp.packet import is_rtcp
 from relay.rtp.rtcp import Nack, ReportBlock, RtcpPacket, nack, parse, receiver_report
 from tests.kit.media import AUDIO, VIDEO, MediaPeer, RunningEngine, rtp_packet
@@ -31,10 +30,15 @@ def audio(sequence: int) -> bytes:
 
 
 @pytest.fixture
-async def call(relay: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> tuple[MediaPeer, MediaPeer]:
-    """Two in a call, the first of whom says by which SSRCs it sends. The relay looks at its figures often."""
-    monkeypatch.setattr(engine, "TICK", 0.1)
-    monkeypatch.setattr(transport, "SNAPSHOT_INTERVAL", 0.7)
+async def relay(no_errors_logged: None) -> AsyncIterator[RunningEngine]:
+    """It looks at its figures often."""
+    async with RunningEngine.started(tick=0.1, timing=Timing(report_interval=0.7)) as running:
+        yield running
+
+
+@pytest.fixture
+async def call(relay: RunningEngine) -> tuple[MediaPeer, MediaPeer]:
+    """Two in a call, the first of whom says by which SSRCs it sends."""
     first, second = await relay.call()
     media = (AUDIO, dataclasses.replace(VIDEO, ssrcs=(PICTURES, REPEATS)))
     await relay.engine.update_transport("first", first.parameters, media)

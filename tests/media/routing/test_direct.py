@@ -12,8 +12,8 @@ from relay.media.api import TransportClosed, TransportReport, TransportUp
 from relay.media.net.mmsg import BUFFER_SIZE
 from relay.media.net.udp import MAX_PACKET
 from relay.media.quality.statistics import MAX_STREAMS
-from relay.media.transport.newcomers import MAX_NEWCOMERS
 from relay.media.transport.path import MAX_ADDRESSES
+from relay.media.transport.peer_reflexive import MAX_PROBES
 from tests.kit.media import (
     IPV4,
     IPV6,
@@ -365,7 +365,7 @@ async def test_packets_of_a_batch_go_where_the_party_was_when_each_of_them_came(
     selected = transport.destination
     second.answers_checks = False
     second.checks.clear()
-    paths = [second.another_path() for _ in range(MAX_NEWCOMERS)]
+    paths = [second.another_path() for _ in range(MAX_PROBES)]
     for path in paths:
         path.send(bytes(connectivity_check(second.relay)))
     await eventually(lambda: {path for path, _ in second.checks} == set(paths), "each is asked")

@@ -16,7 +16,7 @@ from relay.media.net.addresses import local_addresses
 from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import MAX_SENDERS, MAX_TRIED, MAX_TRIED_OF_HOST, UnvalidatedPackets
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE
-from relay.media.transport.transport import PICTURES_LOST_AFTER, Transport
+from relay.media.transport.transport import VIDEO_LOST_AFTER, Transport
 from relay.rtp.packet import ssrc_of
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
 from tests.kit.impair import ImpairedPath
@@ -357,7 +357,7 @@ async def test_a_peer_that_does_not_answer_is_heard_and_sent_nothing(relay: Runn
     assert first.checks
     await eventually(lambda: len(first.packets) == 50, "what was sent to the old address is there")
     first.packets.clear()
-    relay.engine._transports[first.transport_id].destination.last_seen -= PICTURES_LOST_AFTER
+    relay.engine._transports[first.transport_id].destination.last_seen -= VIDEO_LOST_AFTER
     first.answers_checks = True
     await first.check()
     await first.receives(picture_loss_indication(OURS))
@@ -592,6 +592,6 @@ def test_nothing_that_a_stranger_sends_disturbs_a_call_or_goes_uncounted() -> No
         counted = demultiplexer.counted()
         assert counted["srtp_unauthentic"] > 100, "the packets were not hostile enough"
         assert counted["checks_sent"] == 0
-        assert not engine._validation._newcomers._by_transaction
+        assert not engine._validation._probes._by_transaction
     finally:
         demultiplexer.close()

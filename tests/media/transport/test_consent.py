@@ -9,13 +9,12 @@ from aioice import stun
 from relay.media.transport.consent import (
     CONSENT_INTERVAL,
     CONSENT_LIFETIME,
-    CONSENT_SILENCE,
-    QUIET_SILENCE,
     RETRY_INTERVAL,
     Consent,
-    Liveness,
 )
 from relay.media.transport.ice import Credentials, IceAgent
+from relay.media.transport.liveness import Liveness
+from relay.media.transport.timing import CONSENT_SILENCE, QUIET_SILENCE
 
 PWD = "the peer's password, say"
 

@@ -3,13 +3,13 @@
 Of what is sent meanwhile, one packet in some thousands is enough here: both ends of SRTP follow their sender by these.
 """
 
+from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
 
-from relay.media import engine
-from relay.media.transport import consent, gap, transport
-from relay.rtp import rollover
+from relay.media.transport import gap
+from relay.media.transport.timing import Timing
 from relay.rtp.packet import is_rtcp
 from tests.kit.media import MediaPeer, RunningEngine, rtcp_compound, rtp_packet
 from tests.kit.wait import eventually
@@ -109,21 +109,18 @@ async def test_what_fills_a_gap_is_sent_twice_since_a_burst_may_be_lost(relay: R
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path counts as dead, and a stream as silent, after a moment."""
-    monkeypatch.setattr(engine, "TICK", 0.05)
-    monkeypatch.setattr(consent, "CONSENT_SILENCE", 0.3)
-    monkeypatch.setattr(consent, "QUIET_SILENCE", 0.3)
-    monkeypatch.setattr(transport, "SILENT_AFTER", 0.3)
-    monkeypatch.setattr(rollover, "MAX_RATE", 1_000_000)
+async def hurried(no_errors_logged: None) -> AsyncIterator[RunningEngine]:
+    """A relay to which a path counts as dead, and a stream as silent, after a moment."""
+    timing = Timing(silence=0.3, quiet_silence=0.3, stream_silence=0.3, packet_rate=1_000_000)
+    async with RunningEngine.started(tick=0.05, timing=timing) as running:
+        yield running
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_a_party_whose_path_was_dead_for_long_hears_the_other_one_again(relay: RunningEngine) -> None:
-    first, second = await relay.call()
+async def test_a_party_whose_path_was_dead_for_long_hears_the_other_one_again(hurried: RunningEngine) -> None:
+    first, second = await hurried.call()
     number = await talk(first, second, FIRST_NUMBER)
     hears, second._deliver = second._deliver, lambda path, datagram: None  # type: ignore[method-assign]
-    await relay.says("TransportDown", second)
+    await hurried.says("TransportDown", second)
 
     async def given_up() -> bool:
         nonlocal number
@@ -131,7 +128,7 @@ async def test_a_party_whose_path_was_dead_for_long_hears_the_other_one_again(re
         for packet in packets(first, number):
             first.send_rtp(packet)
         await first.check()
-        return "dropped_unreachable" in await relay.counted()
+        return "dropped_unreachable" in await hurried.counted()
 
     await eventually(given_up, "nothing more is sent to a dead path")
     assert number - FIRST_NUMBER > gap.SENT_TO_DEAD_PATH, "but for a while it is"
@@ -146,47 +143,43 @@ async def test_a_party_whose_path_was_dead_for_long_hears_the_other_one_again(re
     await talk(first, second, number + 1)
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_a_hold_that_ends_while_the_path_is_dead_is_led_over_when_it_is_back(relay: RunningEngine) -> None:
-    first, second = await relay.call()
+async def test_a_hold_that_ends_while_the_path_is_dead_is_led_over_when_it_is_back(hurried: RunningEngine) -> None:
+    first, second = await hurried.call()
     await talk(first, second, FIRST_NUMBER)
     hears, second._deliver = second._deliver, lambda path, datagram: None  # type: ignore[method-assign]
-    await relay.says("TransportDown", second)
-    await relay.engine.unroute("call", ("first", "second"))
+    await hurried.says("TransportDown", second)
+    await hurried.engine.unroute("call", ("first", "second"))
     for held in (9_000, 18_000, 27_000, 36_000):
         for packet in packets(first, FIRST_NUMBER + held):
             first.send_rtp(packet)
-    await relay.counts("dropped_unjoined", 8)
-    await relay.engine.route("call", ("first", "second"))
+    await hurried.counts("dropped_unjoined", 8)
+    await hurried.engine.route("call", ("first", "second"))
     first.send_rtp(packets(first, FIRST_NUMBER + 36_001)[0])
-    await relay.counts("packets_received", 8 + 20 + 1)
+    await hurried.counts("packets_received", 8 + 20 + 1)
     second._deliver = hears  # type: ignore[method-assign]
     await second.check()
     await talk(first, second, FIRST_NUMBER + 36_002)
 
 
-async def test_a_party_that_is_merely_silent_hears_the_other_one_at_once_after_a_hold(
-    relay: RunningEngine, hurried: None
-) -> None:
-    first, second = await relay.call()
+async def test_a_party_that_is_merely_silent_hears_the_other_one_at_once_after_a_hold(hurried: RunningEngine) -> None:
+    first, second = await hurried.call()
     await talk(first, second, FIRST_NUMBER)
-    await relay.says("TransportDown", second)
-    await relay.engine.unroute("call", ("first", "second"))
+    await hurried.says("TransportDown", second)
+    await hurried.engine.unroute("call", ("first", "second"))
     for held in range(9_000, 80_000, 9_000):
         for packet in packets(first, FIRST_NUMBER + held):
             first.send_rtp(packet)
-    await relay.counts("dropped_unjoined", 2 * 8)
-    await relay.engine.route("call", ("first", "second"))
+    await hurried.counts("dropped_unjoined", 2 * 8)
+    await hurried.engine.route("call", ("first", "second"))
     await talk(first, second, FIRST_NUMBER + 72_001)
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("jump", [40_000, 65_600, 150_000])
-async def test_a_party_that_sent_unheard_for_long_is_heard_again(relay: RunningEngine, jump: int, moved: bool) -> None:
-    first, second = await relay.call()
+async def test_a_party_that_sent_unheard_for_long_is_heard_again(hurried: RunningEngine, jump: int, moved: bool) -> None:
+    first, second = await hurried.call()
     number = await talk(first, second, FIRST_NUMBER)
-    silent = relay.engine._transports["first"].streams
+    silent = hurried.engine._transports["first"].streams
     await eventually(lambda: not silent, "its streams have been silent for long")
     for lost in range(number, FIRST_NUMBER + jump, 9_000):
         for packet in packets(first, lost):
@@ -195,23 +188,22 @@ async def test_a_party_that_sent_unheard_for_long_is_heard_again(relay: RunningE
     if moved:
         first.path = first.another_path()
     await talk(first, second, FIRST_NUMBER + jump)
-    assert (await relay.counted())["rollovers_found"] == 2
+    assert (await hurried.counted())["rollovers_found"] == 2
 
 
-@pytest.mark.usefixtures("hurried")
-async def test_forged_packets_of_a_silent_stream_neither_cost_much_nor_keep_it_silent(relay: RunningEngine) -> None:
-    first, second = await relay.call()
+async def test_forged_packets_of_a_silent_stream_neither_cost_much_nor_keep_it_silent(hurried: RunningEngine) -> None:
+    first, second = await hurried.call()
     number = await talk(first, second, FIRST_NUMBER)
-    streams = relay.engine._transports["first"].streams
+    streams = hurried.engine._transports["first"].streams
     await eventually(lambda: not streams, "its streams have been silent for long")
     for n in range(50):
         first.path.send(packets(first, n)[0] + bytes(16))
-    await relay.counts("srtp_unauthentic", 50)
+    await hurried.counts("srtp_unauthentic", 50)
     assert not streams
     for lost in range(number, FIRST_NUMBER + 40_000, 9_000):
         for packet in packets(first, lost):
             first.encrypted(packet)
-    searches = relay.engine._transports["first"]
-    await eventually(lambda: not searches.searches, "the next second has come")
+    received = hurried.engine._transports["first"].received
+    await eventually(lambda: not received.searches, "the next second has come")
     await second.check()
     await talk(first, second, FIRST_NUMBER + 40_000)

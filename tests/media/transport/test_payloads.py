@@ -33,12 +33,12 @@ def begins_keyframe(payload_type: int, payload: bytes) -> bool:
 
 def test_only_streams_of_pictures_are_asked_for_a_keyframe() -> None:
     every = (VP8, VP8_RTX, RED, RED_RTX, ULPFEC, FLEXFEC, OPUS, AUDIO_RED, 77)
-    assert [one for one in every if formats.is_picture(one)] == [VP8, RED]
+    assert [one for one in every if formats.is_video(one)] == [VP8, RED]
 
 
 def test_what_may_share_an_ssrc_with_pictures_is_looked_at_further() -> None:
     every = (VP8, VP8_RTX, RED, RED_RTX, ULPFEC, FLEXFEC, OPUS, AUDIO_RED, 77)
-    assert [one for one in every if formats.may_show_pictures(one)] == [VP8, RED, ULPFEC]
+    assert [one for one in every if formats.may_become_video(one)] == [VP8, RED, ULPFEC]
 
 
 def test_a_keyframe_is_seen_inside_red() -> None:

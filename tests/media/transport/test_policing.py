@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from relay.media.transport import policing
 from relay.media.transport.policing import (
     BURST,
+    FIRST_EXCLUSION,
     FORGIVEN_AFTER,
     KEYFRAME_INTERVAL,
     LOOK_INTERVAL,
@@ -197,10 +197,10 @@ async def sending(peer: MediaPeer, packets: list[bytes], pause: float = 0.0) -> 
         await sender.wait()
 
 
-async def test_while_a_flood_is_kept_off_another_call_loses_no_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_a_flood_is_kept_off_another_call_loses_no_packet() -> None:
     """At full speed from another process, which is more than the relay takes out of the receive buffer."""
-    monkeypatch.setattr(policing, "FIRST_EXCLUSION", 30.0)  # as after several floods: it must outlast a slow machine
-    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=8, media_max_packets=1000)) as relay:
+    exclusion = Timing(first_exclusion=30.0)  # as after several floods: it must outlast a slow machine
+    async with RunningEngine.started(limits=MediaLimits(media_max_mbit=8, media_max_packets=1000), timing=exclusion) as relay:
         attacker, accomplice = await relay.call()
         accomplice.path.close()
         for one in relay.engine._listening.sockets:  # what the system grants where net.core.rmem_max is as usual
@@ -265,7 +265,7 @@ def test_more_than_the_limit_is_no_flood_and_several_times_as_much_is() -> None:
 
 
 def test_an_exclusion_grows_while_the_peer_goes_on_and_is_forgotten_when_it_does_not() -> None:
-    exclusion, now, lengths = Exclusion(), 100.0, []
+    exclusion, now, lengths = Exclusion(FIRST_EXCLUSION), 100.0, []
     for _ in range(7):
         exclusion.begin(now)
         exclusion.begin(now + 0.5)  # what was queued does not prolong it

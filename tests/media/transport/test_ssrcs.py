@@ -3,9 +3,6 @@
 import dataclasses
 import time
 
-import pytest
-
-from relay.media.transport import ssrcs
 from relay.media.transport.ssrcs import FORGET_AFTER, LOOK_AGAIN_AFTER, MAX_FORGOTTEN, MAX_SSRCS, SsrcTable
 from tests.kit.media import VIDEO, MediaPeer, RunningEngine, rtcp_compound, rtp_packet
 from tests.kit.wait import eventually
@@ -68,9 +65,9 @@ def test_one_that_was_forgotten_does_not_come_back() -> None:
     assert not table.has_room(2, 1000.0)
 
 
-def test_what_was_forgotten_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssrcs, "MAX_FORGOTTEN", 3)
+def test_what_was_forgotten_is_bounded_too() -> None:
     table = full()
+    table.max_forgotten = 3
     assert MAX_FORGOTTEN > 1000
     for n in range(3):
         assert table.has_room(NEW + n, 300.0)
@@ -89,18 +86,16 @@ async def fill(first: MediaPeer, second: MediaPeer) -> None:
     await second.receives(*sent)
 
 
-async def test_the_257th_stream_of_a_call_is_forwarded_when_others_have_fallen_silent(
-    relay: RunningEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssrcs, "LOOK_AGAIN_AFTER", 0.0)
+async def test_the_257th_stream_of_a_call_is_forwarded_when_others_have_fallen_silent(relay: RunningEngine) -> None:
     first, second = await relay.call()
+    relay.engine._transports["first"].ssrcs.look_again_after = 0.0
     described = dataclasses.replace(VIDEO, ssrcs=(2, 3))
     await relay.engine.update_transport("first", first.parameters, (described,))
     await fill(first, second)
     first.send_rtp(rtp_packet(1, NEW))
     await relay.counts("dropped_streams")
 
-    monkeypatch.setattr(ssrcs, "FORGET_AFTER", 0.2)
+    relay.engine._transports["first"].ssrcs.forget_after = 0.2
     await silence(relay)
     sent = [rtp_packet(2, NEW), rtp_packet(2, NEW + 1)]
     for packet in sent:
@@ -127,9 +122,9 @@ async def silence(relay: RunningEngine) -> None:
     await eventually(lambda: all(time.monotonic() - one.heard_at > 0.2 for one in streams.values()), "all are silent")
 
 
-async def test_forged_packets_make_no_stream_forgotten(relay: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssrcs, "FORGET_AFTER", 0.1)
+async def test_forged_packets_make_no_stream_forgotten(relay: RunningEngine) -> None:
     first, second = await relay.call()
+    relay.engine._transports["first"].ssrcs.forget_after = 0.1
     await fill(first, second)
     await silence(relay)
     for ssrc in range(NEW, NEW + 300):
@@ -140,12 +135,10 @@ async def test_forged_packets_make_no_stream_forgotten(relay: RunningEngine, mon
     assert "streams_forgotten" not in await relay.counted()
 
 
-async def test_a_stream_of_each_of_many_shared_screens_is_forwarded(
-    relay: RunningEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssrcs, "FORGET_AFTER", 0.0)
-    monkeypatch.setattr(ssrcs, "LOOK_AGAIN_AFTER", 0.0)
+async def test_a_stream_of_each_of_many_shared_screens_is_forwarded(relay: RunningEngine) -> None:
     first, second = await relay.call()
+    relay.engine._transports["first"].ssrcs.forget_after = 0.0
+    relay.engine._transports["first"].ssrcs.look_again_after = 0.0
     for ssrc in range(NEW, NEW + 2 * MAX_SSRCS):
         first.send_rtp(packet := rtp_packet(1, ssrc))
         await second.receives(packet)

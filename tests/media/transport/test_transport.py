@@ -7,10 +7,11 @@ from aiortc import RTCCertificate
 
 from relay.media.api import MediaEvent, TransportClosed, TransportDown, TransportReport, TransportUp
 from relay.media.quality.counters import MediaCounters
-from relay.media.transport.consent import CONSENT_SILENCE, QUIET_SILENCE
+from relay.media.transport.buffers import MAX_BUFFERED
 from relay.media.transport.ice import ROAM_AFTER_SILENCE
 from relay.media.transport.path import MAX_ADDRESSES
-from relay.media.transport.transport import MAX_HELD, Transport
+from relay.media.transport.timing import CONSENT_SILENCE, QUIET_SILENCE
+from relay.media.transport.transport import Transport
 from tests.kit.media import (
     CERTIFICATE,
     RunningEngine,
@@ -137,15 +138,15 @@ async def test_packets_wait_for_the_other_party_and_then_arrive_in_order(relay: 
     first, second = await relay.peer("first"), await relay.peer("second")
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
-    early = [rtcp_compound(packets=n) if n % 7 == 0 else rtp_packet(n) for n in range(MAX_HELD)]
+    early = [rtcp_compound(packets=n) if n % 7 == 0 else rtp_packet(n) for n in range(MAX_BUFFERED)]
     for n, packet in enumerate(early):
         first.path.send(first.encrypted(packet, rtcp=n % 7 == 0))
-    await relay.counts("packets_received", MAX_HELD)
+    await relay.counts("packets_received", MAX_BUFFERED)
     await relay.connect(second)
     await second.receives(*early)
     assert not first.packets, "nothing was lost: no keyframe was asked for"
-    await relay.counts("packets_held", MAX_HELD)
-    await relay.counts("packets_sent", MAX_HELD)
+    await relay.counts("packets_held", MAX_BUFFERED)
+    await relay.counts("packets_sent", MAX_BUFFERED)
     await still_talk(first, second)
 
 
@@ -184,9 +185,9 @@ async def test_a_picture_is_asked_for_though_its_stream_began_with_a_report(rela
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
     first.send_rtcp(rtcp_compound(10))
-    for n in range(MAX_HELD):
+    for n in range(MAX_BUFFERED):
         first.send_rtp(rtp_packet(n, 10, payload_type=VP8))
-    await relay.counts("dropped_overflow", MAX_HELD + 1)
+    await relay.counts("dropped_overflow", MAX_BUFFERED + 1)
     await relay.connect(second)
     await first.receives(picture_loss_indication(10))
 

@@ -1,9 +1,10 @@
-"""Addresses that a peer's packets come from although it has validated others: how the relay asks whether the peer is there.
+"""Peer-reflexive addresses: a peer's packets come from there although it has validated others. How the relay checks them.
 
-A NAT that forgets a client gives it another address in mid-call, and the client does not know. What it sends is as authentic as
-before; but whoever catches a packet on its way can send it from any address too, once. So nothing but a connectivity check (a
-triggered one, RFC 8445 section 7.3.1.4) is sent to such an address, until the answer shows that the peer is there and consents to
-receive (RFC 7675). The checks to an address never have more bytes than what came from it: nobody can be flooded with them.
+A NAT that forgets a client gives it another address in mid-call (NAT rebinding), and the client does not know. What it sends is
+as authentic as before; but an observer that captures a packet can send it from any address too, once. So nothing but a
+connectivity check (a triggered one, RFC 8445 section 7.3.1.4) is sent to such an address, until the answer shows that the peer is
+there and consents to receive (RFC 7675). The checks to an address never have more bytes than what came from it: they are of no
+use for a flood.
 
 Sans-IO: what is heard comes in, what is to be asked goes out.
 """
@@ -20,7 +21,7 @@ CHECK_INTERVAL: Final = 0.2
 """Seconds between two checks to an address, until one is answered. STUN would wait 0.5 s (RFC 8489 section 6.2.1), but each is an
 answer to packets that go on to come."""
 
-MAX_NEWCOMERS: Final = 4
+MAX_PROBES: Final = 4
 """Addresses of a transport that are asked at a time; the one that was heard first is forgotten first."""
 
 MAX_CHECKED: Final = 16
@@ -32,8 +33,8 @@ FORGET_AFTER: Final = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Newcomer:
-    """One such address, and the question to it."""
+class Probe:
+    """The check of one such address."""
 
     transport_id: str
     address: Hashable
@@ -55,11 +56,11 @@ class Newcomer:
     """A timer that repeats the check is running."""
 
     def signed(self, answer: stun.Message) -> bool:
-        """Whether whoever answered knows the peer's password."""
+        """Whether the answer is signed with the peer's password."""
         return answer.check_message_integrity(self.credentials[1])
 
 
-class Checked:
+class CheckedAddresses:
     """Addresses that a peer has checked and not nominated, while its transport stays where it is: what comes from there is the
     peer's, too. A browser sends over a path that it is about to nominate a moment before it says so."""
 
@@ -91,42 +92,42 @@ class Checked:
             del self._addresses[transport_id][address]
 
 
-class Newcomers:
-    """Those of all transports."""
+class Probes:
+    """The checks of all transports."""
 
     def __init__(self) -> None:
-        self._by_transport: dict[str, dict[Hashable, Newcomer]] = {}
-        self._by_transaction: dict[bytes, Newcomer] = {}
+        self._by_transport: dict[str, dict[Hashable, Probe]] = {}
+        self._by_transaction: dict[bytes, Probe] = {}
 
-    def heard(self, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> bytes | None:
-        """An authentic packet of so many bytes came from an address that is to be asked.
+    def heard(self, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> Probe:
+        """An authentic packet of so many bytes came from an address that is to be checked.
 
         Args:
             ice: the transport's agent, whose peer is known.
             now: seconds, monotonic.
 
         Returns:
-            The check to send there; None if it is not time for one.
+            The probe of it, whose check may be `due`.
         """
-        newcomer = self.known(transport_id, ice, address)
-        newcomer.heard_at = now
-        newcomer.octets += octets
-        return self.due(newcomer, now)
+        probe = self.known(transport_id, ice, address)
+        probe.heard_at = now
+        probe.octets += octets
+        return probe
 
-    def due(self, newcomer: Newcomer, now: float) -> bytes | None:
+    def due(self, probe: Probe, now: float) -> bytes | None:
         """The check to send there by now; None if it is not time for one, or what came from there does not suffice for it."""
-        if newcomer.octets < len(newcomer.check) or now - newcomer.checked_at < CHECK_INTERVAL:
+        if probe.octets < len(probe.check) or now - probe.checked_at < CHECK_INTERVAL:
             return None
-        newcomer.octets -= len(newcomer.check)
-        newcomer.checked_at = now
-        return newcomer.check
+        probe.octets -= len(probe.check)
+        probe.checked_at = now
+        return probe.check
 
-    def waits(self, newcomer: Newcomer) -> bool:
+    def waits(self, probe: Probe) -> bool:
         """Whether its answer still counts, and may be asked for once more."""
-        present = self._by_transport.get(newcomer.transport_id, {}).get(newcomer.address)
-        return present is newcomer and newcomer.octets >= len(newcomer.check)
+        present = self._by_transport.get(probe.transport_id, {}).get(probe.address)
+        return present is probe and probe.octets >= len(probe.check)
 
-    def renew(self, transport_id: str, ice: IceAgent) -> list[Newcomer]:
+    def renew(self, transport_id: str, ice: IceAgent) -> list[Probe]:
         """The peer's credentials have changed: those of a transport that were asked by the old ones, to be asked by the new."""
         renewed = []
         for old in list(self._by_transport.get(transport_id, {}).values()):
@@ -137,40 +138,40 @@ class Newcomers:
                 renewed.append(new)
         return renewed
 
-    def known(self, transport_id: str, ice: IceAgent, address: Hashable) -> Newcomer:
-        """The question to an address of that transport: the one that waits for its answer, or a new one."""
+    def known(self, transport_id: str, ice: IceAgent, address: Hashable) -> Probe:
+        """The probe of an address of that transport: the one that waits for its answer, or a new one."""
         assert ice.peer is not None, "a peer is described before it is asked"
         present = self._by_transport.setdefault(transport_id, {})
         credentials = ice.username, ice.peer.pwd.encode()
-        newcomer = present.get(address)
-        if newcomer is not None:
-            if newcomer.credentials == credentials:
-                return newcomer
-            self.forget(newcomer)  # ICE was restarted: an answer to the old check would not come
-        elif len(present) == MAX_NEWCOMERS:
+        probe = present.get(address)
+        if probe is not None:
+            if probe.credentials == credentials:
+                return probe
+            self.forget(probe)  # ICE was restarted: an answer to the old check would not come
+        elif len(present) == MAX_PROBES:
             self.forget(next(iter(present.values())))
         check = ice.check()
-        newcomer = Newcomer(transport_id, address, credentials, check.transaction_id, bytes(check))
-        self._by_transaction[newcomer.transaction_id] = present[address] = newcomer
-        return newcomer
+        probe = Probe(transport_id, address, credentials, check.transaction_id, bytes(check))
+        self._by_transaction[probe.transaction_id] = present[address] = probe
+        return probe
 
-    def asked(self, transaction_id: bytes, address: Hashable) -> Newcomer | None:
-        """Who was asked this, there and nowhere else."""
-        newcomer = self._by_transaction.get(transaction_id)
-        return newcomer if newcomer is not None and newcomer.address == address else None
+    def asked(self, transaction_id: bytes, address: Hashable) -> Probe | None:
+        """The probe that this check belongs to, if it was sent to that address."""
+        probe = self._by_transaction.get(transaction_id)
+        return probe if probe is not None and probe.address == address else None
 
-    def forget(self, newcomer: Newcomer) -> None:
+    def forget(self, probe: Probe) -> None:
         """It has answered, or will not."""
-        del self._by_transaction[newcomer.transaction_id]
-        del self._by_transport[newcomer.transport_id][newcomer.address]
+        del self._by_transaction[probe.transaction_id]
+        del self._by_transport[probe.transport_id][probe.address]
 
     def forget_transport(self, transport_id: str) -> None:
         """The transport is closed."""
-        for newcomer in self._by_transport.pop(transport_id, {}).values():
-            del self._by_transaction[newcomer.transaction_id]
+        for probe in self._by_transport.pop(transport_id, {}).values():
+            del self._by_transaction[probe.transaction_id]
 
     def forget_silent(self, now: float) -> None:
         """Forget those that have not been heard for `FORGET_AFTER`."""
         silent = [one for one in self._by_transaction.values() if now - one.heard_at > FORGET_AFTER]
-        for newcomer in silent:
-            self.forget(newcomer)
+        for probe in silent:
+            self.forget(probe)

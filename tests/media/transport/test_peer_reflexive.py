@@ -1,6 +1,7 @@
 """The relay's own connectivity checks: when one is sent, how much, and which answer counts."""
 
 from collections import Counter
+from collections.abc import Hashable
 
 import pytest
 from aioice import stun
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.media.transport.ice import Credentials, IceAgent
-from relay.media.transport.newcomers import CHECK_INTERVAL, FORGET_AFTER, MAX_CHECKED, MAX_NEWCOMERS, Checked, Newcomers
+from relay.media.transport.peer_reflexive import CHECK_INTERVAL, FORGET_AFTER, MAX_CHECKED, MAX_PROBES, CheckedAddresses, Probes
 
 HERE, THERE = ("192.0.2.1", 1), ("192.0.2.1", 2)
 
@@ -34,17 +35,22 @@ def answer_to(check: bytes, pwd: str = PEER.pwd) -> stun.Message:
     return stun.parse_message(bytes(answer))
 
 
+def heard(probes: Probes, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> bytes | None:
+    """A packet comes from an address; the check that is sent there, if one is due."""
+    return probes.due(probes.heard(transport_id, ice, address, octets, now), now)
+
+
 @pytest.fixture
-def newcomers() -> Newcomers:
-    return Newcomers()
+def probes() -> Probes:
+    return Probes()
 
 
 # -- the question -----------------------------------------------------------------------------------------------------
 
 
-def test_a_newcomer_is_asked_as_a_controlled_agent_asks_its_peer(newcomers: Newcomers) -> None:
+def test_a_new_address_is_asked_as_a_controlled_agent_asks_its_peer(probes: Probes) -> None:
     ice = agent()
-    check = newcomers.heard("one", ice, HERE, PACKET, 100.0)
+    check = heard(probes, "one", ice, HERE, PACKET, 100.0)
     assert check is not None
     request = stun.parse_message(check)
     assert (request.message_method, request.message_class) == (stun.Method.BINDING, stun.Class.REQUEST)
@@ -56,52 +62,52 @@ def test_a_newcomer_is_asked_as_a_controlled_agent_asks_its_peer(newcomers: Newc
     assert request.attributes["PRIORITY"] >> 24 == 110, "that of a peer-reflexive candidate"
 
 
-def test_it_is_asked_the_same_again_at_intervals_for_as_long_as_it_is_heard(newcomers: Newcomers) -> None:
+def test_it_is_asked_the_same_again_at_intervals_for_as_long_as_it_is_heard(probes: Probes) -> None:
     ice = agent()
-    asked = [newcomers.heard("one", ice, HERE, PACKET, 100 + n * CHECK_INTERVAL / 4) for n in range(12)]
+    asked = [heard(probes, "one", ice, HERE, PACKET, 100 + n * CHECK_INTERVAL / 4) for n in range(12)]
     assert [n for n, check in enumerate(asked) if check is not None] == [0, 4, 8]
     assert len({check for check in asked if check is not None}) == 1
 
 
-def test_a_short_packet_is_no_reason_for_a_longer_check_but_several_are(newcomers: Newcomers) -> None:
+def test_a_short_packet_is_no_reason_for_a_longer_check_but_several_are(probes: Probes) -> None:
     ice = agent()
     length = len(bytes(ice.check()))
-    assert newcomers.heard("one", ice, HERE, length - 1, 100.0) is None
-    check = newcomers.heard("one", ice, HERE, 1, 100.0)
+    assert heard(probes, "one", ice, HERE, length - 1, 100.0) is None
+    check = heard(probes, "one", ice, HERE, 1, 100.0)
     assert check is not None
     assert len(check) == length
 
 
-def test_what_a_check_has_used_up_is_no_reason_for_the_next(newcomers: Newcomers) -> None:
+def test_what_a_check_has_used_up_is_no_reason_for_the_next(probes: Probes) -> None:
     ice = agent()
     length = len(bytes(ice.check()))
-    assert newcomers.heard("one", ice, HERE, length + 10, 100.0) is not None
-    assert newcomers.heard("one", ice, HERE, length - 11, 101.0) is None
-    assert newcomers.heard("one", ice, HERE, 1, 102.0) is not None
+    assert heard(probes, "one", ice, HERE, length + 10, 100.0) is not None
+    assert heard(probes, "one", ice, HERE, length - 11, 101.0) is None
+    assert heard(probes, "one", ice, HERE, 1, 102.0) is not None
 
 
-def test_each_address_is_asked_something_else(newcomers: Newcomers) -> None:
+def test_each_address_is_asked_something_else(probes: Probes) -> None:
     ice = agent()
-    here, there = (newcomers.heard("one", ice, address, PACKET, 100.0) for address in (HERE, THERE))
+    here, there = (heard(probes, "one", ice, address, PACKET, 100.0) for address in (HERE, THERE))
     assert here is not None
     assert there is not None
     assert transaction_of(here) != transaction_of(there)
 
 
-def test_after_an_ice_restart_the_peer_is_asked_by_its_new_credentials(newcomers: Newcomers) -> None:
+def test_after_an_ice_restart_the_peer_is_asked_by_its_new_credentials(probes: Probes) -> None:
     ice = agent()
-    old = newcomers.heard("one", ice, HERE, PACKET, 100.0)
+    old = heard(probes, "one", ice, HERE, PACKET, 100.0)
     ice.peer = Credentials("renewed", "another password")
-    new = newcomers.heard("one", ice, HERE, PACKET, 100.01)
+    new = heard(probes, "one", ice, HERE, PACKET, 100.01)
     assert old is not None
     assert new is not None
     assert stun.parse_message(new).attributes["USERNAME"] == f"renewed:{ice.ufrag}"
     assert stun.parse_message(new).check_message_integrity(b"another password")
-    assert newcomers.asked(transaction_of(old), HERE) is None
-    assert newcomers.asked(transaction_of(new), HERE) is not None
+    assert probes.asked(transaction_of(old), HERE) is None
+    assert probes.asked(transaction_of(new), HERE) is not None
 
 
-def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_one(newcomers: Newcomers) -> None:
+def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_one(probes: Probes) -> None:
     ice = agent()
     known = ice.ufrag
     ice.restart()
@@ -113,64 +119,64 @@ def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_o
 # -- the answer -------------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_password_of_the_peer(newcomers: Newcomers) -> None:
-    check = newcomers.heard("one", agent(), HERE, PACKET, 100.0)
+def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_password_of_the_peer(probes: Probes) -> None:
+    check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
-    newcomer = newcomers.asked(transaction_of(check), HERE)
-    assert newcomer is not None
-    assert newcomer.transport_id == "one"
-    assert newcomer.signed(answer_to(check))
-    assert not newcomer.signed(answer_to(check, "a guess"))
-    assert not newcomer.signed(stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_of(check)))
+    probe = probes.asked(transaction_of(check), HERE)
+    assert probe is not None
+    assert probe.transport_id == "one"
+    assert probe.signed(answer_to(check))
+    assert not probe.signed(answer_to(check, "a guess"))
+    assert not probe.signed(stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_of(check)))
 
 
-def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(newcomers: Newcomers) -> None:
-    check = newcomers.heard("one", agent(), HERE, PACKET, 100.0)
+def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(probes: Probes) -> None:
+    check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
-    assert newcomers.asked(transaction_of(check), THERE) is None
-    assert newcomers.asked(bytes(12), HERE) is None
-    assert newcomers.asked(transaction_of(check), HERE) is not None, "and does not spoil the question"
+    assert probes.asked(transaction_of(check), THERE) is None
+    assert probes.asked(bytes(12), HERE) is None
+    assert probes.asked(transaction_of(check), HERE) is not None, "and does not spoil the question"
 
 
-def test_an_answer_counts_once(newcomers: Newcomers) -> None:
-    check = newcomers.heard("one", agent(), HERE, PACKET, 100.0)
+def test_an_answer_counts_once(probes: Probes) -> None:
+    check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
-    newcomer = newcomers.asked(transaction_of(check), HERE)
-    assert newcomer is not None
-    newcomers.forget(newcomer)
-    assert newcomers.asked(transaction_of(check), HERE) is None
+    probe = probes.asked(transaction_of(check), HERE)
+    assert probe is not None
+    probes.forget(probe)
+    assert probes.asked(transaction_of(check), HERE) is None
 
 
-def test_an_answer_comes_too_late_when_the_address_has_long_been_silent(newcomers: Newcomers) -> None:
+def test_an_answer_comes_too_late_when_the_address_has_long_been_silent(probes: Probes) -> None:
     ice = agent()
-    checks = [newcomers.heard("one", ice, address, PACKET, now) for address, now in ((HERE, 100.0), (THERE, 101.0))]
-    newcomers.forget_silent(100 + FORGET_AFTER + 0.5)
+    checks = [heard(probes, "one", ice, address, PACKET, now) for address, now in ((HERE, 100.0), (THERE, 101.0))]
+    probes.forget_silent(100 + FORGET_AFTER + 0.5)
     assert [
-        newcomers.asked(transaction_of(check or b""), at) is not None for check, at in zip(checks, (HERE, THERE), strict=True)
+        probes.asked(transaction_of(check or b""), at) is not None for check, at in zip(checks, (HERE, THERE), strict=True)
     ] == [
         False,
         True,
     ]
 
 
-def test_closing_a_transport_ends_its_questions_and_no_others(newcomers: Newcomers) -> None:
-    ended, going_on = [newcomers.heard(name, agent(), HERE, PACKET, 100.0) for name in ("ended", "going on")]
+def test_closing_a_transport_ends_its_questions_and_no_others(probes: Probes) -> None:
+    ended, going_on = [heard(probes, name, agent(), HERE, PACKET, 100.0) for name in ("ended", "going on")]
     assert ended is not None
     assert going_on is not None
-    newcomers.forget_transport("ended")
-    newcomers.forget_transport("never there")
-    assert newcomers.asked(transaction_of(ended), HERE) is None
-    assert newcomers.asked(transaction_of(going_on), HERE) is not None
+    probes.forget_transport("ended")
+    probes.forget_transport("never there")
+    assert probes.asked(transaction_of(ended), HERE) is None
+    assert probes.asked(transaction_of(going_on), HERE) is not None
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(newcomers: Newcomers) -> None:
+def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(probes: Probes) -> None:
     ice = agent()
-    checks = [newcomers.heard("one", ice, port, PACKET, 100.0) or b"" for port in range(MAX_NEWCOMERS + 2)]
-    left = [port for port, check in enumerate(checks) if newcomers.asked(transaction_of(check), port)]
-    assert left == list(range(2, MAX_NEWCOMERS + 2))
+    checks = [heard(probes, "one", ice, port, PACKET, 100.0) or b"" for port in range(MAX_PROBES + 2)]
+    left = [port for port, check in enumerate(checks) if probes.asked(transaction_of(check), port)]
+    assert left == list(range(2, MAX_PROBES + 2))
 
 
 @given(
@@ -178,14 +184,14 @@ def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(newcomers: Ne
     st.text("abcd", min_size=4, max_size=256),
 )
 def test_no_address_gets_more_than_it_gave_or_more_often_than_told(packets: list[tuple[int, int, float]], ufrag: str) -> None:
-    newcomers, ice, now = Newcomers(), agent(Credentials(ufrag, "p" * 22)), 100.0
+    probes, ice, now = Probes(), agent(Credentials(ufrag, "p" * 22)), 100.0
     given: Counter[int] = Counter()
     got: Counter[int] = Counter()
     checked: dict[bytes, float] = {}
     for address, octets, pause in packets:
         now += pause
         given[address] += octets
-        check = newcomers.heard("one", ice, address, octets, now)
+        check = heard(probes, "one", ice, address, octets, now)
         if check is not None:
             got[address] += len(check)
             assert got[address] <= given[address]
@@ -197,7 +203,7 @@ def test_no_address_gets_more_than_it_gave_or_more_often_than_told(packets: list
 
 
 def test_an_address_is_the_last_ones_that_checked_from_it() -> None:
-    checked = Checked()
+    checked = CheckedAddresses()
     checked.add(HERE, "one")
     checked.add(THERE, "one")
     checked.add(HERE, "two")
@@ -210,7 +216,7 @@ def test_an_address_is_the_last_ones_that_checked_from_it() -> None:
 
 
 def test_only_so_many_addresses_of_a_transport_are_remembered() -> None:
-    checked = Checked()
+    checked = CheckedAddresses()
     checked.add(HERE, "other")
     for number in range(MAX_CHECKED + 3):
         checked.add(number, "one")
