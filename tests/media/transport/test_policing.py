@@ -23,6 +23,7 @@ from relay.media.transport.policing import (
     Budget,
     Exclusion,
 )
+from relay.media.transport.timing import Timing
 from relay.rtp import rtcp
 from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
 from relay.settings.media import UNLIMITED, MediaLimits
