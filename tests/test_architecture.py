@@ -22,7 +22,14 @@ SANS_IO = (
     *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),
     *(f"relay/check/{name}.py" for name in ("report", "verdicts", "descriptions")),
     *(f"relay/rtp/{name}.py" for name in ("packet", "rtcp", "rtcp_cuts", "rollover", "keyframes")),
-    *(f"relay/media/transport/{name}.py" for name in ("ice", "probes", "payloads", "consent", "path", "ssrcs")),
+    *(
+        f"relay/media/transport/{name}.py"
+        for name in ("ice", "peer_reflexive", "payloads", "consent", "liveness", "path", "ssrcs")
+    ),
+    *(
+        f"relay/media/transport/{name}.py"
+        for name in ("forwarding", "received", "buffers", "keyframe_requests", "events", "timing")
+    ),
     *(f"relay/media/quality/{name}.py" for name in ("statistics", "mos")),
     "relay/media/repair/history.py",
     "relay/media/net/exclusion.py",
