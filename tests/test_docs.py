@@ -228,6 +228,13 @@ def test_the_answers_to_the_three_questions_of_contributing_name_places_that_exi
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_the_architecture_names_modules_that_exist() -> None:
+    named = {one for one in quoted(ROOT / "docs" / "architecture.md") if re.fullmatch(r"[\w/]+\.(py|js)", one)}
+    files = [f"/{file.relative_to(ROOT)}" for folder in ("relay", "tests", "web") for file in (ROOT / folder).rglob("*.*")]
+    assert len(named) > 30
+    assert [one for one in sorted(named) if not any(file.endswith(f"/{one}") for file in files)] == []
+
+
 def anchors_of(file: Path) -> set[str]:
     return {anchor for _, anchor in headings_of(file.read_text())}
 

@@ -23,6 +23,8 @@ from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import PATIENCE, eventually
 
+pytestmark = pytest.mark.servers
+
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 
 HERE: Final = "127.0.0.1"
