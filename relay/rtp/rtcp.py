@@ -17,10 +17,8 @@ TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
 
 NACK = 1
-_TRANSPORT_CC = 15
 PLI = 1
 FIR = 4
-_APPLICATION_LAYER = 15
 
 part_header = Struct("!BBH")
 _sender_info = Struct("!IQIII")
@@ -108,32 +106,15 @@ class FullIntraRequest:
     media_ssrcs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BitrateEstimate:
-    """REMB (draft-alvestrand-rmcat-remb-03)."""
-
-    sender_ssrc: int
-    bitrate: int
-    """Bit/s that the receiver believes it can take, of all `media_ssrcs` together."""
-    media_ssrcs: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TransportFeedback:
-    """Transport-wide congestion control (draft-holmer-rmcat-transport-wide-cc-extensions-01): only that it is there."""
-
-    sender_ssrc: int
-    media_ssrc: int
-
-
-RtcpPacket = SenderReport | ReceiverReport | Bye | Nack | PictureLoss | FullIntraRequest | BitrateEstimate | TransportFeedback
+RtcpPacket = SenderReport | ReceiverReport | Bye | Nack | PictureLoss | FullIntraRequest
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def parse(compound: Buffer) -> list[RtcpPacket]:
-    """The parts of a decrypted compound packet that mean something to the relay; others (SDES, APP, XR) are left out.
+    """The parts of a decrypted compound packet that mean something to the relay; others are left out: SDES, APP, XR,
+    congestion control.
 
     Raises:
         RtcpError: any part is not what its header says.
@@ -210,26 +191,20 @@ def _parse_ssrcs(data: Buffer, count: int, begin: int, end: int) -> tuple[int, .
     return tuple(word.unpack_from(data, begin + 4 * index)[0] for index in range(count))
 
 
-def _parse_transport_feedback(data: Buffer, kind: int, begin: int, end: int) -> Nack | TransportFeedback | None:
+def _parse_transport_feedback(data: Buffer, kind: int, begin: int, end: int) -> Nack | None:
     sender, media = feedback_ssrcs(data, begin, end)
-    if kind == _TRANSPORT_CC:
-        return TransportFeedback(sender, media)
     if kind != NACK:
         return None
     return Nack(sender, media, tuple(nacked(data, begin + 8, end)))
 
 
-def _parse_payload_feedback(
-    data: Buffer, kind: int, begin: int, end: int
-) -> PictureLoss | FullIntraRequest | BitrateEstimate | None:
+def _parse_payload_feedback(data: Buffer, kind: int, begin: int, end: int) -> PictureLoss | FullIntraRequest | None:
     sender, media = feedback_ssrcs(data, begin, end)
     if kind == PLI:
         return PictureLoss(sender, media)
     if kind == FIR:
         entries = range(begin + 8, end - _fir_entry.size + 1, _fir_entry.size)
         return FullIntraRequest(sender, tuple(_fir_entry.unpack_from(data, entry)[0] for entry in entries))
-    if kind == _APPLICATION_LAYER and bytes(data[begin + 8 : begin + 12]) == b"REMB":
-        return _parse_estimate(data, sender, begin + 12, end)
     return None
 
 
@@ -250,15 +225,6 @@ def nacked(data: Buffer, begin: int, end: int) -> Iterator[int]:
             lowest = following & -following
             yield (first + lowest.bit_length()) & 0xFFFF
             following ^= lowest
-
-
-def _parse_estimate(data: Buffer, sender: int, begin: int, end: int) -> BitrateEstimate:
-    """draft-alvestrand-rmcat-remb-03, 2.2: a count, 6 bits of exponent, 18 of mantissa, SSRCs."""
-    if begin + 4 > end:
-        raise RtcpError("REMB is cut off")
-    (value,) = word.unpack_from(data, begin)
-    bitrate = (value & 0x3FFFF) << (value >> 18 & 0x3F)
-    return BitrateEstimate(sender, bitrate, _parse_ssrcs(data, value >> 24, begin + 4, end))
 
 
 _PARSERS: Mapping[int, Callable[[Buffer, int, int, int], RtcpPacket | None]] = {
@@ -294,22 +260,6 @@ def nack(sender_ssrc: int, media_ssrc: int, sequences: Collection[int]) -> bytes
             entries[-1][1] |= 1 << (behind - 1)
     body = b"".join(nack_entry.pack(first, following) for first, following in entries)
     return make_part(NACK, TRANSPORT_FEEDBACK, feedback_header.pack(sender_ssrc, media_ssrc) + body)
-
-
-def receiver_report(sender_ssrc: int, blocks: Collection[ReportBlock] = ()) -> bytes:
-    """RR (RFC 3550, 6.4.2). Without blocks: what a compound has to begin with where RFC 5506 was not agreed on."""
-    body = b"".join(
-        _report_block.pack(
-            block.ssrc,
-            block.fraction_lost << 24 | block.packets_lost & 0xFFFFFF,
-            block.highest_sequence,
-            block.jitter,
-            block.last_sender_report,
-            block.delay,
-        )
-        for block in blocks
-    )
-    return make_part(len(blocks), _RECEIVER_REPORT, word.pack(sender_ssrc) + body)
 
 
 def make_part(count: int, packet_type: int, body: bytes) -> bytes:

@@ -17,8 +17,9 @@ from relay.media.net.mmsg import BUFFER_SIZE, ReceiveRing
 from relay.media.quality.statistics import LegReport, LegStatistics
 from relay.media.repair.history import MAX_AGE, MAX_REPEATS, MIN_AGE, PacketHistory
 from relay.rtp import rtcp, rtcp_cuts
-from relay.rtp.packet import SequenceUnwrapper, is_rtcp, peek
+from relay.rtp.packet import is_rtcp, peek
 from tests.kit.network import SimulatedNetwork
+from tests.kit.rtcp import receiver_report
 
 pytestmark = pytest.mark.long
 
@@ -179,7 +180,7 @@ class Receiver:
         """By SSRC and 16-bit sequence number."""
         self.at: dict[tuple[int, int], float] = {}
         """When each arrived first."""
-        self.newest: dict[int, SequenceUnwrapper] = {}
+        self.newest: dict[int, Newest] = {}
         self.first: dict[int, int] = {}
         self.count: Counter[int] = Counter()
         self._heard: dict[int, tuple[int, float]] = {}
@@ -188,7 +189,7 @@ class Receiver:
         sequence, ssrc = peek(packet)[2], peek(packet)[4]
         assert self.packets.setdefault((ssrc, sequence), packet) == packet
         self.at.setdefault((ssrc, sequence), now)
-        self.newest.setdefault(ssrc, SequenceUnwrapper(sequence)).unwrap(sequence)
+        self.newest.setdefault(ssrc, Newest(sequence)).unwrap(sequence)
         self.first.setdefault(ssrc, self.newest[ssrc].highest)
         self.count[ssrc] += 1
 
@@ -215,7 +216,31 @@ class Receiver:
             middle, since = self._heard.get(ssrc, (0, now))
             lost = newest.highest - self.first[ssrc] + 1 - self.count[ssrc]
             blocks.append(rtcp.ReportBlock(ssrc, 0, lost, newest.highest, 0, middle, round((now - since) * 65536)))
-        self.network.send(rtcp.receiver_report(RECEIVER, blocks), now)
+        self.network.send(receiver_report(RECEIVER, blocks), now)
+
+
+class Newest:
+    """The newest sequence number of a stream, unwrapped.
+
+    Counts from the cycle after the first, so that what was sent before the first packet that arrived is not negative.
+    """
+
+    __slots__ = ("highest",)
+
+    highest: int
+    """The newest sequence number so far, unwrapped. Before the first packet: the one before it."""
+
+    def __init__(self, first: int) -> None:
+        """`first`: the first sequence number to be unwrapped, 16 bits."""
+        self.highest = 0xFFFF + first
+
+    def unwrap(self, sequence: int) -> int:
+        """The unwrapped number nearest to the newest: up to 32,767 ahead of it, up to 32,768 behind."""
+        ahead = (sequence - self.highest) & 0xFFFF
+        if ahead < 0x8000:
+            self.highest += ahead
+            return self.highest
+        return self.highest + ahead - 0x10000
 
 
 @dataclass(frozen=True)

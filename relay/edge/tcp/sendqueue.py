@@ -7,6 +7,8 @@ rest of a broken one is of no use to anybody. Media is encrypted, but the RTP he
 from collections import deque
 from typing import Final
 
+from relay.rtp.packet import is_rtcp
+
 BULK_LIMIT: Final = 128 * 1024
 """Bytes of pictures and data that may wait: half a second of HD video. Below that, the sender's own congestion control sees the
 delay and slows down, which is better than any loss."""
@@ -56,8 +58,8 @@ class SendQueue:
             datagram: an SRTP or SRTCP packet, a DTLS record or a STUN message.
             wire: the bytes that carry it on the connection.
         """
-        # RFC 7983: SRTP begins with 128 to 191; RFC 5761 section 4: 192 to 223 in the second byte is RTCP.
-        if len(datagram) >= 12 and 127 < datagram[0] < 192 and not 191 < datagram[1] < 224:
+        # RFC 7983: SRTP begins with 128 to 191.
+        if len(datagram) >= 12 and 127 < datagram[0] < 192 and not is_rtcp(datagram[1]):
             if self._is_video(datagram[8:12], len(datagram)):
                 self._push_video(datagram, wire)
             else:

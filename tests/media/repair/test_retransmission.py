@@ -8,8 +8,9 @@ import pytest
 
 from relay.media.transport.timing import Timing
 from relay.rtp.packet import is_rtcp
-from relay.rtp.rtcp import Nack, ReportBlock, RtcpPacket, nack, parse, receiver_report
+from relay.rtp.rtcp import Nack, ReportBlock, RtcpPacket, nack, parse
 from tests.kit.media import AUDIO, VIDEO, MediaPeer, RunningEngine, rtp_packet
+from tests.kit.rtcp import receiver_report
 from tests.kit.wait import eventually
 
 PICTURES, REPEATS, SOUND = 10, 11, 20
