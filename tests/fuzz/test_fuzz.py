@@ -253,4 +253,3 @@ def _talks_through_a_million(demultiplexer: Demultiplexer) -> None:
         "dtls_received",
     ):
         assert counted[name] > 1000, f"the datagrams were not hostile enough: {name}"
-    demultiplexer.close()
