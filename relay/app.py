@@ -20,7 +20,7 @@ from relay.http import sockets
 from relay.http.auth import TOKENS
 from relay.http.identity import Identifier
 from relay.http.keys import Keys, load_at_start
-from relay.http.limits import Limits
+from relay.http.limits import HttpLimits
 from relay.http.revocations import REVOCATIONS
 from relay.settings.all import Settings
 from relay.settings.auth import AuthSettings
@@ -71,7 +71,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     extensions, faults = extensions or Extensions(), Faults()
     hooks = HookRunner(extensions.hooks, faults)
     identification = extensions.identification
-    limits = Limits(settings.only(LimitSettings))
+    limits = HttpLimits(settings.only(LimitSettings))
     database = database_plane(settings.only(DatabaseSettings))
     media = media_plane(
         settings.only(MediaSettings),

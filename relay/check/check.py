@@ -11,10 +11,10 @@ import aiohttp
 from aioice.ice import get_host_addresses
 from yarl import URL
 
-from relay.check.client import Credential, HopFailed, ProbeSocket, RelayClient, SignedIn, target_of, turn_url
+from relay.check.client import ClientLogin, HopFailed, ProbeSocket, RelayClient, SignedIn, target_of, turn_url
 from relay.check.descriptions import candidates
 from relay.check.loopback import LoopbackCall
-from relay.check.report import PATHS, Figures, Hop, Report, Result, State, Target
+from relay.check.report import PATHS, Hop, LoopbackFigures, ProbeState, Report, Result, Target
 from relay.check.transports import Connector, TcpConnector, TurnConnector, UdpConnector
 
 PATH_TIMEOUT: Final = 5.0
@@ -26,7 +26,7 @@ OnResult = Callable[[Hop, Result], None]
 _TURN: Final = {Hop.TURN_UDP: ("turn", "udp"), Hop.TURN_TCP: ("turn", "tcp"), Hop.TURN_TLS: ("turns", "tcp")}
 
 
-async def check(url: URL, credential: Credential, on_result: OnResult, *, verify: bool = True) -> Report:
+async def check(url: URL, credential: ClientLogin, on_result: OnResult, *, verify: bool = True) -> Report:
     """Test every path to the relay at `url`. Bounded in time, within a minute, whatever the server does.
 
     Args:
@@ -39,7 +39,7 @@ async def check(url: URL, credential: Credential, on_result: OnResult, *, verify
         test.fail(failed)
     for hop in Hop:
         if hop not in test.results:
-            test.found(hop, Result(State.SKIPPED))
+            test.found(hop, Result(ProbeState.SKIPPED))
     return Report(str(url), test.results, test.figures)
 
 
@@ -50,9 +50,9 @@ class _Test:
         figures: of the call; None until it was made.
     """
 
-    def __init__(self, url: URL, credential: Credential, on_result: OnResult, *, verify: bool) -> None:
+    def __init__(self, url: URL, credential: ClientLogin, on_result: OnResult, *, verify: bool) -> None:
         self.results: dict[Hop, Result] = {}
-        self.figures: Figures | None = None
+        self.figures: LoopbackFigures | None = None
         self._url = url
         self._credential = credential
         self._on_result = on_result
@@ -70,7 +70,7 @@ class _Test:
         """Record the failure that ends the test."""
         hop = Hop.WEBSOCKET if failed.reason == "lost" else self._hop
         targets = (target_of(self._url),) if hop is Hop.PAGE else ()
-        self.found(hop, Result(State.FAILED, targets, failed.reason, failed.detail))
+        self.found(hop, Result(ProbeState.FAILED, targets, failed.reason, failed.detail))
 
     async def run(self) -> None:
         """
@@ -84,15 +84,15 @@ class _Test:
             client = RelayClient(http)
             begin = clock()
             access = await client.sign_in(self._url, self._credential)
-            self.found(Hop.PAGE, Result(State.OK, (target_of(access.base),), seconds=_rounded(clock() - begin)))
+            self.found(Hop.PAGE, Result(ProbeState.OK, (target_of(access.base),), seconds=_rounded(clock() - begin)))
             self._hop, begin = Hop.WEBSOCKET, clock()
             async with client.connect(access) as socket:
                 seen = f"the relay sees you at {socket.address}" if socket.address else ""
-                self.found(Hop.WEBSOCKET, Result(State.OK, detail=seen, seconds=_rounded(clock() - begin)))
+                self.found(Hop.WEBSOCKET, Result(ProbeState.OK, detail=seen, seconds=_rounded(clock() - begin)))
                 for path in PATHS:
                     self._hop = path
                     self.found(path, await self._try(path, socket, access))
-                best = next((path for path in PATHS if self.results[path].state is State.OK), None)
+                best = next((path for path in PATHS if self.results[path].state is ProbeState.OK), None)
                 if best is not None:
                     self._hop = Hop.CALL
                     self.found(Hop.CALL, await self._measure(best, socket, access))
@@ -102,16 +102,16 @@ class _Test:
         begin = clock()
         async with LoopbackCall.begun(socket, partial(self._plan, path, access), _loopback()) as call:
             if not call.targets:
-                return Result(State.OFF)
+                return Result(ProbeState.OFF)
             if await _connected(call):
-                return Result(State.OK, (call.reached,), seconds=_rounded(clock() - begin))
-            return Result(State.FAILED, call.targets, detail=call.problem)
+                return Result(ProbeState.OK, (call.reached,), seconds=_rounded(clock() - begin))
+            return Result(ProbeState.FAILED, call.targets, detail=call.problem)
 
     async def _measure(self, path: Hop, socket: ProbeSocket, access: SignedIn) -> Result:
         async with LoopbackCall.begun(socket, partial(self._plan, path, access), _loopback()) as call:
             if await _connected(call):
                 self.figures = await call.figures(path)
-        return Result(State.OK if self.figures else State.FAILED)
+        return Result(ProbeState.OK if self.figures else ProbeState.FAILED)
 
     def _plan(self, path: Hop, access: SignedIn, sdp: str) -> Sequence[tuple[Target, Connector]]:
         """The addresses to try, each with its connector; empty if the relay does not offer the path."""

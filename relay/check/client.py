@@ -36,7 +36,7 @@ class HopFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class ClientLogin:
     """A token, or, in development mode, the profile to log in as."""
 
     token: str = ""
@@ -94,7 +94,7 @@ class RelayClient:
         self._http = http
         self._timeout = timeout
 
-    async def sign_in(self, url: URL, credential: Credential) -> SignedIn:
+    async def sign_in(self, url: URL, credential: ClientLogin) -> SignedIn:
         """Ask for the ICE servers, and log in for that where no token is given and development mode allows it.
 
         Raises:
@@ -140,7 +140,7 @@ class RelayClient:
                 async with asyncio.timeout(self._timeout):
                     await websocket.close()
 
-    async def _log_in(self, base: URL, credential: Credential) -> str:
+    async def _log_in(self, base: URL, credential: ClientLogin) -> str:
         profile = {"profile_type": credential.profile_type, "profile_id": credential.profile_id}
         status, body, _ = await self._request("POST", base / "api/dev/login", "", profile)
         if status == 404:

@@ -10,9 +10,9 @@ import msgspec
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.client import Credential
+from relay.check.client import ClientLogin
 from relay.check.report import Hop, Report, Result
-from relay.check.verdicts import LABELS, Verdict, figures_text, result_text, verdict
+from relay.check.verdicts import LABELS, ConnectionVerdict, figures_text, result_text, verdict
 from relay.ids import Profile
 
 NAME: Final = "check"
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, write: Callable[[str], None]) -> int:
             write(f"{_MARKS[result.state]} {LABELS[hop]:<{_WIDTH}} {result_text(hop, result)}")
 
     profile = arguments.user
-    credential = Credential(arguments.token, profile.profile_type, profile.profile_id)
+    credential = ClientLogin(arguments.token, profile.profile_type, profile.profile_id)
     report = asyncio.run(check(arguments.url, credential, on_result, verify=not arguments.insecure))
     found = verdict(report)
     if arguments.json:
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, write: Callable[[str], None]) -> int:
     return found.status
 
 
-def _json(report: Report, found: Verdict) -> str:
+def _json(report: Report, found: ConnectionVerdict) -> str:
     whole = {"status": found.status, "sentences": found.sentences, "report": report}
     return msgspec.json.format(msgspec.json.encode(whole).decode(), indent=2)
 

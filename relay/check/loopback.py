@@ -11,7 +11,7 @@ from aiortc.stats import RTCInboundRtpStreamStats, RTCRemoteInboundRtpStreamStat
 
 from relay.check.client import HopFailed, ProbeSocket
 from relay.check.descriptions import with_candidates
-from relay.check.report import Figures, Hop, Target
+from relay.check.report import Hop, LoopbackFigures, Target
 from relay.check.synthetic import Sink, sent_tracks
 from relay.check.transports import Connector, ProbeTransport
 
@@ -89,7 +89,7 @@ class LoopbackCall:
         """The target that media uses."""
         return max(self.transports, key=lambda one: one.received).target
 
-    async def figures(self, way: Hop) -> Figures | None:
+    async def figures(self, way: Hop) -> LoopbackFigures | None:
         """Measure `CALL_SECONDS` of the call; None: neither audio nor video came back."""
         clock = asyncio.get_running_loop()
         begin, frames, received = clock.time(), self.sink.video_frames, self._received()
@@ -104,7 +104,7 @@ class LoopbackCall:
         # Media goes from here over the relay to here, and the RTCP report the same way back: two round trips to the relay.
         trips = [one.roundTripTime for one in await _statistics(self.caller, RTCRemoteInboundRtpStreamStats)]
         host, port = self.reached.host, self.reached.port
-        return Figures(
+        return LoopbackFigures(
             way=way,
             host=host,
             port=port,

@@ -30,7 +30,7 @@ PATHS: Final = (Hop.UDP, Hop.TCP, Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
 """The hops that carry media, in the order in which browsers prefer them."""
 
 
-class State(StrEnum):
+class ProbeState(StrEnum):
     OK = "ok"
     FAILED = "failed"
     OFF = "off"
@@ -50,7 +50,7 @@ class Target(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of a hop."""
 
-    state: State
+    state: ProbeState
     targets: tuple[Target, ...] = ()
     reason: str = ""
     """Of the page: `name`, `refused`, `silent`, `certificate`, `not_relay`, `unauthorized` or `broken`; of the WebSocket:
@@ -61,7 +61,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """Duration of the hop."""
 
 
-class Figures(msgspec.Struct, frozen=True):
+class LoopbackFigures(msgspec.Struct, frozen=True):
     """Measurements of the loop-back call, whose media went to the relay and came back."""
 
     way: Hop
@@ -85,7 +85,7 @@ class Report(msgspec.Struct, frozen=True):
 
     url: str
     hops: Mapping[Hop, Result]
-    figures: Figures | None = None
+    figures: LoopbackFigures | None = None
 
     def result(self, hop: Hop) -> Result:
-        return self.hops.get(hop, Result(State.SKIPPED))
+        return self.hops.get(hop, Result(ProbeState.SKIPPED))

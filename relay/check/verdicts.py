@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from relay.check.report import PATHS, Figures, Hop, Report, Result, State, Target
+from relay.check.report import PATHS, Hop, LoopbackFigures, ProbeState, Report, Result, Target
 
 WORKS, NO_MEDIA, NOT_TESTED = 0, 1, 2
 """Statuses: media gets through; it does not, or no call can begin; the relay could not be tested."""
@@ -61,7 +61,7 @@ _OFF: Final = {
 _TURN: Final = (Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ConnectionVerdict(msgspec.Struct, frozen=True):
     """What a report means."""
 
     status: int
@@ -74,9 +74,9 @@ class Explanation(msgspec.Struct, frozen=True):
     """Everything that a reader is shown of a report."""
 
     status: int
-    """As of `Verdict`."""
+    """As of `ConnectionVerdict`."""
     sentences: tuple[str, ...]
-    """As of `Verdict`."""
+    """As of `ConnectionVerdict`."""
     lines: Mapping[Hop, str]
     """The result of each hop in the report, in a few words."""
     figures: str | None
@@ -91,25 +91,25 @@ def explain(report: Report) -> Explanation:
     return Explanation(found.status, found.sentences, lines, figures)
 
 
-def verdict(report: Report) -> Verdict:
+def verdict(report: Report) -> ConnectionVerdict:
     """The verdict on a report."""
     page, websocket = report.result(Hop.PAGE), report.result(Hop.WEBSOCKET)
-    if page.state is not State.OK:
-        return Verdict(NOT_TESTED, (_of_page(report.url, page),))
-    if websocket.state is not State.OK:
+    if page.state is not ProbeState.OK:
+        return ConnectionVerdict(NOT_TESTED, (_of_page(report.url, page),))
+    if websocket.state is not ProbeState.OK:
         text = _WEBSOCKET.get(websocket.reason, _WEBSOCKET["upgrade"]).format(detail=websocket.detail)
-        return Verdict(NOT_TESTED if websocket.reason in {"busy", "lost"} else NO_MEDIA, (text,))
+        return ConnectionVerdict(NOT_TESTED if websocket.reason in {"busy", "lost"} else NO_MEDIA, (text,))
     if any(report.result(path).reason == "unavailable" for path in PATHS):
-        return Verdict(NOT_TESTED, ("The relay cannot accept a call now: see its log.",))
-    best = next((path for path in PATHS if report.result(path).state is State.OK), None)
+        return ConnectionVerdict(NOT_TESTED, ("The relay cannot accept a call now: see its log.",))
+    best = next((path for path in PATHS if report.result(path).state is ProbeState.OK), None)
     if best is None:
-        return Verdict(NO_MEDIA, (*_without_media(report), *_turned_off(report)))
-    if report.result(Hop.CALL).state is State.FAILED:
-        return Verdict(NO_MEDIA, (*_without_audio_and_video(report, best), *_turned_off(report)))
-    return Verdict(WORKS, (*_with_media(report, best), *_turned_off(report), *_about_quality(report.figures)))
+        return ConnectionVerdict(NO_MEDIA, (*_without_media(report), *_turned_off(report)))
+    if report.result(Hop.CALL).state is ProbeState.FAILED:
+        return ConnectionVerdict(NO_MEDIA, (*_without_audio_and_video(report, best), *_turned_off(report)))
+    return ConnectionVerdict(WORKS, (*_with_media(report, best), *_turned_off(report), *_about_quality(report.figures)))
 
 
-def figures_text(figures: Figures) -> str:
+def figures_text(figures: LoopbackFigures) -> str:
     """The figures of the call, in a line."""
     return " · ".join(
         (
@@ -128,16 +128,16 @@ def result_text(hop: Hop, result: Result) -> str:
     time = "" if result.seconds is None else f" ({result.seconds:g} s)"
     where = _addresses([(hop, result)]) if hop in PATHS and result.targets else ""
     match result.state:
-        case State.OK:
+        case ProbeState.OK:
             more = where or result.detail
             return f"works{time}" + (f": {more}" if more else "")
-        case State.OFF:
+        case ProbeState.OFF:
             return "turned off at the relay"
-        case State.SKIPPED:
+        case ProbeState.SKIPPED:
             return "not tried"
-        case State.FAILED if hop in PATHS:
+        case ProbeState.FAILED if hop in PATHS:
             return f"not answered: {where}" if where and not result.detail else f"fails: {result.detail or where}"
-        case State.FAILED:
+        case ProbeState.FAILED:
             return f"fails: {result.detail}" if result.detail else "fails"
 
 
@@ -189,7 +189,7 @@ def _without_audio_and_video(report: Report, best: Hop) -> list[str]:
 
 
 def _turned_off(report: Report) -> list[str]:
-    off = [path for path in PATHS if report.result(path).state is State.OFF]
+    off = [path for path in PATHS if report.result(path).state is ProbeState.OFF]
     no_turn = set(_TURN) <= set(off)
     names = [_OFF[path] for path in off if path in _OFF and not (no_turn and path in _TURN)]
     if no_turn:
@@ -197,7 +197,7 @@ def _turned_off(report: Report) -> list[str]:
     return [f"Turned off at the relay: {_listed(names)}."] if names else []
 
 
-def _about_quality(figures: Figures | None) -> list[str]:
+def _about_quality(figures: LoopbackFigures | None) -> list[str]:
     if figures is None:
         return []
     sentences = []
@@ -215,7 +215,7 @@ _Tried = tuple[Hop, Result]
 
 
 def _failed(report: Report, paths: Iterable[Hop], among: Sequence[Hop] = PATHS) -> list[_Tried]:
-    return [(path, report.result(path)) for path in paths if path in among and report.result(path).state is State.FAILED]
+    return [(path, report.result(path)) for path in paths if path in among and report.result(path).state is ProbeState.FAILED]
 
 
 def _not_answered(tried: Sequence[_Tried]) -> str:

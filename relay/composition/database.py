@@ -11,7 +11,7 @@ from relay.db import demo, migrate
 from relay.db.call_log import SqlCallLog
 from relay.db.directory import SqlDirectory
 from relay.db.engine import answers, check, create_engine, file_of, folder_of
-from relay.db.figures import Figures
+from relay.db.figures import DatabaseMetrics
 from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
@@ -31,14 +31,14 @@ class DatabasePlane:
 
     settings: DatabaseSettings
     engine: WatchedEngine
-    figures: Figures = field(init=False)
+    figures: DatabaseMetrics = field(init=False)
     directory: SqlDirectory = field(init=False)
     subscriptions: SqlPushSubscriptions = field(init=False)
     call_logs: Mapping[PlaceKind, SqlCallLog] = field(init=False)
     journal: FileJournal | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.figures = Figures(self.engine)
+        self.figures = DatabaseMetrics(self.engine)
         self.directory = SqlDirectory(self.engine)
         self.subscriptions = SqlPushSubscriptions(self.engine)
         self.call_logs = {kind: SqlCallLog(self.engine, self.settings.node, kind) for kind in PlaceKind}

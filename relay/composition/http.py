@@ -50,7 +50,7 @@ from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, Enfo
 from relay.http.cors import Cors
 from relay.http.identity import IDENTIFIER, Identifier
 from relay.http.keys import Keys, fetch_from
-from relay.http.limits import LIMITS, Limits
+from relay.http.limits import LIMITS, HttpLimits
 from relay.http.origins import ORIGINS, Origins
 from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
@@ -78,7 +78,7 @@ def http_plane(
     media: MediaPlane,
     edge: Edge,
     calls: Calls,
-    limits: Limits,
+    limits: HttpLimits,
     waker: PushWaker | None,
     identifier: Identifier | None,
     faults: Faults,

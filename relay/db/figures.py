@@ -26,7 +26,7 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 _BEGAN: Final = "relay_statement_began"
 
 
-class Figures(Collector):
+class DatabaseMetrics(Collector):
     """Of one engine. As a collector of prometheus_client it has the statements only."""
 
     def __init__(self, engine: WatchedEngine) -> None:

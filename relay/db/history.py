@@ -247,7 +247,7 @@ class SqlHistory:
 
 
 class SqlMissedCalls:
-    """`relay.signaling.ports.MissedCalls`."""
+    """`relay.signaling.ports.MissedCallStore`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

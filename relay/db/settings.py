@@ -10,7 +10,7 @@ from relay.db.naming import require_own
 from relay.db.profiles import acquainted, columns, insert_new, locked, names, privacy_of, unknown, upsert, values
 from relay.ids import Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, SettingsChange, SettingsRecord
+from relay.signaling.records import BlockRecord, ProfileSettingsChange, SettingsRecord
 
 
 class SqlSettings:
@@ -38,10 +38,10 @@ class SqlSettings:
         """
         require_own(self._engine, "settings")
         async with self._engine.begin() as connection:
-            await _change(connection, SettingsChange(profile, privacy, do_not_disturb))
+            await _change(connection, ProfileSettingsChange(profile, privacy, do_not_disturb))
             return await _settings(connection, profile)
 
-    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+    async def change_all(self, changes: Sequence[ProfileSettingsChange]) -> Sequence[str | None]:
         """Change the settings of several profiles, in one transaction.
 
         Returns:
@@ -123,7 +123,7 @@ async def _fault(change: Awaitable[object]) -> str | None:
     return None
 
 
-async def _change(connection: AsyncConnection, change: SettingsChange) -> None:
+async def _change(connection: AsyncConnection, change: ProfileSettingsChange) -> None:
     if not await locked(connection, change.profile):
         raise unknown([change.profile])
     changes: dict[str, object] = {}

@@ -30,7 +30,7 @@ from relay.settings.edge import EdgeSettings
 from relay.settings.notation import parse_networks
 from relay.settings.turn import TurnSettings
 from relay.turn.counters import TurnCounters
-from relay.turn.credentials import Credentials
+from relay.turn.credentials import TurnCredentials
 from relay.turn.messages import Address
 from relay.turn.server import TurnServer
 
@@ -89,7 +89,7 @@ class Edge:
         self._engine = engine
         self._worker_ports = worker_ports
         self._local = local
-        self._credentials = Credentials(turn.turn_secret or secrets.token_hex(32), turn.turn_lifetime)
+        self._credentials = TurnCredentials(turn.turn_secret or secrets.token_hex(32), turn.turn_lifetime)
         self._media_of: tuple[object, frozenset[Address]] = (None, frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []

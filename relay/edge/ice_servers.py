@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.ice_servers import IceServer
-from relay.turn.credentials import Credentials
+from relay.turn.credentials import TurnCredentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class IceServers:
         tls: that TCP port also takes TLS.
     """
 
-    credentials: Credentials
+    credentials: TurnCredentials
     urls: tuple[str, ...] = ()
     udp_port: int | None = None
     tcp_port: int | None = None

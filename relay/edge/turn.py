@@ -17,7 +17,7 @@ from relay.edge.tunnel import Stream, Tunnel
 from relay.ip import family_of
 from relay.media.api import Route
 from relay.turn.messages import Address
-from relay.turn.server import Allocated, Output, Released, ToClient, ToPeer, TurnServer
+from relay.turn.server import Allocated, Output, Released, SendToClient, ToPeer, TurnServer
 from relay.turn.stream import NotTurn, split_stream
 
 TICK: Final = 1.0
@@ -92,7 +92,7 @@ class Turn:
             match one:
                 case ToPeer(allocation_id, peer, data):
                     self._to_peer(allocation_id, peer, data)
-                case ToClient(client, data):
+                case SendToClient(client, data):
                     cast(_Client, client).send(data if datagram is None else datagram, data)
                 case Allocated(allocation_id, client):
                     self._clients[allocation_id] = cast(_Client, client)

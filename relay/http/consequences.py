@@ -11,7 +11,7 @@ from relay.http.ports import Enforcer, PersonalData, Platform, ProfileSettings
 from relay.http.revocations import Revocations
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, Page, PlaceRecord, RevocationCause, SettingsChange, SettingsRecord
+from relay.signaling.records import BlockRecord, Page, PlaceRecord, ProfileSettingsChange, RevocationCause, SettingsRecord
 
 
 class EnforcedPlatform:
@@ -98,7 +98,7 @@ class EnforcedSettings:
     ) -> SettingsRecord:
         return await self._settings.change_settings(profile, privacy=privacy, do_not_disturb=do_not_disturb)
 
-    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+    async def change_all(self, changes: Sequence[ProfileSettingsChange]) -> Sequence[str | None]:
         return await self._settings.change_all(changes)
 
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:

@@ -126,7 +126,7 @@ class Limit:
         return max(1, math.ceil(max((stats.reset_time - now for stats in full), default=0.0)))
 
 
-class Limits:
+class HttpLimits:
     """All limits of this server. It is a `relay.signaling.ports.Limiter`.
 
     Attributes:
@@ -206,7 +206,7 @@ class Limits:
         return TooMany(f"too many requests {whose}; try again later", limit.retry_after(key))
 
 
-LIMITS: Final = web.AppKey("limits", Limits)
+LIMITS: Final = web.AppKey("limits", HttpLimits)
 
 
 def _is_upgrade(request: web.BaseRequest) -> bool:

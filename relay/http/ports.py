@@ -18,9 +18,9 @@ from relay.signaling.records import (
     OngoingCall,
     Page,
     PlaceRecord,
+    ProfileSettingsChange,
     Revocation,
     SessionCard,
-    SettingsChange,
     SettingsRecord,
 )
 
@@ -42,7 +42,7 @@ class ProfileSettings(Protocol):
         """
         ...
 
-    async def change_all(self, changes: Sequence[SettingsChange]) -> Sequence[str | None]:
+    async def change_all(self, changes: Sequence[ProfileSettingsChange]) -> Sequence[str | None]:
         """Change many, in one transaction. For each, what is wrong with it (there is no such profile), or None if it is done."""
         ...
 

@@ -19,7 +19,7 @@ from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import UnvalidatedPackets
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
 from relay.media.transport.path import AMPLIFICATION
-from relay.media.transport.peer_reflexive import CHECK_INTERVAL, CheckedAddresses, Probe, Probes
+from relay.media.transport.peer_reflexive import CHECK_INTERVAL, AddressProbe, AddressProbes, CheckedAddresses
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import ssrc_of
 from relay.stun import is_check, local_ufrag, parse
@@ -57,7 +57,7 @@ class PathValidation:
         self._failures = HostCounts(max_failing_hosts)
         """STUN messages of each host that failed, since the last tick."""
         self._unvalidated = UnvalidatedPackets(transports, counters)
-        self._probes = Probes()
+        self._probes = AddressProbes()
         self._checked = CheckedAddresses()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -169,20 +169,20 @@ class PathValidation:
             probe.remote = Remote(arrival.own, arrival.raw)
         self._send(probe, self._probes.due(probe, arrival.now))
 
-    def _send(self, probe: Probe, check: bytes | None) -> None:
+    def _send(self, probe: AddressProbe, check: bytes | None) -> None:
         if check is None:
             return
         self._counters["checks_sent"] += 1
         probe.remote.send(check)
         self._again_later(probe)
 
-    def _again_later(self, probe: Probe) -> None:
+    def _again_later(self, probe: AddressProbe) -> None:
         if not probe.repeats and self._probes.waits(probe):
             probe.repeats = True
             assert self._loop is not None, "nothing arrives before the start"
             self._loop.call_later(CHECK_INTERVAL, self._repeat, probe)
 
-    def _repeat(self, probe: Probe) -> None:
+    def _repeat(self, probe: AddressProbe) -> None:
         """A check or its answer may have been lost: ask again, for as long as what came from there allows."""
         probe.repeats = False
         if self._probes.waits(probe):

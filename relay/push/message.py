@@ -41,7 +41,7 @@ class MissedNotification(_Notification, frozen=True, kw_only=True, tag="missed_c
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class PushMessage:
     """One notification, for any number of browsers."""
 
     payload: bytes
@@ -57,7 +57,7 @@ class Message:
         return math.ceil((self.expires_at - now).total_seconds())
 
 
-def ringing(call: MissedCallRecord, rings_for: timedelta) -> Message:
+def ringing(call: MissedCallRecord, rings_for: timedelta) -> PushMessage:
     """Word that a call rings, for as long as it does.
 
     Args:
@@ -65,15 +65,15 @@ def ringing(call: MissedCallRecord, rings_for: timedelta) -> Message:
         rings_for: from `started_at` on.
     """
     notification = RingingNotification(**_about(call))
-    return Message(msgspec.json.encode(notification), call.call_id, "high", call.started_at + rings_for)
+    return PushMessage(msgspec.json.encode(notification), call.call_id, "high", call.started_at + rings_for)
 
 
-def missed(call: MissedCallRecord, now: datetime) -> Message:
+def missed(call: MissedCallRecord, now: datetime) -> PushMessage:
     """Word that a call was missed. It takes the place of the word that it rings."""
-    return Message(msgspec.json.encode(MissedNotification(**_about(call))), call.call_id, "normal", now + MISSED_FOR)
+    return PushMessage(msgspec.json.encode(MissedNotification(**_about(call))), call.call_id, "normal", now + MISSED_FOR)
 
 
-def encrypt(message: Message, subscription: PushSubscription) -> bytes:
+def encrypt(message: PushMessage, subscription: PushSubscription) -> bytes:
     """The body of a message for one browser (RFC 8291).
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 
 from relay.push.endpoints import HTTPS_PORTS, Address, Forbidden, GuardedResolver, is_public, parse_endpoint
-from relay.push.message import Message, encrypt
+from relay.push.message import PushMessage, encrypt
 from relay.push.vapid import VapidKey
 from relay.signaling.records import PushSubscription
 
@@ -66,7 +66,7 @@ class Sender:
             timeout=aiohttp.ClientTimeout(total=timeout),
         )
 
-    async def send(self, message: Message, subscription: PushSubscription, now: datetime) -> Outcome:
+    async def send(self, message: PushMessage, subscription: PushSubscription, now: datetime) -> Outcome:
         """Try once. The connection is made only to addresses that are allowed."""
         try:
             url = parse_endpoint(subscription.endpoint, self._ports)

@@ -14,7 +14,7 @@ from relay.clock import Clock
 from relay.errors import Unavailable
 from relay.ids import Profile
 from relay.push.endpoints import HTTPS_PORTS, Address, check_keys, is_public, parse_endpoint
-from relay.push.message import Message, missed, ringing
+from relay.push.message import PushMessage, missed, ringing
 from relay.push.sender import Outcome, Sender
 from relay.push.vapid import VapidKey
 from relay.signaling.ports import MissedCallRecord
@@ -48,7 +48,7 @@ class Subscriptions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    message: Message
+    message: PushMessage
     subscription: PushSubscription
 
 
@@ -126,7 +126,7 @@ class PushWaker:
         """Say that the call was missed."""
         await self._post(missed(call, self._clock.utcnow()), callee)
 
-    async def _post(self, message: Message, to: Profile) -> bool:
+    async def _post(self, message: PushMessage, to: Profile) -> bool:
         """Queue a message for each of the profile's browsers; whether there is room for any."""
         posted = False
         for subscription in await self._subscriptions.of(to):

@@ -245,7 +245,7 @@ class Unseen:
     """All of them."""
 
 
-class MissedCalls(Protocol):
+class MissedCallStore(Protocol):
     """What profiles have missed, read from both tables of calls."""
 
     async def unseen(self, profile: Profile, limit: int) -> Unseen:

@@ -125,7 +125,7 @@ class SettingsRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsChange:
+class ProfileSettingsChange:
     """What a profile settles anew; None: as it was."""
 
     profile: Profile

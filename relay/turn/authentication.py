@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from relay.turn.credentials import Credentials, Nonces, holder_of
-from relay.turn.messages import Address, Message
+from relay.turn.credentials import Nonces, TurnCredentials, holder_of
+from relay.turn.messages import Address, StunMessage
 from relay.turn.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class TurnIdentity:
     """Who has sent a request: proven."""
 
     username: str
@@ -22,12 +22,12 @@ class Identity:
 class Authenticator:
     """Believes requests, or says what is missing. Sees no difference between a wrong user name and a wrong password."""
 
-    def __init__(self, credentials: Credentials, realm: str, nonces: Nonces) -> None:
+    def __init__(self, credentials: TurnCredentials, realm: str, nonces: Nonces) -> None:
         self._credentials = credentials
         self._realm = realm
         self._nonces = nonces
 
-    def identify(self, message: Message, source: Address, now: float) -> Identity:
+    def identify(self, message: StunMessage, source: Address, now: float) -> TurnIdentity:
         """Who has sent this request, in the order of RFC 8489 section 9.2.4.
 
         Raises:
@@ -46,7 +46,7 @@ class Authenticator:
         key = self._credentials.key(username, realm)
         if not message.is_signed_with(key):
             raise self.challenge("unauthentic", source, now)
-        return Identity(username, holder.profile, holder.expires, key)
+        return TurnIdentity(username, holder.profile, holder.expires, key)
 
     def challenge(self, counter: str, source: Address, now: float) -> Refusal:
         """A 401 with which a client can try again."""

@@ -24,7 +24,7 @@ _USERNAME: Final = re.compile(r"([0-9]{1,12}):([^:]{1,200})(?::([^:]{1,200}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class TurnCredential:
     """What a client puts into its `RTCIceServer`."""
 
     username: str
@@ -49,7 +49,7 @@ def holder_of(username: str) -> Holder | None:
     return Holder(match[2], int(match[1]), match[3]) if match else None
 
 
-class Credentials:
+class TurnCredentials:
     """Issues credentials and knows the password of every user name.
 
     Args:
@@ -66,7 +66,7 @@ class Credentials:
         self._secret = secret.encode()
         self._lifetime = lifetime
 
-    def issue(self, profile: str, now: float, call: str | None = None) -> Credential:
+    def issue(self, profile: str, now: float, call: str | None = None) -> TurnCredential:
         """Credentials for `profile` from `now`, Unix time, on.
 
         Raises:
@@ -76,7 +76,7 @@ class Credentials:
         username = f"{expires}:{profile}" if call is None else f"{expires}:{profile}:{call}"
         if holder_of(username) != Holder(profile, expires, call):
             raise ValueError(f"not fit for a user name: {username[:60]!r}")
-        return Credential(username, self.password(username), expires)
+        return TurnCredential(username, self.password(username), expires)
 
     def password(self, username: str) -> str:
         return base64.b64encode(hmac.digest(self._secret, username.encode(), hashlib.sha1)).decode()

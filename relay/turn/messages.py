@@ -122,7 +122,7 @@ _NAMES: Final[Mapping[int, str]] = {attribute.number: name for name, attribute i
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StunMessage:
     """A STUN message whose header, lengths and FINGERPRINT are good."""
 
     method: stun.Method
@@ -148,7 +148,7 @@ class Message:
         return hmac.compare_digest(self.signature, stun.message_integrity(self.signed, key))
 
 
-def parse(data: bytes) -> Message | None:
+def parse(data: bytes) -> StunMessage | None:
     """The STUN message that `data` is, from its first byte to its last; None if it is none, or one without an answer."""
     if not stun.HEADER_LENGTH <= len(data) <= MAX_LENGTH:
         return None
@@ -164,7 +164,7 @@ def parse(data: bytes) -> Message | None:
     except _NotStun:
         return None
     except (ValueError, struct.error):
-        malformed = Message(method, message_class, transaction_id, malformed=True)
+        malformed = StunMessage(method, message_class, transaction_id, malformed=True)
         return malformed if message_class is stun.Class.REQUEST else None
 
 
@@ -172,7 +172,7 @@ class _NotStun(Exception):
     """The FINGERPRINT says that these bytes only look like STUN."""
 
 
-def _parse_attributes(data: bytes, method: stun.Method, message_class: stun.Class, transaction_id: bytes) -> Message:
+def _parse_attributes(data: bytes, method: stun.Method, message_class: stun.Class, transaction_id: bytes) -> StunMessage:
     attributes: dict[str, Any] = {}
     peers: list[Address] = []
     unknown: dict[int, None] = {}
@@ -204,7 +204,7 @@ def _parse_attributes(data: bytes, method: stun.Method, message_class: stun.Clas
         elif number < _OPTIONAL:
             unknown[number] = None
         position = end
-    return Message(
+    return StunMessage(
         method=method,
         message_class=message_class,
         transaction_id=transaction_id,
@@ -229,7 +229,7 @@ def build(
     """A message with these attributes, a MESSAGE-INTEGRITY made with `key` if there is one, and a FINGERPRINT if asked for.
 
     Args:
-        attributes: by name, with values as in `Message.attributes`. A list of them is written as so many attributes.
+        attributes: by name, with values as in `StunMessage.attributes`. A list of them is written as so many attributes.
     """
     parts = [b""]
     for name, given in attributes.items():

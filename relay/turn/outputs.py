@@ -7,7 +7,7 @@ from relay.turn.messages import Address
 
 
 @dataclass(frozen=True, slots=True)
-class ToClient:
+class SendToClient:
     """Send these bytes to the client: one STUN message or ChannelData, padded to a multiple of four over streams."""
 
     client: Hashable
@@ -38,4 +38,4 @@ class Released:
     allocation_id: int
 
 
-Output = ToClient | ToPeer | Allocated | Released
+Output = SendToClient | ToPeer | Allocated | Released

@@ -18,24 +18,24 @@ from relay.ip import network_of
 from relay.settings.turn import TurnSettings
 from relay.turn.allocate import check, family_number
 from relay.turn.allocations import Allocation, Allocations, lifetime
-from relay.turn.authentication import Authenticator, Identity
+from relay.turn.authentication import Authenticator, TurnIdentity
 from relay.turn.counters import TurnCounters
-from relay.turn.credentials import Credentials, Nonces
+from relay.turn.credentials import Nonces, TurnCredentials
 from relay.turn.limits import UNAUTHENTICATED_PER_SECOND, Quotas, UnauthenticatedRate
 from relay.turn.messages import (
     MAX_LENGTH,
     Address,
-    Message,
+    StunMessage,
     build,
     channel_data,
     is_channel_data,
     parse,
     parse_channel_data,
 )
-from relay.turn.outputs import Allocated, Output, Released, ToClient, ToPeer
+from relay.turn.outputs import Allocated, Output, Released, SendToClient, ToPeer
 from relay.turn.refusal import REASONS, Refusal
 
-__all__ = ["Address", "Allocated", "Output", "Released", "ToClient", "ToPeer", "TurnServer"]
+__all__ = ["Address", "Allocated", "Output", "Released", "SendToClient", "ToPeer", "TurnServer"]
 
 SOFTWARE: Final = "call-relay"
 """Without a version: that would only help an attacker who looks for old ones."""
@@ -50,7 +50,7 @@ class _Received:
 
     client: Hashable
     source: Address
-    message: Message
+    message: StunMessage
     now: float
     stream: bool
 
@@ -71,7 +71,7 @@ class TurnServer:
         self,
         settings: TurnSettings,
         *,
-        credentials: Credentials,
+        credentials: TurnCredentials,
         media: Callable[[], frozenset[Address]],
         relayed: Callable[[int], Address],
         counters: TurnCounters,
@@ -130,7 +130,7 @@ class TurnServer:
             message = channel_data(number, data, padded=allocation.stream)
         self._counters["packets_to_clients"] += 1
         self._counters["bytes_to_clients"] += len(data)
-        outputs.append(ToClient(allocation.client, message))
+        outputs.append(SendToClient(allocation.client, message))
         return outputs
 
     def disconnected(self, client: Hashable) -> list[Output]:
@@ -195,7 +195,7 @@ class TurnServer:
         ):
             self._counters["limited"] += 1
             return []
-        identity: Identity | None = None
+        identity: TurnIdentity | None = None
         try:
             if message.malformed:
                 raise Refusal(400, "bad_requests")
@@ -212,7 +212,7 @@ class TurnServer:
                 return []
             return self._refuse(received, refusal, identity)
 
-    def _refuse(self, received: _Received, refusal: Refusal, identity: Identity | None) -> list[Output]:
+    def _refuse(self, received: _Received, refusal: Refusal, identity: TurnIdentity | None) -> list[Output]:
         # A client that shall try with other credentials, or another nonce, cannot rely on a signature made with these.
         key = identity.key if identity and refusal.code not in (401, 438) else None
         attributes = {"ERROR-CODE": (refusal.code, REASONS[refusal.code])} | refusal.attributes
@@ -235,7 +235,7 @@ class TurnServer:
             key=key,
             fingerprint=request.has_fingerprint,
         )
-        return [ToClient(received.client, data)]
+        return [SendToClient(received.client, data)]
 
     def _bind(self, received: _Received) -> list[Output]:
         self._counters["bindings"] += 1
@@ -248,12 +248,12 @@ class TurnServer:
 
     # -- allocations ----------------------------------------------------------------------------------------------------
 
-    def _allocate(self, received: _Received, identity: Identity) -> list[Output]:
+    def _allocate(self, received: _Received, identity: TurnIdentity) -> list[Output]:
         message, now = received.message, received.now
         present = self._allocations.of(received.client)
         if present is not None:
             if (present.transaction_id, present.username) == (message.transaction_id, identity.username):
-                return [ToClient(received.client, present.answer)]
+                return [SendToClient(received.client, present.answer)]
             raise Refusal(437, "mismatched")
         # Only here: a call that lasts longer than its credentials keeps its way.
         if identity.expires <= now:
@@ -266,7 +266,7 @@ class TurnServer:
         seconds = lifetime(message.attributes.get("LIFETIME"))
         attributes = {"XOR-RELAYED-ADDRESS": relayed, "LIFETIME": seconds, "XOR-MAPPED-ADDRESS": received.source} | additional
         [answer] = self._answer(received, Class.RESPONSE, attributes, identity.key)
-        assert isinstance(answer, ToClient), "an answer goes to the client"
+        assert isinstance(answer, SendToClient), "an answer goes to the client"
         self._allocations.add(
             Allocation(
                 allocation_id=allocation_id,
@@ -284,7 +284,7 @@ class TurnServer:
         self._counters["allocations_opened"] += 1
         return [Allocated(allocation_id, received.client), answer]
 
-    def _refresh(self, received: _Received, identity: Identity) -> list[Output]:
+    def _refresh(self, received: _Received, identity: TurnIdentity) -> list[Output]:
         allocation, attributes = self._own(received, identity), received.message.attributes
         family = attributes.get("REQUESTED-ADDRESS-FAMILY")
         if family is not None and family != family_number(allocation.relayed):
@@ -298,7 +298,7 @@ class TurnServer:
         self._counters["refreshes"] += 1
         return self._answer(received, Class.RESPONSE, {"LIFETIME": seconds}, identity.key)
 
-    def _create_permission(self, received: _Received, identity: Identity) -> list[Output]:
+    def _create_permission(self, received: _Received, identity: TurnIdentity) -> list[Output]:
         allocation, peers = self._own(received, identity), received.message.peers
         if not peers:
             raise Refusal(400, "bad_requests")
@@ -309,7 +309,7 @@ class TurnServer:
         self._counters["permissions"] += 1
         return self._answer(received, Class.RESPONSE, {}, identity.key)
 
-    def _channel_bind(self, received: _Received, identity: Identity) -> list[Output]:
+    def _channel_bind(self, received: _Received, identity: TurnIdentity) -> list[Output]:
         allocation, message = self._own(received, identity), received.message
         number = message.attributes.get("CHANNEL-NUMBER")
         if number is None or not message.peers:
@@ -320,7 +320,7 @@ class TurnServer:
         self._counters["channels"] += 1
         return self._answer(received, Class.RESPONSE, {}, identity.key)
 
-    def _own(self, received: _Received, identity: Identity) -> Allocation:
+    def _own(self, received: _Received, identity: TurnIdentity) -> Allocation:
         """The allocation that a request is about (RFC 8656 section 5)."""
         allocation = self._allocations.of(received.client)
         if allocation is None:
@@ -344,7 +344,7 @@ class TurnServer:
         return Released(allocation.allocation_id)
 
 
-def _understand(message: Message) -> None:
+def _understand(message: StunMessage) -> None:
     if message.unknown:
         raise Refusal(420, "unknown_attributes", unknown_attributes=message.unknown)
 
@@ -358,7 +358,7 @@ _OPEN: Final[Mapping[_Kind, Callable[[TurnServer, _Received], list[Output]]]] = 
 }
 """What is done with messages that need no credentials."""
 
-_AUTHENTICATED: Final[Mapping[_Kind, Callable[[TurnServer, _Received, Identity], list[Output]]]] = {
+_AUTHENTICATED: Final[Mapping[_Kind, Callable[[TurnServer, _Received, TurnIdentity], list[Output]]]] = {
     (Method.ALLOCATE, Class.REQUEST): TurnServer._allocate,
     (Method.REFRESH, Class.REQUEST): TurnServer._refresh,
     (Method.CREATE_PERMISSION, Class.REQUEST): TurnServer._create_permission,

@@ -111,7 +111,7 @@ _ERRORS: Final[Mapping[str, type[Exception]]] = {one.__name__: one for one in (A
 """The errors that leave a call of `engine` as what they were raised as."""
 
 
-class Frames:
+class ChannelFrames:
     """Cuts a stream of bytes into frames."""
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class _End(asyncio.Protocol):
     def __init__(self) -> None:
         self.lost = asyncio.Event()
         """Set when nothing will come any more: the other side has gone, spoke garbage, or we closed."""
-        self._frames = Frames()
+        self._frames = ChannelFrames()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

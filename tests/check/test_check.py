@@ -8,8 +8,8 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.client import Credential
-from relay.check.report import PATHS, Hop, Report, Result, State, Target
+from relay.check.client import ClientLogin
+from relay.check.report import PATHS, Hop, ProbeState, Report, Result, Target
 from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, verdict
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay
@@ -25,10 +25,10 @@ async def report_of(relay: RunningRelay, verify: bool = False) -> tuple[Report, 
     def tell(hop: Hop, result: Result) -> None:
         told.append(hop)
 
-    return await check(URL(relay.url), Credential(), tell, verify=verify), told
+    return await check(URL(relay.url), ClientLogin(), tell, verify=verify), told
 
 
-def states(report: Report) -> dict[Hop, State]:
+def states(report: Report) -> dict[Hop, ProbeState]:
     return {hop: report.result(hop).state for hop in Hop}
 
 
@@ -44,7 +44,7 @@ async def nothing_is_left(relay: RunningRelay) -> None:
 async def test_everything_that_is_turned_on_works_and_the_call_has_figures(relay: RunningRelay) -> None:
     plain = RunningRelay(relay.url.replace("https", "http"), relay.database_url)  # the same port takes both
     report, told = await report_of(relay)
-    assert states(report) == dict.fromkeys(Hop, State.OK)
+    assert states(report) == dict.fromkeys(Hop, ProbeState.OK)
     assert told == list(Hop)
     figures = report.figures
     assert figures is not None
@@ -61,7 +61,7 @@ async def test_everything_that_is_turned_on_works_and_the_call_has_figures(relay
 @pytest.mark.settings(media_tcp=False, turn=False, tls_cert="", tls_key="", media_host="127.0.0.1")
 async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRelay) -> None:
     report, _ = await report_of(relay)
-    assert states(report) == {**dict.fromkeys(Hop, State.OK), **dict.fromkeys((Hop.TCP, *TURN), State.OFF)}
+    assert states(report) == {**dict.fromkeys(Hop, ProbeState.OK), **dict.fromkeys((Hop.TCP, *TURN), ProbeState.OFF)}
     assert verdict(report).status == WORKS
     assert "Turned off at the relay: media over TCP (RELAY_MEDIA_TCP) and TURN (RELAY_TURN)." in verdict(report).sentences
     await nothing_is_left(relay)
@@ -72,8 +72,8 @@ async def test_what_is_not_answered_is_named_with_its_address_and_port(relay: Ru
     """The relay advertises an address at which it does not listen."""
     report, _ = await report_of(relay)
     [port] = relay.media_ports
-    assert report.result(Hop.UDP) == Result(State.FAILED, (Target("127.0.0.9", port),))
-    assert report.result(Hop.CALL).state is State.SKIPPED
+    assert report.result(Hop.UDP) == Result(ProbeState.FAILED, (Target("127.0.0.9", port),))
+    assert report.result(Hop.CALL).state is ProbeState.SKIPPED
     meaning = verdict(report)
     assert meaning.status == NO_MEDIA
     assert f"UDP {port} to 127.0.0.9" in meaning.sentences[0]
@@ -92,7 +92,7 @@ async def test_a_call_of_the_same_profile_goes_on_meanwhile(relay: RunningRelay)
         await eventually(lambda: caller.frames and callee.frames, "each sees the other")
         said = len(caller.received), len(callee.received)
         report, _ = await report_of(relay)
-        assert report.result(Hop.CALL).state is State.OK
+        assert report.result(Hop.CALL).state is ProbeState.OK
         seen = caller.frames, callee.frames
         await eventually(lambda: caller.frames > seen[0] + 10 and callee.frames > seen[1] + 10, "they still see each other")
         kinds = {message["type"] for message in (*caller.received[said[0] :], *callee.received[said[1] :])}
@@ -122,12 +122,12 @@ async def what_comes_of(*said: str) -> Report:
     app = web.Application()
     app.add_routes([web.get("/api/ice-servers", servers), web.get("/ws/connectivity", ready)])
     async with TestServer(app) as server:
-        return await check(server.make_url("/"), Credential("a token"), lambda hop, result: None)
+        return await check(server.make_url("/"), ClientLogin("a token"), lambda hop, result: None)
 
 
 async def test_a_websocket_that_breaks_in_the_middle_is_what_failed() -> None:
     report = await what_comes_of()
-    assert states(report) == {**dict.fromkeys(Hop, State.SKIPPED), Hop.PAGE: State.OK, Hop.WEBSOCKET: State.FAILED}
+    assert states(report) == {**dict.fromkeys(Hop, ProbeState.SKIPPED), Hop.PAGE: ProbeState.OK, Hop.WEBSOCKET: ProbeState.FAILED}
     assert verdict(report).status == NOT_TESTED
     assert "broke in the middle" in verdict(report).sentences[0]
 
@@ -136,20 +136,20 @@ async def test_a_websocket_that_breaks_in_the_middle_is_what_failed() -> None:
 async def test_descriptions_that_make_no_sense_surprise_nobody(sdp: str) -> None:
     candidate = "\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
     report = await what_comes_of(json.dumps({"type": "offer", "sdp": sdp + candidate}))
-    assert State.OK not in [report.result(hop).state for hop in (*PATHS, Hop.CALL)]
+    assert ProbeState.OK not in [report.result(hop).state for hop in (*PATHS, Hop.CALL)]
     assert verdict(report).status == NOT_TESTED
 
 
 async def test_a_relay_that_offers_nothing_lets_no_media_through() -> None:
     nothing = json.dumps({"type": "offer", "sdp": "v=0"})
     report = await what_comes_of(*[nothing] * len(PATHS))
-    assert {report.result(way).state for way in PATHS} == {State.OFF}
+    assert {report.result(way).state for way in PATHS} == {ProbeState.OFF}
     assert verdict(report).status == NO_MEDIA
 
 
 async def test_a_certificate_that_is_not_good_ends_it_at_the_page(relay: RunningRelay) -> None:
     report, told = await report_of(relay, verify=True)
-    assert states(report) == {**dict.fromkeys(Hop, State.SKIPPED), Hop.PAGE: State.FAILED}
+    assert states(report) == {**dict.fromkeys(Hop, ProbeState.SKIPPED), Hop.PAGE: ProbeState.FAILED}
     assert told == list(Hop)
     assert verdict(report).status == NOT_TESTED
     assert "certificate of 127.0.0.1 is not valid" in verdict(report).sentences[0]

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from relay.check.client import TIMEOUT, Credential, HopFailed, RelayClient, SignedIn, turn_url
+from relay.check.client import TIMEOUT, ClientLogin, HopFailed, RelayClient, SignedIn, turn_url
 from relay.check.report import Target
 from relay.ice_servers import IceServer
 from tests.edge.kit import write_certificate
@@ -22,8 +22,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REFUSAL = {"error": {"code": "unauthorized", "message": "no credential: log in first"}}
 SERVERS = {"ice_servers": [{"urls": ["turn:relay.example:3478"], "username": "u", "credential": "c"}]}
-NO_TOKEN = Credential()
-TOKEN = Credential("a token")
+NO_TOKEN = ClientLogin()
+TOKEN = ClientLogin("a token")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def saying(text: str, status: int = 200) -> Handler:
 
 
 async def problem(
-    http: aiohttp.ClientSession, url: URL, credential: Credential = NO_TOKEN, *, patience: float = TIMEOUT
+    http: aiohttp.ClientSession, url: URL, credential: ClientLogin = NO_TOKEN, *, patience: float = TIMEOUT
 ) -> tuple[str, str]:
     with pytest.raises(HopFailed) as failed:
         await RelayClient(http, timeout=patience).sign_in(url, credential)
@@ -107,7 +107,7 @@ async def test_in_development_mode_anybody_is_let_in(http: aiohttp.ClientSession
         return web.json_response({"token": "made"})
 
     async with serving({"/api/ice-servers": servers, "/api/dev/login": log_in}) as url:
-        assert (await RelayClient(http).sign_in(url, Credential("", "tutor", 7))).token == "made"
+        assert (await RelayClient(http).sign_in(url, ClientLogin("", "tutor", 7))).token == "made"
 
 
 async def test_a_redirection_is_followed_and_the_rest_goes_there_too(http: aiohttp.ClientSession) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.check.report import Hop, Report, State
+from relay.check.report import Hop, ProbeState, Report
 from tests.kit import process
 from tests.kit.server import RunningRelay
 
@@ -44,7 +44,7 @@ async def test_for_machines_it_is_one_json_object(relay: RunningRelay, tmp_path:
     assert (outcome.status, found["status"]) == (0, 0)
     assert found["sentences"]
     report = msgspec.convert(found["report"], Report)
-    assert {report.result(hop).state for hop in Hop} == {State.OK}
+    assert {report.result(hop).state for hop in Hop} == {ProbeState.OK}
     assert report.figures is not None
 
 

@@ -14,7 +14,7 @@ from relay.check.transports import MAX_SOURCES, Connector, ProbeTransport, TcpCo
 from relay.edge.tcp.framing import Frames, frame
 from relay.settings.turn import TurnSettings
 from relay.turn.counters import TurnCounters
-from relay.turn.credentials import Credentials
+from relay.turn.credentials import TurnCredentials
 from relay.turn.server import TurnServer
 from tests.edge.kit import write_certificate
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
@@ -72,7 +72,7 @@ async def tcp() -> AsyncIterator[Target]:
 async def turn(media: Echo) -> AsyncIterator[Target]:
     server = TurnServer(
         TurnSettings(turn_realm=REALM),
-        credentials=Credentials(SECRET),
+        credentials=TurnCredentials(SECRET),
         media=lambda: frozenset({media.address}),
         relayed=lambda _: (HERE, 65534),
         counters=TurnCounters(),
@@ -112,7 +112,7 @@ async def test_datagrams_cross_by_tcp(caller: Caller, tcp: Target) -> None:
 
 
 async def test_datagrams_cross_by_turn(caller: Caller, media: Echo, turn: Target) -> None:
-    access = Credentials(SECRET).issue("student_1", time.time())
+    access = TurnCredentials(SECRET).issue("student_1", time.time())
     connector = TurnConnector(turn, Target(*media.address), access.username, access.password, "tcp")
     async with ProbeTransport.opened(turn, connector, HERE) as transport:
         await crosses(caller, transport)

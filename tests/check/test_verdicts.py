@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.check.report import PATHS, Hop, Report, Result, State, Target
+from relay.check.report import PATHS, Hop, ProbeState, Report, Result, Target
 from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, explain, figures_text, result_text, verdict
 
 CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("verdicts.json").read_text())
@@ -30,24 +30,24 @@ def test_a_report_means_what_the_table_says(case: dict[str, Any]) -> None:
     assert json.loads(msgspec.json.encode(explain(report))) == explanation_of(case)
 
 
-def report_of(states: dict[Hop, State]) -> Report:
+def report_of(states: dict[Hop, ProbeState]) -> Report:
     hops = {hop: Result(state, (Target("203.0.113.10", 1000 + number),)) for number, (hop, state) in enumerate(states.items())}
-    return Report("https://relay.example/", {Hop.PAGE: Result(State.OK), Hop.WEBSOCKET: Result(State.OK), **hops})
+    return Report("https://relay.example/", {Hop.PAGE: Result(ProbeState.OK), Hop.WEBSOCKET: Result(ProbeState.OK), **hops})
 
 
-@pytest.mark.parametrize("udp", [State.OK, State.FAILED])
-def test_whatever_gets_through_or_not_is_said(udp: State) -> None:
+@pytest.mark.parametrize("udp", [ProbeState.OK, ProbeState.FAILED])
+def test_whatever_gets_through_or_not_is_said(udp: ProbeState) -> None:
     """Each way in each state that it can have: the status fits, and every way that fails or is turned off is named."""
-    for others in itertools.product((State.OK, State.FAILED, State.OFF), repeat=len(PATHS) - 1):
+    for others in itertools.product((ProbeState.OK, ProbeState.FAILED, ProbeState.OFF), repeat=len(PATHS) - 1):
         states = dict(zip(PATHS, (udp, *others), strict=True))
-        through = State.OK in states.values()
-        meaning = verdict(report_of({**states, Hop.CALL: State.OK if through else State.SKIPPED}))
+        through = ProbeState.OK in states.values()
+        meaning = verdict(report_of({**states, Hop.CALL: ProbeState.OK if through else ProbeState.SKIPPED}))
         assert meaning.status == (WORKS if through else NO_MEDIA)
         text = " ".join(meaning.sentences)
         for number, (way, state) in enumerate(states.items()):
-            assert (str(1000 + number) in text) or state is not State.FAILED, f"{way} fails, and is not in {text!r}"
-        assert ("Turned off at the relay" in text) == (State.OFF in others)
-        assert ("Everything works" in text) == (through and State.FAILED not in states.values())
+            assert (str(1000 + number) in text) or state is not ProbeState.FAILED, f"{way} fails, and is not in {text!r}"
+        assert ("Turned off at the relay" in text) == (ProbeState.OFF in others)
+        assert ("Everything works" in text) == (through and ProbeState.FAILED not in states.values())
         assert ("No media" in text) != through
         assert all(sentence.endswith(".") and ".." not in sentence for sentence in meaning.sentences)
 

@@ -6,10 +6,10 @@ import hmac
 
 from relay.edge.ice_servers import IceServers
 from relay.ice_servers import IceServer
-from relay.turn.credentials import Credentials
+from relay.turn.credentials import TurnCredentials
 
 SECRET = "a secret that is long enough"
-CREDENTIALS = Credentials(SECRET, 3600)
+CREDENTIALS = TurnCredentials(SECRET, 3600)
 
 
 def told(host: str = "calls.example.org", **servers: object) -> list[IceServer]:

@@ -37,7 +37,7 @@ MAX_RESPONSE: Final = 96
 _SOURCES: Final = (("203.0.113.7", 54321), ("2001:db8::7", 1))
 
 _AGENT: Final = ice.IceAgent()
-_AGENT._current = ice.Credentials(UFRAG, PWD)
+_AGENT._current = ice.IceCredentials(UFRAG, PWD)
 
 
 def fuzz_stun(data: bytes) -> None:

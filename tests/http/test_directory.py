@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from relay.http import directory
 from relay.http.auth import TOKENS as TOKENS_KEY
-from relay.http.limits import LIMITS, Limits
+from relay.http.limits import LIMITS, HttpLimits
 from relay.ice_servers import IceServer
 from relay.ids import Profile
 from relay.settings.limits import LimitSettings
@@ -64,7 +64,7 @@ async def test_each_profile_gets_servers_with_credentials_of_its_own() -> None:
         return [IceServer(("stun:relay.test:3478",)), turn]
 
     app = web.Application()
-    app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, Limits(LimitSettings()), servers
+    app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, HttpLimits(LimitSettings()), servers
     app.add_routes(directory.ROUTES)
     async with (
         TestClient(TestServer(app)) as client,

@@ -6,7 +6,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http.limits import MAX_KEYS, Limit, Limits, TooMany
+from relay.http.limits import MAX_KEYS, HttpLimits, Limit, TooMany
 from relay.ids import Profile
 from relay.settings.limits import LimitSettings
 from relay.signaling.ports import Action, Limiter
@@ -97,7 +97,7 @@ def test_no_more_than_the_limit_is_admitted_in_any_window(steps: list[tuple[str,
 
 
 def test_messages_and_invitations_are_counted_apart() -> None:
-    limits: Limiter = Limits(LimitSettings(limit_messages="2/minute", limit_invitations="1/minute"), Clock())
+    limits: Limiter = HttpLimits(LimitSettings(limit_messages="2/minute", limit_invitations="1/minute"), Clock())
     assert limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
     assert limits.admits(Action.INVITATION, STUDENT, "192.0.2.1")
     assert not limits.admits(Action.INVITATION, STUDENT, "192.0.2.1")
@@ -107,7 +107,7 @@ def test_messages_and_invitations_are_counted_apart() -> None:
 
 
 def test_many_profiles_of_one_address_have_one_limit_together() -> None:
-    limits = Limits(LimitSettings(limit_messages_per_address="2/minute"), Clock())
+    limits = HttpLimits(LimitSettings(limit_messages_per_address="2/minute"), Clock())
     assert limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
     assert limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
     assert not limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1")
@@ -116,14 +116,14 @@ def test_many_profiles_of_one_address_have_one_limit_together() -> None:
 
 
 def test_a_host_has_one_limit_however_many_ipv6_addresses_it_takes() -> None:
-    limits = Limits(LimitSettings(limit_messages_per_address="1/minute"), Clock())
+    limits = HttpLimits(LimitSettings(limit_messages_per_address="1/minute"), Clock())
     assert limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:1::1")
     assert not limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:1:ffff::2")
     assert limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:2::1")
 
 
 def test_who_is_over_the_limit_takes_nothing_from_those_at_the_same_address() -> None:
-    limits = Limits(LimitSettings(limit_messages="1/minute", limit_messages_per_address="3/minute"), Clock())
+    limits = HttpLimits(LimitSettings(limit_messages="1/minute", limit_messages_per_address="3/minute"), Clock())
     assert [limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1") for _ in range(50)].count(True) == 1
     assert limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
     assert limits.refused == {"messages": 49}
@@ -190,7 +190,7 @@ async def test_a_profile_beyond_the_limit_of_its_address_has_one_of_its_own(http
 
 
 def test_failed_logins_are_counted_by_address() -> None:
-    limits, request = Limits(LimitSettings(limit_failed_logins="1/minute"), Clock()), make_mocked_request("GET", "/")
+    limits, request = HttpLimits(LimitSettings(limit_failed_logins="1/minute"), Clock()), make_mocked_request("GET", "/")
     limits.count_failed_login(request)
     for number in range(1, 4):
         with pytest.raises(TooMany) as refused:

@@ -216,7 +216,7 @@ class MemoryChatLog:
 
 
 class MemoryMissedCalls:
-    """`relay.signaling.ports.MissedCalls`; nothing is ever marked as seen."""
+    """`relay.signaling.ports.MissedCallStore`; nothing is ever marked as seen."""
 
     def __init__(self, logs: Mapping[PlaceKind, MemoryCallLog]) -> None:
         self._logs = logs

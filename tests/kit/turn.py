@@ -13,10 +13,10 @@ from aioice.stun import Class, Method
 
 from relay.settings.turn import TurnSettings
 from relay.turn.counters import TurnCounters
-from relay.turn.credentials import Credential, Credentials
+from relay.turn.credentials import TurnCredential, TurnCredentials
 from relay.turn.limits import UNAUTHENTICATED_PER_SECOND
-from relay.turn.messages import Address, Message, build, channel_data, parse
-from relay.turn.outputs import Allocated, Output, Released, ToClient, ToPeer
+from relay.turn.messages import Address, StunMessage, build, channel_data, parse
+from relay.turn.outputs import Allocated, Output, Released, SendToClient, ToPeer
 from relay.turn.server import TurnServer
 from relay.turn.stream import NotTurn, split_stream
 
@@ -46,7 +46,7 @@ class Desk:
         self.now = BEGIN
         self.media = {MEDIA, OTHER_WORKER, MEDIA_IPV6}
         self.counters = TurnCounters()
-        self.credentials = Credentials(SECRET)
+        self.credentials = TurnCredentials(SECRET)
         self.server = TurnServer(
             TurnSettings(turn_realm=REALM, **settings),
             credentials=self.credentials,
@@ -70,7 +70,7 @@ class Client:
     desk: Desk
     name: Hashable
     address: Address
-    credential: Credential
+    credential: TurnCredential
     stream: bool = False
     realm: str = REALM
     nonce: bytes = b""
@@ -108,15 +108,15 @@ class Client:
             fingerprint=fingerprint,
         )
 
-    def ask(self, method: Method, attributes: dict[str, Any] | None = None, **how: Any) -> Message:
+    def ask(self, method: Method, attributes: dict[str, Any] | None = None, **how: Any) -> StunMessage:
         """What a request is answered with; gets a nonce first where it needs one."""
         if not self.nonce and how.get("signed", True):
             self.nonce = self.answer_to(self.request(method, attributes)).attributes["NONCE"]
         return self.answer_to(self.request(method, attributes, **how))
 
-    def answer_to(self, data: bytes) -> Message:
+    def answer_to(self, data: bytes) -> StunMessage:
         """The one answer to a message."""
-        [answer] = [one for one in self.send(data) if isinstance(one, ToClient)]
+        [answer] = [one for one in self.send(data) if isinstance(one, SendToClient)]
         assert answer.client == self.name
         message = parse(answer.data)
         assert message is not None, "the server speaks STUN"
@@ -131,10 +131,10 @@ class Client:
         assert allocated.client == self.name
         return allocated.allocation_id
 
-    def permit(self, *peers: Address) -> Message:
+    def permit(self, *peers: Address) -> StunMessage:
         return self.ask(Method.CREATE_PERMISSION, {"XOR-PEER-ADDRESS": list(peers)})
 
-    def bind(self, number: int, peer: Address) -> Message:
+    def bind(self, number: int, peer: Address) -> StunMessage:
         return self.ask(Method.CHANNEL_BIND, {"CHANNEL-NUMBER": number, "XOR-PEER-ADDRESS": peer})
 
     def indicate(self, peer: Address, data: bytes, **attributes: Any) -> list[Output]:
@@ -149,7 +149,7 @@ class Client:
 _transaction_ids = (number.to_bytes(12) for number in itertools.count(1))
 
 
-def code_of(answer: Message) -> int | None:
+def code_of(answer: StunMessage) -> int | None:
     """The error code of an answer; None if it is a success."""
     if answer.message_class is Class.RESPONSE:
         return None
@@ -189,7 +189,7 @@ class TurnEdge:
     def perform(self, outputs: list[Output]) -> None:
         for output in outputs:
             match output:
-                case ToClient(client, data):
+                case SendToClient(client, data):
                     if client in self._streams:
                         self._streams[client].write(data)
                     elif self._udp is not None:

@@ -8,14 +8,14 @@ import pytest
 from py_vapid import Vapid02
 
 from relay.push.endpoints import is_public
-from relay.push.message import Message
+from relay.push.message import PushMessage
 from relay.push.sender import Outcome, Sender
 from relay.signaling.records import PushSubscription
 from tests.kit.wait import PATIENCE
 from tests.push.service import HOST, PUBLIC_KEY, Browser, LocalPushService
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MESSAGE = Message(b'{"type": "call"}', "0123456789abcdef0123456789abcdef", "high", T0 + timedelta(seconds=45))
+MESSAGE = PushMessage(b'{"type": "call"}', "0123456789abcdef0123456789abcdef", "high", T0 + timedelta(seconds=45))
 
 
 async def sent(sender: Sender, subscription: PushSubscription) -> Outcome:

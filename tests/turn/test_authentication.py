@@ -6,19 +6,19 @@ import pytest
 from aioice.stun import Class, Method
 
 from relay.turn.authentication import Authenticator
-from relay.turn.credentials import NONCE_LIFETIME, Credential, Credentials, Nonces
-from relay.turn.messages import Message, build, parse
+from relay.turn.credentials import NONCE_LIFETIME, Nonces, TurnCredential, TurnCredentials
+from relay.turn.messages import StunMessage, build, parse
 from relay.turn.refusal import Refusal
 from tests.kit.turn import BEGIN, REALM, SECRET
 
 SOURCE = ("198.51.100.7", 50000)
-CREDENTIALS = Credentials(SECRET)
+CREDENTIALS = TurnCredentials(SECRET)
 NONCES = Nonces()
 AUTHENTICATOR = Authenticator(CREDENTIALS, REALM, NONCES)
 GOOD = CREDENTIALS.issue("student_1", BEGIN)
 
 
-def request(credential: Credential = GOOD, *, leave_out: str = "", key: bytes | None = None, **changed: Any) -> Message:
+def request(credential: TurnCredential = GOOD, *, leave_out: str = "", key: bytes | None = None, **changed: Any) -> StunMessage:
     attributes: dict[str, Any] = {"USERNAME": credential.username, "REALM": REALM, "NONCE": NONCES.issue(SOURCE, BEGIN)}
     attributes |= changed
     attributes.pop(leave_out, None)
@@ -28,7 +28,7 @@ def request(credential: Credential = GOOD, *, leave_out: str = "", key: bytes | 
     return message
 
 
-def refusal_of(message: Message, now: float = BEGIN) -> Refusal:
+def refusal_of(message: StunMessage, now: float = BEGIN) -> Refusal:
     with pytest.raises(Refusal) as refused:
         AUTHENTICATOR.identify(message, SOURCE, now)
     return refused.value
@@ -58,13 +58,13 @@ def test_a_signature_without_what_it_needs_is_a_bad_request(attribute: str) -> N
     "message",
     [
         request(key=b"wrong key"),
-        request(Credential("1:student_1", "", 1), key=CREDENTIALS.key(GOOD.username, REALM)),
+        request(TurnCredential("1:student_1", "", 1), key=CREDENTIALS.key(GOOD.username, REALM)),
         request(USERNAME="student_1"),
         request(REALM="another.test"),
     ],
     ids=["password", "somebody else's", "user name", "realm"],
 )
-def test_whatever_is_wrong_the_answer_is_the_same(message: Message) -> None:
+def test_whatever_is_wrong_the_answer_is_the_same(message: StunMessage) -> None:
     refusal = refusal_of(message)
     assert (refusal.code, refusal.counter) == (401, "unauthentic")
     assert set(refusal.attributes) == {"REALM", "NONCE"}

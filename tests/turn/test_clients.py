@@ -14,7 +14,7 @@ from aioice.turn import TurnTransport, create_turn_endpoint
 
 from relay.settings.turn import TurnSettings
 from relay.turn.counters import TurnCounters
-from relay.turn.credentials import Credentials
+from relay.turn.credentials import TurnCredentials
 from relay.turn.server import Address, TurnServer
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
 from tests.kit.wait import eventually
@@ -28,7 +28,7 @@ EVERY_TRANSPORT = pytest.mark.parametrize("transport", ["udp", "tcp"])
 class Running:
     edge: TurnEdge
     counters: TurnCounters
-    credentials: Credentials
+    credentials: TurnCredentials
     media: Echo
     addresses: dict[str, Address]
 
@@ -36,7 +36,7 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     media, other_worker = await two_neighbours()
-    counters, credentials = TurnCounters(), Credentials(SECRET)
+    counters, credentials = TurnCounters(), TurnCredentials(SECRET)
     server = TurnServer(
         TurnSettings(turn_realm=REALM),
         credentials=credentials,

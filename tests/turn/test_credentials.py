@@ -9,14 +9,14 @@ from aioice.turn import make_integrity_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.turn.credentials import CREDENTIAL_LIFETIME, Credentials, Holder, Nonces, holder_of
+from relay.turn.credentials import CREDENTIAL_LIFETIME, Holder, Nonces, TurnCredentials, holder_of
 from tests.kit.turn import BEGIN
 
 SOURCE = ("198.51.100.7", 50000)
 
 
 def test_credentials_are_what_coturn_expects_of_the_same_secret() -> None:
-    credential = Credentials("secret", 600).issue("student_456", 1_800_000_000.9)
+    credential = TurnCredentials("secret", 600).issue("student_456", 1_800_000_000.9)
     assert credential.username == "1800000600:student_456"
     digest = hmac.new(b"secret", b"1800000600:student_456", hashlib.sha1).digest()
     assert credential.password == base64.b64encode(digest).decode()
@@ -24,28 +24,28 @@ def test_credentials_are_what_coturn_expects_of_the_same_secret() -> None:
 
 
 def test_credentials_may_be_for_one_call() -> None:
-    credential = Credentials("secret").issue("tutor_1", BEGIN, "c0ffee")
+    credential = TurnCredentials("secret").issue("tutor_1", BEGIN, "c0ffee")
     assert holder_of(credential.username) == Holder("tutor_1", int(BEGIN) + CREDENTIAL_LIFETIME, "c0ffee")
 
 
 def test_the_key_is_that_of_the_password_and_not_of_the_secret() -> None:
-    credentials = Credentials("secret")
+    credentials = TurnCredentials("secret")
     one = credentials.issue("tutor_1", BEGIN)
     assert credentials.key(one.username, "realm") == make_integrity_key(one.username, "realm", one.password)
-    assert Credentials("another").key(one.username, "realm") != credentials.key(one.username, "realm")
+    assert TurnCredentials("another").key(one.username, "realm") != credentials.key(one.username, "realm")
 
 
 @pytest.mark.parametrize("profile", ["", "a:b", "x" * 201])
 def test_no_credentials_are_issued_that_would_be_read_otherwise(profile: str) -> None:
     with pytest.raises(ValueError, match="user name"):
-        Credentials("secret").issue(profile, BEGIN)
+        TurnCredentials("secret").issue(profile, BEGIN)
     with pytest.raises(ValueError, match="user name"):
-        Credentials("secret").issue("tutor_1", BEGIN, profile)
+        TurnCredentials("secret").issue("tutor_1", BEGIN, profile)
 
 
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="secret"):
-        Credentials("")
+        TurnCredentials("")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.turn.messages import CHANNELS, MAX_LENGTH, build, channel_data, parse, parse_channel_data
-from relay.turn.outputs import Output, ToClient, ToPeer
+from relay.turn.outputs import Output, SendToClient, ToPeer
 from tests.fuzz.seeds import mutated
 from tests.kit.turn import ALLOCATION, MEDIA, MEDIA_IPV6, OTHER_WORKER, Client, Desk, code_of
 
@@ -34,7 +34,7 @@ def check(desk: Desk, outputs: list[Output]) -> None:
             case ToPeer(_, peer, data):
                 assert peer in desk.media
                 assert len(data) <= MAX_LENGTH
-            case ToClient(_, data):
+            case SendToClient(_, data):
                 assert parse(data) or parse_channel_data(data)
     assert desk.server.allocation_count <= ALLOCATIONS
 

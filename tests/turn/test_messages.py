@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.turn.messages import (
     MAX_LENGTH,
-    Message,
+    StunMessage,
     build,
     channel_data,
     is_channel_data,
@@ -23,7 +23,7 @@ ID = bytes(range(12))
 KEY = b"a key of sixteen"
 
 
-def parsed(data: bytes) -> Message:
+def parsed(data: bytes) -> StunMessage:
     message = parse(data)
     assert message is not None
     return message

@@ -8,9 +8,9 @@ from aioice import stun
 from aioice.stun import Class, Method
 
 from relay.turn.allocations import CHANNEL_LIFETIME, DEFAULT_LIFETIME, PERMISSION_LIFETIME
-from relay.turn.credentials import CREDENTIAL_LIFETIME, NONCE_LIFETIME, Credential
-from relay.turn.messages import Message, build, channel_data, parse
-from relay.turn.outputs import Allocated, Output, Released, ToClient, ToPeer
+from relay.turn.credentials import CREDENTIAL_LIFETIME, NONCE_LIFETIME, TurnCredential
+from relay.turn.messages import StunMessage, build, channel_data, parse
+from relay.turn.outputs import Allocated, Output, Released, SendToClient, ToPeer
 from relay.turn.server import MAX_DATA, SOFTWARE
 from tests.kit.turn import (
     ALLOCATION,
@@ -26,10 +26,10 @@ from tests.kit.turn import (
 FOREIGN = ("203.0.113.1", 40000)
 
 
-def data_of(outputs: list[Output]) -> Message:
+def data_of(outputs: list[Output]) -> StunMessage:
     """The Data indication that a client was sent."""
     [output] = outputs
-    assert isinstance(output, ToClient)
+    assert isinstance(output, SendToClient)
     message = parse(output.data)
     assert message is not None
     assert (message.method, message.message_class) == (Method.DATA, Class.INDICATION)
@@ -95,7 +95,7 @@ def test_without_credentials_there_is_only_a_challenge(method: Method) -> None:
 def test_a_wrong_password_gets_nowhere() -> None:
     desk = Desk()
     client = desk.client()
-    client.credential = Credential(client.credential.username, "guessed", 0)
+    client.credential = TurnCredential(client.credential.username, "guessed", 0)
     assert code_of(client.ask(Method.ALLOCATE, ALLOCATION)) == 401
     assert desk.server.allocation_count == 0
     assert desk.counters["unauthentic"] == 1
@@ -104,7 +104,7 @@ def test_a_wrong_password_gets_nowhere() -> None:
 def test_the_user_name_of_one_with_the_password_of_another_gets_nowhere() -> None:
     desk = Desk()
     mine, theirs = desk.client(), desk.client("student_2")
-    mine.credential = Credential(theirs.credential.username, mine.credential.password, 0)
+    mine.credential = TurnCredential(theirs.credential.username, mine.credential.password, 0)
     assert code_of(mine.ask(Method.ALLOCATE, ALLOCATION)) == 401
 
 
@@ -112,7 +112,7 @@ def test_a_longer_life_cannot_be_written_into_credentials() -> None:
     desk = Desk()
     client = desk.client()
     expires, _, profile = client.credential.username.partition(":")
-    client.credential = Credential(f"{int(expires) + 1}:{profile}", client.credential.password, 0)
+    client.credential = TurnCredential(f"{int(expires) + 1}:{profile}", client.credential.password, 0)
     assert code_of(client.ask(Method.ALLOCATE, ALLOCATION)) == 401
 
 
@@ -177,7 +177,7 @@ def test_a_request_that_comes_twice_is_answered_twice_the_same() -> None:
     client.allocate()
     request = client.request(Method.ALLOCATE, ALLOCATION, transaction_id=b"lost answer.")
     client.ask(Method.REFRESH, {"LIFETIME": 0})
-    first, *_ = (one for one in client.send(request) if isinstance(one, ToClient))
+    first, *_ = (one for one in client.send(request) if isinstance(one, SendToClient))
     assert client.send(request) == [first]
     assert client.desk.server.allocation_count == 1
 
@@ -435,7 +435,7 @@ def test_data_crosses_on_a_channel_padded_where_it_must_be(length: int, stream: 
     payload = b"x" * length
     assert client.send_on(0x4ABC, payload) == [ToPeer(allocation_id, MEDIA, payload)]
     expected = channel_data(0x4ABC, payload, padded=stream)
-    assert desk.server.from_peer(allocation_id, MEDIA, payload, desk.now) == [ToClient(client.name, expected)]
+    assert desk.server.from_peer(allocation_id, MEDIA, payload, desk.now) == [SendToClient(client.name, expected)]
     assert not stream or len(expected) % 4 == 0
 
 
@@ -566,7 +566,7 @@ def test_an_answer_to_who_is_not_known_is_hardly_longer_than_a_request() -> None
     desk = Desk()
     client = desk.client()
     [answer] = client.send(client.request(Method.ALLOCATE, ALLOCATION, signed=False))
-    assert isinstance(answer, ToClient)
+    assert isinstance(answer, SendToClient)
     assert len(answer.data) <= 160, "forged sources get no flood out of the relay"
 
 

@@ -30,7 +30,7 @@ from relay.media.api import (
     TransportUp,
     WorkerLost,
 )
-from relay.workers.channel import MAX_FRAME, Caller, Frames, RemoteError, Server, WorkerEngine
+from relay.workers.channel import MAX_FRAME, Caller, ChannelFrames, RemoteError, Server, WorkerEngine
 from tests.kit.wait import eventually
 
 PARAMETERS: Final = TransportParameters(
@@ -318,7 +318,7 @@ async def test_a_result_of_the_wrong_type_ends_the_channel_and_the_call() -> Non
 @given(st.lists(st.binary(max_size=40)), st.lists(st.integers(1, 20)))
 def test_frames_come_out_whole_however_the_stream_is_cut(bodies: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(map(framed, bodies))
-    frames = Frames()
+    frames = ChannelFrames()
     found: list[bytes] = []
     for cut in cuts:
         found += frames.feed(stream[:cut])

@@ -13,7 +13,7 @@ from relay.http.ports import PLATFORM, PROFILE_SETTINGS, Platform, ProfileSettin
 from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import PlaceRecord, SettingsChange
+from relay.signaling.records import PlaceRecord, ProfileSettingsChange
 
 MAX_MEMBERS: Final = 1000
 """Of a conversation or whiteboard session."""
@@ -212,7 +212,9 @@ class SettingsItem(_Strict, frozen=True, kw_only=True):
 
     @classmethod
     async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
-        changes = [SettingsChange(Profile(one.profile_type, one.profile_id), one.privacy, one.do_not_disturb) for one in items]
+        changes = [
+            ProfileSettingsChange(Profile(one.profile_type, one.profile_id), one.privacy, one.do_not_disturb) for one in items
+        ]
         return await stores.settings.change_all(changes)
 
 

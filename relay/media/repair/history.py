@@ -47,7 +47,7 @@ class Ring(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class NackAnswer:
     """What to do about the sequence numbers of a NACK."""
 
     packets: tuple[bytes, ...]
@@ -96,7 +96,7 @@ class SentStream:
         header = self.ring.read(self._serials[slot], 4)
         return header is not None and int.from_bytes(header[2:4], "big") == sequence
 
-    def answer(self, sequences: Iterable[int], now: float, rtt: float | None) -> Answer:
+    def answer(self, sequences: Iterable[int], now: float, rtt: float | None) -> NackAnswer:
         """Answer a NACK, with each packet at most once in a round trip: a repeat is asked for before the answer arrives.
 
         Args:
@@ -124,10 +124,10 @@ class SentStream:
                 self._sent_again[slot] = now
                 packets.append(packet)
                 answered.add(sequence)
-        return Answer(tuple(packets), frozenset(answered))
+        return NackAnswer(tuple(packets), frozenset(answered))
 
 
-_NOTHING = Answer((), frozenset())
+_NOTHING = NackAnswer((), frozenset())
 
 
 class PacketHistory:
@@ -166,7 +166,7 @@ class PacketHistory:
 
     def answer(
         self, ssrc: int, sequences: Iterable[int], now: float, rtt: float | None, retransmissions: int | None = None
-    ) -> Answer:
+    ) -> NackAnswer:
         """Answer a NACK of one stream: arguments as of `SentStream.answer`.
 
         What never arrived from its sender, but for its retransmission, is answered with that: the retransmission was lost, too.
@@ -183,4 +183,4 @@ class PacketHistory:
             self._retransmitted[retransmissions, one]: one for one in sequences if self.was_retransmitted(retransmissions, one)
         }
         second = again.answer([number for number, one in repeated.items() if one not in answer.answered], now, rtt)
-        return Answer(answer.packets + second.packets, answer.answered | {repeated[number] for number in second.answered})
+        return NackAnswer(answer.packets + second.packets, answer.answered | {repeated[number] for number in second.answered})

@@ -54,7 +54,7 @@ def reflexive(source: tuple[str, int]) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredCheck:
     """An authentic check."""
 
     response: bytes
@@ -65,14 +65,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class IceCredentials:
     """One end's, as its description says."""
 
     ufrag: str
     pwd: str
 
     @classmethod
-    def fresh(cls) -> "Credentials":
+    def fresh(cls) -> "IceCredentials":
         return cls(_ice_characters(UFRAG_LENGTH), _ice_characters(PWD_LENGTH))
 
 
@@ -87,12 +87,12 @@ class IceAgent:
     __slots__ = ("_current", "_previous", "_seen", "_tie_breaker", "peer")
 
     def __init__(self) -> None:
-        self._current = Credentials.fresh()
-        self._previous: Credentials | None = None
+        self._current = IceCredentials.fresh()
+        self._previous: IceCredentials | None = None
         self._tie_breaker = secrets.randbits(64)
         self._seen: dict[tuple[bytes, tuple[str, int]], None] = {}
         """Authentic checks of late: transaction id and source."""
-        self.peer: Credentials | None = None
+        self.peer: IceCredentials | None = None
         """The peer's own, once they are known."""
 
     @property
@@ -111,7 +111,7 @@ class IceAgent:
     def restart(self) -> None:
         """Take fresh credentials (RFC 8445 section 9). The old ones stay good, so that media flows until the peer has the new."""
         self._previous = self._current
-        self._current = Credentials.fresh()
+        self._current = IceCredentials.fresh()
 
     def forget_previous(self) -> None:
         """The peer has used the current credentials: the ones before them are invalid."""
@@ -134,7 +134,7 @@ class IceAgent:
         request.add_message_integrity(self.peer.pwd.encode())
         return request
 
-    def answer(self, request: stun.Message, ufrag: str, source: tuple[str, int]) -> Answered | None:
+    def answer(self, request: stun.Message, ufrag: str, source: tuple[str, int]) -> AnsweredCheck | None:
         """The answer to a binding request from `source` to `ufrag`, or None if it is not authentic."""
         credentials = self._previous if self._previous and ufrag == self._previous.ufrag else self._current
         key = credentials.pwd.encode()
@@ -150,7 +150,7 @@ class IceAgent:
             attributes={"ERROR-CODE": _ROLE_CONFLICT} if conflict else {"XOR-MAPPED-ADDRESS": reflexive(source)},
         )
         response.add_message_integrity(key)
-        return Answered(
+        return AnsweredCheck(
             bytes(response),
             nominates=not conflict and "USE-CANDIDATE" in request.attributes,
             repeated=self._repeats((request.transaction_id, source)),

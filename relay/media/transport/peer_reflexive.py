@@ -33,7 +33,7 @@ FORGET_AFTER: Final = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class Probe:
+class AddressProbe:
     """The check of one such address."""
 
     transport_id: str
@@ -92,14 +92,14 @@ class CheckedAddresses:
             del self._addresses[transport_id][address]
 
 
-class Probes:
+class AddressProbes:
     """The checks of all transports."""
 
     def __init__(self) -> None:
-        self._by_transport: dict[str, dict[Hashable, Probe]] = {}
-        self._by_transaction: dict[bytes, Probe] = {}
+        self._by_transport: dict[str, dict[Hashable, AddressProbe]] = {}
+        self._by_transaction: dict[bytes, AddressProbe] = {}
 
-    def heard(self, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> Probe:
+    def heard(self, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> AddressProbe:
         """An authentic packet of so many bytes came from an address that is to be checked.
 
         Args:
@@ -114,7 +114,7 @@ class Probes:
         probe.octets += octets
         return probe
 
-    def due(self, probe: Probe, now: float) -> bytes | None:
+    def due(self, probe: AddressProbe, now: float) -> bytes | None:
         """The check to send there by now; None if it is not time for one, or what came from there does not suffice for it."""
         if probe.octets < len(probe.check) or now - probe.checked_at < CHECK_INTERVAL:
             return None
@@ -122,12 +122,12 @@ class Probes:
         probe.checked_at = now
         return probe.check
 
-    def waits(self, probe: Probe) -> bool:
+    def waits(self, probe: AddressProbe) -> bool:
         """Whether its answer still counts, and may be asked for once more."""
         present = self._by_transport.get(probe.transport_id, {}).get(probe.address)
         return present is probe and probe.octets >= len(probe.check)
 
-    def renew(self, transport_id: str, ice: IceAgent) -> list[Probe]:
+    def renew(self, transport_id: str, ice: IceAgent) -> list[AddressProbe]:
         """The peer's credentials have changed: those of a transport that were asked by the old ones, to be asked by the new."""
         renewed = []
         for old in list(self._by_transport.get(transport_id, {}).values()):
@@ -138,7 +138,7 @@ class Probes:
                 renewed.append(new)
         return renewed
 
-    def known(self, transport_id: str, ice: IceAgent, address: Hashable) -> Probe:
+    def known(self, transport_id: str, ice: IceAgent, address: Hashable) -> AddressProbe:
         """The probe of an address of that transport: the one that waits for its answer, or a new one."""
         assert ice.peer is not None, "a peer is described before it is asked"
         present = self._by_transport.setdefault(transport_id, {})
@@ -151,16 +151,16 @@ class Probes:
         elif len(present) == MAX_PROBES:
             self.forget(next(iter(present.values())))
         check = ice.check()
-        probe = Probe(transport_id, address, credentials, check.transaction_id, bytes(check))
+        probe = AddressProbe(transport_id, address, credentials, check.transaction_id, bytes(check))
         self._by_transaction[probe.transaction_id] = present[address] = probe
         return probe
 
-    def asked(self, transaction_id: bytes, address: Hashable) -> Probe | None:
+    def asked(self, transaction_id: bytes, address: Hashable) -> AddressProbe | None:
         """The probe that this check belongs to, if it was sent to that address."""
         probe = self._by_transaction.get(transaction_id)
         return probe if probe is not None and probe.address == address else None
 
-    def forget(self, probe: Probe) -> None:
+    def forget(self, probe: AddressProbe) -> None:
         """It has answered, or will not."""
         del self._by_transaction[probe.transaction_id]
         del self._by_transport[probe.transport_id][probe.address]

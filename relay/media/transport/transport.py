@@ -19,7 +19,7 @@ from relay.media.transport.dtls import DtlsAssociation
 from relay.media.transport.events import TransportEvents
 from relay.media.transport.forwarding import ForwardingState
 from relay.media.transport.gap import SendingGap
-from relay.media.transport.ice import Credentials, IceAgent
+from relay.media.transport.ice import IceAgent, IceCredentials
 from relay.media.transport.keyframe_requests import KeyframeRequests
 from relay.media.transport.path import Move, Path, RemoteAddress
 from relay.media.transport.policing import Budget
@@ -167,7 +167,7 @@ class Transport(ForwardingState["Transport"]):
 
     def describe(self, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         """The peer's ICE credentials, and what it sends, from now on."""
-        self.ice.peer = Credentials(remote.ufrag, remote.pwd)
+        self.ice.peer = IceCredentials(remote.ufrag, remote.pwd)
         self.received.describe(media)
 
     def receive_dtls(self, datagram: bytes, now: float, address: RemoteAddress | None = None) -> None:

@@ -21,7 +21,7 @@ from relay.signaling.calls.live import LiveCall, LiveCalls
 from relay.signaling.calls.paths import Paths
 from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
-from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCalls, Waker
+from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, Waker
 from relay.signaling.presence.devices import Device, Devices
 from relay.signaling.sessions.legs import Leg, Legs
 
@@ -45,7 +45,7 @@ class Ports:
     directory: Directory
     logs: Mapping[PlaceKind, CallLog]
     chat: ChatLog
-    missed: MissedCalls
+    missed: MissedCallStore
     waker: Waker | None = None
     limiter: Limiter | None = None
     route_of: RouteOf | None = None

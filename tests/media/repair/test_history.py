@@ -16,7 +16,7 @@ from relay.media.repair.history import (
     MIN_AGE,
     MIN_REPEAT,
     SLOTS,
-    Answer,
+    NackAnswer,
     PacketHistory,
 )
 from relay.rtp.packet import peek
@@ -143,14 +143,14 @@ def test_an_answer_holds_the_packets_and_names_them() -> None:
 
 
 def test_nothing_is_answered_for_a_stream_that_is_not_held() -> None:
-    assert History().answer(SSRC, [1, 2, 3], 0.0, 0.1) == Answer((), frozenset())
+    assert History().answer(SSRC, [1, 2, 3], 0.0, 0.1) == NackAnswer((), frozenset())
 
 
 def test_the_same_packet_is_sent_again_once_in_a_round_trip() -> None:
     history = History()
     packet = store(history, 7, 0.0)
     assert history.answer(SSRC, [7], 0.20, 0.15).packets == (packet,)
-    assert history.answer(SSRC, [7], 0.34, 0.15) == Answer((), frozenset({7}))
+    assert history.answer(SSRC, [7], 0.34, 0.15) == NackAnswer((), frozenset({7}))
     assert history.answer(SSRC, [7], 0.36, 0.15).packets == (packet,)
 
 

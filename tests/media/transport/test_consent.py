@@ -12,7 +12,7 @@ from relay.media.transport.consent import (
     RETRY_INTERVAL,
     Consent,
 )
-from relay.media.transport.ice import Credentials, IceAgent
+from relay.media.transport.ice import IceAgent, IceCredentials
 from relay.media.transport.liveness import Liveness
 from relay.media.transport.timing import CONSENT_SILENCE, QUIET_SILENCE
 
@@ -21,7 +21,7 @@ PWD = "the peer's password, say"
 
 def agent() -> IceAgent:
     made = IceAgent()
-    made.peer = Credentials("theirs", PWD)
+    made.peer = IceCredentials("theirs", PWD)
     return made
 
 

@@ -9,7 +9,7 @@ from aioice import stun
 
 from relay.media.quality.counters import MediaCounters
 from relay.media.transport.consent import CONSENT_LIFETIME
-from relay.media.transport.ice import Credentials, IceAgent
+from relay.media.transport.ice import IceAgent, IceCredentials
 from relay.media.transport.path import AMPLIFICATION, MAX_WAITING, Path
 from relay.media.transport.transport import Transport
 from tests.kit.media import MediaPeer, RunningEngine, picture_loss_indication, rtp_packet, still_talk
@@ -42,7 +42,7 @@ def path() -> Path:
 @pytest.fixture
 def ice() -> IceAgent:
     made = IceAgent()
-    made.peer = Credentials("theirs", PWD)
+    made.peer = IceCredentials("theirs", PWD)
     return made
 
 

@@ -8,18 +8,25 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.media.transport.ice import Credentials, IceAgent
-from relay.media.transport.peer_reflexive import CHECK_INTERVAL, FORGET_AFTER, MAX_CHECKED, MAX_PROBES, CheckedAddresses, Probes
+from relay.media.transport.ice import IceAgent, IceCredentials
+from relay.media.transport.peer_reflexive import (
+    CHECK_INTERVAL,
+    FORGET_AFTER,
+    MAX_CHECKED,
+    MAX_PROBES,
+    AddressProbes,
+    CheckedAddresses,
+)
 
 HERE, THERE = ("192.0.2.1", 1), ("192.0.2.1", 2)
 
-PEER = Credentials("theirs", "their password, say")
+PEER = IceCredentials("theirs", "their password, say")
 
 PACKET = 200
 """Bytes of a packet that is longer than any check to this peer."""
 
 
-def agent(peer: Credentials = PEER) -> IceAgent:
+def agent(peer: IceCredentials = PEER) -> IceAgent:
     made = IceAgent()
     made.peer = peer
     return made
@@ -35,20 +42,20 @@ def answer_to(check: bytes, pwd: str = PEER.pwd) -> stun.Message:
     return stun.parse_message(bytes(answer))
 
 
-def heard(probes: Probes, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> bytes | None:
+def heard(probes: AddressProbes, transport_id: str, ice: IceAgent, address: Hashable, octets: int, now: float) -> bytes | None:
     """A packet comes from an address; the check that is sent there, if one is due."""
     return probes.due(probes.heard(transport_id, ice, address, octets, now), now)
 
 
 @pytest.fixture
-def probes() -> Probes:
-    return Probes()
+def probes() -> AddressProbes:
+    return AddressProbes()
 
 
 # -- the question -----------------------------------------------------------------------------------------------------
 
 
-def test_a_new_address_is_asked_as_a_controlled_agent_asks_its_peer(probes: Probes) -> None:
+def test_a_new_address_is_asked_as_a_controlled_agent_asks_its_peer(probes: AddressProbes) -> None:
     ice = agent()
     check = heard(probes, "one", ice, HERE, PACKET, 100.0)
     assert check is not None
@@ -62,14 +69,14 @@ def test_a_new_address_is_asked_as_a_controlled_agent_asks_its_peer(probes: Prob
     assert request.attributes["PRIORITY"] >> 24 == 110, "that of a peer-reflexive candidate"
 
 
-def test_it_is_asked_the_same_again_at_intervals_for_as_long_as_it_is_heard(probes: Probes) -> None:
+def test_it_is_asked_the_same_again_at_intervals_for_as_long_as_it_is_heard(probes: AddressProbes) -> None:
     ice = agent()
     asked = [heard(probes, "one", ice, HERE, PACKET, 100 + n * CHECK_INTERVAL / 4) for n in range(12)]
     assert [n for n, check in enumerate(asked) if check is not None] == [0, 4, 8]
     assert len({check for check in asked if check is not None}) == 1
 
 
-def test_a_short_packet_is_no_reason_for_a_longer_check_but_several_are(probes: Probes) -> None:
+def test_a_short_packet_is_no_reason_for_a_longer_check_but_several_are(probes: AddressProbes) -> None:
     ice = agent()
     length = len(bytes(ice.check()))
     assert heard(probes, "one", ice, HERE, length - 1, 100.0) is None
@@ -78,7 +85,7 @@ def test_a_short_packet_is_no_reason_for_a_longer_check_but_several_are(probes: 
     assert len(check) == length
 
 
-def test_what_a_check_has_used_up_is_no_reason_for_the_next(probes: Probes) -> None:
+def test_what_a_check_has_used_up_is_no_reason_for_the_next(probes: AddressProbes) -> None:
     ice = agent()
     length = len(bytes(ice.check()))
     assert heard(probes, "one", ice, HERE, length + 10, 100.0) is not None
@@ -86,7 +93,7 @@ def test_what_a_check_has_used_up_is_no_reason_for_the_next(probes: Probes) -> N
     assert heard(probes, "one", ice, HERE, 1, 102.0) is not None
 
 
-def test_each_address_is_asked_something_else(probes: Probes) -> None:
+def test_each_address_is_asked_something_else(probes: AddressProbes) -> None:
     ice = agent()
     here, there = (heard(probes, "one", ice, address, PACKET, 100.0) for address in (HERE, THERE))
     assert here is not None
@@ -94,10 +101,10 @@ def test_each_address_is_asked_something_else(probes: Probes) -> None:
     assert transaction_of(here) != transaction_of(there)
 
 
-def test_after_an_ice_restart_the_peer_is_asked_by_its_new_credentials(probes: Probes) -> None:
+def test_after_an_ice_restart_the_peer_is_asked_by_its_new_credentials(probes: AddressProbes) -> None:
     ice = agent()
     old = heard(probes, "one", ice, HERE, PACKET, 100.0)
-    ice.peer = Credentials("renewed", "another password")
+    ice.peer = IceCredentials("renewed", "another password")
     new = heard(probes, "one", ice, HERE, PACKET, 100.01)
     assert old is not None
     assert new is not None
@@ -107,7 +114,7 @@ def test_after_an_ice_restart_the_peer_is_asked_by_its_new_credentials(probes: P
     assert probes.asked(transaction_of(new), HERE) is not None
 
 
-def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_one(probes: Probes) -> None:
+def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_one(probes: AddressProbes) -> None:
     ice = agent()
     known = ice.ufrag
     ice.restart()
@@ -119,7 +126,7 @@ def test_a_peer_is_asked_under_the_ufrag_that_it_knows_until_it_has_used_a_new_o
 # -- the answer -------------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_password_of_the_peer(probes: Probes) -> None:
+def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_password_of_the_peer(probes: AddressProbes) -> None:
     check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
     probe = probes.asked(transaction_of(check), HERE)
@@ -130,7 +137,7 @@ def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_pa
     assert not probe.signed(stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_of(check)))
 
 
-def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(probes: Probes) -> None:
+def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(probes: AddressProbes) -> None:
     check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
     assert probes.asked(transaction_of(check), THERE) is None
@@ -138,7 +145,7 @@ def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(pro
     assert probes.asked(transaction_of(check), HERE) is not None, "and does not spoil the question"
 
 
-def test_an_answer_counts_once(probes: Probes) -> None:
+def test_an_answer_counts_once(probes: AddressProbes) -> None:
     check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
     probe = probes.asked(transaction_of(check), HERE)
@@ -147,7 +154,7 @@ def test_an_answer_counts_once(probes: Probes) -> None:
     assert probes.asked(transaction_of(check), HERE) is None
 
 
-def test_an_answer_comes_too_late_when_the_address_has_long_been_silent(probes: Probes) -> None:
+def test_an_answer_comes_too_late_when_the_address_has_long_been_silent(probes: AddressProbes) -> None:
     ice = agent()
     checks = [heard(probes, "one", ice, address, PACKET, now) for address, now in ((HERE, 100.0), (THERE, 101.0))]
     probes.forget_silent(100 + FORGET_AFTER + 0.5)
@@ -159,7 +166,7 @@ def test_an_answer_comes_too_late_when_the_address_has_long_been_silent(probes: 
     ]
 
 
-def test_closing_a_transport_ends_its_questions_and_no_others(probes: Probes) -> None:
+def test_closing_a_transport_ends_its_questions_and_no_others(probes: AddressProbes) -> None:
     ended, going_on = [heard(probes, name, agent(), HERE, PACKET, 100.0) for name in ("ended", "going on")]
     assert ended is not None
     assert going_on is not None
@@ -172,7 +179,7 @@ def test_closing_a_transport_ends_its_questions_and_no_others(probes: Probes) ->
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(probes: Probes) -> None:
+def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(probes: AddressProbes) -> None:
     ice = agent()
     checks = [heard(probes, "one", ice, port, PACKET, 100.0) or b"" for port in range(MAX_PROBES + 2)]
     left = [port for port, check in enumerate(checks) if probes.asked(transaction_of(check), port)]
@@ -184,7 +191,7 @@ def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(probes: Probe
     st.text("abcd", min_size=4, max_size=256),
 )
 def test_no_address_gets_more_than_it_gave_or_more_often_than_told(packets: list[tuple[int, int, float]], ufrag: str) -> None:
-    probes, ice, now = Probes(), agent(Credentials(ufrag, "p" * 22)), 100.0
+    probes, ice, now = AddressProbes(), agent(IceCredentials(ufrag, "p" * 22)), 100.0
     given: Counter[int] = Counter()
     got: Counter[int] = Counter()
     checked: dict[bytes, float] = {}
