@@ -1,8 +1,11 @@
 """The engine that is also reached over TCP."""
 
+from functools import partial
+
 from relay.edge.reach import MAX_UFRAGS, ReachableEngine, tcp_candidates
 from relay.media.api import Candidate
 from relay.media.engine import LocalEngine
+from tests.kit.operations import lines_of
 
 UDP = (Candidate("192.0.2.1", 40000), Candidate("2001:db8::1", 40000), Candidate("127.0.0.1", 40000))
 
@@ -63,4 +66,21 @@ async def test_nothing_is_kept_of_calls_that_have_ended() -> None:
         await engine.open_transport(f"call {number}", f"transport {number}")
         await engine.close_router(f"call {number}")
     assert not (engine._ports or engine._ufrags or engine._routers)
+    await engine.close()
+
+
+async def test_closing_a_transport_costs_as_much_however_many_others_there_are() -> None:
+    media = LocalEngine(lambda _: None, hosts=["127.0.0.1"])
+    await media.start()
+    engine = ReachableEngine(media)
+
+    async def close_one(number: int) -> int:
+        await engine.open_transport(f"call {number}", f"one {number}")
+        await engine.open_transport(f"call {number}", f"two {number}")
+        return await lines_of(partial(engine.close_transport, f"one {number}"))
+
+    alone = await close_one(0)
+    for number in range(1, 201):
+        await engine.open_transport(f"call {number}", f"other {number}")
+    assert await close_one(1000) == alone
     await engine.close()
