@@ -37,7 +37,7 @@ PROCESSES ?= 3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
 quick: $(BIN)/.dev
-	$(PYTEST) -m "not (browser or lab or servers or long)" $(TESTS)
+	$(PYTEST) --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 
 test: $(BIN)/.dev
 	@tests/install-peers

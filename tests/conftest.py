@@ -71,3 +71,5 @@ def relay_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 # Its deadline is a wall-clock time, and machines are busy.
 hypothesis.settings.register_profile("relay", deadline=None)
 hypothesis.settings.load_profile("relay")
+# That of `make quick`: `make test` looks at a hundred.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)

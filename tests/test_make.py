@@ -64,3 +64,11 @@ def test_a_secret_of_the_environment_is_the_way_to_do_it(environment: Path) -> N
 
 def test_development_mode_can_be_left_out(environment: Path) -> None:
     assert "RELAY_DEV 0" in make(environment, "run", "DEV=0").stdout
+
+
+def test_a_part_of_the_tests_runs_in_as_many_processes_as_one_likes(environment: Path) -> None:
+    for target in ("quick", "test"):
+        shown = make(environment, "--dry-run", target, "TESTS=tests/sdp", "PROCESSES=2").stdout
+        assert " -n 2 " in shown
+        assert shown.rstrip().endswith("tests/sdp")
+    assert "hypothesis-profile" not in shown, "`make test` leaves nothing out"

@@ -249,6 +249,7 @@ def alive(kind: type) -> int:
     return sum(1 for one in gc.get_objects() if isinstance(one, kind))
 
 
+@pytest.mark.long
 async def test_thousands_of_transports_leave_nothing_behind(relay: RunningEngine) -> None:
     engine = relay.engine
 

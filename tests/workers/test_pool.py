@@ -26,6 +26,8 @@ from relay.workers.pool import WorkerPool
 from tests.kit.media import IPV4, MediaPeer, RunningEngine, rtp_packet, still_talk
 from tests.kit.wait import eventually
 
+pytestmark = pytest.mark.servers
+
 
 class RunningPool(RunningEngine):
     """A pool that serves until its context ends, and the peers that tests made for it."""

@@ -20,6 +20,8 @@ from relay.media.api import MediaEvent, WorkerLost
 from relay.workers.channel import Caller
 from relay.workers.worker import Assignment
 
+pytestmark = pytest.mark.servers
+
 NOT_FOR_WORKERS = {"aiohttp", "sqlalchemy", "relay.db", "relay.signaling", "relay.http", "relay.app", "relay.workers.pool"}
 
 

@@ -450,6 +450,7 @@ def mutated(rng: random.Random, original: bytes) -> bytes:
             return bytes(spoiled)
 
 
+@pytest.mark.long
 async def test_a_hundred_thousand_hostile_datagrams_disturb_nobody_and_are_each_counted_once(relay: RunningEngine) -> None:
     rng = random.Random(2026)
     first, second = await relay.call()

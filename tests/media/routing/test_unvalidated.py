@@ -575,6 +575,7 @@ def packets_of_any_shape(draw: st.DrawFn) -> bytes:
     return bytes([draw(st.integers(128, 191)), second]) + bytes(body)
 
 
+@pytest.mark.long
 def test_nothing_that_a_stranger_sends_disturbs_a_call_or_goes_uncounted() -> None:
     demultiplexer = Demultiplexer()
     engine = demultiplexer.relay.engine

@@ -3,6 +3,8 @@
 import dataclasses
 import time
 
+import pytest
+
 from relay.media.transport.ssrcs import FORGET_AFTER, LOOK_AGAIN_AFTER, MAX_FORGOTTEN, MAX_SSRCS, SsrcTable
 from tests.kit.media import VIDEO, MediaPeer, RunningEngine, rtcp_compound, rtp_packet
 from tests.kit.wait import eventually
@@ -135,6 +137,7 @@ async def test_forged_packets_make_no_stream_forgotten(relay: RunningEngine) -> 
     assert "streams_forgotten" not in await relay.counted()
 
 
+@pytest.mark.long
 async def test_a_stream_of_each_of_many_shared_screens_is_forwarded(relay: RunningEngine) -> None:
     first, second = await relay.call()
     relay.engine._transports["first"].ssrcs.forget_after = 0.0
