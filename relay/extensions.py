@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from relay.http.identity import Identification, Identity
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.calls.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
-from relay.signaling.ports import Privacy, ProfileCard, Standing
+from relay.signaling.ports import Eligibility, Privacy, ProfileCard
 
 __all__ = [
     "CallFacts",
     "CallHooks",
     "CallPolicy",
     "CallRequest",
+    "Eligibility",
     "Extensions",
     "Identification",
     "Identity",
@@ -23,7 +24,6 @@ __all__ = [
     "Privacy",
     "Profile",
     "ProfileCard",
-    "Standing",
     "Verdict",
 ]
 

@@ -26,7 +26,7 @@ from relay.db.profiles import (
     unknown,
 )
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.ports import ConversationCard, ProfileCard, Standing
+from relay.signaling.ports import ConversationCard, Eligibility, ProfileCard
 from relay.signaling.records import SessionCard
 
 
@@ -41,7 +41,7 @@ class SqlDirectory:
         async with self._engine.connect() as connection:
             return await _profile(connection, profile)
 
-    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
         """What decides whether `caller` may call `callee` at `place`; any of the three may not exist. One query."""
         parameters = {
             "place_id": place.place_id,
@@ -51,8 +51,8 @@ class SqlDirectory:
             "callee_id": callee.profile_id,
         }
         async with self._engine.connect() as connection:
-            row = (await connection.execute(_STANDING[place.kind], parameters)).one()
-        return Standing(
+            row = (await connection.execute(_ELIGIBILITY[place.kind], parameters)).one()
+        return Eligibility(
             caller=ProfileCard(caller, row.caller_name or "", row.caller_avatar or "", row.caller_user_id),
             callee=ProfileCard(callee, row.callee_name or "", row.callee_avatar or "", row.callee_user_id),
             members=row.members,
@@ -192,4 +192,4 @@ def _standing(tables: KindTables) -> Executable:
     )
 
 
-_STANDING: Final[Mapping[PlaceKind, Executable]] = {kind: _standing(tables) for kind, tables in OF_KIND.items()}
+_ELIGIBILITY: Final[Mapping[PlaceKind, Executable]] = {kind: _standing(tables) for kind, tables in OF_KIND.items()}

@@ -34,7 +34,7 @@ async def require_views(engine: AsyncEngine) -> None:
     try:
         await directory.visible_profiles(_SOMEBODY)
         for kind, tables in OF_KIND.items():
-            await directory.standing(Place(kind, 1), _SOMEBODY, _ANOTHER)
+            await directory.eligibility(Place(kind, 1), _SOMEBODY, _ANOTHER)
             async with engine.connect() as connection:
                 keeping = select(func.count()).where(tables.known_places.id == 1, tables.known_places.keep_chat)
                 await connection.execute(keeping)

@@ -40,7 +40,7 @@ class Privacy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Eligibility:
     """What decides whether one profile may call another at a place: `relay.signaling.calls.policy` reads it."""
 
     caller: ProfileCard
@@ -65,7 +65,7 @@ class Directory(Protocol):
         """The profile's card, or None if there is no such profile."""
         ...
 
-    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
         """What decides whether `caller` may call `callee` at `place`; any of the three may not exist."""
         ...
 

@@ -322,8 +322,8 @@ async def test_every_store_works_under_other_names(ours: AsyncEngine, platforms:
     await SqlChatLog(ours).add(call_id, CONVERSATION, ChatMessage("m1", STUDENT.profile, "hello", after(20)))
     assert await SqlSettings(ours).block(STUDENT.profile, TUTOR.profile)
     await SqlPlatform(ours).connect(STUDENT.profile, TUTOR.profile)
-    standing = await SqlDirectory(ours).standing(CONVERSATION, STUDENT.profile, TUTOR.profile)
-    assert (standing.members, standing.blocked, standing.connected) == (True, True, True)
+    eligibility = await SqlDirectory(ours).eligibility(CONVERSATION, STUDENT.profile, TUTOR.profile)
+    assert (eligibility.members, eligibility.blocked, eligibility.connected) == (True, True, True)
     assert await SqlDirectory(ours).add_conversation([STUDENT.profile, TUTOR.profile]) == 2
     data = SqlPersonalData(ours)
     exported = await data.export(STUDENT.profile)

@@ -8,7 +8,7 @@ from relay.db.directory import SqlDirectory
 from relay.db.platform import SqlPlatform
 from relay.db.settings import SqlSettings
 from relay.ids import Place, PlaceKind, Profile
-from relay.signaling.ports import Directory, Privacy, ProfileCard, Standing
+from relay.signaling.ports import Directory, Eligibility, Privacy, ProfileCard
 from relay.signaling.records import SessionCard
 from tests.db.calls import plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
@@ -105,7 +105,7 @@ async def test_whiteboard_sessions_come_by_id_with_all_their_members(directory: 
 
 
 async def test_two_members_of_a_place_stand_as_they_are(directory: SqlDirectory, place: Place) -> None:
-    assert await directory.standing(place, STUDENT.profile, TUTOR.profile) == Standing(
+    assert await directory.eligibility(place, STUDENT.profile, TUTOR.profile) == Eligibility(
         caller=STUDENT,
         callee=TUTOR,
         members=True,
@@ -118,10 +118,10 @@ async def test_two_members_of_a_place_stand_as_they_are(directory: SqlDirectory,
 
 async def test_somebody_who_does_not_exist_is_a_card_without_a_name(directory: SqlDirectory, place: Place) -> None:
     nobody = Profile("tutor", 1)
-    standing = await directory.standing(place, nobody, STUDENT.profile)
-    assert (standing.caller, standing.callee, standing.members) == (ProfileCard(nobody, "", ""), STUDENT, False)
-    standing = await directory.standing(place, STUDENT.profile, nobody)
-    assert (standing.caller, standing.callee, standing.members) == (STUDENT, ProfileCard(nobody, "", ""), False)
+    eligibility = await directory.eligibility(place, nobody, STUDENT.profile)
+    assert (eligibility.caller, eligibility.callee, eligibility.members) == (ProfileCard(nobody, "", ""), STUDENT, False)
+    eligibility = await directory.eligibility(place, STUDENT.profile, nobody)
+    assert (eligibility.caller, eligibility.callee, eligibility.members) == (STUDENT, ProfileCard(nobody, "", ""), False)
 
 
 async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, place: Place) -> None:
@@ -132,33 +132,33 @@ async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, 
         (STUDENT, TUTOR, Place(place.kind, 8)),
         (STUDENT, TUTOR, Place(other_kind, place.place_id)),
     ):
-        assert not (await directory.standing(where, caller.profile, callee.profile)).members
+        assert not (await directory.eligibility(where, caller.profile, callee.profile)).members
 
 
 async def test_a_block_counts_both_ways_and_for_nobody_else(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
     await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
-    assert (await directory.standing(place, STUDENT.profile, TUTOR.profile)).blocked
-    assert (await directory.standing(place, TUTOR.profile, STUDENT.profile)).blocked
-    assert not (await directory.standing(place, PARENT.profile, TUTOR.profile)).blocked
-    assert not (await directory.standing(place, STUDENT.profile, PARENT.profile)).blocked
+    assert (await directory.eligibility(place, STUDENT.profile, TUTOR.profile)).blocked
+    assert (await directory.eligibility(place, TUTOR.profile, STUDENT.profile)).blocked
+    assert not (await directory.eligibility(place, PARENT.profile, TUTOR.profile)).blocked
+    assert not (await directory.eligibility(place, STUDENT.profile, PARENT.profile)).blocked
 
 
 async def test_a_connection_counts_both_ways_and_for_nobody_else(
     directory: SqlDirectory, place: Place, platform: SqlPlatform
 ) -> None:
     await platform.connect(TUTOR.profile, STUDENT.profile)
-    assert (await directory.standing(place, STUDENT.profile, TUTOR.profile)).connected
-    assert (await directory.standing(place, TUTOR.profile, STUDENT.profile)).connected
-    assert not (await directory.standing(place, PARENT.profile, TUTOR.profile)).connected
+    assert (await directory.eligibility(place, STUDENT.profile, TUTOR.profile)).connected
+    assert (await directory.eligibility(place, TUTOR.profile, STUDENT.profile)).connected
+    assert not (await directory.eligibility(place, PARENT.profile, TUTOR.profile)).connected
 
 
 async def test_the_settings_that_count_are_those_of_the_callee(
     directory: SqlDirectory, place: Place, engine: AsyncEngine
 ) -> None:
     await SqlSettings(engine).change_settings(TUTOR.profile, privacy=Privacy.NOBODY, do_not_disturb=True)
-    called = await directory.standing(place, STUDENT.profile, TUTOR.profile)
+    called = await directory.eligibility(place, STUDENT.profile, TUTOR.profile)
     assert (called.privacy, called.do_not_disturb) == (Privacy.NOBODY, True)
-    calling = await directory.standing(place, TUTOR.profile, STUDENT.profile)
+    calling = await directory.eligibility(place, TUTOR.profile, STUDENT.profile)
     assert (calling.privacy, calling.do_not_disturb) == (Privacy.EVERYONE, False)
 
 
@@ -175,7 +175,7 @@ async def test_every_question_is_one_query(directory: SqlDirectory, place: Place
     asked: Directory = directory
     questions = (
         lambda: asked.profile(TUTOR.profile),
-        lambda: asked.standing(place, STUDENT.profile, TUTOR.profile),
+        lambda: asked.eligibility(place, STUDENT.profile, TUTOR.profile),
         lambda: asked.shared_conversation(STUDENT.profile, TUTOR.profile),
         lambda: asked.visible_profiles(TUTOR.profile),
         lambda: asked.conversations(TUTOR.profile),
@@ -188,4 +188,4 @@ async def test_every_question_is_one_query(directory: SqlDirectory, place: Place
 
 
 async def test_who_may_call_whom_is_found_by_keys_alone(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
-    assert scanned(await plans(engine, directory.standing(place, STUDENT.profile, TUTOR.profile))) == set()
+    assert scanned(await plans(engine, directory.eligibility(place, STUDENT.profile, TUTOR.profile))) == set()

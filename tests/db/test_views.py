@@ -86,10 +86,15 @@ async def test_the_directory_says_what_the_views_say(ours: AsyncEngine) -> None:
     assert await directory.conversations(TUTOR) == [ConversationCard(1, (DANIEL, MAYA))]
     assert await directory.shared_conversation(STUDENT, TUTOR) == 1
     assert [one.whiteboard_session_id for one in await directory.whiteboard_sessions(STUDENT)] == [1]
-    standing = await directory.standing(LESSON, STUDENT, TUTOR)
-    assert (standing.caller, standing.callee) == (MAYA, DANIEL)
-    assert (standing.members, standing.blocked, standing.connected, standing.privacy) == (True, False, True, Privacy.CONNECTIONS)
-    assert (await directory.standing(BOARD, Profile("parent", 1), TUTOR)).blocked
+    eligibility = await directory.eligibility(LESSON, STUDENT, TUTOR)
+    assert (eligibility.caller, eligibility.callee) == (MAYA, DANIEL)
+    assert (eligibility.members, eligibility.blocked, eligibility.connected, eligibility.privacy) == (
+        True,
+        False,
+        True,
+        Privacy.CONNECTIONS,
+    )
+    assert (await directory.eligibility(BOARD, Profile("parent", 1), TUTOR)).blocked
     settings = SqlSettings(ours)
     assert await settings.settings(TUTOR) == SettingsRecord(Privacy.CONNECTIONS)
     # A value that is none of ours must not open a door.
@@ -138,9 +143,14 @@ async def test_what_views_do_not_tell_is_the_relays_own(ours: AsyncEngine, datab
         await settings.change_settings(TUTOR, privacy=Privacy.NOBODY)
         await SqlPlatform(engine).connect(STUDENT, TUTOR)
         await SqlPlatform(engine).put_place(BOARD, [STUDENT, TUTOR])
-        standing = await directory.standing(LESSON, STUDENT, TUTOR)
-        assert (standing.members, standing.blocked, standing.connected, standing.privacy) == (True, True, True, Privacy.NOBODY)
-        assert (await directory.standing(BOARD, STUDENT, TUTOR)).members
+        eligibility = await directory.eligibility(LESSON, STUDENT, TUTOR)
+        assert (eligibility.members, eligibility.blocked, eligibility.connected, eligibility.privacy) == (
+            True,
+            True,
+            True,
+            Privacy.NOBODY,
+        )
+        assert (await directory.eligibility(BOARD, STUDENT, TUTOR)).members
         assert await SqlPushSubscriptions(engine).add(STUDENT, "https://push.example/1", "key", "auth", T0)
         for unknown in (
             lambda: settings.change_settings(Profile("parent", 1)),

@@ -14,12 +14,12 @@ from relay.signaling.ports import (
     UNKNOWN_PATH,
     ChatMessage,
     ConversationCard,
+    Eligibility,
     MediaPath,
     MissedCallRecord,
     NewCall,
     Privacy,
     ProfileCard,
-    Standing,
     Unseen,
 )
 
@@ -163,10 +163,10 @@ class MemoryDirectory:
         await asyncio.sleep(0)
         return self.cards.get(profile)
 
-    async def standing(self, place: Place, caller: Profile, callee: Profile) -> Standing:
+    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
         self.asked += 1
         await asyncio.sleep(0)
-        return Standing(
+        return Eligibility(
             caller=self.cards.get(caller, ProfileCard(caller, "", "")),
             callee=self.cards.get(callee, ProfileCard(callee, "", "")),
             members={caller, callee} <= self.members.get(place, set()),

@@ -110,9 +110,9 @@ class Enforcement:
     async def _review(self, concerns: Callable[[Call], bool]) -> None:
         for live in [one for one in self._exchange.live if concerns(one.call)]:
             call = live.call
-            standing = await self._exchange.ports.directory.standing(call.place, call.caller.profile, call.callee.profile)
+            eligibility = await self._exchange.ports.directory.eligibility(call.place, call.caller.profile, call.callee.profile)
             async with live.lock:
-                reason = policy.ends(standing, answered=call.answered)
+                reason = policy.ends(eligibility, answered=call.answered)
                 if reason is not None:
                     await self._endings.end(live, reason)
 

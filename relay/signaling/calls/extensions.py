@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from relay.ids import Place, Profile
-from relay.signaling.ports import Standing
+from relay.signaling.ports import Eligibility
 
 
 class Verdict(StrEnum):
@@ -32,7 +32,7 @@ class CallRequest:
     """The conversation or whiteboard session."""
     call_type: str
     """`voice` or `video`."""
-    standing: Standing
+    standing: Eligibility
     """Caller and callee, and what the relay knows of the two."""
     built_in: Verdict
     """What the relay's own rules say: membership, blocks, privacy, do-not-disturb."""

@@ -13,7 +13,7 @@ from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Tr
 from relay.signaling.calls.termination import Endings
 from relay.signaling.log.entries import Said
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.ports import ChatMessage, Standing
+from relay.signaling.ports import ChatMessage, Eligibility
 from relay.signaling.presence.devices import Device
 
 logger = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ class InCall:
         if live.transfers_asked[asker.profile] <= MAX_TRANSFERS:
             known = await directory.shared_conversation(asker.profile, profile)
             shared = await directory.shared_conversation(other.profile, profile)
-            to_asker = await directory.standing(_conversation(known), asker.profile, profile)
-            to_other = await directory.standing(_conversation(shared), other.profile, profile)
+            to_asker = await directory.eligibility(_conversation(known), asker.profile, profile)
+            to_other = await directory.eligibility(_conversation(shared), other.profile, profile)
             visible = to_asker.members and not to_asker.blocked
             reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
             # Not only if it is reachable: how long this takes must not say whether somebody is there.
@@ -144,9 +144,9 @@ class InCall:
                 return outgoing.TransferTarget(shared, profile.profile_id, profile.profile_type, card.name, card.avatar)
         raise SignalingError("not_allowed", "the other party cannot call this profile now")
 
-    async def _may_call(self, standing: Standing, conversation_id: int, call_type: str) -> bool:
+    async def _may_call(self, eligibility: Eligibility, conversation_id: int, call_type: str) -> bool:
         try:
-            refusal = await self._exchange.ports.judge.refusal(standing, _conversation(conversation_id), call_type)
+            refusal = await self._exchange.ports.judge.refusal(eligibility, _conversation(conversation_id), call_type)
         except SignalingError:  # that cannot be found out now
             return False
         return refusal is None

@@ -15,7 +15,7 @@ from relay.signaling.calls.live import LiveCall, Side
 from relay.signaling.calls.termination import Endings
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.ports import Action, NewCall, ProfileCard, Standing
+from relay.signaling.ports import Action, Eligibility, NewCall, ProfileCard
 from relay.signaling.presence.devices import ADDITIONS, Device
 from relay.signaling.sessions.legs import settle_roles
 
@@ -40,8 +40,8 @@ class Invitations:
             raise SignalingError("invalid_message", "nobody can call themselves")
         if message.transferred_from is not None:
             await self._check_transfer(device.profile, message.transferred_from)
-        standing = await exchange.ports.directory.standing(message.place, device.profile, callee)
-        refusal = await exchange.ports.judge.refusal(standing, message.place, message.call_type)
+        eligibility = await exchange.ports.directory.eligibility(message.place, device.profile, callee)
+        refusal = await exchange.ports.judge.refusal(eligibility, message.place, message.call_type)
         if refusal is None and await self._call_again(device, callee, message, offer):
             return
         await self._replace_older(device)
@@ -58,9 +58,9 @@ class Invitations:
             call_id=new_id(),
             place=message.place,
             call_type=message.call_type,
-            caller=_party(standing.caller, device),
+            caller=_party(eligibility.caller, device),
             # Who may not call somebody does not learn whether they exist, either.
-            callee=_party(standing.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
+            callee=_party(eligibility.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
             timers=exchange.timers,
             invited_at=exchange.clock.now(),
             transferred_from=message.transferred_from,
@@ -72,7 +72,7 @@ class Invitations:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             exchange.live.add(live)
         async with live.lock, self._endings.ended_on_error(live):
-            exchange.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, standing)))
+            exchange.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, eligibility)))
             if refusal is not None:
                 await self._endings.end(live, refusal)
             else:
@@ -93,14 +93,14 @@ class Invitations:
                 return
         raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
 
-    def _row(self, live: LiveCall, standing: Standing) -> NewCall:
+    def _row(self, live: LiveCall, eligibility: Eligibility) -> NewCall:
         call = live.call
         return NewCall(
             call_id=call.call_id,
             place=call.place,
             call_type=call.call_type,
-            caller=standing.caller,
-            callee=standing.callee,
+            caller=eligibility.caller,
+            callee=eligibility.callee,
             started_at=live.started_at,
             transferred_from=call.transferred_from,
             hidden_from_callee=live.refused,

@@ -9,7 +9,7 @@ from relay.signaling.calls import policy
 from relay.signaling.calls.call import EndReason
 from relay.signaling.calls.extensions import CallPolicy, CallRequest, Verdict
 from relay.signaling.calls.faults import Faults
-from relay.signaling.ports import Standing
+from relay.signaling.ports import Eligibility
 
 PATIENCE: Final = 3.0
 """Seconds that a caller waits for a policy."""
@@ -36,16 +36,16 @@ class Judge:
         self._faults = faults or Faults()
         self._patience = patience
 
-    async def refusal(self, standing: Standing, place: Place, call_type: str) -> EndReason | None:
+    async def refusal(self, eligibility: Eligibility, place: Place, call_type: str) -> EndReason | None:
         """Why a call may not be, or None if it may.
 
         Raises:
             SignalingError: `unavailable`: the embedder's policy has failed, and what it would have said is not known.
         """
-        built_in = policy.refusal(standing)
+        built_in = policy.refusal(eligibility)
         if self._own is None:
             return built_in
-        request = CallRequest(place, call_type, standing, _VERDICTS[built_in])
+        request = CallRequest(place, call_type, eligibility, _VERDICTS[built_in])
         try:
             async with asyncio.timeout(self._patience):
                 verdict = _REASONS[Verdict(await self._own.judge(request))]
