@@ -4,20 +4,11 @@ from typing import Any, Final
 
 from cffi import FFI
 
+from relay.media.net.mmsg import MMSG, address_of
+
 ffi: Final = FFI()
-ffi.cdef("""
-    struct iovec { void *iov_base; size_t iov_len; };
-    struct msghdr {
-        void *msg_name; unsigned int msg_namelen;
-        struct iovec *msg_iov; size_t msg_iovlen;
-        void *msg_control; size_t msg_controllen;
-        int msg_flags;
-    };
-    struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
-    int recvmmsg(int, struct mmsghdr *, unsigned int, int, void *);
-    int sendmmsg(int, struct mmsghdr *, unsigned int, int);
-    int prctl(int, unsigned long);
-""")
+ffi.cdef(MMSG)
+ffi.cdef("int prctl(int, unsigned long);")
 libc: Final[Any] = ffi.dlopen(None)
 
 SO_TIMESTAMPNS: Final = 35
@@ -37,11 +28,6 @@ _CONTROLLEN_QUAD: Final = ffi.offsetof("struct mmsghdr", "msg_hdr", "msg_control
 def die_with_parent(signal_number: int) -> None:
     """Have the kernel send this process a signal when its parent ends, however that happens (prctl(2))."""
     libc.prctl(_PR_SET_PDEATHSIG, signal_number)
-
-
-def address_of(cdata: Any) -> int:
-    """The address of a cdata pointer or array, as an integer."""
-    return int(ffi.cast("uintptr_t", cdata))
 
 
 class Messages:

@@ -9,8 +9,9 @@ from pylibsrtp import Error
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp
 
-from bench.kernel import Messages, address_of, ffi
+from bench.kernel import Messages, ffi
 from bench.legs import Flow
+from relay.media.net.mmsg import address_of
 
 RTP_HEADER: Final = struct.Struct("!BBHII")
 _CHANNEL_HEADER: Final = struct.Struct("!HH")

@@ -6,16 +6,14 @@ A call is one allocation: the caller talks to the server in ChannelData messages
 import asyncio
 import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from aioice import stun
 
 from bench.legs import Flow, Leg, udp_socket
 from bench.namespace import ADDRESS
-from bench.process import Process
+from bench.subjects.program import Program
 
 _UDP: Final = 17 << 24
 """REQUESTED-TRANSPORT (RFC 8656, section 18.7): the protocol number in the top byte."""
@@ -25,7 +23,7 @@ _START_TRIES: Final = 50
 _START_INTERVAL: Final = 0.1
 
 
-class Coturn:
+class Coturn(Program):
     """Debian's turnserver, UDP only, without authentication (ChannelData carries none in any case)."""
 
     name = "coturn"
@@ -34,8 +32,7 @@ class Coturn:
     description = "coturn TURN relay, ChannelData to UDP and back, no cryptography"
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="bench-coturn-")
-        self._process: Process | None = None
+        super().__init__("turnserver")
         self._sockets: list[socket.socket] = []
         self._server = (ADDRESS, 0)
 
@@ -44,15 +41,9 @@ class Coturn:
         """Why it cannot run here, or None."""
         return None if shutil.which("turnserver") else "turnserver is not installed"
 
-    @property
-    def process(self) -> Process:
-        """The server's process."""
-        assert self._process is not None
-        return self._process
-
     async def start(self) -> None:
         """Start the server and wait until it answers."""
-        directory = Path(self._directory.name)
+        directory = self._directory
         self._server = (ADDRESS, _free_port())
         options = f"""
             listening-ip={ADDRESS}
@@ -75,7 +66,7 @@ class Coturn:
         """
         config = directory / "turn.conf"
         config.write_text("\n".join(line.strip() for line in options.splitlines()))
-        self._process = Process(["turnserver", "-c", str(config)], directory / "output.log")
+        self._launch("turnserver", "-c", str(config))
         for _ in range(_START_TRIES):
             with udp_socket() as probe:
                 probe.connect(self._server)
@@ -85,7 +76,7 @@ class Coturn:
                     await asyncio.sleep(_START_INTERVAL)
                 else:
                     return
-        raise RuntimeError(f"turnserver did not start: {(directory / 'output.log').read_text()[-2000:]}")
+        raise self._not_started()
 
     async def connect(self, transports: int) -> Sequence[Flow]:
         """Make an allocation, with a channel to a plain socket, for each two transports."""
@@ -111,11 +102,9 @@ class Coturn:
 
     async def stop(self) -> None:
         """End the server and free the sockets."""
-        if self._process is not None:
-            await self._process.stop()
+        await super().stop()
         for sock in self._sockets:
             sock.close()
-        self._directory.cleanup()
 
 
 def _free_port() -> int:

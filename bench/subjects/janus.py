@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import socket
-import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,8 @@ import aiohttp
 
 from bench.legs import Leg
 from bench.namespace import ADDRESS, INSIDE
-from bench.process import Process
 from bench.sdp import read
+from bench.subjects.program import Program
 from bench.webrtc import Peer, Peers
 
 _LIBRARIES: Final = (*Path("/usr/lib").glob("*/janus"), Path("/usr/lib/janus"))
@@ -50,15 +49,14 @@ admin: {{ admin_ws = false admin_wss = false }}
 """
 
 
-class Janus:
+class Janus(Program):
     """Debian's Janus with one plugin and the WebSocket transport, all else off; ICE-lite, as the relay is."""
 
     def __init__(self, plugin: str, event_loops: int = 0) -> None:
         """`event_loops` as in janus.jcfg: how many threads serve all transports, or 0 for a thread for each, as shipped."""
+        super().__init__("janus")
         self._plugin = plugin
         self._event_loops = event_loops
-        self._directory = tempfile.TemporaryDirectory(prefix="bench-janus-")
-        self._process: Process | None = None
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -75,18 +73,11 @@ class Janus:
             return "janus is not installed"
         return None if INSIDE else "janus gathers no loopback candidates, and no network namespace can be made here"
 
-    @property
-    def process(self) -> Process:
-        """The server's process."""
-        assert self._process is not None
-        return self._process
-
     async def start(self) -> None:
         """Start the server and open a session with it."""
-        directory = Path(self._directory.name)
         port = _free_port()
-        self._configure(directory, port)
-        self._process = Process(["janus", "-F", str(directory)], directory / "output.log")
+        self._configure(self._directory, port)
+        self._launch("janus", "-F", str(self._directory))
         self._http = aiohttp.ClientSession()
         for _ in range(_START_TRIES):
             try:
@@ -95,7 +86,7 @@ class Janus:
             except aiohttp.ClientError:
                 await asyncio.sleep(_START_INTERVAL)
         else:
-            raise RuntimeError(f"janus did not start: {(directory / 'output.log').read_text()[-2000:]}")
+            raise self._not_started()
         self._reader = asyncio.create_task(self._read(self._socket))
         self._session = (await self._request({"janus": "create"}))["data"]["id"]
 
@@ -135,9 +126,7 @@ class Janus:
             self._reader.cancel()
         if self._http is not None:
             await self._http.close()
-        if self._process is not None:
-            await self._process.stop()
-        self._directory.cleanup()
+        await super().stop()
 
     def _configure(self, directory: Path, port: int) -> None:
         library = _library()

@@ -25,8 +25,7 @@ RING_CAPACITY: Final = 8192
 ADDRESS_SIZE: Final = 32
 """Bytes per socket address: sockaddr_in6 has 28; a multiple of 8 lets one uint64 view reach every field."""
 
-ffi: Final = FFI()
-ffi.cdef("""
+MMSG: Final = """
     struct iovec { void *iov_base; size_t iov_len; };
     struct msghdr {
         void *msg_name; unsigned int msg_namelen;
@@ -35,9 +34,15 @@ ffi.cdef("""
         int msg_flags;
     };
     struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
-    struct segment_control { size_t cmsg_len; int cmsg_level; int cmsg_type; unsigned short size; unsigned short unused[3]; };
     int recvmmsg(int, struct mmsghdr *, unsigned int, int, void *);
     int sendmmsg(int, struct mmsghdr *, unsigned int, int);
+"""
+"""What recvmmsg(2) declares, as C."""
+
+ffi: Final = FFI()
+ffi.cdef(MMSG)
+ffi.cdef("""
+    struct segment_control { size_t cmsg_len; int cmsg_level; int cmsg_type; unsigned short size; unsigned short unused[3]; };
 """)
 libc: Final[Any] = ffi.dlopen(None)
 
