@@ -9,8 +9,7 @@ from typing import Final, Protocol, cast
 
 from relay.edge.counters import EdgeCounters
 from relay.edge.limits import EdgeLimits
-from relay.edge.tcp.outlet import Outlet
-from relay.edge.tcp.pace import Pace
+from relay.edge.tcp.connection import PacedConnection
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.streams import StreamOwner
 from relay.edge.tunnel import Stream, Tunnel
@@ -124,27 +123,20 @@ class Turn:
             client.allocated(-1)
 
 
-class TurnConnection(asyncio.Protocol):
+class TurnConnection(PacedConnection):
     """A client over TCP or TLS."""
 
     def __init__(self, peer: Peer, turn: Turn, counters: EdgeCounters, owner: StreamOwner, limits: EdgeLimits) -> None:
-        self.peer = peer
+        super().__init__(peer, counters, owner, limits)
         self._turn = turn
         self._source = plain_address((peer.host, peer.port))
-        self._counters = counters
-        self._owner = owner
         self._buffer = bytearray()
-        self._pace = Pace(limits.messages_per_second)
         self._without_allocation = limits.without_allocation
         self._allocations = 0
-        self._transport: asyncio.Transport
-        self._outlet: Outlet
-        self._loop = asyncio.get_running_loop()
         self._idle_since = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._outlet = Outlet(self._transport, self._counters)
+        super().connection_made(transport)
         is_tls = self.peer.is_secure or transport.get_extra_info("sslcontext") is not None
         self.route = Route("turn-tls" if is_tls else "turn-tcp", family_of(self._source[0]))
 
@@ -155,21 +147,13 @@ class TurnConnection(asyncio.Protocol):
         try:
             messages = split_stream(self._buffer)
         except NotTurn:
-            self._counters["turn_malformed"] += 1
-            self._transport.abort()
+            self._abort("turn_malformed")
             return
         for message in messages:
             if not self._pace.admits():
-                self._counters["refused_flood"] += 1
-                self._transport.abort()
+                self._abort("refused_flood")
                 return
             self._turn.receive(self, self._source, message, stream=True)
-
-    def pause_writing(self) -> None:
-        self._outlet.pause()
-
-    def resume_writing(self) -> None:
-        self._outlet.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._turn.disconnected(self)
@@ -186,20 +170,9 @@ class TurnConnection(asyncio.Protocol):
             self._owner.undecided(self)
         self._idle_since = self._loop.time()
 
-    def sweep(self, now: float) -> None:
-        """Close the connection if it has had no allocation for too long: one that has lives as long as that."""
-        if self._pace.sweep():
-            self._owner.active(self)
-        is_idle = not self._allocations and now - self._idle_since > self._without_allocation
-        if is_idle and not self._transport.is_closing():
-            self._counters["idle_closed"] += 1
-            self._transport.abort()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def evict(self) -> None:
-        self._transport.abort()
+    def _is_idle(self, now: float) -> bool:
+        """Whether it has had no allocation for too long: one that has lives as long as that."""
+        return not self._allocations and now - self._idle_since > self._without_allocation
 
 
 def plain_address(name: tuple[str, int]) -> Address:

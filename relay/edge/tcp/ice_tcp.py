@@ -1,15 +1,12 @@
 """ICE over TCP (RFC 6544), passive side: one connection, whose frames are carried to the worker that its first one names."""
 
-import asyncio
 from collections.abc import Callable
-from typing import cast
 
 from relay.edge.counters import EdgeCounters
 from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.checks import ufrag_of
+from relay.edge.tcp.connection import PacedConnection
 from relay.edge.tcp.framing import Frames, FrameTooLong, frame
-from relay.edge.tcp.outlet import Outlet
-from relay.edge.tcp.pace import Pace
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.streams import StreamOwner
 from relay.edge.tunnel import Stream, Tunnel
@@ -17,7 +14,7 @@ from relay.ip import family_of
 from relay.media.api import Route
 
 
-class IceTcp(asyncio.Protocol):
+class IceTcp(PacedConnection):
     """One connection.
 
     Args:
@@ -33,24 +30,14 @@ class IceTcp(asyncio.Protocol):
         owner: StreamOwner,
         limits: EdgeLimits,
     ) -> None:
-        self.peer = peer
+        super().__init__(peer, counters, owner, limits)
         self._tunnel = tunnel
         self._port_of = port_of
-        self._counters = counters
-        self._owner = owner
         self._idle = limits.idle
         self._is_established = False
         self._frames = Frames()
-        self._pace = Pace(limits.messages_per_second)
         self._stream: Stream | None = None
-        self._transport: asyncio.Transport
-        self._outlet: Outlet
-        self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + limits.first_answer
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._outlet = Outlet(self._transport, self._counters)
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -58,46 +45,27 @@ class IceTcp(asyncio.Protocol):
         try:
             for datagram in self._frames.feed(data):
                 if not self._pace.admits():
-                    self._counters["refused_flood"] += 1
-                    self._transport.abort()
+                    self._abort("refused_flood")
                     return
                 if not datagram:  # it says nothing, but it costs something
                     continue
                 if self._stream is None:
                     self._stream = self._open(datagram)
                     if self._stream is None:
-                        self._counters["ice_tcp_refused"] += 1
-                        self._transport.abort()
+                        self._abort("ice_tcp_refused")
                         return
                 self._tunnel.send(self._stream, datagram)
         except FrameTooLong:
-            self._counters["ice_tcp_malformed"] += 1
-            self._transport.abort()
-
-    def pause_writing(self) -> None:
-        self._outlet.pause()
-
-    def resume_writing(self) -> None:
-        self._outlet.resume()
+            self._abort("ice_tcp_malformed")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._stream is not None:
             self._tunnel.shut(self._stream)
         self._owner.lost(self)
 
-    def sweep(self, now: float) -> None:
-        """Close the connection if nothing has come from the worker for too long."""
-        if self._pace.sweep():
-            self._owner.active(self)
-        if now > self._deadline and not self._transport.is_closing():
-            self._counters["idle_closed"] += 1
-            self._transport.abort()
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def evict(self) -> None:
-        self._transport.abort()
+    def _is_idle(self, now: float) -> bool:
+        """Whether nothing has come from the worker for too long."""
+        return now > self._deadline
 
     def _open(self, first: bytes) -> Stream | None:
         ufrag = ufrag_of(first)
