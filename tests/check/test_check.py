@@ -32,15 +32,6 @@ def states(report: Report) -> dict[Hop, ProbeState]:
     return {hop: report.result(hop).state for hop in Hop}
 
 
-async def nothing_is_left(relay: RunningRelay) -> None:
-    async def freed() -> bool:
-        counters = await relay.counters()
-        return counters["relay_media_transports_opened_total"] == counters["relay_media_transports_closed_total"]
-
-    await eventually(freed, "the relay has closed every transport")
-    assert await relay.call_logs() == []
-
-
 async def test_everything_that_is_turned_on_works_and_the_call_has_figures(relay: RunningRelay) -> None:
     plain = RunningRelay(relay.url.replace("https", "http"), relay.database_url)  # the same port takes both
     report, told = await report_of(relay)
@@ -55,7 +46,7 @@ async def test_everything_that_is_turned_on_works_and_the_call_has_figures(relay
     meaning = verdict(report)
     assert meaning.status == WORKS
     assert meaning.sentences[0] == f"Everything works: media will use UDP {relay.media_ports[0]} to {figures.host}."
-    await nothing_is_left(plain)
+    await plain.nothing_is_left_of_a_connection_test()
 
 
 @pytest.mark.settings(media_tcp=False, turn=False, tls_cert="", tls_key="", media_host="127.0.0.1")
@@ -64,7 +55,7 @@ async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRe
     assert states(report) == {**dict.fromkeys(Hop, ProbeState.OK), **dict.fromkeys((Hop.TCP, *TURN), ProbeState.OFF)}
     assert verdict(report).status == WORKS
     assert "Turned off at the relay: media over TCP (RELAY_MEDIA_TCP) and TURN (RELAY_TURN)." in verdict(report).sentences
-    await nothing_is_left(relay)
+    await relay.nothing_is_left_of_a_connection_test()
 
 
 @pytest.mark.settings(tls_cert="", tls_key="", turn=False, media_host="127.0.0.1", public_address=("127.0.0.9",))
@@ -77,7 +68,7 @@ async def test_what_is_not_answered_is_named_with_its_address_and_port(relay: Ru
     meaning = verdict(report)
     assert meaning.status == NO_MEDIA
     assert f"UDP {port} to 127.0.0.9" in meaning.sentences[0]
-    await nothing_is_left(relay)
+    await relay.nothing_is_left_of_a_connection_test()
 
 
 @pytest.mark.settings(tls_cert="", tls_key="", turn=False, media_host="127.0.0.1")

@@ -1,8 +1,6 @@
 """Other people's TURN clients against the whole edge: over UDP, TCP and TLS, with a media worker that sends everything back."""
 
 import asyncio
-import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -12,9 +10,9 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from tests.edge.kit import HERE, RunningEdge, trusting, write_certificate
+from tests.kit import coturn
 from tests.kit.turn import Echo
 from tests.kit.wait import eventually
-from tests.turn.test_clients import two_neighbours
 
 SECRET: Final = "shared with turnutils_uclient"
 
@@ -31,7 +29,7 @@ class Heard(asyncio.DatagramProtocol):
 
 @pytest.fixture
 async def media() -> AsyncIterator[tuple[Echo, Echo]]:
-    workers = await two_neighbours()
+    workers = await coturn.two_neighbours()
     yield workers
     for one in workers:
         one.transport.close()
@@ -92,27 +90,7 @@ async def test_aioice_with_other_credentials_gets_401(edge: RunningEdge, way: st
 
 
 async def uclient(edge: RunningEdge, echo: Echo, way: str, *options: str, secret: str = SECRET) -> str:
-    """What coturn's client prints."""
-    program = shutil.which("turnutils_uclient")
-    assert program, "turnutils_uclient is missing: install coturn"
-    over = {"udp": (), "tcp": ("-t",), "tls": ("-t", "-S")}[way]
-    peer = "-e", HERE, "-r", str(echo.address[1])
-    login = "-u", "student_1", "-W", secret
-    port = str(server_port(edge, way))
-    process = await asyncio.create_subprocess_exec(
-        *(program, *over, "-c", *login, "-p", port, *peer, *options, HERE),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        output = (await asyncio.wait_for(process.stdout.read(), 60)).decode(errors="replace")
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output
+    return await coturn.uclient((HERE, server_port(edge, way)), (HERE, echo.address[1]), way, *options, secret=secret)
 
 
 @pytest.mark.servers
@@ -121,9 +99,7 @@ async def test_coturns_client_hears_everything_again_that_it_sends(
     edge: RunningEdge, echo: Echo, way: str, form: tuple[str, ...]
 ) -> None:
     output = await uclient(edge, echo, way, "-n", "10", "-m", "2", "-l", "171", *form)
-    found = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
-    assert found, output
-    assert found[-1] == ("20", "20"), output
+    assert coturn.totals(output) == (20, 20), output
     assert len({source for _, source in echo.seen}) == 2, "each allocation is a peer of its own"
     counters = edge.edge.turn_counters
     assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0

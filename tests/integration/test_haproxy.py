@@ -1,10 +1,6 @@
 """A real haproxy before the relay, which says by the PROXY protocol who its clients are."""
 
-import asyncio
 import contextlib
-import shutil
-import socket
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -12,13 +8,9 @@ from typing import Final
 import aiohttp
 import pytest
 
+from tests.integration.proxies import CLIENT, HERE, free_ports, program, running
 from tests.kit.server import RunningRelay, running_relay
-from tests.kit.wait import PATIENCE, eventually
-
-HERE: Final = "127.0.0.1"
-
-CLIENT: Final = "127.0.0.9"
-"""Where the browser is: all of 127.0.0.0/8 is this machine."""
+from tests.kit.wait import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -28,10 +20,7 @@ LOGIN: Final = {"profile_type": "student", "profile_id": 456}
 @contextlib.asynccontextmanager
 async def haproxy(folder: Path, relay: RunningRelay, mode: str, options: str) -> AsyncIterator[str]:
     """The URL of a haproxy before the relay."""
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    assert program, "tests/install-peers installs it"
-    with socket.create_server((HERE, 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     configuration = folder / "haproxy.cfg"
     configuration.write_text(
         f"""
@@ -46,23 +35,8 @@ listen relay
     server relay {relay.url.removeprefix("http://")} {options}
 """
     )
-    process = await asyncio.create_subprocess_exec(program, "-db", "-f", str(configuration), stdout=DEVNULL, stderr=PIPE)
-
-    async def listens() -> bool:
-        assert process.returncode is None, "haproxy has ended"
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(HERE, port)
-            writer.close()
-            return True
-        return False
-
-    try:
-        await eventually(listens, "haproxy listens")
+    async with running(folder, [program("haproxy"), "-db", "-f", str(configuration)], port):
         yield f"http://{HERE}:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 import ssl
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from relay.ids import Profile
 from tests.edge.kit import write_certificate
+from tests.integration.proxies import CLIENT, HERE, free_ports, program, running
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import PATIENCE, eventually
@@ -27,26 +26,11 @@ pytestmark = pytest.mark.servers
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 
-HERE: Final = "127.0.0.1"
-CLIENT: Final = "127.0.0.9"
-"""Where the browser is: all of 127.0.0.0/8 is this machine."""
-
 CALLER: Final[dict[str, Any]] = {"colour": RED, "size": (160, 120), "tone": 440.0}
 CALLEE: Final[dict[str, Any]] = {"colour": BLUE, "size": (128, 96), "tone": 1200.0}
 
 NAME: Final = "calls.example.org"
 OTHER_NAME: Final = "www.example.org"
-
-
-def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        return [stack.enter_context(socket.create_server((HERE, 0))).getsockname()[1] for _ in range(number)]
-
-
-def program(name: str) -> str:
-    found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert found, "tests/install-peers installs it"
-    return found
 
 
 def replaced(text: str, others: Mapping[str, str]) -> str:
@@ -88,32 +72,6 @@ def caddy(folder: Path, relay: RunningRelay, http: int, https: int, certificate:
     head = f"{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n}}\n"
     (folder / "Caddyfile").write_text(head + replaced((DEPLOY / "Caddyfile").read_text(), {**address, **own}))
     return [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
-
-
-@contextlib.asynccontextmanager
-async def running(folder: Path, command: list[str], port: int) -> AsyncIterator[None]:
-    """Run it until the context ends, and wait first until it listens."""
-    homes = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env={**os.environ, **homes})
-    assert process.stderr is not None
-    log = asyncio.ensure_future(process.stderr.read())
-
-    async def listens() -> bool:
-        assert process.returncode is None, f"it has ended: {(await log).decode()}"
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(HERE, port)
-            writer.close()
-            return True
-        return False
-
-    try:
-        await eventually(listens, f"{command[0]} listens")
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        await log
 
 
 class Everywhere(AbstractResolver):

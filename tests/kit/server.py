@@ -130,6 +130,16 @@ class RunningRelay:
         """The counters of packets that arrived and did not leave, as far as they are not zero."""
         return {name: value for name, value in (await self.counters()).items() if value and LOSS.match(name)}
 
+    async def nothing_is_left_of_a_connection_test(self) -> None:
+        """Wait until every transport is closed; no call was logged."""
+
+        async def freed() -> bool:
+            counters = await self.counters()
+            return counters["relay_media_transports_opened_total"] == counters["relay_media_transports_closed_total"]
+
+        await eventually(freed, "the relay has closed every transport")
+        assert await self.call_logs() == []
+
 
 @contextlib.asynccontextmanager
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:

@@ -1,8 +1,6 @@
 """Clients that others wrote, on real sockets: aioice's and coturn's."""
 
 import asyncio
-import re
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from relay.settings.turn import TurnSettings
 from relay.turn.counters import TurnCounters
 from relay.turn.credentials import TurnCredentials
 from relay.turn.server import Address, TurnServer
+from tests.kit import coturn
 from tests.kit.turn import REALM, SECRET, Echo, TurnEdge
 from tests.kit.wait import eventually
 
@@ -35,7 +34,7 @@ class Running:
 
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
-    media, other_worker = await two_neighbours()
+    media, other_worker = await coturn.two_neighbours()
     counters, credentials = TurnCounters(), TurnCredentials(SECRET)
     server = TurnServer(
         TurnSettings(turn_realm=REALM),
@@ -49,20 +48,6 @@ async def running() -> AsyncIterator[Running]:
         yield Running(edge, counters, credentials, media, {"udp": udp, "tcp": tcp})
     media.transport.close()
     other_worker.transport.close()
-
-
-async def two_neighbours() -> tuple[Echo, Echo]:
-    """On neighbouring ports: coturn's client asks for the one behind its peer's too, where it thinks RTCP is."""
-    loop = asyncio.get_running_loop()
-    for _ in range(20):
-        transport, first = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-        try:
-            _, second = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", first.address[1] + 1))
-        except (OSError, OverflowError):
-            transport.close()
-        else:
-            return first, second
-    raise AssertionError("no two neighbouring ports are free")
 
 
 class Receiver(asyncio.DatagramProtocol):
@@ -171,33 +156,8 @@ async def test_garbage_on_a_stream_ends_the_connection_and_nothing_else(running:
 # -- coturn -------------------------------------------------------------------------------------------------------------
 
 
-async def uclient(running: Running, transport: str, *options: str, secret: str = SECRET) -> str:
-    """What coturn's client prints: it makes its user name of the time and `student_1`, and its password with the secret."""
-    program = shutil.which("turnutils_uclient")
-    assert program, "turnutils_uclient is missing: install coturn"
-    host, port = running.addresses[transport]
-    media_host, media_port = running.media.address
-    over = ["-t"] if transport == "tcp" else []
-    arguments = [*over, "-c", "-u", "student_1", "-W", secret, "-p", str(port), "-e", media_host, "-r", str(media_port)]
-    process = await asyncio.create_subprocess_exec(
-        program, *arguments, *options, host, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    assert process.stdout is not None
-    try:
-        output = (await asyncio.wait_for(process.stdout.read(), 60)).decode(errors="replace")
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output
-
-
-def totals(output: str) -> tuple[int, int]:
-    """Messages sent and received, as its last lines say."""
-    found = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)", output)
-    assert found, output
-    return int(found[-1][0]), int(found[-1][1])
+async def uclient(running: Running, way: str, *options: str, secret: str = SECRET) -> str:
+    return await coturn.uclient(running.addresses[way], running.media.address, way, *options, secret=secret)
 
 
 @pytest.mark.servers
@@ -206,7 +166,7 @@ async def test_coturns_client_sends_and_receives_everything(running: Running, wa
     """Over UDP and TCP at once, with datagrams of a length that needs padding."""
     runs = (uclient(running, transport, "-n", "20", "-m", "2", "-l", "171", *way) for transport in ("udp", "tcp"))
     for output in await asyncio.gather(*runs):
-        assert totals(output) == (40, 40), output
+        assert coturn.totals(output) == (40, 40), output
     assert len(running.media.seen) >= 80
     counters = running.counters
     assert counters["unauthentic"] == counters["peers_refused"] == counters["malformed"] == counters["bad_requests"] == 0
