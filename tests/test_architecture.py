@@ -195,6 +195,23 @@ def room_of(module: str) -> str:
     return module if has_rooms else ".".join(folder.relative_to(ROOT).parts)
 
 
+def test_sessions_know_no_device_and_no_call() -> None:
+    known = {name for file in FILES if within(module_of(file), "relay.signaling.sessions") for name in imports_of(file)}
+    inside = {name for name in known if within(name, "relay.signaling")}
+    assert {name for name in inside if not within(name, "relay.signaling.sessions")} == set()
+
+
+def test_a_transport_is_negotiated_in_one_place() -> None:
+    """Whatever else rewrites descriptions, or opens and connects transports, has a second copy of the negotiation."""
+    negotiating = {
+        module_of(file) for file in FILES if "relay.sdp.rewrite" in imports_of(file) or "connect_transport(" in file.read_text()
+    }
+    planes = ("relay.media", "relay.workers")
+    assert {name for name in negotiating if not any(within(name, plane) for plane in planes)} == {
+        "relay.signaling.sessions.session"
+    }
+
+
 def test_only_the_composition_root_and_the_command_line_know_the_database() -> None:
     knowing = {module_of(file) for file in FILES if any(within(name, "relay.db") for name in imports_of(file))}
     composition = {"relay.app", *(f"relay.composition.{name}" for name in ("database", "http", "signaling"))}

@@ -91,7 +91,7 @@ def http_plane(
     """
     origins = Origins(settings.allowed_origins)
     app = _bare_app(trusted_proxies, origins)
-    probes = app[connectivity.PROBES] = connectivity.Probes(media.reachable, media.settings.advertised_addresses)
+    probes = app[connectivity.PROBES] = connectivity.Probes(calls.sessions)
     _add_stores(app, database, calls)
     app[TOKENS], app[LIMITS], app[ORIGINS] = tokens(auth), limits, origins
     if identifier is not None:

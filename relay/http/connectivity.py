@@ -1,14 +1,14 @@
 """`GET /ws/connectivity`: a client calls itself through the relay, to test over which paths media gets through.
 
 One WebSocket is one test. It carries a call's offers and answers, with both parties at the other end: an offer comes back as the
-relay's offer to the same client, the answer to that as the relay's answer. There is no `Call`, no row and no device, so nothing
-rings and nothing is written down. The address is beside that of the calls, so that a proxy that passes one passes the other.
+relay's offer to the same client, the answer to that as the relay's answer (`relay.signaling.sessions.loopback`). There is no
+`Call`, no row and no device, so nothing rings and nothing is written down. The address is beside that of the calls, so that a
+proxy that passes one passes the other.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -23,16 +23,14 @@ from relay.http.limits import Limit
 from relay.http.proxies import remote_address
 from relay.http.responses import answer, body_of, problem
 from relay.http.sockets import PING_INTERVAL, UPGRADE, registered
-from relay.ids import Profile, new_id
-from relay.media.api import DtlsRole, MediaEngine, TransportParameters, WorkerLost
+from relay.ids import Profile
 from relay.sdp.model import SessionDescription
-from relay.sdp.negotiate import check_answer, opposite
 from relay.sdp.parse import parse_sdp
-from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.messages.common import Answer, Offer
-from relay.signaling.ports import Connection
 from relay.signaling.presence.websocket import WebSocketConnection
-from relay.signaling.sessions.addresses import advertised
+from relay.signaling.sessions.addresses import Addresses
+from relay.signaling.sessions.loopback import Loopback
+from relay.signaling.sessions.session import Sessions
 
 MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""
@@ -90,34 +88,16 @@ class Failed(msgspec.Struct, frozen=True, tag="error"):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """A loop-back call that waits for its answer."""
-
-    router_id: str
-    caller: tuple[str, TransportParameters]
-    """Id and parameters of the transport of the peer connection that offered."""
-    callee: tuple[str, TransportParameters]
-    offer: SessionDescription
-
-
 class Probe:
-    """One test: its loop-back calls, one at a time.
+    """One test: the messages of its WebSocket, and the limits of one test.
 
     Args:
-        public_addresses: what the operator says media is reachable at; may be empty.
-        connection: the client's.
+        loopback: makes its calls.
     """
 
-    def __init__(
-        self, engine: MediaEngine, public_addresses: tuple[str, ...], connection: Connection, counters: Counter[str]
-    ) -> None:
-        self._engine = engine
-        self._public_addresses = public_addresses
-        self._local_address, self._remote_address = connection.local_address, connection.remote_address
+    def __init__(self, loopback: Loopback, counters: Counter[str]) -> None:
+        self._loopback = loopback
         self._counters = counters
-        self._router_id = ""
-        self._offered: _Offered | None = None
         self._loops = 0
 
     async def take(self, frame: str | bytes) -> _Message:
@@ -130,51 +110,20 @@ class Probe:
             case Offer(text):
                 return Offer(await self._offer(parse_sdp(text)))
             case Answer(text):
-                return Answer(await self._answer(parse_sdp(text)))
+                answer = Answer(await self._loopback.answer(parse_sdp(text)))
+                self._counters["loops_answered"] += 1
+                return answer
 
     async def close(self) -> None:
         """End the loop-back call that there is."""
-        router_id, self._router_id, self._offered = self._router_id, "", None
-        if router_id:
-            await self._engine.close_router(router_id)
+        await self._loopback.close()
 
     async def _offer(self, offer: SessionDescription) -> str:
         if self._loops >= MAX_LOOPS:
             raise SignalingError("busy", f"one test makes at most {MAX_LOOPS} calls")
-        await self.close()
         self._loops += 1
         self._counters["loops"] += 1
-        self._router_id, caller, callee = new_id(), new_id(), new_id()
-        try:
-            ours = await self._engine.open_transport(self._router_id, caller)
-            theirs = await self._engine.open_transport(self._router_id, callee)
-        except WorkerLost as lost:
-            raise SignalingError("unavailable", "the relay cannot take this call") from lost
-        self._offered = _Offered(self._router_id, (caller, ours), (callee, theirs), offer)
-        return self._render(offer, theirs, offer.transport.role)
-
-    async def _answer(self, answer: SessionDescription) -> str:
-        offered = self._offered
-        if offered is None:
-            raise SignalingError("wrong_state", "there is no offer that this could answer")
-        (caller, ours), (callee, _), offer = offered.caller, offered.callee, offered.offer
-        check_answer(offer, answer, offer.transport.role)
-        self._offered = None
-        # As in a call: the two ends have opposite roles (`relay.signaling.sessions.legs.settle_roles`).
-        role = answer.transport.role
-        settled = replace(offer.transport, role=opposite(role))
-        try:
-            await self._engine.connect_transport(callee, answer.transport, answer.media)
-            await self._engine.connect_transport(caller, settled, offer.media)
-            await self._engine.route(offered.router_id, (caller, callee))
-        except (WorkerLost, KeyError) as lost:
-            raise SignalingError("unavailable", "the relay has lost this call") from lost
-        self._counters["loops_answered"] += 1
-        return self._render(answer, ours, role)
-
-    def _render(self, description: SessionDescription, ours: TransportParameters, role: DtlsRole) -> str:
-        candidates = advertised(ours.candidates, self._public_addresses, self._local_address, self._remote_address)
-        return rewrite_sdp(description, replace(ours, role=role, candidates=candidates))
+        return await self._loopback.offer(offer)
 
 
 class Probes:
@@ -184,10 +133,9 @@ class Probes:
         counters: by the names in `NAMES`.
     """
 
-    def __init__(self, engine: MediaEngine, public_addresses: tuple[str, ...]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self.counters: Counter[str] = Counter()
-        self._engine = engine
-        self._public_addresses = public_addresses
+        self._sessions = sessions
         self._running: dict[Profile, WebSocketConnection] = {}
         self._rate = Limit(RATE)
 
@@ -214,7 +162,8 @@ class Probes:
             self._running[profile].drop(REPLACED, "another test has begun")
         self._running[profile] = connection
         self.counters["probes"] += 1
-        return Probe(self._engine, self._public_addresses, connection, self.counters)
+        addresses = Addresses(connection.local_address, connection.remote_address)
+        return Probe(Loopback(self._sessions, addresses), self.counters)
 
     async def end(self, profile: Profile, connection: WebSocketConnection, probe: Probe) -> None:
         if self._running.get(profile) is connection:

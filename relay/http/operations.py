@@ -69,7 +69,7 @@ class _Snapshot:
                     yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
         yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
-        yield from by_route(calls.legs, calls.legs_connected, calls.round_trips)
+        yield from by_route(calls.sessions_by_route, calls.sessions_connected, calls.round_trips)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
         yield _counted("relay_limited", "what was refused because of a limit", "limit", self._app[LIMITS].refused)
@@ -86,13 +86,13 @@ def _counted(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> 
 
 
 def by_route(
-    legs: Mapping[Route, int], connected: Mapping[Route, int], round_trips: Mapping[Route, RoundTrips]
+    present: Mapping[Route, int], connected: Mapping[Route, int], round_trips: Mapping[Route, RoundTrips]
 ) -> Iterator[Metric]:
-    """What is counted of the legs of calls."""
+    """What is counted of the sessions of calls."""
     labels = ["route", "family"]
     now = GaugeMetricFamily("relay_legs", "legs of calls whose media has come by a route", labels=labels)
     ever = CounterMetricFamily("relay_legs_connected", "legs that were connected by a route, or moved to it", labels=labels)
-    families: list[tuple[GaugeMetricFamily | CounterMetricFamily, Mapping[Route, int]]] = [(now, legs), (ever, connected)]
+    families: list[tuple[GaugeMetricFamily | CounterMetricFamily, Mapping[Route, int]]] = [(now, present), (ever, connected)]
     for family, counts in families:
         for route, count in sorted(counts.items()):
             family.add_metric([route.transport, route.family], count)

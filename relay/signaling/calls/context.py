@@ -23,7 +23,8 @@ from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
 from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, Waker
 from relay.signaling.presence.devices import Device, Devices
-from relay.signaling.sessions.legs import Leg, Legs
+from relay.signaling.sessions.addresses import Addresses
+from relay.signaling.sessions.session import Session, Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Exchange:
     """The switching office: shared by the parts that take messages, and theirs alone."""
 
     ports: Ports
-    legs: Legs
+    sessions: Sessions
     devices: Devices
     timers: CallSettings
     clock: Clock
@@ -108,14 +109,15 @@ class Exchange:
         for party in parties or live.call.parties:
             self.tell(party, notices.state(live.call, party, live.answered_at, self.time_of(live)))
 
-    async def open_leg(self, live: LiveCall) -> Leg:
-        leg = await self.legs.open(live.call.call_id)
-        self.live.own_transport(leg.transport_id, live)
-        return leg
+    async def open_session(self, live: LiveCall, device: Device | None) -> Session:
+        """A session of the call for a device; None: the device is gone."""
+        session = await self.sessions.open(live.call.call_id, Addresses() if device is None else device.addresses)
+        self.live.own_transport(session.transport_id, live)
+        return session
 
-    async def close_leg(self, leg: Leg) -> None:
-        self.live.disown_transport(leg.transport_id)
-        await self.legs.close(leg)
+    async def close_session(self, session: Session) -> None:
+        self.live.disown_transport(session.transport_id)
+        await self.sessions.close(session)
 
     def later(self, delay: float, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.TimerHandle:
         """Do something in that many seconds."""

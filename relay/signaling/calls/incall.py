@@ -55,10 +55,9 @@ class InCall:
             call, party = live.call, live.party_of(device)
             if party.holds is holds:
                 raise SignalingError("wrong_state", "the call is held already" if holds else "the call is not held")
-            caller, callee = live.caller.leg, live.callee.leg
-            assert caller is not None and callee is not None, "an answered call has both its legs"
+            (caller, _), (callee, _) = live.caller.negotiated, live.callee.negotiated
             if not call.other(party).holds:  # else none flow, before and after
-                await (exchange.legs.unroute if holds else exchange.legs.route)(call.call_id, caller, callee)
+                await (exchange.sessions.unroute if holds else exchange.sessions.route)(call.call_id, caller, callee)
             party.holds = holds
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
             exchange.tell_state(live)
@@ -182,8 +181,8 @@ class InCall:
         party = call.party_with(event.transport_id)
         if party is None or not call.answered:
             return
-        live.side(party).quality.add(event)
-        route = self._exchange.paths.seen(live.side(party), event.remote, report.rtt).route
+        live.media(party).quality.add(event)
+        route = self._exchange.paths.seen(live.media(party), event.remote, report.rtt).route
         for to in call.parties:
             quality = notices.about(
                 outgoing.CallQuality,

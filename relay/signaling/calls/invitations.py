@@ -6,18 +6,16 @@ from datetime import timedelta
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
 from relay.sdp.model import SessionDescription
-from relay.sdp.negotiate import check_answer
 from relay.sdp.parse import is_candidate, parse_sdp
 from relay.signaling.calls import notices, policy
 from relay.signaling.calls.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.calls.context import Exchange
-from relay.signaling.calls.live import LiveCall, Side
+from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.termination import Endings
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Eligibility, NewCall, ProfileCard
 from relay.signaling.presence.devices import ADDITIONS, Device
-from relay.signaling.sessions.legs import settle_roles
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +63,7 @@ class Invitations:
             invited_at=exchange.clock.now(),
             transferred_from=message.transferred_from,
         )
-        live = LiveCall(call, exchange.clock.timeline(), Side(description=offer), refused=refusal in policy.NEVER_CAME)
+        live = LiveCall(call, exchange.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME)
         if refusal is None and (exchange.live.of(device.profile) or exchange.live.of(callee)):
             refusal = EndReason.BUSY
         if refusal is None:
@@ -133,7 +131,7 @@ class Invitations:
             call = live.call
             if device.dropped or call.place != message.place or call.state not in BEFORE_ANSWER:
                 return False
-            repeated = (live.caller.description, call.call_type) == (offer, message.call_type)
+            repeated = (live.offer, call.call_type) == (offer, message.call_type)
             self._endings.hand_over(live, call.caller, device)
             if not repeated:
                 await self._offer_again(live, message.call_type, offer)
@@ -147,12 +145,12 @@ class Invitations:
     async def _offer_again(self, live: LiveCall, call_type: str, offer: SessionDescription) -> None:
         """Let the call ring anew, with another offer."""
         exchange, call = self._exchange, live.call
-        live.caller.description, call.invited_at = offer, exchange.clock.now()
+        live.offer, call.invited_at = offer, exchange.clock.now()
         if call_type != call.call_type:
             call.call_type = call_type
             exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
         for ringing, _ in list(live.ringing.values()):
-            # On a new leg: the device may have begun to connect the one of the earlier offer.
+            # In a new session: the device may have begun to connect that of the earlier offer.
             await self.stop_ringing(live, ringing.device_id)
             await self.ring(live, ringing)
 
@@ -178,9 +176,9 @@ class Invitations:
         if not devices and not await self._wake(live):
             await self._endings.end(live, EndReason.OFFLINE)
             return
-        live.caller.leg = await exchange.open_leg(live)
-        call.caller.transport_id = live.caller.leg.transport_id
-        # Those that came while the leg was opened belong to it too.
+        live.caller.session = await exchange.open_session(live, exchange.device_of(call.caller))
+        call.caller.transport_id = live.caller.session.transport_id
+        # Those that came while the session was opened ring too.
         for device in exchange.devices.of(call.callee.profile):
             await self.ring(live, device)
         if call.state is State.INVITED and not exchange.ports.waker:
@@ -198,15 +196,14 @@ class Invitations:
             return False
 
     async def ring(self, live: LiveCall, device: Device) -> None:
-        """Offer the call to one device of the callee, on a leg of its own."""
+        """Offer the call to one device of the callee, in a session of its own."""
         exchange, call = self._exchange, live.call
-        assert live.caller.description is not None, "an invitation has an offer"
         if device.device_id in live.ringing:
             return
-        leg = await exchange.open_leg(live)
-        live.ringing[device.device_id] = (device, leg)
+        session = await exchange.open_session(live, device)
+        live.ringing[device.device_id] = (device, session)
         # As the caller offered it: it may leave the role open, or not.
-        offer = exchange.legs.offer(live.caller.description, leg, device, live.caller.description.transport.role)
+        offer = exchange.sessions.offer(session, live.offer, live.offer.transport.role)
         now = exchange.time_of(live)
         expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring_timeout - exchange.clock.now()))
         device.send(notices.invitation(call, offer, expires, now))
@@ -225,8 +222,8 @@ class Invitations:
 
     async def stop_ringing(self, live: LiveCall, device_id: str) -> None:
         """Let one device ring no more."""
-        _, leg = live.ringing.pop(device_id)
-        await self._exchange.close_leg(leg)
+        _, session = live.ringing.pop(device_id)
+        await self._exchange.close_session(session)
 
     # -- the callee ---------------------------------------------------------------------------------------------------
 
@@ -237,36 +234,33 @@ class Invitations:
             call = live.call
             if device.device_id not in live.ringing:
                 raise SignalingError("wrong_state", f"the call is {call.state}; this device does not ring")
-            assert live.caller.description is not None, "an invitation has an offer"
             answer = parse_sdp(message.answer.sdp)
-            check_answer(live.caller.description, answer, live.caller.description.transport.role)
-            _, leg = live.ringing.pop(device.device_id)
-            live.callee.leg, live.callee.description = leg, answer
-            call.callee.device_id, call.callee.transport_id = device.device_id, leg.transport_id
+            _, session = live.ringing[device.device_id]
+            session.check_answer(answer, live.offer, live.offer.transport.role)
+            del live.ringing[device.device_id]
+            live.callee.session = session
+            call.callee.device_id, call.callee.transport_id = device.device_id, session.transport_id
             call.callee.can_update = device.can_update
             live.answered_at = exchange.time_of(live)
             call.apply(Event.ANSWERED, exchange.clock.now())
             exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
             exchange.ports.hooks.answered(call, live.answered_at)
             async with self._endings.ended_on_error(live):
-                await self._connect(live)
+                await self._connect(live, answer)
             for other, _ in list(live.ringing.values()):
                 other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
                 await self.stop_ringing(live, other.device_id)
             self._endings.set_timer(live)
 
-    async def _connect(self, live: LiveCall) -> None:
-        """Connect both legs and hand the answer to the caller."""
-        exchange, call, caller, callee = self._exchange, live.call, live.caller, live.callee
-        assert caller.leg is not None and caller.description is not None, "a call that rings has its caller's leg"
-        assert callee.leg is not None and callee.description is not None, "and one that was answered has its callee's"
-        settle_roles(caller.leg, callee.leg, callee.description.transport.role)
+    async def _connect(self, live: LiveCall, answer: SessionDescription) -> None:
+        """Connect both sessions and give the answer to the caller."""
+        exchange, call, caller, callee = self._exchange, live.call, live.caller.session, live.callee.session
+        assert caller is not None and callee is not None, "an answered call has both its sessions"
         device = exchange.device_of(call.caller)
-        text = exchange.legs.answer(callee.description, caller.leg, device) if device else None
-        await exchange.legs.route(call.call_id, caller.leg, callee.leg)
-        await exchange.legs.connect(callee.leg, callee.description)
-        await exchange.legs.connect(caller.leg, caller.description)
-        if device is not None and text is not None:
+        if device is not None:
+            caller.addresses = device.addresses  # it may have come back from another network
+        text = await exchange.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
+        if device is not None:
             device.send(notices.answer(call, text))
         exchange.tell_state(live)
 

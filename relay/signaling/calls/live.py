@@ -14,12 +14,12 @@ from relay.ids import PlaceKind, Profile, new_id
 from relay.media.api import DtlsRole
 from relay.sdp.model import SessionDescription
 from relay.signaling.calls.call import Call, Party
-from relay.signaling.calls.quality import Course, LegQuality
+from relay.signaling.calls.quality import Course, PathQuality
 from relay.signaling.messages.incoming import AboutCall
 from relay.signaling.messages.outgoing import TransferTarget
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath
 from relay.signaling.presence.devices import Device
-from relay.signaling.sessions.legs import Leg
+from relay.signaling.sessions.session import Session
 
 MAX_CHAT_IDS: Final = 500
 """Names of texts that are remembered per call, to tell a repetition from a new one."""
@@ -30,13 +30,18 @@ MAX_TRANSFERS: Final = 5
 
 
 @dataclass(slots=True)
-class Side:
-    """One side of a live call: the relay's leg to its device, what that said last of its media, and how that comes."""
+class PartyMedia:
+    """The media of one party of a live call: the session of its device, its network path, and its quality."""
 
-    leg: Leg | None = None
-    description: SessionDescription | None = None
+    session: Session | None = None
     path: MediaPath = UNKNOWN_PATH
-    quality: LegQuality = field(default_factory=LegQuality)
+    quality: PathQuality = field(default_factory=PathQuality)
+
+    @property
+    def negotiated(self) -> tuple[Session, SessionDescription]:
+        """The session, and the party's latest description. Both are there once the call is answered."""
+        assert self.session is not None and self.session.remote is not None, "the call is answered"
+        return self.session, self.session.remote
 
 
 class Purpose(Enum):
@@ -45,7 +50,7 @@ class Purpose(Enum):
     FORWARD = auto()
     """A party wants to change its media; the other one answers."""
     RESTART = auto()
-    """The server's offer for an ICE restart: it concerns the answering leg alone."""
+    """The server's offer for an ICE restart: it concerns the session of the answerer alone."""
     REJOIN = auto()
     """The server's offer to a new peer connection of a party."""
     REFRESH = auto()
@@ -68,8 +73,8 @@ class Update:
     ref: str | None = None
     role: DtlsRole = DtlsRole.ACTPASS
     """Of the DTLS handshake, as the relay offers it."""
-    leg: Leg | None = None
-    """The new leg of a `REJOIN`."""
+    session: Session | None = None
+    """The new session of a `REJOIN`."""
     update_id: str = field(default_factory=new_id)
     overtaken: tuple[Device, str | None] | None = None
     """The answerer's own offer, which crossed this one: its device, and its `ref`."""
@@ -92,10 +97,12 @@ class LiveCall:
     call: Call
     timeline: Timeline
     """All dates of this call are of it."""
-    caller: Side
-    callee: Side = field(default_factory=Side)
-    ringing: dict[str, tuple[Device, Leg]] = field(default_factory=dict)
-    """Devices that ring: device id → the device and its leg."""
+    offer: SessionDescription
+    """The caller's: the latest one before the answer."""
+    caller: PartyMedia = field(default_factory=PartyMedia)
+    callee: PartyMedia = field(default_factory=PartyMedia)
+    ringing: dict[str, tuple[Device, Session]] = field(default_factory=dict)
+    """Devices that ring: device id → the device and its session."""
     waiting: list[Device] = field(default_factory=list)
     """Devices that were told that they may take the place of one that is away."""
     refused: bool = False
@@ -118,7 +125,7 @@ class LiveCall:
         """When the invitation came."""
         return self.timeline.at(self.call.invited_at)
 
-    def side(self, party: Party) -> Side:
+    def media(self, party: Party) -> PartyMedia:
         return self.caller if party is self.call.caller else self.callee
 
     def party_of(self, device: Device) -> Party:

@@ -11,7 +11,7 @@ from typing import Final
 
 from relay.errors import SignalingError
 from relay.sdp.model import SessionDescription
-from relay.sdp.negotiate import check_answer, check_next_offer, opposite
+from relay.sdp.negotiate import check_next_offer
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import UPDATE_TIMEOUT, Party
@@ -22,7 +22,7 @@ from relay.signaling.log.entries import Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.presence.devices import ADDITIONS, Device
-from relay.signaling.sessions.legs import Leg
+from relay.signaling.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,8 @@ class Negotiation:
         self, live: LiveCall, party: Party, device: Device, message: incoming.CallUpdate, offer: SessionDescription
     ) -> None:
         exchange, call = self._exchange, live.call
-        mine, other = live.side(party), call.other(party)
-        theirs = live.side(other)
-        assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
-        assert mine.description is not None and theirs.description is not None, "and knows its devices"
+        other = call.other(party)
+        (_, mine), (receiving, theirs) = live.media(party).negotiated, live.media(other).negotiated
         if live.update is not None and live.update.answerer is party:
             live.update.overtaken = device, message.ref
             return
@@ -69,21 +67,21 @@ class Negotiation:
         receiver = exchange.device_of(other)
         if receiver is None or receiver.version < ADDITIONS:
             raise SignalingError("unsupported", "the other party's client cannot change a call")
-        if len(theirs.description.sections) > len(mine.description.sections):
+        if len(theirs.sections) > len(mine.sections):
             # What a late answer has added is still unknown here: it comes first, and overtakes this offer.
             self._offer_own(live, Purpose.REALIGN, party)
             if live.update is not None:
                 live.update.overtaken = device, message.ref
                 return
             # A client of version 1 that offers all the same takes no offer.
-            if len(offer.sections) < len(theirs.description.sections):
+            if len(offer.sections) < len(theirs.sections):
                 raise SignalingError("invalid_sdp", "the other party has more media sections than this offer")
-        check_next_offer(offer, mine.description, theirs.description)
+        check_next_offer(offer, mine, theirs)
         self._begin(
             live,
             Update(Purpose.FORWARD, other, offer, message.call_type or call.call_type, offerer=device, ref=message.ref),
             receiver,
-            theirs.leg,
+            receiving,
         )
 
     async def take_restart(self, device: Device, message: incoming.CallRestart) -> None:
@@ -91,10 +89,9 @@ class Negotiation:
         async with live.lock:
             party = live.party_of(device)
             self._check_free(live)
-            leg = live.side(party).leg
-            assert leg is not None, "an answered call has both its legs"
-            await self._exchange.legs.restart(leg)
-            self._begin(live, self._own_offer(live, Purpose.RESTART, party), device, leg)
+            session, _ = live.media(party).negotiated
+            await self._exchange.sessions.restart(session)
+            self._begin(live, self._own_offer(live, Purpose.RESTART, party), device, session)
 
     async def take_rejoin(self, device: Device, message: incoming.CallRejoin) -> None:
         exchange = self._exchange
@@ -109,33 +106,31 @@ class Negotiation:
             live.expired = None
             self._endings.hand_over(live, party, device)
             update = self._own_offer(live, Purpose.REJOIN, party)
-            update.leg = await exchange.open_leg(live)
-            staying = live.side(call.other(party)).leg
-            assert staying is not None, "an answered call has both its legs"
-            # The new peer connection gets the role that the other party has not (see `legs.settle_roles`), which has to stay.
-            update.leg.role = update.role = opposite(staying.role)
-            self._begin(live, update, device, update.leg)
+            session = update.session = await exchange.open_session(live, device)
+            # The role of the other party's peer connection cannot change any more.
+            session.take_opposite_role(live.media(call.other(party)).negotiated[0])
+            update.role = session.role
+            self._begin(live, update, device, session)
             exchange.tell_state(live, party)
 
     def _own_offer(self, live: LiveCall, purpose: Purpose, answerer: Party) -> Update:
         """The server's own offer to a party: what the other one said last of its media."""
-        description = live.side(live.call.other(answerer)).description
-        assert description is not None, "an answered call has an offer and an answer"
+        _, description = live.media(live.call.other(answerer)).negotiated
         return Update(purpose, answerer, description, live.call.call_type)
 
     def _offer_own(self, live: LiveCall, purpose: Purpose, answerer: Party) -> None:
-        """Make a party the server's own offer on the leg that it has, if its client can take it."""
-        receiver, leg = self._exchange.device_of(answerer), live.side(answerer).leg
-        assert leg is not None, "an answered call has both its legs"
+        """Make a party the server's own offer in the session that it has, if its client can take it."""
+        receiver, (session, _) = self._exchange.device_of(answerer), live.media(answerer).negotiated
         if receiver is not None and receiver.version >= ADDITIONS:
-            self._begin(live, self._own_offer(live, purpose, answerer), receiver, leg)
+            self._begin(live, self._own_offer(live, purpose, answerer), receiver, session)
 
-    def _begin(self, live: LiveCall, update: Update, device: Device, leg: Leg) -> None:
+    def _begin(self, live: LiveCall, update: Update, device: Device, session: Session) -> None:
         """Send the offer, and wait for the answer."""
         exchange, patience = self._exchange, UPDATE_TIMEOUT
         live.update = update
         update.timer = exchange.later(patience, lambda: self._time_out(live, update))
-        text = exchange.legs.offer(update.offer, leg, device, update.role)
+        session.addresses = device.addresses  # it may have come back from another network
+        text = exchange.sessions.offer(session, update.offer, update.role)
         now = exchange.time_of(live)
         times = {"server_time": now, "expires_at": now + timedelta(seconds=patience)}
         device.send(
@@ -154,9 +149,8 @@ class Negotiation:
     async def _take_answer(self, live: LiveCall, party: Party, update_id: str | None, given: Answer) -> None:
         update = self._awaited(live, party, update_id)
         answer = parse_sdp(given.sdp)
-        # A new peer connection has said nothing before, and takes the role that it is offered.
-        said = None if update.leg else live.side(party).description
-        check_answer(update.offer, answer, update.role, said)
+        session = update.session or live.media(party).negotiated[0]
+        session.check_answer(answer, update.offer, update.role)
         live.expired = None
         if update is live.update:
             live.take_update()
@@ -175,19 +169,10 @@ class Negotiation:
     async def _complete_forward(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         exchange, call = self._exchange, live.call
         offerer = call.other(update.answerer)
-        mine, theirs = live.side(offerer), live.side(update.answerer)
-        assert mine.leg is not None and theirs.leg is not None, "an answered call has both its legs"
-        mine.description, theirs.description = update.offer, answer
-        assert mine.leg.remote is not None, "and knows its devices"
-        if update.offer.transport.ufrag != mine.leg.remote.ufrag:
-            # RFC 8839 section 4.4.1.1.1: an ICE restart; the answer must have fresh credentials too. (Not before there is one: of
-            # several offers that come to nothing, none may cost the credentials that media flows by.)
-            await exchange.legs.restart(mine.leg)
-        mine.leg.remote = update.offer.transport
-        await exchange.legs.update(mine.leg, update.offer)
-        await exchange.legs.update(theirs.leg, answer)
+        (mine, _), (theirs, _) = live.media(offerer).negotiated, live.media(update.answerer).negotiated
         assert update.offerer is not None, "a forwarded offer has its device"
-        text = exchange.legs.answer(answer, mine.leg, update.offerer)
+        mine.addresses = update.offerer.addresses
+        text = await exchange.sessions.update_pair(mine, theirs, update.offer, answer)
         update.offerer.send(self._message(live, offerer, update.call_type, answer=Answer(sdp=text)))
         if update.call_type != call.call_type:
             call.call_type = update.call_type
@@ -195,28 +180,24 @@ class Negotiation:
             exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call.call_type))
 
     async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
-        side = live.side(update.answerer)
-        assert side.leg is not None, "an answered call has both its legs"
-        side.description = answer
-        side.leg.remote = answer.transport
-        await self._exchange.legs.update(side.leg, answer)
+        session, _ = live.media(update.answerer).negotiated
+        await self._exchange.sessions.update(session, answer)
 
     async def _complete_rejoin(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         exchange, call, party = self._exchange, live.call, update.answerer
         other = call.other(party)
-        mine, theirs = live.side(party), live.side(other)
-        assert update.leg is not None and mine.leg is not None and theirs.leg is not None, "a call that goes on has its legs"
-        old, mine.leg, mine.description = mine.leg, update.leg, answer
-        party.transport_id = mine.leg.transport_id
+        (old, _), (staying, _), session = live.media(party).negotiated, live.media(other).negotiated, update.session
+        assert session is not None, "a party rejoins in a new session"
+        live.media(party).session, party.transport_id = session, session.transport_id
         now = exchange.clock.now()
         if call.media_changed(party, up=False, now=now):
             live.course.note(call.state, now)
             exchange.tell_state(live)
         async with self._endings.ended_on_error(live):
             if not any(one.holds for one in call.parties):
-                await exchange.legs.route(call.call_id, mine.leg, theirs.leg)
-            await exchange.legs.connect(mine.leg, answer)
-            await exchange.close_leg(old)
+                await exchange.sessions.route(call.call_id, session, staying)
+            await exchange.sessions.connect(session, answer)
+            await exchange.close_session(old)
         self._endings.set_timer(live)
         self._offer_own(live, Purpose.REFRESH, other)
 
@@ -226,8 +207,8 @@ class Negotiation:
         async with live.lock:
             if live.update is not update:
                 return
-            # An answer may be on its way. That of a new peer connection would be to a leg that is closed now.
-            live.expired = None if update.leg else update
+            # An answer may be on its way. That of a new peer connection would be for a session that is closed now.
+            live.expired = None if update.session else update
             if update.offerer is not None:
                 text = "the other party did not answer the offer"
                 update.offerer.send(outgoing.Error(code="update_timeout", message=text, ref=update.ref or "call_update"))
@@ -248,8 +229,8 @@ class Negotiation:
             device, ref = update.overtaken
             text = "the offer that overtook yours has come to nothing: roll yours back, and offer again if you want"
             device.send(outgoing.Error(code="update_glare", message=text, ref=ref or "call_update"))
-        if update.leg is not None:
-            await self._exchange.close_leg(update.leg)
+        if update.session is not None:
+            await self._exchange.close_session(update.session)
 
     @staticmethod
     def _check_free(live: LiveCall) -> None:

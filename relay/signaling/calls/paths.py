@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from relay.media.api import Address, Route, RouteOf
-from relay.signaling.calls.live import LiveCall, Side
+from relay.signaling.calls.live import LiveCall, PartyMedia
 from relay.signaling.ports import MediaPath
 
 RTT_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -39,26 +39,26 @@ class Paths:
     def __init__(self, route_of: RouteOf | None) -> None:
         self._route_of = route_of
         self.connected: Counter[Route] = Counter()
-        """Legs that came by a route: when they were connected, and whenever they have moved to another."""
+        """Sessions by the route of their media: counted when they connect, and when they move to another route."""
         self.round_trips: dict[Route, RoundTrips] = {}
         """Of each report that knew one."""
 
-    def seen(self, side: Side, remote: Address | None, rtt: float | None = None) -> MediaPath:
-        """The media plane has said where a party is, and perhaps how far away; what is known of the path now."""
-        leg = side.leg
-        assert leg is not None, "the media plane speaks of a leg"
+    def seen(self, media: PartyMedia, remote: Address | None, rtt: float | None = None) -> MediaPath:
+        """Take the address of a party from the media plane, and perhaps the round trip; what is known of the path now."""
+        session = media.session
+        assert session is not None, "the media plane reports on a session"
         route = self._route_of(remote) if self._route_of is not None and remote is not None else None
-        if route is not None and route != leg.route:
-            leg.route = route
+        if route is not None and route != session.route:
+            session.route = route
             self.connected[route] += 1
-        if leg.route is not None and rtt is not None:
-            self.round_trips.setdefault(leg.route, RoundTrips()).add(rtt)
-        # What was known of the leg before, until something is known of a new one.
-        side.path = MediaPath(leg.route or side.path.route, side.path.rtt if rtt is None else rtt)
-        return side.path
+        if session.route is not None and rtt is not None:
+            self.round_trips.setdefault(session.route, RoundTrips()).add(rtt)
+        # Until something is known of a new session's path, the former one's stands.
+        media.path = MediaPath(session.route or media.path.route, media.path.rtt if rtt is None else rtt)
+        return media.path
 
 
-def legs_by_route(calls: Iterable[LiveCall]) -> Counter[Route]:
-    """How many legs of these calls come by each route."""
-    legs = (side.leg for live in calls for side in (live.caller, live.callee))
-    return Counter(leg.route for leg in legs if leg is not None and leg.route is not None)
+def sessions_by_route(calls: Iterable[LiveCall]) -> Counter[Route]:
+    """How many sessions of these calls have media by each route."""
+    sessions = (media.session for live in calls for media in (live.caller, live.callee))
+    return Counter(one.route for one in sessions if one is not None and one.route is not None)

@@ -9,8 +9,8 @@ from relay.signaling.ports import MediaPath
 
 
 @dataclass(slots=True)
-class LegQuality:
-    """The reports of one party's legs, added up."""
+class PathQuality:
+    """The reports of the sessions of one party, added up."""
 
     reports: int = 0
     score: float = 0.0

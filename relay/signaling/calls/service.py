@@ -24,14 +24,14 @@ from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.negotiation import Negotiation
-from relay.signaling.calls.paths import RoundTrips, legs_by_route
+from relay.signaling.calls.paths import RoundTrips, sessions_by_route
 from relay.signaling.calls.termination import Endings
 from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Connection, ProfileCard
 from relay.signaling.presence.devices import Device, Devices
-from relay.signaling.sessions.legs import Legs
+from relay.signaling.sessions.session import Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ class Calls:
 
     Args:
         public_addresses: what the operator says media is reachable at; may be empty.
+
+    Attributes:
+        sessions: also for what negotiates without a call, such as the connection test.
+        refused: messages answered with an error, by code.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class Calls:
     ) -> None:
         clock = clock or Clock()
         devices = Devices(timers.signaling_grace, self._gone)
-        self._exchange = exchange = Exchange(ports, Legs(engine, public_addresses), devices, timers, clock)
+        self.sessions = Sessions(engine, public_addresses)
+        self._exchange = exchange = Exchange(ports, self.sessions, devices, timers, clock)
         self._endings = endings = Endings(exchange)
         self._invitations = invitations = Invitations(exchange, endings)
         self.enforcement = Enforcement(exchange, endings, invitations)
@@ -73,7 +78,6 @@ class Calls:
         exchange.log.on_lost = self._lost
         self._limits: Final = notices.limits(timers)
         self.refused: Counter[str] = Counter()
-        """Messages answered with an error, by code."""
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
             incoming.CallInvitation: invitations.take_invitation,
             incoming.CallAnswer: invitations.take_answer,
@@ -108,18 +112,18 @@ class Calls:
         return self._exchange.ended
 
     @property
-    def legs(self) -> Counter[Route]:
-        """Legs of calls that have not ended, by the route that their media comes by."""
-        return legs_by_route(self._exchange.live)
+    def sessions_by_route(self) -> Counter[Route]:
+        """Sessions of calls that have not ended, by the route of their media."""
+        return sessions_by_route(self._exchange.live)
 
     @property
-    def legs_connected(self) -> Counter[Route]:
-        """Legs that were connected by a route, or moved to it."""
+    def sessions_connected(self) -> Counter[Route]:
+        """Sessions that were connected by a route, or moved to it."""
         return self._exchange.paths.connected
 
     @property
     def round_trips(self) -> Mapping[Route, RoundTrips]:
-        """Of the legs that came by each route, measured every few seconds."""
+        """Of the sessions with media by each route, measured every few seconds."""
         return self._exchange.paths.round_trips
 
     @property
@@ -355,7 +359,7 @@ class Calls:
         party = live.call.party_with(event.transport_id)
         if isinstance(event, TransportUp) and party is not None:
             # Not in its turn but now: a report may come before that, and know better.
-            self._exchange.paths.seen(live.side(party), event.remote)
+            self._exchange.paths.seen(live.media(party), event.remote)
         self._exchange.spawn(self._take_media_event(live, event))
 
     async def _take_media_event(self, live: LiveCall, event: MediaEvent) -> None:

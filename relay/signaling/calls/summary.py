@@ -6,7 +6,7 @@ One line of the log each. It names nobody and no address.
 from collections.abc import Mapping
 from typing import Any
 
-from relay.signaling.calls.live import LiveCall, Side
+from relay.signaling.calls.live import LiveCall, PartyMedia
 
 
 def summary(live: LiveCall, now: float) -> dict[str, Any]:
@@ -40,5 +40,5 @@ def line(fields: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in flat.items())
 
 
-def _of(side: Side) -> dict[str, Any]:
-    return side.quality.fields(side.path)
+def _of(media: PartyMedia) -> dict[str, Any]:
+    return media.quality.fields(media.path)

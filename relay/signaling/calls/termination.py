@@ -102,15 +102,15 @@ class Endings:
                 agreed = asked is not None and party is not asked.by
                 device.send(notices.final(call, party, duration, transfer if agreed else None))
         self._tell_missed(live)
-        legs = [live.caller.leg, live.callee.leg, update.leg if update else None]
-        for leg in [*legs, *(leg for _, leg in live.ringing.values())]:
-            if leg is not None:
-                exchange.live.disown_transport(leg.transport_id)
+        sessions = [live.caller.session, live.callee.session, update.session if update else None]
+        for session in [*sessions, *(session for _, session in live.ringing.values())]:
+            if session is not None:
+                exchange.live.disown_transport(session.transport_id)
         live.ringing.clear()
         fields = summary(live, exchange.clock.now())
         logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
         # After everyone has been told: that they must not wait for a media plane that is slow to answer.
-        await exchange.legs.close_all(call.call_id)
+        await exchange.sessions.close_all(call.call_id)
         exchange.ports.hooks.ended(call, now, duration)
 
     def _remember_transfer(self, call: Call) -> None:

@@ -9,6 +9,7 @@ from relay.ids import Profile, new_id
 from relay.signaling.messages.outgoing import Momentary, ToClient, encode
 from relay.signaling.ports import Connection
 from relay.signaling.presence.outbox import Outbox
+from relay.signaling.sessions.addresses import Addresses
 
 ADDITIONS: Final = 2
 """The version of a client that knows more than the five messages."""
@@ -27,13 +28,11 @@ class Device:
         resume_token: by which it comes back as the same device.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
-        local_address: the address of ours that it reached.
-        remote_address: where it is.
+        addresses: of its latest connection.
     """
 
     __slots__ = (
-        *("_outbox", "connection", "device_id", "dropped", "issued_at", "local_address", "profile", "remote_address"),
-        *("resume_token", "version"),
+        *("_outbox", "addresses", "connection", "device_id", "dropped", "issued_at", "profile", "resume_token", "version"),
     )
 
     def __init__(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> None:
@@ -43,10 +42,9 @@ class Device:
         self.resume_token = secrets.token_urlsafe(TOKEN_BYTES)
         self.connection: Connection | None = connection
         """None while it is away."""
-        self.local_address = connection.local_address
+        self.addresses = Addresses(connection.local_address, connection.remote_address)
         self.issued_at = issued_at
         self.dropped = False
-        self.remote_address = connection.remote_address
         self._outbox = Outbox(keeps=self.resumable)
 
     @property
@@ -120,7 +118,7 @@ class Devices:
         if device.connection is not None:
             device.connection.drop(RESUMED_ELSEWHERE, "resumed elsewhere")
         device.connection = connection
-        device.local_address, device.remote_address = connection.local_address, connection.remote_address
+        device.addresses = Addresses(connection.local_address, connection.remote_address)
 
     def lose(self, device: Device) -> None:
         """The device's connection is over. If it may come back, that is awaited; `on_gone` says when it was in vain."""

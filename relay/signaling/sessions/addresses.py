@@ -1,8 +1,19 @@
 """Which of the relay's addresses a browser finds in a description."""
 
 import ipaddress
+from dataclasses import dataclass
 
 from relay.media.api import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The two ends of a peer's signaling connection, as literals; None: unknown."""
+
+    local: str | None = None
+    """The relay's address that the peer reached: media is most likely reachable there too."""
+    remote: str | None = None
+    """The peer's address."""
 
 
 def advertised(

@@ -504,11 +504,11 @@ async def test_what_counts_is_the_last_way_that_was_known(exchange: MemoryExchan
     caller, _ = await exchange.connected()
     first = exchange.engine.opened[0]
     await exchange.media(TransportUp(first, AT_HOME), TransportReport(first, report(4.0), IN_THE_OFFICE), TransportDown(first))
-    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({TLS: 1}, {UDP: 1, TLS: 1})
+    assert (exchange.calls.sessions_by_route, exchange.calls.sessions_connected) == ({TLS: 1}, {UDP: 1, TLS: 1})
     await exchange.say(caller, HANG_UP)
     [row] = await exchange.rows()
     assert row.paths[0] == MediaPath(TLS, 0.0421)
-    assert (exchange.calls.legs, exchange.calls.legs_connected) == ({}, {UDP: 1, TLS: 1})
+    assert (exchange.calls.sessions_by_route, exchange.calls.sessions_connected) == ({}, {UDP: 1, TLS: 1})
 
 
 @in_memory

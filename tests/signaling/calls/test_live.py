@@ -10,7 +10,7 @@ from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls.call import Call, EndReason, Event, Party
-from relay.signaling.calls.live import LiveCall, LiveCalls, Purpose, Side, Transfer, Update
+from relay.signaling.calls.live import LiveCall, LiveCalls, Purpose, Transfer, Update
 from relay.signaling.messages.incoming import CallHold
 from relay.signaling.messages.outgoing import TransferTarget
 from relay.signaling.presence.devices import Device
@@ -26,7 +26,7 @@ PHONE, TABLET = (Device(STUDENT, 2, FakeConnection()) for _ in range(2))
 def live_call(place: Place = LESSON, call_id: str = "c1") -> LiveCall:
     """The student calls the tutor from PHONE."""
     caller, callee = Party(STUDENT, "Maya", "", PHONE.device_id), Party(TUTOR, "Daniel", "")
-    return LiveCall(Call(call_id, place, "voice", caller, callee, TIMERS, 3.0), TIMELINE, Side())
+    return LiveCall(Call(call_id, place, "voice", caller, callee, TIMERS, 3.0), TIMELINE, parse_sdp(VOICE_OFFER))
 
 
 def answered(live: LiveCall) -> LiveCall:
@@ -121,10 +121,10 @@ def test_only_the_device_that_is_in_an_answered_call_speaks_for_its_party() -> N
         live.party_of(PHONE)
 
 
-def test_each_party_has_its_side() -> None:
+def test_each_party_has_media_of_its_own() -> None:
     live = live_call()
-    assert live.side(live.call.caller) is live.caller
-    assert live.side(live.call.callee) is live.callee
+    assert live.media(live.call.caller) is live.caller
+    assert live.media(live.call.callee) is live.callee
 
 
 @in_virtual_time

@@ -3,10 +3,11 @@
 import pytest
 
 from relay.media.api import Address, DtlsRole, Route, TransportParameters
-from relay.signaling.calls.live import Side
+from relay.signaling.calls.live import PartyMedia
 from relay.signaling.calls.paths import RTT_BOUNDS, Paths, RoundTrips
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath
-from relay.signaling.sessions.legs import Leg
+from relay.signaling.sessions.addresses import Addresses
+from relay.signaling.sessions.session import Session
 
 HOME, OFFICE, GONE = ("192.0.2.1", 5000), ("127.64.0.1", 5001), ("127.64.0.2", 5002)
 UDP, TLS = Route("udp", "ipv6"), Route("turn-tls", "ipv4")
@@ -19,61 +20,63 @@ def paths() -> Paths:
 
 
 @pytest.fixture
-def side() -> Side:
-    return new_side()
+def media() -> PartyMedia:
+    return new_media()
 
 
-def new_leg() -> Leg:
-    return Leg("one", TransportParameters("ufrag", "pwd", (), DtlsRole.ACTPASS))
+def new_session() -> Session:
+    return Session("one", TransportParameters("ufrag", "pwd", (), DtlsRole.ACTPASS), Addresses())
 
 
-def new_side() -> Side:
-    return Side(new_leg())
+def new_media() -> PartyMedia:
+    return PartyMedia(new_session())
 
 
-def test_nothing_is_known_of_a_side_whose_media_never_came(side: Side) -> None:
-    assert side.path == UNKNOWN_PATH == MediaPath(None, None)
+def test_nothing_is_known_of_a_party_whose_media_never_came(media: PartyMedia) -> None:
+    assert media.path == UNKNOWN_PATH == MediaPath(None, None)
 
 
-def test_the_route_is_known_at_once_and_the_round_trip_when_it_was_measured(paths: Paths, side: Side) -> None:
-    assert paths.seen(side, HOME) == MediaPath(UDP, None)
-    assert paths.seen(side, HOME, 0.02) == MediaPath(UDP, 0.02)
-    assert paths.seen(side, HOME, None) == side.path == MediaPath(UDP, 0.02)
+def test_the_route_is_known_at_once_and_the_round_trip_when_it_was_measured(paths: Paths, media: PartyMedia) -> None:
+    assert paths.seen(media, HOME) == MediaPath(UDP, None)
+    assert paths.seen(media, HOME, 0.02) == MediaPath(UDP, 0.02)
+    assert paths.seen(media, HOME, None) == media.path == MediaPath(UDP, 0.02)
 
 
-def test_a_leg_is_counted_when_it_is_connected_and_when_it_moves_and_not_in_between(paths: Paths, side: Side) -> None:
+def test_a_session_is_counted_when_it_is_connected_and_when_it_moves_and_not_in_between(paths: Paths, media: PartyMedia) -> None:
     for remote in (HOME, HOME, OFFICE, OFFICE, HOME):
-        paths.seen(side, remote)
+        paths.seen(media, remote)
     assert paths.connected == {UDP: 2, TLS: 1}
-    paths.seen(new_side(), OFFICE)
+    paths.seen(new_media(), OFFICE)
     assert paths.connected == {UDP: 2, TLS: 2}
 
 
-def test_what_was_known_stays_while_nobody_knows_better(paths: Paths, side: Side) -> None:
-    paths.seen(side, OFFICE, 0.1)
+def test_what_was_known_stays_while_nobody_knows_better(paths: Paths, media: PartyMedia) -> None:
+    paths.seen(media, OFFICE, 0.1)
     for remote in (GONE, None):
-        assert paths.seen(side, remote) == MediaPath(TLS, 0.1)
+        assert paths.seen(media, remote) == MediaPath(TLS, 0.1)
     assert paths.connected == {TLS: 1}
 
 
-def test_a_new_leg_of_the_same_party_is_counted_anew_and_until_it_is_up_the_old_path_stays(paths: Paths, side: Side) -> None:
-    paths.seen(side, HOME, 0.1)
-    side.leg = new_leg()
-    assert side.path == MediaPath(UDP, 0.1)
-    paths.seen(side, HOME)
+def test_a_new_session_of_the_same_party_is_counted_anew_and_until_it_is_up_the_old_path_stays(
+    paths: Paths, media: PartyMedia
+) -> None:
+    paths.seen(media, HOME, 0.1)
+    media.session = new_session()
+    assert media.path == MediaPath(UDP, 0.1)
+    paths.seen(media, HOME)
     assert paths.connected == {UDP: 2}
 
 
-def test_where_nobody_can_tell_routes_stay_unknown(side: Side) -> None:
+def test_where_nobody_can_tell_routes_stay_unknown(media: PartyMedia) -> None:
     paths = Paths(None)
-    assert paths.seen(side, HOME, 0.02) == MediaPath(None, 0.02)
+    assert paths.seen(media, HOME, 0.02) == MediaPath(None, 0.02)
     assert (paths.connected, paths.round_trips) == ({}, {})
 
 
-def test_round_trips_are_counted_by_route_and_by_how_long_they_are(paths: Paths, side: Side) -> None:
+def test_round_trips_are_counted_by_route_and_by_how_long_they_are(paths: Paths, media: PartyMedia) -> None:
     for rtt in (0.0, RTT_BOUNDS[0], 0.12, 9.0):
-        paths.seen(side, HOME, rtt)
-    paths.seen(side, OFFICE, 0.3)
+        paths.seen(media, HOME, rtt)
+    paths.seen(media, OFFICE, 0.3)
     assert paths.round_trips[UDP].counts == [2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     assert paths.round_trips[UDP].total == pytest.approx(9.125)
     assert sum(paths.round_trips[TLS].counts) == 1

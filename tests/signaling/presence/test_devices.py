@@ -169,7 +169,7 @@ async def test_a_second_use_of_a_token_closes_the_connection_that_the_device_sti
     devices.attach(phone, second)
     assert (first.closed, second.closed) == (RESUMED_ELSEWHERE, None)
     assert RESUMED_ELSEWHERE == 4409
-    assert phone.local_address == "198.51.100.2"
+    assert phone.addresses.local == "198.51.100.2"
     phone.send(news(1))
     assert codes(second.received) == ["1"]
     assert len(devices) == 1
