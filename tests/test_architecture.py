@@ -206,8 +206,8 @@ def test_a_transport_is_negotiated_in_one_place() -> None:
     negotiating = {
         module_of(file) for file in FILES if "relay.sdp.rewrite" in imports_of(file) or "connect_transport(" in file.read_text()
     }
-    planes = ("relay.media", "relay.workers")
-    assert {name for name in negotiating if not any(within(name, plane) for plane in planes)} == {
+    engines = ("relay.media", "relay.workers", "relay.edge.reach")
+    assert {name for name in negotiating if not any(within(name, engine) for engine in engines)} == {
         "relay.signaling.sessions.session"
     }
 
