@@ -30,7 +30,7 @@ from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.presence.websocket import WebSocketConnection
 from relay.signaling.sessions.addresses import Addresses
 from relay.signaling.sessions.loopback import Loopback
-from relay.signaling.sessions.session import Sessions
+from relay.signaling.sessions.session import SessionManager
 
 MAX_PROBES: Final = 16
 """Tests at a time: they shall not take what calls need."""
@@ -133,7 +133,7 @@ class Probes:
         counters: by the names in `NAMES`.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: SessionManager) -> None:
         self.counters: Counter[str] = Counter()
         self._sessions = sessions
         self._running: dict[Profile, WebSocketConnection] = {}

@@ -24,7 +24,7 @@ from relay.signaling.messages.outgoing import ToClient
 from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, Waker
 from relay.signaling.presence.devices import Device, Devices
 from relay.signaling.sessions.addresses import Addresses
-from relay.signaling.sessions.session import Session, Sessions
+from relay.signaling.sessions.session import Session, SessionManager
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Exchange:
     """The switching office: shared by the parts that take messages, and theirs alone."""
 
     ports: Ports
-    sessions: Sessions
+    sessions: SessionManager
     devices: Devices
     timers: CallSettings
     clock: Clock

@@ -31,7 +31,7 @@ from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Connection, ProfileCard
 from relay.signaling.presence.devices import Device, Devices
-from relay.signaling.sessions.session import Sessions
+from relay.signaling.sessions.session import SessionManager
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Calls:
     ) -> None:
         clock = clock or Clock()
         devices = Devices(timers.signaling_grace, self._gone)
-        self.sessions = Sessions(engine, public_addresses)
+        self.sessions = SessionManager(engine, public_addresses)
         self._exchange = exchange = Exchange(ports, self.sessions, devices, timers, clock)
         self._endings = endings = Endings(exchange)
         self._invitations = invitations = Invitations(exchange, endings)

@@ -10,7 +10,7 @@ from relay.ids import new_id
 from relay.media.api import WorkerLost
 from relay.sdp.model import SessionDescription
 from relay.signaling.sessions.addresses import Addresses
-from relay.signaling.sessions.session import Session, Sessions
+from relay.signaling.sessions.session import Session, SessionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Loopback:
         addresses: of the client's signaling connection.
     """
 
-    def __init__(self, sessions: Sessions, addresses: Addresses) -> None:
+    def __init__(self, sessions: SessionManager, addresses: Addresses) -> None:
         self._sessions = sessions
         self._addresses = addresses
         self._router_id = ""

@@ -51,7 +51,7 @@ class Session:
         check_answer(offer, answer, role, self.remote)
 
 
-class Sessions:
+class SessionManager:
     """Opens, negotiates, routes and closes sessions. All calls to the media engine are here.
 
     The methods that call the engine raise `WorkerLost` if the worker that has the transport died, and `KeyError` if the

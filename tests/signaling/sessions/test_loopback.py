@@ -9,7 +9,7 @@ from relay.media.engine import LocalEngine
 from relay.sdp.parse import parse_sdp
 from relay.signaling.sessions.addresses import Addresses
 from relay.signaling.sessions.loopback import Loopback
-from relay.signaling.sessions.session import Sessions
+from relay.signaling.sessions.session import SessionManager
 from tests.sdp.descriptions import VIDEO_ANSWER, VOICE_ANSWER, VOICE_OFFER, seen
 
 OFFER, ANSWER = parse_sdp(VOICE_OFFER), parse_sdp(VOICE_ANSWER)
@@ -25,7 +25,7 @@ async def engine() -> AsyncIterator[LocalEngine]:
 
 @pytest.fixture
 def loopback(engine: LocalEngine) -> Loopback:
-    return Loopback(Sessions(engine, ()), Addresses("127.0.0.1", "127.0.0.1"))
+    return Loopback(SessionManager(engine, ()), Addresses("127.0.0.1", "127.0.0.1"))
 
 
 async def test_the_two_peers_of_a_loopback_call_have_sessions_of_their_own(engine: LocalEngine, loopback: Loopback) -> None:

@@ -10,7 +10,7 @@ from relay.media.api import DtlsRole, Fingerprint, MediaEvent
 from relay.media.engine import LocalEngine
 from relay.sdp.parse import parse_sdp
 from relay.signaling.sessions.addresses import Addresses
-from relay.signaling.sessions.session import Session, Sessions
+from relay.signaling.sessions.session import Session, SessionManager
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER, seen
 
 OFFER, ANSWER = parse_sdp(VOICE_OFFER), parse_sdp(VOICE_ANSWER)
@@ -35,19 +35,19 @@ async def engine() -> AsyncIterator[LocalEngine]:
 
 
 @pytest.fixture
-def sessions(engine: LocalEngine) -> Sessions:
-    return Sessions(engine, ())
+def sessions(engine: LocalEngine) -> SessionManager:
+    return SessionManager(engine, ())
 
 
-async def opened(sessions: Sessions, router_id: str = "c1") -> Session:
+async def opened(sessions: SessionManager, router_id: str = "c1") -> Session:
     return await sessions.open(router_id, Addresses())
 
 
-async def pair_of(sessions: Sessions) -> tuple[Session, Session]:
+async def pair_of(sessions: SessionManager) -> tuple[Session, Session]:
     return await opened(sessions), await opened(sessions)
 
 
-async def test_each_session_has_credentials_of_its_own_and_all_the_same_certificate(sessions: Sessions) -> None:
+async def test_each_session_has_credentials_of_its_own_and_all_the_same_certificate(sessions: SessionManager) -> None:
     one, other = await pair_of(sessions)
     assert one.transport_id != other.transport_id
     assert one.local.ufrag != other.local.ufrag
@@ -55,13 +55,13 @@ async def test_each_session_has_credentials_of_its_own_and_all_the_same_certific
     assert one.local.fingerprints == other.local.fingerprints
 
 
-async def test_an_offer_leaves_the_role_to_the_answerer(sessions: Sessions) -> None:
+async def test_an_offer_leaves_the_role_to_the_answerer(sessions: SessionManager) -> None:
     session = await opened(sessions)
     assert "\r\na=setup:actpass\r\n" in sessions.offer(session, OFFER)
 
 
 @pytest.mark.parametrize("answered", [DtlsRole.ACTIVE, DtlsRole.PASSIVE])
-async def test_the_offerer_is_given_the_role_that_the_answerer_chose(sessions: Sessions, answered: DtlsRole) -> None:
+async def test_the_offerer_is_given_the_role_that_the_answerer_chose(sessions: SessionManager, answered: DtlsRole) -> None:
     """So the two peers have opposite roles, and their data channels different ids (RFC 8832 section 6)."""
     offerer, answerer = await pair_of(sessions)
     answer = parse_sdp(VOICE_ANSWER.replace("a=setup:active", f"a=setup:{answered}"))
@@ -71,7 +71,7 @@ async def test_the_offerer_is_given_the_role_that_the_answerer_chose(sessions: S
     assert (offerer.remote, answerer.remote) == (OFFER, answer)
 
 
-async def test_a_session_keeps_its_role_whatever_later_answers_say(sessions: Sessions) -> None:
+async def test_a_session_keeps_its_role_whatever_later_answers_say(sessions: SessionManager) -> None:
     offerer, answerer = await pair_of(sessions)
     await sessions.connect_pair("c1", offerer, answerer, OFFER, ANSWER)
     other = parse_sdp(VOICE_ANSWER.replace("a=setup:active", "a=setup:passive"))
@@ -79,14 +79,14 @@ async def test_a_session_keeps_its_role_whatever_later_answers_say(sessions: Ses
         assert "\r\na=setup:active\r\n" in sessions.answer(offerer, other)
 
 
-async def test_each_description_that_a_peer_is_given_has_the_next_version(sessions: Sessions) -> None:
+async def test_each_description_that_a_peer_is_given_has_the_next_version(sessions: SessionManager) -> None:
     """RFC 3264 section 8."""
     session = await opened(sessions)
     given = [sessions.offer(session, OFFER), sessions.answer(session, ANSWER), sessions.offer(session, OFFER)]
     assert [origin(one) for one in given] == [("1", "1"), ("1", "2"), ("1", "3")]
 
 
-async def test_an_ice_restart_changes_the_credentials_and_nothing_else(sessions: Sessions) -> None:
+async def test_an_ice_restart_changes_the_credentials_and_nothing_else(sessions: SessionManager) -> None:
     session = await opened(sessions)
     before = session.local
     await sessions.restart(session)
@@ -99,7 +99,7 @@ async def test_an_ice_restart_changes_the_credentials_and_nothing_else(sessions:
 
 @pytest.mark.parametrize("restarts", [True, False])
 async def test_an_offer_with_new_credentials_and_no_other_restarts_ice_at_its_sender_alone(
-    sessions: Sessions, restarts: bool
+    sessions: SessionManager, restarts: bool
 ) -> None:
     """RFC 8839 section 4.4.1.1.1."""
     offerer, answerer = await pair_of(sessions)
@@ -113,7 +113,7 @@ async def test_an_offer_with_new_credentials_and_no_other_restarts_ice_at_its_se
 
 
 async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_engine(engine: LocalEngine) -> None:
-    sessions = Sessions(engine, ("203.0.113.1", "2001:db8::1"))
+    sessions = SessionManager(engine, ("203.0.113.1", "2001:db8::1"))
     session = await opened(sessions)
     [port] = {candidate.port for candidate in session.local.candidates}
     [audio] = seen(sessions.offer(session, OFFER))
@@ -121,14 +121,14 @@ async def test_a_description_names_the_operators_addresses_and_the_ports_of_the_
     assert (audio.ufrag, audio.pwd) == (session.local.ufrag, session.local.pwd)
 
 
-async def test_a_session_is_connected_once(sessions: Sessions) -> None:
+async def test_a_session_is_connected_once(sessions: SessionManager) -> None:
     offerer, answerer = await pair_of(sessions)
     await sessions.connect_pair("c1", offerer, answerer, OFFER, ANSWER)
     with pytest.raises(AssertionError, match="connected once"):
         await sessions.connect(offerer, OFFER)
 
 
-async def test_an_answer_of_another_peer_connection_is_refused(sessions: Sessions) -> None:
+async def test_an_answer_of_another_peer_connection_is_refused(sessions: SessionManager) -> None:
     offerer, answerer = await pair_of(sessions)
     certificate = Fingerprint("sha-256", "AB:CD")
     other = replace(ANSWER, transport=replace(ANSWER.transport, fingerprints=(certificate,)))
@@ -139,7 +139,7 @@ async def test_an_answer_of_another_peer_connection_is_refused(sessions: Session
         answerer.check_answer(other, OFFER, DtlsRole.ACTPASS)
 
 
-async def test_a_session_of_another_call_is_not_routed(sessions: Sessions) -> None:
+async def test_a_session_of_another_call_is_not_routed(sessions: SessionManager) -> None:
     caller, stranger = await opened(sessions, "c1"), await opened(sessions, "c2")
     for together in (sessions.route, sessions.unroute):
         with pytest.raises(AssertionError, match="belong to the router"):
@@ -147,7 +147,7 @@ async def test_a_session_of_another_call_is_not_routed(sessions: Sessions) -> No
 
 
 async def test_sessions_are_closed_one_by_one_or_all_at_once_and_as_often_as_one_likes(
-    engine: LocalEngine, sessions: Sessions
+    engine: LocalEngine, sessions: SessionManager
 ) -> None:
     mine = [await opened(sessions) for _ in range(3)]
     await opened(sessions, "c2")
