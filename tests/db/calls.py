@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.call_log import SqlCallLog
 from relay.db.chat import SqlChatLog
+from relay.db.history import SqlHistory
 from relay.db.models import OF_KIND, Base
 from relay.db.profiles import values
 from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
+from relay.signaling.records import CallRecord
 from tests.db.people import STUDENT, T0, TUTOR, after
 
 
@@ -125,3 +127,39 @@ async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
         table: Any = OF_KIND[kind].calls
         inserted = await connection.execute(insert(table).values(**{**common, **columns}).returning(table.id))
         return str(inserted.scalar_one())
+
+
+class Log(SqlCallLog):
+    """A log that tests can open calls in by a word."""
+
+    kind: PlaceKind
+
+    async def call(self, started: float = 0, place_id: int = 1, call_type: str = "video") -> str:
+        """Open a call and give its id."""
+        call_id = new_id()
+        place = Place(self.kind, place_id)
+        await self.opened(NewCall(call_id, place, call_type, STUDENT, TUTOR, after(started)))
+        return call_id
+
+
+def log_of(node: str, engine: AsyncEngine, kind: PlaceKind) -> Log:
+    log = Log(engine, node, kind)
+    log.kind = kind
+    return log
+
+
+async def columns(engine: AsyncEngine, call_id: str, *names: str) -> dict[str, Any]:
+    found = await row(engine, call_id)
+    assert found is not None
+    return {name: found[name] for name in names} if names else found
+
+
+async def the_call(history: SqlHistory, profile: Profile, call_id: str) -> CallRecord:
+    detail = await history.call(profile, call_id)
+    assert detail is not None
+    return detail.call
+
+
+def public(card: ProfileCard) -> ProfileCard:
+    """What others may know."""
+    return ProfileCard(card.profile, card.name, card.avatar)

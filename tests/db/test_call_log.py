@@ -3,10 +3,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from relay.db.call_log import HEARTBEAT_BATCH, SqlCallLog
+from relay.db.call_log import SqlCallLog
 from relay.db.engine import create_engine
 from relay.db.models import OF_KIND
 from relay.db.models.calls import MAX_END_REASON_LENGTH
@@ -15,44 +15,8 @@ from relay.errors import ConfigurationError, LostRace
 from relay.ids import Place, PlaceKind, new_id
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, NewCall
-from tests.db import calls
+from tests.db.calls import Log, columns, log_of
 from tests.db.people import STUDENT, T0, TUTOR, after
-
-
-class Log(SqlCallLog):
-    """A log that tests can open calls in by a word."""
-
-    kind: PlaceKind
-
-    async def call(self, started: float = 0, place_id: int = 1, call_type: str = "video") -> str:
-        """Open a call and give its id."""
-        call_id = new_id()
-        place = Place(self.kind, place_id)
-        await self.opened(NewCall(call_id, place, call_type, STUDENT, TUTOR, after(started)))
-        return call_id
-
-
-@pytest.fixture
-def log(engine: AsyncEngine, kind: PlaceKind) -> Log:
-    return log_of("here", engine, kind)
-
-
-@pytest.fixture
-def other_log(engine: AsyncEngine, kind: PlaceKind) -> Log:
-    """The log of another server on the same database."""
-    return log_of("there", engine, kind)
-
-
-def log_of(node: str, engine: AsyncEngine, kind: PlaceKind) -> Log:
-    log = Log(engine, node, kind)
-    log.kind = kind
-    return log
-
-
-async def row(engine: AsyncEngine, call_id: str, *names: str) -> dict[str, Any]:
-    values = await calls.row(engine, call_id)
-    assert values is not None
-    return {name: values[name] for name in names} if names else values
 
 
 async def outcome(action: Awaitable[Any]) -> str:
@@ -123,7 +87,7 @@ async def test_a_new_call_is_initiated_with_everything_known_of_it(log: Log, eng
     await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
     call_id = new_id()
     await log.opened(NewCall(call_id, place, "video", STUDENT, TUTOR, T0, transferred_from="a" * 32))
-    found = await row(engine, call_id)
+    found = await columns(engine, call_id)
     assert found.pop("id")
     assert found.pop("created_at")
     assert found == {
@@ -136,7 +100,7 @@ async def test_a_new_call_is_initiated_with_everything_known_of_it(log: Log, eng
 async def test_a_call_at_no_place_is_logged_without_one(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call(place_id=999)
     await log.ended(call_id, T0, "rejected")
-    assert await row(engine, call_id, OF_KIND[log.kind].key, "status", "end_reason") == {
+    assert await columns(engine, call_id, OF_KIND[log.kind].key, "status", "end_reason") == {
         OF_KIND[log.kind].key: None,
         "status": "missed",
         "end_reason": "rejected",
@@ -155,14 +119,14 @@ async def test_a_voice_call_becomes_a_video_call(log: Log, engine: AsyncEngine) 
     call_id = await log.call(call_type="voice")
     await log.answered(call_id, after(1))
     await log.updated(call_id, "video")
-    assert await row(engine, call_id, "call_type", "status") == {"call_type": "video", "status": "answered"}
+    assert await columns(engine, call_id, "call_type", "status") == {"call_type": "video", "status": "answered"}
 
 
 async def test_a_closed_call_keeps_its_type(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call(call_type="voice")
     await log.ended(call_id, after(1), "cancelled")
     await log.updated(call_id, "video")
-    assert await row(engine, call_id, "call_type") == {"call_type": "voice"}
+    assert await columns(engine, call_id, "call_type") == {"call_type": "voice"}
 
 
 async def test_a_call_opened_twice_is_refused(log: Log) -> None:
@@ -175,9 +139,9 @@ async def test_a_call_opened_twice_is_refused(log: Log) -> None:
 async def test_an_answered_call_ends_with_its_duration_in_whole_seconds(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.answered(call_id, after(10.5))
-    assert await row(engine, call_id, "status", "answered_at") == {"status": "answered", "answered_at": after(10.5)}
+    assert await columns(engine, call_id, "status", "answered_at") == {"status": "answered", "answered_at": after(10.5)}
     assert await log.ended(call_id, after(73.4), "hangup") == 62
-    assert await row(engine, call_id, "status", "ended_at", "duration_seconds", "end_reason") == {
+    assert await columns(engine, call_id, "status", "ended_at", "duration_seconds", "end_reason") == {
         "status": "ended",
         "ended_at": after(73.4),
         "duration_seconds": 62,
@@ -188,7 +152,7 @@ async def test_an_answered_call_ends_with_its_duration_in_whole_seconds(log: Log
 async def test_a_call_that_nobody_answered_ends_as_missed_without_a_duration(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     assert await log.ended(call_id, after(45), "no_answer") is None
-    assert await row(engine, call_id, "status", "answered_at", "ended_at", "duration_seconds", "end_reason") == {
+    assert await columns(engine, call_id, "status", "answered_at", "ended_at", "duration_seconds", "end_reason") == {
         "status": "missed",
         "answered_at": None,
         "ended_at": after(45),
@@ -210,21 +174,21 @@ async def test_the_path_to_each_party_is_written_down_at_the_end(log: Log, engin
         caller=MediaPath(Route("turn-tls", "ipv4"), 0.04212),
         callee=MediaPath(Route("udp", "ipv6"), 0.0004),
     )
-    assert tuple((await row(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, "udp", "ipv6", 0.4)
+    assert tuple((await columns(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, "udp", "ipv6", 0.4)
 
 
 async def test_what_is_not_known_of_a_path_stays_open(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.answered(call_id, after(1))
     await log.ended(call_id, after(60), "ice_failed", callee=MediaPath(Route("tcp", "ipv4"), None))
-    assert tuple((await row(engine, call_id, *PATHS)).values()) == (None, None, None, "tcp", "ipv4", None)
+    assert tuple((await columns(engine, call_id, *PATHS)).values()) == (None, None, None, "tcp", "ipv4", None)
 
 
 async def test_a_call_whose_server_died_has_no_paths(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.answered(call_id, after(1))
     await log.close_own()
-    assert set((await row(engine, call_id, *PATHS)).values()) == {None}
+    assert set((await columns(engine, call_id, *PATHS)).values()) == {None}
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_duration(log: Log) -> None:
@@ -236,7 +200,7 @@ async def test_a_clock_that_was_set_back_makes_no_negative_duration(log: Log) ->
 async def test_the_longest_reason_that_a_client_may_give_fits(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.ended(call_id, T0, "é" * MAX_END_REASON_LENGTH)
-    assert await row(engine, call_id, "end_reason") == {"end_reason": "é" * MAX_END_REASON_LENGTH}
+    assert await columns(engine, call_id, "end_reason") == {"end_reason": "é" * MAX_END_REASON_LENGTH}
 
 
 async def test_a_call_cannot_be_answered_twice(log: Log, engine: AsyncEngine) -> None:
@@ -244,7 +208,7 @@ async def test_a_call_cannot_be_answered_twice(log: Log, engine: AsyncEngine) ->
     await log.answered(call_id, after(1))
     with pytest.raises(LostRace):
         await log.answered(call_id, after(2))
-    assert await row(engine, call_id, "answered_at") == {"answered_at": after(1)}
+    assert await columns(engine, call_id, "answered_at") == {"answered_at": after(1)}
 
 
 async def test_a_closed_call_can_neither_be_answered_nor_ended_again(log: Log, engine: AsyncEngine) -> None:
@@ -254,7 +218,7 @@ async def test_a_closed_call_can_neither_be_answered_nor_ended_again(log: Log, e
         await log.answered(call_id, after(2))
     with pytest.raises(LostRace):
         await log.ended(call_id, after(2), "hangup")
-    assert await row(engine, call_id, "status", "end_reason") == {"status": "missed", "end_reason": "cancelled"}
+    assert await columns(engine, call_id, "status", "end_reason") == {"status": "missed", "end_reason": "cancelled"}
 
 
 async def test_an_unknown_call_can_neither_be_answered_nor_ended(log: Log) -> None:
@@ -273,7 +237,7 @@ async def test_of_many_answers_at_once_exactly_one_wins(log: Log, other_log: Log
         answers = [(log, other_log)[number % 2].answered(call_id, after(number)) for number in range(6)]
         outcomes = await asyncio.gather(*map(outcome, answers))
         assert sorted(outcomes) == ["lost"] * 5 + ["won"]
-        assert await row(engine, call_id, "answered_at") == {"answered_at": after(outcomes.index("won"))}
+        assert await columns(engine, call_id, "answered_at") == {"answered_at": after(outcomes.index("won"))}
 
 
 @pytest.mark.parametrize("answered", [False, True])
@@ -286,7 +250,7 @@ async def test_of_many_ends_at_once_exactly_one_wins(log: Log, engine: AsyncEngi
         outcomes = await asyncio.gather(*map(outcome, ends))
         assert sorted(outcomes) == ["lost"] * 5 + ["won"]
         winner = outcomes.index("won")
-        assert await row(engine, call_id, "end_reason", "ended_at", "duration_seconds") == {
+        assert await columns(engine, call_id, "end_reason", "ended_at", "duration_seconds") == {
             "end_reason": f"reason {winner}",
             "ended_at": after(winner),
             "duration_seconds": winner if answered else None,
@@ -300,7 +264,7 @@ async def test_an_end_that_meets_an_answer_always_closes_the_call(log: Log, engi
             outcome(log.answered(call_id, after(1))), outcome(log.ended(call_id, after(4), "cancelled"))
         )
         assert end == "won"
-        assert await row(engine, call_id, "status", "duration_seconds") == (
+        assert await columns(engine, call_id, "status", "duration_seconds") == (
             {"status": "ended", "duration_seconds": 3} if answer == "won" else {"status": "missed", "duration_seconds": None}
         )
 
@@ -330,188 +294,5 @@ async def test_an_end_that_is_overtaken_by_an_answer_takes_it_into_account(
         ending = asyncio.create_task(log_of("there", overtaken, log.kind).ended(call_id, after(4), "cancelled"))
         await reached.wait()
     assert await ending == 3
-    assert await row(engine, call_id, "status", "duration_seconds") == {"status": "ended", "duration_seconds": 3}
+    assert await columns(engine, call_id, "status", "duration_seconds") == {"status": "ended", "duration_seconds": 3}
     await overtaken.dispose()
-
-
-# -- heartbeats and abandoned calls -----------------------------------------------------------------------------------
-
-
-async def test_a_heartbeat_is_noted_for_every_open_call_that_it_names(log: Log, engine: AsyncEngine) -> None:
-    ringing, talking, closed, unnamed = [await log.call() for _ in range(4)]
-    await log.answered(talking, after(1))
-    await log.ended(closed, after(1), "cancelled")
-    await log.heartbeat([ringing, talking, closed, new_id()], after(10))
-    beats = [(await row(engine, call_id))["heartbeat_at"] for call_id in (ringing, talking, closed, unnamed)]
-    assert beats == [after(10), after(10), None, None]
-
-
-async def test_a_heartbeat_without_calls_is_nothing(log: Log) -> None:
-    await log.heartbeat([], T0)
-
-
-async def test_a_heartbeat_may_name_more_calls_than_a_statement_takes_parameters(log: Log, engine: AsyncEngine) -> None:
-    first, last = await log.call(), await log.call()
-    await log.heartbeat([first, *(new_id() for _ in range(2 * HEARTBEAT_BATCH)), last], after(10))
-    assert await row(engine, first, "heartbeat_at") == await row(engine, last, "heartbeat_at")
-    assert await row(engine, last, "heartbeat_at") == {"heartbeat_at": after(10)}
-
-
-async def test_a_node_that_starts_again_closes_what_its_earlier_life_left_open(log: Log, engine: AsyncEngine) -> None:
-    ringing, talking = await log.call(), await log.call()
-    await log.answered(talking, after(5))
-    await log.heartbeat([ringing, talking], after(20.7))
-    assert await log.close_own() == 2
-    closing = ("status", "ended_at", "duration_seconds", "end_reason")
-    assert await row(engine, ringing, *closing) == {
-        "status": "missed",
-        "ended_at": after(20.7),
-        "duration_seconds": None,
-        "end_reason": "expired",
-    }
-    assert await row(engine, talking, *closing) == {
-        "status": "ended",
-        "ended_at": after(20.7),
-        "duration_seconds": 15,
-        "end_reason": "expired",
-    }
-
-
-async def test_a_call_without_a_heartbeat_ends_at_its_last_sign_of_life(log: Log, engine: AsyncEngine) -> None:
-    ringing, talking, answered_since = [await log.call() for _ in range(3)]
-    await log.answered(talking, after(5))
-    await log.heartbeat([answered_since], after(6))
-    await log.answered(answered_since, after(7))
-    await log.close_own()
-    closing = ("ended_at", "duration_seconds")
-    assert await row(engine, ringing, *closing) == {"ended_at": T0, "duration_seconds": None}
-    assert await row(engine, talking, *closing) == {"ended_at": after(5), "duration_seconds": 0}
-    assert await row(engine, answered_since, *closing) == {"ended_at": after(7), "duration_seconds": 0}
-
-
-async def test_a_node_that_starts_again_leaves_the_calls_of_others_and_closed_ones(
-    log: Log, other_log: Log, engine: AsyncEngine
-) -> None:
-    theirs, closed = await other_log.call(), await log.call()
-    await log.ended(closed, after(1), "cancelled")
-    assert await log.close_own() == 0
-    assert await row(engine, theirs, "status") == {"status": "initiated"}
-    assert await row(engine, closed, "end_reason") == {"end_reason": "cancelled"}
-
-
-async def test_the_signs_of_life_are_of_all_open_calls_but_those_that_were_just_noted(log: Log, other_log: Log) -> None:
-    mine, mine_new, mine_left, theirs, theirs_new, closed = [
-        await node.call(started=number) for number, node in enumerate((log, log, log, other_log, other_log, log))
-    ]
-    await log.heartbeat([mine_left, theirs], after(30))
-    await log.heartbeat([mine], after(60))
-    await log.answered(theirs_new, after(40))
-    await log.ended(closed, after(6), "cancelled")
-    signs = await log.signs([after(60), after(61)])
-    assert signs == {mine_new: after(1), mine_left: after(30), theirs: after(30), theirs_new: after(40)}
-    assert (await log.signs([])).keys() == signs.keys() | {mine}
-
-
-async def test_calls_of_any_node_are_closed_if_their_last_sign_of_life_is_still_the_same(
-    log: Log, other_log: Log, engine: AsyncEngine
-) -> None:
-    mine, theirs, alive, unasked = [await node.call() for node in (log, other_log, other_log, other_log)]
-    signs = dict(await log.signs([]))
-    del signs[unasked]
-    await other_log.heartbeat([alive], after(60))
-    assert await log.close_stale(signs) == 2
-    for call_id, status in [(mine, "missed"), (theirs, "missed"), (alive, "initiated"), (unasked, "initiated")]:
-        assert await row(engine, call_id, "status") == {"status": status}
-    assert await row(engine, theirs, "ended_at", "end_reason") == {"ended_at": T0, "end_reason": "expired"}
-
-
-# -- what another server took for abandoned ---------------------------------------------------------------------------
-
-
-ENDING = ("status", "answered_at", "ended_at", "duration_seconds", "end_reason")
-
-
-async def expired(log: Log, *, answered: float | None = None) -> str:
-    """A call that another server has closed."""
-    call_id = await log.call()
-    if answered is not None:
-        await log.answered(call_id, after(answered))
-    assert await log.close_stale(await log.signs([])) == 1
-    return call_id
-
-
-@pytest.mark.parametrize("answered", [None, 2.0])
-async def test_who_has_a_call_corrects_its_end(log: Log, engine: AsyncEngine, answered: float | None) -> None:
-    call_id = await expired(log, answered=answered)
-    assert await log.ended(call_id, after(13), "hangup", answered_at=after(2)) == 11
-    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("ended", after(2), after(13), 11, "hangup")
-    with pytest.raises(LostRace):
-        await log.ended(call_id, after(14), "cancelled")
-
-
-async def test_who_has_a_call_corrects_that_nobody_answered(log: Log, engine: AsyncEngine) -> None:
-    call_id = await expired(log)
-    assert await log.ended(call_id, after(45), "no_answer") is None
-    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("missed", None, after(45), None, "no_answer")
-
-
-async def test_a_call_that_was_taken_for_abandoned_can_still_be_answered(log: Log, engine: AsyncEngine) -> None:
-    call_id = await expired(log)
-    await log.answered(call_id, after(3))
-    assert tuple((await row(engine, call_id, *ENDING)).values()) == ("answered", after(3), None, None, None)
-
-
-@pytest.mark.parametrize(("answered", "status"), [(None, "initiated"), (2.0, "answered")])
-async def test_a_heartbeat_opens_a_call_again_that_was_taken_for_abandoned(
-    log: Log, engine: AsyncEngine, answered: float | None, status: str
-) -> None:
-    call_id, closed = await expired(log, answered=answered), await log.call()
-    await log.ended(closed, after(1), "cancelled")
-    await log.heartbeat([call_id, closed], after(60))
-    answered_at = None if answered is None else after(answered)
-    assert tuple((await row(engine, call_id, *ENDING)).values()) == (status, answered_at, None, None, None)
-    assert await row(engine, closed, "end_reason") == {"end_reason": "cancelled"}
-
-
-async def test_an_attempt_whose_answer_did_not_come_may_be_made_again(log: Log, engine: AsyncEngine) -> None:
-    call_id = await log.call()
-    for _ in range(2):
-        await log.answered(call_id, after(3))
-    for _ in range(2):
-        assert await log.ended(call_id, after(8), "hangup") == 5
-    with pytest.raises(LostRace):
-        await log.answered(call_id, after(3))
-
-
-async def test_rows_that_the_relay_did_not_write_stay_open(log: Log, engine: AsyncEngine) -> None:
-    table = OF_KIND[log.kind].calls
-    foreign = {
-        "caller_profile_id": 1,
-        "caller_profile_type": "tutor",
-        "call_type": "voice",
-        "status": "initiated",
-        "started_at": T0,
-    }
-    async with engine.begin() as connection:
-        await connection.execute(insert(table).values(foreign))
-    assert await log.close_own() == 0
-    assert await log.signs([]) == {}
-
-
-async def test_servers_that_clean_up_together_close_each_call_once(log: Log, other_log: Log) -> None:
-    for _ in range(10):
-        await log.call()
-    signs = await log.signs([])
-    closed = await asyncio.gather(*(node.close_stale(signs) for node in (log, other_log, log, other_log)))
-    assert sum(closed) == 10
-
-
-@pytest.mark.parametrize("clean_up", ["close_own", "close_stale", "signs"])
-async def test_looking_for_abandoned_calls_reads_the_index_of_open_ones_only(
-    log: Log, engine: AsyncEngine, clean_up: str
-) -> None:
-    await calls.crowd(engine)
-    looking = (
-        log.close_own() if clean_up == "close_own" else log.close_stale({}) if clean_up == "close_stale" else log.signs([T0])
-    )
-    assert f"ix_{OF_KIND[log.kind].calls.__tablename__}_open" in await calls.plans(engine, looking)

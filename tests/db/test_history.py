@@ -10,31 +10,15 @@ from relay.db.platform import SqlPlatform
 from relay.db.profiles import values
 from relay.ids import Place, PlaceKind, Profile
 from relay.media.api import Route
-from relay.signaling.ports import MediaPath, MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.ports import MediaPath, ProfileCard
 from relay.signaling.records import CallDirection, CallRecord, ChatRecord
-from tests.db.calls import call, crowd, foreign, plans, row, say, scanned
+from tests.db.calls import call, crowd, foreign, plans, public, row, say, scanned, the_call
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
-
-
-@pytest.fixture
-def history(engine: AsyncEngine, place: Place) -> SqlHistory:
-    return SqlHistory(engine, place.kind)
 
 
 async def names(history: SqlHistory, profile: Profile, **how: Any) -> list[str]:
     """The ids of the profile's calls, newest first."""
     return [record.id for record in (await history.calls(profile, limit=50, **how)).calls]
-
-
-async def the_call(history: SqlHistory, profile: Profile, call_id: str) -> CallRecord:
-    detail = await history.call(profile, call_id)
-    assert detail is not None
-    return detail.call
-
-
-def public(card: ProfileCard) -> ProfileCard:
-    """What others may know."""
-    return ProfileCard(card.profile, card.name, card.avatar)
 
 
 # -- one call, from both sides ----------------------------------------------------------------------------------------
@@ -271,103 +255,6 @@ async def test_a_page_may_be_of_missed_calls_only(history: SqlHistory, place: Pl
 async def test_a_cursor_that_is_none_is_refused(history: SqlHistory, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         await history.calls(STUDENT.profile, limit=2, cursor=cursor)
-
-
-# -- seen and unseen --------------------------------------------------------------------------------------------------
-
-
-async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    first, second = await call(engine, place), await call(engine, place, started=1)
-    assert await history.unseen_count(TUTOR.profile) == 2
-    assert await history.unseen_count(STUDENT.profile) == 0
-    assert await history.mark_seen(TUTOR.profile, first, after(100)) is True
-    assert await history.mark_seen(TUTOR.profile, first, after(200)) is False
-    assert await history.unseen_count(TUTOR.profile) == 1
-    assert (await the_call(history, TUTOR.profile, first)).seen
-    assert not (await the_call(history, TUTOR.profile, second)).seen
-    found = await row(engine, first)
-    assert found is not None
-    assert found["callee_seen_at"] == after(100)
-
-
-async def test_what_the_caller_has_seen_does_not_count_for_the_callee(
-    history: SqlHistory, place: Place, engine: AsyncEngine
-) -> None:
-    call_id = await call(engine, place)
-    marked = place.kind is PlaceKind.WHITEBOARD_SESSION
-    assert await history.mark_seen(STUDENT.profile, call_id, T0) is marked
-    assert (await the_call(history, STUDENT.profile, call_id)).seen
-    assert await history.unseen_count(TUTOR.profile) == 1
-
-
-async def test_everything_missed_up_to_a_call_is_marked_at_once(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    calls = [await call(engine, place, started=started) for started in (0, 1, 1, 2)]
-    others = await call(engine, place, callee=PARENT)
-    assert await history.mark_seen_up_to(TUTOR.profile, calls[1], T0) == 2
-    assert [(await the_call(history, TUTOR.profile, one)).seen for one in calls] == [True, True, False, False]
-    assert await history.mark_seen_up_to(TUTOR.profile, calls[3], T0) == 2
-    assert await history.mark_seen_up_to(TUTOR.profile, calls[3], T0) == 0
-    assert await history.unseen_count(TUTOR.profile) == 0
-    assert await history.unseen_count(PARENT.profile) == 1
-    assert not (await the_call(history, PARENT.profile, others)).seen
-
-
-async def test_everything_missed_up_to_a_call_of_ones_own_is_marked_too(
-    history: SqlHistory, place: Place, engine: AsyncEngine
-) -> None:
-    await call(engine, place)
-    own = await call(engine, place, caller=TUTOR, callee=STUDENT, started=1)
-    await call(engine, place, started=2)
-    await history.mark_seen_up_to(TUTOR.profile, own, T0)
-    assert await history.unseen_count(TUTOR.profile) == 1
-
-
-# -- missed calls, for a device that connects -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def missed(engine: AsyncEngine) -> SqlMissedCalls:
-    return SqlMissedCalls(engine)
-
-
-async def test_missed_calls_of_both_kinds_come_together_newest_first(
-    missed: SqlMissedCalls, platform: SqlPlatform, engine: AsyncEngine
-) -> None:
-    conversation, whiteboard = (Place(kind, 7) for kind in PlaceKind)
-    for place in (conversation, whiteboard):
-        await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile])
-    first = await call(engine, whiteboard, reason="busy")
-    second = await call(engine, conversation, started=1, caller=PARENT)
-    third = await call(engine, whiteboard, started=2)
-    assert await missed.unseen(TUTOR.profile, 2) == Unseen(
-        (
-            MissedCallRecord(third, whiteboard, "video", public(STUDENT), "no_answer", after(2)),
-            MissedCallRecord(second, conversation, "video", PARENT, "no_answer", after(1)),
-        ),
-        3,
-    )
-    assert [record.call_id for record in (await missed.unseen(TUTOR.profile, 50)).calls] == [third, second, first]
-
-
-async def test_what_was_refused_or_answered_or_seen_was_not_missed(
-    missed: SqlMissedCalls, place: Place, engine: AsyncEngine
-) -> None:
-    for reason in ("rejected", "blocked", None):
-        await call(engine, place, reason=reason)
-    await call(engine, place, answered=1, reason="hangup")
-    await call(engine, place, caller=TUTOR, callee=STUDENT)
-    seen = await call(engine, place)
-    await SqlHistory(engine, place.kind).mark_seen(TUTOR.profile, seen, T0)
-    assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
-
-
-async def test_a_call_that_was_missed_at_a_place_that_is_gone_is_no_news(
-    missed: SqlMissedCalls, place: Place, platform: SqlPlatform, engine: AsyncEngine
-) -> None:
-    await call(engine, place)
-    await platform.delete_place(place)
-    assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
-    assert await SqlHistory(engine, place.kind).unseen_count(TUTOR.profile) == 0
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from tests.kit.server import RunningRelay, running_relay
 
 SECRET = "a secret of at least 32 characters"
 
+STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
+
 
 def tokens(keys: Keys | None = None, **settings: Any) -> Tokens:
     """Signed with `SECRET`, and good for an hour to the second, unless the settings say otherwise."""

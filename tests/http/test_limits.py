@@ -7,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.http.limits import MAX_KEYS, HttpLimits, Limit, TooMany
-from relay.ids import Profile
 from relay.settings.limits import LimitSettings
 from relay.signaling.ports import Action, Limiter
-from tests.http.conftest import bearer, socket_of
-
-STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
+from tests.http.conftest import STUDENT, TUTOR, bearer, socket_of
 
 
 class Clock:

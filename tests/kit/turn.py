@@ -157,6 +157,24 @@ def code_of(answer: StunMessage) -> int | None:
     return code
 
 
+def data_of(outputs: list[Output]) -> StunMessage:
+    """The Data indication that a client was sent."""
+    [output] = outputs
+    assert isinstance(output, SendToClient)
+    message = parse(output.data)
+    assert message is not None
+    assert (message.method, message.message_class) == (Method.DATA, Class.INDICATION)
+    return message
+
+
+def ready(desk: Desk, **how: Any) -> tuple[Client, int]:
+    """A client with an allocation that may talk to media."""
+    client = desk.client(**how)
+    allocation_id = client.allocate()
+    assert code_of(client.permit(MEDIA)) is None
+    return client, allocation_id
+
+
 # -- on real sockets ----------------------------------------------------------------------------------------------------
 
 

@@ -7,41 +7,23 @@ import pytest
 from aioice import stun
 from aioice.stun import Class, Method
 
-from relay.turn.allocations import CHANNEL_LIFETIME, DEFAULT_LIFETIME, PERMISSION_LIFETIME
+from relay.turn.allocations import DEFAULT_LIFETIME
 from relay.turn.credentials import CREDENTIAL_LIFETIME, NONCE_LIFETIME, TurnCredential
-from relay.turn.messages import StunMessage, build, channel_data, parse
-from relay.turn.outputs import Allocated, Output, Released, SendToClient, ToPeer
-from relay.turn.server import MAX_DATA, SOFTWARE
+from relay.turn.messages import build
+from relay.turn.outputs import Allocated, Released, SendToClient, ToPeer
+from relay.turn.server import SOFTWARE
 from tests.kit.turn import (
     ALLOCATION,
     MEDIA,
     MEDIA_IPV6,
     OTHER_WORKER,
     RELAYED,
-    Client,
     Desk,
     code_of,
+    ready,
 )
 
 FOREIGN = ("203.0.113.1", 40000)
-
-
-def data_of(outputs: list[Output]) -> StunMessage:
-    """The Data indication that a client was sent."""
-    [output] = outputs
-    assert isinstance(output, SendToClient)
-    message = parse(output.data)
-    assert message is not None
-    assert (message.method, message.message_class) == (Method.DATA, Class.INDICATION)
-    return message
-
-
-def ready(desk: Desk, **how: Any) -> tuple[Client, int]:
-    """A client with an allocation that may talk to media."""
-    client = desk.client(**how)
-    allocation_id = client.allocate()
-    assert code_of(client.permit(MEDIA)) is None
-    return client, allocation_id
 
 
 # -- Binding ------------------------------------------------------------------------------------------------------------
@@ -409,174 +391,3 @@ def test_a_worker_that_is_gone_is_reached_no_more() -> None:
     assert desk.server.from_peer(allocation_id, MEDIA, b"x", desk.now) == []
     assert desk.counters["dropped_foreign"] == 2
     assert desk.counters["dropped_uninvited"] == 1
-
-
-# -- data ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("payload", [b"", b"x", bytes(1900)])
-def test_data_crosses_in_indications(payload: bytes) -> None:
-    desk = Desk()
-    client, allocation_id = ready(desk)
-    assert client.indicate(MEDIA, payload, **{"DONT-FRAGMENT": None}) == [ToPeer(allocation_id, MEDIA, payload)]
-    indication = data_of(desk.server.from_peer(allocation_id, MEDIA, payload, desk.now))
-    assert (indication.attributes["DATA"], indication.peers) == (payload, (MEDIA,))
-    assert desk.counters["bytes_to_media"] == desk.counters["bytes_to_clients"] == len(payload)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 1900])
-def test_data_crosses_on_a_channel_padded_where_it_must_be(length: int, stream: bool) -> None:
-    desk = Desk()
-    client, allocation_id = ready(desk, stream=stream)
-    answer = client.bind(0x4ABC, MEDIA)
-    assert code_of(answer) is None
-    assert answer.is_signed_with(client.key)
-    payload = b"x" * length
-    assert client.send_on(0x4ABC, payload) == [ToPeer(allocation_id, MEDIA, payload)]
-    expected = channel_data(0x4ABC, payload, padded=stream)
-    assert desk.server.from_peer(allocation_id, MEDIA, payload, desk.now) == [SendToClient(client.name, expected)]
-    assert not stream or len(expected) % 4 == 0
-
-
-def test_what_cannot_be_sent_is_dropped_and_counted() -> None:
-    desk = Desk()
-    client = desk.client()
-    assert client.indicate(MEDIA, b"no allocation") == []
-    assert client.send_on(0x4000, b"no allocation") == []
-    allocation_id = client.allocate()
-    assert client.indicate(MEDIA, b"no permission") == []
-    assert client.send_on(0x4000, b"no channel") == []
-    assert desk.counters["dropped_unbound"] == 4
-    assert desk.server.from_peer(allocation_id, MEDIA, b"no permission", desk.now) == []
-    assert desk.server.from_peer(99, MEDIA, b"no allocation", desk.now) == []
-    assert desk.counters["dropped_uninvited"] == 2
-    client.permit(MEDIA)
-    assert client.send(build(Method.SEND, Class.INDICATION, bytes(12), {"DATA": b"to nobody"})) == []
-    assert client.send(build(Method.SEND, Class.INDICATION, bytes(12), {"XOR-PEER-ADDRESS": MEDIA})) == []
-    assert client.send(channel_data(0x4000, b"cut short", padded=False)[:-1]) == []
-    assert desk.counters["malformed"] == 3
-
-
-def test_data_with_what_must_be_understood_and_is_not_is_dropped() -> None:
-    client, _ = ready(Desk())
-    data = build(Method.SEND, Class.INDICATION, bytes(12), {"XOR-PEER-ADDRESS": MEDIA, "DATA": b"x"}) + bytes.fromhex("77770000")
-    assert client.send(stun.set_body_length(data, len(data) - 20)) == []
-    assert client.desk.counters["unknown_attributes"] == 1
-
-
-def test_a_datagram_that_is_too_long_for_a_message_is_dropped() -> None:
-    desk = Desk(relayed=("2001:db8::1", 3478))
-    client = desk.client()
-    allocation_id = client.allocate()
-    client.permit(MEDIA_IPV6)
-    longest = data_of(desk.server.from_peer(allocation_id, MEDIA_IPV6, bytes(MAX_DATA), desk.now))
-    assert len(longest.attributes["DATA"]) == MAX_DATA
-    assert desk.server.from_peer(allocation_id, MEDIA_IPV6, bytes(MAX_DATA + 1), desk.now) == []
-    assert desk.counters["dropped_too_long"] == 1
-
-
-def test_a_permission_ends_after_five_minutes_and_data_does_not_prolong_it() -> None:
-    desk = Desk()
-    client, allocation_id = ready(desk)
-    desk.now += PERMISSION_LIFETIME - 1
-    assert client.indicate(MEDIA, b"x")
-    assert desk.server.from_peer(allocation_id, MEDIA, b"x", desk.now)
-    desk.now += 1
-    assert client.indicate(MEDIA, b"x") == []
-    assert desk.server.from_peer(allocation_id, MEDIA, b"x", desk.now) == []
-
-
-def test_a_channel_carries_both_ways_for_ten_minutes_by_itself() -> None:
-    desk = Desk()
-    client = desk.client()
-    allocation_id = client.allocate(LIFETIME=3600)
-    client.bind(0x4000, MEDIA)
-    desk.now += CHANNEL_LIFETIME - 1
-    assert client.send_on(0x4000, b"x")
-    assert desk.server.from_peer(allocation_id, MEDIA, b"x", desk.now)
-    assert client.indicate(MEDIA, b"x") == [], "an indication needs a permission"
-    desk.now += 1
-    assert client.send_on(0x4000, b"x") == []
-    assert desk.server.from_peer(allocation_id, MEDIA, b"x", desk.now) == []
-
-
-def test_a_channel_bound_otherwise_is_a_bad_request() -> None:
-    client, _ = ready(Desk())
-    assert code_of(client.bind(0x4000, MEDIA)) is None
-    assert code_of(client.bind(0x4000, MEDIA)) is None
-    assert code_of(client.bind(0x4000, OTHER_WORKER)) == 400
-    assert code_of(client.bind(0x4001, MEDIA)) == 400
-    assert code_of(client.bind(0x3FFF, OTHER_WORKER)) == 400
-    assert code_of(client.bind(0x8000, OTHER_WORKER)) == 400
-
-
-def test_one_clients_channels_and_permissions_are_nobody_elses() -> None:
-    desk = Desk()
-    first, _ = ready(desk)
-    first.bind(0x4000, MEDIA)
-    second = desk.client("student_2")
-    second.allocate()
-    assert second.send_on(0x4000, b"x") == []
-    assert second.indicate(MEDIA, b"x") == []
-
-
-# -- limits -------------------------------------------------------------------------------------------------------------
-
-
-def test_quotas_are_per_profile_per_address_and_in_all() -> None:
-    desk = Desk(turn_allocations=5, turn_allocations_per_profile=2, turn_allocations_per_address=3)
-
-    def attempt(profile: str, host: str) -> int | None:
-        return code_of(desk.client(profile, host).ask(Method.ALLOCATE, ALLOCATION))
-
-    first = desk.client("student_1", "198.51.100.1")
-    first.allocate()
-    assert attempt("student_1", "198.51.100.2") is None
-    assert attempt("student_1", "198.51.100.3") == 486
-    assert attempt("student_2", "198.51.100.1") is None
-    assert attempt("student_3", "198.51.100.1") is None
-    assert attempt("student_4", "198.51.100.1") == 486
-    assert attempt("student_4", "198.51.100.4") is None
-    assert attempt("student_5", "198.51.100.5") == 508
-    assert (desk.counters["refused_quota"], desk.counters["refused_capacity"]) == (2, 1)
-    first.ask(Method.REFRESH, {"LIFETIME": 0})
-    assert attempt("student_5", "198.51.100.5") is None
-    desk.now += DEFAULT_LIFETIME
-    assert len(desk.server.expire(desk.now)) == 5
-    assert attempt("student_1", "198.51.100.3") is None
-
-
-def test_who_is_not_authentic_too_often_is_not_answered_and_others_are() -> None:
-    desk = Desk(unauthenticated_per_second=10)
-    present, _ = ready(desk, host="198.51.100.9")
-    desk.now += 1
-    flood = desk.client(host="198.51.100.9")
-    answered = [flood.send(flood.request(Method.ALLOCATE, ALLOCATION, signed=False)) for _ in range(15)]
-    assert [len(outputs) for outputs in answered] == [1] * 10 + [0] * 5
-    assert flood.send(flood.request(Method.BINDING)) == []
-    assert desk.counters["limited"] == 6
-    assert code_of(present.ask(Method.REFRESH)) is None, "who has an allocation is heard, from the same address too"
-    assert code_of(desk.client(host="198.51.100.10").ask(Method.ALLOCATE, ALLOCATION)) is None
-    desk.now += 1
-    assert code_of(flood.ask(Method.ALLOCATE, ALLOCATION)) is None
-
-
-def test_an_answer_to_who_is_not_known_is_hardly_longer_than_a_request() -> None:
-    desk = Desk()
-    client = desk.client()
-    [answer] = client.send(client.request(Method.ALLOCATE, ALLOCATION, signed=False))
-    assert isinstance(answer, SendToClient)
-    assert len(answer.data) <= 160, "forged sources get no flood out of the relay"
-
-
-def test_who_asks_for_more_than_its_quota_too_often_is_not_answered_and_who_has_an_allocation_is() -> None:
-    desk = Desk(turn_allocations_per_profile=1, unauthenticated_per_second=10)
-    present, greedy = desk.client("student_1"), desk.client("student_1")
-    present.allocate()
-    assert code_of(greedy.ask(Method.ALLOCATE, ALLOCATION)) == 486
-    desk.now += 1
-    answered = [greedy.send(greedy.request(Method.ALLOCATE, ALLOCATION)) for _ in range(15)]
-    assert [len(outputs) for outputs in answered] == [1] * 10 + [0] * 5
-    assert desk.counters["limited"] == 5
-    assert code_of(present.permit(MEDIA)) is None
