@@ -33,7 +33,8 @@ from tests.fuzz.make_corpus import (
     UFRAG,
 )
 from tests.fuzz.seeds import signed
-from tests.kit.media import INTAKE, IPV4, IPV6, Address, RunningEngine, rtp_packet
+from tests.kit.media import INTAKE, IPV4, IPV6, RunningEngine, rtp_packet
+from tests.kit.wires import Address
 
 _SSRCS: Final = range(0x5000, 0x5010)
 """Of what Mallory sends."""

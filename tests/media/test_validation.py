@@ -6,8 +6,9 @@ import pytest
 from aioice import stun
 
 from relay.media.api import DtlsRole
-from tests.kit.media import IPV4, IPV6, MediaPeer, Path, RunningEngine, connectivity_check, rtp_packet, still_talk
+from tests.kit.media import IPV4, IPV6, MediaPeer, RunningEngine, connectivity_check, rtp_packet, still_talk
 from tests.kit.wait import eventually
+from tests.kit.wires import Path
 
 OURS, THEIRS = 0xA0A0, 0xB0B0
 

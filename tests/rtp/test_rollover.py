@@ -11,7 +11,7 @@ from pylibsrtp import Policy, Session
 from relay.media.net.dtls_srtp import unprotect_after
 from relay.rtp.packet import peek
 from relay.rtp.rollover import LATE, STEP, WORTH_FILLING, empty_packet, filling, guesses
-from tests.kit.media import Cipher
+from tests.kit.wires import Cipher
 
 NUMBERS = st.integers(0, 3 * 2**16)
 GAPS = st.integers(0, 10 * 2**16) | st.integers(-2000, 2000).map(lambda near: 5 * 2**16 + near)

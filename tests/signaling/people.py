@@ -158,3 +158,6 @@ def answered(sdp: str = VOICE_ANSWER, place: Place = LESSON, **fields: Any) -> s
 
 HANG_UP: Final = frame("call_ended")
 DECLINE: Final = frame("call_declined", reason="rejected")
+TO_PARENT = frame("call_transfer", target_profile_id=321, target_profile_type="parent")
+AGREE = frame("call_transfer_answer", accepted=True)
+REFUSE = frame("call_transfer_answer", accepted=False)

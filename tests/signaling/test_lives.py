@@ -8,44 +8,26 @@ A run in CI has some 4,000 steps, always the same ones. More, and other ones eve
 """
 
 import asyncio
-import copy
-import itertools
 import os
-import shutil
-from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from sqlalchemy import text as sql
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
-from relay.db.call_log import SqlCallLog
-from relay.db.engine import create_engine
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Place, Profile
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
-from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
-from tests.kit.clock import VirtualClockLoop
-from tests.kit.memory import MemoryCallLog
 from tests.sdp.descriptions import plain
-from tests.signaling.exchange import MOMENT, MemoryExchange
+from tests.signaling.life import EVERYBODY, MAX_DEVICES, MEMBERS, PARTY, Act, Life, of
 from tests.signaling.model import Model
 from tests.signaling.people import (
     FAMILY,
     LESSON,
-    PARENT,
-    PARENTS_EVENING,
-    STRANGER,
-    STUDENT,
     TIMERS,
-    TUTOR,
     WHITEBOARD,
-    Client,
     answer,
     answered,
     frame,
@@ -55,24 +37,10 @@ from tests.signaling.people import (
 
 pytestmark = pytest.mark.long
 
-T = TypeVar("T")
 
 STEPS_PER_LIFE: Final = 50
 STEPS: Final = int(os.environ.get("RELAY_LIVES", "4000"))
 
-EVERYBODY: Final = (STUDENT, TUTOR, PARENT, STRANGER)
-MAX_DEVICES: Final = 3
-PARTY: Final = Place(PlaceKind.CONVERSATION, 126)
-"""All four."""
-MEMBERS: Final = {
-    LESSON: frozenset({STUDENT, TUTOR}),
-    PARENTS_EVENING: frozenset({PARENT, TUTOR}),
-    FAMILY: frozenset({STUDENT, PARENT}),
-    WHITEBOARD: frozenset({STUDENT, TUTOR}),
-    PARTY: frozenset(EVERYBODY),
-}
-
-FINAL: Final = ("call_ended", "call_declined")
 
 people = st.sampled_from(EVERYBODY)
 versions = st.sampled_from([2, 2, 2, 1])
@@ -81,106 +49,11 @@ nth = st.integers(0, 11)
 sides = st.sampled_from([0, 1])
 kinds = st.sampled_from([("audio",), ("audio", "video")])
 
-Step = Callable[[Model], str | None]
 in_call = precondition(lambda self: self._in_call())
 
-Act = tuple[tuple[Step, ...], Coroutine[Any, Any, None], int]
-"""What the model makes of it, step by step; doing it; and whose doing it is."""
 
-
-def orders(lengths: list[int]) -> set[tuple[int, ...]]:
-    """The ways in which so many sequences of that many steps can be shuffled into one."""
-    return set(itertools.permutations([index for index, length in enumerate(lengths) for _ in range(length)]))
-
-
-def of(those: Sequence[T], nth: int) -> T:
-    return those[nth % len(those)]
-
-
-def is_final(message: dict[str, Any]) -> bool:
-    return message["type"] in FINAL or (message["type"] == "call_state" and message["state"] == "ended")
-
-
-class TwiceWritten(MemoryCallLog):
-    """Keeps calls in memory and in a database, which must agree."""
-
-    def __init__(self, kind: PlaceKind, database: CallLog) -> None:
-        super().__init__(kind)
-        self._database = database
-
-    async def opened(self, call: NewCall) -> None:
-        await self._both(super().opened(call), self._database.opened(call))
-
-    async def answered(self, call_id: str, at: datetime) -> None:
-        await self._both(super().answered(call_id, at), self._database.answered(call_id, at))
-
-    async def updated(self, call_id: str, call_type: str) -> None:
-        await self._both(super().updated(call_id, call_type), self._database.updated(call_id, call_type))
-
-    async def ended(
-        self,
-        call_id: str,
-        at: datetime,
-        reason: str,
-        *,
-        answered_at: datetime | None = None,
-        caller: MediaPath = UNKNOWN_PATH,
-        callee: MediaPath = UNKNOWN_PATH,
-    ) -> int | None:
-        here = super().ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
-        there = self._database.ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
-        return await self._both(here, there)
-
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
-        await self._both(super().heartbeat(call_ids, at), self._database.heartbeat(call_ids, at))
-
-    async def close_own(self) -> int:
-        return await self._both(super().close_own(), self._database.close_own())
-
-    async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
-        return await self._both(super().signs(beats), self._database.signs(beats))
-
-    async def close_stale(self, signs: Mapping[str, datetime]) -> int:
-        return await self._both(super().close_stale(signs), self._database.close_stale(signs))
-
-    async def _both(self, here: Coroutine[Any, Any, T], there: Coroutine[Any, Any, T]) -> T:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualClockLoop)
-        with loop.outside():
-            tasks = [asyncio.ensure_future(one) for one in (here, there)]
-            await asyncio.wait(tasks)
-        errors = [one.exception() for one in tasks]
-        assert type(errors[0]) is type(errors[1]), f"{errors[0]!r} in memory, {errors[1]!r} in the database"
-        first, second = (one.result() for one in tasks)
-        assert first == second
-        return first
-
-
-class Lives(RuleBasedStateMachine):
-    """Drives a server and a `Model` by the same rules, and compares them after each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner(loop_factory=VirtualClockLoop)
-        self.exchange = MemoryExchange(TIMERS)
-        self.exchange.directory.members = {place: set(who) for place, who in MEMBERS.items()}
-        self.clients: dict[int, Client] = {}
-        self.numbers = itertools.count()
-        self.broken = False
-        """A comparison failed: there is nothing more to compare."""
-        self.after: list[Callable[[], Coroutine[Any, Any, None]]] = []
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self.runner.get_loop()
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        async def then_settle() -> Any:
-            result = await work
-            await asyncio.sleep(MOMENT)
-            return result
-
-        return self.runner.run(then_settle())
+class Lives(Life):
+    """What may happen."""
 
     @initialize()
     def begin(self) -> None:
@@ -188,70 +61,6 @@ class Lives(RuleBasedStateMachine):
         self.model = Model(MEMBERS, TIMERS, self.loop.time())
         for profile in EVERYBODY:
             self._connect(profile, 2)
-
-    # -- who does something -------------------------------------------------------------------------------------------
-
-    def _connected(self) -> list[int]:
-        return [number for number, one in self.model.devices.items() if one.connected]
-
-    def _pick(self, nth: int) -> int:
-        return of(self._connected(), nth)
-
-    def _where(self, number: int) -> Place:
-        """Where the device's profile is in a call."""
-        call = self.model.of(self.model.devices[number].profile)
-        return PARTY if call is None else call.place
-
-    def _in_call(self) -> list[int]:
-        """Devices that are in an answered call."""
-        devices = [side.device for call in self.model.calls if call.answered for side in call.sides]
-        return [one for one in devices if one is not None and self.model.devices[one].connected]
-
-    def _ringing(self) -> list[int]:
-        found = {one for call in self.model.calls for one in call.ringing if self.model.devices[one].connected}
-        return sorted(found)
-
-    def _alive(self) -> list[Profile]:
-        return [side.profile for call in self.model.calls if call.state != "ended" for side in call.sides]
-
-    # -- doing --------------------------------------------------------------------------------------------------------
-
-    def _say(self, number: int, text: str, *steps: Step) -> Act:
-        return steps, self.exchange.say(self.clients[number], text), number
-
-    def _do(self, *acts: Act) -> None:
-        """Do one thing, or several at once; then all must be as if they had been done one after another, in some order."""
-        heard = {number: len(self._errors(number)) for number in self.clients}
-        before = self.model
-        before.wait_until(self.loop.time())
-
-        async def all_of_them() -> None:
-            await asyncio.gather(*(work for _, work, _ in acts))
-
-        self.run(all_of_them())
-        self.broken = True
-        got = [self._errors(number)[heard[number] :] for _, _, number in acts]
-        problems = []
-        for order in orders([len(steps) for steps, _, _ in acts]):
-            self.model = copy.deepcopy(before) if len(acts) > 1 else before
-            todo = [list(steps) for steps, _, _ in acts]
-            expected: list[list[str]] = [[] for _ in acts]
-            for index in order:
-                code = todo[index].pop(0)(self.model)
-                expected[index] += [code] if code else []
-            self.model.wait_until(self.loop.time())
-            try:
-                assert got == expected
-                self._compare()
-                return
-            except AssertionError as error:
-                problems.append(str(error))
-        raise AssertionError("in no order is it right:\n" + "\n--\n".join(problems))
-
-    def _errors(self, number: int) -> list[str]:
-        """In answer to what it said; not those that come when the time of an offer is up."""
-        said = self.clients[number].said("error")
-        return [one["code"] for one in said if one["code"] != "update_timeout" and "has come to nothing" not in one["message"]]
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
@@ -575,57 +384,6 @@ class Lives(RuleBasedStateMachine):
         undisturbed = set() if luck or self.model.undisturbed else {profile}
         self.model.undisturbed, self.exchange.directory.undisturbed = undisturbed, set(undisturbed)
 
-    # -- what must be -------------------------------------------------------------------------------------------------
-
-    def _compare(self) -> None:
-        self.broken = True
-        self._compare_all()
-        self.broken = False
-
-    def _compare_all(self) -> None:
-        ids: list[str] = []
-        entries = {kind: list(log.entries.values()) for kind, log in self.exchange.logs.items()}
-        for kind, found in entries.items():
-            rows = [
-                (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
-            ]
-            assert rows == self.model.rows(kind)
-        counts: defaultdict[PlaceKind, int] = defaultdict(int)
-        for call in self.model.calls:
-            kind = call.place.kind
-            ids.append(entries[kind][counts[kind]].call_id)
-            counts[kind] += 1
-        assert self.exchange.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")
-        for number, client in self.clients.items():
-            self._check_client(number, client, ids)
-
-    def _check_client(self, number: int, client: Client, ids: list[str]) -> None:
-        finals: dict[str, str] = {}
-        rings: set[str] = set()
-        for message in client.received:
-            call_id = message.get("call_id")
-            if call_id is None:
-                continue
-            call = self.model.calls[ids.index(call_id)]
-            assert client.profile in (call.caller.profile, call.callee.profile), "a message to somebody who is not in the call"
-            earlier = finals.pop(call_id, None)
-            joined = earlier == "answered_elsewhere" and number in call.joined
-            assert earlier is None or joined, f"after its last message of a call ({earlier}), the device got {message}"
-            if message["type"] == "call_invitation":
-                rings.add(call_id)
-            elif message["type"] == "call_state" or is_final(message):
-                rings.discard(call_id)
-            if is_final(message):
-                finals[call_id] = message["reason"]
-        device = self.model.devices.get(number)
-        if device is None or not device.connected:
-            return
-        rung = self.model.rings(number)
-        assert rings == ({ids[rung]} if rung is not None else set()), "it rings, and should not, or the other way round"
-        for call_id, call in zip(ids, self.model.calls, strict=True):
-            if number in call.told and call.state == "ended":
-                assert call_id in finals, f"the device was not told of the end: {call.reason}, {client.types()}"
-
     def teardown(self) -> None:
         with self.runner:
             if self.broken or not hasattr(self, "model"):
@@ -640,36 +398,6 @@ class Lives(RuleBasedStateMachine):
             self.run(self.exchange.close())
             for work in self.after:
                 self.run(work())
-
-
-class LivesInDatabase(Lives):
-    """The same, and what is written down is there."""
-
-    empty: Path
-    """A database without rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
-        self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
-        for kind in PlaceKind:
-            self.exchange.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
-        self.after.append(self._compare_rows)
-
-    async def _compare_rows(self) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualClockLoop)
-        with loop.outside():
-            for kind, table in zip(PlaceKind, ("call_logs", "whiteboard_call_history"), strict=True):
-                async with self.database.connect() as connection:
-                    query = f"SELECT call_id, status, end_reason, call_type, duration_seconds FROM {table}"
-                    rows = [tuple(row) for row in await connection.execute(sql(query))]
-                # Of two that were written at once, the database may have taken the second first.
-                assert sorted(rows) == sorted(
-                    (one.call_id, one.status, one.end_reason, one.call_type, one.duration_seconds)
-                    for one in self.exchange.logs[kind].entries.values()
-                )
-            await self.database.dispose()
 
 
 def live(lives: type[Lives], steps: int) -> None:
@@ -688,8 +416,3 @@ def live(lives: type[Lives], steps: int) -> None:
 
 def test_whatever_happens_every_call_ends_right() -> None:
     live(Lives, STEPS)
-
-
-def test_whatever_happens_is_written_down_in_the_database(filled_database: Path, tmp_path: Path) -> None:
-    LivesInDatabase.empty = Path(shutil.copy(filled_database, tmp_path))
-    live(LivesInDatabase, STEPS // 10)

@@ -1,20 +1,16 @@
 """The messages: what is taken, what is refused with which code, and what the server's own look like."""
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from relay.errors import SignalingError
 from relay.ids import Place, PlaceKind
-from relay.signaling.messages import incoming, outgoing
+from relay.signaling.messages import incoming
 from relay.signaling.messages.common import Answer, IceCandidate, MediaState, Offer
 from relay.signaling.messages.incoming import (
     MAX_CHAT_LENGTH,
     MAX_FRAME_LENGTH,
-    AboutCall,
     AnyFromClient,
     CallAnswer,
     CallChat,
@@ -33,59 +29,7 @@ from relay.signaling.messages.incoming import (
     Ping,
     TrickledCandidate,
 )
-
-SENDER = {"from_profile_id": 456, "from_profile_type": "student", "from_name": "Maya", "from_avatar": "/maya.png"}
-RECEIVER = {"to_profile_id": 789, "to_profile_type": "tutor"}
-CANDIDATE = {"candidate": "candidate:1 1 udp 1 203.0.113.4 5 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
-
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "call_invitation": {
-        "type": "call_invitation",
-        "call_type": "video",
-        "conversation_id": 123,
-        **SENDER,
-        **RECEIVER,
-        "offer": {"type": "offer", "sdp": "v=0\r\n"},
-    },
-    "call_answer": {
-        "type": "call_answer",
-        "conversation_id": 123,
-        "from_profile_id": 789,
-        "to_profile_id": 456,
-        "to_profile_type": "student",
-        "answer": {"type": "answer", "sdp": "v=0\r\n"},
-    },
-    "ice_candidate": {
-        "type": "ice_candidate",
-        "conversation_id": 123,
-        "from_profile_id": 456,
-        **RECEIVER,
-        "candidate": CANDIDATE,
-    },
-    "call_declined": {"type": "call_declined", "conversation_id": 123, "reason": "busy"},
-    "call_ended": {"type": "call_ended", "conversation_id": 123, "from_profile_id": 456, **RECEIVER},
-    "call_update": {
-        "type": "call_update",
-        "conversation_id": 123,
-        "offer": {"type": "offer", "sdp": "v=0\r\n"},
-        "call_type": "video",
-    },
-    "call_restart": {"type": "call_restart", "conversation_id": 123},
-    "call_rejoin": {"type": "call_rejoin", "conversation_id": 123},
-    "call_media_state": {"type": "call_media_state", "conversation_id": 123, "muted": True, "camera_off": True, "sharing": True},
-    "call_hold": {"type": "call_hold", "conversation_id": 123},
-    "call_resume": {"type": "call_resume", "conversation_id": 123},
-    "call_transfer": {
-        "type": "call_transfer",
-        "conversation_id": 123,
-        "target_profile_id": 321,
-        "target_profile_type": "parent",
-    },
-    "call_transfer_answer": {"type": "call_transfer_answer", "conversation_id": 123, "accepted": True},
-    "call_chat": {"type": "call_chat", "conversation_id": 123, "text": "hello", "message_id": "m-1"},
-    "ping": {"type": "ping", "last_seq": 7},
-}
-"""The five as in the contract, every field of it there."""
+from tests.signaling.frames import CANDIDATE, CODES, EXAMPLES, SENDER, about
 
 DECODED: dict[str, FromClient] = {
     "call_invitation": CallInvitation(
@@ -138,13 +82,6 @@ OPTIONAL = {
 
 every_type = pytest.mark.parametrize("kind", EXAMPLES)
 about_a_call = pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if kind != "ping"])
-
-
-def about(frame: str) -> AboutCall:
-    """A message about a call."""
-    message = incoming.decode(frame)
-    assert isinstance(message, AboutCall)
-    return message
 
 
 def test_these_are_all_the_types() -> None:
@@ -320,43 +257,6 @@ def test_a_field_of_the_wrong_kind_is_refused(kind: str) -> None:
                 assert code_of(json.dumps({**EXAMPLES[kind], field: value})) == "invalid_message", (field, value)
 
 
-CODES = {
-    "nothing": ("", "malformed"),
-    "prose": ("hello", "malformed"),
-    "half a message": ('{"type":"call_ended"', "malformed"),
-    "two messages": ('{"type":"call_ended","conversation_id":1}{}', "malformed"),
-    "an array": ("[1, 2]", "malformed"),
-    "a string": ('"call_ended"', "malformed"),
-    "a number": ("7", "malformed"),
-    "null": ("null", "malformed"),
-    "not a number": ('{"type":"call_ended","conversation_id":NaN}', "malformed"),
-    "not a number, in a field of the future": ('{"type":"call_ended","conversation_id":1,"x":NaN}', "malformed"),
-    "infinity": ('{"type":"call_ended","conversation_id":Infinity}', "malformed"),
-    "an integer of 5,000 digits": (f'{{"type":"call_ended","conversation_id":{"9" * 5000}}}', "invalid_message"),
-    "a float beyond all floats": ('{"type":"call_ended","conversation_id":1e999}', "invalid_message"),
-    "arrays in arrays": ("[" * 60_000, "malformed"),
-    "objects in objects": ('{"a":' * 10_000, "malformed"),
-    "an offer of objects in objects": (
-        '{"type":"call_answer","conversation_id":1,"answer":' + '{"a":' * 10_000 + "1" + "}" * 10_001,
-        "malformed",
-    ),
-    "half a surrogate pair, escaped": ('{"type":"call_ended","conversation_id":1,"ref":"\\ud800"}', "invalid_message"),
-    "the other half": ('{"type":"call_ended","conversation_id":1,"x":["\\uDE00"]}', "invalid_message"),
-    "both halves the wrong way round": ('{"type":"call_ended","conversation_id":1,"x":"\\ude00\\ud83d"}', "invalid_message"),
-    "half a surrogate pair in half a message": ('{"type":"call_ended","x":"\\ud800"', "malformed"),
-    "half a surrogate pair in no object": ('["\\ud800"]', "malformed"),
-    "half a surrogate pair, plain": ('{"type":"call_ended","conversation_id":1,"ref":"\ud800"}', "malformed"),
-    "bytes that are no UTF-8": (b'{"type":"call_ended","conversation_id":1,"ref":"\xff"}', "malformed"),
-    "bytes in UTF-16": ('{"type":"call_ended","conversation_id":1}'.encode("utf-16"), "malformed"),
-    "no type": ('{"conversation_id":1}', "unknown_type"),
-    "an unknown type": ('{"type":"dance","conversation_id":1}', "unknown_type"),
-    "a type of the server's own": ('{"type":"welcome","conversation_id":1}', "unknown_type"),
-    "a type that is no text": ('{"type":{"type":"call_ended"},"conversation_id":1}', "unknown_type"),
-    "a megabyte": (json.dumps({**EXAMPLES["call_ended"], "note": "x" * 2**20}), "too_large"),
-    "a megabyte of nonsense": (b"\xff" * 2**20, "too_large"),
-}
-
-
 @pytest.mark.parametrize(("frame", "code"), CODES.values(), ids=CODES.keys())
 def test_what_makes_no_sense_has_a_code_that_says_so(frame: str | bytes, code: str) -> None:
     assert code_of(frame) == code
@@ -385,174 +285,3 @@ def test_a_frame_is_measured_in_bytes() -> None:
     frame = json.dumps({**EXAMPLES["call_ended"], "note": "\N{GRINNING FACE}" * 20_000}, ensure_ascii=False)
     assert len(frame.encode()) > MAX_FRAME_LENGTH
     assert code_of(frame) == "too_large"
-
-
-# -- whatever comes ---------------------------------------------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
-FIELDS = sorted({name for example in EXAMPLES.values() for name in example} | {"ref"})
-NEARLY = st.builds(
-    lambda kind, changes: {**EXAMPLES[kind], **changes},
-    st.sampled_from(sorted(EXAMPLES)),
-    st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3),
-)
-FRAMES = st.one_of(
-    st.binary(), st.text(), JSON.map(json.dumps), NEARLY.map(json.dumps), NEARLY.map(lambda one: json.dumps(one)[:-1])
-)
-
-
-@given(FRAMES)
-def test_no_frame_is_too_strange(frame: str | bytes) -> None:
-    try:
-        message = incoming.decode(frame)
-    except SignalingError as error:
-        assert error.code in {"malformed", "unknown_type", "invalid_message"}
-        assert str(error)
-    else:
-        assert isinstance(message, FromClient)
-
-
-@pytest.mark.parametrize(
-    ("escaped", "text"),
-    [("\\ud83d\\ude00", "\U0001f600"), ("\\\\ud83d", "\\ud83d"), ("\\uD83D\\uDE00\\ude00"[:12], "\U0001f600")],
-)
-def test_a_whole_character_is_taken_however_it_is_written(escaped: str, text: str) -> None:
-    message = incoming.decode(f'{{"type":"call_chat","conversation_id":1,"text":"{escaped}"}}')
-    assert isinstance(message, incoming.CallChat)
-    assert message.text == text
-
-
-@given(FRAMES)
-def test_every_frame_has_a_reference_or_none(frame: str | bytes) -> None:
-    ref = incoming.ref_of(frame)
-    assert ref is None or 0 < len(ref) <= 200
-
-
-@pytest.mark.parametrize("frame", [frame for frame, _ in CODES.values()], ids=CODES.keys())
-def test_a_reference_to_nonsense_can_be_sent(frame: str | bytes) -> None:
-    error = outgoing.Error(code="malformed", message="", ref=incoming.ref_of(frame))
-    assert json.loads(outgoing.encode(error))["type"] == "error"
-
-
-@pytest.mark.parametrize(
-    ("frame", "ref"),
-    [
-        ('{"type":"dance","ref":"my-7"}', "my-7"),
-        ('{"type":"call_chat","text":"well done \\ud83d","ref":"my-7"}', "my-7"),
-        (b'{"type":"call_chat","text":"\\ude00\\ud83d\\\\","ref":"my-7"}', "my-7"),
-        ('{"type":"dance"}', "dance"),
-        ('{"type":"dance","ref":""}', "dance"),
-        ('{"type":"dance","ref":7}', "dance"),
-        ('{"type":7}', None),
-        ("{}", None),
-        ("hello", None),
-        (json.dumps({"ref": "x" * 300}), "x" * 200),
-        (json.dumps({"ref": "my-7", "note": "x" * MAX_FRAME_LENGTH}), None),
-    ],
-)
-def test_an_error_refers_to_the_messages_ref_or_else_its_type(frame: str, ref: str | None) -> None:
-    assert incoming.ref_of(frame) == ref
-
-
-# -- what the server sends --------------------------------------------------------------------------------------------
-
-ABOUT = {
-    "conversation_id": 123,
-    "call_id": "c1",
-    "from_profile_id": 456,
-    "from_profile_type": "student",
-    "from_name": "Maya",
-    "from_avatar": "/maya.png",
-    "to_profile_id": 789,
-    "to_profile_type": "tutor",
-}
-CONTRACT = {
-    "call_invitation": {"call_type", "conversation_id", *SENDER, *RECEIVER, "offer"},
-    "call_answer": {"conversation_id", "from_profile_id", *RECEIVER, "answer"},
-    "call_declined": {"conversation_id", "reason"},
-    "call_ended": {"conversation_id", "from_profile_id", *RECEIVER},
-}
-DELIVERIES: dict[str, outgoing.CallMessage] = {
-    "call_invitation": outgoing.InvitationDelivery(
-        **ABOUT,  # type: ignore[arg-type]
-        call_type="voice",
-        offer=Offer(sdp="v=0"),
-        expires_at=2,
-        server_time=1,
-        can_update=True,
-    ),
-    "call_answer": outgoing.AnswerDelivery(**ABOUT, answer=Answer(sdp="v=0"), can_update=True),  # type: ignore[arg-type]
-    "call_declined": outgoing.DeclinedDelivery(**ABOUT, reason="busy"),  # type: ignore[arg-type]
-    "call_ended": outgoing.EndedDelivery(**ABOUT, reason="hangup", duration_seconds=None),  # type: ignore[arg-type]
-}
-
-
-@pytest.mark.parametrize("kind", DELIVERIES)
-def test_a_delivery_has_every_field_of_the_contract_under_its_name(kind: str) -> None:
-    sent = json.loads(outgoing.encode(DELIVERIES[kind]))
-    assert sent["type"] == kind
-    assert CONTRACT[kind] <= sent.keys()
-    assert sent.items() >= ABOUT.items()
-
-
-def test_descriptions_are_delivered_as_browsers_want_them() -> None:
-    assert json.loads(outgoing.encode(DELIVERIES["call_invitation"]))["offer"] == {"type": "offer", "sdp": "v=0"}
-    assert json.loads(outgoing.encode(DELIVERIES["call_answer"]))["answer"] == {"type": "answer", "sdp": "v=0"}
-
-
-def test_a_missed_calls_duration_is_null_and_not_left_out() -> None:
-    assert json.loads(outgoing.encode(DELIVERIES["call_ended"]))["duration_seconds"] is None
-
-
-@pytest.mark.parametrize("kind", ["call_invitation", "call_answer", "call_declined", "call_ended"])
-def test_a_delivery_would_itself_be_a_good_message(kind: str) -> None:
-    """So that a client that forwards what it got, or tests with two of itself, speaks one language."""
-    assert about(outgoing.encode(DELIVERIES[kind], 1).decode()).conversation_id == 123
-
-
-def test_a_call_state_says_no_more_than_it_knows() -> None:
-    state = outgoing.CallStateMessage(
-        **ABOUT,  # type: ignore[arg-type]
-        state="ringing",
-        call_type="voice",
-        answered_at=None,
-        server_time=1,
-        media=MediaState(),
-    )
-    assert json.loads(outgoing.encode(state)).keys() == {
-        *{"type", "state", "call_type", "answered_at", "server_time", "media", "held_by", "yours", "can_update"},
-        *ABOUT,
-    }
-
-
-def test_a_number_comes_beside_the_other_fields() -> None:
-    plain, numbered = outgoing.encode(DELIVERIES["call_ended"]), outgoing.encode(DELIVERIES["call_ended"], 12)
-    assert json.loads(numbered) == {**json.loads(plain), "seq": 12}
-
-
-def test_a_call_of_a_whiteboard_session_names_no_conversation() -> None:
-    about = {**ABOUT, "whiteboard_session_id": 7}
-    del about["conversation_id"]
-    sent = json.loads(outgoing.encode(outgoing.HoldDelivery(**about)))  # type: ignore[arg-type]
-    assert sent["whiteboard_session_id"] == 7
-    assert "conversation_id" not in sent
-
-
-def test_messages_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        DELIVERIES["call_ended"].conversation_id = 7  # type: ignore[misc]
-
-
-def types_of(base: type[outgoing.ToClient]) -> set[type[outgoing.ToClient]]:
-    return {base}.union(*(types_of(one) for one in base.__subclasses__()))
-
-
-def test_every_type_of_the_server_has_a_name_of_its_own() -> None:
-    bases = {outgoing.ToClient, outgoing.Momentary, outgoing.CallMessage}
-    tags = [one.__struct_config__.tag for one in types_of(outgoing.ToClient) - bases]
-    assert len(tags) == len(set(tags)) == 19
-    assert {"welcome", "pong", "call_quality"} == {one.__struct_config__.tag for one in types_of(outgoing.Momentary) - bases}

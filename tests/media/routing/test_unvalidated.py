@@ -1,34 +1,22 @@
 """Packets of a peer whose address has changed: they cross at once, and the relay follows where the peer proves to be, only."""
 
-import asyncio
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from aioice import stun
-from aiortc import RTCIceCandidate, RTCIceGatherer, RTCIceParameters, RTCIceTransport
-from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.media.api import DtlsRole, Fingerprint, TransportParameters
-from relay.media.net.addresses import local_addresses
 from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import MAX_SENDERS, MAX_TRIED, MAX_TRIED_OF_HOST, UnvalidatedPackets
-from relay.media.transport.ice import FOLLOW_AFTER_SILENCE
-from relay.media.transport.transport import VIDEO_LOST_AFTER, Transport
+from relay.media.transport.transport import Transport
 from relay.rtp.packet import ssrc_of
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
-from tests.kit.impair import ImpairedPath
 from tests.kit.media import (
     AUDIO,
-    CERTIFICATE,
     IPV4,
     IPV6,
     VIDEO,
-    Cipher,
-    MediaPeer,
-    Path,
     RunningEngine,
     connectivity_check,
     picture_loss_indication,
@@ -37,46 +25,7 @@ from tests.kit.media import (
     still_talk,
 )
 from tests.kit.wait import eventually
-
-SOUND = bytes(150)
-"""What a packet of sound carries: it is longer than a check."""
-
-
-OURS, THEIRS = 0xA0A0, 0xB0B0
-"""SSRCs of the two parties of a call; `still_talk` has its own."""
-
-
-async def a_call(relay: RunningEngine, host: str = IPV4) -> tuple[MediaPeer, MediaPeer]:
-    """Two peers that have talked."""
-    first, second = await relay.call(host, host)
-    await talk(first, second)
-    for peer in (first, second):
-        peer.checks.clear()  # those that asked for its consent to begin with
-    return first, second
-
-
-async def talk(first: MediaPeer, second: MediaPeer) -> None:
-    first.send_rtp(there := rtp_packet(1, OURS))
-    second.send_rtp(back := rtp_packet(1, THEIRS))
-    await second.receives(there)
-    await first.receives(back)
-
-
-def falls_silent(relay: RunningEngine, peer: MediaPeer) -> None:
-    """Let time pass, for the address that the peer had."""
-    relay.engine._transports[peer.transport_id].destination.last_seen -= FOLLOW_AFTER_SILENCE
-
-
-def moves(relay: RunningEngine, peer: MediaPeer) -> Path:
-    """Give the peer another address, of which it does not know itself: it checks nothing. Its old one."""
-    old, peer.path = peer.path, peer.another_path()
-    falls_silent(relay, peer)
-    return old
-
-
-def media_in(path: Path) -> list[bytes]:
-    return [one for one in path.received if one[0] > 127]
-
+from tests.media.routing.moving import OURS, SOUND, THEIRS, a_call, falls_silent, media_in, moves, talk
 
 # -- following --------------------------------------------------------------------------------------------------------
 
@@ -257,240 +206,6 @@ async def test_a_peer_is_followed_from_address_to_address(relay: RunningEngine) 
         await relay.counts("checks_answered", n + 1)
         await still_talk(first, second)
         assert media_in(first.path)
-
-
-# -- a real ICE agent, behind a real NAT ------------------------------------------------------------------------------
-
-
-class FullAgent:
-    """A client whose ICE is aioice's, below aiortc's DTLS; it believes that the relay is where the NAT is.
-
-    Attributes:
-        heard: RTP that arrived.
-    """
-
-    def __init__(self, nat: ImpairedPath) -> None:
-        self._nat = nat
-        self._gatherer = RTCIceGatherer(iceServers=[])
-        self._ice = RTCIceTransport(self._gatherer)
-        self._ice._connection.ice_controlling = True
-        self._dtls = RTCDtlsTransport(self._ice, [CERTIFICATE])
-        self._dtls._set_role("client")
-        self.heard: list[bytes] = []
-
-    async def parameters(self) -> TransportParameters:
-        await self._gatherer.gather()
-        own = self._gatherer.getLocalParameters()
-        assert own.usernameFragment is not None and own.password is not None
-        prints = tuple(Fingerprint(one.algorithm, one.value) for one in CERTIFICATE.getFingerprints())
-        return TransportParameters(own.usernameFragment, own.password, prints, DtlsRole.ACTIVE)
-
-    async def connect(self, relay: TransportParameters) -> None:
-        host, port = self._nat.address
-        await self._ice.addRemoteCandidate(RTCIceCandidate(1, "1", host, port, 1, "udp", "host"))
-        await self._ice.addRemoteCandidate(None)
-        await self._ice.start(RTCIceParameters(usernameFragment=relay.ufrag, password=relay.pwd, iceLite=True))
-        await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(one.algorithm, one.value) for one in relay.fingerprints]))
-        self._dtls._handle_rtp_data = self._hear  # type: ignore[method-assign]
-        self._cipher = Cipher(self._dtls._tx_srtp)
-
-    async def send(self, packet: bytes) -> None:
-        await self._ice._send(self._cipher.protect(packet))
-
-    async def close(self) -> None:
-        await self._dtls.stop()
-        await self._ice.stop()
-
-    async def _hear(self, data: bytes, arrival_time_ms: int) -> None:
-        self.heard.append(data)
-
-
-async def test_a_full_ice_agent_is_followed_when_its_nat_forgets_it() -> None:
-    host = local_addresses()[0]
-    async with RunningEngine.started(host) as relay, asyncio.timeout(20):
-        ours = await relay.engine.open_transport("call", "first")
-        second = await relay.peer("second", host=host)
-        await relay.engine.route("call", ("first", "second"))
-        await relay.connect(second)
-        async with ImpairedPath.to((ours.candidates[0].address, ours.candidates[0].port), 1) as nat:
-            first = FullAgent(nat)
-            await relay.engine.connect_transport("first", await first.parameters(), (AUDIO, VIDEO))
-            await first.connect(ours)
-            await first.send(packet := rtp_packet(1))
-            await second.receives(packet)
-            nat.forget()
-            relay.engine._transports["first"].destination.last_seen -= FOLLOW_AFTER_SILENCE
-            await first.send(packet := rtp_packet(2, payload=SOUND))
-            await second.receives(packet)
-            await relay.counts("checks_answered")
-            second.send_rtp(packet := rtp_packet(1, THEIRS))
-            await eventually(lambda: first.heard == [packet], "the other party is heard through the new mapping")
-            await first.close()
-
-
-# -- who may not be followed ------------------------------------------------------------------------------------------
-
-
-async def test_a_peer_is_left_where_it_is_while_its_old_address_is_alive(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    home, away = first.path, first.another_path()
-    for n in range(100, 200, 2):
-        first.send_rtp(here := rtp_packet(n, OURS, payload=SOUND))
-        away.send(first.encrypted(there := rtp_packet(n + 1, OURS, payload=SOUND)))
-        await eventually(lambda: len(second.packets) == 2, "what took another way arrives too")
-        assert sorted(second.packets) == sorted([here, there])
-        second.packets.clear()
-    await still_talk(first, second)
-    assert not away.received, "it is not even asked"
-    assert media_in(home)
-
-
-async def test_a_peer_that_does_not_answer_is_heard_and_sent_nothing(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    first.answers_checks = False
-    moves(relay, first)
-    for n in range(100, 150):
-        first.send_rtp(packet := rtp_packet(n, OURS, payload=SOUND))
-        second.send_rtp(rtp_packet(n, THEIRS))
-        await second.receives(packet)
-    assert not media_in(first.path)
-    assert first.checks
-    await eventually(lambda: len(first.packets) == 50, "what was sent to the old address is there")
-    first.packets.clear()
-    relay.engine._transports[first.transport_id].destination.last_seen -= VIDEO_LOST_AFTER
-    first.answers_checks = True
-    await first.check()
-    await first.receives(picture_loss_indication(OURS))
-    await second.receives(picture_loss_indication(THEIRS))
-    await still_talk(first, second)
-    assert media_in(first.path), "until it answers"
-
-
-async def test_a_packet_that_was_seen_before_gets_nothing_whoever_sends_it_again(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    datagram = first.send_rtp(packet := rtp_packet(100, OURS, payload=SOUND))
-    await second.receives(packet)
-    falls_silent(relay, first)
-    thief = first.another_path()
-    for _ in range(10):
-        thief.send(datagram)
-    await relay.counts("srtp_replayed", 10)
-    assert not thief.received
-    assert not second.packets
-    await still_talk(first, second)
-
-
-async def test_a_packet_that_was_caught_on_its_way_gets_one_check_that_only_the_peer_could_answer(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    first.answers_checks = False
-    home, thief = first.path, first.another_path()
-    falls_silent(relay, first)
-    thief.send(caught := first.encrypted(packet := rtp_packet(100, OURS, payload=SOUND)))
-    await second.receives(packet)
-    await eventually(lambda: first.checks, "the check")
-    [(_, check)] = first.checks
-    assert [len(one) for one in thief.received] == [len(bytes(check))]
-    assert len(bytes(check)) <= len(caught), "no more than it sent"
-    for counter, answer in (
-        ("stun_unauthentic", first.answer_check(check, pwd="a guess" * 4)),
-        ("stun_unauthentic", first.answer_check(check, pwd=first.relay.pwd)),
-        ("stun_ignored", first.answer_check(check, transaction_id=bytes(12))),
-        ("stun_ignored", error_to(check, first.pwd)),
-    ):
-        before = (await relay.engine.counters())[counter]
-        thief.send(answer)
-        await relay.counts(counter, before + 1)
-    falls_silent(relay, first)
-    second.send_rtp(rtp_packet(100, THEIRS))
-    await first.receives(rtp_packet(100, THEIRS))
-    assert media_in(home)
-    assert not media_in(thief)
-
-
-async def test_an_authentic_answer_from_another_address_than_was_asked_moves_nothing(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    first.answers_checks = False
-    moves(relay, first)
-    first.send_rtp(packet := rtp_packet(100, OURS, payload=SOUND))
-    await second.receives(packet)
-    await eventually(lambda: first.checks, "the check")
-    elsewhere = first.another_path()
-    elsewhere.send(first.answer_check(first.checks[0][1]))
-    await relay.counts("stun_ignored")
-    second.send_rtp(rtp_packet(100, THEIRS))
-    await first.receives(rtp_packet(100, THEIRS))
-    assert not media_in(elsewhere)
-    assert not media_in(first.path)
-
-
-def error_to(check: stun.Message, pwd: str) -> bytes:
-    error = stun.Message(stun.Method.BINDING, stun.Class.ERROR, check.transaction_id, {"ERROR-CODE": (401, "Unauthorized")})
-    error.add_message_integrity(pwd.encode())
-    return bytes(error)
-
-
-async def test_an_old_address_that_is_alive_again_when_the_answer_comes_stays_selected(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    first.answers_checks = False
-    home, away = first.path, first.another_path()
-    falls_silent(relay, first)
-    away.send(first.encrypted(packet := rtp_packet(100, OURS, payload=SOUND)))
-    await second.receives(packet)
-    await eventually(lambda: first.checks, "the check")
-    first.send_rtp(packet := rtp_packet(101, OURS))
-    away.send(first.answer_check(first.checks[0][1]))
-    await second.receives(packet)
-    await relay.counts("checks_answered")
-    await still_talk(first, second)
-    assert media_in(home)
-    assert not media_in(away)
-
-
-async def test_packets_that_are_not_authentic_get_nothing(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    falls_silent(relay, first)
-    stranger = first.another_path()
-    genuine = first.encrypted(rtp_packet(100, OURS, payload=SOUND))
-    stranger.send(genuine[:-1] + bytes([genuine[-1] ^ 1]))
-    stranger.send(rtp_packet(101, OURS, payload=SOUND))
-    stranger.send(rtcp_compound(OURS))
-    stranger.send(second.encrypted(rtp_packet(102, OURS, payload=SOUND)))
-    await relay.counts("srtp_unauthentic", 4)
-    stranger.send(rtp_packet(1, 0xDEAD))
-    stranger.send(picture_loss_indication(OURS))
-    await relay.counts("unknown_address", 2)
-    assert not stranger.received
-    first.send_rtp(packet := rtp_packet(100, OURS, payload=SOUND))
-    await relay.counts("packets_received", 3)
-    assert second.packets == [packet]
-
-
-async def test_a_packet_of_a_transport_that_was_closed_is_nobodys(relay: RunningEngine) -> None:
-    first, second = await a_call(relay)
-    moves(relay, first)
-    first.answers_checks = False
-    first.send_rtp(packet := rtp_packet(100, OURS, payload=SOUND))
-    await second.receives(packet)
-    await eventually(lambda: first.checks, "the check")
-    await relay.engine.close_transport("first")
-    first.send_rtp(rtp_packet(101, OURS, payload=SOUND))
-    await relay.counts("unknown_address")
-    first.path.send(first.answer_check(first.checks[0][1]))
-    await relay.counts("stun_ignored")
-
-
-async def test_an_address_of_another_live_transport_is_not_taken_over_by_an_answer(relay: RunningEngine) -> None:
-    """The peer of one call answers from where the peer of another has proved to be meanwhile."""
-    first, _ = await a_call(relay)
-    first.answers_checks = False
-    moves(relay, first)
-    first.send_rtp(rtp_packet(100, OURS, payload=SOUND))
-    await eventually(lambda: first.checks, "the check")
-    owner = await relay.peer("owner", router="other")
-    first.path.send(bytes(connectivity_check(owner.relay)))
-    await relay.counts("stun_checks", 3)
-    first.path.send(first.answer_check(first.checks[0][1]))
-    await relay.counts("stun_address_taken")
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""Who answers a call, and with what."""
+
+import pytest
+
+from tests.sdp.descriptions import VOICE_ANSWER, description, plain, seen
+from tests.signaling.conftest import SqlExchange
+from tests.signaling.people import (
+    DECLINE,
+    HANG_UP,
+    LESSON,
+    PARENT,
+    answer,
+    error,
+    frame,
+)
+
+
+async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlExchange) -> None:
+    caller, callee = await exchange.answered()
+    received = caller.last("call_answer")["answer"]
+    assert received["type"] == "answer"
+    [audio] = seen(received["sdp"])
+    assert (audio.lite, audio.dtls_role) == (True, "client"), "what the callee chose to be"
+    assert audio.ufrag != "Abcd"
+    [offered] = seen(callee.last("call_invitation")["offer"]["sdp"])
+    assert offered.ufrag != audio.ufrag
+    assert caller.last("call_state")["answered_at"] == callee.last("call_state")["answered_at"] is not None
+    assert [row.status for row in await exchange.rows()] == ["answered"]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param("v=0\r\n", id="no description"),
+        pytest.param(VOICE_ANSWER.replace("active", "actpass"), id="no decision on the role"),
+        pytest.param(description("chromium_video_answer"), id="more sections than the offer"),
+        pytest.param(plain("video", setup="active"), id="another kind"),
+        pytest.param(VOICE_ANSWER.replace("mid:0", "mid:a").replace("BUNDLE 0", "BUNDLE a"), id="another mid"),
+        pytest.param(VOICE_ANSWER + "a=ice-ufrag EVIL\r\n", id="an attribute that is none"),
+    ],
+)
+async def test_an_answer_that_cannot_be_taken_lets_the_call_ring_on(exchange: SqlExchange, spoilt: str) -> None:
+    caller, callee = await exchange.ringing()
+    await exchange.say(callee, answer(sdp=spoilt))
+    assert error(callee) == "invalid_sdp"
+    assert caller.types() == ["call_state ringing"]
+    await exchange.say(callee, answer())
+    assert caller.types()[-1] == "call_state answered"
+
+
+@pytest.mark.parametrize("said", [answer(), DECLINE], ids=["answered", "declined"])
+async def test_what_was_answered_is_not_answered_again(exchange: SqlExchange, said: str) -> None:
+    caller, callee = await exchange.answered()
+    for device in (callee, caller):
+        await exchange.say(device, said)
+        assert error(device) == "wrong_state"
+    assert exchange.calls.call_count == 1
+    assert [row.status for row in await exchange.rows()] == ["answered"]
+
+
+@pytest.mark.parametrize("said", [answer(), DECLINE], ids=["answers", "declines"])
+async def test_nobody_answers_their_own_call(exchange: SqlExchange, said: str) -> None:
+    caller, callee = await exchange.ringing()
+    await exchange.say(caller, said)
+    assert error(caller) == "wrong_state"
+    assert callee.types() == ["call_invitation"]
+
+
+async def test_a_call_that_another_server_took_for_abandoned_goes_on_and_its_row_is_corrected(exchange: SqlExchange) -> None:
+    caller, callee = await exchange.ringing()
+    await exchange.rows()
+    assert await exchange.ports.logs[LESSON.kind].close_own() == 1
+    await exchange.say(callee, answer())
+    assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
+    assert await exchange.ends() == [(456, "answered", None)]
+    assert await exchange.ports.logs[LESSON.kind].close_own() == 1
+    await exchange.say(callee, HANG_UP)
+    assert await exchange.ends() == [(456, "ended", "hangup")]
+
+
+async def test_a_call_whose_row_another_hand_closed_ends_at_its_answer(exchange: SqlExchange) -> None:
+    caller, callee = await exchange.ringing()
+    await exchange.rows()
+    await exchange.execute("UPDATE call_logs SET status = 'missed', end_reason = 'by hand'")
+    await exchange.say(callee, answer())
+    await exchange.all_ended()
+    assert caller.types()[-1] == "call_ended expired"
+    assert callee.types()[-1] == "call_ended expired"
+    assert await exchange.ends() == [(456, "missed", "by hand")]
+
+
+@pytest.mark.parametrize("said", [answer(), DECLINE, HANG_UP, frame("ice_candidate", candidate=None)])
+async def test_a_call_is_out_of_reach_of_everybody_else(exchange: SqlExchange, said: str) -> None:
+    caller, callee = await exchange.answered()
+    third = await exchange.connect(PARENT)
+    await exchange.say(third, said)
+    assert error(third) == "no_call"
+    for device in (caller, callee):
+        await exchange.say(device, said.replace("123", "124"))
+        assert error(device) == "no_call"
+    assert exchange.calls.call_count == 1
+
+
+async def test_candidates_are_looked_at_and_go_nowhere(exchange: SqlExchange) -> None:
+    caller, callee = await exchange.answered()
+    heard = len(callee.received)
+    good = {"candidate": "candidate:1 1 udp 1 203.0.113.4 5 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
+    for candidate in (good, None, {"candidate": ""}):
+        await exchange.say(caller, frame("ice_candidate", candidate=candidate))
+    assert caller.types()[-1] == "call_state answered"
+    await exchange.say(caller, frame("ice_candidate", candidate={"candidate": "nonsense"}))
+    assert error(caller) == "invalid_message"
+    assert len(callee.received) == heard

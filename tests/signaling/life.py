@@ -1,0 +1,201 @@
+"""A server and a `Model`, to which the same is done."""
+
+import asyncio
+import copy
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from relay.ids import Place, PlaceKind, Profile
+from tests.kit.clock import VirtualClockLoop
+from tests.signaling.exchange import MOMENT, MemoryExchange
+from tests.signaling.model import Model
+from tests.signaling.people import (
+    FAMILY,
+    LESSON,
+    PARENT,
+    PARENTS_EVENING,
+    STRANGER,
+    STUDENT,
+    TIMERS,
+    TUTOR,
+    WHITEBOARD,
+    Client,
+)
+
+T = TypeVar("T")
+EVERYBODY: Final = (STUDENT, TUTOR, PARENT, STRANGER)
+MAX_DEVICES: Final = 3
+PARTY: Final = Place(PlaceKind.CONVERSATION, 126)
+"""All four."""
+MEMBERS: Final = {
+    LESSON: frozenset({STUDENT, TUTOR}),
+    PARENTS_EVENING: frozenset({PARENT, TUTOR}),
+    FAMILY: frozenset({STUDENT, PARENT}),
+    WHITEBOARD: frozenset({STUDENT, TUTOR}),
+    PARTY: frozenset(EVERYBODY),
+}
+FINAL: Final = ("call_ended", "call_declined")
+Step = Callable[[Model], str | None]
+Act = tuple[tuple[Step, ...], Coroutine[Any, Any, None], int]
+"""What the model makes of it, step by step; doing it; and whose doing it is."""
+
+
+def orders(lengths: list[int]) -> set[tuple[int, ...]]:
+    """The ways in which so many sequences of that many steps can be shuffled into one."""
+    return set(itertools.permutations([index for index, length in enumerate(lengths) for _ in range(length)]))
+
+
+def of(those: Sequence[T], nth: int) -> T:
+    return those[nth % len(those)]
+
+
+def is_final(message: dict[str, Any]) -> bool:
+    return message["type"] in FINAL or (message["type"] == "call_state" and message["state"] == "ended")
+
+
+class Life(RuleBasedStateMachine):
+    """Does things to a server and to a `Model`, and compares them after each."""
+
+    model: Model
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualClockLoop)
+        self.exchange = MemoryExchange(TIMERS)
+        self.exchange.directory.members = {place: set(who) for place, who in MEMBERS.items()}
+        self.clients: dict[int, Client] = {}
+        self.numbers = itertools.count()
+        self.broken = False
+        """A comparison failed: there is nothing more to compare."""
+        self.after: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.runner.get_loop()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        async def then_settle() -> Any:
+            result = await work
+            await asyncio.sleep(MOMENT)
+            return result
+
+        return self.runner.run(then_settle())
+
+    # -- who does something -------------------------------------------------------------------------------------------
+
+    def _connected(self) -> list[int]:
+        return [number for number, one in self.model.devices.items() if one.connected]
+
+    def _pick(self, nth: int) -> int:
+        return of(self._connected(), nth)
+
+    def _where(self, number: int) -> Place:
+        """Where the device's profile is in a call."""
+        call = self.model.of(self.model.devices[number].profile)
+        return PARTY if call is None else call.place
+
+    def _in_call(self) -> list[int]:
+        """Devices that are in an answered call."""
+        devices = [side.device for call in self.model.calls if call.answered for side in call.sides]
+        return [one for one in devices if one is not None and self.model.devices[one].connected]
+
+    def _ringing(self) -> list[int]:
+        found = {one for call in self.model.calls for one in call.ringing if self.model.devices[one].connected}
+        return sorted(found)
+
+    def _alive(self) -> list[Profile]:
+        return [side.profile for call in self.model.calls if call.state != "ended" for side in call.sides]
+
+    # -- doing --------------------------------------------------------------------------------------------------------
+
+    def _say(self, number: int, text: str, *steps: Step) -> Act:
+        return steps, self.exchange.say(self.clients[number], text), number
+
+    def _do(self, *acts: Act) -> None:
+        """Do one thing, or several at once; then all must be as if they had been done one after another, in some order."""
+        heard = {number: len(self._errors(number)) for number in self.clients}
+        before = self.model
+        before.wait_until(self.loop.time())
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*(work for _, work, _ in acts))
+
+        self.run(all_of_them())
+        self.broken = True
+        got = [self._errors(number)[heard[number] :] for _, _, number in acts]
+        problems = []
+        for order in orders([len(steps) for steps, _, _ in acts]):
+            self.model = copy.deepcopy(before) if len(acts) > 1 else before
+            todo = [list(steps) for steps, _, _ in acts]
+            expected: list[list[str]] = [[] for _ in acts]
+            for index in order:
+                code = todo[index].pop(0)(self.model)
+                expected[index] += [code] if code else []
+            self.model.wait_until(self.loop.time())
+            try:
+                assert got == expected
+                self._compare()
+                return
+            except AssertionError as error:
+                problems.append(str(error))
+        raise AssertionError("in no order is it right:\n" + "\n--\n".join(problems))
+
+    def _errors(self, number: int) -> list[str]:
+        """In answer to what it said; not those that come when the time of an offer is up."""
+        said = self.clients[number].said("error")
+        return [one["code"] for one in said if one["code"] != "update_timeout" and "has come to nothing" not in one["message"]]
+
+    # -- what must be -------------------------------------------------------------------------------------------------
+
+    def _compare(self) -> None:
+        self.broken = True
+        self._compare_all()
+        self.broken = False
+
+    def _compare_all(self) -> None:
+        ids: list[str] = []
+        entries = {kind: list(log.entries.values()) for kind, log in self.exchange.logs.items()}
+        for kind, found in entries.items():
+            rows = [
+                (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
+            ]
+            assert rows == self.model.rows(kind)
+        counts: defaultdict[PlaceKind, int] = defaultdict(int)
+        for call in self.model.calls:
+            kind = call.place.kind
+            ids.append(entries[kind][counts[kind]].call_id)
+            counts[kind] += 1
+        assert self.exchange.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")
+        for number, client in self.clients.items():
+            self._check_client(number, client, ids)
+
+    def _check_client(self, number: int, client: Client, ids: list[str]) -> None:
+        finals: dict[str, str] = {}
+        rings: set[str] = set()
+        for message in client.received:
+            call_id = message.get("call_id")
+            if call_id is None:
+                continue
+            call = self.model.calls[ids.index(call_id)]
+            assert client.profile in (call.caller.profile, call.callee.profile), "a message to somebody who is not in the call"
+            earlier = finals.pop(call_id, None)
+            joined = earlier == "answered_elsewhere" and number in call.joined
+            assert earlier is None or joined, f"after its last message of a call ({earlier}), the device got {message}"
+            if message["type"] == "call_invitation":
+                rings.add(call_id)
+            elif message["type"] == "call_state" or is_final(message):
+                rings.discard(call_id)
+            if is_final(message):
+                finals[call_id] = message["reason"]
+        device = self.model.devices.get(number)
+        if device is None or not device.connected:
+            return
+        rung = self.model.rings(number)
+        assert rings == ({ids[rung]} if rung is not None else set()), "it rings, and should not, or the other way round"
+        for call_id, call in zip(ids, self.model.calls, strict=True):
+            if number in call.told and call.state == "ended":
+                assert call_id in finals, f"the device was not told of the end: {call.reason}, {client.types()}"
