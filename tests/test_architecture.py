@@ -253,3 +253,17 @@ def test_each_name_of_a_public_class_means_one_thing() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(module_of(file))
     assert not {name: modules for name, modules in places.items() if len(modules) > 1}
+
+
+def test_no_file_is_over_420_lines_and_no_function_over_90() -> None:
+    """What is longer holds more than one idea: split it by them."""
+    too_long = []
+    for file in (one for folder in ("relay", "tests", "bench") for one in sorted(ROOT.glob(f"{folder}/**/*.py"))):
+        text = file.read_text()
+        found = {"the file": len(text.splitlines())} if len(text.splitlines()) > 420 else {}
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+                lines = node.end_lineno - node.lineno + 1
+                found |= {node.name: lines} if lines > 90 else {}
+        too_long += [f"{file.relative_to(ROOT)}: {name} has {lines} lines" for name, lines in found.items()]
+    assert not too_long

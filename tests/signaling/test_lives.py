@@ -4,7 +4,7 @@ A run in CI has some 4,000 steps, always the same ones. More, and other ones eve
 
     RELAY_LIVES=200000 make test TESTS=tests/signaling/test_lives.py
 
-(the number of steps). A tenth of it is done once more with every call written down in SQLite too.
+(the number of steps). `test_lives_in_database.py` does a tenth of it once more, with every call written down in SQLite too.
 """
 
 import asyncio
