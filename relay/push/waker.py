@@ -47,7 +47,7 @@ class Subscriptions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _QueuedMessage:
     message: PushMessage
     subscription: PushSubscription
 
@@ -85,7 +85,7 @@ class PushWaker:
         self._allowed = allowed
         self._tls = tls
         self._ports = ports
-        self._waiting: asyncio.Queue[_Letter] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[_QueuedMessage] = asyncio.Queue(MAX_WAITING)
         self._sender: Sender | None = None
         self._carriers: list[asyncio.Task[None]] = []
 
@@ -131,7 +131,7 @@ class PushWaker:
         posted = False
         for subscription in await self._subscriptions.of(to):
             try:
-                self._waiting.put_nowait(_Letter(message, subscription))
+                self._waiting.put_nowait(_QueuedMessage(message, subscription))
                 posted = True
             except asyncio.QueueFull:
                 self.outcomes["dropped"] += 1
@@ -139,9 +139,9 @@ class PushWaker:
 
     async def _carry(self, sender: Sender) -> None:
         while True:
-            letter = await self._waiting.get()
+            queued = await self._waiting.get()
             try:
-                await self._deliver(sender, letter)
+                await self._deliver(sender, queued)
             except Unavailable:
                 pass  # The message is sent; only what became of it is not known of the subscription.
             except Exception:
@@ -149,14 +149,14 @@ class PushWaker:
             finally:
                 self._waiting.task_done()
 
-    async def _deliver(self, sender: Sender, letter: _Letter) -> None:
+    async def _deliver(self, sender: Sender, queued: _QueuedMessage) -> None:
         now = self._clock.utcnow()
-        if letter.message.ttl(now) <= 0:
+        if queued.message.ttl(now) <= 0:
             self.outcomes["late"] += 1
             return
-        outcome = await sender.send(letter.message, letter.subscription, now)
+        outcome = await sender.send(queued.message, queued.subscription, now)
         self.outcomes[outcome] += 1
-        endpoint = letter.subscription.endpoint
+        endpoint = queued.subscription.endpoint
         if outcome is Outcome.ACCEPTED:
             await self._subscriptions.delivered(endpoint, self._clock.utcnow())
         elif outcome is Outcome.GONE:

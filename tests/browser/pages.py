@@ -1,4 +1,4 @@
-"""The two pages that these tests drive, alike to the tests: the project's own, and one that knows only the five messages."""
+"""The two pages that these tests drive, alike to the tests: the project's own, and one that speaks only protocol version 1."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -184,7 +184,7 @@ class FiveMessagesPage(CallPage):
             **self.options,
         }
         await self.page.context.clear_cookies()
-        await self.page.goto(f"{url}/five_messages.html?{urlencode(query)}")
+        await self.page.goto(f"{url}/version_1.html?{urlencode(query)}")
         await self.reaches("idle")
 
     async def call(self, kind: CallType) -> None:

@@ -163,7 +163,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
     app = create_app(chosen)
     contract = Contract(app)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
-    for file in ("five_messages.html", "five_messages.js"):
+    for file in ("version_1.html", "version_1.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
     async with serve(app) as port:
         engine = app[ENGINE]

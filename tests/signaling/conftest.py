@@ -25,7 +25,7 @@ from relay.media.api import RouterKind, TransportParameters
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
 from tests.kit.wait import PATIENCE, eventually
-from tests.signaling.exchange import Exchange
+from tests.signaling.harness import Harness
 from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, Client, invitation
 
 
@@ -38,7 +38,7 @@ def sql_ports(database: AsyncEngine) -> Ports:
     )
 
 
-class SqlExchange(Exchange):
+class SqlHarness(Harness):
     """On a real database, and so in real time."""
 
     def __init__(self, database: AsyncEngine, timers: CallSettings = TIMERS) -> None:
@@ -126,8 +126,8 @@ def timers(request: pytest.FixtureRequest) -> CallSettings:
 
 
 @pytest.fixture
-async def exchange(database: AsyncEngine, timers: CallSettings) -> AsyncIterator[SqlExchange]:
-    exchange = SqlExchange(database, timers)
-    await exchange.start()
-    yield exchange
-    await exchange.close()
+async def harness(database: AsyncEngine, timers: CallSettings) -> AsyncIterator[SqlHarness]:
+    harness = SqlHarness(database, timers)
+    await harness.start()
+    yield harness
+    await harness.close()

@@ -58,7 +58,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "call_chat": {"type": "call_chat", "conversation_id": 123, "text": "hello", "message_id": "m-1"},
     "ping": {"type": "ping", "last_seq": 7},
 }
-"""The five as in the contract, every field of it there."""
+"""Version 1 as in the contract, every field of it there."""
 CODES = {
     "nothing": ("", "malformed"),
     "prose": ("hello", "malformed"),

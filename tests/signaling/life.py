@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from relay.ids import Place, PlaceKind, Profile
 from tests.kit.clock import VirtualClockLoop
-from tests.signaling.exchange import MOMENT, MemoryExchange
+from tests.signaling.harness import MOMENT, MemoryHarness
 from tests.signaling.model import Model
 from tests.signaling.people import (
     FAMILY,
@@ -65,8 +65,8 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualClockLoop)
-        self.exchange = MemoryExchange(TIMERS)
-        self.exchange.directory.members = {place: set(who) for place, who in MEMBERS.items()}
+        self.harness = MemoryHarness(TIMERS)
+        self.harness.directory.members = {place: set(who) for place, who in MEMBERS.items()}
         self.clients: dict[int, Client] = {}
         self.numbers = itertools.count()
         self.broken = False
@@ -113,7 +113,7 @@ class Life(RuleBasedStateMachine):
     # -- doing --------------------------------------------------------------------------------------------------------
 
     def _say(self, number: int, text: str, *steps: Step) -> Act:
-        return steps, self.exchange.say(self.clients[number], text), number
+        return steps, self.harness.say(self.clients[number], text), number
 
     def _do(self, *acts: Act) -> None:
         """Do one thing, or several at once; then all must be as if they had been done one after another, in some order."""
@@ -158,7 +158,7 @@ class Life(RuleBasedStateMachine):
 
     def _compare_all(self) -> None:
         ids: list[str] = []
-        entries = {kind: list(log.entries.values()) for kind, log in self.exchange.logs.items()}
+        entries = {kind: list(log.entries.values()) for kind, log in self.harness.logs.items()}
         for kind, found in entries.items():
             rows = [
                 (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
@@ -169,7 +169,7 @@ class Life(RuleBasedStateMachine):
             kind = call.place.kind
             ids.append(entries[kind][counts[kind]].call_id)
             counts[kind] += 1
-        assert self.exchange.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")
+        assert self.harness.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")
         for number, client in self.clients.items():
             self._check_client(number, client, ids)
 

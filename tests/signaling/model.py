@@ -16,7 +16,7 @@ from tests.signaling.world import Call, Side, Transfer, Update, World
 class Model(World):
     """What clients say."""
 
-    # -- the five messages --------------------------------------------------------------------------------------------
+    # -- version 1 ----------------------------------------------------------------------------------------------------
 
     def _again(self, device: int, callee: Profile, place: Place) -> Call | None:
         """The unanswered call that the invitation repeats."""

@@ -7,7 +7,7 @@ import pytest
 
 from relay.signaling.messages.incoming import AnyFromClient
 from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER
-from tests.signaling.exchange import MemoryExchange, in_memory
+from tests.signaling.harness import MemoryHarness, in_memory
 from tests.signaling.people import HANG_UP, PARENT, STUDENT, Client, answer, answered, error, frame, offered
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -44,25 +44,25 @@ def said(kind: str, **changes: Any) -> str:
     return json.dumps({name: value for name, value in message.items() if value is not None})
 
 
-async def refused(exchange: MemoryExchange, client: Client, text: str, code: str) -> None:
+async def refused(harness: MemoryHarness, client: Client, text: str, code: str) -> None:
     """It is answered with one error, which says what it is about, and nobody else hears anything."""
-    heard = {one: len(one.received) for one in exchange.clients}
-    await exchange.say(client, text)
+    heard = {one: len(one.received) for one in harness.clients}
+    await harness.say(client, text)
     assert error(client) == code
     message = client.last("error")
     assert message["message"]
     assert message["ref"] == json.loads(text)["type"]
-    assert {one: len(one.received) for one in exchange.clients} == {**heard, client: heard[client] + 1}
+    assert {one: len(one.received) for one in harness.clients} == {**heard, client: heard[client] + 1}
 
 
-async def goes_on(exchange: MemoryExchange, caller: Client, callee: Client) -> None:
+async def goes_on(harness: MemoryHarness, caller: Client, callee: Client) -> None:
     """The call is there, works, and ends right."""
-    await exchange.say(caller, offered(VIDEO_OFFER))
-    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await harness.say(caller, offered(VIDEO_OFFER))
+    await harness.say(callee, answered(VIDEO_ANSWER))
     assert caller.types()[-1] == "call_update answer"
-    await exchange.say(callee, HANG_UP)
+    await harness.say(callee, HANG_UP)
     assert caller.types()[-1] == "call_ended hangup"
-    assert (await exchange.ends())[0] == (456, "ended", "hangup")
+    assert (await harness.ends())[0] == (456, "ended", "hangup")
 
 
 def test_these_are_all_the_types() -> None:
@@ -71,23 +71,23 @@ def test_these_are_all_the_types() -> None:
 
 @every_type
 @in_memory
-async def test_a_message_that_lacks_a_field(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.connected()
+async def test_a_message_that_lacks_a_field(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.connected()
     for field in ["conversation_id", *GOOD[kind]]:
         if field not in OPTIONAL or (kind, field) == ("call_invitation", "call_type"):
             for client in (caller, callee):
-                await refused(exchange, client, said(kind, **{field: None}), "invalid_message")
-    await goes_on(exchange, caller, callee)
+                await refused(harness, client, said(kind, **{field: None}), "invalid_message")
+    await goes_on(harness, caller, callee)
 
 
 @every_type
 @in_memory
-async def test_a_message_with_a_field_of_the_wrong_kind(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.connected()
+async def test_a_message_with_a_field_of_the_wrong_kind(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.connected()
     for field in ["conversation_id", "call_id", *GOOD[kind]]:
         for value in ([], "x", 1.5, "x" * 5000) if field == "candidate" else ([], {"a": 1}, 1.5, "x" * 5000):
-            await refused(exchange, caller, said(kind, **{field: value}), "invalid_message")
-    await goes_on(exchange, caller, callee)
+            await refused(harness, caller, said(kind, **{field: value}), "invalid_message")
+    await goes_on(harness, caller, callee)
 
 
 every_type_but_the_invitation = pytest.mark.parametrize("kind", [kind for kind in GOOD if kind != "call_invitation"])
@@ -104,41 +104,39 @@ every_type_but_the_invitation = pytest.mark.parametrize("kind", [kind for kind i
     ],
 )
 @in_memory
-async def test_a_message_about_a_call_that_is_not_ones_own(
-    exchange: MemoryExchange, kind: str, changes: dict[str, object]
-) -> None:
-    caller, callee = await exchange.connected()
+async def test_a_message_about_a_call_that_is_not_ones_own(harness: MemoryHarness, kind: str, changes: dict[str, object]) -> None:
+    caller, callee = await harness.connected()
     for client in (caller, callee):
-        await refused(exchange, client, said(kind, **changes), "no_call")
-    await goes_on(exchange, caller, callee)
+        await refused(harness, client, said(kind, **changes), "no_call")
+    await goes_on(harness, caller, callee)
 
 
 @every_type_but_the_invitation
 @in_memory
-async def test_a_message_about_somebody_elses_call(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.connected()
-    parent = await exchange.connect(PARENT)
+async def test_a_message_about_somebody_elses_call(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.connected()
+    parent = await harness.connect(PARENT)
     call_id = caller.last("call_state")["call_id"]
-    await refused(exchange, parent, said(kind, call_id=call_id), "no_call")
-    await goes_on(exchange, caller, callee)
+    await refused(harness, parent, said(kind, call_id=call_id), "no_call")
+    await goes_on(harness, caller, callee)
 
 
 @every_type_but_the_invitation
 @in_memory
-async def test_a_message_without_any_call(exchange: MemoryExchange, kind: str) -> None:
-    await refused(exchange, await exchange.connect(STUDENT), said(kind), "no_call")
+async def test_a_message_without_any_call(harness: MemoryHarness, kind: str) -> None:
+    await refused(harness, await harness.connect(STUDENT), said(kind), "no_call")
 
 
 @every_type_but_the_invitation
 @in_memory
-async def test_a_message_about_a_call_that_has_ended(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.connected()
+async def test_a_message_about_a_call_that_has_ended(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.connected()
     call_id = caller.last("call_state")["call_id"]
-    await exchange.say(caller, HANG_UP)
+    await harness.say(caller, HANG_UP)
     for client in (caller, callee):
-        await refused(exchange, client, said(kind), "no_call")
-        await refused(exchange, client, said(kind, call_id=call_id), "no_call")
-    assert await exchange.ends() == [(456, "ended", "hangup")]
+        await refused(harness, client, said(kind), "no_call")
+        await refused(harness, client, said(kind, call_id=call_id), "no_call")
+    assert await harness.ends() == [(456, "ended", "hangup")]
 
 
 NOT_WHILE_IT_RINGS = sorted(GOOD.keys() - {"call_invitation", "call_answer", "ice_candidate", "call_declined", "call_ended"})
@@ -146,23 +144,23 @@ NOT_WHILE_IT_RINGS = sorted(GOOD.keys() - {"call_invitation", "call_answer", "ic
 
 @pytest.mark.parametrize("kind", NOT_WHILE_IT_RINGS)
 @in_memory
-async def test_a_message_that_comes_before_the_answer(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.ringing()
+async def test_a_message_that_comes_before_the_answer(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.ringing()
     for client in (caller, callee):
-        await refused(exchange, client, said(kind), "wrong_state")
-    await exchange.say(callee, answer())
+        await refused(harness, client, said(kind), "wrong_state")
+    await harness.say(callee, answer())
     assert caller.types()[-1] == "call_state answered"
 
 
 @pytest.mark.parametrize("kind", ["call_answer", "call_declined"])
 @in_memory
-async def test_an_answer_or_a_refusal_by_the_wrong_side_or_at_the_wrong_time(exchange: MemoryExchange, kind: str) -> None:
-    caller, callee = await exchange.ringing()
-    await refused(exchange, caller, said(kind), "wrong_state")
-    await exchange.say(callee, answer())
+async def test_an_answer_or_a_refusal_by_the_wrong_side_or_at_the_wrong_time(harness: MemoryHarness, kind: str) -> None:
+    caller, callee = await harness.ringing()
+    await refused(harness, caller, said(kind), "wrong_state")
+    await harness.say(callee, answer())
     for client in (callee, caller):
-        await refused(exchange, client, said(kind), "wrong_state")
-    await goes_on(exchange, caller, callee)
+        await refused(harness, client, said(kind), "wrong_state")
+    await goes_on(harness, caller, callee)
 
 
 @pytest.mark.parametrize(
@@ -178,25 +176,25 @@ async def test_an_answer_or_a_refusal_by_the_wrong_side_or_at_the_wrong_time(exc
     ],
 )
 @in_memory
-async def test_a_message_that_is_replayed(exchange: MemoryExchange, kind: str, first: str | None, again: str) -> None:
-    await exchange.connect(PARENT)
-    exchange.clients.clear()
-    caller, callee = await (exchange.ringing() if kind == "call_answer" else exchange.connected())
+async def test_a_message_that_is_replayed(harness: MemoryHarness, kind: str, first: str | None, again: str) -> None:
+    await harness.connect(PARENT)
+    harness.clients.clear()
+    caller, callee = await (harness.ringing() if kind == "call_answer" else harness.connected())
     client = callee if kind == "call_answer" else caller
     if first:
-        await exchange.say(client, said(first))
-    await exchange.say(client, said(kind))
+        await harness.say(client, said(first))
+    await harness.say(client, said(kind))
     assert client.types()[-1] != f"error {again}"
-    await refused(exchange, client, said(kind), again)
+    await refused(harness, client, said(kind), again)
 
 
 @every_type
 @in_memory
-async def test_a_message_from_a_tab_that_is_not_in_the_call(exchange: MemoryExchange, kind: str) -> None:
-    tab = await exchange.connect(STUDENT)
-    caller, callee = await exchange.connected()
+async def test_a_message_from_a_tab_that_is_not_in_the_call(harness: MemoryHarness, kind: str) -> None:
+    tab = await harness.connect(STUDENT)
+    caller, callee = await harness.connected()
     heard = len(caller.received)
-    await exchange.say(tab, said(kind))
+    await harness.say(tab, said(kind))
     codes = {"call_answer": "wrong_state", "call_declined": "wrong_state"}
     if kind == "call_invitation":
         assert tab.types() == ["call_declined busy"]
@@ -205,25 +203,25 @@ async def test_a_message_from_a_tab_that_is_not_in_the_call(exchange: MemoryExch
     else:
         assert tab.types() == [f"error {codes.get(kind, 'not_in_call')}"]
     assert len(caller.received) == heard
-    await goes_on(exchange, caller, callee)
+    await goes_on(harness, caller, callee)
 
 
 @every_type
 @in_memory
-async def test_the_error_names_the_messages_ref(exchange: MemoryExchange, kind: str) -> None:
-    client = await exchange.connect(STUDENT)
-    await exchange.say(client, said(kind, conversation_id="?", ref="my-7"))
+async def test_the_error_names_the_messages_ref(harness: MemoryHarness, kind: str) -> None:
+    client = await harness.connect(STUDENT)
+    await harness.say(client, said(kind, conversation_id="?", ref="my-7"))
     assert client.last("error")["ref"] == "my-7"
 
 
 @pytest.mark.parametrize("part", ["offer", "answer"])
 @pytest.mark.parametrize("spoilt", ["", "v=0\r\n", VOICE_OFFER.replace("a=rtcp-mux\r\n", "")])
 @in_memory
-async def test_a_description_that_is_none(exchange: MemoryExchange, part: str, spoilt: str) -> None:
-    caller, callee = await exchange.connected()
+async def test_a_description_that_is_none(harness: MemoryHarness, part: str, spoilt: str) -> None:
+    caller, callee = await harness.connected()
     if part == "answer":
-        await exchange.say(caller, offered(VIDEO_OFFER))
+        await harness.say(caller, offered(VIDEO_OFFER))
     description: dict[str, Any] = {part: {"type": part, "sdp": spoilt}}
-    await refused(exchange, callee, frame("call_update", **description), "invalid_sdp")
-    await exchange.say(callee, answered(VIDEO_ANSWER))
-    await goes_on(exchange, caller, callee)
+    await refused(harness, callee, frame("call_update", **description), "invalid_sdp")
+    await harness.say(callee, answered(VIDEO_ANSWER))
+    await goes_on(harness, caller, callee)

@@ -57,7 +57,7 @@ class Lives(Life):
 
     @initialize()
     def begin(self) -> None:
-        self.run(self.exchange.start())
+        self.run(self.harness.start())
         self.model = Model(MEMBERS, TIMERS, self.loop.time())
         for profile in EVERYBODY:
             self._connect(profile, 2)
@@ -68,7 +68,7 @@ class Lives(Life):
         number = next(self.numbers)
 
         async def come() -> None:
-            self.clients[number] = await self.exchange.connect(profile, version, resume=resume)
+            self.clients[number] = await self.harness.connect(profile, version, resume=resume)
             assert not self.clients[number].welcome["resumed"]
 
         self.model.wait_until(self.loop.time())
@@ -97,7 +97,7 @@ class Lives(Life):
         self._lose(of(self._in_call(), nth))
 
     def _lose(self, number: int) -> None:
-        self._do(((lambda model: model.lose(number),), self.exchange.lose(self.clients[number]), number))
+        self._do(((lambda model: model.lose(number),), self.harness.lose(self.clients[number]), number))
 
     def _away(self) -> list[int]:
         return [number for number, one in self.model.devices.items() if not one.connected]
@@ -118,9 +118,9 @@ class Lives(Life):
         assert older.closed == 4409
 
     def _resume(self, number: int) -> None:
-        self._do(((lambda model: model.resume(number),), self.exchange.resume(self.clients[number]), number))
+        self._do(((lambda model: model.resume(number),), self.harness.resume(self.clients[number]), number))
 
-    # -- the five messages --------------------------------------------------------------------------------------------
+    # -- version 1 ----------------------------------------------------------------------------------------------------
 
     def _invite(self, number: int, callee: Profile, place: Place) -> Act:
         text = invitation(callee, place)
@@ -355,7 +355,7 @@ class Lives(Life):
             self._media(of(self._alive(), nth), "worker lost")
 
     def _media(self, profile: Profile, what: str) -> None:
-        transport = self.exchange.transport_of(profile)
+        transport = self.harness.transport_of(profile)
         if transport is None:
             return
         events: dict[str, tuple[MediaEvent, Callable[[Model], None]]] = {
@@ -366,7 +366,7 @@ class Lives(Life):
             "worker lost": (TransportClosed(transport, WORKER_LOST), lambda model: model.worker_lost(profile)),
         }
         event, effect = events[what]
-        self._do(((effect,), self.exchange.media(event), self._pick(0)))
+        self._do(((effect,), self.harness.media(event), self._pick(0)))
 
     @rule(seconds=st.sampled_from([0.3, 1.7, 4.1, 5.3, 14.3, 16.1, 29.1, 31.3, 46.1]))
     def time_passes(self, seconds: float) -> None:
@@ -377,12 +377,12 @@ class Lives(Life):
     @rule(by=people, whom=people, luck=st.integers(0, 3))
     def blocks_or_lifts_the_block(self, by: Profile, whom: Profile, luck: int) -> None:
         blocked = set() if luck or self.model.blocks else {(by, whom)}
-        self.model.blocks, self.exchange.directory.blocks = blocked, set(blocked)
+        self.model.blocks, self.harness.directory.blocks = blocked, set(blocked)
 
     @rule(profile=people, luck=st.integers(0, 3))
     def wants_not_to_be_disturbed_or_does(self, profile: Profile, luck: int) -> None:
         undisturbed = set() if luck or self.model.undisturbed else {profile}
-        self.model.undisturbed, self.exchange.directory.undisturbed = undisturbed, set(undisturbed)
+        self.model.undisturbed, self.harness.directory.undisturbed = undisturbed, set(undisturbed)
 
     def teardown(self) -> None:
         with self.runner:
@@ -395,7 +395,7 @@ class Lives(Life):
             self.time_passes(10 * max(TIMERS.ring_timeout, TIMERS.signaling_grace, TIMERS.media_grace))
             assert all(call.state == "ended" for call in self.model.calls), "a call without an end"
             assert not self.model.devices
-            self.run(self.exchange.close())
+            self.run(self.harness.close())
             for work in self.after:
                 self.run(work())
 

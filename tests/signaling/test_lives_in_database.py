@@ -89,7 +89,7 @@ class LivesInDatabase(Lives):
         self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
         self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
         for kind in PlaceKind:
-            self.exchange.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
+            self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
         self.after.append(self._compare_rows)
 
     async def _compare_rows(self) -> None:
@@ -103,7 +103,7 @@ class LivesInDatabase(Lives):
                 # Of two that were written at once, the database may have taken the second first.
                 assert sorted(rows) == sorted(
                     (one.call_id, one.status, one.end_reason, one.call_type, one.duration_seconds)
-                    for one in self.exchange.logs[kind].entries.values()
+                    for one in self.harness.logs[kind].entries.values()
                 )
             await self.database.dispose()
 

@@ -56,8 +56,8 @@ class Ports:
 
 
 @dataclass(slots=True, eq=False)
-class Exchange:
-    """The switching office: shared by the parts that take messages, and theirs alone."""
+class CallContext:
+    """What the parts that handle messages share: ports, sessions, devices, live calls, log and clock."""
 
     ports: Ports
     sessions: SessionManager

@@ -10,10 +10,10 @@ from typing import Final
 from relay.ids import Place, Profile
 from relay.signaling.calls import policy
 from relay.signaling.calls.call import Call, EndReason
-from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
-from relay.signaling.calls.termination import Endings
+from relay.signaling.calls.termination import Termination
 from relay.signaling.presence.devices import Device
 from relay.signaling.records import OngoingCall
 
@@ -33,9 +33,9 @@ LAST_WORDS: Final = 2.0
 class Enforcement:
     """`relay.http.ports.Enforcer`."""
 
-    def __init__(self, exchange: Exchange, endings: Endings, invitations: Invitations) -> None:
-        self._exchange = exchange
-        self._endings = endings
+    def __init__(self, context: CallContext, termination: Termination, invitations: Invitations) -> None:
+        self._context = context
+        self._termination = termination
         self._invitations = invitations
 
     def ongoing(self) -> Sequence[OngoingCall]:
@@ -50,35 +50,35 @@ class Enforcement:
                 callee=one.call.callee.profile,
                 answered_at=one.answered_at,
             )
-            for one in sorted(self._exchange.live, key=lambda live: live.call.invited_at)
+            for one in sorted(self._context.live, key=lambda live: live.call.invited_at)
         ]
         return tuple(found)
 
     async def end_call(self, call_id: str) -> bool:
         """End a call; whether it was going on here."""
-        found = [one for one in self._exchange.live if one.call.call_id == call_id]
+        found = [one for one in self._context.live if one.call.call_id == call_id]
         for live in found:
-            await self._endings.end_locked(live, EndReason.TERMINATED)
+            await self._termination.end_locked(live, EndReason.TERMINATED)
         return bool(found)
 
     async def remove(self, profile: Profile) -> None:
         """A profile is deleted: it leaves its call, and its devices are sent away."""
-        devices = self._exchange.devices.known(profile)
+        devices = self._context.devices.known(profile)
         for device in devices:
             device.dropped = True  # from here on, it begins nothing
-        live = self._exchange.live.of(profile)
+        live = self._context.live.of(profile)
         if live is not None:
             async with live.lock:
                 # Not `cancelled`: the callee would be told of a missed call, with a name that may have to be forgotten.
-                await self._endings.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
+                await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
-            self._exchange.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
+            self._context.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
         # What it has said and done is in the database, and can be erased there, before this is over.
-        await self._exchange.log.settled(LAST_WORDS)
+        await self._context.log.settled(LAST_WORDS)
 
     async def drop(self, profile: Profile) -> None:
         """Send the devices of a profile away, and end the call that they are in."""
-        await self._drop(self._exchange.devices.known(profile), DROPPED, "disconnected by the platform")
+        await self._drop(self._context.devices.known(profile), DROPPED, "disconnected by the platform")
 
     async def revoke(self, profile: Profile | None, issued_before: float) -> None:
         """The same for devices whose credential was issued before a time (seconds since 1970).
@@ -86,19 +86,19 @@ class Enforcement:
         Args:
             profile: None: those of everybody.
         """
-        known = self._exchange.devices.all() if profile is None else self._exchange.devices.known(profile)
+        known = self._context.devices.all() if profile is None else self._context.devices.known(profile)
         devices = [one for one in known if one.issued_at is None or one.issued_at < issued_before]
         await self._drop(devices, CREDENTIAL_OVER, "the credential was revoked")
 
     async def block(self, blocker: Profile, blocked: Profile) -> None:
         """One profile has blocked another: a call between the two ends."""
-        live = self._exchange.live.of(blocker)
-        if live is None or live is not self._exchange.live.of(blocked):
+        live = self._context.live.of(blocker)
+        if live is None or live is not self._context.live.of(blocked):
             return
         async with live.lock:
             # The blocked one sees what it would see if the other one had hung up, cancelled or declined.
             unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
-            await self._endings.end(live, EndReason.HANGUP if live.call.answered else unanswered)
+            await self._termination.end(live, EndReason.HANGUP if live.call.answered else unanswered)
 
     async def review(self, place: Place | None = None) -> None:
         """Membership has changed at a place, or may have anywhere.
@@ -108,22 +108,22 @@ class Enforcement:
         await self._review(lambda call: place is None or call.place == place)
 
     async def _review(self, concerns: Callable[[Call], bool]) -> None:
-        for live in [one for one in self._exchange.live if concerns(one.call)]:
+        for live in [one for one in self._context.live if concerns(one.call)]:
             call = live.call
-            eligibility = await self._exchange.ports.directory.eligibility(call.place, call.caller.profile, call.callee.profile)
+            eligibility = await self._context.ports.directory.eligibility(call.place, call.caller.profile, call.callee.profile)
             async with live.lock:
                 reason = policy.ends(eligibility, answered=call.answered)
                 if reason is not None:
-                    await self._endings.end(live, reason)
+                    await self._termination.end(live, reason)
 
     async def _drop(self, devices: Sequence[Device], code: int, reason: str) -> None:
         for device in devices:
             device.dropped = True
         for device in devices:
-            live = self._exchange.live.of(device.profile)
+            live = self._context.live.of(device.profile)
             if live is not None:
                 await self._leave(live, device)
-            self._exchange.devices.drop(device, code, reason)
+            self._context.devices.drop(device, code, reason)
         if devices:
             logger.info("%d devices were disconnected: %s", len(devices), reason)
 
@@ -134,4 +134,4 @@ class Enforcement:
                 await self._invitations.stop_ringing(live, device.device_id)
                 self._invitations.look_at_ringing(live)
             elif party.device_id == device.device_id:
-                await self._endings.end(live, EndReason.TERMINATED if call.answered else EndReason.CANCELLED)
+                await self._termination.end(live, EndReason.TERMINATED if call.answered else EndReason.CANCELLED)

@@ -8,9 +8,9 @@ from relay.ids import Place, PlaceKind, Profile, new_id
 from relay.media.api import TransportReport
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, EndReason, Party
-from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
-from relay.signaling.calls.termination import Endings
+from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Said
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import ChatMessage, Eligibility
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 class InCall:
     """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, `call_transfer` and its answer."""
 
-    def __init__(self, exchange: Exchange, endings: Endings) -> None:
-        self._exchange = exchange
-        self._endings = endings
+    def __init__(self, context: CallContext, termination: Termination) -> None:
+        self._context = context
+        self._termination = termination
 
     async def take_media_state(self, device: Device, message: incoming.CallMediaState) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             party = live.party_of(device)
             party.media = message.state
@@ -49,34 +49,34 @@ class InCall:
         await self._hold(device, message, holds=False)
 
     async def _hold(self, device: Device, message: incoming.AboutCall, *, holds: bool) -> None:
-        exchange = self._exchange
-        live = exchange.live.named(device, message)
+        context = self._context
+        live = context.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.party_of(device)
             if party.holds is holds:
                 raise SignalingError("wrong_state", "the call is held already" if holds else "the call is not held")
             (caller, _), (callee, _) = live.caller.negotiated, live.callee.negotiated
             if not call.other(party).holds:  # else none flow, before and after
-                await (exchange.sessions.unroute if holds else exchange.sessions.route)(call.call_id, caller, callee)
+                await (context.sessions.unroute if holds else context.sessions.route)(call.call_id, caller, callee)
             party.holds = holds
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
-            exchange.tell_state(live)
+            context.tell_state(live)
 
     # -- texts --------------------------------------------------------------------------------------------------------
 
     async def take_chat(self, device: Device, message: incoming.CallChat) -> None:
-        exchange = self._exchange
-        live = exchange.live.named(device, message)
+        context = self._context
+        live = context.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.party_of(device)
-            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, exchange.time_of(live))
+            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, context.time_of(live))
             key = (party.profile, text.message_id)
             first_sent = live.chat_ids.get(key)
             if first_sent is None:
                 live.chat_ids[key] = text.sent_at
                 if len(live.chat_ids) > MAX_CHAT_IDS:
                     del live.chat_ids[next(iter(live.chat_ids))]
-                exchange.log.add(Said(kind=call.place.kind, call_id=call.call_id, place=call.place, message=text))
+                context.log.add(Said(kind=call.place.kind, call_id=call.call_id, place=call.place, message=text))
                 self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
             else:
                 text = ChatMessage(text.message_id, text.author, text.text, first_sent)
@@ -85,16 +85,16 @@ class InCall:
     # -- transfer -----------------------------------------------------------------------------------------------------
 
     async def take_transfer(self, device: Device, message: incoming.CallTransfer) -> None:
-        exchange = self._exchange
-        live = exchange.live.named(device, message)
+        context = self._context
+        live = context.live.named(device, message)
         party = self._may_ask(live, device)
         # Without the lock: whoever hangs up meanwhile must not wait for the database.
         target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
         async with live.lock:
             party = self._may_ask(live, device)
             asked = live.transfer = Transfer(party, target)
-            asked.timer = exchange.later(TRANSFER_TIMEOUT, lambda: self._transfer_timed_out(live, asked))
-            now = exchange.time_of(live)
+            asked.timer = context.later(TRANSFER_TIMEOUT, lambda: self._transfer_timed_out(live, asked))
+            now = context.time_of(live)
             self._tell_other(
                 live,
                 party,
@@ -125,7 +125,7 @@ class InCall:
         Raises:
             SignalingError: `not_allowed`: it could not, whatever the reason.
         """
-        directory, other = self._exchange.ports.directory, live.call.other(asker)
+        directory, other = self._context.ports.directory, live.call.other(asker)
         if profile in [one.profile for one in live.call.parties]:
             raise SignalingError("invalid_message", "a call is transferred to somebody who is not in it")
         live.transfers_asked[asker.profile] += 1
@@ -135,7 +135,7 @@ class InCall:
             to_asker = await directory.eligibility(_conversation(known), asker.profile, profile)
             to_other = await directory.eligibility(_conversation(shared), other.profile, profile)
             visible = to_asker.members and not to_asker.blocked
-            reachable = self._exchange.devices.of(profile) and self._exchange.live.of(profile) is None
+            reachable = self._context.devices.of(profile) and self._context.live.of(profile) is None
             # Not only if it is reachable: how long this takes must not say whether somebody is there.
             allowed = shared is not None and visible and await self._may_call(to_other, shared, live.call.call_type)
             if shared is not None and allowed and reachable:
@@ -145,20 +145,20 @@ class InCall:
 
     async def _may_call(self, eligibility: Eligibility, conversation_id: int, call_type: str) -> bool:
         try:
-            refusal = await self._exchange.ports.judge.refusal(eligibility, _conversation(conversation_id), call_type)
+            refusal = await self._context.ports.judge.refusal(eligibility, _conversation(conversation_id), call_type)
         except SignalingError:  # that cannot be found out now
             return False
         return refusal is None
 
     async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             party = live.party_of(device)
             asked = live.transfer
             if asked is None or asked.by is party:
                 raise SignalingError("wrong_state", "nobody asked this party to be transferred")
             if message.accepted:
-                await self._endings.end(live, EndReason.TRANSFERRED, transfer=asked.target)
+                await self._termination.end(live, EndReason.TRANSFERRED, transfer=asked.target)
             else:
                 self._refuse_transfer(live)
 
@@ -171,7 +171,7 @@ class InCall:
         asked = live.take_transfer()
         assert asked is not None, "the caller looked"
         refusal = notices.about(outgoing.TransferAnswerDelivery, live.call, asked.by, accepted=False)
-        self._exchange.tell(asked.by, refusal)
+        self._context.tell(asked.by, refusal)
 
     # -- quality ------------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class InCall:
         if party is None or not call.answered:
             return
         live.media(party).quality.add(event)
-        route = self._exchange.paths.seen(live.media(party), event.remote, report.rtt).route
+        route = self._context.paths.seen(live.media(party), event.remote, report.rtt).route
         for to in call.parties:
             quality = notices.about(
                 outgoing.CallQuality,
@@ -198,11 +198,11 @@ class InCall:
                 route=None if route is None else route.transport,
                 family=None if route is None else route.family,
             )
-            self._exchange.tell(to, quality)
+            self._context.tell(to, quality)
 
     def _tell_other(self, live: LiveCall, party: Party, message: type[outgoing.CallMessage], **fields: object) -> None:
         other = live.call.other(party)
-        self._exchange.tell(other, notices.about(message, live.call, other, **fields))
+        self._context.tell(other, notices.about(message, live.call, other, **fields))
 
 
 def _conversation(conversation_id: int | None) -> Place:

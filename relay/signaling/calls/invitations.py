@@ -9,48 +9,48 @@ from relay.sdp.model import SessionDescription
 from relay.sdp.parse import is_candidate, parse_sdp
 from relay.signaling.calls import notices, policy
 from relay.signaling.calls.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
-from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
-from relay.signaling.calls.termination import Endings
+from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Eligibility, NewCall, ProfileCard
-from relay.signaling.presence.devices import ADDITIONS, Device
+from relay.signaling.presence.devices import VERSION_2, Device
 
 logger = logging.getLogger(__name__)
 
 
 class Invitations:
-    """Takes the five messages of the old backend."""
+    """Handles the messages of protocol version 1."""
 
-    def __init__(self, exchange: Exchange, endings: Endings) -> None:
-        self._exchange = exchange
-        self._endings = endings
+    def __init__(self, context: CallContext, termination: Termination) -> None:
+        self._context = context
+        self._termination = termination
 
     # -- the caller ---------------------------------------------------------------------------------------------------
 
     async def take_invitation(self, device: Device, message: incoming.CallInvitation) -> None:
-        exchange = self._exchange
-        exchange.check_rate(device, Action.INVITATION)
+        context = self._context
+        context.check_rate(device, Action.INVITATION)
         offer = parse_sdp(message.offer.sdp)
         callee = Profile(message.to_profile_type, message.to_profile_id)
         if callee == device.profile:
             raise SignalingError("invalid_message", "nobody can call themselves")
         if message.transferred_from is not None:
             await self._check_transfer(device.profile, message.transferred_from)
-        eligibility = await exchange.ports.directory.eligibility(message.place, device.profile, callee)
-        refusal = await exchange.ports.judge.refusal(eligibility, message.place, message.call_type)
+        eligibility = await context.ports.directory.eligibility(message.place, device.profile, callee)
+        refusal = await context.ports.judge.refusal(eligibility, message.place, message.call_type)
         if refusal is None and await self._call_again(device, callee, message, offer):
             return
         await self._replace_older(device)
         crossed = False
-        if refusal is None and (theirs := exchange.live.of(callee)) is not None:
+        if refusal is None and (theirs := context.live.of(callee)) is not None:
             crossed = await self._crosses(device, theirs, message)
-            if crossed and device.version >= ADDITIONS:
+            if crossed and device.version >= VERSION_2:
                 return
         if device.dropped:  # while this waited: whoever was sent away begins no call
             return
-        if exchange.closing:
+        if context.closing:
             raise SignalingError("unavailable", "the server is shutting down")
         call = Call(
             call_id=new_id(),
@@ -59,22 +59,22 @@ class Invitations:
             caller=_party(eligibility.caller, device),
             # Who may not call somebody does not learn whether they exist, either.
             callee=_party(eligibility.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
-            timers=exchange.timers,
-            invited_at=exchange.clock.now(),
+            timers=context.timers,
+            invited_at=context.clock.now(),
             transferred_from=message.transferred_from,
         )
-        live = LiveCall(call, exchange.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME)
-        if refusal is None and (exchange.live.of(device.profile) or exchange.live.of(callee)):
+        live = LiveCall(call, context.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME)
+        if refusal is None and (context.live.of(device.profile) or context.live.of(callee)):
             refusal = EndReason.BUSY
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
-            exchange.live.add(live)
-        async with live.lock, self._endings.ended_on_error(live):
-            exchange.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, eligibility)))
+            context.live.add(live)
+        async with live.lock, self._termination.ended_on_error(live):
+            context.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, eligibility)))
             if refusal is not None:
-                await self._endings.end(live, refusal)
+                await self._termination.end(live, refusal)
             else:
-                exchange.ports.hooks.started(call, live.started_at)
+                context.ports.hooks.started(call, live.started_at)
                 await self._begin_ringing(live)
 
     async def _check_transfer(self, profile: Profile, call_id: str) -> None:
@@ -83,10 +83,10 @@ class Invitations:
         Raises:
             SignalingError: `invalid_message`: it is none.
         """
-        exchange = self._exchange
-        if profile in exchange.transferred.get(call_id, ()):
+        context = self._context
+        if profile in context.transferred.get(call_id, ()):
             return
-        for log in exchange.ports.logs.values():
+        for log in context.ports.logs.values():
             if await log.was_transferred(call_id, profile):
                 return
         raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
@@ -111,7 +111,7 @@ class Invitations:
         async with theirs.lock:
             if theirs.call.state is not State.RINGING:
                 return False
-            if device.version >= ADDITIONS:
+            if device.version >= VERSION_2:
                 device.send(notices.about(outgoing.CallGlare, theirs.call, theirs.call.callee))
             return True
 
@@ -124,31 +124,31 @@ class Invitations:
         Returns:
             Whether there is such a call.
         """
-        exchange, live = self._exchange, self._exchange.live.of(device.profile)
+        context, live = self._context, self._context.live.of(device.profile)
         if live is None or (live.call.caller.profile, live.call.callee.profile) != (device.profile, callee):
             return False
-        async with live.lock, self._endings.ended_on_error(live):
+        async with live.lock, self._termination.ended_on_error(live):
             call = live.call
             if device.dropped or call.place != message.place or call.state not in BEFORE_ANSWER:
                 return False
             repeated = (live.offer, call.call_type) == (offer, message.call_type)
-            self._endings.hand_over(live, call.caller, device)
+            self._termination.hand_over(live, call.caller, device)
             if not repeated:
                 await self._offer_again(live, message.call_type, offer)
             if call.state is State.INVITED and not await self._wake(live):
-                await self._endings.end(live, EndReason.OFFLINE)
+                await self._termination.end(live, EndReason.OFFLINE)
                 return True
-            self._endings.set_timer(live)
-            exchange.tell_state(live, call.caller)
+            self._termination.set_timer(live)
+            context.tell_state(live, call.caller)
         return True
 
     async def _offer_again(self, live: LiveCall, call_type: str, offer: SessionDescription) -> None:
         """Let the call ring anew, with another offer."""
-        exchange, call = self._exchange, live.call
-        live.offer, call.invited_at = offer, exchange.clock.now()
+        context, call = self._context, live.call
+        live.offer, call.invited_at = offer, context.clock.now()
         if call_type != call.call_type:
             call.call_type = call_type
-            exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
+            context.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
         for ringing, _ in list(live.ringing.values()):
             # In a new session: the device may have begun to connect that of the earlier offer.
             await self.stop_ringing(live, ringing.device_id)
@@ -159,36 +159,36 @@ class Invitations:
 
         Another device of the caller that is talking is left alone; the new call then finds the caller busy.
         """
-        older = self._exchange.live.of(device.profile)
+        older = self._context.live.of(device.profile)
         if older is None or older.call.caller.profile != device.profile:
             return
         async with older.lock:  # first: it may be answered while this waits
             if not older.call.answered:
-                await self._endings.end(older, EndReason.CANCELLED)
+                await self._termination.end(older, EndReason.CANCELLED)
             elif older.call.caller.device_id in (device.device_id, None):
-                await self._endings.end(older, EndReason.HANGUP)
+                await self._termination.end(older, EndReason.HANGUP)
 
     # -- ringing ------------------------------------------------------------------------------------------------------
 
     async def _begin_ringing(self, live: LiveCall) -> None:
-        exchange, call = self._exchange, live.call
-        devices = exchange.devices.of(call.callee.profile)
+        context, call = self._context, live.call
+        devices = context.devices.of(call.callee.profile)
         if not devices and not await self._wake(live):
-            await self._endings.end(live, EndReason.OFFLINE)
+            await self._termination.end(live, EndReason.OFFLINE)
             return
-        live.caller.session = await exchange.open_session(live, exchange.device_of(call.caller))
+        live.caller.session = await context.open_session(live, context.device_of(call.caller))
         call.caller.transport_id = live.caller.session.transport_id
         # Those that came while the session was opened ring too.
-        for device in exchange.devices.of(call.callee.profile):
+        for device in context.devices.of(call.callee.profile):
             await self.ring(live, device)
-        if call.state is State.INVITED and not exchange.ports.waker:
-            await self._endings.end(live, EndReason.OFFLINE)
+        if call.state is State.INVITED and not context.ports.waker:
+            await self._termination.end(live, EndReason.OFFLINE)
             return
-        self._endings.set_timer(live)
-        exchange.tell_state(live, call.caller)
+        self._termination.set_timer(live)
+        context.tell_state(live, call.caller)
 
     async def _wake(self, live: LiveCall) -> bool:
-        waker = self._exchange.ports.waker
+        waker = self._context.ports.waker
         record = notices.missed_record(live.call, "", live.started_at)
         try:
             return waker is not None and await waker.wake(record, live.call.callee.profile)
@@ -197,19 +197,19 @@ class Invitations:
 
     async def ring(self, live: LiveCall, device: Device) -> None:
         """Offer the call to one device of the callee, in a session of its own."""
-        exchange, call = self._exchange, live.call
+        context, call = self._context, live.call
         if device.device_id in live.ringing:
             return
-        session = await exchange.open_session(live, device)
+        session = await context.open_session(live, device)
         live.ringing[device.device_id] = (device, session)
         # As the caller offered it: it may leave the role open, or not.
-        offer = exchange.sessions.offer(session, live.offer, live.offer.transport.role)
-        now = exchange.time_of(live)
-        expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring_timeout - exchange.clock.now()))
+        offer = context.sessions.offer(session, live.offer, live.offer.transport.role)
+        now = context.time_of(live)
+        expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring_timeout - context.clock.now()))
         device.send(notices.invitation(call, offer, expires, now))
         rang = call.state is State.INVITED
         if rang:
-            call.apply(Event.RANG, exchange.clock.now())
+            call.apply(Event.RANG, context.clock.now())
         self.look_at_ringing(live)
 
     def look_at_ringing(self, live: LiveCall) -> None:
@@ -217,19 +217,19 @@ class Invitations:
         if any(device.connected for device, _ in live.ringing.values()):
             live.call.ringing_lost_at = None
         elif live.call.ringing_lost_at is None:
-            live.call.ringing_lost_at = self._exchange.clock.now()
-        self._endings.set_timer(live)
+            live.call.ringing_lost_at = self._context.clock.now()
+        self._termination.set_timer(live)
 
     async def stop_ringing(self, live: LiveCall, device_id: str) -> None:
         """Let one device ring no more."""
         _, session = live.ringing.pop(device_id)
-        await self._exchange.close_session(session)
+        await self._context.close_session(session)
 
     # -- the callee ---------------------------------------------------------------------------------------------------
 
     async def take_answer(self, device: Device, message: incoming.CallAnswer) -> None:
-        exchange = self._exchange
-        live = exchange.live.named(device, message)
+        context = self._context
+        live = context.live.named(device, message)
         async with live.lock:
             call = live.call
             if device.device_id not in live.ringing:
@@ -241,58 +241,58 @@ class Invitations:
             live.callee.session = session
             call.callee.device_id, call.callee.transport_id = device.device_id, session.transport_id
             call.callee.can_update = device.can_update
-            live.answered_at = exchange.time_of(live)
-            call.apply(Event.ANSWERED, exchange.clock.now())
-            exchange.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
-            exchange.ports.hooks.answered(call, live.answered_at)
-            async with self._endings.ended_on_error(live):
+            live.answered_at = context.time_of(live)
+            call.apply(Event.ANSWERED, context.clock.now())
+            context.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
+            context.ports.hooks.answered(call, live.answered_at)
+            async with self._termination.ended_on_error(live):
                 await self._connect(live, answer)
             for other, _ in list(live.ringing.values()):
                 other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
                 await self.stop_ringing(live, other.device_id)
-            self._endings.set_timer(live)
+            self._termination.set_timer(live)
 
     async def _connect(self, live: LiveCall, answer: SessionDescription) -> None:
         """Connect both sessions and give the answer to the caller."""
-        exchange, call, caller, callee = self._exchange, live.call, live.caller.session, live.callee.session
+        context, call, caller, callee = self._context, live.call, live.caller.session, live.callee.session
         assert caller is not None and callee is not None, "an answered call has both its sessions"
-        device = exchange.device_of(call.caller)
+        device = context.device_of(call.caller)
         if device is not None:
             caller.addresses = device.addresses  # it may have come back from another network
-        text = await exchange.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
+        text = await context.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
         if device is not None:
             device.send(notices.answer(call, text))
-        exchange.tell_state(live)
+        context.tell_state(live)
 
     async def take_candidate(self, device: Device, message: incoming.TrickledCandidate) -> None:
         # An ICE-lite agent sends no checks, so there is nothing to do with a good one: the browser comes to us.
-        self._exchange.live.named(device, message)
+        self._context.live.named(device, message)
         if message.candidate is not None and not is_candidate(message.candidate.candidate or ""):
             raise SignalingError("invalid_message", "not a candidate (RFC 8839 section 5.1)")
 
     async def take_declined(self, device: Device, message: incoming.CallDeclined) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             if device.device_id not in live.ringing:
                 raise SignalingError("wrong_state", f"the call is {live.call.state}; this device does not ring")
             known = message.reason in ("offline", "busy")
-            await self._endings.end(live, EndReason(message.reason) if known else EndReason.REJECTED, by=device)
+            await self._termination.end(live, EndReason(message.reason) if known else EndReason.REJECTED, by=device)
 
     async def take_ended(self, device: Device, message: incoming.CallEnded) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.call.party(device.profile)
             if call.state is State.ENDED:
                 raise SignalingError("no_call", "the call has ended")
             if device.device_id in live.ringing:
-                await self._endings.end(live, EndReason.REJECTED, by=device)
+                await self._termination.end(live, EndReason.REJECTED, by=device)
             elif party.device_id not in (device.device_id, None):
                 raise SignalingError("not_in_call", "another device of this profile is in the call")
             elif party is call.callee and not call.answered:
                 raise SignalingError("wrong_state", "this device does not ring")
             else:
                 party.device_id = device.device_id  # if its own is gone, this one is told of the end in its place
-                await self._endings.end(live, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
+                await self._termination.end(live, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
 
 
 def _party(card: ProfileCard, device: Device | None = None) -> Party:

@@ -15,13 +15,13 @@ from relay.sdp.negotiate import check_next_offer
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import UPDATE_TIMEOUT, Party
-from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall, Purpose, Update
-from relay.signaling.calls.termination import Endings
+from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.messages.common import Answer, Offer
-from relay.signaling.presence.devices import ADDITIONS, Device
+from relay.signaling.presence.devices import VERSION_2, Device
 from relay.signaling.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 class Negotiation:
     """Takes `call_update`, `call_restart` and `call_rejoin`."""
 
-    def __init__(self, exchange: Exchange, endings: Endings) -> None:
-        self._exchange = exchange
-        self._endings = endings
+    def __init__(self, context: CallContext, termination: Termination) -> None:
+        self._context = context
+        self._termination = termination
         self._complete: Final[dict[Purpose, Callable[[LiveCall, Update, SessionDescription], Awaitable[None]]]] = {
             Purpose.FORWARD: self._complete_forward,
             Purpose.RESTART: self._complete_own,
@@ -44,7 +44,7 @@ class Negotiation:
     # -- offers -------------------------------------------------------------------------------------------------------
 
     async def take_update(self, device: Device, message: incoming.CallUpdate) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             party = live.party_of(device)
             if message.offer is not None:
@@ -57,15 +57,15 @@ class Negotiation:
     async def _forward(
         self, live: LiveCall, party: Party, device: Device, message: incoming.CallUpdate, offer: SessionDescription
     ) -> None:
-        exchange, call = self._exchange, live.call
+        context, call = self._context, live.call
         other = call.other(party)
         (_, mine), (receiving, theirs) = live.media(party).negotiated, live.media(other).negotiated
         if live.update is not None and live.update.answerer is party:
             live.update.overtaken = device, message.ref
             return
         self._check_free(live)
-        receiver = exchange.device_of(other)
-        if receiver is None or receiver.version < ADDITIONS:
+        receiver = context.device_of(other)
+        if receiver is None or receiver.version < VERSION_2:
             raise SignalingError("unsupported", "the other party's client cannot change a call")
         if len(theirs.sections) > len(mine.sections):
             # What a late answer has added is still unknown here: it comes first, and overtakes this offer.
@@ -85,17 +85,17 @@ class Negotiation:
         )
 
     async def take_restart(self, device: Device, message: incoming.CallRestart) -> None:
-        live = self._exchange.live.named(device, message)
+        live = self._context.live.named(device, message)
         async with live.lock:
             party = live.party_of(device)
             self._check_free(live)
             session, _ = live.media(party).negotiated
-            await self._exchange.sessions.restart(session)
+            await self._context.sessions.restart(session)
             self._begin(live, self._own_offer(live, Purpose.RESTART, party), device, session)
 
     async def take_rejoin(self, device: Device, message: incoming.CallRejoin) -> None:
-        exchange = self._exchange
-        live = exchange.live.named(device, message)
+        context = self._context
+        live = context.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.call.party(device.profile)
             if not call.answered:
@@ -104,14 +104,14 @@ class Negotiation:
                 raise SignalingError("not_in_call", "another device of this profile is in the call")
             await self._give_up(live)
             live.expired = None
-            self._endings.hand_over(live, party, device)
+            self._termination.hand_over(live, party, device)
             update = self._own_offer(live, Purpose.REJOIN, party)
-            session = update.session = await exchange.open_session(live, device)
+            session = update.session = await context.open_session(live, device)
             # The role of the other party's peer connection cannot change any more.
             session.take_opposite_role(live.media(call.other(party)).negotiated[0])
             update.role = session.role
             self._begin(live, update, device, session)
-            exchange.tell_state(live, party)
+            context.tell_state(live, party)
 
     def _own_offer(self, live: LiveCall, purpose: Purpose, answerer: Party) -> Update:
         """The server's own offer to a party: what the other one said last of its media."""
@@ -120,18 +120,18 @@ class Negotiation:
 
     def _offer_own(self, live: LiveCall, purpose: Purpose, answerer: Party) -> None:
         """Make a party the server's own offer in the session that it has, if its client can take it."""
-        receiver, (session, _) = self._exchange.device_of(answerer), live.media(answerer).negotiated
-        if receiver is not None and receiver.version >= ADDITIONS:
+        receiver, (session, _) = self._context.device_of(answerer), live.media(answerer).negotiated
+        if receiver is not None and receiver.version >= VERSION_2:
             self._begin(live, self._own_offer(live, purpose, answerer), receiver, session)
 
     def _begin(self, live: LiveCall, update: Update, device: Device, session: Session) -> None:
         """Send the offer, and wait for the answer."""
-        exchange, patience = self._exchange, UPDATE_TIMEOUT
+        context, patience = self._context, UPDATE_TIMEOUT
         live.update = update
-        update.timer = exchange.later(patience, lambda: self._time_out(live, update))
+        update.timer = context.later(patience, lambda: self._time_out(live, update))
         session.addresses = device.addresses  # it may have come back from another network
-        text = exchange.sessions.offer(session, update.offer, update.role)
-        now = exchange.time_of(live)
+        text = context.sessions.offer(session, update.offer, update.role)
+        now = context.time_of(live)
         times = {"server_time": now, "expires_at": now + timedelta(seconds=patience)}
         device.send(
             self._message(
@@ -167,38 +167,38 @@ class Negotiation:
         self._offer_own(live, Purpose.REFRESH, live.call.other(update.answerer))
 
     async def _complete_forward(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
-        exchange, call = self._exchange, live.call
+        context, call = self._context, live.call
         offerer = call.other(update.answerer)
         (mine, _), (theirs, _) = live.media(offerer).negotiated, live.media(update.answerer).negotiated
         assert update.offerer is not None, "a forwarded offer has its device"
         mine.addresses = update.offerer.addresses
-        text = await exchange.sessions.update_pair(mine, theirs, update.offer, answer)
+        text = await context.sessions.update_pair(mine, theirs, update.offer, answer)
         update.offerer.send(self._message(live, offerer, update.call_type, answer=Answer(sdp=text)))
         if update.call_type != call.call_type:
             call.call_type = update.call_type
-            exchange.tell_state(live)
-            exchange.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call.call_type))
+            context.tell_state(live)
+            context.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call.call_type))
 
     async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         session, _ = live.media(update.answerer).negotiated
-        await self._exchange.sessions.update(session, answer)
+        await self._context.sessions.update(session, answer)
 
     async def _complete_rejoin(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
-        exchange, call, party = self._exchange, live.call, update.answerer
+        context, call, party = self._context, live.call, update.answerer
         other = call.other(party)
         (old, _), (staying, _), session = live.media(party).negotiated, live.media(other).negotiated, update.session
         assert session is not None, "a party rejoins in a new session"
         live.media(party).session, party.transport_id = session, session.transport_id
-        now = exchange.clock.now()
+        now = context.clock.now()
         if call.media_changed(party, up=False, now=now):
             live.course.note(call.state, now)
-            exchange.tell_state(live)
-        async with self._endings.ended_on_error(live):
+            context.tell_state(live)
+        async with self._termination.ended_on_error(live):
             if not any(one.holds for one in call.parties):
-                await exchange.sessions.route(call.call_id, session, staying)
-            await exchange.sessions.connect(session, answer)
-            await exchange.close_session(old)
-        self._endings.set_timer(live)
+                await context.sessions.route(call.call_id, session, staying)
+            await context.sessions.connect(session, answer)
+            await context.close_session(old)
+        self._termination.set_timer(live)
         self._offer_own(live, Purpose.REFRESH, other)
 
     # -- when nothing comes of it -------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Negotiation:
                 update.offerer.send(outgoing.Error(code="update_timeout", message=text, ref=update.ref or "call_update"))
                 update.offerer = None
             expired = self._message(live, update.answerer, live.call.call_type, update_id=update.update_id, expired=True)
-            self._exchange.tell(update.answerer, expired)
+            self._context.tell(update.answerer, expired)
             await self._give_up(live)
 
     async def _give_up(self, live: LiveCall) -> None:
@@ -230,7 +230,7 @@ class Negotiation:
             text = "the offer that overtook yours has come to nothing: roll yours back, and offer again if you want"
             device.send(outgoing.Error(code="update_glare", message=text, ref=ref or "call_update"))
         if update.session is not None:
-            await self._exchange.close_session(update.session)
+            await self._context.close_session(update.session)
 
     @staticmethod
     def _check_free(live: LiveCall) -> None:

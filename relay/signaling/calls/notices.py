@@ -91,7 +91,7 @@ def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *,
 
 
 def ended_by_you(call: Call, to: Party, answered_at: datetime | None, now: datetime, duration: int | None) -> CallMessage:
-    """The last message to the device that ended the call. Not a `call_ended`: a client that knows only the five messages has
+    """The last message to the device that ended the call. Not a `call_ended`: a client that speaks version 1 has
     already forgotten the call, and might take that for the end of its next one."""
     assert call.end_reason is not None, "the call has ended"
     return state(call, to, answered_at, now, reason=call.end_reason.value, duration_seconds=duration)

@@ -18,14 +18,14 @@ from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, Transpo
 from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import EndReason, State
-from relay.signaling.calls.context import Exchange, Ports
+from relay.signaling.calls.context import CallContext, Ports
 from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
-from relay.signaling.calls.termination import Endings
+from relay.signaling.calls.termination import Termination
 from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
@@ -68,14 +68,14 @@ class Calls:
         clock = clock or Clock()
         devices = Devices(timers.signaling_grace, self._gone)
         self.sessions = SessionManager(engine, public_addresses)
-        self._exchange = exchange = Exchange(ports, self.sessions, devices, timers, clock)
-        self._endings = endings = Endings(exchange)
-        self._invitations = invitations = Invitations(exchange, endings)
-        self.enforcement = Enforcement(exchange, endings, invitations)
-        self._in_call = in_call = InCall(exchange, endings)
-        negotiation = Negotiation(exchange, endings)
-        self._heartbeat = Heartbeat(ports.logs, lambda kind: exchange.live.beats(kind, clock.now()))
-        exchange.log.on_lost = self._lost
+        self._context = context = CallContext(ports, self.sessions, devices, timers, clock)
+        self._termination = termination = Termination(context)
+        self._invitations = invitations = Invitations(context, termination)
+        self.enforcement = Enforcement(context, termination, invitations)
+        self._in_call = in_call = InCall(context, termination)
+        negotiation = Negotiation(context, termination)
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()))
+        context.log.on_lost = self._lost
         self._limits: Final = notices.limits(timers)
         self.refused: Counter[str] = Counter()
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
@@ -99,50 +99,50 @@ class Calls:
     @property
     def call_count(self) -> int:
         """Calls that have not ended."""
-        return len(self._exchange.live)
+        return len(self._context.live)
 
     @property
     def device_count(self) -> int:
         """Devices that are connected."""
-        return len(self._exchange.devices)
+        return len(self._context.devices)
 
     @property
     def ended(self) -> Counter[str]:
         """Calls that have ended, by reason."""
-        return self._exchange.ended
+        return self._context.ended
 
     @property
     def sessions_by_route(self) -> Counter[Route]:
         """Sessions of calls that have not ended, by the route of their media."""
-        return sessions_by_route(self._exchange.live)
+        return sessions_by_route(self._context.live)
 
     @property
     def sessions_connected(self) -> Counter[Route]:
         """Sessions that were connected by a route, or moved to it."""
-        return self._exchange.paths.connected
+        return self._context.paths.connected
 
     @property
     def round_trips(self) -> Mapping[Route, RoundTrips]:
         """Of the sessions with media by each route, measured every few seconds."""
-        return self._exchange.paths.round_trips
+        return self._context.paths.round_trips
 
     @property
     def closing(self) -> bool:
         """The server is stopping, and takes no new calls."""
-        return self._exchange.closing
+        return self._context.closing
 
     @property
     def writes(self) -> WriteBehind:
         """By which calls are written down."""
-        return self._exchange.log
+        return self._context.log
 
     def devices_of(self, card: ProfileCard) -> int:
         """How many devices of a profile are connected."""
-        return len(self._exchange.devices.of(card.profile))
+        return len(self._context.devices.of(card.profile))
 
     def card_in_call(self, profile: Profile) -> ProfileCard | None:
         """A profile as its present call knows it, without its `user_id`; None if it is in none."""
-        live = self._exchange.live.of(profile)
+        live = self._context.live.of(profile)
         if live is None:
             return None
         party = live.call.party(profile)
@@ -152,29 +152,29 @@ class Calls:
 
     async def start(self) -> None:
         """Write what an earlier life of this server left unwritten, close what it left open, and begin."""
-        await self._exchange.log.start()
+        await self._context.log.start()
         await self._heartbeat.start()
 
     async def close(self) -> None:
         """End every call and tell everyone."""
-        exchange = self._exchange
-        exchange.closing = True
+        context = self._context
+        context.closing = True
         await self._heartbeat.stop()
-        await asyncio.gather(*exchange.tasks, return_exceptions=True)
-        await asyncio.gather(*(self._endings.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(exchange.live)))
-        await asyncio.gather(*exchange.tasks, return_exceptions=True)
-        exchange.devices.close()
-        await exchange.log.close(LAST_WRITES)
+        await asyncio.gather(*context.tasks, return_exceptions=True)
+        await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
+        await asyncio.gather(*context.tasks, return_exceptions=True)
+        context.devices.close()
+        await context.log.close(LAST_WRITES)
 
     async def written(self) -> None:
         """Wait until what has happened so far is in the database; not long, and not for one that is away."""
-        await self._exchange.log.settled(READ_AFTER_WRITE)
+        await self._context.log.settled(READ_AFTER_WRITE)
 
     def _lost(self, call_id: str) -> None:
         """The row of a call was closed by another hand before its answer."""
-        for live in self._exchange.live:
+        for live in self._context.live:
             if live.call.call_id == call_id:
-                self._exchange.spawn(self._endings.end_locked(live, EndReason.EXPIRED))
+                self._context.spawn(self._termination.end_locked(live, EndReason.EXPIRED))
 
     # -- connections --------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class Calls:
         """A client of a profile has connected, or come back.
 
         Args:
-            version: 2 if the client knows more than the five messages.
+            version: of the protocol that the client speaks: 1 or 2.
             resume: the token of the device that it was before.
             last_seq: the number of the last message that it had.
             issued_at: when its credential was issued, in seconds since 1970; None: that is not known.
@@ -199,7 +199,7 @@ class Calls:
         Returns:
             Its device.
         """
-        devices = self._exchange.devices
+        devices = self._context.devices
         known = devices.resumable(resume, card.profile, last_seq) if resume else None
         if known is None:
             device, missed = devices.open(card.profile, version, connection, issued_at), []
@@ -221,8 +221,8 @@ class Calls:
 
     async def _meet_call(self, device: Device) -> None:
         """A device has come: it rings if its profile is being called, and has its call again."""
-        exchange = self._exchange
-        live = exchange.live.of(device.profile)
+        context = self._context
+        live = context.live.of(device.profile)
         if live is None:
             return
         async with live.lock:
@@ -230,28 +230,28 @@ class Calls:
             if not device.connected or call.state is State.ENDED:
                 return
             if party.device_id == device.device_id:
-                self._endings.hand_over(live, party, device)
-                exchange.tell_state(live, party)
+                self._termination.hand_over(live, party, device)
+                context.tell_state(live, party)
             elif device.device_id in live.ringing:
                 self._invitations.look_at_ringing(live)
             elif not call.answered and party is call.callee:
                 waking = call.state is State.INVITED
-                async with self._endings.ended_on_error(live):
+                async with self._termination.ended_on_error(live):
                     await self._invitations.ring(live, device)
                 if waking:
-                    exchange.tell_state(live, call.caller)
+                    context.tell_state(live, call.caller)
             elif call.answered and party.signaling_lost_at is not None:
                 yours = party.device_id is None
                 if yours:
-                    self._endings.hand_over(live, party, device)
+                    self._termination.hand_over(live, party, device)
                 elif device not in live.waiting:
                     live.waiting.append(device)
-                device.send(notices.state(call, party, live.answered_at, exchange.time_of(live), yours=yours))
+                device.send(notices.state(call, party, live.answered_at, context.time_of(live), yours=yours))
 
     async def _tell_missed(self, device: Device) -> None:
         await self.written()
         try:
-            unseen = await self._exchange.ports.missed.unseen(device.profile, MISSED_SHOWN)
+            unseen = await self._context.ports.missed.unseen(device.profile, MISSED_SHOWN)
         except Unavailable:  # no reason to turn the device away: it may be here for its call
             return
         if unseen.count:
@@ -266,7 +266,7 @@ class Calls:
             device_id=device.device_id,
             resume=device.resume_token,
             resumed=resumed,
-            resume_seconds=self._exchange.devices.grace if device.resumable else 0.0,
+            resume_seconds=self._context.devices.grace if device.resumable else 0.0,
             server_time=notices.milliseconds(self._time_for(device)),
             version=device.version,
             features=incoming.FEATURES,
@@ -275,16 +275,16 @@ class Calls:
 
     def _time_for(self, device: Device) -> datetime:
         """The date that it is now: for a device in a call, that of the call, by which it counts how long that lasts."""
-        live = self._exchange.live.of(device.profile)
-        return self._exchange.clock.utcnow() if live is None else self._exchange.time_of(live)
+        live = self._context.live.of(device.profile)
+        return self._context.clock.utcnow() if live is None else self._context.time_of(live)
 
     async def disconnected(self, device: Device, connection: Connection) -> None:
         """A connection is over; its device may come back on another one, or has already."""
-        exchange = self._exchange
+        context = self._context
         if device.connection is not connection:
             return
-        exchange.devices.lose(device)
-        live = exchange.live.of(device.profile)
+        context.devices.lose(device)
+        live = context.live.of(device.profile)
         if live is None:
             return
         async with live.lock:
@@ -292,17 +292,17 @@ class Calls:
             if device.connected or call.state is State.ENDED:  # while this waited for the lock
                 return
             if party.device_id == device.device_id:
-                call.signaling_lost(party, exchange.clock.now(), resumable=device.resumable)
-                self._endings.set_timer(live)
+                call.signaling_lost(party, context.clock.now(), resumable=device.resumable)
+                self._termination.set_timer(live)
             elif device.device_id in live.ringing:
                 if not device.resumable:
                     await self._invitations.stop_ringing(live, device.device_id)
                 self._invitations.look_at_ringing(live)
 
     def _gone(self, device: Device) -> None:
-        live = self._exchange.live.of(device.profile)
+        live = self._context.live.of(device.profile)
         if live is not None:
-            self._exchange.spawn(self._forget(live, device))
+            self._context.spawn(self._forget(live, device))
 
     async def _forget(self, live: LiveCall, device: Device) -> None:
         """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""
@@ -323,7 +323,7 @@ class Calls:
         if device.dropped:
             return
         try:
-            self._exchange.check_rate(device, Action.MESSAGE)
+            self._context.check_rate(device, Action.MESSAGE)
             message = incoming.decode(frame)
             await self._take[type(message)](device, message)
         except SignalingError as error:
@@ -350,8 +350,8 @@ class Calls:
 
     def media_event(self, event: MediaEvent) -> None:
         """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
-        live = self._exchange.live.with_transport(event.transport_id)
-        if live is None or self._exchange.closing:
+        live = self._context.live.with_transport(event.transport_id)
+        if live is None or self._context.closing:
             return
         if isinstance(event, TransportReport):
             self._in_call.report(live, event)
@@ -359,25 +359,25 @@ class Calls:
         party = live.call.party_with(event.transport_id)
         if isinstance(event, TransportUp) and party is not None:
             # Not in its turn but now: a report may come before that, and know better.
-            self._exchange.paths.seen(live.media(party), event.remote)
-        self._exchange.spawn(self._take_media_event(live, event))
+            self._context.paths.seen(live.media(party), event.remote)
+        self._context.spawn(self._take_media_event(live, event))
 
     async def _take_media_event(self, live: LiveCall, event: MediaEvent) -> None:
         async with live.lock:
             call = live.call
             if isinstance(event, TransportClosed) and event.reason == WORKER_LOST:
                 # All of its transports are lost, so this is the end at any stage; unless one was closed a moment before.
-                if self._exchange.live.with_transport(event.transport_id) is live:
-                    await self._endings.end(live, EndReason.WORKER_LOST)
+                if self._context.live.with_transport(event.transport_id) is live:
+                    await self._termination.end(live, EndReason.WORKER_LOST)
                 return
             party = call.party_with(event.transport_id)
             if party is None or not call.answered:
                 return
             if isinstance(event, TransportClosed) and event.reason == "dtls_failed":
-                await self._endings.end(live, EndReason.ICE_FAILED)
+                await self._termination.end(live, EndReason.ICE_FAILED)
                 return
-            now = self._exchange.clock.now()
+            now = self._context.clock.now()
             if call.media_changed(party, up=isinstance(event, TransportUp), now=now):
                 live.course.note(call.state, now)
-                self._exchange.tell_state(live)
-            self._endings.set_timer(live)
+                self._context.tell_state(live)
+            self._termination.set_timer(live)

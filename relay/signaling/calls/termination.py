@@ -9,7 +9,7 @@ from typing import Final
 from relay.media.api import WorkerLost
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Call, EndReason, Party
-from relay.signaling.calls.context import Exchange
+from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.summary import line, summary
 from relay.signaling.log.entries import Ended
@@ -26,11 +26,11 @@ MAX_TRANSFERRED: Final = 1000
 """Calls that are remembered as transferred, until their rows certainly say so."""
 
 
-class Endings:
+class Termination:
     """Ends calls. Every method is to be called with the call's lock held, but for those that say otherwise."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
 
     def set_timer(self, live: LiveCall) -> None:
         """Let the call end when its next deadline comes."""
@@ -39,11 +39,11 @@ class Endings:
             live.timer = None
         due = live.call.deadline()
         if due is not None:
-            live.timer = self._exchange.later(due[0] - self._exchange.clock.now(), lambda: self._expire(live))
+            live.timer = self._context.later(due[0] - self._context.clock.now(), lambda: self._expire(live))
 
     def hand_over(self, live: LiveCall, party: Party, device: Device) -> None:
         """The party's device has come back, or another takes its place; whichever might have been in the call is told."""
-        former = self._exchange.device_of(party)
+        former = self._context.device_of(party)
         others = [one for one in live.waiting if one.profile == party.profile]
         live.waiting = [one for one in live.waiting if one not in others]
         if former is not None and former not in others:
@@ -60,7 +60,7 @@ class Endings:
             due = live.call.deadline()
             if due is None:
                 return
-            if due[0] > self._exchange.clock.now() + TIMER_TOLERANCE:  # moved meanwhile
+            if due[0] > self._context.clock.now() + TIMER_TOLERANCE:  # moved meanwhile
                 self.set_timer(live)
                 return
             await self.end(live, due[1])
@@ -79,22 +79,22 @@ class Endings:
             by: the device that ended it.
             transfer: whom the party that agreed to a transfer is to call.
         """
-        exchange, call = self._exchange, live.call
-        if not call.end(reason, exchange.clock.now()):
+        context, call = self._context, live.call
+        if not call.end(reason, context.clock.now()):
             return
-        exchange.live.remove(live)
-        exchange.ended[reason.value] += 1
+        context.live.remove(live)
+        context.ended[reason.value] += 1
         if live.timer is not None:
             live.timer.cancel()
         update, asked = live.take_update(), live.take_transfer()
         if reason is EndReason.TRANSFERRED:
             self._remember_transfer(call)
-        now = exchange.time_of(live)
+        now = context.time_of(live)
         duration = None if live.answered_at is None else (now - live.answered_at) // timedelta(seconds=1)
         self._write_end(live, now)
         told = {device: call.party(device.profile) for device in live.waiting}
         told |= {device: call.callee for device, _ in live.ringing.values()}
-        told |= {device: party for party in call.parties if (device := exchange.device_of(party))}
+        told |= {device: party for party in call.parties if (device := context.device_of(party))}
         for device, party in told.items():
             if device is by:
                 device.send(notices.ended_by_you(call, party, live.answered_at, now, duration))
@@ -105,16 +105,16 @@ class Endings:
         sessions = [live.caller.session, live.callee.session, update.session if update else None]
         for session in [*sessions, *(session for _, session in live.ringing.values())]:
             if session is not None:
-                exchange.live.disown_transport(session.transport_id)
+                context.live.disown_transport(session.transport_id)
         live.ringing.clear()
-        fields = summary(live, exchange.clock.now())
+        fields = summary(live, context.clock.now())
         logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
         # After everyone has been told: that they must not wait for a media plane that is slow to answer.
-        await exchange.sessions.close_all(call.call_id)
-        exchange.ports.hooks.ended(call, now, duration)
+        await context.sessions.close_all(call.call_id)
+        context.ports.hooks.ended(call, now, duration)
 
     def _remember_transfer(self, call: Call) -> None:
-        transferred = self._exchange.transferred
+        transferred = self._context.transferred
         transferred[call.call_id] = tuple(party.profile for party in call.parties)
         if len(transferred) > MAX_TRANSFERRED:
             del transferred[next(iter(transferred))]
@@ -124,18 +124,18 @@ class Endings:
         if live.refused or live.answered_at is not None or reason is None or reason in notices.NOT_MISSED:
             return
         record = notices.missed_record(call, reason.value, live.started_at)
-        devices = self._exchange.devices
+        devices = self._context.devices
         # Also to those that are away: a device that comes back is not told what was missed, but gets what it was sent.
         for device in devices.known(call.callee.profile):
             device.send(CallMissed(call=notices.missed(record)))
-        waker = self._exchange.ports.waker
+        waker = self._context.ports.waker
         if not devices.of(call.callee.profile) and waker is not None:
-            self._exchange.spawn(waker.missed(record, call.callee.profile))
+            self._context.spawn(waker.missed(record, call.callee.profile))
 
     def _write_end(self, live: LiveCall, now: datetime) -> None:
         call = live.call
         assert call.end_reason is not None, "the call has ended"
-        self._exchange.log.add(
+        self._context.log.add(
             Ended(
                 kind=call.place.kind,
                 call_id=call.call_id,

@@ -34,8 +34,7 @@ class AboutCall(FromClient, frozen=True, kw_only=True):
     conversation_id: Id | UnsetType = UNSET
     whiteboard_session_id: Id | UnsetType = UNSET
     call_id: Annotated[str, Meta(max_length=64)] | None = None
-    """Which call; a message that names another than the one that the profile is in is refused. Clients that know only the five
-    messages leave it out."""
+    """Which call; a message that names another than the one that the profile is in is refused. Version 1 clients leave it out."""
 
     def __post_init__(self) -> None:
         if (self.conversation_id is UNSET) is (self.whiteboard_session_id is UNSET):
@@ -49,7 +48,7 @@ class AboutCall(FromClient, frozen=True, kw_only=True):
         return Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id)
 
 
-# -- the five messages ------------------------------------------------------------------------------------------------
+# -- version 1 --------------------------------------------------------------------------------------------------------
 
 
 class CallInvitation(AboutCall, frozen=True, tag="call_invitation"):
@@ -154,7 +153,7 @@ AnyFromClient = TheFive | InCall | Transfers | Ping
 
 
 FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Ping))
-"""The types beyond the five."""
+"""The types that version 2 adds."""
 
 _decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)
 

@@ -32,7 +32,7 @@ class CallMessage(ToClient, frozen=True, kw_only=True):
     to_profile_type: str
 
 
-# -- the five messages ------------------------------------------------------------------------------------------------
+# -- version 1 --------------------------------------------------------------------------------------------------------
 
 
 class InvitationDelivery(CallMessage, frozen=True, tag="call_invitation"):
@@ -242,7 +242,7 @@ class Welcome(Momentary, frozen=True, tag="welcome"):
     version: int
     """Of the protocol, as the server speaks it on this connection."""
     features: tuple[str, ...]
-    """The types beyond the five that the server takes of this client."""
+    """The types of version 2 that the server takes of this client."""
     limits: Limits
 
 

@@ -11,8 +11,8 @@ from relay.signaling.ports import Connection
 from relay.signaling.presence.outbox import Outbox
 from relay.signaling.sessions.addresses import Addresses
 
-ADDITIONS: Final = 2
-"""The version of a client that knows more than the five messages."""
+VERSION_2: Final = 2
+"""The second version of the protocol, which has more messages than the first."""
 
 RESUMED_ELSEWHERE: Final = 4409
 """Close code for a connection whose device has come back on another one."""
@@ -24,7 +24,7 @@ class Device:
     """One client of a profile: a tab, a telephone.
 
     Attributes:
-        version: 2 (`ADDITIONS`) if it knows more than the five messages, else 1.
+        version: of the protocol that it speaks, 1 or 2 (`VERSION_2`).
         resume_token: by which it comes back as the same device.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
@@ -54,12 +54,12 @@ class Device:
     @property
     def resumable(self) -> bool:
         """Whether it can come back at all."""
-        return self.version >= ADDITIONS
+        return self.version >= VERSION_2
 
     @property
     def can_update(self) -> bool:
         """Whether it takes `call_update`."""
-        return self.version >= ADDITIONS
+        return self.version >= VERSION_2
 
     def send(self, message: ToClient) -> None:
         """Send a message, or keep it until the device is back. Never blocks, never fails."""

@@ -3,7 +3,7 @@
 import re
 
 from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, plain
-from tests.signaling.exchange import MemoryExchange
+from tests.signaling.harness import MemoryHarness
 from tests.signaling.people import (
     Client,
     answered,
@@ -23,10 +23,10 @@ def given(client: Client, part: str) -> str:
     return str(client.last("call_update")[part]["sdp"])
 
 
-async def in_video(exchange: MemoryExchange, caller: Client, callee: Client) -> None:
+async def in_video(harness: MemoryHarness, caller: Client, callee: Client) -> None:
     """The caller turns its camera on."""
-    await exchange.say(caller, offered(VIDEO_OFFER, call_type="video"))
-    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await harness.say(caller, offered(VIDEO_OFFER, call_type="video"))
+    await harness.say(callee, answered(VIDEO_ANSWER))
 
 
 def setup(text: str) -> str:

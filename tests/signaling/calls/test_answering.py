@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sdp.descriptions import VOICE_ANSWER, description, plain, seen
-from tests.signaling.conftest import SqlExchange
+from tests.signaling.conftest import SqlHarness
 from tests.signaling.people import (
     DECLINE,
     HANG_UP,
@@ -15,8 +15,8 @@ from tests.signaling.people import (
 )
 
 
-async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlExchange) -> None:
-    caller, callee = await exchange.answered()
+async def test_the_answer_that_the_caller_gets_is_the_relays_own(harness: SqlHarness) -> None:
+    caller, callee = await harness.answered()
     received = caller.last("call_answer")["answer"]
     assert received["type"] == "answer"
     [audio] = seen(received["sdp"])
@@ -25,7 +25,7 @@ async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlEx
     [offered] = seen(callee.last("call_invitation")["offer"]["sdp"])
     assert offered.ufrag != audio.ufrag
     assert caller.last("call_state")["answered_at"] == callee.last("call_state")["answered_at"] is not None
-    assert [row.status for row in await exchange.rows()] == ["answered"]
+    assert [row.status for row in await harness.rows()] == ["answered"]
 
 
 @pytest.mark.parametrize(
@@ -39,75 +39,75 @@ async def test_the_answer_that_the_caller_gets_is_the_relays_own(exchange: SqlEx
         pytest.param(VOICE_ANSWER + "a=ice-ufrag EVIL\r\n", id="an attribute that is none"),
     ],
 )
-async def test_an_answer_that_cannot_be_taken_lets_the_call_ring_on(exchange: SqlExchange, spoilt: str) -> None:
-    caller, callee = await exchange.ringing()
-    await exchange.say(callee, answer(sdp=spoilt))
+async def test_an_answer_that_cannot_be_taken_lets_the_call_ring_on(harness: SqlHarness, spoilt: str) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(callee, answer(sdp=spoilt))
     assert error(callee) == "invalid_sdp"
     assert caller.types() == ["call_state ringing"]
-    await exchange.say(callee, answer())
+    await harness.say(callee, answer())
     assert caller.types()[-1] == "call_state answered"
 
 
 @pytest.mark.parametrize("said", [answer(), DECLINE], ids=["answered", "declined"])
-async def test_what_was_answered_is_not_answered_again(exchange: SqlExchange, said: str) -> None:
-    caller, callee = await exchange.answered()
+async def test_what_was_answered_is_not_answered_again(harness: SqlHarness, said: str) -> None:
+    caller, callee = await harness.answered()
     for device in (callee, caller):
-        await exchange.say(device, said)
+        await harness.say(device, said)
         assert error(device) == "wrong_state"
-    assert exchange.calls.call_count == 1
-    assert [row.status for row in await exchange.rows()] == ["answered"]
+    assert harness.calls.call_count == 1
+    assert [row.status for row in await harness.rows()] == ["answered"]
 
 
 @pytest.mark.parametrize("said", [answer(), DECLINE], ids=["answers", "declines"])
-async def test_nobody_answers_their_own_call(exchange: SqlExchange, said: str) -> None:
-    caller, callee = await exchange.ringing()
-    await exchange.say(caller, said)
+async def test_nobody_answers_their_own_call(harness: SqlHarness, said: str) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(caller, said)
     assert error(caller) == "wrong_state"
     assert callee.types() == ["call_invitation"]
 
 
-async def test_a_call_that_another_server_took_for_abandoned_goes_on_and_its_row_is_corrected(exchange: SqlExchange) -> None:
-    caller, callee = await exchange.ringing()
-    await exchange.rows()
-    assert await exchange.ports.logs[LESSON.kind].close_own() == 1
-    await exchange.say(callee, answer())
+async def test_a_call_that_another_server_took_for_abandoned_goes_on_and_its_row_is_corrected(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    await harness.rows()
+    assert await harness.ports.logs[LESSON.kind].close_own() == 1
+    await harness.say(callee, answer())
     assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
-    assert await exchange.ends() == [(456, "answered", None)]
-    assert await exchange.ports.logs[LESSON.kind].close_own() == 1
-    await exchange.say(callee, HANG_UP)
-    assert await exchange.ends() == [(456, "ended", "hangup")]
+    assert await harness.ends() == [(456, "answered", None)]
+    assert await harness.ports.logs[LESSON.kind].close_own() == 1
+    await harness.say(callee, HANG_UP)
+    assert await harness.ends() == [(456, "ended", "hangup")]
 
 
-async def test_a_call_whose_row_another_hand_closed_ends_at_its_answer(exchange: SqlExchange) -> None:
-    caller, callee = await exchange.ringing()
-    await exchange.rows()
-    await exchange.execute("UPDATE call_logs SET status = 'missed', end_reason = 'by hand'")
-    await exchange.say(callee, answer())
-    await exchange.all_ended()
+async def test_a_call_whose_row_another_hand_closed_ends_at_its_answer(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    await harness.rows()
+    await harness.execute("UPDATE call_logs SET status = 'missed', end_reason = 'by hand'")
+    await harness.say(callee, answer())
+    await harness.all_ended()
     assert caller.types()[-1] == "call_ended expired"
     assert callee.types()[-1] == "call_ended expired"
-    assert await exchange.ends() == [(456, "missed", "by hand")]
+    assert await harness.ends() == [(456, "missed", "by hand")]
 
 
 @pytest.mark.parametrize("said", [answer(), DECLINE, HANG_UP, frame("ice_candidate", candidate=None)])
-async def test_a_call_is_out_of_reach_of_everybody_else(exchange: SqlExchange, said: str) -> None:
-    caller, callee = await exchange.answered()
-    third = await exchange.connect(PARENT)
-    await exchange.say(third, said)
+async def test_a_call_is_out_of_reach_of_everybody_else(harness: SqlHarness, said: str) -> None:
+    caller, callee = await harness.answered()
+    third = await harness.connect(PARENT)
+    await harness.say(third, said)
     assert error(third) == "no_call"
     for device in (caller, callee):
-        await exchange.say(device, said.replace("123", "124"))
+        await harness.say(device, said.replace("123", "124"))
         assert error(device) == "no_call"
-    assert exchange.calls.call_count == 1
+    assert harness.calls.call_count == 1
 
 
-async def test_candidates_are_looked_at_and_go_nowhere(exchange: SqlExchange) -> None:
-    caller, callee = await exchange.answered()
+async def test_candidates_are_looked_at_and_go_nowhere(harness: SqlHarness) -> None:
+    caller, callee = await harness.answered()
     heard = len(callee.received)
     good = {"candidate": "candidate:1 1 udp 1 203.0.113.4 5 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
     for candidate in (good, None, {"candidate": ""}):
-        await exchange.say(caller, frame("ice_candidate", candidate=candidate))
+        await harness.say(caller, frame("ice_candidate", candidate=candidate))
     assert caller.types()[-1] == "call_state answered"
-    await exchange.say(caller, frame("ice_candidate", candidate={"candidate": "nonsense"}))
+    await harness.say(caller, frame("ice_candidate", candidate={"candidate": "nonsense"}))
     assert error(caller) == "invalid_message"
     assert len(callee.received) == heard

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_ANSWER, VOICE_OFFER, plain
 from tests.signaling.calls.negotiating import RESTART, in_video
-from tests.signaling.exchange import MemoryExchange, in_memory
+from tests.signaling.harness import MemoryHarness, in_memory
 from tests.signaling.people import (
     answered,
     error,
@@ -15,20 +15,20 @@ from tests.signaling.people import (
 
 
 @in_memory
-async def test_an_offer_that_takes_sections_away_is_refused(exchange: MemoryExchange) -> None:
+async def test_an_offer_that_takes_sections_away_is_refused(harness: MemoryHarness) -> None:
     """RFC 8829 section 5.2.2."""
-    caller, callee = await exchange.connected()
-    await in_video(exchange, caller, callee)
-    await exchange.say(caller, offered(VOICE_OFFER))
+    caller, callee = await harness.connected()
+    await in_video(harness, caller, callee)
+    await harness.say(caller, offered(VOICE_OFFER))
     assert error(caller) == "invalid_sdp"
-    await exchange.say(callee, offered(VIDEO_OFFER))
+    await harness.say(callee, offered(VIDEO_OFFER))
     assert caller.types()[-1] == "call_update offer"
 
 
 @in_memory
-async def test_an_offer_of_another_peer_connection_is_refused(exchange: MemoryExchange) -> None:
-    caller, callee = await exchange.connected()
-    await exchange.say(caller, offered(plain("audio", certificate="0D")))
+async def test_an_offer_of_another_peer_connection_is_refused(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connected()
+    await harness.say(caller, offered(plain("audio", certificate="0D")))
     assert error(caller) == "invalid_sdp"
     assert callee.types()[-1] == "call_state connected"
 
@@ -46,20 +46,20 @@ async def test_an_offer_of_another_peer_connection_is_refused(exchange: MemoryEx
     ],
 )
 @in_memory
-async def test_an_answer_that_cannot_be_taken_may_be_given_again_in_time(exchange: MemoryExchange, spoilt: str) -> None:
-    caller, callee = await exchange.connected()
-    await exchange.say(caller, offered(VIDEO_OFFER))
-    await exchange.say(callee, answered(spoilt))
+async def test_an_answer_that_cannot_be_taken_may_be_given_again_in_time(harness: MemoryHarness, spoilt: str) -> None:
+    caller, callee = await harness.connected()
+    await harness.say(caller, offered(VIDEO_OFFER))
+    await harness.say(callee, answered(spoilt))
     assert error(callee) == "invalid_sdp"
-    await exchange.say(callee, answered(VIDEO_ANSWER))
+    await harness.say(callee, answered(VIDEO_ANSWER))
     assert caller.types()[-1] == "call_update answer"
 
 
 @in_memory
-async def test_an_answer_that_cannot_be_taken_does_not_stop_the_clock(exchange: MemoryExchange) -> None:
-    caller, callee = await exchange.connected()
-    await exchange.say(caller, offered(VIDEO_OFFER))
-    await exchange.say(callee, answered(VIDEO_OFFER))
+async def test_an_answer_that_cannot_be_taken_does_not_stop_the_clock(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connected()
+    await harness.say(caller, offered(VIDEO_OFFER))
+    await harness.say(callee, answered(VIDEO_OFFER))
     await asyncio.sleep(15.1)
     assert error(caller) == "update_timeout"
 
@@ -73,20 +73,20 @@ async def test_an_answer_that_cannot_be_taken_does_not_stop_the_clock(exchange: 
     ],
 )
 @in_memory
-async def test_an_offer_that_the_other_party_would_refuse_is_told_to_its_sender(exchange: MemoryExchange, changed: str) -> None:
-    caller, callee = await exchange.connected()
-    await in_video(exchange, caller, callee)
+async def test_an_offer_that_the_other_party_would_refuse_is_told_to_its_sender(harness: MemoryHarness, changed: str) -> None:
+    caller, callee = await harness.connected()
+    await in_video(harness, caller, callee)
     heard = len(callee.received)
-    await exchange.say(caller, offered(changed))
+    await harness.say(caller, offered(changed))
     assert error(caller) == "invalid_sdp"
     assert len(callee.received) == heard
 
 
 @in_memory
-async def test_an_answer_to_a_restart_comes_from_the_same_peer_connection(exchange: MemoryExchange) -> None:
-    caller, _ = await exchange.connected()
-    await exchange.say(caller, RESTART)
-    await exchange.say(caller, answered(plain("audio", setup="active", certificate="0D")))
+async def test_an_answer_to_a_restart_comes_from_the_same_peer_connection(harness: MemoryHarness) -> None:
+    caller, _ = await harness.connected()
+    await harness.say(caller, RESTART)
+    await harness.say(caller, answered(plain("audio", setup="active", certificate="0D")))
     assert error(caller) == "invalid_sdp"
-    await exchange.say(caller, answered(plain("audio", setup="active", ufrag="Efgh")))
+    await harness.say(caller, answered(plain("audio", setup="active", ufrag="Efgh")))
     assert caller.types()[-1] == "error invalid_sdp", "and no other error"

@@ -15,7 +15,7 @@ from relay.signaling.log.writebehind import RETRY_LAST, WriteBehind
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, NewCall, ProfileCard
 from tests.kit.clock import in_virtual_time
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog
-from tests.signaling.exchange import EPOCH, MemoryExchange, in_memory
+from tests.signaling.harness import EPOCH, MemoryHarness, in_memory
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TUTOR, answer, frame, invitation
 
 KIND = PlaceKind.CONVERSATION
@@ -105,9 +105,9 @@ def figures(row: CallEntry) -> dict[str, Any]:
     return {"status": row.status, "reason": row.end_reason, "seconds": row.duration_seconds}
 
 
-def unsteady(exchange: MemoryExchange) -> Unsteady:
+def unsteady(harness: MemoryHarness) -> Unsteady:
     log = Unsteady()
-    exchange.logs[KIND] = log  # the port's dictionary is this one
+    harness.logs[KIND] = log  # the port's dictionary is this one
     return log
 
 
@@ -115,56 +115,56 @@ def unsteady(exchange: MemoryExchange) -> Unsteady:
 
 
 @in_memory
-async def test_answer_text_and_end_arrive_at_once_although_the_database_hangs(exchange: MemoryExchange) -> None:
-    log = unsteady(exchange)
-    caller, callee = await exchange.ringing()
-    await exchange.rows()
+async def test_answer_text_and_end_arrive_at_once_although_the_database_hangs(harness: MemoryHarness) -> None:
+    log = unsteady(harness)
+    caller, callee = await harness.ringing()
+    await harness.rows()
     log.away, log.hangs = True, 10.0
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await exchange.say(callee, answer())
+    await harness.say(callee, answer())
     assert caller.types()[-2:] == ["call_answer", "call_state answered"]
-    await exchange.say(caller, frame("call_chat", text="hello"))
+    await harness.say(caller, frame("call_chat", text="hello"))
     assert callee.last("call_chat")["text"] == "hello"
-    await exchange.say(caller, HANG_UP)
+    await harness.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
-    assert (await exchange.engine.counters())["transports_closed"] == 2, "media has stopped"
+    assert (await harness.engine.counters())["transports_closed"] == 2, "media has stopped"
     assert loop.time() == began, "nobody has waited"
     log.away = False
     await asyncio.sleep(60)
-    assert (await exchange.rows())[0].duration_seconds == 0, "waiting for the database is no part of the call"
+    assert (await harness.rows())[0].duration_seconds == 0, "waiting for the database is no part of the call"
 
 
 @in_memory
-async def test_who_was_hung_up_on_can_be_called_again_while_the_end_waits_for_the_database(exchange: MemoryExchange) -> None:
-    log = unsteady(exchange)
-    caller, callee = await exchange.connected()
+async def test_who_was_hung_up_on_can_be_called_again_while_the_end_waits_for_the_database(harness: MemoryHarness) -> None:
+    log = unsteady(harness)
+    caller, callee = await harness.connected()
     log.away, log.hangs = True, 10.0
-    await exchange.say(caller, HANG_UP)
-    await exchange.say(callee, invitation(STUDENT))
+    await harness.say(caller, HANG_UP)
+    await harness.say(callee, invitation(STUDENT))
     assert caller.types()[-1] == "call_invitation"
     log.away = False
-    await exchange.say(callee, HANG_UP)
+    await harness.say(callee, HANG_UP)
     await asyncio.sleep(60)
-    assert [(row.status, row.end_reason) for row in await exchange.rows()] == [("ended", "hangup"), ("missed", "cancelled")]
+    assert [(row.status, row.end_reason) for row in await harness.rows()] == [("ended", "hangup"), ("missed", "cancelled")]
 
 
 @in_memory
-async def test_a_call_that_outlives_an_outage_and_one_that_ends_in_it_have_true_rows(exchange: MemoryExchange) -> None:
-    log = unsteady(exchange)
-    caller, callee = await exchange.connected()
+async def test_a_call_that_outlives_an_outage_and_one_that_ends_in_it_have_true_rows(harness: MemoryHarness) -> None:
+    log = unsteady(harness)
+    caller, callee = await harness.connected()
     await asyncio.sleep(3)
     log.away = True
     await asyncio.sleep(8)
-    await exchange.say(caller, HANG_UP)
+    await harness.say(caller, HANG_UP)
     told = callee.last("call_ended")["duration_seconds"]
     await asyncio.sleep(600)
     log.away = False
     await asyncio.sleep(RETRY_LAST + 1)
-    [row] = await exchange.rows()
+    [row] = await harness.rows()
     assert row.duration_seconds == told == 11
     assert row.ended_at == pytest.approx(at(11), abs=timedelta(seconds=0.1))
-    assert exchange.calls.writes.counters == {"late": 1}
+    assert harness.calls.writes.counters == {"late": 1}
 
 
 # -- the order, and the journal ----------------------------------------------------------------------------------------

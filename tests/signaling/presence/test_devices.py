@@ -58,7 +58,7 @@ async def test_a_device_that_is_away_is_not_connected_but_can_be_found() -> None
 
 
 @in_virtual_time
-async def test_a_client_of_five_messages_is_gone_with_its_connection() -> None:
+async def test_a_version_1_client_is_gone_with_its_connection() -> None:
     devices = Registry()
     phone = devices.open(STUDENT, 1, FakeConnection())
     assert devices.resumable(phone.resume_token, STUDENT, 0) is None

@@ -1,4 +1,4 @@
-"""Pages that were written for the peer-to-peer backend and know only the five messages keep working, unchanged."""
+"""Pages that were written for the peer-to-peer backend and speak only version 1 of the protocol keep working, unchanged."""
 
 import pytest
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
         pytest.param((FiveMessagesPage, FiveMessagesPage), "voice", id="two old pages, voice only"),
     ],
 )
-async def test_a_page_that_knows_only_the_five_messages_can_call_and_be_called(
+async def test_a_page_of_version_1_can_call_and_be_called(
     relay: RunningRelay,
     open_page: OpenPage[CallPage],
     record_property: Record,

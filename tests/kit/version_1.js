@@ -1,8 +1,8 @@
 /*
- * A chat page as it was written for the peer-to-peer backend. It knows the five messages and nothing else: whatever the relay
+ * A chat page as it was written for the peer-to-peer backend. It speaks version 1 of the protocol and nothing else: whatever the relay
  * adds must pass it by unnoticed, so do not teach it anything new.
  *
- *   five_messages.html?type=student&id=456&token=TOKEN&to_type=tutor&to_id=789&conversation=123
+ *   version_1.html?type=student&id=456&token=TOKEN&to_type=tutor&to_id=789&conversation=123
  *
  * With &data=yes its calls have a data channel too, of which the messages say nothing.
  */

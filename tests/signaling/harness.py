@@ -119,7 +119,7 @@ class FakeLimiter:
         return (action, profile) not in self.refuses
 
 
-class Exchange(ABC):
+class Harness(ABC):
     """`Calls` and everything that it stands on."""
 
     def __init__(self, ports: Ports, timers: CallSettings, clock: Clock | None = None) -> None:
@@ -213,15 +213,15 @@ class Exchange(ABC):
         """No call, no transport."""
         counters = await self.engine.counters()
         assert self.calls.call_count == 0
-        assert not self.calls._exchange.live._by_transport, "or it would be remembered for ever"
+        assert not self.calls._context.live._by_transport, "or it would be remembered for ever"
         assert counters["transports_opened"] == counters["transports_closed"]
 
 
-class MemoryExchange(Exchange):
+class MemoryHarness(Harness):
     """For virtual time: nothing in it waits for a thread.
 
     Attributes:
-        ports: a test may exchange them before anybody connects.
+        ports: a test may harness them before anybody connects.
         routes: by which way media comes from an address; a test fills it.
     """
 
@@ -249,7 +249,7 @@ class MemoryExchange(Exchange):
 
     def transport_of(self, profile: Profile) -> str | None:
         """The transport of the profile's party in its call."""
-        live = self.calls._exchange.live.of(profile)
+        live = self.calls._context.live.of(profile)
         return None if live is None else live.call.party(profile).transport_id
 
     async def connected(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
@@ -270,17 +270,17 @@ MOMENT = 0.001
 """Seconds: in virtual time, until everything that can happen now has happened."""
 
 
-def in_memory(test: Callable[Concatenate[MemoryExchange, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Decorator: run an async test in virtual time, on a `MemoryExchange` that is its first argument. Its fixtures must not be
+def in_memory(test: Callable[Concatenate[MemoryHarness, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Decorator: run an async test in virtual time, on a `MemoryHarness` that is its first argument. Its fixtures must not be
     async. The fixture `timers` applies."""
 
     @functools.wraps(test)
     def run(*, timers: CallSettings, **arguments: Any) -> None:
         async def main() -> None:
-            exchange = MemoryExchange(timers)
-            await exchange.start()
-            await test(exchange, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
-            await exchange.close()
+            harness = MemoryHarness(timers)
+            await harness.start()
+            await test(harness, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
+            await harness.close()
 
         with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
             runner.run(main())
