@@ -16,12 +16,12 @@ from relay.db.retention import SqlRetention
 from relay.edge.edge import Edge
 from relay.extensions import Extensions
 from relay.housekeeping import Housekeeping
-from relay.http import sockets
 from relay.http.auth import TOKENS
 from relay.http.identity import Identifier
 from relay.http.keys import Keys, load_at_start
 from relay.http.limits import HttpLimits
 from relay.http.revocations import REVOCATIONS
+from relay.http.sockets import OPEN_SOCKETS
 from relay.settings.all import Settings
 from relay.settings.auth import AuthSettings
 from relay.settings.calls import CallSettings
@@ -175,6 +175,6 @@ def _end_calls(calls: Calls, hooks: HookRunner) -> Callable[[web.Application], A
         await calls.close()
         app[CALLS_ENDED].set()
         await hooks.close()
-        await sockets.close_all(app)
+        await app[OPEN_SOCKETS].close_all()
 
     return end

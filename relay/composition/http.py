@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from relay.composition.database import DatabasePlane
 from relay.composition.media import MediaPlane
@@ -44,19 +46,22 @@ from relay.http.admin import places as admin_places
 from relay.http.admin import profiles as admin_profiles
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
-from relay.http.admin.access import SERVICE_TOKEN
-from relay.http.auth import TOKENS, Tokens
+from relay.http.admin.access import ServiceToken
+from relay.http.api import DescribedRoute
+from relay.http.auth import TOKENS, HttpAuthenticator, Tokens
 from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, EnforcedSettings
 from relay.http.cors import Cors
-from relay.http.identity import IDENTIFIER, Identifier
+from relay.http.identity import Identifier
 from relay.http.keys import Keys, fetch_from
-from relay.http.limits import LIMITS, HttpLimits
-from relay.http.origins import ORIGINS, Origins
+from relay.http.limits import HttpLimits
+from relay.http.needs import by_type
+from relay.http.origins import Origins
 from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
 from relay.http.readiness import Readiness
 from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import PlaceKind
+from relay.media.api import MediaEngine
 from relay.push.waker import PushWaker
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings
@@ -65,6 +70,7 @@ from relay.signaling.calls.faults import Faults
 from relay.signaling.calls.service import Calls
 from relay.signaling.log.writebehind import NAMES as WRITE_NAMES
 from relay.signaling.log.writebehind import WAITING
+from relay.signaling.ports import Directory
 from relay.signaling.records import Revocation, RevocationCause
 from relay.turn.counters import NAMES as TURN_NAMES
 
@@ -89,27 +95,85 @@ def http_plane(
         identifier: asks the embedding program who sends a request; None: only tokens say it.
         faults: what went wrong in the embedding program.
     """
-    origins = Origins(settings.allowed_origins)
-    app = _bare_app(trusted_proxies, origins)
-    probes = app[connectivity.PROBES] = connectivity.Probes(calls.sessions)
-    _add_stores(app, database, calls)
-    app[TOKENS], app[LIMITS], app[ORIGINS] = tokens(auth), limits, origins
-    if identifier is not None:
-        app[IDENTIFIER] = identifier
-    app[directory.ICE_SERVERS] = lambda profile, host: edge.ice_servers(profile.key, host, time.time())
-    app[operations.ENGINE] = media.engine
-    app[operations.COLLECTORS] = [database.figures, *media.processes()]
-    app[operations.SOURCES] = _sources(calls, edge, database, probes, faults)
-    app[operations.PUSH_OUTCOMES] = waker.outcomes if waker else Counter()
-    if waker is not None:
-        app[ports.PUSH_GATE] = waker
-    app[readiness.READINESS] = _readiness(database, media, calls)
-    app[sockets.CALLS] = calls
-    app[sockets.CONNECTIONS] = {}
-    app[sockets.MAX_DEVICES] = settings.max_devices
-    app[sockets.PING_INTERVAL] = settings.ping_interval
-    _add_routes(app, auth)
+    origins, service_token = Origins(settings.allowed_origins), ServiceToken(auth.service_token)
+    verified, open_sockets = tokens(auth), sockets.OpenSockets()
+    revocations = _revocations(database, calls, open_sockets)
+    who = HttpAuthenticator(verified, limits, revocations, identifier)
+    app = _bare_app(trusted_proxies, origins, admission.middleware(limits, who, service_token))
+    probes = connectivity.Probes(calls.sessions)
+    described = _routes(auth)
+    personal_data = SqlPersonalData(database.engine)
+    needs = _Needs(
+        http_settings=settings,
+        limits=limits,
+        tokens=verified,
+        who=who,
+        service_token=service_token,
+        revocations=revocations,
+        calls=calls,
+        enforcer=calls.enforcement,
+        open_sockets=open_sockets,
+        probes=probes,
+        engine=media.engine,
+        observed=operations.Observed(
+            calls=calls,
+            limits=limits,
+            origins=origins,
+            pushed=waker.outcomes if waker else Counter(),
+            sources=_sources(calls, edge, database, probes, faults),
+            collectors=[database.figures, *media.processes()],
+        ),
+        readiness=_readiness(database, media, calls),
+        document=openapi.Document(described),
+        ice_servers=lambda profile, host: edge.ice_servers(profile.key, host, time.time()),
+        directory=database.directory,
+        writable_directory=database.directory,
+        whiteboard_sessions=database.directory,
+        push_gate=waker,
+        push_subscriptions=database.subscriptions,
+        histories={kind: SqlHistory(database.engine, kind) for kind in PlaceKind},
+        own_history=personal_data,
+        personal_data=EnforcedPersonalData(personal_data, revocations),
+        platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),
+        profile_settings=EnforcedSettings(SqlSettings(database.engine), calls.enforcement),
+    )
+    provided = by_type(needs)
+    app.add_routes([one.bound(provided) for one in described])
+    app.add_routes(pages.ROUTES)
+    app[TOKENS], app[REVOCATIONS], app[sockets.OPEN_SOCKETS] = verified, revocations, open_sockets
+    app[operations.OBSERVED], app[operations.ENGINE], app[openapi.DOCUMENT] = needs.observed, needs.engine, needs.document
     return app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needs:
+    """What handlers may need; each asks by the type of the field (`relay.http.needs`)."""
+
+    http_settings: HttpSettings
+    limits: HttpLimits
+    tokens: Tokens
+    who: HttpAuthenticator
+    service_token: ServiceToken
+    revocations: Revocations
+    calls: Calls
+    enforcer: ports.Enforcer
+    open_sockets: sockets.OpenSockets
+    probes: connectivity.Probes
+    engine: MediaEngine
+    observed: operations.Observed
+    readiness: Readiness
+    document: openapi.Document
+    ice_servers: directory.IceServers
+    directory: Directory
+    writable_directory: dev.WritableDirectory
+    whiteboard_sessions: ports.WhiteboardSessions
+    push_gate: ports.PushGate | None
+    push_subscriptions: ports.PushSubscriptions
+    histories: ports.Histories
+    own_history: ports.OwnHistory
+    personal_data: ports.PersonalData
+    platform: ports.Platform
+    profile_settings: ports.ProfileSettings
 
 
 def tokens(settings: AuthSettings) -> Tokens:
@@ -117,7 +181,7 @@ def tokens(settings: AuthSettings) -> Tokens:
     return Tokens(settings, Keys(fetch_from(settings.jwks)) if settings.jwks else None)
 
 
-def _bare_app(trusted_proxies: Sequence[str], origins: Origins) -> web.Application:
+def _bare_app(trusted_proxies: Sequence[str], origins: Origins, admitted: Middleware) -> web.Application:
     """What every request and every answer passes."""
     cors = Cors(origins)
     app = web.Application(
@@ -126,7 +190,7 @@ def _bare_app(trusted_proxies: Sequence[str], origins: Origins) -> web.Applicati
             Proxies(trusted_proxies).middleware(),
             ProxyFaults().middleware(),
             cors.middleware(),
-            admission.middleware(),
+            admitted,
             origins.middleware(),
         ],
         client_max_size=responses.MAX_BODY,
@@ -135,7 +199,8 @@ def _bare_app(trusted_proxies: Sequence[str], origins: Origins) -> web.Applicati
     return app
 
 
-def _add_routes(app: web.Application, auth: AuthSettings) -> None:
+def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
+    """What the settings switch on."""
     described = [*openapi.ROUTES, *directory.ROUTES, *sockets.ROUTES, *connectivity.ROUTES, *operations.ROUTES, *push.ROUTES]
     described += [
         *readiness.ROUTES,
@@ -146,39 +211,27 @@ def _add_routes(app: web.Application, auth: AuthSettings) -> None:
         *me.ROUTES,
     ]
     if auth.service_token:
-        app[SERVICE_TOKEN] = auth.service_token
         described += [*admin_profiles.ROUTES, *admin_places.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES
     if auth.dev:
         described += dev.ROUTES
-    app.add_routes(described)
-    app.add_routes(pages.ROUTES)
-    app[openapi.DOCUMENT] = openapi.Document(described)
+    return described
 
 
-def _add_stores(app: web.Application, database: DatabasePlane, calls: Calls) -> None:
-    """Where requests read and write. What changes about a profile reaches its calls and connections by that."""
-    engine, enforcement = database.engine, calls.enforcement
+def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.OpenSockets) -> Revocations:
+    """What is revoked; it ends what goes on with that."""
 
     async def expel(revocation: Revocation, issued_before: float) -> None:
         """End what goes on with the credentials that a revocation is about."""
         if revocation.cause is RevocationCause.DELETED and revocation.profile is not None:
-            await enforcement.remove(revocation.profile)
+            await calls.enforcement.remove(revocation.profile)
         else:
-            await enforcement.revoke(revocation.profile, issued_before)
-        sockets.drop_revoked(app)
+            await calls.enforcement.revoke(revocation.profile, issued_before)
+        open_sockets.drop_revoked(revocations)
 
-    revocations = app[REVOCATIONS] = Revocations(SqlRevocations(engine), expel)
-    personal_data = SqlPersonalData(engine)
-    app[directory.DIRECTORY] = app[dev.WRITABLE_DIRECTORY] = app[ports.WHITEBOARD_SESSIONS] = database.directory
-    app[ports.PUSH_SUBSCRIPTIONS] = database.subscriptions
-    app[ports.ENFORCER] = enforcement
-    app[ports.HISTORIES] = {kind: SqlHistory(engine, kind) for kind in PlaceKind}
-    app[ports.OWN_HISTORY] = personal_data
-    app[ports.PERSONAL_DATA] = EnforcedPersonalData(personal_data, revocations)
-    app[ports.PLATFORM] = EnforcedPlatform(SqlPlatform(engine), enforcement, revocations)
-    app[ports.PROFILE_SETTINGS] = EnforcedSettings(SqlSettings(engine), enforcement)
+    revocations = Revocations(SqlRevocations(database.engine), expel)
+    return revocations
 
 
 def _sources(

@@ -7,33 +7,32 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.errors import Unauthorized
-from relay.http.admin.access import is_platform
-from relay.http.auth import signed_in
-from relay.http.limits import LIMITS, TooMany
+from relay.http.admin.access import ServiceToken
+from relay.http.auth import HttpAuthenticator
+from relay.http.limits import HttpLimits, TooMany
 
 
-def middleware() -> Middleware:
+def middleware(limits: HttpLimits, who: HttpAuthenticator, service_token: ServiceToken) -> Middleware:
     """Refuses what is beyond the limits, with `TooMany`."""
 
     @web.middleware
     async def refuse_too_many(request: web.Request, handler: Handler) -> web.StreamResponse:
-        exceeded = request.app[LIMITS].exceeded(request)
-        if exceeded is not None and not is_platform(request):
-            await _admit_signed_in(request, exceeded)
+        exceeded = limits.exceeded(request)
+        if exceeded is not None and not service_token.is_in(request):
+            await _admit_signed_in(request, exceeded, limits, who)
         return await handler(request)
 
     return refuse_too_many
 
 
-async def _admit_signed_in(request: web.Request, exceeded: str) -> None:
+async def _admit_signed_in(request: web.Request, exceeded: str, limits: HttpLimits, who: HttpAuthenticator) -> None:
     """Let a signed-in profile pass though its address is beyond the limit of that name.
 
     Raises:
         TooMany: it is not signed in, or is itself beyond the limit of a profile.
     """
-    limits = request.app[LIMITS]
     try:
-        credential = await signed_in(request)
+        credential = await who.signed_in(request)
     except (Unauthorized, TooMany):
         raise limits.refusal(request, exceeded) from None
     limits.admit_beyond(credential.profile, exceeded)

@@ -13,7 +13,13 @@ from typing import Any, Final
 from aiohttp import web
 from msgspec import Meta
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from relay.http.needs import Provided, bound
+
+Handler = Callable[..., Awaitable[web.StreamResponse]]
+"""Takes the request, and as keyword-only parameters what else it needs: each is found by its annotation (`relay.http.needs`)."""
+
+Guard = Callable[..., Awaitable[None]]
+"""Raises what a request is refused with; takes what a handler takes."""
 
 JSON: Final = "application/json"
 
@@ -91,18 +97,43 @@ class DescribedRoute(web.AbstractRouteDef):
     path: str
     handler: Handler
     operation: Operation
+    guard: Guard | None = None
+    """Called before the handler."""
 
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
-        return web.RouteDef(self.method, self.path, self.handler, {}).register(router)
+        """
+        Raises:
+            LookupError: the handler or the guard needs something, and the route is not `bound`.
+        """
+        route = self.bound({})
+        handler = route.handler if route.guard is None else _behind(route.guard, route.handler)
+        return web.RouteDef(self.method, self.path, handler, {}).register(router)
+
+    def bound(self, provided: Provided) -> "DescribedRoute":
+        """The same route, whose handler and guard have what they need.
+
+        Raises:
+            LookupError: something that one of them needs is not provided.
+        """
+        guard = None if self.guard is None else bound(self.guard, provided)
+        return replace(self, handler=bound(self.handler, provided), guard=guard)
 
     @property
     def template(self) -> str:
         """The path as RFC 6570 has it: `{name}` for each variable, without the expression that it is matched by."""
         return web.UrlDispatcher().add_resource(self.path).canonical
 
-    def guarded(self, guard: Callable[[Handler], Handler], access: Access) -> "DescribedRoute":
+    def guarded(self, guard: Guard, access: Access) -> "DescribedRoute":
         """The same route behind a guard, which asks for another credential."""
-        return replace(self, handler=guard(self.handler), operation=replace(self.operation, access=access))
+        return replace(self, guard=guard, operation=replace(self.operation, access=access))
+
+
+def _behind(guard: Guard, handler: Handler) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        await guard(request)
+        return await handler(request)
+
+    return guarded
 
 
 get: Final = partial(DescribedRoute, "GET")

@@ -1,6 +1,6 @@
 """Who is asking: tokens, and where a request carries one.
 
-`await signed_in(request)` is a `Credential`: the profile, and when the credential ends.
+`await authenticator.signed_in(request)` is a `Credential`: the profile, and when the credential ends.
 """
 
 import time
@@ -14,11 +14,11 @@ import jwt
 from aiohttp import web
 
 from relay.errors import Unauthorized
-from relay.http.identity import IDENTIFIER
+from relay.http.identity import Identifier
 from relay.http.keys import ALGORITHMS, Keys
-from relay.http.limits import LIMITS
+from relay.http.limits import HttpLimits
 from relay.http.proxies import asker_of
-from relay.http.revocations import REVOCATIONS, Revoked
+from relay.http.revocations import Revocations, Revoked
 from relay.ids import Profile
 from relay.settings.auth import AuthSettings
 
@@ -145,58 +145,69 @@ _CREDENTIAL: Final = web.RequestKey("credential", Credential)
 """What the request's token was found to be: it is verified once."""
 
 
-async def signed_in(request: web.Request) -> Credential:
-    """A request's credential. An explicit one outranks the cookie, which all tabs of a browser share.
+class HttpAuthenticator:
+    """Finds out who sends a request.
 
-    Raises:
-        Unauthorized: there is none, or it is not good.
-        TooMany: it is not good, and neither were too many before it from this address.
+    Args:
+        identifier: asks the embedding program; None: only tokens say it.
     """
-    known: Credential | None = request.get(_CREDENTIAL)
-    if known is not None:
-        return known
-    token = bearer_token(request) or request.query.get("token")
-    if not token and (identity := await _identified(request)) is not None:
-        request[_CREDENTIAL] = identity
-        return identity
-    token = token or _cookie(request)
-    if not token:
-        raise Unauthorized("no credential: log in first")
-    with checking_credential(request):
-        credential = await request.app[TOKENS].verify(token)
-        if is_revoked(request, credential):
-            raise Revoked("the token was revoked")
-    request[_CREDENTIAL] = credential
-    return credential
 
+    def __init__(
+        self, tokens: Tokens, limits: HttpLimits, revocations: Revocations, identifier: Identifier | None = None
+    ) -> None:
+        self._tokens = tokens
+        self._limits = limits
+        self._revocations = revocations
+        self._identifier = identifier
 
-async def _identified(request: web.Request) -> Credential | None:
-    """Who sends the request by the word of the embedding program.
+    async def signed_in(self, request: web.Request) -> Credential:
+        """A request's credential. An explicit one outranks the cookie, which all tabs of a browser share.
 
-    Raises:
-        Revoked: it is good no more.
-        Unavailable: the program cannot say now.
-    """
-    identifier = request.app.get(IDENTIFIER)
-    identity = None if identifier is None else await identifier.identify(request)
-    if identity is None:
-        return None
-    if identity.expires_at <= time.time():
-        raise Expired("the session has expired")
-    credential = Credential(identity.profile, identity.expires_at, identity.issued_at)
-    if is_revoked(request, credential):
-        raise Revoked("the session was revoked")
-    return credential
+        Raises:
+            Unauthorized: there is none, or it is not good.
+            TooMany: it is not good, and neither were too many before it from this address.
+        """
+        known: Credential | None = request.get(_CREDENTIAL)
+        if known is not None:
+            return known
+        token = bearer_token(request) or request.query.get("token")
+        if not token and (identity := await self._identified(request)) is not None:
+            request[_CREDENTIAL] = identity
+            return identity
+        token = token or _cookie(request)
+        if not token:
+            raise Unauthorized("no credential: log in first")
+        with checking_credential(request, self._limits):
+            credential = await self._tokens.verify(token)
+            if self.is_revoked(credential):
+                raise Revoked("the token was revoked")
+        request[_CREDENTIAL] = credential
+        return credential
 
+    async def _identified(self, request: web.Request) -> Credential | None:
+        """Who sends the request by the word of the embedding program.
 
-def is_revoked(request: web.Request, credential: Credential) -> bool:
-    """Whether a credential is not good any more, since it was verified."""
-    revocations = request.app.get(REVOCATIONS)
-    return revocations is not None and revocations.revokes(credential.profile, credential.issued_at)
+        Raises:
+            Revoked: it is good no more.
+            Unavailable: the program cannot say now.
+        """
+        identity = None if self._identifier is None else await self._identifier.identify(request)
+        if identity is None:
+            return None
+        if identity.expires_at <= time.time():
+            raise Expired("the session has expired")
+        credential = Credential(identity.profile, identity.expires_at, identity.issued_at)
+        if self.is_revoked(credential):
+            raise Revoked("the session was revoked")
+        return credential
+
+    def is_revoked(self, credential: Credential) -> bool:
+        """Whether a credential is not good any more, since it was verified."""
+        return self._revocations.revokes(credential.profile, credential.issued_at)
 
 
 @contextmanager
-def checking_credential(request: web.Request) -> Iterator[None]:
+def checking_credential(request: web.Request, limits: HttpLimits) -> Iterator[None]:
     """Around the check of any credential: counts what raises `Unauthorized`.
 
     Each credential is checked, however many were not good before it: its address may be that of many people, of whom one guesses.
@@ -209,7 +220,7 @@ def checking_credential(request: web.Request) -> Iterator[None]:
     except (Expired, Revoked):
         raise
     except Unauthorized:
-        request.app[LIMITS].count_failed_login(request)
+        limits.count_failed_login(request)
         raise
 
 

@@ -7,9 +7,9 @@ from aiohttp import web
 
 from relay.errors import RelayError
 from relay.http.api import Operation, delete, get, put
-from relay.http.auth import signed_in
+from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import PROFILE, Milliseconds, ProfileView, profile_in, view
-from relay.http.ports import PROFILE_SETTINGS, ProfileSettings
+from relay.http.ports import ProfileSettings
 from relay.http.responses import answer
 from relay.ids import Profile
 from relay.signaling.calls.notices import milliseconds
@@ -27,25 +27,25 @@ class Blocks(msgspec.Struct, frozen=True):
     blocks: list[BlockView]
 
 
-async def read(request: web.Request) -> web.Response:
-    return await read_of(request, (await signed_in(request)).profile)
+async def read(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings) -> web.Response:
+    return await read_of((await who.signed_in(request)).profile, settings)
 
 
-async def add(request: web.Request) -> web.Response:
-    profile = (await signed_in(request)).profile
-    await block(request.app[PROFILE_SETTINGS], profile, profile_in(request))
+async def add(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings) -> web.Response:
+    profile = (await who.signed_in(request)).profile
+    await block(settings, profile, profile_in(request))
     return web.Response(status=204)
 
 
-async def remove(request: web.Request) -> web.Response:
-    profile = (await signed_in(request)).profile
-    await request.app[PROFILE_SETTINGS].unblock(profile, profile_in(request))
+async def remove(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings) -> web.Response:
+    profile = (await who.signed_in(request)).profile
+    await settings.unblock(profile, profile_in(request))
     return web.Response(status=204)
 
 
-async def read_of(request: web.Request, profile: Profile) -> web.Response:
+async def read_of(profile: Profile, settings: ProfileSettings) -> web.Response:
     """Whom a profile has blocked, latest first."""
-    records = await request.app[PROFILE_SETTINGS].blocks(profile)
+    records = await settings.blocks(profile)
     return answer(Blocks([BlockView(view(record.blocked), milliseconds(record.since)) for record in records]))
 
 

@@ -1,7 +1,7 @@
 """`/api/calls`: the signed-in profile's own calls in conversations. Somebody else's are as if they did not exist."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import RelayError
 from relay.http.api import DescribedRoute, Operation, get, post
-from relay.http.auth import signed_in
+from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import (
     CALL,
     CURSOR,
@@ -26,17 +26,15 @@ from relay.http.parameters import (
     limit_parameter,
     view,
 )
-from relay.http.ports import HISTORIES
+from relay.http.ports import Histories, History
 from relay.http.responses import answer, body_of
-from relay.http.sockets import CALLS
 from relay.ids import PlaceKind, Profile
 from relay.signaling.calls.notices import milliseconds
+from relay.signaling.calls.service import Calls
 from relay.signaling.records import CallDirection, CallRecord, ChatRecord
 
 MAX_SEEN: Final = 100
 """Calls that one request may mark."""
-
-_Handler = Callable[[web.Request, PlaceKind, Profile], Awaitable[web.Response]]
 
 
 class CallView(msgspec.Struct, frozen=True):
@@ -107,27 +105,27 @@ def routes(path: str, kind: PlaceKind) -> list[DescribedRoute]:
     """The resource of one kind of calls, below `path`."""
     page = limit_parameter(MAX_LIMIT), CURSOR
 
-    def own(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def of_signed_in(request: web.Request) -> web.Response:
-            profile = (await signed_in(request)).profile
-            await request.app[CALLS].written()
-            return await handler(request, kind, profile)
-
-        return of_signed_in
-
     return [
         get(
             path,
-            own(_list),
+            partial(_list, kind=kind),
             Operation(
                 "The profile's own calls, newest first.", CallList, query=(flag_parameter("missed", "Only missed ones."), *page)
             ),
         ),
-        get(f"{path}/missed", own(_missed), Operation("The calls that the profile missed, newest first.", CallList, query=page)),
-        get(f"{path}/unseen", own(_unseen), Operation("How many missed calls have not been marked as seen.", UnseenCount)),
+        get(
+            f"{path}/missed",
+            partial(_missed, kind=kind),
+            Operation("The calls that the profile missed, newest first.", CallList, query=page),
+        ),
+        get(
+            f"{path}/unseen",
+            partial(_unseen, kind=kind),
+            Operation("How many missed calls have not been marked as seen.", UnseenCount),
+        ),
         post(
             f"{path}/seen",
-            own(_mark_seen),
+            partial(_mark_seen, kind=kind),
             Operation(
                 "Marks calls as seen: those that are named, or one and what was missed before it.",
                 Marked,
@@ -135,41 +133,61 @@ def routes(path: str, kind: PlaceKind) -> list[DescribedRoute]:
                 errors={404: "One of them is not the profile's own; none is marked."},
             ),
         ),
-        get(f"{path}/{CALL}", own(_one), Operation("One call, with its chat if that is kept.", CallDetails)),
+        get(f"{path}/{CALL}", partial(_one, kind=kind), Operation("One call, with its chat if that is kept.", CallDetails)),
     ]
 
 
-async def _list(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    return await _page(request, kind, profile, missed=flag_in(request, "missed"))
+async def _asker(request: web.Request, who: HttpAuthenticator, calls: Calls) -> Profile:
+    """The signed-in profile, once what its calls have written can be read."""
+    profile = (await who.signed_in(request)).profile
+    await calls.written()
+    return profile
 
 
-async def _missed(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    return await _page(request, kind, profile, missed=True)
+async def _list(
+    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+) -> web.Response:
+    profile = await _asker(request, who, calls)
+    return await _page(request, kind, profile, histories[kind], missed=flag_in(request, "missed"))
 
 
-async def _page(request: web.Request, kind: PlaceKind, profile: Profile, *, missed: bool) -> web.Response:
+async def _missed(
+    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+) -> web.Response:
+    profile = await _asker(request, who, calls)
+    return await _page(request, kind, profile, histories[kind], missed=True)
+
+
+async def _page(request: web.Request, kind: PlaceKind, profile: Profile, history: History, *, missed: bool) -> web.Response:
     try:
-        page = await request.app[HISTORIES][kind].calls(
-            profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed
-        )
+        page = await history.calls(profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed)
     except ValueError as error:
         raise RelayError(str(error)) from None
     return answer(CallList([_call(record, kind) for record in page.calls], page.next_cursor))
 
 
-async def _one(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    detail = await request.app[HISTORIES][kind].call(profile, request.match_info["call_id"])
+async def _one(
+    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+) -> web.Response:
+    profile = await _asker(request, who, calls)
+    detail = await histories[kind].call(profile, request.match_info["call_id"])
     if detail is None:
         raise _no_such_call()
     return answer(CallDetails(_call(detail.call, kind), [_text(record) for record in detail.chat]))
 
 
-async def _unseen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    return answer(UnseenCount(await request.app[HISTORIES][kind].unseen_count(profile)))
+async def _unseen(
+    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+) -> web.Response:
+    profile = await _asker(request, who, calls)
+    return answer(UnseenCount(await histories[kind].unseen_count(profile)))
 
 
-async def _mark_seen(request: web.Request, kind: PlaceKind, profile: Profile) -> web.Response:
-    wanted, history = await body_of(request, Seen), request.app[HISTORIES][kind]
+async def _mark_seen(
+    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+) -> web.Response:
+    profile = await _asker(request, who, calls)
+    wanted, history = await body_of(request, Seen), histories[kind]
     now = datetime.now(UTC)
     if wanted.up_to is not None and wanted.call_ids is None:
         marked = await history.mark_seen_up_to(profile, wanted.up_to, now)

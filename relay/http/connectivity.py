@@ -18,14 +18,15 @@ from relay.check.report import Report
 from relay.check.verdicts import Explanation, explain
 from relay.errors import SignalingError
 from relay.http.api import Access, Operation, get, post
-from relay.http.auth import SUBPROTOCOL, signed_in
+from relay.http.auth import SUBPROTOCOL, HttpAuthenticator
 from relay.http.limits import Limit
 from relay.http.proxies import remote_address
 from relay.http.responses import answer, body_of, problem
-from relay.http.sockets import PING_INTERVAL, UPGRADE, registered
+from relay.http.sockets import UPGRADE, OpenSockets
 from relay.ids import Profile
 from relay.sdp.model import SessionDescription
 from relay.sdp.parse import parse_sdp
+from relay.settings.http import HttpSettings
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.presence.websocket import WebSocketConnection
 from relay.signaling.sessions.addresses import Addresses
@@ -171,22 +172,20 @@ class Probes:
         await probe.close()
 
 
-PROBES: Final = web.AppKey("probes", Probes)
-
-
-async def connect(request: web.Request) -> web.StreamResponse:
-    credential = await signed_in(request)
+async def connect(
+    request: web.Request, *, who: HttpAuthenticator, probes: Probes, sockets: OpenSockets, settings: HttpSettings
+) -> web.StreamResponse:
+    credential = await who.signed_in(request)
     profile = credential.profile
-    counters = request.app[PROBES].counters
     connection = WebSocketConnection(
-        profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL], on_overdue=lambda: counters.update(["overdue"])
+        profile.key, (SUBPROTOCOL,), settings.ping_interval, on_overdue=lambda: probes.counters.update(["overdue"])
     )
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     await connection.open(request, remote_address(request))
-    async with registered(request, connection, credential) as good:
+    async with sockets.registered(connection, credential, who) as good:
         if good:
-            await _serve(request.app[PROBES], profile, connection)
+            await _serve(probes, profile, connection)
     return connection.response
 
 

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from relay.errors import RelayError
 from relay.http.api import Access, Operation, post
-from relay.http.auth import TOKENS, set_cookie
-from relay.http.directory import ice_servers_for
+from relay.http.auth import Tokens, set_cookie
+from relay.http.directory import IceServers, host_of
 from relay.http.parameters import ProfileName, ProfileView, view
 from relay.http.responses import answer, body_of
 from relay.ice_servers import IceServer
@@ -34,9 +34,6 @@ class WritableDirectory(Protocol):
         ...
 
 
-WRITABLE_DIRECTORY: Final = web.AppKey("writable_directory", WritableDirectory)
-
-
 class NewConversation(msgspec.Struct, frozen=True):
     """A conversation between profiles that exist."""
 
@@ -55,24 +52,23 @@ class Login(msgspec.Struct, frozen=True):
     ice_servers: Sequence[IceServer]
 
 
-async def log_in(request: web.Request) -> web.Response:
+async def log_in(request: web.Request, *, directory: WritableDirectory, tokens: Tokens, servers: IceServers) -> web.Response:
     """Sign in as any profile, without a password; one that does not exist is made."""
     profile = (await body_of(request, ProfileName)).profile
     name = f"{profile.profile_type.capitalize()} {profile.profile_id}"
-    card = await request.app[WRITABLE_DIRECTORY].add_profile(ProfileCard(profile, name, ""))
-    tokens = request.app[TOKENS]
+    card = await directory.add_profile(ProfileCard(profile, name, ""))
     token = tokens.issue(profile)
-    response = answer(Login(token, view(card), ice_servers_for(request, profile)))
+    response = answer(Login(token, view(card), servers(profile, host_of(request))))
     set_cookie(request, response, token, tokens.lifetime)
     return response
 
 
-async def add_conversation(request: web.Request) -> web.Response:
+async def add_conversation(request: web.Request, *, directory: WritableDirectory) -> web.Response:
     members = frozenset(member.profile for member in (await body_of(request, NewConversation)).members)
     if len(members) < 2:
         raise RelayError("a conversation has at least two different members")
     try:
-        conversation_id = await request.app[WRITABLE_DIRECTORY].add_conversation(members)
+        conversation_id = await directory.add_conversation(members)
     except ValueError as error:
         raise RelayError(str(error)) from None
     return answer(ConversationName(conversation_id), 201)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from relay.errors import RelayError
 from relay.http.api import Operation, get
-from relay.http.auth import signed_in
+from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import ProfileView, view
 from relay.http.proxies import asker_of
 from relay.http.responses import answer
@@ -21,9 +21,6 @@ from relay.signaling.ports import Directory
 
 IceServers = Callable[[Profile, str], Sequence[IceServer]]
 """The servers that a profile may use, with credentials of its own; for a browser that calls the relay by that name or address."""
-
-DIRECTORY: Final = web.AppKey("directory", Directory)
-ICE_SERVERS: Final[web.AppKey[IceServers]] = web.AppKey("ice_servers")
 
 
 class IceServerList(msgspec.Struct, frozen=True):
@@ -71,28 +68,19 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def ice_servers_for(request: web.Request, profile: Profile) -> Sequence[IceServer]:
-    """The servers that this browser may use, named as it names the relay itself.
-
-    Raises:
-        RelayError: its `Host` is not one.
-    """
-    return request.app[ICE_SERVERS](profile, host_of(request))
-
-
-async def profiles(request: web.Request) -> web.Response:
-    cards = await request.app[DIRECTORY].visible_profiles((await signed_in(request)).profile)
+async def profiles(request: web.Request, *, who: HttpAuthenticator, directory: Directory) -> web.Response:
+    cards = await directory.visible_profiles((await who.signed_in(request)).profile)
     return answer(Profiles([view(card) for card in cards]))
 
 
-async def conversations(request: web.Request) -> web.Response:
-    cards = await request.app[DIRECTORY].conversations((await signed_in(request)).profile)
+async def conversations(request: web.Request, *, who: HttpAuthenticator, directory: Directory) -> web.Response:
+    cards = await directory.conversations((await who.signed_in(request)).profile)
     found = [ConversationView(card.conversation_id, [view(member) for member in card.members]) for card in cards]
     return answer(Conversations(found))
 
 
-async def ice_servers(request: web.Request) -> web.Response:
-    return answer(IceServerList(ice_servers_for(request, (await signed_in(request)).profile)))
+async def ice_servers(request: web.Request, *, who: HttpAuthenticator, servers: IceServers) -> web.Response:
+    return answer(IceServerList(servers((await who.signed_in(request)).profile, host_of(request))))
 
 
 ROUTES: Final = [

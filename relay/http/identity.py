@@ -61,6 +61,3 @@ class Identifier:
             raise Unavailable("who you are cannot be found out now") from None
         self._faults.succeeded("identity")
         return identity
-
-
-IDENTIFIER: Final = web.AppKey("identifier", Identifier)

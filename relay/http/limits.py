@@ -206,9 +206,6 @@ class HttpLimits:
         return TooMany(f"too many requests {whose}; try again later", limit.retry_after(key))
 
 
-LIMITS: Final = web.AppKey("limits", HttpLimits)
-
-
 def _is_upgrade(request: web.BaseRequest) -> bool:
     return "websocket" in request.headers.get("Upgrade", "").lower()
 

@@ -6,8 +6,8 @@ from typing import Any, Final, TypedDict
 from aiohttp import web
 
 from relay.http.api import Operation, delete, get
-from relay.http.auth import signed_in
-from relay.http.ports import OWN_HISTORY, PERSONAL_DATA
+from relay.http.auth import HttpAuthenticator
+from relay.http.ports import OwnHistory, PersonalData
 from relay.http.responses import answer
 from relay.ids import Profile
 
@@ -29,22 +29,22 @@ class Export(TypedDict):
     """Without their keys."""
 
 
-async def export(request: web.Request) -> web.Response:
-    return await export_of(request, (await signed_in(request)).profile)
+async def export(request: web.Request, *, who: HttpAuthenticator, data: PersonalData) -> web.Response:
+    return await export_of((await who.signed_in(request)).profile, data)
 
 
-async def erase_history(request: web.Request) -> web.Response:
-    await request.app[OWN_HISTORY].erase_history((await signed_in(request)).profile, datetime.now(UTC))
+async def erase_history(request: web.Request, *, who: HttpAuthenticator, history: OwnHistory) -> web.Response:
+    await history.erase_history((await who.signed_in(request)).profile, datetime.now(UTC))
     return web.Response(status=204)
 
 
-async def export_of(request: web.Request, profile: Profile) -> web.Response:
+async def export_of(profile: Profile, data: PersonalData) -> web.Response:
     """Everything about a profile, as a file to keep.
 
     Raises:
         HTTPNotFound: there is nothing.
     """
-    found = await request.app[PERSONAL_DATA].export(profile)
+    found = await data.export(profile)
     if found is None:
         raise web.HTTPNotFound(text=f"there is nothing about {profile.key}")
     response = answer(found)

@@ -263,8 +263,8 @@ def _tag(path: str) -> str:
 DOCUMENT: Final = web.AppKey("openapi", Document)
 
 
-async def read(request: web.Request) -> web.Response:
-    body, tag = request.app[DOCUMENT].encoded(request.path.removesuffix(PATH))
+async def read(request: web.Request, *, document: Document) -> web.Response:
+    body, tag = document.encoded(request.path.removesuffix(PATH))
     # RFC 9110 section 13.1.2: the comparison is weak, and `*` fits whatever there is.
     unchanged = any(known.value in (tag, ETAG_ANY) for known in request.if_none_match or ())
     response = web.Response(status=304) if unchanged else web.Response(body=body, content_type=JSON)

@@ -16,15 +16,13 @@ from prometheus_client.registry import Collector
 
 from relay.http.api import Access, Operation, get
 from relay.http.build import BUILD
-from relay.http.limits import LIMITS
-from relay.http.origins import ORIGINS
+from relay.http.limits import HttpLimits
+from relay.http.origins import Origins
 from relay.http.responses import answer
-from relay.http.sockets import CALLS
 from relay.media.api import MediaEngine, Route
 from relay.media.quality.counters import NAMES
 from relay.signaling.calls.paths import RTT_BOUNDS, RoundTrips
-
-ENGINE: Final = web.AppKey("engine", MediaEngine)
+from relay.signaling.calls.service import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +41,39 @@ class Source:
     counting: bool = True
 
 
-SOURCES: Final[web.AppKey[Sequence[Source]]] = web.AppKey("sources")
-COLLECTORS: Final[web.AppKey[Sequence[Collector]]] = web.AppKey("collectors")
-"""Figures that their parts give in the shape of prometheus_client."""
-PUSH_OUTCOMES: Final = web.AppKey("push_outcomes", Counter[str])
-"""What became of push messages."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What `/metrics` shows, beside the counters of the media plane.
+
+    Args:
+        pushed: push messages, by what became of them.
+        collectors: figures that their parts give in the shape of prometheus_client.
+    """
+
+    calls: Calls
+    limits: HttpLimits
+    origins: Origins
+    pushed: Counter[str]
+    sources: Sequence[Source]
+    collectors: Sequence[Collector]
+
+
+ENGINE: Final = web.AppKey("engine", MediaEngine)
+OBSERVED: Final = web.AppKey("observed", Observed)
 
 
 class _Snapshot:
     """A prometheus_client collector over figures that were read a moment ago."""
 
-    def __init__(self, media: Mapping[str, int], app: web.Application) -> None:
+    def __init__(self, media: Mapping[str, int], observed: Observed) -> None:
         self._media = media
-        self._app = app
+        self._observed = observed
 
     def collect(self) -> Iterator[Metric]:
-        calls = self._app[CALLS]
+        calls = self._observed.calls
         for name, meaning in NAMES.items():
             yield CounterMetricFamily(f"relay_media_{name}", meaning, value=self._media.get(name, 0))
-        for source in self._app[SOURCES]:
+        for source in self._observed.sources:
             family = CounterMetricFamily if source.counting else GaugeMetricFamily
             values = source.read()
             for name, meaning in source.meanings.items():
@@ -72,10 +84,9 @@ class _Snapshot:
         yield from by_route(calls.sessions_by_route, calls.sessions_connected, calls.round_trips)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
-        yield _counted("relay_limited", "what was refused because of a limit", "limit", self._app[LIMITS].refused)
-        yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._app[ORIGINS].refused)
-        pushed: Counter[str] = self._app[PUSH_OUTCOMES]
-        yield _counted("relay_push_messages", "push messages, by what became of them", "outcome", pushed)
+        yield _counted("relay_limited", "what was refused because of a limit", "limit", self._observed.limits.refused)
+        yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._observed.origins.refused)
+        yield _counted("relay_push_messages", "push messages, by what became of them", "outcome", self._observed.pushed)
 
 
 def _counted(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> Metric:
@@ -112,10 +123,10 @@ async def health(_request: web.Request) -> web.Response:
     return answer(Health("ok"))
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(_request: web.Request, *, engine: MediaEngine, observed: Observed) -> web.Response:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(await request.app[ENGINE].counters(), request.app))
-    for collector in (*request.app[COLLECTORS], BUILD, ProcessCollector(registry=None), PlatformCollector(registry=None)):
+    registry.register(_Snapshot(await engine.counters(), observed))
+    for collector in (*observed.collectors, BUILD, ProcessCollector(registry=None), PlatformCollector(registry=None)):
         registry.register(collector)
     GCCollector(registry)
     return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -65,9 +65,6 @@ class Origins:
         return refuse_foreign_pages
 
 
-ORIGINS: Final = web.AppKey("origins", Origins)
-
-
 def _origin_of(request: web.BaseRequest) -> Origin | None:
     """The page that a request comes from; None if it says nothing that could be believed."""
     values = request.headers.getall("Origin", ())

@@ -5,9 +5,7 @@ Times are timezone-aware, in UTC.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
-
-from aiohttp import web
+from typing import Any, Protocol
 
 from relay.ids import Place, PlaceKind, Profile
 from relay.signaling.ports import Privacy, ProfileCard
@@ -94,6 +92,10 @@ class History(Protocol):
     async def unseen_count(self, profile: Profile) -> int:
         """How many calls the profile missed and has not seen yet."""
         ...
+
+
+Histories = Mapping[PlaceKind, History]
+"""The history of each kind of place."""
 
 
 class Enforcer(Protocol):
@@ -278,14 +280,3 @@ class PushGate(Protocol):
             ValueError: nothing can or may be sent there.
         """
         ...
-
-
-ENFORCER: Final = web.AppKey("enforcer", Enforcer)
-PROFILE_SETTINGS: Final = web.AppKey("profile_settings", ProfileSettings)
-HISTORIES: Final = web.AppKey("histories", Mapping[PlaceKind, History])
-PERSONAL_DATA: Final = web.AppKey("personal_data", PersonalData)
-OWN_HISTORY: Final = web.AppKey("own_history", OwnHistory)
-WHITEBOARD_SESSIONS: Final = web.AppKey("whiteboard_sessions", WhiteboardSessions)
-PLATFORM: Final = web.AppKey("platform", Platform)
-PUSH_SUBSCRIPTIONS: Final = web.AppKey("push_subscriptions", PushSubscriptions)
-PUSH_GATE: Final = web.AppKey("push_gate", PushGate)

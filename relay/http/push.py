@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from relay.errors import RelayError
 from relay.http.api import Operation, delete, get, post
-from relay.http.auth import signed_in
-from relay.http.ports import PUSH_GATE, PUSH_SUBSCRIPTIONS, PushGate
+from relay.http.auth import HttpAuthenticator
+from relay.http.ports import PushGate, PushSubscriptions
 from relay.http.responses import answer, body_of
 from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
 
@@ -39,35 +39,36 @@ class PublicKey(msgspec.Struct, frozen=True):
     key: Annotated[str, Meta(description="`applicationServerKey` of `PushManager.subscribe`.")]
 
 
-async def key(request: web.Request) -> web.Response:
+async def key(request: web.Request, *, who: HttpAuthenticator, gate: PushGate | None) -> web.Response:
     """The key that browsers subscribe with."""
-    await signed_in(request)
-    return answer(PublicKey(_gate(request).public_key))
+    await who.signed_in(request)
+    return answer(PublicKey(_configured(gate).public_key))
 
 
-async def subscribe(request: web.Request) -> web.Response:
+async def subscribe(
+    request: web.Request, *, who: HttpAuthenticator, gate: PushGate | None, subscriptions: PushSubscriptions
+) -> web.Response:
     """Register a browser for the profile, or bring its keys up to date."""
-    profile, gate = (await signed_in(request)).profile, _gate(request)
+    profile, gate = (await who.signed_in(request)).profile, _configured(gate)
     wanted = await body_of(request, BrowserSubscription)
     place = wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth
     try:
         gate.check(*place)
-        await request.app[PUSH_SUBSCRIPTIONS].add(profile, *place, datetime.now(UTC))
+        await subscriptions.add(profile, *place, datetime.now(UTC))
     except ValueError as error:
         raise RelayError(str(error)) from None
     return web.Response(status=204)
 
 
-async def unsubscribe(request: web.Request) -> web.Response:
+async def unsubscribe(request: web.Request, *, who: HttpAuthenticator, subscriptions: PushSubscriptions) -> web.Response:
     """The browser is told of nothing any more; also while Web Push is off."""
-    profile = (await signed_in(request)).profile
+    profile = (await who.signed_in(request)).profile
     wanted = await body_of(request, Unsubscription)
-    await request.app[PUSH_SUBSCRIPTIONS].remove(profile, wanted.endpoint)
+    await subscriptions.remove(profile, wanted.endpoint)
     return web.Response(status=204)
 
 
-def _gate(request: web.Request) -> PushGate:
-    gate = request.app.get(PUSH_GATE)
+def _configured(gate: PushGate | None) -> PushGate:
     if gate is None:
         raise web.HTTPNotFound(text="this server sends no push messages")
     return gate

@@ -66,11 +66,8 @@ class ReadinessView(msgspec.Struct, frozen=True):
     checks: Annotated[Mapping[str, bool], Meta(description="Which of its parts are ready: `database`, `media`, `accepting`.")]
 
 
-READINESS: Final = web.AppKey("readiness", Readiness)
-
-
-async def ready(request: web.Request) -> web.Response:
-    checks = await request.app[READINESS].look()
+async def ready(_request: web.Request, *, readiness: Readiness) -> web.Response:
+    checks = await readiness.look()
     if all(checks.values()):
         return answer(ReadinessView("ready", checks))
     response = answer(ReadinessView("not_ready", checks), 503)

@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 
 from relay.http.api import Operation, get, put
-from relay.http.auth import signed_in
-from relay.http.ports import PROFILE_SETTINGS
+from relay.http.auth import HttpAuthenticator
+from relay.http.ports import ProfileSettings
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
 from relay.signaling.ports import Privacy
@@ -21,15 +21,15 @@ class SettingsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     do_not_disturb: bool | None = None
 
 
-async def read(request: web.Request) -> web.Response:
-    return answer(await request.app[PROFILE_SETTINGS].settings((await signed_in(request)).profile))
+async def read(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings) -> web.Response:
+    return answer(await settings.settings((await who.signed_in(request)).profile))
 
 
-async def change(request: web.Request) -> web.Response:
-    return await change_of(request, (await signed_in(request)).profile)
+async def change(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings) -> web.Response:
+    return await change_of(request, (await who.signed_in(request)).profile, settings)
 
 
-async def change_of(request: web.Request, profile: Profile) -> web.Response:
+async def change_of(request: web.Request, profile: Profile, settings: ProfileSettings) -> web.Response:
     """Change a profile's settings as the body says; the answer has them all.
 
     Raises:
@@ -37,12 +37,10 @@ async def change_of(request: web.Request, profile: Profile) -> web.Response:
     """
     wanted = await body_of(request, SettingsChange)
     try:
-        settings = await request.app[PROFILE_SETTINGS].change_settings(
-            profile, privacy=wanted.privacy, do_not_disturb=wanted.do_not_disturb
-        )
+        changed = await settings.change_settings(profile, privacy=wanted.privacy, do_not_disturb=wanted.do_not_disturb)
     except ValueError as error:
         raise web.HTTPNotFound(text=str(error)) from None
-    return answer(settings)
+    return answer(changed)
 
 
 READ: Final = Operation("What the profile wants about being called.", SettingsRecord)

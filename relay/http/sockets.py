@@ -9,77 +9,94 @@ from typing import Final
 from aiohttp import WSCloseCode, web
 
 from relay.http.api import Access, Operation, Parameter, get
-from relay.http.auth import SUBPROTOCOL, Credential, is_revoked, signed_in
-from relay.http.directory import DIRECTORY
+from relay.http.auth import SUBPROTOCOL, Credential, HttpAuthenticator
 from relay.http.proxies import remote_address
 from relay.http.responses import problem
-from relay.http.revocations import REVOCATIONS
+from relay.http.revocations import Revocations
+from relay.settings.http import HttpSettings
 from relay.signaling.calls.enforcement import CREDENTIAL_OVER
 from relay.signaling.calls.service import Calls
-from relay.signaling.ports import ProfileCard
+from relay.signaling.ports import Directory, ProfileCard
 from relay.signaling.presence.websocket import WebSocketConnection
-
-CALLS: Final = web.AppKey("calls", Calls)
-CONNECTIONS: Final = web.AppKey("connections", dict[WebSocketConnection, Credential])
-"""Every open WebSocket and what it was opened with: to close them at the end, or when that is revoked."""
-MAX_DEVICES: Final = web.AppKey("max_devices", int)
-"""Devices that a profile may have connected at a time."""
-PING_INTERVAL: Final = web.AppKey("ping_interval", float)
-"""Seconds."""
 
 LONGEST_WAIT: Final = 30 * 86_400.0
 """Seconds. A credential that lasts longer than this ends its connection then all the same: event loops have a longest timer."""
 
 
-async def connect(request: web.Request) -> web.StreamResponse:
-    credential = await signed_in(request)
+class OpenSockets:
+    """Every open WebSocket and what it was opened with: to close them at the end, or when that is revoked."""
+
+    def __init__(self) -> None:
+        self._opened: dict[WebSocketConnection, Credential] = {}
+
+    @contextlib.asynccontextmanager
+    async def registered(
+        self, connection: WebSocketConnection, credential: Credential, who: HttpAuthenticator
+    ) -> AsyncIterator[bool]:
+        """Around the life of an open WebSocket.
+
+        Whether its credential is still good: it may have been revoked during the upgrade.
+        """
+        self._opened[connection] = credential
+        try:
+            good = not who.is_revoked(credential)
+            if not good:
+                connection.drop(CREDENTIAL_OVER, "the credential was revoked")
+            yield good
+        finally:
+            del self._opened[connection]
+            await connection.close()
+
+    def drop_revoked(self, revocations: Revocations) -> None:
+        """Close those whose credential is not good any more."""
+        for connection, credential in self._opened.items():
+            if revocations.revokes(credential.profile, credential.issued_at):
+                connection.drop(CREDENTIAL_OVER, "the credential was revoked")
+
+    async def close_all(self) -> None:
+        """The server stops; the calls have ended before."""
+        # All at once: one that does not read takes a second to give up.
+        await asyncio.gather(*(one.close(WSCloseCode.GOING_AWAY, "the server is shutting down") for one in self._opened))
+
+
+OPEN_SOCKETS: Final = web.AppKey("open_sockets", OpenSockets)
+
+
+async def connect(
+    request: web.Request,
+    *,
+    who: HttpAuthenticator,
+    calls: Calls,
+    directory: Directory,
+    sockets: OpenSockets,
+    settings: HttpSettings,
+) -> web.StreamResponse:
+    credential = await who.signed_in(request)
     profile = credential.profile
     if f"{request.match_info['profile_type']}_{request.match_info['profile_id']}" != profile.key:
         return problem(403, "forbidden", f"the credential is that of {profile.key}")
-    refused = request.app[CALLS].refused
     connection = WebSocketConnection(
-        profile.key, (SUBPROTOCOL,), request.app[PING_INTERVAL], on_overdue=lambda: refused.update(["unfinished"])
+        profile.key, (SUBPROTOCOL,), settings.ping_interval, on_overdue=lambda: calls.refused.update(["unfinished"])
     )
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
     # Whoever is in a call comes back to it, whatever the database does.
-    card = request.app[CALLS].card_in_call(profile) or await request.app[DIRECTORY].profile(profile)
+    card = calls.card_in_call(profile) or await directory.profile(profile)
     card = card or ProfileCard(profile, "", "")
     resume = request.query.get("resume", "")
     # A device that comes back takes no new place; whether it is one is only known later, so it gets the benefit of the doubt.
-    if request.app[CALLS].devices_of(card) >= request.app[MAX_DEVICES] + bool(resume):
+    if calls.devices_of(card) >= settings.max_devices + bool(resume):
         return problem(429, "too_many_devices", "this profile has too many connections")
     await connection.open(request, remote_address(request))
-    async with registered(request, connection, credential) as good:
+    async with sockets.registered(connection, credential, who) as good:
         if good:
-            await _serve(request, card, credential, connection)
+            await _serve(request, card, credential, connection, calls)
     return connection.response
 
 
-@contextlib.asynccontextmanager
-async def registered(request: web.Request, connection: WebSocketConnection, credential: Credential) -> AsyncIterator[bool]:
-    """Around the life of an open WebSocket. Whether its credential is still good: it may have been revoked during the upgrade."""
-    connections = request.app[CONNECTIONS]
-    connections[connection] = credential
-    try:
-        good = not is_revoked(request, credential)
-        if not good:
-            connection.drop(CREDENTIAL_OVER, "the credential was revoked")
-        yield good
-    finally:
-        del connections[connection]
-        await connection.close()
-
-
-def drop_revoked(app: web.Application) -> None:
-    """Close the connections whose credential is not good any more."""
-    for connection, credential in app[CONNECTIONS].items():
-        if app[REVOCATIONS].revokes(credential.profile, credential.issued_at):
-            connection.drop(CREDENTIAL_OVER, "the credential was revoked")
-
-
-async def _serve(request: web.Request, card: ProfileCard, credential: Credential, connection: WebSocketConnection) -> None:
-    calls = request.app[CALLS]
+async def _serve(
+    request: web.Request, card: ProfileCard, credential: Credential, connection: WebSocketConnection, calls: Calls
+) -> None:
     device = await calls.connect(
         card,
         connection,
@@ -101,12 +118,6 @@ async def _serve(request: web.Request, card: ProfileCard, credential: Credential
 def _number(text: str) -> int:
     """A count that a client gives; 0 if it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-
-
-async def close_all(app: web.Application) -> None:
-    """Signal handler for `on_shutdown`, after the calls have ended."""
-    # All at once: one that does not read takes a second to give up.
-    await asyncio.gather(*(one.close(WSCloseCode.GOING_AWAY, "the server is shutting down") for one in app[CONNECTIONS]))
 
 
 UPGRADE: Final = {

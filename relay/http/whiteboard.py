@@ -7,9 +7,9 @@ from aiohttp import web
 
 from relay.http import calls
 from relay.http.api import Operation, get
-from relay.http.auth import signed_in
+from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import ProfileView, view
-from relay.http.ports import WHITEBOARD_SESSIONS
+from relay.http.ports import WhiteboardSessions
 from relay.http.responses import answer
 from relay.ids import PlaceKind
 
@@ -25,8 +25,8 @@ class Sessions(msgspec.Struct, frozen=True):
     sessions: list[SessionView]
 
 
-async def sessions(request: web.Request) -> web.Response:
-    cards = await request.app[WHITEBOARD_SESSIONS].whiteboard_sessions((await signed_in(request)).profile)
+async def sessions(request: web.Request, *, who: HttpAuthenticator, whiteboard_sessions: WhiteboardSessions) -> web.Response:
+    cards = await whiteboard_sessions.whiteboard_sessions((await who.signed_in(request)).profile)
     found = [SessionView(card.whiteboard_session_id, [view(member) for member in card.members]) for card in cards]
     return answer(Sessions(found))
 

@@ -5,12 +5,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from relay.db.directory import SqlDirectory
+from relay.db.engine import create_engine
+from relay.db.revocations import SqlRevocations
 from relay.http import directory
-from relay.http.auth import TOKENS as TOKENS_KEY
-from relay.http.limits import LIMITS, HttpLimits
+from relay.http.auth import HttpAuthenticator
+from relay.http.limits import HttpLimits
+from relay.http.revocations import Revocations
 from relay.ice_servers import IceServer
 from relay.ids import Profile
 from relay.settings.limits import LimitSettings
+from relay.signaling.ports import Directory
+from relay.signaling.records import Revocation
 from tests.http.conftest import TOKENS, bearer
 
 
@@ -63,9 +69,13 @@ async def test_each_profile_gets_servers_with_credentials_of_its_own() -> None:
         turn = IceServer((f"turn:{host}:3478",), username=profile.key, credential="secret")
         return [IceServer(("stun:relay.test:3478",)), turn]
 
+    async def nothing_is_open(_revocation: Revocation, _issued_before: float) -> None: ...
+
+    engine = create_engine("sqlite+aiosqlite://")
+    who = HttpAuthenticator(TOKENS, HttpLimits(LimitSettings()), Revocations(SqlRevocations(engine), nothing_is_open))
+    provided = {HttpAuthenticator: who, Directory: SqlDirectory(engine), directory.IceServers: servers}
     app = web.Application()
-    app[TOKENS_KEY], app[LIMITS], app[directory.ICE_SERVERS] = TOKENS, HttpLimits(LimitSettings()), servers
-    app.add_routes(directory.ROUTES)
+    app.add_routes([route.bound(provided) for route in directory.ROUTES])
     async with (
         TestClient(TestServer(app)) as client,
         client.get("/api/ice-servers", headers={**bearer("tutor_789"), "Host": "relay.test:80"}) as response,

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from relay.app import create_app
+from relay.http.operations import OBSERVED
 from relay.http.readiness import DEADLINE, FRESH, Readiness
-from relay.http.sockets import CALLS
 from relay.serving import serve
 from relay.settings.all import Settings
 from tests.kit.clock import in_virtual_time
@@ -74,7 +74,7 @@ async def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:
         )
     )
     async with serve(app) as port:
-        await app[CALLS].close()
+        await app[OBSERVED].calls.close()
         await becomes(f"http://127.0.0.1:{port}", "not_ready", accepting=False)
 
 

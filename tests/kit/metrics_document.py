@@ -15,10 +15,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.app import create_app
-from relay.http.limits import LIMITS
-from relay.http.operations import PUSH_OUTCOMES, by_route
-from relay.http.origins import ORIGINS
-from relay.http.sockets import CALLS
+from relay.http.operations import OBSERVED, by_route
 from relay.media.api import Route
 from relay.serving import serve
 from relay.settings.all import Settings
@@ -59,8 +56,9 @@ async def shown() -> Mapping[str, Row]:
             database_url=f"sqlite+aiosqlite:///{folder / 'relay.db'}",
         )
         app = create_app(settings)
-        counters: list[Counter[str]] = [app[CALLS].ended, app[CALLS].refused, app[LIMITS].refused, app[ORIGINS].refused]
-        for counter in (*counters, app[PUSH_OUTCOMES]):
+        observed = app[OBSERVED]
+        counters: list[Counter[str]] = [observed.calls.ended, observed.calls.refused, observed.limits.refused]
+        for counter in (*counters, observed.origins.refused, observed.pushed):
             counter["something"] += 1
         async with (
             serve(app) as port,

@@ -1,34 +1,41 @@
 """Who may: whoever has the service token."""
 
 import hmac
-from typing import Final
 
 from aiohttp import web
 
 from relay.errors import Unauthorized
-from relay.http.api import Access, DescribedRoute, Handler
+from relay.http.api import Access, DescribedRoute
 from relay.http.auth import bearer_token, checking_credential
-
-SERVICE_TOKEN: Final = web.AppKey("service_token", str)
-
-
-def is_platform(request: web.Request) -> bool:
-    """Whether the request has the service token. False where there is no such token."""
-    given, expected = bearer_token(request) or "", request.app.get(SERVICE_TOKEN, "")
-    # Bytes: of texts, `compare_digest` takes ASCII only. Headers may have bytes that are no UTF-8.
-    return bool(expected) and hmac.compare_digest(given.encode(errors="surrogateescape"), expected.encode())
+from relay.http.limits import HttpLimits
 
 
-def platform_only(handler: Handler) -> Handler:
-    """Let nobody in but the platform."""
+class ServiceToken:
+    """The platform's credential.
 
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        with checking_credential(request):
-            if not is_platform(request):
-                raise Unauthorized("this takes the service token")
-        return await handler(request)
+    Args:
+        expected: empty: there is none.
+    """
 
-    return guarded
+    def __init__(self, expected: str) -> None:
+        self._expected = expected.encode()
+
+    def is_in(self, request: web.Request) -> bool:
+        """Whether a request has it. False where there is no such token."""
+        # Bytes: of texts, `compare_digest` takes ASCII only. Headers may have bytes that are no UTF-8.
+        given = (bearer_token(request) or "").encode(errors="surrogateescape")
+        return bool(self._expected) and hmac.compare_digest(given, self._expected)
+
+
+async def platform_only(request: web.Request, *, service_token: ServiceToken, limits: HttpLimits) -> None:
+    """Let the platform in, and no other.
+
+    Raises:
+        Unauthorized: the request does not have the service token.
+    """
+    with checking_credential(request, limits):
+        if not service_token.is_in(request):
+            raise Unauthorized("this takes the service token")
 
 
 def guarded(routes: list[DescribedRoute]) -> list[DescribedRoute]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Protocol, Self
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.http.parameters import Avatar, Name, ProfileName
-from relay.http.ports import PLATFORM, PROFILE_SETTINGS, Platform, ProfileSettings
+from relay.http.ports import Platform, ProfileSettings
 from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import Privacy, ProfileCard
@@ -30,10 +29,6 @@ class Stores:
 
     platform: Platform
     settings: ProfileSettings
-
-    @classmethod
-    def of(cls, app: web.Application) -> Self:
-        return cls(app[PLATFORM], app[PROFILE_SETTINGS])
 
 
 class Item(Protocol):

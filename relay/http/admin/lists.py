@@ -12,7 +12,7 @@ from relay.http.admin.access import guarded
 from relay.http.admin.items import PlaceView, ProfileDetails
 from relay.http.api import Operation, get
 from relay.http.parameters import CURSOR, Cursor, ProfileName, cursor_in, limit_in, limit_parameter
-from relay.http.ports import PLATFORM
+from relay.http.ports import Platform
 from relay.http.responses import answer
 from relay.ids import PlaceKind
 from relay.signaling.records import Page, PlaceRecord
@@ -47,29 +47,29 @@ class WhiteboardSessionList(msgspec.Struct, frozen=True):
     next_cursor: Cursor
 
 
-async def profiles(request: web.Request) -> web.Response:
-    page = await _page(request, request.app[PLATFORM].list_profiles)
+async def profiles(request: web.Request, *, platform: Platform) -> web.Response:
+    page = await _page(request, platform.list_profiles)
     return answer(ProfileList([ProfileDetails.of(card) for card in page.entries], page.next_cursor))
 
 
-async def connections(request: web.Request) -> web.Response:
-    page = await _page(request, request.app[PLATFORM].list_connections)
+async def connections(request: web.Request, *, platform: Platform) -> web.Response:
+    page = await _page(request, platform.list_connections)
     found = [ConnectionView([ProfileName.of(profile) for profile in pair]) for pair in page.entries]
     return answer(ConnectionList(found, page.next_cursor))
 
 
-async def conversations(request: web.Request) -> web.Response:
-    page = await _places(request, PlaceKind.CONVERSATION)
+async def conversations(request: web.Request, *, platform: Platform) -> web.Response:
+    page = await _places(request, PlaceKind.CONVERSATION, platform)
     return answer(ConversationList([PlaceView.of(one) for one in page.entries], page.next_cursor))
 
 
-async def whiteboard_sessions(request: web.Request) -> web.Response:
-    page = await _places(request, PlaceKind.WHITEBOARD_SESSION)
+async def whiteboard_sessions(request: web.Request, *, platform: Platform) -> web.Response:
+    page = await _places(request, PlaceKind.WHITEBOARD_SESSION, platform)
     return answer(WhiteboardSessionList([PlaceView.of(one) for one in page.entries], page.next_cursor))
 
 
-async def _places(request: web.Request, kind: PlaceKind) -> Page[PlaceRecord]:
-    return await _page(request, lambda limit, cursor: request.app[PLATFORM].list_places(kind, limit, cursor))
+async def _places(request: web.Request, kind: PlaceKind, platform: Platform) -> Page[PlaceRecord]:
+    return await _page(request, lambda limit, cursor: platform.list_places(kind, limit, cursor))
 
 
 async def _page(request: web.Request, read: Callable[[int, str | None], Awaitable[Page[Any]]]) -> Page[Any]:

@@ -1,6 +1,5 @@
 """What the platform may end: calls, the connections of a profile, and credentials that have not expired yet."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -11,9 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.http.admin.access import guarded
 from relay.http.api import Operation, delete, get, post, put
 from relay.http.parameters import CALL, PROFILE, Milliseconds, ProfileName, profile_in
-from relay.http.ports import ENFORCER
+from relay.http.ports import Enforcer
 from relay.http.responses import answer, body_of
-from relay.http.revocations import REVOCATIONS
+from relay.http.revocations import Revocations
 from relay.ids import Profile
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.records import OngoingCall, RevocationCause
@@ -51,35 +50,35 @@ class OngoingCalls(msgspec.Struct, frozen=True):
     calls: list[OngoingCallView]
 
 
-async def list_calls(request: web.Request) -> web.Response:
-    return answer(OngoingCalls([_call(one) for one in request.app[ENFORCER].ongoing()]))
+async def list_calls(_request: web.Request, *, enforcer: Enforcer) -> web.Response:
+    return answer(OngoingCalls([_call(one) for one in enforcer.ongoing()]))
 
 
-async def end_call(request: web.Request) -> web.Response:
-    if not await request.app[ENFORCER].end_call(request.match_info["call_id"]):
+async def end_call(request: web.Request, *, enforcer: Enforcer) -> web.Response:
+    if not await enforcer.end_call(request.match_info["call_id"]):
         raise web.HTTPNotFound(text="no such call goes on")
     return web.Response(status=204)
 
 
-async def drop_devices(request: web.Request) -> web.Response:
-    await request.app[ENFORCER].drop(profile_in(request))
+async def drop_devices(request: web.Request, *, enforcer: Enforcer) -> web.Response:
+    await enforcer.drop(profile_in(request))
     return web.Response(status=204)
 
 
-async def read_revocation(request: web.Request, profile: Profile | None) -> web.Response:
-    moment = request.app[REVOCATIONS].issued_before(profile)
+async def read_revocation(request: web.Request, *, revocations: Revocations) -> web.Response:
+    moment = revocations.issued_before(_whose(request))
     return answer(RevocationView(None if moment is None else milliseconds(moment)))
 
 
-async def revoke(request: web.Request, profile: Profile | None) -> web.Response:
-    wanted = (await body_of(request, RevocationBody)).issued_before
+async def revoke(request: web.Request, *, revocations: Revocations) -> web.Response:
+    profile, wanted = _whose(request), (await body_of(request, RevocationBody)).issued_before
     moment = datetime.now(UTC) if wanted is None else datetime.fromtimestamp(wanted / 1000, UTC)
-    await request.app[REVOCATIONS].revoke(profile, moment, RevocationCause.REVOKED)
+    await revocations.revoke(profile, moment, RevocationCause.REVOKED)
     return web.Response(status=204)
 
 
-async def lift(request: web.Request, profile: Profile | None) -> web.Response:
-    await request.app[REVOCATIONS].lift(profile)
+async def lift(request: web.Request, *, revocations: Revocations) -> web.Response:
+    await revocations.lift(_whose(request))
     return web.Response(status=204)
 
 
@@ -96,15 +95,9 @@ def _call(one: OngoingCall) -> OngoingCallView:
     )
 
 
-_Handler = Callable[[web.Request, Profile | None], Awaitable[web.Response]]
-
-
-def _of_profile(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    return lambda request: handler(request, profile_in(request))
-
-
-def _of_everybody(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    return lambda request: handler(request, None)
+def _whose(request: web.Request) -> Profile | None:
+    """The profile of the path; None: it names none, and all profiles are meant."""
+    return profile_in(request) if "profile_id" in request.match_info else None
 
 
 _REVOCATION: Final = f"/api/admin/profiles/{PROFILE}/revocation"
@@ -130,11 +123,11 @@ ROUTES: Final = guarded(
             drop_devices,
             Operation("Disconnects the devices of a profile (4403); a call that one of them is in ends. They may connect again."),
         ),
-        get(_REVOCATION, _of_profile(read_revocation), _READ),
-        put(_REVOCATION, _of_profile(revoke), _REVOKE),
-        delete(_REVOCATION, _of_profile(lift), _LIFT),
-        get("/api/admin/revocation", _of_everybody(read_revocation), _READ),
-        put("/api/admin/revocation", _of_everybody(revoke), _REVOKE),
-        delete("/api/admin/revocation", _of_everybody(lift), _LIFT),
+        get(_REVOCATION, read_revocation, _READ),
+        put(_REVOCATION, revoke, _REVOKE),
+        delete(_REVOCATION, lift, _LIFT),
+        get("/api/admin/revocation", read_revocation, _READ),
+        put("/api/admin/revocation", revoke, _REVOKE),
+        delete("/api/admin/revocation", lift, _LIFT),
     ]
 )

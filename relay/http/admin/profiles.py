@@ -9,10 +9,10 @@ from aiohttp import web
 from relay.http import api, blocks, me, settings
 from relay.http.admin.access import guarded
 from relay.http.admin.items import ProfileBody, ProfileDetails
-from relay.http.directory import DIRECTORY
 from relay.http.parameters import OTHER_PROFILE, PROFILE, ProfileView, other_profile_in, profile_in, view
-from relay.http.ports import OWN_HISTORY, PERSONAL_DATA, PLATFORM, PROFILE_SETTINGS
+from relay.http.ports import OwnHistory, PersonalData, Platform, ProfileSettings
 from relay.http.responses import answer, body_of
+from relay.signaling.ports import Directory
 
 _PROFILE: Final = f"/api/admin/profiles/{PROFILE}"
 
@@ -23,77 +23,77 @@ class Connections(msgspec.Struct, frozen=True):
     connections: list[ProfileView]
 
 
-async def read(request: web.Request) -> web.Response:
+async def read(request: web.Request, *, directory: Directory) -> web.Response:
     profile = profile_in(request)
-    card = await request.app[DIRECTORY].profile(profile)
+    card = await directory.profile(profile)
     if card is None:
         raise web.HTTPNotFound(text="there is no such profile")
     return answer(ProfileDetails.of(card))
 
 
-async def put(request: web.Request) -> web.Response:
+async def put(request: web.Request, *, platform: Platform) -> web.Response:
     profile = profile_in(request)
-    await request.app[PLATFORM].put_profiles([(await body_of(request, ProfileBody)).card(profile)])
+    await platform.put_profiles([(await body_of(request, ProfileBody)).card(profile)])
     return web.Response(status=204)
 
 
-async def delete(request: web.Request) -> web.Response:
+async def delete(request: web.Request, *, platform: Platform) -> web.Response:
     """Its calls stay as they are; `erase` takes it out of those too."""
-    await request.app[PLATFORM].delete_profile(profile_in(request))
+    await platform.delete_profile(profile_in(request))
     return web.Response(status=204)
 
 
-async def erase(request: web.Request) -> web.Response:
-    await request.app[PERSONAL_DATA].erase(profile_in(request), datetime.now(UTC))
+async def erase(request: web.Request, *, data: PersonalData) -> web.Response:
+    await data.erase(profile_in(request), datetime.now(UTC))
     return web.Response(status=204)
 
 
-async def erase_history(request: web.Request) -> web.Response:
-    await request.app[OWN_HISTORY].erase_history(profile_in(request), datetime.now(UTC))
+async def erase_history(request: web.Request, *, history: OwnHistory) -> web.Response:
+    await history.erase_history(profile_in(request), datetime.now(UTC))
     return web.Response(status=204)
 
 
-async def export(request: web.Request) -> web.Response:
-    return await me.export_of(request, profile_in(request))
+async def export(request: web.Request, *, data: PersonalData) -> web.Response:
+    return await me.export_of(profile_in(request), data)
 
 
-async def read_settings(request: web.Request) -> web.Response:
-    return answer(await request.app[PROFILE_SETTINGS].settings(profile_in(request)))
+async def read_settings(request: web.Request, *, profile_settings: ProfileSettings) -> web.Response:
+    return answer(await profile_settings.settings(profile_in(request)))
 
 
-async def change_settings(request: web.Request) -> web.Response:
-    return await settings.change_of(request, profile_in(request))
+async def change_settings(request: web.Request, *, profile_settings: ProfileSettings) -> web.Response:
+    return await settings.change_of(request, profile_in(request), profile_settings)
 
 
-async def read_blocks(request: web.Request) -> web.Response:
-    return await blocks.read_of(request, profile_in(request))
+async def read_blocks(request: web.Request, *, profile_settings: ProfileSettings) -> web.Response:
+    return await blocks.read_of(profile_in(request), profile_settings)
 
 
-async def block(request: web.Request) -> web.Response:
-    await blocks.block(request.app[PROFILE_SETTINGS], profile_in(request), other_profile_in(request))
+async def block(request: web.Request, *, profile_settings: ProfileSettings) -> web.Response:
+    await blocks.block(profile_settings, profile_in(request), other_profile_in(request))
     return web.Response(status=204)
 
 
-async def unblock(request: web.Request) -> web.Response:
-    await request.app[PROFILE_SETTINGS].unblock(profile_in(request), other_profile_in(request))
+async def unblock(request: web.Request, *, profile_settings: ProfileSettings) -> web.Response:
+    await profile_settings.unblock(profile_in(request), other_profile_in(request))
     return web.Response(status=204)
 
 
-async def read_connections(request: web.Request) -> web.Response:
-    cards = await request.app[PLATFORM].connections(profile_in(request))
+async def read_connections(request: web.Request, *, platform: Platform) -> web.Response:
+    cards = await platform.connections(profile_in(request))
     return answer(Connections([view(card) for card in cards]))
 
 
-async def connect(request: web.Request) -> web.Response:
+async def connect(request: web.Request, *, platform: Platform) -> web.Response:
     try:
-        await request.app[PLATFORM].connect(profile_in(request), other_profile_in(request))
+        await platform.connect(profile_in(request), other_profile_in(request))
     except ValueError as error:
         raise web.HTTPNotFound(text=str(error)) from None
     return web.Response(status=204)
 
 
-async def disconnect(request: web.Request) -> web.Response:
-    await request.app[PLATFORM].disconnect(profile_in(request), other_profile_in(request))
+async def disconnect(request: web.Request, *, platform: Platform) -> web.Response:
+    await platform.disconnect(profile_in(request), other_profile_in(request))
     return web.Response(status=204)
 
 

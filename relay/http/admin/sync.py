@@ -13,6 +13,7 @@ from relay.errors import ReadOnly, RelayError, Unavailable
 from relay.http.admin.access import guarded
 from relay.http.admin.items import ITEMS, LISTS, Item, Stores, item_of, name_of
 from relay.http.api import Operation, either, post
+from relay.http.ports import Platform, ProfileSettings
 from relay.http.responses import Problem, answer, large_body_of
 
 logger = logging.getLogger(__name__)
@@ -68,11 +69,11 @@ class SyncAnswer(msgspec.Struct, frozen=True):
     results: Results
 
 
-async def sync(request: web.Request) -> web.Response:
+async def sync(request: web.Request, *, platform: Platform, settings: ProfileSettings) -> web.Response:
     lists = await large_body_of(request, SyncBody, MAX_BODY)
     if (number := sum(len(getattr(lists, name)) for name in LISTS)) > MAX_ITEMS:
         raise RelayError(f"at most {MAX_ITEMS} items at a time, and these are {number}")
-    stores = Stores.of(request.app)
+    stores = Stores(platform, settings)
     results = {name: await _list_done(stores, name, getattr(lists, name)) for name in LISTS}
     failed = sum(not result.ok for of_list in results.values() for result in of_list)
     return answer(SyncAnswer(failed, Results(**results)))

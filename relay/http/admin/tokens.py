@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from relay.http.admin.access import guarded
 from relay.http.api import Operation, post
-from relay.http.auth import TOKENS
-from relay.http.directory import DIRECTORY
+from relay.http.auth import Tokens
 from relay.http.parameters import ProfileName
 from relay.http.responses import answer, body_of
+from relay.signaling.ports import Directory
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -19,11 +19,10 @@ class IssuedToken(msgspec.Struct, frozen=True):
     expires_in: Annotated[float, Meta(description="Seconds.")]
 
 
-async def issue(request: web.Request) -> web.Response:
+async def issue(request: web.Request, *, directory: Directory, tokens: Tokens) -> web.Response:
     profile = (await body_of(request, ProfileName)).profile
-    if await request.app[DIRECTORY].profile(profile) is None:
+    if await directory.profile(profile) is None:
         raise web.HTTPNotFound(text="there is no such profile")
-    tokens = request.app[TOKENS]
     return answer(IssuedToken(tokens.issue(profile), tokens.lifetime), 201)
 
 

@@ -1,0 +1,48 @@
+"""What handlers need, beside the request: each says it in its signature, and has it from when it is registered.
+
+`async def read(request: web.Request, *, who: HttpAuthenticator, settings: ProfileSettings)` gets both by their types.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar, get_type_hints
+
+Provided = Mapping[object, object]
+"""Type, as annotations name it → the value for parameters of that type."""
+
+_Answer = TypeVar("_Answer")
+
+
+def by_type(needs: object) -> Provided:
+    """The values of a dataclass's fields, by the types of the fields.
+
+    Raises:
+        ValueError: two fields are of the same type.
+    """
+    found: dict[object, object] = {}
+    for name, kind in get_type_hints(type(needs)).items():
+        if kind in found:
+            raise ValueError(f"{name} is of the same type as another field: {_named(kind)}")
+        found[kind] = getattr(needs, name)
+    return found
+
+
+def bound(function: Callable[..., _Answer], provided: Provided) -> Callable[..., _Answer]:
+    """A function with its keyword-only parameters filled in. Those with a default, or a value from `partial`, stay as they are.
+
+    Raises:
+        LookupError: nothing of a parameter's type is provided.
+    """
+    inner = function.func if isinstance(function, partial) else function
+    kinds = get_type_hints(inner)
+    parameters = inspect.signature(function).parameters.values()
+    wanted = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+    missing = [f"{name}: {_named(kinds.get(name))}" for name in wanted if kinds.get(name) not in provided]
+    if missing:
+        raise LookupError(f"{inner.__module__}.{inner.__qualname__} needs what is not provided: {', '.join(missing)}")
+    return partial(function, **{name: provided[kinds[name]] for name in wanted}) if wanted else function
+
+
+def _named(kind: object) -> str:
+    return kind.__qualname__ if isinstance(kind, type) else str(kind)
