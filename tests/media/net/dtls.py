@@ -6,6 +6,7 @@ import pytest
 from aiortc import RTCCertificate
 
 from relay.media.api import DtlsRole
+from tests.kit.media import MediaPeer, rtcp_compound
 
 OTHER_CERTIFICATE = RTCCertificate.generateCertificate()
 BOTH_ROLES = pytest.mark.parametrize("role", [DtlsRole.ACTIVE, DtlsRole.PASSIVE])
@@ -22,3 +23,15 @@ def hostile_records(seed: int, count: int) -> list[bytes]:
         records.append(bytes([kind]) + version + epoch.to_bytes(2) + sequence.to_bytes(6) + length.to_bytes(2) + body)
         records.append(bytes([kind]) + rng.randbytes(rng.randrange(30)))
     return records
+
+
+def send_once_connected(peer: MediaPeer, packets: list[bytes]) -> None:
+    """Have the peer send RTP and a report in the moment in which it has its keys."""
+
+    def send_at_once() -> None:
+        if peer.dtls.state == "connected":
+            for packet in packets:
+                peer.send_rtp(packet)
+            peer.send_rtcp(rtcp_compound())
+
+    peer.dtls.on("statechange", send_at_once)

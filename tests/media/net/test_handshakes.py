@@ -12,7 +12,7 @@ from relay.media.net.dtls_srtp import (
 from relay.media.transport.buffers import MAX_BUFFERED_RECORDS
 from tests.kit.media import MediaPeer, RunningEngine, rtcp_compound, rtp_packet, still_talk
 from tests.kit.wait import eventually
-from tests.media.net.dtls import BOTH_ROLES, OTHER_CERTIFICATE, hostile_records
+from tests.media.net.dtls import BOTH_ROLES, OTHER_CERTIFICATE, hostile_records, send_once_connected
 
 
 @BOTH_ROLES
@@ -156,14 +156,7 @@ async def test_media_right_behind_the_last_flight_of_a_dtls_server_is_not_lost(r
     """A browser that is the server has its keys first: its first key frame comes before the relay has read the flight."""
     first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)
     early = [rtp_packet(number, payload=bytes(40)) for number in range(20)]
-
-    def send_at_once() -> None:
-        if second.dtls.state == "connected":
-            for packet in early:
-                second.send_rtp(packet)
-            second.send_rtcp(rtcp_compound())
-
-    second.dtls.on("statechange", send_at_once)
+    send_once_connected(second, early)
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     await first.receives(*early, rtcp_compound())

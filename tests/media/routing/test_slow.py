@@ -9,6 +9,7 @@ from relay.media.transport.policing import RTCP_RATE
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import is_rtcp
 from tests.kit.media import IPV4, IPV6, MediaPeer, RunningEngine, rtcp_compound, rtp_packet, still_talk
+from tests.media.net.dtls import send_once_connected
 
 SSRC = 0xA0A0
 
@@ -65,14 +66,7 @@ async def test_a_tap_sees_what_came_before_the_keys(relay: RunningEngine) -> Non
     first, second = await relay.peer("first"), await relay.peer("second", role=DtlsRole.PASSIVE)
     seen = tapped(relay, "second")
     early = [rtp_packet(n, SSRC, payload=bytes(40)) for n in range(20)]
-
-    def send_at_once() -> None:
-        if second.dtls.state == "connected":
-            for packet in early:
-                second.send_rtp(packet)
-            second.send_rtcp(rtcp_compound())
-
-    second.dtls.on("statechange", send_at_once)
+    send_once_connected(second, early)
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first, second)
     second.send_rtp(late := rtp_packet(100, SSRC))
