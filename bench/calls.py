@@ -45,7 +45,7 @@ class IdleCalls:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCalls:
-    """720p30 video calls, both ways, with sound."""
+    """720p30 video calls, both ways, with audio."""
 
     subject: str
     calls: int
@@ -92,7 +92,7 @@ async def active_calls(subject: Subject, calls: int, seconds: int) -> ActiveCall
     """Set up calls in a server that has just started, and play them."""
     await asyncio.sleep(SETTLE)
     memory = subject.process.memory_bytes()
-    directions = _with_sound(await subject.connect(calls * subject.transports_per_call))
+    directions = _with_audio(await subject.connect(calls * subject.transports_per_call))
     _prepared(directions, WARM_UP)()
     await asyncio.sleep(0)  # What has come for ICE and DTLS meanwhile.
     play = _prepared(directions, seconds)
@@ -114,12 +114,12 @@ async def active_calls(subject: Subject, calls: int, seconds: int) -> ActiveCall
 
 def _prepared(directions: Sequence[Flow], seconds: int) -> Callable[[], LoadResult]:
     """So many seconds of the calls, encrypted and ready to be played."""
-    pictures = [packet for frame in hdcall.video(seconds) for packet in frame]
-    sounds = hdcall.audio(seconds)
-    batches = [Batch(flow, sounds if i % 2 else pictures) for i, flow in enumerate(directions)]
+    video = [packet for frame in hdcall.video(seconds) for packet in frame]
+    audio = hdcall.audio(seconds)
+    batches = [Batch(flow, audio if i % 2 else video) for i, flow in enumerate(directions)]
     return lambda: run_load(directions, batches, hdcall.schedule(len(directions) // 2, seconds))
 
 
-def _with_sound(pictures: Sequence[Flow]) -> Sequence[Flow]:
+def _with_audio(video: Sequence[Flow]) -> Sequence[Flow]:
     """Video and audio flows in turn, as `hdcall.schedule` numbers them."""
-    return [flow for picture in pictures for flow in (picture, picture.audio())]
+    return [flow for one in video for flow in (one, one.audio())]

@@ -20,8 +20,8 @@ from bench.sdp import AUDIO_TYPE, VIDEO_TYPE
 
 FRAME_RATE: Final = 30
 _BIT_RATE: Final = 720_000
-"""Asked of the encoder, bits per second. On this picture it delivers 1.8 Mbit/s: about 200 packets per second, as a browser's
-720p video has."""
+"""Asked of the encoder, bits per second. With this test pattern it delivers 1.8 Mbit/s: about 200 packets per second, as a
+browser's 720p video has."""
 
 _PAYLOAD: Final = 1_100
 """Bytes of a frame per packet."""
@@ -49,9 +49,9 @@ def video(seconds: int) -> Sequence[Sequence[Packet]]:
         "bufsize": str(_BIT_RATE // 2),
     }
     frames: list[Sequence[Packet]] = []
-    for picture, frame in enumerate(_pictures(seconds * FRAME_RATE)):
+    for number, frame in enumerate(_test_pattern(seconds * FRAME_RATE)):
         data = b"".join(bytes(packet) for packet in encoder.encode(frame))
-        frames.append(_packets(data, picture))
+        frames.append(_packets(data, number))
     return frames
 
 
@@ -79,22 +79,22 @@ def audio(seconds: int) -> Sequence[Packet]:
 def schedule(directions: int, seconds: int) -> Schedule:
     """When the packets of so many directions are due. Flow 2n is the video, flow 2n+1 the audio of direction n."""
     due: list[list[tuple[int, int]]] = [[] for _ in range((seconds + 1) * _TICKS_PER_SECOND)]
-    frames, sounds = video(seconds), audio(seconds)
+    frames, packets = video(seconds), audio(seconds)
     for direction in range(directions):
         # Calls do not run in step.
         phase = direction * 7 % (_TICKS_PER_SECOND // FRAME_RATE)
         for number, frame in enumerate(frames):
             # A browser sends a frame at once: libwebrtc's pacer lets bursts of up to 40 ms pass (kDefaultBurstInterval).
             due[phase + number * _TICKS_PER_SECOND // FRAME_RATE].append((2 * direction, len(frame)))
-        for number in range(len(sounds)):
+        for number in range(len(packets)):
             due[phase + number * _AUDIO_SPACING].append((2 * direction + 1, 1))
     while not due[-1]:
         del due[-1]
     return iter(due)
 
 
-def _pictures(number: int) -> Iterator[VideoFrame]:
-    """A moving test picture with noise on it, so that every frame needs its share of the bit rate."""
+def _test_pattern(number: int) -> Iterator[VideoFrame]:
+    """A moving test pattern with noise, so that every frame needs its share of the bit rate."""
     graph = Graph()
     source = graph.add("testsrc2", f"size=1280x720:rate={FRAME_RATE}")
     noise = graph.add("noise", "alls=4:allf=t")
@@ -110,12 +110,12 @@ def _pictures(number: int) -> Iterator[VideoFrame]:
         yield frame
 
 
-def _packets(data: bytes, picture: int) -> Sequence[Packet]:
+def _packets(data: bytes, picture_id: int) -> Sequence[Packet]:
     """Split a frame (RFC 7741). Only its first packet advances the RTP clock, only its last has the marker."""
     packets = []
     for start in range(0, len(data), _PAYLOAD):
         descriptor = VpxPayloadDescriptor(
-            partition_start=int(start == 0), partition_id=0, picture_id=picture, tl0picidx=None, tid=None, keyidx=None
+            partition_start=int(start == 0), partition_id=0, picture_id=picture_id, tl0picidx=None, tid=None, keyidx=None
         )
         packets.append(
             Packet(

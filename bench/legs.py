@@ -57,5 +57,5 @@ class Flow:
     next_timestamp: int = 0
 
     def audio(self) -> "Flow":
-        """The flow of sound that goes the same way."""
+        """The audio flow of the same direction."""
         return Flow(self.source, self.sink, self.ssrc + AUDIO_SSRC)

@@ -1,4 +1,4 @@
-"""A platform that mounts the relay and brings along who its users are, who may call whom, and what it wants to know of calls."""
+"""A platform that embeds the relay with its own authentication and call policy, and with hooks for the events of calls."""
 
 import logging
 import secrets
@@ -21,7 +21,7 @@ SESSION = "platform_session"
 
 @dataclass
 class Platform:
-    """Who somebody is (`identify`), who may call whom (`judge`), and what is told of calls (`call_started` and the others)."""
+    """Authentication (`identify`), call policy (`judge`) and hooks for the events of calls (`call_started` and the others)."""
 
     sessions: dict[str, tuple[Profile, float]] = field(default_factory=dict)
     """Cookie → whose it is, and when the session began."""

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: `app → {http, edge, db} → signaling, workers, media, turn → rtp, ids, errors`."""
+"""Which package imports which, by the source: `app → {http, edge, db} → signaling, workers, media, turn → rtp, ids, errors`."""
 
 import ast
 from collections.abc import Iterator
@@ -143,7 +143,7 @@ def ours(module: str) -> bool:
 FILES = sorted(ROOT.glob("relay/**/*.py"))
 
 
-def test_a_rule_says_of_every_module_what_it_may_import() -> None:
+def test_every_module_has_a_rule_for_its_imports() -> None:
     without = {module for module in map(module_of, FILES) if not any(within(module, package) for package in MAY_IMPORT)}
     assert without == {"relay"}
 
@@ -229,7 +229,7 @@ def test_the_parts_that_think_wait_for_nothing() -> None:
     assert not waiting
 
 
-def test_nothing_of_the_product_imports_a_test() -> None:
+def test_no_module_of_the_product_imports_a_test() -> None:
     wrong = {
         module_of(file): name for file in FILES for name in imports_of(file) if within(name, "tests") or within(name, "bench")
     }

@@ -21,7 +21,7 @@ def problems_of(**variables: str) -> list[str]:
     return str(refused.value).splitlines()
 
 
-def test_nothing_but_development_mode_needs_to_be_said() -> None:
+def test_development_mode_needs_no_other_setting() -> None:
     settings = Settings.from_environment(DEV)
     assert settings == Settings(dev=True)
     assert (settings.port, settings.media_port, settings.ring_timeout, settings.connect_timeout) == (8000, 40000, 45.0, 15.0)
@@ -123,7 +123,7 @@ def test_a_problem_is_one_line_that_names_its_variable(name: str, value: str, be
         *(("retain_calls_days", text, 30) for text in ("30d", "30 days", "720h")),
     ],
 )
-def test_what_others_write_elsewhere_is_understood(name: str, value: str, meant: object) -> None:
+def test_notations_of_other_programs_are_accepted(name: str, value: str, meant: object) -> None:
     assert getattr(Settings.from_environment({**DEV, f"RELAY_{name.upper()}": value}), name) == meant
 
 
@@ -141,7 +141,7 @@ def test_what_others_write_elsewhere_is_understood(name: str, value: str, meant:
         ("RELAY_WORKERS", "all", "write a whole number, or auto"),
     ],
 )
-def test_what_cannot_be_understood_is_answered_with_what_to_write(name: str, value: str, told: str) -> None:
+def test_the_error_for_a_malformed_value_says_what_to_write(name: str, value: str, told: str) -> None:
     [line] = problems_of(**{name: value})
     assert line.startswith(f"{name}: ")
     assert told in line
@@ -156,7 +156,7 @@ def test_several_problems_are_several_lines() -> None:
 
 
 def test_several_problems_of_kind_are_several_lines_too() -> None:
-    """Who has three typing mistakes should not need three attempts to find them."""
+    """All mistakes are reported at once, so that three of them do not take three attempts."""
     lines = problems_of(RELAY_PORT="http", RELAY_RING_TIMEOUT="soon", RELAY_MEDIA_HOST="here")
     assert {line.partition(":")[0] for line in lines} == {"RELAY_PORT", "RELAY_RING_TIMEOUT", "RELAY_MEDIA_HOST"}
 
@@ -198,7 +198,7 @@ def test_settings_do_not_change() -> None:
         Settings(dev=True).port = 1  # type: ignore[misc]
 
 
-def test_what_looks_like_a_setting_and_is_none_is_found() -> None:
+def test_an_unknown_variable_with_the_prefix_of_settings_is_reported() -> None:
     environment = {**DEV, "RELAY_PROT": "1", "RELAY_": "", "RELAYS": "2", "PORT": "8000", "RELAY_PORT": "1", "relay_port": "2"}
     assert Settings.unknown(environment) == ["RELAY_", "RELAY_PROT", "relay_port"]
     assert [Settings.meant_by(name) for name in ("relay_port", "RELAY_PROT", "RELAY_XYZZY")] == ["RELAY_PORT", "RELAY_PORT", None]

@@ -59,7 +59,7 @@ def test_the_settings_that_a_proxys_example_names_are_accepted(example: str) -> 
     Settings.from_environment({"RELAY_JWT_SECRET": "s" * 32, **named})
 
 
-def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
+def test_systemd_verifies_the_unit_without_warnings(tmp_path: Path) -> None:
     """Its program is the one that the guide installs; in the test, the one that is there."""
     here = Path(run("sh", "-c", "command -v true").stdout.strip())
     copy = tmp_path / UNIT.name

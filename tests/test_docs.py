@@ -33,7 +33,7 @@ DOCUMENTS = sorted(
 
 
 def default_of(name: str) -> str:
-    """As somebody would write it into the environment."""
+    """The default of a setting, as its environment variable would have it."""
     [field] = [one for one in dataclasses.fields(Settings) if one.name == name]
     value = field.default
     if isinstance(value, tuple):
@@ -157,7 +157,7 @@ def test_the_index_has_every_message_its_version_and_its_chapter(base: type[msgs
     assert len(rows) == len(expected)
 
 
-async def test_the_table_of_metrics_is_what_a_relay_shows() -> None:
+async def test_the_table_of_metrics_matches_those_of_a_relay() -> None:
     shown = await metrics_document.shown()
     assert {name: row for name, (row, _) in metrics_document.documented().items()} == shown, "see tests/kit/metrics_document.py"
 

@@ -1,4 +1,4 @@
-"""A platform that embeds the relay says who its users are and who may call whom, and hears of calls.
+"""A platform that embeds the relay authenticates its users, decides which calls are allowed, and gets the events of calls.
 
 docs/extensions_example.py is run.
 """
@@ -233,7 +233,7 @@ async def test_hooks_that_fail_or_hang_hold_up_no_call(
     assert len(failures(caplog)) == 3  # once for each hook
 
 
-async def test_a_hook_hears_what_there_is_to_say(serve: Any, sessions: Any, tmp_path: Path, no_errors_logged: None) -> None:
+async def test_a_hook_gets_the_facts_of_the_call(serve: Any, sessions: Any, tmp_path: Path, no_errors_logged: None) -> None:
     hooks = Faulty()
     url = await serve(create_app(settings(tmp_path), extensions=Extensions(hooks=hooks)))
     student, tutor = await two(sessions, url)
@@ -272,7 +272,7 @@ async def test_a_policy_that_cannot_say_lets_no_call_be_made_until_it_can(
     await a_call(student, tutor)
 
 
-async def test_a_policy_replaces_what_the_rules_say_in_either_direction(serve: Any, sessions: Any, tmp_path: Path) -> None:
+async def test_a_policy_overrides_the_built_in_rules_in_either_direction(serve: Any, sessions: Any, tmp_path: Path) -> None:
     policy = Faulty(verdict=Verdict.BUSY)
     url = await serve(create_app(settings(tmp_path), extensions=Extensions(policy=policy)))
     student, tutor = await two(sessions, url)

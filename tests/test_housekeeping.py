@@ -88,7 +88,7 @@ async def test_a_run_that_takes_days_is_not_overtaken_by_the_next_one() -> None:
 
 
 @in_virtual_time
-async def test_nothing_is_done_where_everything_is_kept() -> None:
+async def test_housekeeping_deletes_nothing_without_retention_settings() -> None:
     retention = Counting()
     async with kept(retention, RetentionSettings()):
         await asyncio.sleep(10 * DAY)
@@ -121,7 +121,7 @@ def test_failures_that_come_back_are_logged_again(caplog: pytest.LogCaptureFixtu
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.ERROR]
 
 
-def test_what_went_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_deleted_rows_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     @in_virtual_time
@@ -142,9 +142,7 @@ async def test_stopping_waits_for_no_run() -> None:
 
 
 @pytest.mark.parametrize(("days", "left"), [(0, 1), (30, 0)])
-async def test_a_relay_forgets_as_it_starts_what_its_settings_say(
-    tmp_path: Path, no_errors_logged: None, days: int, left: int
-) -> None:
+async def test_a_relay_deletes_expired_data_as_it_starts(tmp_path: Path, no_errors_logged: None, days: int, left: int) -> None:
     def rows() -> int:
         with contextlib.closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
             return int(connection.execute("SELECT count(*) FROM push_subscriptions").fetchone()[0])

@@ -42,7 +42,7 @@ def test_a_key_is_type_and_number() -> None:
         "xstudent_456",
     ],
 )
-def test_what_names_nobody_is_refused(key: str) -> None:
+def test_a_malformed_profile_key_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="not a profile key"):
         Profile.parse(key)
 

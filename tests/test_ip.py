@@ -28,6 +28,6 @@ def test_a_subscribers_ipv6_addresses_count_as_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "192.0.2", "2001:db8::1%eth0x/64"])
-def test_what_is_no_address_has_no_network(text: str) -> None:
+def test_a_malformed_address_has_no_network(text: str) -> None:
     with pytest.raises(ValueError, match="does not appear to be"):
         network_of(text)

@@ -58,12 +58,12 @@ def test_the_locks_have_all_that_setup_cfg_asks_for_in_the_versions_that_it_allo
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_what_is_tested_is_what_is_shipped(python: str) -> None:
+def test_the_tested_versions_are_the_shipped_versions(python: str) -> None:
     assert pinned("requirements.lock", python).items() <= pinned("requirements-dev.lock", python).items()
 
 
 def test_every_library_has_an_upper_end() -> None:
-    """A new major version is tried first, by whoever raises it."""
+    """A new major version is tried before the bound is raised."""
     open_ended = [str(one) for one in wanted(None) if not re.search(r"<|==", str(one.specifier))]
     assert not open_ended
 

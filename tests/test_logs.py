@@ -71,7 +71,7 @@ def leaks_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS.keys())
-def test_nothing_that_is_nobodys_business_is_left(text: str) -> None:
+def test_private_data_is_removed(text: str) -> None:
     assert leaks_of(text), "there is something to take away"
     assert not leaks_of(redact(text))
 
@@ -89,7 +89,7 @@ def test_nothing_that_is_nobodys_business_is_left(text: str) -> None:
         "ratio 1:2, std::string, dead::beef::cafe, 00:11:22",
     ],
 )
-def test_what_is_somebodys_business_stays(text: str) -> None:
+def test_data_that_is_not_private_stays(text: str) -> None:
     assert redact(text) == text
 
 
@@ -117,19 +117,19 @@ def logging_to(stream: io.StringIO, level: int) -> Iterator[logging.Logger]:
         logger.removeHandler(handler)
 
 
-def test_a_traceback_says_where_and_not_what() -> None:
+def test_a_traceback_has_locations_and_no_values() -> None:
     stream = io.StringIO()
     with logging_to(stream, logging.INFO) as logger:
         try:
             raise ValueError(f"cannot take {SDP!r} of 203.0.113.77 with {TOKEN}")
         except ValueError:
             logger.exception("a message could not be taken")
-    assert "test_a_traceback_says_where_and_not_what" in stream.getvalue()
+    assert "test_a_traceback_has_locations_and_no_values" in stream.getvalue()
     assert "(description)" in stream.getvalue()
     assert not leaks_of(stream.getvalue())
 
 
-def test_who_looks_for_a_fault_sees_all() -> None:
+def test_debug_logging_shows_everything() -> None:
     stream = io.StringIO()
     with logging_to(stream, logging.DEBUG) as logger:
         logger.debug("from %s", "203.0.113.77")
@@ -184,7 +184,7 @@ def test_a_line_of_json_has_no_secret_either(text: str) -> None:
     assert not leaks_of(json.dumps(found, ensure_ascii=False))
 
 
-def test_a_line_of_json_takes_whatever_there_is() -> None:
+def test_a_line_of_json_takes_any_value() -> None:
     found = said(logging.WARNING, "half an emoji \ud83d", thing=object(), mapping={1: (2, "\ud83d")})
     assert found["message"] == "half an emoji \\ud83d"
     assert found["mapping"] == {"1": [2, "\\ud83d"]}

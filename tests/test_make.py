@@ -1,4 +1,4 @@
-"""`make run`, as somebody types it."""
+"""`make run`, as a user types it."""
 
 import os
 import subprocess

@@ -120,7 +120,7 @@ async def test_two_signals_at_once_still_end_each_call_and_write_its_row(tmp_pat
         assert (row["status"], row["end_reason"]) == ("ended", "server_shutdown")
 
 
-async def test_a_second_signal_hurries_a_server_whose_database_holds_it_up(tmp_path: Path) -> None:
+async def test_a_second_signal_ends_a_server_that_waits_for_its_database(tmp_path: Path) -> None:
     async with serving(tmp_path, workers="0") as server, call_at(server):
         with contextlib.closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

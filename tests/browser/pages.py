@@ -1,4 +1,4 @@
-"""The two pages that these tests drive, alike to the tests: the project's own, and one that speaks only protocol version 1."""
+"""The two pages that these tests drive, with one interface: the project's own, and a client of protocol version 1."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -46,7 +46,7 @@ class CallPage(BrowserPage, ABC):
 
     @abstractmethod
     async def ringing(self) -> None:
-        """Wait until somebody calls."""
+        """Wait until a call comes in."""
 
     @abstractmethod
     async def accept(self) -> None: ...
@@ -163,13 +163,13 @@ class RelayPage(CallPage):
         return await self.hook("ended-card").inner_text()
 
 
-class FiveMessagesPage(CallPage):
-    """A page from before the relay."""
+class Version1Page(CallPage):
+    """A page from before the relay: a client of protocol version 1."""
 
-    connection = "window.fiveMessages?.peerConnection"
+    connection = "window.versionOne?.peerConnection"
     end_seen = "received call_ended"
     options: ClassVar[dict[str, str]] = {}
-    """What its address says besides who calls whom."""
+    """Query parameters of its URL besides the two parties."""
 
     async def start(self, url: str, key: str, other: str, conversation: int) -> None:
         me, they = Profile.parse(key), Profile.parse(other)
@@ -188,54 +188,54 @@ class FiveMessagesPage(CallPage):
         await self.reaches("idle")
 
     async def call(self, kind: CallType) -> None:
-        await self.page.evaluate("(kind) => fiveMessages.call(kind)", kind)
+        await self.page.evaluate("(kind) => versionOne.call(kind)", kind)
 
     async def ringing(self) -> None:
         await self.reaches("ringing")
 
     async def accept(self) -> None:
-        await self.page.evaluate("fiveMessages.accept()")
+        await self.page.evaluate("versionOne.accept()")
 
     async def decline(self) -> None:
-        await self.page.evaluate("fiveMessages.decline()")
+        await self.page.evaluate("versionOne.decline()")
 
     async def hang_up(self) -> None:
-        await self.page.evaluate("fiveMessages.end()")
+        await self.page.evaluate("versionOne.end()")
 
     async def reaches(self, state: str) -> None:
         """Wait until the page is in that state."""
-        await self.page.wait_for_function("(state) => window.fiveMessages?.state === state", arg=state)
+        await self.page.wait_for_function("(state) => window.versionOne?.state === state", arg=state)
 
     async def types_received(self) -> list[str]:
         """The types of all messages, oldest first."""
-        received = await self.page.evaluate("fiveMessages.received.map((message) => message.type)")
+        received = await self.page.evaluate("versionOne.received.map((message) => message.type)")
         return [str(kind) for kind in received]
 
     async def reasons_of_ends(self) -> list[str]:
         """Why the other side's calls were over, as each `call_ended` says, oldest first."""
-        ends = await self.page.evaluate("fiveMessages.received.filter((message) => message.type === 'call_ended')")
+        ends = await self.page.evaluate("versionOne.received.filter((message) => message.type === 'call_ended')")
         return [end["reason"] for end in ends]
 
 
-class DataPage(FiveMessagesPage):
+class DataPage(Version1Page):
     """A page from before the relay whose calls have a data channel."""
 
     options: ClassVar = {"data": "yes"}
 
     async def send(self, data: str | bytes) -> None:
         """Send one message, once the channel is open."""
-        await self.page.wait_for_function("() => window.fiveMessages?.channel?.readyState === 'open'")
+        await self.page.wait_for_function("() => window.versionOne?.channel?.readyState === 'open'")
         if isinstance(data, str):
-            await self.page.evaluate("(text) => fiveMessages.channel.send(text)", data)
+            await self.page.evaluate("(text) => versionOne.channel.send(text)", data)
         else:
-            send = "(text) => fiveMessages.channel.send(Uint8Array.from(text, (byte) => byte.charCodeAt(0)))"
+            send = "(text) => versionOne.channel.send(Uint8Array.from(text, (byte) => byte.charCodeAt(0)))"
             await self.page.evaluate(send, data.decode("latin-1"))
 
     async def receive(self) -> str | bytes:
         """Wait for the next message."""
-        await self.page.wait_for_function("() => fiveMessages.arrived.length > 0")
+        await self.page.wait_for_function("() => versionOne.arrived.length > 0")
         take = """() => {
-          const data = fiveMessages.arrived.shift();
+          const data = versionOne.arrived.shift();
           if (typeof data === "string") return ["text", data];
           return ["bytes", Array.from(new Uint8Array(data), (byte) => String.fromCharCode(byte)).join("")];
         }"""

@@ -51,7 +51,7 @@ async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_bac
         await caller.reads("before", "from the one who is away", "to the one who is away")
         await callee.reads("before", "to the one who is away", "from the one who is away")
         await callee.shows("other-muted")
-        assert await caller.page.evaluate("first === relayCall.peerConnection"), "the sound never stopped either"
+        assert await caller.page.evaluate("first === relayCall.peerConnection"), "the audio never stopped either"
         await call.video_goes_on(10)
         await caller.hang_up()
         await callee.shows("ended-card")

@@ -29,7 +29,7 @@ WAYS = ("udp", "tcp", "turn_udp", "turn_tcp", "turn_tls")
 HOPS = ("page", "websocket", *WAYS, "call")
 
 NOT_SIGNED_IN = "401"
-"""In the console of a page that nobody is signed in to, at first."""
+"""Written to the console by a page that loads before its user has signed in."""
 
 SAID_BY_THE_PAGE = """
 async (cases) => {
@@ -105,7 +105,7 @@ async def test_everything_that_is_turned_on_works_and_the_call_has_figures(no_er
 
 
 @pytest.mark.settings(media_tcp=False, turn=False, media_host="127.0.0.1")
-async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRelay, page: TestPage) -> None:
+async def test_a_transport_that_is_turned_off_is_not_reported_as_a_failure(relay: RunningRelay, page: TestPage) -> None:
     await page.run(f"{relay.url}/connectivity")
     page.forgive(NOT_SIGNED_IN)
     off = dict.fromkeys(("tcp", "turn_udp", "turn_tcp", "turn_tls"), "off")
@@ -201,7 +201,7 @@ async def test_an_answer_that_is_not_the_relays_is_said_with_its_status(
     assert f"does not answer (it answers with status {status} and unknown content). Check that " in sentence
 
 
-async def test_who_is_not_signed_in_is_told_so(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:
+async def test_a_user_who_is_not_signed_in_gets_a_message(no_errors_logged: None, tmp_path: Path, page: TestPage) -> None:
     await migrate(tmp_path)
     async with running_relay(tmp_path, dev=False, jwt_secret=SECRET, media_host="127.0.0.1") as relay:
         await page.run(f"{relay.url}/connectivity")
@@ -225,7 +225,7 @@ async def migrate(folder: Path) -> None:
     await engine.dispose()
 
 
-async def test_on_a_narrow_phone_nothing_sticks_out(relay: RunningRelay, page: TestPage) -> None:
+async def test_the_page_does_not_overflow_a_narrow_screen(relay: RunningRelay, page: TestPage) -> None:
     await page.page.set_viewport_size({"width": 320, "height": 640})
     await page.run(f"{relay.url}/connectivity")
     page.forgive(NOT_SIGNED_IN)

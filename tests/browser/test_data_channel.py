@@ -1,4 +1,4 @@
-"""Data channels between pages cross the relay beside their sound and pictures."""
+"""Data channels between pages cross the relay beside audio and video."""
 
 from random import Random
 
@@ -36,7 +36,7 @@ LISTEN = """
 () => {
   window.theirs = [];
   window.heard = [];
-  fiveMessages.peerConnection.addEventListener("datachannel", ({ channel }) => {
+  versionOne.peerConnection.addEventListener("datachannel", ({ channel }) => {
     window.theirs.push(channel);
     channel.addEventListener("message", ({ data }) => window.heard.push(`${channel.label}: ${data}`));
   });
@@ -45,7 +45,7 @@ LISTEN = """
 
 OPEN_ANOTHER = """
 (name) => {
-  window.mine = fiveMessages.peerConnection.createDataChannel(`of the ${name}`);
+  window.mine = versionOne.peerConnection.createDataChannel(`of the ${name}`);
   window.mine.addEventListener("open", () => window.mine.send(`from the ${name}`));
 }
 """

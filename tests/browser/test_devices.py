@@ -72,7 +72,7 @@ async def test_one_device_that_declines_stops_them_all(
     assert (row["status"], row["end_reason"]) == ("missed", "rejected")
 
 
-async def test_two_who_call_each_other_at_once_are_connected_and_nobody_is_asked(
+async def test_two_users_who_call_each_other_at_once_are_connected_without_ringing(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
     one, other = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)

@@ -41,7 +41,7 @@ async def test_calls_are_listed_newest_first_and_can_be_called_back(relay: Runni
     await callee.hang_up()
 
 
-async def test_who_was_away_is_told_of_missed_calls(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_user_who_was_away_sees_the_missed_calls(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller = await open_page(RelayPage, STUDENT)
     await caller.call("video")
     assert "offline" in await caller.said()

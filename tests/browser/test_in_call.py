@@ -1,4 +1,4 @@
-"""What two people can do while they talk: cameras, screens, texts, hold, and seeing how it is with the other one."""
+"""What users can do during a call: cameras, screen sharing, chat messages, hold, and the state of the other party."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
-from tests.browser.pages import PATIENCE, STUDENT, TUTOR, FiveMessagesPage, RelayPage
+from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage, Version1Page
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -23,30 +23,30 @@ async def in_call(relay: RunningRelay, open_page: OpenPage[RelayPage], kind: str
     return call
 
 
-async def pictures(page: RelayPage, of: str = "frames_decoded") -> int:
+async def frames(page: RelayPage, of: str = "frames_decoded") -> int:
     statistics = await page.statistics()
     assert statistics is not None, "the page is in a call"
     return int(getattr(statistics, of))
 
 
-async def more_pictures(page: RelayPage, of: str = "frames_decoded") -> None:
-    """Wait until that page has decoded a few more."""
-    before = await pictures(page, of)
+async def more_frames(page: RelayPage, of: str = "frames_decoded") -> None:
+    """Wait until the page has decoded a few more frames."""
+    before = await frames(page, of)
 
     async def more() -> bool:
-        return await pictures(page, of) > before + 5
+        return await frames(page, of) > before + 5
 
     await eventually(more, f"{of} grows")
 
 
-async def test_a_voice_call_becomes_a_video_call_when_somebody_turns_the_camera_on(
+async def test_a_voice_call_becomes_a_video_call_when_a_camera_is_turned_on(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
     call = await in_call(relay, open_page, "voice")
     caller, callee = call.caller, call.callee
     assert isinstance(caller, RelayPage) and isinstance(callee, RelayPage)
     await caller.press("camera")
-    await more_pictures(callee)
+    await more_frames(callee)
     await callee.shows("remote-video")
     await caller.shows("local-video")
     await expect(callee.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
@@ -54,7 +54,7 @@ async def test_a_voice_call_becomes_a_video_call_when_somebody_turns_the_camera_
     await callee.hides("local-video")
 
     await callee.press("camera")
-    await more_pictures(caller)
+    await more_frames(caller)
     await caller.hides("other-camera-off")
     await caller.press("camera")
     await callee.shows("other-camera-off")
@@ -71,7 +71,7 @@ async def test_both_may_turn_their_cameras_on_in_the_same_instant(relay: Running
     press = "document.querySelector('[data-testid=camera]').click()"
     await asyncio.gather(*(page.page.evaluate(press) for page in (caller, callee)))
     for page in (caller, callee):
-        await more_pictures(page)
+        await more_frames(page)
         await expect(page.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
         await page.hides("toast")
 
@@ -85,13 +85,13 @@ async def test_a_screen_is_seen_beside_the_camera(relay: RunningRelay, open_page
     await caller.shows("sharing")
     await callee.shows("remote-screen")
     await expect(callee.hook("call-screen")).to_have_attribute("data-view", "screen", timeout=PATIENCE)
-    await more_pictures(callee, "screen_frames_decoded")
+    await more_frames(callee, "screen_frames_decoded")
     if kind == "video":
-        await more_pictures(callee)
-        await more_pictures(caller)
+        await more_frames(callee)
+        await more_frames(caller)
 
     await callee.press("share")
-    await more_pictures(caller, "screen_frames_decoded")
+    await more_frames(caller, "screen_frames_decoded")
     await expect(caller.hook("call-screen")).to_have_attribute("data-view", "screen", timeout=PATIENCE)
     await caller.press("stop-sharing")
     await caller.hides("sharing")
@@ -101,9 +101,9 @@ async def test_a_screen_is_seen_beside_the_camera(relay: RunningRelay, open_page
 
 
 async def test_the_app_of_the_other_side_may_be_too_old_for_a_camera_in_mid_call(
-    relay: RunningRelay, open_page: OpenPage[RelayPage | FiveMessagesPage]
+    relay: RunningRelay, open_page: OpenPage[RelayPage | Version1Page]
 ) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(Version1Page, TUTOR)
     assert isinstance(caller, RelayPage)
     call = await PagesInCall.connected(relay, "voice", caller, callee)
     await call.media_flows()
@@ -114,7 +114,7 @@ async def test_the_app_of_the_other_side_may_be_too_old_for_a_camera_in_mid_call
     await caller.hang_up()
 
 
-async def test_nobody_hears_or_sees_anything_while_a_call_is_on_hold(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_no_media_flows_while_a_call_is_on_hold(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     call = await in_call(relay, open_page, "video")
     caller, callee = call.caller, call.callee
     assert isinstance(caller, RelayPage) and isinstance(callee, RelayPage)
@@ -124,20 +124,22 @@ async def test_nobody_hears_or_sees_anything_while_a_call_is_on_hold(relay: Runn
     await callee.hides("resume")
 
     async def still() -> bool:
-        before = await pictures(caller), await pictures(callee)
+        before = await frames(caller), await frames(callee)
         await caller.page.wait_for_timeout(1000)
-        return before == (await pictures(caller), await pictures(callee))
+        return before == (await frames(caller), await frames(callee))
 
-    await eventually(still, "no pictures arrive")
+    await eventually(still, "no frames arrive")
     await caller.press("resume")
     for page in (caller, callee):
-        await more_pictures(page)
+        await more_frames(page)
         await expect(page.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
     await caller.hang_up()
     await callee.shows("ended-card")
 
 
-async def test_each_sees_what_the_other_has_switched_off(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_each_page_shows_which_media_the_other_party_has_turned_off(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
     call = await in_call(relay, open_page, "video")
     caller, callee = call.caller, call.callee
     assert isinstance(caller, RelayPage) and isinstance(callee, RelayPage)
@@ -151,11 +153,11 @@ async def test_each_sees_what_the_other_has_switched_off(relay: RunningRelay, op
     await callee.hides("other-muted")
     await caller.press("camera")
     await callee.hides("other-camera-off")
-    await more_pictures(callee)
+    await more_frames(callee)
     await expect(callee.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
 
 
-async def test_texts_arrive_as_they_were_written(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_chat_messages_arrive_as_they_were_written(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     call = await in_call(relay, open_page, "voice")
     caller, callee = call.caller, call.callee
     assert isinstance(caller, RelayPage) and isinstance(callee, RelayPage)

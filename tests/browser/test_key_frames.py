@@ -25,7 +25,7 @@ async def video(page: RelayPage) -> dict[str, int]:
     return dict(await page.page.evaluate(f"({VIDEO})({page.connection})"))
 
 
-async def test_after_a_hold_pictures_move_again_before_the_browser_has_asked_for_one(
+async def test_the_relay_requests_key_frames_after_a_hold_before_the_browsers_do(
     relay: RunningRelay, open_page: OpenPage[RelayPage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[int] = []
@@ -49,7 +49,7 @@ async def test_after_a_hold_pictures_move_again_before_the_browser_has_asked_for
         await pages[0].page.wait_for_timeout(500)
         return before if before == [await video(page) for page in pages] else None
 
-    before = await eventually(still, "no pictures arrive")
+    before = await eventually(still, "no frames arrive")
     counted.clear()
     await pages[0].press("resume")
 
@@ -57,7 +57,7 @@ async def test_after_a_hold_pictures_move_again_before_the_browser_has_asked_for
         now = [await video(page) for page in pages]
         return now if all(one["decoded"] > old["decoded"] + 5 for one, old in zip(now, before, strict=True)) else None
 
-    after = await eventually(moves, "pictures move again")
+    after = await eventually(moves, "frames arrive again")
     assert [one["asked"] for one in after] == [one["asked"] for one in before], "neither browser had to ask for a key frame"
     assert all(one["was_asked"] > old["was_asked"] for one, old in zip(after, before, strict=True)), "the relay asked for it"
     assert len(set(counted)) == 2, "the key frames that came are counted"

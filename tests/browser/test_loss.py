@@ -53,7 +53,7 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty(
     record_property("5 % loss: requests answered by the relay alone", int(counted["relay_media_nacks_answered_total"]))
 
 
-async def test_nothing_is_sent_twice_over_paths_that_lose_nothing(relay: RunningRelay, browser: Browser) -> None:
+async def test_no_packet_is_retransmitted_over_a_path_without_loss(relay: RunningRelay, browser: Browser) -> None:
     async with video_call(browser, relay, loss=0.0) as call:
         await call.media_flows()
         both = await call.statistics()

@@ -90,7 +90,7 @@ async def both_agree_on(kinds: str, *pages: Page) -> None:
         )
 
 
-async def test_two_clients_that_offer_at_the_same_moment_both_get_what_they_wanted(parties: tuple[Page, Page]) -> None:
+async def test_two_clients_that_offer_at_the_same_moment_both_complete_their_change(parties: tuple[Page, Page]) -> None:
     first, second = parties
     await second.evaluate("() => void party.pause()")
     await first.evaluate("() => { party.connection.addTransceiver('video'); }")
@@ -104,7 +104,7 @@ async def test_two_clients_that_offer_at_the_same_moment_both_get_what_they_want
         assert await page.evaluate("party.received.filter(({ type }) => type === 'error')") == []
 
 
-async def test_a_client_whose_offer_is_rejected_goes_on_with_what_there_was(parties: tuple[Page, Page]) -> None:
+async def test_a_client_whose_offer_is_rejected_keeps_the_previous_description(parties: tuple[Page, Page]) -> None:
     first, second = parties
     await second.evaluate("() => { party.changes.receive = async () => party.send({ type: 'call_update', rejected: true }); }")
     await first.evaluate("() => { party.connection.onnegotiationneeded = null; party.connection.addTransceiver('video'); }")

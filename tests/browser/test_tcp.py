@@ -147,12 +147,12 @@ def family_of(route: str, remote: tuple[str, int]) -> str:
 
 
 async def routes_are(relay: RunningRelay, call: PagesInCall, *routes: str) -> list[str]:
-    """Wait until everybody is told that the media of the caller and the callee come by these ways; from which families."""
+    """Wait until both pages know the routes of the media of the caller and the callee. Returns the address families."""
     families = [family_of(route, one.remote) for route, one in zip(routes, await call.statistics(), strict=True)]
     for page, yours, other in ((call.caller, 0, 1), (call.callee, 1, 0)):
         assert isinstance(page, AttentivePage)
         await page.hears_of(yours=(routes[yours], families[yours]), other=(routes[other], families[other]))
-        assert not any("127.64." in str(one) for one in page.heard), "nobody is told of an address"
+        assert not any("127.64." in str(one) for one in page.heard), "no message has an address in it"
         await page.press("quality")
         for hook, index in (("your-route", yours), ("their-route", other)):
             expected = f"Connected {WORDS[routes[index]]} (IP{families[index][2:]})."
@@ -227,7 +227,7 @@ async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
 @pytest.mark.parametrize(
     ("scheme", "transport"), [("turn", "udp"), ("turn", "tcp"), ("turns", "tcp")], ids=["TURN/UDP", "TURN/TCP", "TURN/TLS"]
 )
-async def test_a_page_that_reaches_nothing_but_turn_sees_and_hears_the_other(
+async def test_a_page_that_reaches_only_turn_sees_and_hears_the_other(
     careless: Browser, running: Running, record_property: Record, scheme: str, transport: str
 ) -> None:
     relay, edge = running

@@ -1,4 +1,4 @@
-"""A call is handed on to a third person, if the one who is to be handed on agrees."""
+"""A call is transferred to a third party if the party to be transferred agrees."""
 
 import pytest
 
@@ -23,7 +23,9 @@ async def asked(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> tuple[Re
     return student, tutor, parent
 
 
-async def test_who_agrees_calls_the_third_person_by_itself(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_the_page_calls_the_target_of_a_transfer_once_its_user_has_agreed(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
     student, tutor, parent = await asked(relay, open_page)
     await student.hook("transfer-accept").click()
     assert "transferred" in await tutor.said()
@@ -38,7 +40,7 @@ async def test_who_agrees_calls_the_third_person_by_itself(relay: RunningRelay, 
     assert rows[0]["conversation_id"] == CONVERSATIONS[STUDENT][1]
 
 
-async def test_who_does_not_agree_stays(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_the_call_goes_on_if_the_transfer_is_refused(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     student, tutor, _ = await asked(relay, open_page)
     await student.hook("transfer-refuse").click()
     await student.hides("transfer-request")

@@ -1,10 +1,10 @@
-"""Pages that were written for the peer-to-peer backend and speak only version 1 of the protocol keep working, unchanged."""
+"""Clients of protocol version 1, written for the peer-to-peer backend, keep working unchanged."""
 
 import pytest
 
 from tests.browser.calls import PagesInCall, Record
 from tests.browser.conftest import OpenPage
-from tests.browser.pages import STUDENT, TUTOR, CallPage, CallType, FiveMessagesPage, RelayPage
+from tests.browser.pages import STUDENT, TUTOR, CallPage, CallType, RelayPage, Version1Page
 from tests.kit.server import RunningRelay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 @pytest.mark.parametrize(
     ("kinds", "call_type"),
     [
-        pytest.param((FiveMessagesPage, RelayPage), "video", id="an old page calls a new one"),
-        pytest.param((RelayPage, FiveMessagesPage), "video", id="a new page calls an old one"),
-        pytest.param((FiveMessagesPage, FiveMessagesPage), "video", id="two old pages, with video"),
-        pytest.param((FiveMessagesPage, FiveMessagesPage), "voice", id="two old pages, voice only"),
+        pytest.param((Version1Page, RelayPage), "video", id="an old page calls a new one"),
+        pytest.param((RelayPage, Version1Page), "video", id="a new page calls an old one"),
+        pytest.param((Version1Page, Version1Page), "video", id="two old pages, with video"),
+        pytest.param((Version1Page, Version1Page), "voice", id="two old pages, voice only"),
     ],
 )
 async def test_a_page_of_version_1_can_call_and_be_called(
@@ -34,20 +34,20 @@ async def test_a_page_of_version_1_can_call_and_be_called(
     await call.hang_up(callee, record_property)
 
 
-@pytest.mark.parametrize("kind", [RelayPage, FiveMessagesPage])
+@pytest.mark.parametrize("kind", [RelayPage, Version1Page])
 async def test_a_double_click_on_an_old_page_makes_one_call(
     relay: RunningRelay, open_page: OpenPage[CallPage], record_property: Record, kind: type[CallPage]
 ) -> None:
     """It makes two peer connections, and goes on with the second."""
-    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(kind, TUTOR)
+    caller, callee = await open_page(Version1Page, STUDENT), await open_page(kind, TUTOR)
     await caller.call("voice")
     call = await PagesInCall.connected(relay, "voice", caller, callee)
     await call.media_flows()
     await call.hang_up(callee, record_property)
 
 
-async def test_no_candidate_of_one_page_reaches_the_other(relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]) -> None:
-    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+async def test_no_candidate_of_one_page_reaches_the_other(relay: RunningRelay, open_page: OpenPage[Version1Page]) -> None:
+    caller, callee = await open_page(Version1Page, STUDENT), await open_page(Version1Page, TUTOR)
     await PagesInCall.connected(relay, "voice", caller, callee)
     for page in (caller, callee):
         await page.moment("sent ice_candidate")
@@ -55,8 +55,8 @@ async def test_no_candidate_of_one_page_reaches_the_other(relay: RunningRelay, o
         assert "error" not in await page.types_received()
 
 
-async def test_an_old_page_learns_that_its_call_was_declined(relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]) -> None:
-    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+async def test_an_old_page_learns_that_its_call_was_declined(relay: RunningRelay, open_page: OpenPage[Version1Page]) -> None:
+    caller, callee = await open_page(Version1Page, STUDENT), await open_page(Version1Page, TUTOR)
     await caller.call("voice")
     await callee.ringing()
     await callee.decline()
@@ -66,9 +66,9 @@ async def test_an_old_page_learns_that_its_call_was_declined(relay: RunningRelay
 
 
 async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
-    relay: RunningRelay, open_page: OpenPage[FiveMessagesPage]
+    relay: RunningRelay, open_page: OpenPage[Version1Page]
 ) -> None:
-    caller, callee = await open_page(FiveMessagesPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    caller, callee = await open_page(Version1Page, STUDENT), await open_page(Version1Page, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
     await call.media_flows()
     await caller.close()
@@ -80,7 +80,7 @@ async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
 async def test_a_new_page_opens_no_camera_for_an_old_one_that_cannot_take_it(
     relay: RunningRelay, open_page: OpenPage[CallPage]
 ) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(FiveMessagesPage, TUTOR)
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(Version1Page, TUTOR)
     assert isinstance(caller, RelayPage)
     await PagesInCall.connected(relay, "voice", caller, callee)
     await caller.reaches("connected")

@@ -8,7 +8,7 @@ from playwright.async_api import Browser
 
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS
-from tests.browser.pages import ADVERTISER, PARENT, STUDENT, TUTOR, FiveMessagesPage, RelayPage
+from tests.browser.pages import ADVERTISER, PARENT, STUDENT, TUTOR, RelayPage, Version1Page
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -31,7 +31,7 @@ async def test_a_worker_that_dies_ends_its_own_call_and_no_other(relay: RunningR
     conversation = await relay.new_conversation(PARENT, ADVERTISER)
     async with (
         RelayPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT]) as student,
-        FiveMessagesPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as tutor,
+        Version1Page.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as tutor,
         RelayPage.used_by(browser, relay.url, PARENT, ADVERTISER, conversation) as parent,
         RelayPage.used_by(browser, relay.url, ADVERTISER, PARENT, conversation) as advertiser,
     ):

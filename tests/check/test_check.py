@@ -50,7 +50,7 @@ async def test_everything_that_is_turned_on_works_and_the_call_has_figures(relay
 
 
 @pytest.mark.settings(media_tcp=False, turn=False, tls_cert="", tls_key="", media_host="127.0.0.1")
-async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRelay) -> None:
+async def test_a_transport_that_is_turned_off_is_not_reported_as_a_failure(relay: RunningRelay) -> None:
     report, _ = await report_of(relay)
     assert states(report) == {**dict.fromkeys(Hop, ProbeState.OK), **dict.fromkeys((Hop.TCP, *TURN), ProbeState.OFF)}
     assert verdict(report).status == WORKS
@@ -59,7 +59,7 @@ async def test_what_is_turned_off_is_called_that_and_no_failure(relay: RunningRe
 
 
 @pytest.mark.settings(tls_cert="", tls_key="", turn=False, media_host="127.0.0.1", public_address=("127.0.0.9",))
-async def test_what_is_not_answered_is_named_with_its_address_and_port(relay: RunningRelay) -> None:
+async def test_an_unreachable_transport_is_named_with_its_address_and_port(relay: RunningRelay) -> None:
     """The relay advertises an address at which it does not listen."""
     report, _ = await report_of(relay)
     [port] = relay.media_ports
@@ -87,7 +87,7 @@ async def test_a_call_of_the_same_profile_goes_on_meanwhile(relay: RunningRelay)
         seen = caller.frames, callee.frames
         await eventually(lambda: caller.frames > seen[0] + 10 and callee.frames > seen[1] + 10, "they still see each other")
         kinds = {message["type"] for message in (*caller.received[said[0] :], *callee.received[said[1] :])}
-        assert kinds <= {"call_state", "call_quality"}, "nobody was told of anything"
+        assert kinds <= {"call_state", "call_quality"}, "the parties get no message about the test"
         await caller.hang_up()
         row = await relay.finished_call()
     assert (row["status"], row["end_reason"]) == ("ended", "hangup")
@@ -116,7 +116,7 @@ async def what_comes_of(*said: str) -> Report:
         return await check(server.make_url("/"), ClientLogin("a token"), lambda hop, result: None)
 
 
-async def test_a_websocket_that_breaks_in_the_middle_is_what_failed() -> None:
+async def test_a_websocket_that_breaks_in_the_middle_is_reported_as_failed() -> None:
     report = await what_comes_of()
     assert states(report) == {**dict.fromkeys(Hop, ProbeState.SKIPPED), Hop.PAGE: ProbeState.OK, Hop.WEBSOCKET: ProbeState.FAILED}
     assert verdict(report).status == NOT_TESTED
@@ -124,14 +124,14 @@ async def test_a_websocket_that_breaks_in_the_middle_is_what_failed() -> None:
 
 
 @pytest.mark.parametrize("sdp", ["v=0", "\0", "m=", "a=candidate:1 1 udp 1 127.0.0.1 9 typ host", "x" * 60_000])
-async def test_descriptions_that_make_no_sense_surprise_nobody(sdp: str) -> None:
+async def test_malformed_descriptions_are_handled(sdp: str) -> None:
     candidate = "\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
     report = await what_comes_of(json.dumps({"type": "offer", "sdp": sdp + candidate}))
     assert ProbeState.OK not in [report.result(hop).state for hop in (*PATHS, Hop.CALL)]
     assert verdict(report).status == NOT_TESTED
 
 
-async def test_a_relay_that_offers_nothing_lets_no_media_through() -> None:
+async def test_a_relay_without_candidates_lets_no_media_through() -> None:
     nothing = json.dumps({"type": "offer", "sdp": "v=0"})
     report = await what_comes_of(*[nothing] * len(PATHS))
     assert {report.result(way).state for way in PATHS} == {ProbeState.OFF}

@@ -87,7 +87,7 @@ async def problem(
 # -- the page -----------------------------------------------------------------------------------------------------------
 
 
-async def test_who_has_a_token_is_let_in(http: aiohttp.ClientSession) -> None:
+async def test_a_client_with_a_token_is_admitted(http: aiohttp.ClientSession) -> None:
     async def servers(request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer a token"
         return web.json_response(SERVERS)
@@ -164,7 +164,7 @@ async def test_a_refused_connection_is_called_that(http: aiohttp.ClientSession) 
     assert (await problem(http, url))[0] == "refused"
 
 
-async def test_a_server_that_says_nothing_is_not_waited_for(http: aiohttp.ClientSession) -> None:
+async def test_the_check_does_not_wait_for_a_server_that_does_not_respond(http: aiohttp.ClientSession) -> None:
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(-1)
 
@@ -183,7 +183,7 @@ async def test_a_server_that_never_stops_talking_is_not_listened_to(http: aiohtt
         assert (await problem(http, url, patience=0.5))[0] == "not_relay"
 
 
-async def test_what_is_not_http_is_called_broken(http: aiohttp.ClientSession) -> None:
+async def test_a_response_that_is_not_http_is_reported_as_broken(http: aiohttp.ClientSession) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         await writer.drain()
@@ -266,7 +266,7 @@ async def test_a_proxy_that_strips_the_upgrade_is_found(http: aiohttp.ClientSess
     assert await socket_problem(http, saying(text, status)) == ("upgrade", f"HTTP status {status} instead of 101")
 
 
-async def test_a_websocket_through_which_nothing_comes_is_found(http: aiohttp.ClientSession) -> None:
+async def test_a_websocket_that_delivers_no_messages_is_detected(http: aiohttp.ClientSession) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.WebSocketResponse()
         await response.prepare(request)
@@ -296,7 +296,7 @@ async def test_the_relay_says_where_it_sees_us(http: aiohttp.ClientSession) -> N
         ('{"type": 1}', "lost"),
     ],
 )
-async def test_whatever_the_relay_says_to_an_offer_is_no_surprise(http: aiohttp.ClientSession, reply: str, reason: str) -> None:
+async def test_any_answer_to_an_offer_is_handled(http: aiohttp.ClientSession, reply: str, reason: str) -> None:
     async with (
         serving({"/ws/connectivity": frames(READY, reply)}) as url,
         RelayClient(http).connect(SignedIn(url, "", ())) as opened,
@@ -348,5 +348,5 @@ def test_a_url_without_a_transport_means_udp_and_with_tls_tcp() -> None:
 @pytest.mark.parametrize(
     "url", ["", "turn:", "turn::", "turn:a:b:c", "turn:relay.example:99999", "turn:relay.example:x", "https://a"]
 )
-def test_a_url_that_makes_no_sense_is_none(url: str) -> None:
+def test_a_url_that_cannot_be_parsed_is_refused(url: str) -> None:
     assert turn_url([IceServer((url,))], "turn", "udp") is None

@@ -22,7 +22,7 @@ async def run(folder: Path, *arguments: str) -> process.Outcome:
     return outcome
 
 
-async def test_it_says_hop_by_hop_what_works_and_ends_with_status_0(relay: RunningRelay, tmp_path: Path) -> None:
+async def test_the_result_of_each_hop_is_printed_and_the_exit_status_is_0(relay: RunningRelay, tmp_path: Path) -> None:
     outcome = await run(tmp_path, relay.url, "--insecure", "--user", "tutor_789")
     assert (outcome.status, outcome.err) == (0, "")
     hops, verdict = outcome.out.split("\n\n")
@@ -60,7 +60,7 @@ async def test_a_certificate_that_is_not_good_is_status_2(relay: RunningRelay, t
     assert outcome.out.splitlines()[-1].startswith("The TLS certificate of 127.0.0.1 is not valid: ")
 
 
-async def test_nobody_there_is_status_2(tmp_path: Path) -> None:
+async def test_a_refused_connection_is_status_2(tmp_path: Path) -> None:
     outcome = await run(tmp_path, "http://127.0.0.1:1")
     assert (outcome.status, outcome.err) == (2, "")
     assert outcome.out.splitlines()[-1] == "TCP 1 of 127.0.0.1 refuses connections: is the relay running, and is this its port?"
@@ -78,7 +78,7 @@ async def test_nobody_there_is_status_2(tmp_path: Path) -> None:
         "file:///etc",
     ],
 )
-async def test_what_is_no_url_is_a_usage_error(tmp_path: Path, url: str) -> None:
+async def test_a_malformed_url_is_a_usage_error(tmp_path: Path, url: str) -> None:
     outcome = await run(tmp_path, url)
     assert (outcome.status, outcome.out) == (2, "")
     assert "URL" in outcome.err
@@ -91,7 +91,7 @@ async def test_wrong_arguments_are_a_usage_error(tmp_path: Path, arguments: list
     assert "usage: " in outcome.err
 
 
-async def test_it_needs_none_of_the_relays_settings(tmp_path: Path) -> None:
+async def test_the_command_needs_no_settings_of_the_relay(tmp_path: Path) -> None:
     program = await process.start(tmp_path, "check", "http://127.0.0.1:1", port="nonsense")
     out, err = await program.communicate()
     assert (program.returncode, err) == (2, b"")

@@ -21,7 +21,7 @@ def explanation_of(case: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_a_report_means_what_the_table_says(case: dict[str, Any]) -> None:
+def test_a_report_has_the_verdict_of_the_table(case: dict[str, Any]) -> None:
     report = msgspec.convert(case["report"], Report)
     meaning = verdict(report)
     assert (meaning.status, list(meaning.sentences)) == (case["status"], case["sentences"])
@@ -36,7 +36,7 @@ def report_of(states: dict[Hop, ProbeState]) -> Report:
 
 
 @pytest.mark.parametrize("udp", [ProbeState.OK, ProbeState.FAILED])
-def test_whatever_gets_through_or_not_is_said(udp: ProbeState) -> None:
+def test_the_verdict_names_each_transport_that_works_or_fails(udp: ProbeState) -> None:
     """Each way in each state that it can have: the status fits, and every way that fails or is turned off is named."""
     for others in itertools.product((ProbeState.OK, ProbeState.FAILED, ProbeState.OFF), repeat=len(PATHS) - 1):
         states = dict(zip(PATHS, (udp, *others), strict=True))
@@ -52,5 +52,5 @@ def test_whatever_gets_through_or_not_is_said(udp: ProbeState) -> None:
         assert all(sentence.endswith(".") and ".." not in sentence for sentence in meaning.sentences)
 
 
-def test_a_report_of_nothing_is_no_success() -> None:
+def test_an_empty_report_is_not_a_success() -> None:
     assert verdict(Report("https://relay.example/", {})).status == NOT_TESTED

@@ -70,13 +70,13 @@ def test_each_command_explains_itself(command: Command, name: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["serve", "now"]])
-def test_what_is_no_command_is_refused(command: Command, arguments: list[str]) -> None:
+def test_an_unknown_command_is_refused(command: Command, arguments: list[str]) -> None:
     outcome = command(*arguments)
     assert outcome.status == 2
     assert outcome.err.startswith("usage: python -m relay")
 
 
-def test_check_config_prints_what_is_in_force_and_no_secret(command: Command) -> None:
+def test_check_config_prints_the_effective_settings_and_no_secret(command: Command) -> None:
     outcome = command("check-config", jwt_secret=SECRET, port="8001", public_address="203.0.113.1, 2001:db8::1")
     assert (outcome.status, outcome.err) == (0, "")
     lines = set(outcome.out.splitlines())
@@ -192,7 +192,7 @@ def test_going_back_to_a_revision_that_does_not_exist_is_refused_in_a_line(comma
 # -- what keeps it from starting --------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_served_without_a_secret(tmp_path: Path) -> None:
+async def test_the_server_does_not_start_without_a_secret(tmp_path: Path) -> None:
     outcome = await run(tmp_path, "serve")
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err == "RELAY_JWT_SECRET: required outside development mode; try: openssl rand -hex 32\n"
@@ -219,7 +219,7 @@ def test_a_port_that_is_taken_on_every_address_is_a_line_without_a_gap(command: 
     assert "  " not in line
 
 
-def test_an_address_that_is_none_is_one_clear_line(command: Command) -> None:
+def test_a_malformed_address_is_one_clear_line(command: Command) -> None:
     outcome = command("serve", **{**LOCAL, "host": "no such host"})
     assert (outcome.status, outcome.out) == (2, "")
     [line] = outcome.err.splitlines()
@@ -286,7 +286,7 @@ async def test_devices_that_never_say_good_bye_do_not_hold_up_the_end(tmp_path: 
         assert (await server.stop(signal.SIGTERM, within=5.0)).status == 0
 
 
-async def test_the_greeting_says_what_to_do_and_where_the_media_goes(tmp_path: Path) -> None:
+async def test_the_greeting_names_the_next_step_and_the_address_of_media(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         rest = await server.stop(signal.SIGTERM)
     said = server.greeting + rest.out

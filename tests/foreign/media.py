@@ -1,4 +1,4 @@
-"""Encoded media for clients that encode nothing: a tone and a moving picture, each a loop."""
+"""Encoded media for clients that encode nothing: a tone and moving video, each a loop."""
 
 import base64
 import fractions
@@ -10,7 +10,7 @@ import av
 from av import AudioFrame, VideoFrame
 
 LOOP = 20
-"""Frames of each loop, its first picture a key frame: a decoder that begins anywhere waits a second at most."""
+"""Frames of each loop, the first a key frame: a decoder that starts anywhere in the loop waits a second at most."""
 
 SAMPLES = 960
 """Of one Opus packet: 20 ms at 48 kHz."""
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 320, 240
 
 def write_media(file: Path) -> None:
     """Write `{"audio": [...], "video": [...]}`: Opus packets of 20 ms and VP8 frames for 20 a second, in base64."""
-    loops = {"audio": _tone(), "video": _pictures()}
+    loops = {"audio": _tone(), "video": _video()}
     file.write_text(json.dumps({kind: [base64.b64encode(one).decode() for one in frames] for kind, frames in loops.items()}))
 
 
@@ -39,7 +39,7 @@ def _tone() -> list[bytes]:
     return packets
 
 
-def _pictures() -> list[bytes]:
+def _video() -> list[bytes]:
     encoder = av.CodecContext.create("libvpx", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"

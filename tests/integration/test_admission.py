@@ -1,4 +1,4 @@
-"""Who may open a WebSocket, and how they say who they are."""
+"""Who may open a WebSocket, and with which credentials."""
 
 import aiohttp
 import pytest
@@ -37,12 +37,12 @@ async def test_a_credential_opens_the_socket_of_its_profile_and_no_other(relay: 
     assert statuses == {"/ws/456/student": 101, "/ws/789/tutor": 403, "/ws/456/tutor": 403, "/ws/457/student": 403}
 
 
-async def test_nobody_connects_without_a_credential(relay: RunningRelay) -> None:
+async def test_a_connection_without_a_credential_is_refused(relay: RunningRelay) -> None:
     async with aiohttp.ClientSession(relay.url) as http:
         assert await status_of_upgrade(http, "/ws/456/student") == 401
 
 
-async def test_nobody_connects_with_a_credential_that_somebody_else_signed(relay: RunningRelay) -> None:
+async def test_a_credential_signed_with_another_key_is_refused(relay: RunningRelay) -> None:
     async with aiohttp.ClientSession(relay.url, cookie_jar=aiohttp.DummyCookieJar()) as http:
         header, payload, signature = (await token_of(http)).split(".")
         forged = f"{header}.{payload}.{signature[::-1]}"

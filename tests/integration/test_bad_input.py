@@ -125,7 +125,9 @@ async def test_an_answer_that_cannot_be_relayed_is_refused(relay: RunningRelay, 
 
 
 @pytest.mark.settings(connect_timeout=3)
-async def test_nobody_gets_in_with_a_certificate_that_is_not_the_one_in_the_answer(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_certificate_that_does_not_match_the_fingerprint_of_the_answer_is_refused(
+    relay: RunningRelay, connect: Connect
+) -> None:
     caller, callee = await connect("student_456"), await connect("tutor_789")
     await caller.call("tutor_789", 123, *VOICE)
     await callee.prepare_answer(await callee.ring())
@@ -150,7 +152,7 @@ def _forged(line: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["call_ended", "call_declined", "ice_candidate", "call_answer"])
-async def test_a_call_is_out_of_reach_for_those_who_are_not_in_it(relay: RunningRelay, connect: Connect, kind: str) -> None:
+async def test_a_client_cannot_act_on_a_call_that_it_is_not_in(relay: RunningRelay, connect: Connect, kind: str) -> None:
     caller, callee = await connect("student_456", tone=440), await connect("tutor_789", tone=880)
     third = await connect("parent_321")
     await voice_call(caller, callee)

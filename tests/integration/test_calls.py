@@ -30,8 +30,8 @@ class RunningCall:
         await eventually(lambda: self.caller.hears(HIGH), "the caller hears the callee's tone")
         await eventually(lambda: self.callee.hears(LOW), "the callee hears the caller's tone")
         if video:
-            await eventually(lambda: self.caller.sees(BLUE, SMALL), lambda: f"blue at the caller: {self.caller.picture}")
-            await eventually(lambda: self.callee.sees(RED, LARGE), lambda: f"red at the callee: {self.callee.picture}")
+            await eventually(lambda: self.caller.sees(BLUE, SMALL), lambda: f"blue at the caller: {self.caller.frame}")
+            await eventually(lambda: self.callee.sees(RED, LARGE), lambda: f"red at the callee: {self.callee.frame}")
 
 
 async def start(connect: Connect, call_type: str, codecs: tuple[str, ...]) -> RunningCall:
@@ -116,7 +116,7 @@ async def test_a_second_call_follows_the_first(relay: RunningRelay, connect: Con
     assert [row["status"] for row in await relay.finished_calls(2)] == ["missed", "ended"]
 
 
-async def test_messages_say_who_they_are_from_whatever_their_sender_wrote(relay: RunningRelay, connect: Connect) -> None:
+async def test_the_server_sets_the_sender_of_a_message(relay: RunningRelay, connect: Connect) -> None:
     caller, callee = await connect("student_456"), await connect("tutor_789")
     await caller.prepare_offer("voice", ("PCMU",))
     await caller.send(
@@ -127,17 +127,17 @@ async def test_messages_say_who_they_are_from_whatever_their_sender_wrote(relay:
         to_profile_type="tutor",
         from_profile_id=321,
         from_profile_type="parent",
-        from_name="Somebody else",
+        from_name="Another Name",
         from_avatar="https://elsewhere.example/me.png",
         offer=caller.description,
     )
     invitation = await callee.ring()
     assert (invitation["from_profile_type"], invitation["from_profile_id"]) == ("student", 456)
-    assert invitation["from_name"] not in {"", "Somebody else"}
+    assert invitation["from_name"] not in {"", "Another Name"}
     assert "elsewhere.example" not in invitation["from_avatar"]
 
 
-async def test_neither_side_learns_anything_of_the_others_network(relay: RunningRelay, connect: Connect) -> None:
+async def test_neither_party_learns_addresses_of_the_other(relay: RunningRelay, connect: Connect) -> None:
     call = await start(connect, "video", ("VP8", "opus"))
     offer, answer = call.invitation["offer"]["sdp"], call.answer["answer"]["sdp"]
     caller_secrets = secrets_of(call.caller.description["sdp"])

@@ -37,7 +37,7 @@ def elsewhere() -> str:
     return next(one for one in local_addresses() if not one.startswith("127.") and ":" not in one)
 
 
-async def test_it_listens_on_the_loopback_only_and_says_nothing_of_it(tmp_path: Path) -> None:
+async def test_it_listens_on_the_loopback_only_and_does_not_warn(tmp_path: Path) -> None:
     async with serving(tmp_path, **{**LOCAL, "host": "", "workers": "1"}) as server:
         port = port_of(server)
         assert [await connects(one, port) for one in ("127.0.0.1", "::1")] == [True, True]

@@ -1,4 +1,4 @@
-"""A call goes on while whoever wants floods the shared port and the TURN port.
+"""A call goes on while a client floods the shared port and the TURN port.
 
 The relay is a process of its own, with a media worker. The caller's media comes by TURN over TCP, so every packet of it goes
 through the process that is flooded; the callee's comes by UDP.
@@ -51,7 +51,7 @@ MEMORY: Final = 64 * 1024
 
 
 class Flooder:
-    """Somebody at the other end of the network, with blocking sockets and no manners.
+    """A remote client with blocking sockets that breaks every protocol.
 
     Args:
         server: an RTCIceServer of a profile that is not in the call.
@@ -95,14 +95,14 @@ class Flooder:
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def frames(self) -> None:
-        """ICE-TCP: empty frames, frames that are too long, checks of nobody."""
-        check = build(Method.BINDING, Class.REQUEST, bytes(12), {"USERNAME": "nobody:nothing"})
+        """ICE-TCP: empty frames, frames that are too long, checks with a ufrag that no transport has."""
+        check = build(Method.BINDING, Class.REQUEST, bytes(12), {"USERNAME": "unknown:ufrags"})
         for tail in (b"\x00\x00" * 20_000, b"\xff\xff" + bytes(5000), b"\x00\x01\x00" * 20_000):
             self._one_way(len(check).to_bytes(2) + check + tail)
             self._one_way(len(BINDING).to_bytes(2) + BINDING + tail)
 
     def turn_garbage(self) -> None:
-        """TURN over TCP: channels that nobody bound, empty ones, messages of lengths that none has."""
+        """TURN over TCP: channels that are not bound, empty channel data, messages with lengths that are not valid."""
         for tail in (
             b"\x40\x00\x00\x00" * 20_000,
             b"\x40\x00\xff\xff" + bytes(5000),
@@ -214,12 +214,12 @@ def memory_of(server: Server) -> int:
 
 
 async def both_go_on(caller: Peer, callee: Peer, frames: int) -> None:
-    """Pictures and sound, from now on."""
+    """Wait until both have decoded so many more frames, and hear each other."""
     wanted = caller.frames + frames, callee.frames + frames
     for one in (caller, callee):
         one.forget_what_was_heard()
     await eventually(lambda: caller.frames >= wanted[0] and callee.frames >= wanted[1], "frames on both sides")
-    await eventually(lambda: caller.hears(1200.0) and callee.hears(440.0), "sound on both sides")
+    await eventually(lambda: caller.hears(1200.0) and callee.hears(440.0), "audio on both sides")
 
 
 async def test_a_call_goes_on_through_a_flood(tmp_path: Path) -> None:

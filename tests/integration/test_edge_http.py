@@ -1,4 +1,4 @@
-"""HTTP on the shared port, asked by whoever does not mean well: every request ends in time, is answered in words, and leaves no
+"""HTTP on the shared port, from hostile clients: every request ends in time, gets an answer that says why, and leaves no
 traceback in the log."""
 
 import asyncio
@@ -63,7 +63,7 @@ async def one_answer(connection: Connection) -> bytes:
         pytest.param(b"\r\n\r\nA\r\n\r\n", id="nearly nothing"),
     ],
 )
-async def test_what_is_no_http_is_answered_with_400_and_counted(relay: RunningRelay, request_: bytes) -> None:
+async def test_a_malformed_request_is_answered_with_400_and_counted(relay: RunningRelay, request_: bytes) -> None:
     async with connected(relay) as one:
         one.send(request_)
         answer = await one.rest()
@@ -177,7 +177,7 @@ async def test_a_websocket_may_be_silent_for_longer_than_any_request(
             assert (await websocket.receive_json(timeout=20))["type"] == "error"
 
 
-async def test_who_does_not_read_its_answer_is_hung_up_on(
+async def test_the_connection_of_a_client_that_does_not_read_its_response_is_closed(
     no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel does that: what it cannot get rid of for so long ends the connection (TCP_USER_TIMEOUT)."""
@@ -228,7 +228,7 @@ async def test_a_page_without_tls_is_a_redirect_to_the_same_with_it(secure: Runn
         assert f"\r\nLocation: https://calls.example.org{path}\r\n".encode() in answer
 
 
-async def test_nobody_is_sent_to_what_is_not_a_host(secure: RunningRelay) -> None:
+async def test_a_request_whose_host_is_not_valid_is_not_redirected(secure: RunningRelay) -> None:
     async with connected(secure) as one:
         one.send(b'GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\nHost: evil"><\r\nConnection: close\r\n\r\n')
         answer = await one.rest()
@@ -251,7 +251,7 @@ async def test_probes_need_no_tls(secure: RunningRelay, path: str) -> None:
         assert response.status == 200
 
 
-async def test_this_machine_and_a_proxy_that_had_tls_itself_need_none(secure: RunningRelay) -> None:
+async def test_loopback_clients_and_a_proxy_that_terminates_tls_need_no_tls(secure: RunningRelay) -> None:
     url = f"http://{HERE}:{port_of(secure)}/"
     async with aiohttp.ClientSession() as http:
         for headers in ({}, from_elsewhere(**{"X-Forwarded-Proto": "https"})):
@@ -259,7 +259,7 @@ async def test_this_machine_and_a_proxy_that_had_tls_itself_need_none(secure: Ru
                 assert response.status == 200
 
 
-async def test_whatever_breaks_off_or_is_no_tls_leaves_the_page_as_it_was(secure: RunningRelay) -> None:
+async def test_broken_tls_handshakes_do_not_disturb_the_page(secure: RunningRelay) -> None:
     hello = _client_hello()
     garbage = [hello[:cut] for cut in (1, 3, 5, 40, len(hello) - 1)]
     garbage += [hello + b"\x00" * 50, hello[:5] + b"\xff" * 600, b"\x16\x03\x01\xff\xff" + b"\xaa" * 70_000, b"\x16\x03" * 100]

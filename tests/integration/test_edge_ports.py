@@ -67,7 +67,7 @@ async def test_a_turn_port_that_coturn_has_is_a_warning_and_the_relay_serves(tmp
         ),
     ],
 )
-async def test_what_is_turned_off_listens_nowhere_and_is_told_to_nobody(
+async def test_a_transport_that_is_turned_off_has_no_listener_and_is_not_advertised(
     tmp_path: Path, given: dict[str, str], listeners: dict[str, int]
 ) -> None:
     async with serving(tmp_path, workers="1", **given) as server:

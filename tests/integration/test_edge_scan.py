@@ -139,12 +139,12 @@ async def test_200_addresses_are_asked_for_and_200_are_refused(relay: RunningRel
             assert {await one.permission(peer) for peer in peers} == {403}
             assert {await one.channel(peer) for peer in peers} == {403}
             for number, peer in enumerate(peers):
-                one.send(peer, b"nobody shall hear this")
-                one.send_on_channel(0x4000 + number, b"nor this")
+                one.send(peer, b"must not arrive")
+                one.send_on_channel(0x4000 + number, b"nor must this")
             # Once media itself is permitted, its host still has other ports.
             assert await one.permission((HERE, media_port)) == 0
             for peer in peers:
-                one.send(peer, b"nor that")
+                one.send(peer, b"nor must that")
             assert await one.channel((HERE, media_port)) == 0
             counters = await relay.counters()
         assert [heard(one) for one in listening] == [b""] * len(listening)
@@ -156,7 +156,7 @@ async def test_200_addresses_are_asked_for_and_200_are_refused(relay: RunningRel
 
 @WAYS
 @pytest.mark.settings(media_host=HERE)
-async def test_what_goes_to_the_media_port_is_taken_by_media_and_by_nobody_else(relay: RunningRelay, way: str) -> None:
+async def test_data_for_the_media_port_reaches_only_the_media_worker(relay: RunningRelay, way: str) -> None:
     [media_port] = relay.media_ports
     async with scanner(relay, way) as (one, out):
         assert await one.permission((HERE, media_port)) == 0

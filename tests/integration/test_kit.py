@@ -29,7 +29,7 @@ async def test_timers_fire_in_the_order_of_their_deadlines() -> None:
 
 
 @in_virtual_time
-async def test_a_timeout_ends_what_takes_too_long_in_virtual_time() -> None:
+async def test_a_timeout_expires_in_virtual_time() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(30):
             await asyncio.Event().wait()
@@ -51,7 +51,7 @@ async def test_work_that_is_ready_runs_before_time_moves() -> None:
     assert len(steps) == 100
 
 
-def test_waiting_for_what_can_never_happen_fails_at_once() -> None:
+def test_waiting_for_an_event_that_cannot_happen_fails_at_once() -> None:
     @in_virtual_time
     async def wait_for_ever() -> None:
         await asyncio.Event().wait()
@@ -61,7 +61,7 @@ def test_waiting_for_what_can_never_happen_fails_at_once() -> None:
 
 
 @in_virtual_time
-async def test_eventually_gives_back_what_became_true() -> None:
+async def test_eventually_returns_the_value_that_became_true() -> None:
     answers = iter([None, None, "yes"])
     assert await eventually(lambda: next(answers), "an answer") == "yes"
 
@@ -76,6 +76,6 @@ async def test_eventually_awaits_a_coroutine_function() -> None:
 
 
 @in_virtual_time
-async def test_eventually_says_what_did_not_happen() -> None:
+async def test_eventually_names_the_condition_that_did_not_become_true() -> None:
     with pytest.raises(AssertionError, match=r"not within 5 s: the call is over \(last seen: 0\)"):
         await eventually(lambda: 0, "the call is over", within=5)

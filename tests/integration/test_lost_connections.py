@@ -17,7 +17,7 @@ async def voice_call(connect: Connect) -> tuple[Peer, Peer]:
     return caller, callee
 
 
-async def test_a_caller_who_goes_stops_the_ringing(relay: RunningRelay, connect: Connect) -> None:
+async def test_the_ringing_stops_when_the_caller_disconnects(relay: RunningRelay, connect: Connect) -> None:
     caller, callee = await connect("student_456"), await connect("tutor_789")
     await caller.call("tutor_789", 123, *VOICE)
     await callee.ring()
@@ -27,7 +27,7 @@ async def test_a_caller_who_goes_stops_the_ringing(relay: RunningRelay, connect:
     assert (row["status"], row["end_reason"]) == ("missed", "signaling_lost")
 
 
-async def test_a_callee_whose_last_device_goes_is_offline(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_callee_whose_last_device_disconnects_is_offline(relay: RunningRelay, connect: Connect) -> None:
     caller, phone, tablet = await connect("student_456"), await connect("tutor_789"), await connect("tutor_789")
     await caller.call("tutor_789", 123, *VOICE)
     await phone.ring()

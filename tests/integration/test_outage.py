@@ -24,7 +24,7 @@ __all__ = ["postgresql"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A relay on PostgreSQL, and somebody who asks it."""
+    """A relay on PostgreSQL, and an HTTP client."""
 
     server: PostgresServer
     relay: RunningRelay
@@ -60,7 +60,7 @@ REQUESTS = {
 }
 
 
-async def test_what_needs_the_database_is_to_be_asked_again_and_the_log_has_one_line(
+async def test_requests_during_an_outage_are_answered_with_a_retry_and_logged_once(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -118,7 +118,7 @@ async def test_an_end_that_is_told_while_the_database_hangs_is_written_with_its_
         assert (row["status"], row["end_reason"], row["duration_seconds"]) == ("ended", "hangup", told["duration_seconds"])
 
 
-async def test_what_was_told_during_an_outage_is_written_by_the_next_life_of_a_server_that_was_killed_in_it(
+async def test_a_server_killed_during_an_outage_writes_the_pending_rows_at_its_next_start(
     postgresql: PostgresServer, tmp_path: Path
 ) -> None:
     settings = {"jwt_secret": SECRET, "workers": "0"}

@@ -1,4 +1,4 @@
-"""Calls that nobody answers, or that somebody else answers: each leaves exactly one row in call_logs."""
+"""Calls that are not answered, or that another device answers: each leaves exactly one row in call_logs."""
 
 import pytest
 
@@ -10,7 +10,7 @@ VOICE = ("voice", ("PCMU",))
 
 
 async def missed(relay: RunningRelay, reason: str) -> None:
-    """The only call is over, nobody answered, and the log says why."""
+    """The only call ended without an answer, and its row says why."""
     row = await relay.finished_call()
     assert (row["status"], row["end_reason"], row["duration_seconds"]) == ("missed", reason, None)
     assert row["answered_at"] is None
@@ -32,14 +32,14 @@ async def test_a_declined_call_tells_the_caller_why(relay: RunningRelay, connect
     await missed(relay, reason)
 
 
-async def test_somebody_who_is_not_connected_is_offline(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_callee_who_is_not_connected_is_offline(relay: RunningRelay, connect: Connect) -> None:
     caller = await connect("student_456")
     await caller.call("tutor_789", 123, *VOICE)
     await declined(caller, "offline")
     await missed(relay, "offline")
 
 
-async def test_somebody_in_a_call_is_busy_for_a_third(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_callee_in_another_call_is_busy(relay: RunningRelay, connect: Connect) -> None:
     caller, callee, third = await connect("student_456"), await connect("tutor_789"), await connect("parent_321")
     await caller.call("tutor_789", 123, *VOICE)
     await callee.answer(await callee.ring())
@@ -56,7 +56,7 @@ async def test_somebody_in_a_call_is_busy_for_a_third(relay: RunningRelay, conne
     assert [message["type"] for message in callee.received].count("call_invitation") == 1
 
 
-async def test_a_caller_may_think_better_of_it_before_the_answer(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_caller_may_cancel_before_the_answer(relay: RunningRelay, connect: Connect) -> None:
     caller, callee = await connect("student_456"), await connect("tutor_789")
     await caller.call("tutor_789", 123, *VOICE)
     await callee.ring()
@@ -82,7 +82,7 @@ async def test_no_call_in_a_conversation_that_does_not_exist(relay: RunningRelay
 
 
 @pytest.mark.settings(ring_timeout=0.5)
-async def test_a_call_that_nobody_answers_stops_ringing(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_call_that_is_not_answered_stops_ringing(relay: RunningRelay, connect: Connect) -> None:
     caller, callee = await connect("student_456"), await connect("tutor_789")
     await caller.call("tutor_789", 123, *VOICE)
     await callee.ring()
@@ -110,7 +110,9 @@ async def test_the_first_device_to_answer_wins(relay: RunningRelay, connect: Con
     assert (await relay.finished_call())["status"] == "ended"
 
 
-async def test_a_stranger_who_may_not_call_does_not_learn_who_is_there(relay: RunningRelay, connect: Connect) -> None:
+async def test_a_caller_without_a_common_conversation_does_not_learn_whether_a_profile_exists(
+    relay: RunningRelay, connect: Connect
+) -> None:
     caller = await connect("student_456")
     await caller.call("advertiser_654", 123, *VOICE)
     existing = await caller.expect("call_declined")

@@ -72,22 +72,22 @@ STATISTICS = """
 async (connection) => {
   const report = [...(await connection.getStats()).values()];
   const find = (type, kind) => report.find((entry) => entry.type === type && (!kind || entry.kind === kind)) ?? {};
-  // The first section of pictures is the camera's, the second the screen's.
+  // The first video section is the camera's, the second the screen's.
   const used = ({ mid, receiver }) => mid !== null && receiver.track.kind === "video";
   const sections = connection.getTransceivers().filter(used).map(({ mid }) => mid);
-  const pictures = (type, index) => {
+  const video = (type, index) => {
     const mid = sections[index] ?? "none";
     return report.find((entry) => entry.type === type && entry.kind === "video" && entry.mid === mid) ?? {};
   };
   const named = (id) => report.find((entry) => entry.id === id) ?? {};
-  const [heard, seen, shown] = [find("inbound-rtp", "audio"), pictures("inbound-rtp", 0), pictures("outbound-rtp", 0)];
+  const [heard, seen, shown] = [find("inbound-rtp", "audio"), video("inbound-rtp", 0), video("outbound-rtp", 0)];
   // Firefox marks the pair instead of naming it.
   const pair = named(find("transport").selectedCandidatePairId ?? report.find((entry) => entry.selected)?.id);
   const [local, remote] = [named(pair.localCandidateId), named(pair.remoteCandidateId)];
   return {
     state: connection.connectionState,
     frames_decoded: seen.framesDecoded ?? 0,
-    screen_frames_decoded: pictures("inbound-rtp", 1).framesDecoded ?? 0,
+    screen_frames_decoded: video("inbound-rtp", 1).framesDecoded ?? 0,
     size_received: [seen.frameWidth ?? 0, seen.frameHeight ?? 0],
     size_sent: [shown.frameWidth ?? 0, shown.frameHeight ?? 0],
     freezes: seen.freezeCount ?? 0,
@@ -164,7 +164,7 @@ class BrowserPage:
     """A page in a context of its own, with a camera and a microphone, and everything that went wrong in it.
 
     Attributes:
-        problems: what it wrote to its console as errors, and exceptions that nobody caught.
+        problems: what it wrote to its console as errors, and uncaught exceptions.
     """
 
     connection: str
@@ -222,7 +222,7 @@ class BrowserPage:
         self.problems = [problem for problem in self.problems if not any(text in problem for text in texts)]
 
     async def close(self) -> None:
-        """As when somebody closes the tab."""
+        """Close the tab, as a user does."""
         await self.page.close()
 
     async def crash(self) -> None:

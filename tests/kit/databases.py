@@ -31,7 +31,7 @@ from relay.db.models import Base
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.servers))
 
 PORT = 5432
-"""Part of the name of the socket file. The server listens on no network, so that nobody else's port is in the way."""
+"""Part of the name of the socket file. The server listens on no network, so that no port of another process is in the way."""
 
 SCHEMA = "with_schema"
 """Name of the PostgreSQL database that tests share one after the other, and of the SQLite file that they get copies of."""

@@ -1,4 +1,4 @@
-"""Somebody else who issues tokens: real private keys, and a real server for the public ones."""
+"""An external token issuer: real private keys, and a real server for the public ones."""
 
 import asyncio
 import contextlib
@@ -77,7 +77,7 @@ class KeyServer:
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     """Not set: a request waits for it."""
     endless: bool = False
-    """The body goes on after its end, until nobody takes it any more."""
+    """The body has no end: it goes on until the client closes the connection."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1

@@ -334,14 +334,14 @@ class RunningEngine:
         router: str = "call",
         certificate: RTCCertificate = CERTIFICATE,
     ) -> MediaPeer:
-        """Somebody with a transport, who has not sent anything yet."""
+        """A peer with a transport that has not sent anything yet."""
         relay = await self.engine.open_transport(router, transport_id)
         peer = MediaPeer(transport_id, relay, host, role, certificate)
         self._peers.append(peer)
         return peer
 
     async def introduce(self, peer: MediaPeer, *media: MediaDescription) -> None:
-        """Tell the engine who the peer is."""
+        """Connect the peer's transport with its remote parameters."""
         await self.engine.connect_transport(peer.transport_id, peer.parameters, media or (AUDIO, VIDEO))
 
     async def connect(self, *peers: MediaPeer) -> None:

@@ -54,7 +54,7 @@ GREEN = Colour(145, 54, 34)
 BLUE = Colour(41, 240, 110)
 
 
-class Picture(NamedTuple):
+class Frame(NamedTuple):
     """The latest frame that was decoded."""
 
     width: int
@@ -103,10 +103,10 @@ class ToneTrack(MediaStreamTrack):
 
 
 class Ear:
-    """Listens to decoded sound."""
+    """Consumes decoded audio."""
 
     WINDOW = 0.25
-    """Seconds of the latest sound that are kept: a tone is told from another within 1 / WINDOW = 4 Hz."""
+    """Seconds of the latest audio that are kept: two tones are distinguished if they differ by 1 / WINDOW = 4 Hz."""
 
     def __init__(self) -> None:
         self._samples = array.array("h")
@@ -118,7 +118,7 @@ class Ear:
         self._samples = (self._samples + samples[:: frame.layout.nb_channels])[-int(self.WINDOW * self._rate) :]
 
     def hears(self, hertz: float) -> bool:
-        """Whether most of the energy of the latest sound is at that frequency (one bin of a Fourier transform)."""
+        """Whether most of the energy of the latest audio is at that frequency (one bin of a Fourier transform)."""
         count = len(self._samples)
         if not count or count < int(self.WINDOW * self._rate):
             return False
@@ -135,7 +135,7 @@ class Peer(Caller):
 
     Attributes:
         connection: aiortc's.
-        picture: the latest frame that was decoded.
+        frame: the latest frame that was decoded.
         frames: how many frames were decoded.
     """
 
@@ -150,7 +150,7 @@ class Peer(Caller):
         super().__init__(profile, socket)
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.on("track", self._take_in)
-        self.picture: Picture | None = None
+        self.frame: Frame | None = None
         self.frames = 0
         self._sends = {"video": ColourTrack(colour, size), "audio": ToneTrack(tone)}
         self._ear = Ear()
@@ -212,14 +212,14 @@ class Peer(Caller):
 
     def sees(self, colour: Colour, size: tuple[int, int]) -> bool:
         """Whether the latest frame has that colour and size."""
-        return self.picture is not None and self.picture[:2] == size and self.picture.colour.is_like(colour)
+        return self.frame is not None and self.frame[:2] == size and self.frame.colour.is_like(colour)
 
     def hears(self, hertz: float) -> bool:
-        """Whether the latest sound is that tone."""
+        """Whether the latest audio is that tone."""
         return self._ear.hears(hertz)
 
     def forget_what_was_heard(self) -> None:
-        """From here on, only new sound counts."""
+        """Drop the audio so far: only new audio counts."""
         self._ear = Ear()
 
     def _take_in(self, track: MediaStreamTrack) -> None:
@@ -231,7 +231,7 @@ class Peer(Caller):
                 frame = await track.recv()
                 assert isinstance(frame, VideoFrame)
                 self.frames += 1
-                self.picture = Picture(frame.width, frame.height, _colour_of(frame))
+                self.frame = Frame(frame.width, frame.height, _colour_of(frame))
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):

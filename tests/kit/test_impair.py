@@ -116,7 +116,7 @@ def test_a_bottleneck_lets_datagrams_out_one_after_the_other() -> None:
     assert link.leaves(500, now=7.0) == pytest.approx(7.5), "it was idle meanwhile"
 
 
-def test_a_bottleneck_drops_what_would_have_to_wait_too_long() -> None:
+def test_a_bottleneck_drops_packets_that_would_wait_too_long() -> None:
     link = Bottleneck(rate=8000, queue=0.25)
     assert [link.leaves(100, now=0.0) for _ in range(5)] == [
         pytest.approx(0.1),
@@ -128,7 +128,7 @@ def test_a_bottleneck_drops_what_would_have_to_wait_too_long() -> None:
     assert link.leaves(100, now=0.1) == pytest.approx(0.4), "there is room again"
 
 
-async def test_a_narrow_path_takes_its_time_and_drops_what_it_has_no_room_for() -> None:
+async def test_a_narrow_path_delays_packets_and_drops_those_beyond_its_queue() -> None:
     async with (
         bound(local_addr=(HERE, 0)) as server,
         ImpairedPath.to(server.address, 1, rate=4 * 8 * 100, queue=0.1) as path,

@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_network() -> None:
 
 
 @pytest.mark.parametrize("burst", [1.0, 5.0])
-def test_the_share_of_lost_packets_is_as_told_whatever_the_bursts(burst: float) -> None:
+def test_the_loss_rate_does_not_depend_on_the_length_of_bursts(burst: float) -> None:
     arrived = pass_through(SimulatedNetwork(3, loss=0.1, burst=burst))
     assert len(arrived) == pytest.approx(PACKETS * 0.9, rel=0.03)
 

@@ -58,7 +58,7 @@ class Desk:
         self._ports = itertools.count(50000)
 
     def client(self, profile: str = "student_1", host: str = "198.51.100.7", *, stream: bool = False) -> "Client":
-        """Somebody with good credentials at an address that nobody else has."""
+        """A client with valid credentials at an address of its own."""
         address = host, next(self._ports)
         return Client(self, address, address, self.credentials.issue(profile, self.now), stream)
 

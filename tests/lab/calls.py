@@ -11,14 +11,14 @@ from tests.kit.browsers import Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 from tests.lab.network import Internet, Site
-from tests.lab.pages import PICTURES, ROUTE, BrowserKind, LabPage
+from tests.lab.pages import FRAME_GAPS, ROUTE, BrowserKind, LabPage
 from tests.lab.relay import relay_in
 
 Record = Callable[[str, object], None]
 """pytest's `record_property`."""
 
 A_SECOND: Final = 20
-"""Pictures of a browser's make-believe camera."""
+"""Frames of a browser's fake camera."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class LabCall:
         """The caller's and the callee's, once both peer connections are up."""
         return await self.caller.talking(), await self.callee.talking()
 
-    async def goes_on(self, pictures: int) -> tuple[Statistics, Statistics]:
-        """Wait until each has decoded so many pictures more, and has heard something."""
+    async def goes_on(self, frames: int) -> tuple[Statistics, Statistics]:
+        """Wait until each has decoded so many more frames and has heard audio."""
         before = await self.statistics()
 
         async def seen() -> tuple[Statistics, Statistics] | None:
             now = await self.statistics()
-            enough = all(one.frames_decoded >= old.frames_decoded + pictures for one, old in zip(now, before, strict=True))
+            enough = all(one.frames_decoded >= old.frames_decoded + frames for one, old in zip(now, before, strict=True))
             return now if enough and all(one.audio_energy > 0 for one in now) else None
 
-        return await eventually(seen, f"both have heard the other, and decoded {pictures} more pictures")
+        return await eventually(seen, f"both have heard the other, and decoded {frames} more frames")
 
     async def record_first_frames(self, record: Record) -> None:
-        """How long it took from the answer until the first picture of the other was on the screen."""
+        """Record the time from the answer until each page has shown the first frame of the other party."""
         answered = await self.callee.moment("sent call_answer")
         for name, page in self.pages:
             shown = await page.moment("first remote frame")
@@ -55,15 +55,15 @@ class LabCall:
 
     @contextlib.asynccontextmanager
     async def gaps(self, record: Record) -> AsyncIterator[dict[str, float]]:
-        """The longest time that each one's picture of the other stood still meanwhile, in seconds; known at the end."""
+        """The longest time between two video frames at each page meanwhile, in seconds; known at the end."""
         found: dict[str, float] = {}
         for _, page in self.pages:
-            await page.run(PICTURES)
+            await page.run(FRAME_GAPS)
         yield found
         for name, page in self.pages:
-            gap = await page.run("() => Math.max(pictures.longest, performance.now() - pictures.last)")
+            gap = await page.run("() => Math.max(frameGaps.longest, performance.now() - frameGaps.last)")
             found[name] = gap / 1000
-            record(f"longest gap in the picture at the {name} [s]", round(gap / 1000, 3))
+            record(f"longest gap in the video at the {name} [s]", round(gap / 1000, 3))
 
     async def routes(self) -> tuple[str, str]:
         """How the caller's and the callee's media gets to the relay: `udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`."""

@@ -11,7 +11,7 @@ from tests.lab.network import Internet
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_is_possible() -> None:
-    """Skip these tests where nobody may make network namespaces: without root, and in containers with few privileges."""
+    """Skip these tests where the process may not make network namespaces: without root, and in containers with few privileges."""
     try:
         with Internet.built() as built:
             built.site(Access.ONLY_TLS_443)

@@ -30,7 +30,7 @@ PREFERENCES: Final[Mapping[str, bool | int]] = {
     "media.devices.insecure.enabled": True,
     "media.getusermedia.insecure.enabled": True,
     "media.autoplay.default": 0,
-    # Nothing that is nobody's wish: there is no internet behind the lab's.
+    # No connections that no page asked for: the lab has no internet.
     "app.normandy.enabled": False,
     "app.update.enabled": False,
     "browser.safebrowsing.update.enabled": False,

@@ -1,4 +1,4 @@
-"""Network namespaces: machines of a make-believe internet, on this one.
+"""Network namespaces: machines of a simulated internet, on this one.
 
 Nothing of them shows in the network of this machine: cables are laid from namespace to namespace.
 """

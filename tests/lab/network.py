@@ -62,7 +62,7 @@ class Site:
         self.set_access(self._access)
 
     def new_mapping(self) -> None:
-        """The gateway gets another public address and forgets whom it translated for; once."""
+        """Give the gateway another public address and drop its NAT mappings; once."""
         assert self._access is not Access.OPEN, "there is no mapping"
         self._gateway.ip(
             # Masquerading forgets its connections when their address goes away.

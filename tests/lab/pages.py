@@ -14,15 +14,15 @@ from tests.lab.network import Site
 CONVERSATION = 123
 """Of the student and the tutor, in the demo data."""
 
-PICTURES = """
+FRAME_GAPS = """
 () => {
-  // How long the picture of the other party stood still, at most, from now on; milliseconds.
+  // The longest time between two frames of the other party's video, from now on; milliseconds.
   const video = document.querySelector("video[data-testid=remote-video]");
-  const pictures = (window.pictures = { last: performance.now(), longest: 0, shown: 0 });
+  const gaps = (window.frameGaps = { last: performance.now(), longest: 0, shown: 0 });
   video.requestVideoFrameCallback(function seen(now) {
-    pictures.longest = Math.max(pictures.longest, now - pictures.last);
-    pictures.last = now;
-    pictures.shown++;
+    gaps.longest = Math.max(gaps.longest, now - gaps.last);
+    gaps.last = now;
+    gaps.shown++;
     video.requestVideoFrameCallback(seen);
   });
 }

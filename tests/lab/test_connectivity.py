@@ -66,7 +66,7 @@ async def command(site: Site, url: str, *options: str) -> tuple[int, dict[str, A
 
 
 @ROWS
-async def test_the_command_names_what_fails_and_what_media_will_use(
+async def test_the_command_names_the_failed_transports_and_the_one_that_media_will_use(
     internet: Internet, tmp_path: Path, access: Access, route: str, sentences: tuple[str, ...]
 ) -> None:
     site = internet.site(access)
@@ -78,7 +78,7 @@ async def test_the_command_names_what_fails_and_what_media_will_use(
     assert figures["frames_per_second"] > 1
 
 
-async def test_the_command_finds_the_way_where_nothing_but_tls_gets_through(internet: Internet, tmp_path: Path) -> None:
+async def test_the_command_finds_turn_where_only_tls_gets_through(internet: Internet, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, SERVER_NAME)
     site = internet.site(Access.ONLY_TLS_443)
     async with relay_in(internet, tmp_path, scheme="https", tls_cert=certificate, tls_key=key):
@@ -87,7 +87,7 @@ async def test_the_command_finds_the_way_where_nothing_but_tls_gets_through(inte
     assert found["report"]["figures"]["way"] == "turn_tls"
 
 
-async def test_the_command_says_what_to_open_where_no_media_gets_through(internet: Internet, tmp_path: Path) -> None:
+async def test_the_command_names_the_ports_to_open_where_no_media_gets_through(internet: Internet, tmp_path: Path) -> None:
     site = internet.site(Access.UDP_BLOCKED)
     async with relay_in(internet, tmp_path, media_tcp="false", turn="false") as relay:
         status, found = await command(site, relay.url)
@@ -129,7 +129,7 @@ async def test_the_page_says_the_same(
         shown = await page.page.locator("[data-testid=headline], [data-testid=sentence]").all_inner_texts()
         assert beginning(shown, sentences) == sentences
         await expect(page.page.get_by_test_id("figures")).to_contain_text("frames/s")
-        page.forgive("401")  # nobody was signed in at first
+        page.forgive("401")  # the page loads before the user has signed in
 
 
 @pytest.mark.browser

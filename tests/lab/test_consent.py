@@ -32,7 +32,7 @@ async def counted(call: LabCall, name: str) -> int:
     return int(float(found[1]))
 
 
-async def test_a_call_in_which_nobody_sends_stays_connected_by_answers_to_the_checks_of_the_relay(
+async def test_a_call_without_media_stays_connected_by_answers_to_the_checks_of_the_relay(
     internet: Internet, tmp_path: Path
 ) -> None:
     caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)

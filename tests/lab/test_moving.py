@@ -12,7 +12,7 @@ from tests.lab.network import Internet, Site
 pytestmark = pytest.mark.browser
 
 LONGEST_GAP = 3.0
-"""Seconds without a new picture."""
+"""Seconds without a new video frame."""
 
 Change = Callable[[Site], None]
 

@@ -28,7 +28,7 @@ def udp(machine: Namespace, *bound: Address) -> Iterator[list[socket.socket]]:
 
 
 async def sender(receiver: socket.socket) -> Address | None:
-    """Who has sent a datagram; None: nobody has, and whatever was on its way would be here."""
+    """The sender of the next datagram. None if none came within a time that is enough for any datagram on its way."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -71,7 +71,7 @@ async def test_a_full_cone_has_one_outer_port_which_anybody_may_send_to(internet
         assert await mapping(client, other) == outer
 
 
-async def test_a_symmetric_nat_has_an_outer_port_per_destination_which_nobody_else_may_send_to(internet: Internet) -> None:
+async def test_a_symmetric_nat_has_an_outer_port_per_destination_and_accepts_packets_from_it_alone(internet: Internet) -> None:
     site = internet.site(Access.SYMMETRIC)
     with clients(internet, site) as (client, media, other):
         outer = await mapping(client, media)
@@ -167,7 +167,7 @@ async def echoed(stream: Stream, data: bytes) -> bytes | None:
     return None
 
 
-async def test_a_firewall_lets_nothing_but_port_443_through(internet: Internet) -> None:
+async def test_a_firewall_lets_only_port_443_through(internet: Internet) -> None:
     site = internet.site(Access.ONLY_TCP_443)
     async with echo(internet.server, 443), echo(internet.server, 80):
         async with connected(site, 443) as stream:
@@ -220,7 +220,7 @@ def namespaces_of(process: int) -> list[str]:
     return [path.name for folder in (NAMESPACES, FILES) for path in folder.glob(f"{PREFIX}-{process}-*")]
 
 
-def test_nothing_is_left_of_a_lab_that_fails() -> None:
+def test_a_lab_that_fails_leaves_no_namespaces_or_processes() -> None:
     with pytest.raises(ZeroDivisionError), Internet.built() as internet:
         site = internet.site(Access.OPEN)
         resident = subprocess.Popen(site.client.command("sleep", "600"))
@@ -248,7 +248,7 @@ def test_the_next_lab_removes_what_a_killed_run_left() -> None:
         assert namespaces_of(killed.pid) == []
 
 
-def test_what_is_missing_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requirement_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(LabError, match=r"needs `ip` \(package iproute2\) and `nft` \(package nftables\)"):
         requirements()

@@ -87,7 +87,7 @@ class Hostile:
         await self._socket.send_json({"type": kind, "conversation_id": CONVERSATION, **fields})
 
     async def hears(self, *kinds: str) -> dict[str, Any]:
-        """The next message of one of these types; what comes before it is forgotten."""
+        """The next message of one of these types; messages before it are dropped."""
         async with asyncio.timeout(20):
             while True:
                 message: dict[str, Any] = json.loads(await self._socket.receive_str())
@@ -117,7 +117,7 @@ async def only_the_relay_is_contacted(page: FirefoxPage, trap: socket.socket) ->
     assert arrived(trap) == []
 
 
-async def test_nothing_in_an_offer_an_answer_or_an_update_makes_firefox_contact_somebody_else(
+async def test_no_line_of_an_offer_an_answer_or_an_update_makes_firefox_contact_another_host(
     internet: Internet, tmp_path: Path
 ) -> None:
     victim = internet.site(Access.OPEN)

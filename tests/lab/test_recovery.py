@@ -67,7 +67,7 @@ async def restarts(page: Page, *steps: Step) -> list[float]:
     return [when for what, when in await live(page, *steps) if what == "restart"]
 
 
-async def test_while_media_flows_nothing_is_done(page: Page) -> None:
+async def test_the_page_requests_nothing_while_media_flows(page: Page) -> None:
     assert await live(page, TALK) == []
 
 
@@ -93,7 +93,7 @@ async def test_a_server_that_is_back_is_asked_at_once_if_media_has_stopped(page:
     assert await restarts(page, TALK, {"event": "serverIsBack"}, TALK) == []
 
 
-async def test_a_request_that_comes_to_nothing_is_repeated_until_there_is_an_answer(page: Page) -> None:
+async def test_a_request_without_an_answer_is_repeated(page: Page) -> None:
     asked = await restarts(page, TALK, {"seconds": 5, "media": False, "answer": False})
     assert [later - earlier for earlier, later in pairwise(asked)] == [1.0] * (len(asked) - 1)
     assert len(asked) > 2

@@ -50,7 +50,7 @@ async def test_a_client_without_udp_and_one_behind_a_symmetric_nat(
 
 
 @PAIRS
-async def test_two_clients_with_nothing_but_port_443(
+async def test_two_clients_that_reach_only_port_443(
     internet: Internet, tmp_path: Path, record_property: Record, browsers: Browsers
 ) -> None:
     caller, callee = internet.site(Access.ONLY_TCP_443), internet.site(Access.ONLY_TCP_443)
@@ -58,7 +58,9 @@ async def test_two_clients_with_nothing_but_port_443(
         assert set(await see_and_hear_each_other(call, record_property)) <= TCP
 
 
-async def test_a_client_with_nothing_but_tls_and_an_open_one(internet: Internet, tmp_path: Path, record_property: Record) -> None:
+async def test_a_client_that_reaches_only_tls_and_one_without_a_firewall(
+    internet: Internet, tmp_path: Path, record_property: Record
+) -> None:
     certificate, key = write_certificate(tmp_path, SERVER_NAME)
     caller, callee = internet.site(Access.ONLY_TLS_443), internet.site(Access.OPEN)
     async with video_call(internet, tmp_path, caller, callee, scheme="https", tls_cert=certificate, tls_key=key) as call:
@@ -91,7 +93,7 @@ async def test_media_moves_to_udp_when_the_network_begins_to_let_it_through(
             await call.caller.run(NETWORK_CHANGED)
             await call.reaches("udp")
             await call.goes_on(2 * A_SECOND)
-        assert max(gaps.values()) <= 1.0, "the picture goes on meanwhile"
+        assert max(gaps.values()) <= 1.0, "the video goes on meanwhile"
 
 
 async def test_a_call_goes_on_over_tcp_when_the_network_stops_letting_udp_through(

@@ -25,7 +25,7 @@ def test_a_password_that_moves_what_follows_it_is_told_to_be_encoded_and_no_part
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1).map(lambda text: f"{SECRET}{text}{SECRET}"))
-def test_whatever_a_password_has_in_it_it_is_understood_or_refused_without_a_word_of_it(password: str) -> None:
+def test_no_error_quotes_any_part_of_a_password(password: str) -> None:
     try:
         url = parse(f"{HEAD}{password}@db.example/relay")
     except ValueError as error:
@@ -62,7 +62,7 @@ def test_a_password_that_can_be_told_from_the_rest_is_taken(text: str, password:
         ("sqlite+aiosqlite://relay.db", "a file comes after three slashes"),
     ],
 )
-def test_what_cannot_work_is_answered_with_what_to_write(text: str, told: str) -> None:
+def test_the_error_for_an_unusable_url_says_what_to_write(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)) as refused:
         parse(text)
     assert "hunter2" not in str(refused.value)
@@ -80,7 +80,7 @@ def test_what_cannot_work_is_answered_with_what_to_write(text: str, told: str) -
         f"{HEAD}hunter2@db.example?prepared_statement_cache_size=0",
     ],
 )
-def test_what_was_taken_before_still_is(text: str) -> None:
+def test_urls_of_earlier_versions_are_still_accepted(text: str) -> None:
     assert SECRET not in displayed(parse(text))
 
 

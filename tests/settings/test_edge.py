@@ -33,7 +33,7 @@ def test_a_pair_is_advertised_on_both_sides_of_the_nat_the_public_one_first() ->
         ({"MEDIA_PORT": "3470", "WORKERS": "16"}, "RELAY_TURN_PORT: media takes the UDP ports from 3470 to 3485"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_a_line(environment: dict[str, str], words: str) -> None:
+def test_a_contradiction_between_settings_is_one_line(environment: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError) as problem:
         settings(**environment)
     assert str(problem.value).startswith(words)

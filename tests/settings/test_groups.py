@@ -36,7 +36,7 @@ def test_a_group_by_itself_is_checked_as_all_settings_are() -> None:
         assert names == ["RELAY_TURN_HOST", "RELAY_TURN_SECRET", "RELAY_TURN_URLS"]
 
 
-def test_what_is_shown_of_the_settings_has_no_secret() -> None:
+def test_the_printed_settings_have_no_secret() -> None:
     address = "postgresql+asyncpg://relay:hunter2@db/relay"
     shown = dict(
         Settings(jwt_secret=SECRET, service_token=SECRET, turn_secret="hunter2", database_url=address, workers=3).shown()
@@ -55,7 +55,7 @@ def test_what_is_shown_of_the_settings_has_no_secret() -> None:
         ("RELAY_MAX_CALL_MINUTES", "long", "write minutes, such as 90"),
     ],
 )
-def test_the_type_of_a_setting_says_what_to_write(variable: str, value: str, told: str) -> None:
+def test_the_error_names_the_type_of_the_setting(variable: str, value: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Settings.from_environment({"RELAY_DEV": "true", variable: value})
     [line] = str(refused.value).splitlines()

@@ -27,7 +27,7 @@ def test_a_limit_is_some_windows_or_off(text: str, windows: list[tuple[int, int]
 @pytest.mark.parametrize(
     "text", ["", "100", "0/minute", "1/fortnight", "-1/minute", "many", ";".join(["1/day"] * (MAX_WINDOWS + 1))]
 )
-def test_what_is_no_limit_is_refused(text: str) -> None:
+def test_a_malformed_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a limit such as 100/minute"):
         parse_limit(text)
 
@@ -61,7 +61,7 @@ def test_an_origin_is_scheme_host_and_port(text: str, origin: tuple[str, str, in
         "https://a:0x",
     ],
 )
-def test_what_is_more_or_less_is_refused(text: str) -> None:
+def test_a_malformed_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an origin such as https"):
         parse_origin(text)
 
@@ -84,7 +84,7 @@ def test_networks_are_addresses_too() -> None:
         "http://localhost/k",
     ],
 )
-def test_keys_come_from_where_no_one_else_can_put_theirs(source: str) -> None:
+def test_keys_come_from_a_file_https_or_the_loopback(source: str) -> None:
     check_key_source(source)
 
 
@@ -134,6 +134,6 @@ def test_a_setting_that_is_not_in_its_notation_is_named(name: str, value: str) -
     assert line.startswith(f"RELAY_{name}: ")
 
 
-def test_with_public_keys_no_secret_is_needed_and_none_is_made_up() -> None:
+def test_public_keys_replace_the_secret() -> None:
     settings = Settings.from_environment({"RELAY_JWKS": "https://platform.example/keys"})
     assert settings.with_secret().jwt_secret == ""

@@ -134,7 +134,7 @@ export class Call extends CallLife {
    */
   concerns(message) {
     if (!samePlace(placeOf(message), this.place)) return false;
-    // Clients of the five messages alone do without `call_id`, and so might a server.
+    // `call_id` is of protocol version 2: a server of version 1 does not send it.
     return this.id === null || message.call_id === undefined || message.call_id === this.id;
   }
 

@@ -16,7 +16,7 @@ const TONES = 8;
  */
 export function toneOf(profile) {
   let hash = 0;
-  for (const letter of keyOf(profile)) hash = (Math.imul(hash, 33) + letter.charCodeAt(0)) >>> 0;
+  for (const character of keyOf(profile)) hash = (Math.imul(hash, 33) + character.charCodeAt(0)) >>> 0;
   return (hash >>> 3) % TONES; // the lowest bits mix badly
 }
 

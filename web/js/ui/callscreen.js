@@ -43,7 +43,7 @@ import { createChatPanel } from "./chatpanel.js";
 import { createControls } from "./controls.js";
 import { fill, h, setText } from "./dom.js";
 import { createEndedCard } from "./endedcard.js";
-import { createOwnPicture, createOtherPicture } from "./pictures.js";
+import { createLocalVideo, createRemoteVideo } from "./videos.js";
 import { createQualityMeter } from "./qualitymeter.js";
 import { createTransferRequest } from "./transfer.js";
 import { clockText, statusText } from "./words.js";
@@ -64,9 +64,9 @@ export function createCallScreen(actions) {
   /** @type {CallView | null} */
   let call = null;
   let chatIsOpen = false;
-  const person = createOtherPicture("remote-video", () => render());
-  const screen = createOtherPicture("remote-screen", () => render());
-  const own = createOwnPicture();
+  const person = createRemoteVideo("remote-video", () => render());
+  const screen = createRemoteVideo("remote-screen", () => render());
+  const own = createLocalVideo();
   const persona = h("div", { class: "pulse call__persona" });
   const name = h("h2", { class: "call__name", "data-testid": "call-name" });
   const status = h("p", { class: "call__status", role: "status", "aria-live": "polite", "data-testid": "call-status" });
@@ -136,7 +136,7 @@ export function createCallScreen(actions) {
 
   /** @param {CallView} shown */
   function personIsSeen({ kind, isAnswered, leg, talk }) {
-    const sends = kind === "video" && isAnswered && person.hasPicture();
+    const sends = kind === "video" && isAnswered && person.hasFrame();
     return sends && leg.remoteVideo !== "paused" && !talk.otherMedia.cameraOff && !talk.isHeld;
   }
 
@@ -144,7 +144,7 @@ export function createCallScreen(actions) {
   function viewOf(shown) {
     const { kind, phase, leg, talk } = shown;
     if (shown.isOver) return "ended";
-    if (shown.isAnswered && talk.otherMedia.sharing && screen.hasPicture() && !talk.isHeld) return "screen";
+    if (shown.isAnswered && talk.otherMedia.sharing && screen.hasFrame() && !talk.isHeld) return "screen";
     if (personIsSeen(shown)) return "video";
     const waiting = !["connected", "reconnecting"].includes(phase);
     return kind === "video" && waiting && leg.cameraOn ? "preview" : "persona";

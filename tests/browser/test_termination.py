@@ -25,14 +25,14 @@ async def test_a_declined_call_ends_at_the_caller(relay: RunningRelay, open_page
     await missed(relay, "rejected")
 
 
-async def test_nobody_is_there_to_answer(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_callee_without_devices_is_offline(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller = await open_page(RelayPage, STUDENT)
     await caller.call("video")
     await caller.shows("ended-card")
     await missed(relay, "offline")
 
 
-async def test_somebody_who_is_in_a_call_is_busy(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_callee_in_another_call_is_busy(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     third = await open_page(RelayPage, PARENT)
     call = await PagesInCall.connected(relay, "voice", caller, callee)
@@ -49,7 +49,7 @@ async def test_somebody_who_is_in_a_call_is_busy(relay: RunningRelay, open_page:
     assert rows[124]["end_reason"] == "busy"
 
 
-async def test_a_caller_who_gives_up_stops_the_ringing(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_the_ringing_stops_when_the_caller_hangs_up(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await caller.call("video")
     await callee.ringing()

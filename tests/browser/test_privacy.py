@@ -1,4 +1,4 @@
-"""What people settle about being called, and what they and their callers see of it."""
+"""Privacy settings: what a user sets, and what that user and the callers see of it."""
 
 import pytest
 from playwright.async_api import expect
@@ -16,7 +16,7 @@ async def reason(relay: RunningRelay) -> str:
     return str(row["end_reason"])
 
 
-async def test_who_is_blocked_hears_that_the_call_was_declined_and_rings_nowhere(
+async def test_the_call_of_a_blocked_caller_is_declined_without_ringing(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
@@ -41,7 +41,7 @@ async def test_who_is_blocked_hears_that_the_call_was_declined_and_rings_nowhere
     callee.forgive(PUSH_IS_OFF)
 
 
-async def test_who_does_not_want_to_be_disturbed_is_busy(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_callee_with_do_not_disturb_is_busy(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await callee.hook("tab-settings").click()
     await callee.hook("do-not-disturb").check()
@@ -55,7 +55,7 @@ async def test_who_does_not_want_to_be_disturbed_is_busy(relay: RunningRelay, op
     callee.forgive(PUSH_IS_OFF)
 
 
-async def test_who_wants_calls_of_nobody_declines_them_all(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+async def test_a_callee_who_allows_no_calls_declines_them_all(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await callee.hook("tab-settings").click()
     async with callee.page.expect_response(lambda response: response.request.method == "PUT"):

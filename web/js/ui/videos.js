@@ -9,9 +9,9 @@ const MOST_CUT = 0.4;
  * The media of the other person: their video and audio, or their screen.
  *
  * @param {"remote-video" | "remote-screen"} name
- * @param {() => void} onPicture called when the first frame has arrived
+ * @param {() => void} onFrame called when the first frame has arrived
  */
-export function createOtherPicture(name, onPicture) {
+export function createRemoteVideo(name, onFrame) {
   const kind = name === "remote-video" ? "call__person" : "call__screen";
   const element = h("video", { class: `call__remote ${kind}`, autoplay: true, playsinline: true, "data-testid": name });
   const fit = () => {
@@ -22,13 +22,13 @@ export function createOtherPicture(name, onPicture) {
   };
   element.addEventListener("resize", () => {
     fit();
-    onPicture();
+    onFrame();
   });
   new ResizeObserver(fit).observe(element);
 
   return {
     element,
-    hasPicture: () => element.videoWidth > 0,
+    hasFrame: () => element.videoWidth > 0,
     /** @param {MediaStream} stream */
     play(stream) {
       if (element.srcObject === stream || !stream.getTracks().length) return;
@@ -46,7 +46,7 @@ export function createOtherPicture(name, onPicture) {
 }
 
 /** The own video, mirrored as in a mirror. */
-export function createOwnPicture() {
+export function createLocalVideo() {
   const video = h("video", { class: "own__video", autoplay: true, playsinline: true, "data-testid": "local-video" });
   video.muted = true; // the attribute alone does not count for an element made by script
   const off = h("span", { class: "own__off" }, icon("cameraOff"), "Camera off");
