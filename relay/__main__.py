@@ -148,7 +148,7 @@ _COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], None], str]]
 
 
 async def _serve_until_told(settings: Settings) -> None:
-    # Who develops closes the window. In operation, it is a service manager that stops the server, whatever becomes of a terminal.
+    # In development, closing the terminal ends the server. In operation, a service manager stops it, independent of any terminal.
     signals = Signals(ends_with_terminal=settings.dev)
     try:
         app = create_app(await find_public_address(settings))

@@ -63,9 +63,9 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     """The relay as an aiohttp application: run it by itself, or mount it with `add_subapp` in a server of your own.
 
     Args:
-        extensions: what the embedding program decides, and is told of.
+        extensions: the policy, the hooks and the identification of the embedding program.
 
-    Starting it opens the database and the media port; `ConfigurationError` comes up where that does not work.
+    Starting the application opens the database and the media port; it raises `ConfigurationError` if one cannot be opened.
     """
     settings = settings.with_secret()
     extensions, faults = extensions or Extensions(), Faults()
@@ -119,9 +119,9 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
 
 
 def reload(app: web.Application) -> None:
-    """Load again what comes from files and may have changed: the TLS certificate, and the public keys of the tokens.
+    """Reload the TLS certificate and the public keys of the tokens from their files.
 
-    What cannot be used is said in the log, and what was in force before stays. Nothing is interrupted.
+    A file that cannot be used is logged, and its predecessor stays in force. No connection is interrupted.
     """
     app[EDGE].reload()
     app[TOKENS].reload()
@@ -171,7 +171,7 @@ def _forwarding(media: MediaPlane, calls: Calls) -> _Context:
 
 def _end_calls(calls: Calls, hooks: HookRunner) -> Callable[[web.Application], Awaitable[None]]:
     async def end(app: web.Application) -> None:
-        # Before the sockets close, so that every client still hears of it; before the database does, so that it is written.
+        # Before the sockets close, so that every client is notified; before the database closes, so that the end is written.
         await calls.close()
         app[CALLS_ENDED].set()
         await hooks.close()

@@ -1,4 +1,4 @@
-"""Time, as the signaling plane needs it: a steady one for timers and durations, a dated one for the logs."""
+"""Clocks of the signaling plane: monotonic for timers and durations, wall clock for timestamps."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 JUMP: Final = timedelta(seconds=1)
-"""By which the wall's clock must differ from what has passed to count as set: event loops know the time of their last round."""
+"""A larger difference of the clocks means that the wall clock was set. Smaller ones are normal: event loops cache time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Dates that belong together: the steady clock, beginning where the wall's stood.
+    """Maps monotonic time to dates, from one reading of the wall clock.
 
-    All times of a call are of one timeline, so that they differ by what has passed, although the wall's clock is set meanwhile.
+    All times of a call are of one timeline, so their differences are right even if the wall clock is set meanwhile.
     """
 
     epoch: datetime
-    """The date of the steady clock's zero."""
+    """The date of the monotonic clock's zero."""
 
     def at(self, now: float) -> datetime:
         """The date of a time of `Clock.now`."""
@@ -25,20 +25,20 @@ class Timeline:
 
 
 class Clock:
-    """The event loop's clock and the wall's."""
+    """The event loop's monotonic clock and the wall clock."""
 
     _timeline: Timeline | None = None
 
     def now(self) -> float:
-        """Seconds; only differences mean something."""
+        """Monotonic seconds, of no particular origin."""
         return asyncio.get_running_loop().time()
 
     def utcnow(self) -> datetime:
-        """Timezone-aware, in UTC. May jump at any time, back as well."""
+        """Timezone-aware, in UTC. May jump at any time, also back."""
         return datetime.now(UTC)
 
     def timeline(self) -> Timeline:
-        """By which what begins now is dated: the same as before, unless the wall's clock has been set."""
+        """The timeline for a call that begins now: the same as before, unless the wall clock has been set."""
         epoch = self.utcnow() - timedelta(seconds=self.now())
         if self._timeline is None or abs(epoch - self._timeline.epoch) > JUMP:
             self._timeline = Timeline(epoch)

@@ -1,4 +1,4 @@
-"""Counts: by name, per host for a bounded number of hosts, and of what is held at a time."""
+"""Counters by name; counters per host, for a bounded number of hosts; and amounts held at a time."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -8,34 +8,34 @@ _Holder = TypeVar("_Holder", bound=Hashable)
 
 
 class Counters(dict[str, int]):
-    """A count per name; adding to a name that is none of `names` is a fault of the relay and raises KeyError."""
+    """A count per name; adding to an unknown name is a bug and raises KeyError."""
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(dict.fromkeys(names, 0))
 
 
 class HostCounts:
-    """How much each host has done since the last `clear`.
+    """Counts per host since the last `clear`.
 
     Hosts beyond the bound share one count, so that a flood with more source addresses than the table has room for is bounded like
     one host's, instead of not at all.
 
     Args:
-        max_hosts: that are counted one by one.
+        max_hosts: hosts with a count of their own.
     """
 
     def __init__(self, max_hosts: int) -> None:
         self._max_hosts = max_hosts
         self._counts: dict[Hashable, int] = {}
         self._others = 0
-        """Of every host that there was no room for."""
+        """Shared by all hosts beyond the bound."""
 
     def __len__(self) -> int:
-        """Hosts that are counted one by one."""
+        """Hosts with a count of their own."""
         return len(self._counts)
 
     def of(self, host: Hashable) -> int:
-        """The count that holds for a host at this moment."""
+        """The present count of a host."""
         return self._counts.get(host, 0) if self._has_room(host) else self._others
 
     def add(self, host: Hashable) -> int:
@@ -55,13 +55,13 @@ class HostCounts:
 
 
 class Holdings(Generic[_Holder]):
-    """How much each has at the moment. Remembers only those that have something."""
+    """The amount that each holder has at the moment. Holders without any take no memory."""
 
     def __init__(self) -> None:
         self._counts: Counter[_Holder] = Counter()
 
     def __len__(self) -> int:
-        """Those that have something."""
+        """Holders with an amount above zero."""
         return len(self._counts)
 
     def of(self, holder: _Holder) -> int:
@@ -71,7 +71,7 @@ class Holdings(Generic[_Holder]):
         self._counts[holder] += 1
 
     def give_back(self, holder: _Holder) -> None:
-        """One that was taken is given back."""
+        """Release one."""
         self._counts[holder] -= 1
         if not self._counts[holder]:
             del self._counts[holder]

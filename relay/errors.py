@@ -4,13 +4,13 @@
 be shown to their sender and end at the edge. A broken invariant of ours is an `AssertionError`.
 
     RelayError
-    ├── ConfigurationError     the operator's: the process does not start
-    ├── ReadOnly               what the platform's views tell cannot be changed here
-    ├── Unauthorized           no credential, or one that is not good
-    │   └── Expired            (relay.http.auth) one that was good once
-    ├── TooMany                (relay.http.limits) a limit of rate is reached
+    ├── ConfigurationError     a setting is wrong: the process does not start
+    ├── ReadOnly               the data come from views of the platform
+    ├── Unauthorized           the credential is missing or not valid
+    │   └── Expired            (relay.http.auth) the token was valid, and has expired
+    ├── TooMany                (relay.http.limits) a rate limit is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
-    ├── Unavailable            what the relay stands on is away: its database; said to the requester, and in the log once
+    ├── Unavailable            the database is away; answered to the client, and logged once
     ├── LostRace               a conditional update found that another writer was first
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
 """
@@ -21,11 +21,11 @@ class RelayError(Exception):
 
 
 class ConfigurationError(RelayError):
-    """A setting is missing or makes no sense. One line per problem."""
+    """A setting is missing or invalid. One line per problem."""
 
 
 class ReadOnly(RelayError):
-    """The data belongs to the platform, which provides it by views of its database."""
+    """The data come from views of the platform's database, so the relay cannot change them."""
 
 
 class Unauthorized(RelayError):
@@ -33,7 +33,7 @@ class Unauthorized(RelayError):
 
 
 class SignalingError(RelayError):
-    """A message that cannot be taken.
+    """A client's message that is refused.
 
     Attributes:
         code: stable, machine-readable; listed in docs/protocol.md.
@@ -45,8 +45,8 @@ class SignalingError(RelayError):
 
 
 class Unavailable(RelayError):
-    """Something that the relay stands on, its database, cannot do its part at the moment. To be tried again a little later."""
+    """The database is away. The client may retry a little later."""
 
 
 class LostRace(RelayError):
-    """A row was not in the state that the update asked for: another writer changed it first."""
+    """A conditional update matched no row: another writer changed it first."""

@@ -1,6 +1,6 @@
-"""What a program that embeds the relay may bring along: `create_app(settings, extensions=Extensions(…))`.
+"""Extensions by the program that embeds the relay: `create_app(settings, extensions=Extensions(…))`.
 
-docs/embedding.md says what each is for.
+See docs/embedding.md.
 """
 
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extensions:
-    """Each of them may be left out."""
+    """Each extension is optional."""
 
     policy: CallPolicy | None = None
-    """Who may call whom, beside the built-in rules."""
+    """Rules for calls, in addition to the built-in ones."""
     identification: Identification | None = None
-    """Authentication of users, beside the relay's tokens."""
+    """Authentication of users, in addition to the relay's tokens."""
     hooks: CallHooks | None = None
-    """Hooks for what happens to calls."""
+    """Hooks for the events of calls."""

@@ -1,4 +1,4 @@
-"""Forgets what has been kept long enough: at start, and once a day."""
+"""Applies the retention periods: at start, and once a day."""
 
 import asyncio
 import dataclasses
@@ -21,13 +21,13 @@ RETRY: Final = 300.0
 
 
 class Retention(Protocol):
-    """What removes old data."""
+    """Removes data older than its retention period."""
 
     async def apply(self, days: RetentionSettings, now: datetime) -> Purged: ...
 
 
 class Housekeeping:
-    """Runs the retention. One run ends before the next begins; several servers on one database do each other no harm."""
+    """Runs the retention, one run after the other. Several servers may share a database."""
 
     def __init__(self, retention: Retention, days: RetentionSettings, clock: Clock | None = None) -> None:
         self._retention = retention
@@ -37,24 +37,24 @@ class Housekeeping:
 
     async def start(self) -> None:
         if self._days != RetentionSettings():  # else everything is kept
-            self._task = asyncio.get_running_loop().create_task(self._keep_house())
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Stop, also in the middle of a run: what is left is done by the next."""
+        """Stop, even in the middle of a run: the next run removes the rest."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _keep_house(self) -> None:
+    async def _run(self) -> None:
         failing = False
         while True:
             try:
                 purged = await self._retention.apply(self._days, self._clock.utcnow())
-            except Unavailable:  # which has been said
+            except Unavailable:  # which `relay.db.outage` has logged
                 await asyncio.sleep(RETRY)
                 continue
             except Exception:
-                # Once: a database that is away for a night would fill the log.
+                # Log only the first failure: a fault that lasts all night would fill the log.
                 if not failing:
                     logger.exception("old data could not be removed; trying again every %g s", RETRY)
                 failing = True

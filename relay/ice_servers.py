@@ -1,4 +1,4 @@
-"""What the relay tells its clients of TURN."""
+"""The TURN servers that the relay gives its clients."""
 
 import msgspec
 

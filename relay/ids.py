@@ -1,4 +1,4 @@
-"""Identities: who is calling, and the names of things that live for one call."""
+"""Identifiers: of profiles, of the scopes of calls, and of what lives for one call."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ MAX_PROFILE_ID = 2**31 - 1
 
 
 class Profile(NamedTuple):
-    """Who you are. Its key, `{profile_type}_{profile_id}`, is what the wire, the token and the logs carry."""
+    """A user's identity. The wire, the token and the logs carry its key, `{profile_type}_{profile_id}`."""
 
     profile_type: str
     profile_id: int
@@ -42,17 +42,17 @@ class PlaceKind(StrEnum):
 
     @property
     def id_field(self) -> str:
-        """The field of a message or an answer that has the id of such a place."""
+        """The field of messages and responses that has the id."""
         return f"{self.value}_id"
 
 
 class Place(NamedTuple):
-    """Where a call belongs: it says who may call whom there, and in which table the call is written down."""
+    """The scope of a call. It decides who is eligible to call, and which table logs the call."""
 
     kind: PlaceKind
     place_id: int
 
 
 def new_id() -> str:
-    """A fresh name for a call, a device or a transport: 32 hexadecimal digits, not guessable."""
+    """A new random identifier of a call, a device or a transport: 32 hexadecimal digits."""
     return uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""IP addresses: the family of one, and what counts as one host."""
+"""IP addresses: the family of an address, and the host that it belongs to."""
 
 from ipaddress import IPv4Address, ip_address
 from typing import Literal
@@ -10,7 +10,7 @@ def family_of(host: str) -> Literal["ipv4", "ipv6"]:
 
 
 def network_of(host: str) -> bytes:
-    """What counts as one sender: an IPv4 address, or the /64 that one subscriber's IPv6 addresses are of (RFC 6177).
+    """The host of an address: an IPv4 address, or the /64 of one subscriber's IPv6 addresses (RFC 6177).
 
     Raises:
         ValueError: it is no address.

@@ -1,4 +1,4 @@
-"""What may stand in a log: no token, no description of a session, no candidate, no user's address.
+"""Redaction of logs: no token, no session description, no candidate, no user's address.
 
 The relay's own lines have none of that. But a library may put a message that it could not take into an error, and a traceback has
 the text of every error in it, so the last word is had here, on the finished line.
@@ -35,7 +35,7 @@ _ADDRESSES: Final = (
 
 
 def redact(text: str) -> str:
-    """`text` without what must not be in a log."""
+    """`text` without secrets and personal data."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     for pattern in _ADDRESSES:
@@ -53,7 +53,7 @@ def _without_address(match: re.Match[str]) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Lines at INFO and above are redacted, tracebacks included. DEBUG is for finding faults on a machine of one's own."""
+    """Lines at INFO and above are redacted, tracebacks included. DEBUG lines are not redacted: they are for development."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -100,7 +100,7 @@ def _encodable(value: object) -> object:
 
 
 def _encodable_text(text: str) -> str:
-    """Half an emoji is no UTF-8."""
+    """Replace lone surrogates, which UTF-8 cannot encode."""
     return text.encode(errors="backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""An application on ports of its own: HTTP, media over TCP, and TURN."""
+"""Serves the application on its own ports: HTTP, media over TCP, and TURN."""
 
 import asyncio
 import contextlib
@@ -37,13 +37,13 @@ BODY_TIMEOUT: Final = 20.0
 """Seconds for the body of a request: 64 KB at most."""
 
 FILES: Final = 20_000
-"""File descriptors that all connections may need together, with room to spare."""
+"""File descriptors for all connections together, with a reserve."""
 
 _PLAIN: Final = ("/healthz", "/readyz", "/metrics")
-"""Paths that probes ask for from inside, by address, where no certificate fits. Nothing there is secret."""
+"""Paths for probes, which come by address, so that no certificate matches. Their responses hold no secrets."""
 
 _NEVER_PLAIN: Final = ("/api/", "/ws/")
-"""Paths that credentials are sent to. A redirect would come too late for them, and stay unnoticed."""
+"""Paths that take credentials. These are refused by http, not redirected: the credential has already been sent in the clear."""
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +92,7 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         yield edge.port
     finally:
         edge.stop_listening()
-        # Calls end here, and say good-bye over whatever they use.
+        # Calls end here, and send their last packets, so the edge closes after them.
         await runner.cleanup()
         edge.close()
 
@@ -115,7 +115,7 @@ def media_beside(relay: web.Application) -> Callable[[web.Application], AsyncIte
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """aiohttp's log, without what is a client's fault: aiohttp answers it with 400, and has an error with a traceback for it."""
+    """aiohttp's log without malformed requests. aiohttp answers those with 400 and logs a traceback; here they are counted."""
 
     def __init__(self, log: logging.Logger, counters: MutableMapping[str, int]) -> None:
         super().__init__(log)
@@ -130,8 +130,8 @@ class _ServerLog(logging.LoggerAdapter[logging.Logger]):
 
 @web.middleware
 async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read the whole body before the handler runs: one that trickles in holds up no handler."""
-    # A larger one is read when it is known who sends it.
+    """Read the whole body before the handler runs, so that a slow client holds up no handler."""
+    # A synchronization is larger, and is read after its credential is checked.
     if request.can_read_body and request.path != sync.PATH:
         with contextlib.suppress(web.RequestPayloadError):  # the handler that reads it reports it
             try:
@@ -144,7 +144,7 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
 
 @web.middleware
 async def name_client(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A PROXY header has said who the client is: the connection itself only shows the proxy."""
+    """Take the client's address from the PROXY header: the connection itself only shows the proxy."""
     connections = request.config_dict[EDGE].http
     peer = None if connections is None else connections.peer_of(request.protocol)
     if peer is not None and peer.is_proxied:
@@ -154,8 +154,8 @@ async def name_client(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def not_idle(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A connection that is being served is not closed to make room for another one. The body is here already, so that this is as
-    long as the relay needs, not as long as the client likes."""
+    """Protect a connection from eviction while its request is handled. The body has been read already, so the client cannot
+    prolong this."""
     connections = request.config_dict[EDGE].http
     if connections is None:
         return await handler(request)
@@ -172,19 +172,19 @@ async def count_websockets(request: web.Request, response: web.StreamResponse) -
 
 @web.middleware
 async def _only_https(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Where there is a certificate, HTTP without it is only for this machine, and for probes."""
+    """With a certificate, plain HTTP is only served to this machine and to probes."""
     asker = asker_of(request)
     if asker.secure or request.path in _PLAIN or (asker.address and ip_address(asker.address).is_loopback):
         return await handler(request)
     if request.path.startswith(_NEVER_PLAIN):
         return problem(403, "https_required", "this relay is reached by https and wss")
-    host_of(request)  # no browser is sent to what is not a host
+    host_of(request)  # refuse an invalid Host before it becomes a redirect
     # 308: the method stays. The path only, whatever the request line had before it.
     raise web.HTTPPermanentRedirect(f"https://{asker.host}{request.rel_url.raw_path_qs}")
 
 
 def _raise_file_limit() -> int:
-    """Let this process have as many connections as the edge takes, where the system lets it. How many files it may open."""
+    """Raise the limit of open files to what the edge needs, as far as the system allows. The limit then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -194,9 +194,9 @@ def _raise_file_limit() -> int:
 
 
 async def find_public_address(settings: Settings, *, first_wait: float = FIRST_WAIT) -> Settings:
-    """The settings, with the public address that the STUN server tells, if one is set and no address is.
+    """The settings with the public address from the STUN server, if a server is set and no address is.
 
-    Warns in the log of addresses that cannot be right.
+    Logs a warning for each address that cannot be right.
 
     Args:
         first_wait: as of `discover`.
@@ -210,7 +210,7 @@ async def find_public_address(settings: Settings, *, first_wait: float = FIRST_W
         else:
             mapped = found[0] if found[0] == found[1] else "=".join(found)
             settings = dataclasses.replace(settings, public_address=(mapped,))
-            logger.info("the STUN server has told the public address%s", "" if found[0] == found[1] else ": there is NAT")
+            logger.info("the STUN server reports a public address%s", "" if found[0] == found[1] else ": there is NAT")
     listening = settings.media_hosts or local_addresses()
     for warning in public.warnings(settings.public_address, listening, is_public=not settings.dev):
         logger.warning("%s", warning)

@@ -1,7 +1,7 @@
-"""What signals do to the process that serves.
+"""Signal handling of the serving process.
 
-Every signal that kills a process by default, and that tools send for other reasons, is answered here. Otherwise calls would stay
-open in the database, and nothing would say why the server is gone.
+The relay handles every signal that kills a process by default and that tools also send for other reasons. Otherwise the rows of
+calls would stay open in the database, and no log line would explain why the server ended.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ EXIT_SIGNAL: Final = 128
 """Plus the number of the signal: exit status of a process that did not end in order, as shells have it."""
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
-"""SIGQUIT is Ctrl-\\ at a terminal, and how nginx is told to end in order."""
+"""SIGQUIT is Ctrl-\\ at a terminal, and the graceful shutdown of nginx."""
 
 _UNUSED: Final = (signal.SIGUSR1, signal.SIGUSR2)
-"""With the first, log rotation asks many servers to open their files again. Our log is standard error."""
+"""Log rotation sends SIGUSR1 to make servers reopen their log files. The relay logs to standard error."""
 
 
 class Signals:
-    """Make it in the event loop that serves; the signals are answered from then on.
+    """Handlers of the event loop that serves, installed when this is constructed.
 
     Until `ready`, the first signal to stop cancels the task that made this.
 
@@ -52,7 +52,7 @@ class Signals:
             self._loop.add_signal_handler(number, self._stop, number)
         for number in _UNUSED:
             self._loop.add_signal_handler(number, self._ignore, number)
-        # Started by nohup or not: it ends nothing.
+        # Also when started by nohup: SIGHUP never kills the process.
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def ready(self, reload: Callable[[], None], calls_ended: asyncio.Event) -> None:

@@ -1,1 +1,1 @@
-"""What the commands of `python -m relay` do."""
+"""The commands of `python -m relay`."""

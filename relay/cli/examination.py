@@ -1,4 +1,4 @@
-"""What `python -m relay check-config` finds out beyond the settings themselves: whether what they name can be opened."""
+"""The examination by `python -m relay check-config`: whether files, ports and servers of the settings can be opened."""
 
 from datetime import UTC, datetime
 
@@ -13,10 +13,10 @@ from relay.settings.all import Settings
 
 
 async def examine(settings: Settings) -> tuple[list[str], list[str]]:
-    """Open what the settings name, and close it again. Nothing is made or changed.
+    """Open what the settings name, and close it again. Creates and changes nothing.
 
     Returns:
-        What was found to work, and what does not: a line each.
+        Lines for what works, and lines for what fails.
     """
     good: list[str] = []
     bad: list[str] = []
@@ -51,6 +51,6 @@ async def _keys(settings: Settings) -> list[str]:
 
 
 async def _application(settings: Settings) -> list[str]:
-    """What its parts say of the settings as they are put together."""
+    """Problems that the parts report when they are built from the settings."""
     create_app(settings)
     return []

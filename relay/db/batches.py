@@ -1,6 +1,6 @@
-"""Many changes of one kind in one transaction, with a few statements for all of them: what the platform says first, or at night.
+"""Many changes of one kind in one transaction, with a few statements for all of them: for the platform's bulk synchronization.
 
-What cannot be done is named, and keeps none of the others from being done.
+An item that fails is reported, and does not fail the others.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -23,12 +23,12 @@ _One = TypeVar("_One")
 
 
 async def existing(connection: AsyncConnection, profiles: Collection[Profile]) -> set[Profile]:
-    """Those of the profiles that exist, and go on to exist until the transaction ends.
+    """The profiles that exist, locked until the transaction ends.
 
     It has changed something already: SQLite then admits no other writer.
     """
     key, found = columns(ProfileRow), set[Profile]()
-    # Sorted: two that lock the same rows in different orders would wait for each other.
+    # Sorted: two transactions that lock the same rows in different orders would deadlock.
     for chunk in _chunks(sorted(profiles)):
         if "profiles" in layout_of(connection).views:
             await mirror(connection, chunk)
@@ -65,7 +65,7 @@ async def connect_all(connection: AsyncConnection, pairs: Sequence[tuple[Profile
     Returns:
         For each, what is wrong with it; None if it is done.
     """
-    touched = update(ProfileRow).where(ProfileRow.profile_id == 0)  # there is none: it only takes SQLite's lock
+    touched = update(ProfileRow).where(ProfileRow.profile_id == 0)  # matches no row: it only takes SQLite's write lock
     await connection.execute(touched.values(user_id=ProfileRow.user_id))
     known = await existing(connection, {profile for pair in pairs for profile in pair})
     faults: list[str | None] = []

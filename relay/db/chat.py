@@ -1,4 +1,4 @@
-"""The texts of calls, where they are kept."""
+"""The chat messages of calls, for places that keep them."""
 
 from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine

@@ -1,4 +1,4 @@
-"""Which rule of the database a row has broken, in the same words for both databases."""
+"""The constraint that a row violates, the same for both databases."""
 
 import sqlite3
 from enum import Enum, auto
@@ -25,6 +25,6 @@ _SQLITE_CODES: Final = {
 
 
 def violated(error: IntegrityError) -> Constraint:
-    """What was violated."""
+    """The violated constraint."""
     state, code = getattr(error.orig, "sqlstate", ""), getattr(error.orig, "sqlite_errorcode", 0)
     return _SQLSTATES.get(state) or _SQLITE_CODES.get(code) or Constraint.OTHER

@@ -26,7 +26,7 @@ PROFILES = (
 LESSONS = Place(PlaceKind.CONVERSATION, 123)
 WHITEBOARD = Place(PlaceKind.WHITEBOARD_SESSION, 900)
 
-# The advertiser shares no conversation: to see a call refused.
+# The advertiser shares no conversation, so that a refused call can be demonstrated.
 PLACES = {
     LESSONS: (STUDENT, TUTOR),
     Place(PlaceKind.CONVERSATION, 124): (PARENT, TUTOR),
@@ -34,7 +34,7 @@ PLACES = {
 }
 
 KEEPING_CHAT = {LESSONS}
-"""Where texts of calls are kept."""
+"""Keeps the chat messages of its calls."""
 
 
 async def load_demo(engine: AsyncEngine) -> None:

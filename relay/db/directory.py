@@ -1,4 +1,4 @@
-"""Which profiles exist, and which of them share a conversation."""
+"""The profiles, and the conversations that they share."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -160,7 +160,7 @@ async def _profile(connection: AsyncConnection, profile: Profile) -> ProfileCard
 
 
 def _standing(tables: KindTables) -> Executable:
-    """Made once per kind of place: it is asked for every invitation."""
+    """Built once per kind of place, since every invitation runs it."""
     caller, callee = aliased(KnownProfileRow), aliased(KnownProfileRow)
     the_caller: Named = (bindparam("caller_type"), bindparam("caller_id"))
     the_callee: Named = (bindparam("callee_type"), bindparam("callee_id"))

@@ -1,4 +1,4 @@
-"""What operators see of the database: whether it answers, its connections, and how long statements take."""
+"""Metrics of the database: whether it answers, its connections, and the duration of statements."""
 
 from collections.abc import Iterator, Mapping
 from time import perf_counter
@@ -18,7 +18,7 @@ LEVELS: Final = {
     "connections_idle": "connections to the database that are open and not in use",
     "connections_max": "connections to the database that may be open at a time",
 }
-"""What `levels` has."""
+"""The names of `levels`."""
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds. A local SQLite is at the lower end; nothing waits longer than `relay.db.engine.DEADLINE`."""

@@ -1,4 +1,4 @@
-"""Brings the schema up to date. Alembic runs in this process, on our own connection, without a file of settings."""
+"""Migrates the schema. Alembic runs in this process, on the relay's own connection, without a configuration file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +118,7 @@ async def _migrate(engine: AsyncEngine, steps: Callable[[Connection, Config], _R
     try:
         async with patient(engine) as unhurried, unhurried.begin() as connection:
             if engine.dialect.name == "sqlite":
-                # Python's sqlite3 begins a transaction for INSERT, not for CREATE TABLE: say it, or half a migration stays.
+                # Python's sqlite3 begins a transaction for INSERT, not for CREATE TABLE: begin here, or half a migration stays.
                 await connection.execute(text("BEGIN IMMEDIATE"))
             else:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POSTGRESQL_LOCK})

@@ -1,4 +1,4 @@
-"""A database that is away: how that is told from a statement that is wrong, and said once instead of once per statement."""
+"""Outages of the database: distinguishes them from faulty statements, and logs each outage once, not once per statement."""
 
 import logging
 import sqlite3
@@ -21,16 +21,16 @@ NAMES: Final = {
     "outages": "times that the database was away: it did not answer, or could not write",
     "failures": "uses of the database that failed because it was away",
 }
-"""What `Outage.counters` counts."""
+"""The names of `Outage.counters`."""
 
 PRIMARY_CODE: Final = 0xFF
-"""The bits of an SQLite error code that say what it is; those above add detail."""
+"""The bits of an SQLite error code that hold the primary code; those above hold the extended code."""
 
 _SQLITE_AWAY: Final = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
     *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB),
 }
-"""Primary codes of which the statement is innocent: another one of the same kind would fail as well."""
+"""Primary codes that do not depend on the statement: any other one would fail too."""
 
 _SQLSTATES_AWAY: Final = (
     *("08", "53", "57", "58"),  # connection, resources (a full disk among them), operator intervention, system
@@ -41,7 +41,7 @@ _SQLSTATES_AWAY: Final = (
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database is at fault, and not the statement."""
+    """Whether an error is an outage of the database, not a faulty statement."""
     # asyncpg says nothing but TimeoutError when a statement takes too long, and OSError when there is no server.
     if isinstance(error, OSError | PoolTimeoutError | InterfaceError):
         return True
@@ -54,13 +54,13 @@ def is_outage(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """What a database has to say, in a line."""
+    """The error message of a database, in a line."""
     text = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 UNTRIED_AFTER: Final = 15.0
-"""Seconds. What waits to be written is tried again every 5 s: if no write has failed for so long, nothing waits."""
+"""Seconds. Pending writes are retried every 5 s: if no write has failed for so long, none is pending."""
 
 
 class Outage:
@@ -82,7 +82,7 @@ class Outage:
         return self._since is not None
 
     def failed(self, error: Exception, *, writing: bool) -> None:
-        """A use of the database has failed because it is away."""
+        """An operation failed because the database is away."""
         self.counters["failures"] += 1
         if writing:
             self._writing, self._failed_writing_at = True, self._now()
@@ -94,7 +94,7 @@ class Outage:
             )
 
     def succeeded(self, *, writing: bool) -> None:
-        """It has answered; if only to say that a statement is wrong."""
+        """The database has answered, be it with an error of a statement."""
         if self._since is None:
             return
         untried = self._now() - self._failed_writing_at > UNTRIED_AFTER

@@ -1,4 +1,4 @@
-"""Everything that the database has about one profile: to hand it out, and to erase it."""
+"""Export and erasure of the data of one profile."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class SqlPersonalData:
         self._engine = engine
 
     async def export(self, profile: Profile) -> dict[str, Any] | None:
-        """What there is about a profile, in values that JSON has; times as in ISO 8601. None if there is nothing.
+        """The data of a profile as JSON values; times in ISO 8601. None if there is none.
 
         An object of `profile` (an object, or None), `settings` (an object) and lists of objects: `blocks`, `connections`,
         `conversations`, `whiteboard_sessions`, `calls`, `whiteboard_calls`, `chat`, `push_subscriptions`. Calls are as the

@@ -12,10 +12,10 @@ from relay.ids import Place, PlaceKind, Profile
 
 
 async def insert_members(connection: AsyncConnection, place: Place, members: Collection[Profile]) -> None:
-    """Insert members who are none yet. The place and the profiles exist."""
+    """Insert the missing members. The place and the profiles exist."""
     tables = OF_KIND[place.kind]
     if members:
-        # Sorted: two that insert the same rows in different orders would wait for each other.
+        # Sorted: two transactions that insert the same rows in different orders would deadlock.
         rows = [{tables.key: place.place_id, **values(profile)} for profile in sorted(members)]
         await connection.execute(insert(tables.members), rows)
 

@@ -1,4 +1,4 @@
-"""What the platform keeps here in step with its own database: profiles, who is connected, places and who belongs to them.
+"""The data that the platform synchronizes: profiles, connections, places and their members.
 
 Everything may be said twice, and by several at the same time. What views of the platform tell instead cannot be said at all:
 every method that changes something raises `ReadOnly` then.
@@ -55,7 +55,7 @@ class SqlPlatform:
             insert = upsert(connection, ProfileRow)
             changes = {name: insert.excluded[name] for name in ("name", "avatar", "user_id")}
             statement = insert.on_conflict_do_update(index_elements=["profile_type", "profile_id"], set_=changes)
-            # Sorted: two that write the same rows in different orders would wait for each other.
+            # Sorted: two transactions that write the same rows in different orders would deadlock.
             await connection.execute(statement, [latest[profile] for profile in sorted(latest)])
 
     async def delete_profile(self, profile: Profile) -> bool:
@@ -70,7 +70,7 @@ class SqlPlatform:
         return await self.forget_profile(profile)
 
     async def forget_profile(self, profile: Profile) -> bool:
-        """Delete what the relay itself has of a profile, which the platform's views may go on to show."""
+        """Delete the relay's own data of a profile, which the platform's views may still list."""
         return await execute(self._engine, delete(ProfileRow).where(names(ProfileRow, profile))) == 1
 
     async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
@@ -136,7 +136,7 @@ class SqlPlatform:
             return PlaceRecord(place, tuple(sorted(await _members(connection, place))), row.keep_chat)
 
     async def add_member(self, place: Place, profile: Profile) -> bool:
-        """Make a profile a member.
+        """Add a member.
 
         Returns:
             Whether it was none before.
@@ -155,7 +155,7 @@ class SqlPlatform:
             return await insert_new(connection, tables.members, **{tables.key: place.place_id}, **values(profile))
 
     async def remove_member(self, place: Place, profile: Profile) -> bool:
-        """The profile is a member no longer.
+        """Remove a member.
 
         Returns:
             Whether it was one.
@@ -164,7 +164,7 @@ class SqlPlatform:
         return await execute(self._engine, _without(place, profile)) == 1
 
     async def connect(self, one: Profile, other: Profile) -> bool:
-        """The two are connections of each other.
+        """Connect two profiles.
 
         Returns:
             Whether that is new.
@@ -267,7 +267,7 @@ class SqlPlatform:
 
 
 def _without(place: Place, profile: Profile) -> Delete:
-    """The profile is a member no longer."""
+    """Remove a member."""
     tables = OF_KIND[place.kind]
     here = tables.place_id(tables.members) == place.place_id
     return delete(tables.members).where(here, names(tables.members, profile))

@@ -1,4 +1,4 @@
-"""What is forgotten when its time has come."""
+"""Removal of data past its retention period."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -20,13 +20,13 @@ BATCH = 200
 
 
 class SqlRetention:
-    """Removes old data in batches, each a transaction of its own: calls that are being made do not wait for it."""
+    """Removes old data in batches, each in its own transaction, so that calls do not wait for it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def apply(self, settings: RetentionSettings, now: datetime) -> Purged:
-        """Remove what is older than it may become. What is interrupted is done by the next run; several at once do no harm."""
+        """Remove data past its retention period. The next run completes an interrupted one; concurrent runs are safe."""
 
         async def purge(days: int, step: Callable[[datetime], Awaitable[int]]) -> int:
             return await _in_batches(step, now - timedelta(days=days)) if days else 0
@@ -100,7 +100,7 @@ async def _in_batches(step: Callable[[datetime], Awaitable[int]], before: dateti
 
 
 def _some_old_calls(row: Any, before: datetime, *conditions: ColumnElement[Any] | Any) -> Any:
-    """Ids of the oldest closed calls that may go. Those that another server is about to remove are left to it."""
+    """Ids of the oldest closed calls past their retention period, without those that another server has locked."""
     old = aliased(row)
     return (
         select(old.id)

@@ -1,4 +1,4 @@
-"""Whether the views that the platform defines are there, and say what the directory asks of them."""
+"""Checks at start that the views which the platform defines exist and have the columns that the directory reads."""
 
 from sqlalchemy import false, func, select
 from sqlalchemy.exc import DBAPIError
@@ -12,14 +12,14 @@ from relay.db.outage import reason_of
 from relay.errors import ConfigurationError
 from relay.ids import Place, Profile
 
-_SOMEBODY, _ANOTHER = Profile("student", 1), Profile("tutor", 1)
+_CALLER, _CALLEE = Profile("student", 1), Profile("tutor", 1)
 
 
 async def require_views(engine: AsyncEngine) -> None:
-    """Ask each view that the layout names for nothing, and then all of them what an invitation asks.
+    """Select no rows from each view of the layout, then run the queries of an invitation.
 
     Raises:
-        ConfigurationError: one is not there, lacks a column, or has one of a type that does not fit.
+        ConfigurationError: a view is missing, lacks a column, or has a column of the wrong type.
     """
     views = layout_of(engine).views
     for table in (table for part in sorted(views) for table in VIEWS[part]):
@@ -32,9 +32,9 @@ async def require_views(engine: AsyncEngine) -> None:
             raise ConfigurationError(f"{VIEW}{table}: {reason_of(error)}; its columns are to be {columns}") from error
     directory = SqlDirectory(engine)
     try:
-        await directory.visible_profiles(_SOMEBODY)
+        await directory.visible_profiles(_CALLER)
         for kind, tables in OF_KIND.items():
-            await directory.eligibility(Place(kind, 1), _SOMEBODY, _ANOTHER)
+            await directory.eligibility(Place(kind, 1), _CALLER, _CALLEE)
             async with engine.connect() as connection:
                 keeping = select(func.count()).where(tables.known_places.id == 1, tables.known_places.keep_chat)
                 await connection.execute(keeping)

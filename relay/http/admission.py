@@ -1,4 +1,4 @@
-"""Which requests are looked at: those within the limits of their address, and beyond them those with a good credential.
+"""Admission of requests: those within the limits of their address, and beyond them those with a valid credential.
 
 An address may be that of many people. One of them, signed in or not, must not shut out the others.
 """
@@ -13,7 +13,7 @@ from relay.http.limits import HttpLimits, TooMany
 
 
 def middleware(limits: HttpLimits, who: HttpAuthenticator, service_token: ServiceToken) -> Middleware:
-    """Refuses what is beyond the limits, with `TooMany`."""
+    """Refuses requests beyond the limits, with `TooMany`."""
 
     @web.middleware
     async def refuse_too_many(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -26,7 +26,7 @@ def middleware(limits: HttpLimits, who: HttpAuthenticator, service_token: Servic
 
 
 async def _admit_signed_in(request: web.Request, exceeded: str, limits: HttpLimits, who: HttpAuthenticator) -> None:
-    """Let a signed-in profile pass though its address is beyond the limit of that name.
+    """Admit a signed-in profile although its address exceeds the limit of that name.
 
     Raises:
         TooMany: it is not signed in, or is itself beyond the limit of a profile.

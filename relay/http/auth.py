@@ -39,17 +39,17 @@ _LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC).timestamp()
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who somebody is, and for how long that is believed."""
+    """The profile that a request was authenticated as, and until when."""
 
     profile: Profile
     expires_at: float
     """Seconds since the epoch; the leeway is in it."""
     issued_at: float | None = None
-    """Seconds since the epoch; None: it does not say so."""
+    """Seconds since the epoch; None: the credential has no such claim."""
 
 
 class Expired(Unauthorized):
-    """The token was good once: nobody guessed it."""
+    """The token has expired. Its signature is valid, so it does not count as a failed login."""
 
 
 class Tokens:
@@ -87,7 +87,7 @@ class Tokens:
             self.keys.reload()
 
     async def verify(self, token: str) -> Credential:
-        """Who a token names.
+        """The profile that a token names.
 
         Raises:
             Expired: it was good once.
@@ -142,7 +142,7 @@ class Tokens:
 
 TOKENS: Final = web.AppKey("tokens", Tokens)
 _CREDENTIAL: Final = web.RequestKey("credential", Credential)
-"""What the request's token was found to be: it is verified once."""
+"""The request's credential. Its token is verified once."""
 
 
 class HttpAuthenticator:
@@ -185,11 +185,11 @@ class HttpAuthenticator:
         return credential
 
     async def _identified(self, request: web.Request) -> Credential | None:
-        """Who sends the request by the word of the embedding program.
+        """The identity of the client according to the embedding program.
 
         Raises:
             Revoked: it is good no more.
-            Unavailable: the program cannot say now.
+            Unavailable: the program failed, or did not answer in time.
         """
         identity = None if self._identifier is None else await self._identifier.identify(request)
         if identity is None:

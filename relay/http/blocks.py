@@ -16,7 +16,7 @@ from relay.signaling.calls.notices import milliseconds
 
 
 class BlockView(msgspec.Struct, frozen=True):
-    """Somebody who is blocked."""
+    """A blocked profile."""
 
     profile: ProfileView
     """Its name is empty if there is no such profile any more."""
@@ -44,20 +44,20 @@ async def remove(request: web.Request, *, who: HttpAuthenticator, settings: Prof
 
 
 async def read_of(profile: Profile, settings: ProfileSettings) -> web.Response:
-    """Whom a profile has blocked, latest first."""
+    """The profiles that a profile has blocked, latest first."""
     records = await settings.blocks(profile)
     return answer(Blocks([BlockView(view(record.blocked), milliseconds(record.since)) for record in records]))
 
 
 async def block(settings: ProfileSettings, profile: Profile, blocked: Profile) -> None:
-    """Block somebody for a profile.
+    """Block one profile for another.
 
     Raises:
-        HTTPNotFound: the profile knows no such profile, or does not exist.
-        RelayError: it is itself.
+        HTTPNotFound: one of the two does not exist, or they share nothing.
+        RelayError: the two are the same profile.
     """
     if blocked == profile:
-        raise RelayError("nobody can block itself")
+        raise RelayError("a profile cannot block itself")
     try:
         await settings.block(profile, blocked)
     except ValueError as error:

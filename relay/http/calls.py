@@ -1,4 +1,4 @@
-"""`/api/calls`: the signed-in profile's own calls in conversations. Somebody else's are as if they did not exist."""
+"""`/api/calls`: the signed-in profile's own calls in conversations. Another profile's call is not found."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -194,13 +194,13 @@ async def _mark_seen(
         if marked is None:
             raise _no_such_call()
     elif wanted.call_ids is not None and wanted.up_to is None:
-        # All before any: who asks about a call of somebody else's changes nothing.
+        # Check every id before the first is marked: a request with another profile's call changes nothing.
         for call_id in wanted.call_ids:
             if await history.call(profile, call_id) is None:
                 raise _no_such_call()
         marked = sum([bool(await history.mark_seen(profile, call_id, now)) for call_id in wanted.call_ids])
     else:
-        raise RelayError("either call_ids or up_to says what was seen")
+        raise RelayError("give either call_ids or up_to")
     return answer(Marked(marked=marked, unseen_count=await history.unseen_count(profile)))
 
 

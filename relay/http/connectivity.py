@@ -34,7 +34,7 @@ from relay.signaling.sessions.loopback import Loopback
 from relay.signaling.sessions.session import SessionManager
 
 MAX_PROBES: Final = 16
-"""Tests at a time: they shall not take what calls need."""
+"""Tests at a time, so that they leave the capacity to calls."""
 
 MAX_SECONDS: Final = 60.0
 """Of one test. Five paths at 5 s each, a call of 3 s, and some time for the browser."""
@@ -46,7 +46,7 @@ RATE: Final = "12/minute"
 """Tests that a profile may begin."""
 
 MAX_MESSAGES: Final = 64
-"""Of one test, those that make no sense among them."""
+"""Messages of one test, invalid ones included."""
 
 MAX_FRAME: Final = 64 * 1024
 """Bytes or characters of one message."""
@@ -58,7 +58,7 @@ REPLACED: Final = 4409
 """Close code: the same profile has begun another test."""
 
 REFUSED: Final = 4429
-"""Close code: there is no room for a test now. An `error` before it says why."""
+"""Close code: there is no capacity for a test now. An `error` before it gives the reason."""
 
 NAMES: Final[Mapping[str, str]] = {
     "probes": "connectivity tests begun",
@@ -79,11 +79,11 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The first message to the client."""
 
     address: str | None
-    """Where the client's request came from: its public address, if there is NAT."""
+    """The source address of the client's request: its public address, if there is NAT."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="error"):
-    """What the client sent could not be taken, or there is no room for it."""
+    """The client's message was refused, or there is no capacity."""
 
     code: str
     message: str
@@ -102,7 +102,7 @@ class Probe:
         self._loops = 0
 
     async def take(self, frame: str | bytes) -> _Message:
-        """One message of the client; the answer to it.
+        """Handle one message of the client; the reply.
 
         Raises:
             SignalingError: `malformed`, `too_large`, `invalid_sdp`, `wrong_state`, `busy` or `unavailable`.
@@ -190,7 +190,7 @@ async def connect(
 
 
 async def _serve(probes: Probes, profile: Profile, connection: WebSocketConnection) -> None:
-    # A browser cannot read why an upgrade was refused, so it is told on the WebSocket, which works.
+    # A browser cannot read the response to a refused upgrade, so the error is sent over an accepted WebSocket.
     try:
         probe = probes.begin(profile, connection)
     except SignalingError as error:
@@ -239,7 +239,7 @@ def _decode(frame: str | bytes) -> _Message:
 
 
 async def verdict(request: web.Request) -> web.Response:
-    """What a report means. Needs no credential: that a credential is missing is one of the verdicts."""
+    """Explain a report. Needs no credential: a missing credential is one of the verdicts."""
     return answer(explain(await body_of(request, Report)))
 
 

@@ -1,4 +1,4 @@
-"""Stores whose changes reach calls and connections at once: whoever is deleted, removed or blocked is out.
+"""Stores whose changes reach calls and connections at once: a deleted, removed or blocked profile leaves its calls.
 
 They stand before the stores of `db`, so that it does not matter by which request a change comes.
 """
@@ -132,6 +132,6 @@ class EnforcedPersonalData:
         return await self._data.export(profile)
 
     async def erase(self, profile: Profile, at: datetime) -> bool:
-        # Before: what its devices say and its calls write until they are gone is then erased with the rest.
+        # Close devices and calls first: the erasure then covers what they wrote until they ended.
         await self._revocations.revoke(profile, at, RevocationCause.DELETED)
         return await self._data.erase(profile, at)

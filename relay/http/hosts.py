@@ -1,4 +1,4 @@
-"""By which names the relay is called in development mode, where anybody can sign in as anybody.
+"""Allowed Host headers in development mode, where any client can sign in as any profile.
 
 A page of another site can have its own name lead to 127.0.0.1 once it is loaded (DNS rebinding). To the browser the relay is then
 that site, so it lets the page read what it answers; only the Host header still says whose name was used.

@@ -1,4 +1,4 @@
-"""Who somebody is, by the word of the program that embeds the relay: by the session that its users have anyway."""
+"""Authentication by the program that embeds the relay: by the session that its users have already."""
 
 import asyncio
 import math
@@ -12,12 +12,12 @@ from relay.ids import Profile
 from relay.signaling.calls.faults import Faults
 
 PATIENCE: Final = 5.0
-"""Seconds that a request waits to be told whose it is."""
+"""Seconds that a request waits for the embedding program to identify it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking, and for how long that is so."""
+    """The profile of a session, and until when the session lasts."""
 
     profile: Profile
     expires_at: float = math.inf
@@ -27,18 +27,18 @@ class Identity:
 
 
 class Identification(Protocol):
-    """Knows the embedding program's own sessions."""
+    """Reads the sessions of the embedding program."""
 
     async def identify(self, request: web.Request) -> Identity | None:
-        """Who sends a request, as its cookies and headers say. None: no session; the relay's own cookie is looked at then.
+        """The identity that a request's cookies and headers carry. None: no session; the relay then reads its own cookie.
 
-        Is not asked if the request has a token, in its header or its address.
+        Not called for a request with a token in a header or in the query.
         """
         ...
 
 
 class Identifier:
-    """Asks it, for so long and no longer."""
+    """Asks the embedding program, with a deadline."""
 
     def __init__(self, identification: Identification, faults: Faults, patience: float = PATIENCE) -> None:
         self._identification = identification
@@ -46,10 +46,10 @@ class Identifier:
         self._patience = patience
 
     async def identify(self, request: web.Request) -> Identity | None:
-        """Who sends the request; None if that is nobody known.
+        """The identity of the client; None if the program does not know it.
 
         Raises:
-            Unavailable: it cannot be found out now.
+            Unavailable: the program failed, or did not answer in time.
         """
         try:
             async with asyncio.timeout(self._patience):

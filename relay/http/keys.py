@@ -1,7 +1,7 @@
-"""The public keys of whoever issues the tokens: a JSON Web Key Set (RFC 7517), from a file or by https.
+"""The public keys of the issuer of the tokens: a JSON Web Key Set (RFC 7517), from a file or by https.
 
-A set that cannot be had does not take away the one that is there, for a day. A token that names a key which is not in the set has
-it fetched again, since keys rotate; but not more often than every few seconds, since anybody can write such a token.
+When a fetch fails, the last set stays valid for a day. A token with an unknown `kid` triggers a new fetch, since keys rotate;
+at most once every few seconds, since any client can send such a token.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ def _usable(given: dict[str, Any]) -> jwt.PyJWK | None:
 
 
 def _is_for_tokens(given: dict[str, Any]) -> bool:
-    # A set is public: a secret or a private key in it is nobody's secret any more.
+    # A set is public, so a symmetric or private key in it is compromised.
     public = given.get("kty") in ("RSA", "EC", "OKP") and "d" not in given
     operations = given.get("key_ops", ["verify"])
     verifies = given.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
@@ -135,7 +135,7 @@ class Keys:
         key = self._known(algorithm, key_id)
         if key is None or self._clock() - self._fetched_at > REFRESH_AFTER:
             self._refresh()
-        # Nobody waits for a new set who has a key of the one that is there.
+        # Wait for the new set only if the present one lacks the key.
         if key is None and self._fetching is not None:
             await asyncio.shield(self._fetching)
             key = self._known(algorithm, key_id)
@@ -242,7 +242,7 @@ def fetch_from(source: str) -> Callable[[], Awaitable[bytes]]:
 
 
 async def load_at_start(keys: Keys, source: str) -> None:
-    """Load the set as the server starts: without its file it does not, without somebody else's server it does.
+    """Load the set as the server starts. A missing file stops the start; an issuer's server that is down does not.
 
     Raises:
         ConfigurationError: the file is missing, or has no usable key.

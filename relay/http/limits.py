@@ -1,4 +1,4 @@
-"""How often something may be done: by a profile, or from an address.
+"""Rate limits per profile and per address.
 
 Limits are in the notation of the library `limits`: `100/minute`, `10/second;1000/hour`, or `off`. They are counted in this
 process, in windows that begin with the first count, and in bounded memory.
@@ -24,14 +24,14 @@ from relay.settings.notation import parse_limit
 from relay.signaling.ports import Action
 
 MAX_KEYS: Final = 16_384
-"""Profiles or addresses that are counted at a time, per window; beyond them, who was counted first is forgotten. Some 5 MB."""
+"""Profiles or addresses that are counted at a time, per window; a further one evicts the oldest. Some 5 MB."""
 
 
 class TooMany(RelayError):
-    """A limit is reached.
+    """A rate limit is reached.
 
     Attributes:
-        retry_after: whole seconds until it makes sense to try again.
+        retry_after: whole seconds until the client may retry.
     """
 
     def __init__(self, message: str, retry_after: int) -> None:
@@ -69,7 +69,7 @@ class _Windows(Storage):
         return amount
 
     def _forget(self, now: float) -> None:
-        # Two for each that comes, so that what has ended goes sooner than new ones come, and no turn is long.
+        # Drop up to two expired windows per new one: they go faster than new ones come, and no call takes long.
         for _ in range(2):
             oldest = next(iter(self._open), None)
             if oldest is None or (self._open[oldest][0] > now and len(self._open) < MAX_KEYS):
@@ -111,8 +111,8 @@ class Limit:
         self._windows = tuple((item, FixedWindowRateLimiter(_Windows(clock))) for item in parse_limit(text))
 
     def admits(self, key: str) -> bool:
-        """Count once; whether that is within the limit."""
-        # A list, not a generator: each window counts, also when another is full already.
+        """Count one; whether that is within the limit."""
+        # A list, not a generator: every window counts, even if an earlier one is full.
         return all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
 
     def reached(self, key: str) -> bool:
@@ -130,7 +130,7 @@ class HttpLimits:
     """All limits of this server. It is a `relay.signaling.ports.Limiter`.
 
     Attributes:
-        refused: how often each limit was in the way, by the name of its setting.
+        refused: refusals by each limit, by the name of its setting.
     """
 
     def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -156,7 +156,7 @@ class HttpLimits:
     def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
         """Count a message or an invitation; whether it is within the limits."""
         name, limit = self._by_profile[action]
-        # What a profile is refused does not count for its address, which others may share.
+        # A refusal by the profile's limit does not count for its address, which others may share.
         admitted = limit.admits(profile.key)
         if admitted and address is not None:
             name, limit = self._by_address[action]
@@ -166,10 +166,10 @@ class HttpLimits:
         return admitted
 
     def count_failed_login(self, request: web.BaseRequest) -> None:
-        """Count a credential that is not good.
+        """Count a failed login.
 
         Raises:
-            TooMany: there were too many of them from this address already.
+            TooMany: the address has too many of them.
         """
         key = _key(request)
         reached = self._failed_logins.reached(key)
@@ -178,7 +178,7 @@ class HttpLimits:
             raise self._refusal("failed_logins", self._failed_logins, key)
 
     def exceeded(self, request: web.BaseRequest) -> str | None:
-        """Count a request; which limit its address is beyond: `requests`, `connections`, or None."""
+        """Count a request; the limit that its address exceeds: `requests`, `connections`, or None."""
         key = _key(request)
         if not self._of_address["requests"].admits(key):
             return "requests"
@@ -187,14 +187,14 @@ class HttpLimits:
         return None
 
     def refusal(self, request: web.BaseRequest, name: str) -> TooMany:
-        """The answer to a request whose address is beyond the limit of that name."""
+        """The error for a request whose address exceeds the limit of that name."""
         return self._refusal(name, self._of_address[name], _key(request))
 
     def admit_beyond(self, profile: Profile, name: str) -> None:
         """Count a request of a signed-in profile whose address is beyond the limit of that name: others there may be the reason.
 
         Raises:
-            TooMany: the profile itself is one of the reasons.
+            TooMany: the profile exceeds its own limit too.
         """
         own, limit = self._beyond[name]
         if not limit.admits(profile.key):
@@ -216,8 +216,8 @@ def _key(request: web.BaseRequest) -> str:
 
 @lru_cache(maxsize=8192)
 def _host(address: str) -> str:
-    """What all addresses of one host have in common."""
+    """The key of an address: the same for all addresses of one host."""
     try:
         return network_of(address).hex()
-    except ValueError:  # a Unix socket, or nothing at all
+    except ValueError:  # a Unix socket, or no address
         return address

@@ -1,4 +1,4 @@
-"""Which pages may use the relay from a browser.
+"""The origins of the pages that may use the relay.
 
 A browser sends the cookie of a site with what *any* page asks of it, and lets any page open a WebSocket anywhere. It also says
 which page asks, in a header that no script can change (RFC 6454, RFC 6455 section 10.2): only our own page, and those that the
@@ -22,7 +22,7 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Origins:
-    """The origins that are served.
+    """The allowed origins.
 
     Args:
         allowed: those besides the page's own.
@@ -52,7 +52,7 @@ class Origins:
         return _origin_of(request) in self._allowed
 
     def middleware(self) -> Middleware:
-        """Refuses WebSockets and changes that foreign pages ask for. Reading is what the browser itself keeps them from."""
+        """Refuses WebSockets and changes by foreign pages. The browser's same-origin policy keeps them from reading."""
 
         @web.middleware
         async def refuse_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -66,7 +66,7 @@ class Origins:
 
 
 def _origin_of(request: web.BaseRequest) -> Origin | None:
-    """The page that a request comes from; None if it says nothing that could be believed."""
+    """The origin of the page that sent a request; None if its Origin header is invalid."""
     values = request.headers.getall("Origin", ())
     try:
         return parse_origin(values[0]) if len(values) == 1 else None

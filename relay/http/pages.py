@@ -1,4 +1,4 @@
-"""The browser client, served as it lies in `web/`."""
+"""Serves the files of the browser client in `web/`."""
 
 from pathlib import Path
 from typing import Final
@@ -23,14 +23,14 @@ async def icon(_request: web.Request) -> web.FileResponse:
 
 
 async def service_worker(_request: web.Request) -> web.FileResponse:
-    """At the top, since a service worker has power over what lies beside and below it."""
+    """At the root, since the scope of a service worker is its own directory and those below."""
     return web.FileResponse(WEB / "sw.js")
 
 
 async def part(request: web.Request) -> web.FileResponse:
     """A stylesheet or a module."""
     folder = WEB / request.match_info["folder"]
-    # Not aiohttp's own static route: what that cannot find leaves as plain text, after every middleware.
+    # Not aiohttp's static route: its 404 is plain text that no middleware can turn into JSON.
     try:
         file = (folder / request.match_info["path"]).resolve()
         found = file.is_relative_to(folder) and file.is_file()

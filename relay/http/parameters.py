@@ -1,4 +1,4 @@
-"""What requests name, by path, by query and in bodies: profiles, places, and pages of a list."""
+"""Parameters of requests, in paths, queries and bodies: profiles, places, and pages of a list."""
 
 from typing import Annotated, Final, Self, cast
 
@@ -46,7 +46,7 @@ PATH_PARAMETERS: Final = {
         Parameter("call_id", CallName, "The id of the call."),
     )
 }
-"""What each variable of a path is."""
+"""The schema of each variable of a path."""
 
 CURSOR: Final = Parameter(
     "cursor", Annotated[str, Meta(max_length=MAX_CURSOR_LENGTH)], "`next_cursor` of the page before. Without it: the first page."

@@ -1,4 +1,4 @@
-"""What the HTTP side needs of the database and of Web Push, as interfaces. `db` and `relay.push` provide them.
+"""The interfaces that the HTTP side needs of the database and of Web Push. `db` and `relay.push` provide them.
 
 Times are timezone-aware, in UTC.
 """
@@ -45,14 +45,14 @@ class ProfileSettings(Protocol):
         ...
 
     async def blocks(self, profile: Profile) -> Sequence[BlockRecord]:
-        """Whom the profile has blocked, latest first."""
+        """The profiles that the profile has blocked, latest first."""
         ...
 
     async def block(self, profile: Profile, blocked: Profile) -> bool:
-        """Block somebody; whether that is new.
+        """Block a profile; whether that is new.
 
         Raises:
-            ValueError: the profile knows no such profile.
+            ValueError: one of the two does not exist, or they share nothing.
         """
         ...
 
@@ -159,15 +159,15 @@ class PersonalData(Protocol):
 
 
 class OwnHistory(Protocol):
-    """What a profile may take back of its own."""
+    """The data that a profile may erase itself."""
 
     async def erase_history(self, profile: Profile, at: datetime) -> bool:
-        """Take the profile out of its calls, and delete its texts; whether there was anything. The other parties' calls stay."""
+        """Remove the profile from its calls, and delete its chat messages; whether it had any. The other parties' calls stay."""
         ...
 
 
 class WhiteboardSessions(Protocol):
-    """Which whiteboard sessions there are for somebody."""
+    """The whiteboard sessions of a profile."""
 
     async def whiteboard_sessions(self, profile: Profile) -> Sequence[SessionCard]:
         """The sessions that the profile is a member of, by id."""
@@ -175,7 +175,7 @@ class WhiteboardSessions(Protocol):
 
 
 class Platform(Protocol):
-    """What the platform keeps in step with its own database. Everything may be said twice."""
+    """The data that the platform synchronizes from its own database. Every method is idempotent."""
 
     async def put_profiles(self, cards: Collection[ProfileCard]) -> None: ...
 
@@ -230,7 +230,7 @@ class Platform(Protocol):
         ...
 
     async def connections(self, profile: Profile) -> Sequence[ProfileCard]:
-        """Whom the profile is connected with, by name."""
+        """The connections of the profile, by name."""
         ...
 
     async def list_profiles(self, limit: int, cursor: str | None = None) -> Page[ProfileCard]:
@@ -277,6 +277,6 @@ class PushGate(Protocol):
     def check(self, endpoint: str, p256dh: str, auth: str) -> None:
         """
         Raises:
-            ValueError: nothing can or may be sent there.
+            ValueError: the endpoint or a key is invalid, or the endpoint is not allowed.
         """
         ...

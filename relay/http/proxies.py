@@ -1,7 +1,7 @@
-"""Who is really asking, and how: a reverse proxy hides it, and says so in `X-Forwarded-*`.
+"""The client behind a reverse proxy, from `X-Forwarded-*`.
 
-Those headers are believed only when they come from a proxy that the operator trusts: anybody can write them. Not by
-aiohttp-remotes: of its two variants one does not look at who sent the headers, and the other wants them on every request.
+The headers count only if they come from a proxy that the operator trusts, since any client can send them. aiohttp-remotes does
+not fit: one of its two variants trusts every sender, and the other requires the headers on every request.
 """
 
 import ipaddress
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAX_HOPS: Final = 16
-"""Entries of `X-Forwarded-For` that are looked at, the last ones: no chain of proxies is longer."""
+"""The last entries of `X-Forwarded-For` that are read: no chain of proxies is longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Where a request comes from and what it was sent to, as the browser would say it."""
+    """The client of a request, and the scheme and host that it used."""
 
     address: str | None
     """A literal; None where there is none, as with a Unix socket."""
     secure: bool
-    """It came by https."""
+    """The client used https."""
     host: str
-    """Name or literal, with the port where that is not the usual one: what the Host header said."""
+    """The client's Host header: name or literal, with a port that is not the default."""
     proxy: str | None = field(default=None, compare=False)
-    """The trusted reverse proxy that has passed it on; None: there is none."""
+    """The trusted reverse proxy that passed the request on; None: there is none."""
 
 
 _ASKER: Final = web.RequestKey("asker", Asker)
@@ -42,12 +42,12 @@ _ASKER: Final = web.RequestKey("asker", Asker)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is at the other end of the connection, where a trusted proxy for TCP has said so (PROXY protocol)."""
+    """The client of a connection from a trusted TCP proxy (PROXY protocol)."""
 
     address: str
     """A literal."""
     secure: bool
-    """It speaks TLS with the proxy."""
+    """The client speaks TLS to the proxy."""
 
 
 CLIENT: Final = web.RequestKey("client", Client)
@@ -72,7 +72,7 @@ class Proxies:
         direct = Asker(_literal(remote), secure, request.host)
         peer = _parse(remote)
         if peer is None or not self._trusts(peer):
-            self._warn_of_stranger(request)
+            self._warn_of_untrusted(request)
             return direct
         address, hops = self._client(_values(request, "X-Forwarded-For"), peer)
         scheme = _of_hop(_values(request, "X-Forwarded-Proto"), hops)
@@ -81,9 +81,9 @@ class Proxies:
         return Asker(address, secure, host or direct.host, str(peer))
 
     def _client(self, forwarded: list[str], peer: Address) -> tuple[str, int]:
-        """The last address that is no proxy of ours, and how many entries from the right it stands.
+        """The last address that is not a trusted proxy, and its position from the right.
 
-        What stands left of it was written by a stranger. An entry that is no address ends the search at the last that was one.
+        Entries left of it are untrusted. An entry that is no address ends the search at the address right of it.
         """
         found, hops = peer, 0
         for text in reversed(forwarded[-_MAX_HOPS:]):
@@ -98,17 +98,17 @@ class Proxies:
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
-    def _warn_of_stranger(self, request: web.BaseRequest) -> None:
+    def _warn_of_untrusted(self, request: web.BaseRequest) -> None:
         if self._warned or "X-Forwarded-For" not in request.headers:
             return
         self._warned = True
         logger.warning(
-            "a request has X-Forwarded-For, but who sent it is not in RELAY_TRUSTED_PROXIES, so it is not believed; "
+            "X-Forwarded-For of a request is ignored, because its sender is not in RELAY_TRUSTED_PROXIES; "
             "if there is a reverse proxy, its users share one address's rate limits"
         )
 
     def middleware(self) -> Middleware:
-        """To stand before all that asks for `asker_of`."""
+        """Must run before the callers of `asker_of`."""
 
         @web.middleware
         async def find_asker(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -122,7 +122,7 @@ _NO_PROXIES: Final = Proxies()
 
 
 def asker_of(request: web.BaseRequest) -> Asker:
-    """Where a request comes from; without the middleware, what the connection says."""
+    """The asker of a request; without the middleware, taken from the connection."""
     asker = request.get(_ASKER)
     return _NO_PROXIES.asker(request) if asker is None else asker
 
@@ -137,7 +137,7 @@ def _values(request: web.BaseRequest, name: str) -> list[str]:
 
 
 def _of_hop(values: list[str], hops: int) -> str:
-    """What the proxy that the client spoke to wrote. Some keep one value only, however long the chain."""
+    """The value that the proxy at the client wrote. Some proxies keep one value only, however long the chain."""
     return values[-min(hops, len(values))] if values else ""
 
 

@@ -1,6 +1,6 @@
-"""What a reverse proxy in front of the relay forgets: each fault is a line in the log, once, that names the header.
+"""Detects headers that a reverse proxy fails to pass on. Each fault is logged once, with the header's name.
 
-Without that, an operator sees a page that loads and never connects, or people who are refused for what others do.
+Otherwise an operator sees a page that loads but never connects, or users who share one rate limit.
 """
 
 import logging
@@ -16,10 +16,10 @@ from relay.settings.notation import parse_origin
 logger = logging.getLogger(__name__)
 
 _OURS: Final = ("/api/", "/ws/")
-"""Paths that pages ask for. Probes of the proxy's own ask for others, and have no client to name."""
+"""Paths that pages request. The proxy's own probes use other paths, and forward no client."""
 
 _MAX_LINES: Final = 32
-"""Lines in all: a fault is told once for each proxy that is trusted, and once for all others together."""
+"""Lines in all: a fault is logged once for each trusted proxy, and once for all others together."""
 
 _UPGRADE: Final = (
     "a WebSocket came without its Upgrade header, so it was refused: the reverse proxy must pass on `Upgrade` and `Connection` "
@@ -44,13 +44,13 @@ _PROTO: Final = (
 
 
 class ProxyFaults:
-    """Looks at every request, and changes nothing."""
+    """Inspects every request, and changes none."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str | None]] = set()
+        self._logged: set[tuple[str, str | None]] = set()
 
     def middleware(self) -> Middleware:
-        """To stand behind that of `Proxies`."""
+        """Must run after the middleware of `Proxies`."""
 
         @web.middleware
         async def look(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -62,11 +62,11 @@ class ProxyFaults:
 
     def _look(self, request: web.Request, asker: Asker) -> None:
         headers = request.headers
-        # RFC 9110 section 7.6.1: a proxy that knows nothing of WebSockets drops the hop-by-hop headers, and only those.
+        # RFC 9110 section 7.6.1: a proxy without support for WebSockets drops the hop-by-hop headers, and only those.
         if "Sec-WebSocket-Key" in headers and "websocket" not in headers.get("Upgrade", "").lower():
-            self._tell(asker, _UPGRADE)
+            self._log(asker, _UPGRADE)
         if asker.proxy is not None and "X-Forwarded-For" not in headers:
-            self._tell(asker, _FOR)
+            self._log(asker, _FOR)
         if "Origin" in headers:
             self._look_at_origin(headers["Origin"], asker, has_proto="X-Forwarded-Proto" in headers)
 
@@ -78,18 +78,18 @@ class ProxyFaults:
         except ValueError:
             return
         if same_host and not same_port and ours.explicit_port is None:
-            self._tell(asker, _PORT, port)
+            self._log(asker, _PORT, port)
         if asker.proxy is None:
             return
         if same_host and scheme == "https" and not asker.secure and not has_proto:
-            self._tell(asker, _PROTO)
+            self._log(asker, _PROTO)
         if not same_host and _is_address_or_local(ours):
-            self._tell(asker, _HOST)
+            self._log(asker, _HOST)
 
-    def _tell(self, asker: Asker, line: str, *values: object) -> None:
+    def _log(self, asker: Asker, line: str, *values: object) -> None:
         key = line, asker.proxy
-        if key not in self._told and len(self._told) < _MAX_LINES:
-            self._told.add(key)
+        if key not in self._logged and len(self._logged) < _MAX_LINES:
+            self._logged.add(key)
             logger.warning(line, *values)
 
 

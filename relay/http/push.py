@@ -1,4 +1,4 @@
-"""`/api/push`: where the signed-in profile's browsers are told of calls while no page is open."""
+"""`/api/push`: the Web Push subscriptions of the signed-in profile, which announce calls while no page is open."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -25,7 +25,7 @@ class PushKeys(msgspec.Struct, frozen=True):
 
 
 class BrowserSubscription(msgspec.Struct, frozen=True):
-    """`PushSubscription.toJSON()` of the Push API; its `expirationTime` says nothing that the push service does not say later."""
+    """`PushSubscription.toJSON()` of the Push API; the relay ignores `expirationTime`, and waits for a 404 or 410."""
 
     endpoint: _Endpoint
     keys: PushKeys
@@ -61,7 +61,7 @@ async def subscribe(
 
 
 async def unsubscribe(request: web.Request, *, who: HttpAuthenticator, subscriptions: PushSubscriptions) -> web.Response:
-    """The browser is told of nothing any more; also while Web Push is off."""
+    """Remove the browser's subscription; also while Web Push is off."""
     profile = (await who.signed_in(request)).profile
     wanted = await body_of(request, Unsubscription)
     await subscriptions.remove(profile, wanted.endpoint)

@@ -24,10 +24,10 @@ FRESH: Final = 1.0
 
 
 class Readiness:
-    """Looks whether the parts of the server can do theirs.
+    """Checks whether the parts of the server are ready.
 
     Args:
-        checks: by the name that the answer has them by.
+        checks: by their names in the response.
     """
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
@@ -46,15 +46,15 @@ class Readiness:
         looking = {name: asyncio.ensure_future(check()) for name, check in self._checks.items()}
         await asyncio.wait(looking.values(), timeout=DEADLINE)
         for one in looking.values():
-            one.cancel()  # and not waited for: what hangs may hang in that, too
-            one.add_done_callback(_heed)
+            one.cancel()  # without waiting: a check that hangs may hang in its cancellation too
+            one.add_done_callback(_consume_exception)
         return {
             name: one.done() and not one.cancelled() and not one.exception() and one.result() for name, one in looking.items()
         }
 
 
-def _heed(done: "asyncio.Future[bool]") -> None:
-    """A check that fails is one that says no: nobody else asks for its error."""
+def _consume_exception(done: "asyncio.Future[bool]") -> None:
+    """Retrieve the exception of a failed check, so that asyncio does not log it. The check counts as not ready."""
     if not done.cancelled():
         done.exception()
 

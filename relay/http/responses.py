@@ -1,4 +1,4 @@
-"""JSON in and out, and what every answer has in common."""
+"""JSON bodies of requests and responses, and the headers of every response."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ MAX_BODY: Final = 64 * 1024
 """Bytes of a request body."""
 
 OUTAGE_RETRY: Final = 5
-"""Seconds after which it is worth asking again when the database is away: as often as the server itself looks."""
+"""Seconds in Retry-After while the database is away: the interval at which the server itself checks it."""
 
 LARGE_BODY_TIMEOUT: Final = 60.0
 """Seconds for a body that may be larger."""
@@ -69,12 +69,12 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def answer(body: object, status: int = 200) -> web.Response:
     """`body` as JSON; msgspec structs, dataclasses and containers of them."""
     response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"  # it is somebody's own
+    response.headers["Cache-Control"] = "no-store"  # the response is personal
     return response
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What went wrong."""
+    """The error of a failed request."""
 
     code: Annotated[str, Meta(description="For programs: `not_found` and the like.")]
     message: Annotated[str, Meta(description="For people.")]
@@ -95,7 +95,7 @@ async def body_of(request: web.Request, kind: type[_Body]) -> _Body:
     """The request's JSON body.
 
     Raises:
-        RelayError: it is not what `kind` says.
+        RelayError: the body does not match `kind`.
     """
     try:
         body = await request.read()
@@ -113,7 +113,7 @@ async def large_body_of(request: web.Request, kind: type[_Body], limit: int) -> 
         limit: bytes.
 
     Raises:
-        RelayError: it is not what `kind` says.
+        RelayError: the body does not match `kind`.
         HTTPRequestEntityTooLarge: it is larger.
         HTTPRequestTimeout: it does not come in time.
     """
@@ -129,7 +129,7 @@ async def large_body_of(request: web.Request, kind: type[_Body], limit: int) -> 
 
 @web.middleware
 async def errors_in_words(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every failure leaves as JSON with a code; only what is our own fault is logged."""
+    """Turn every failure into JSON with a code; log only the server's own faults."""
     try:
         return await handler(request)
     except RelayError as error:
@@ -138,7 +138,7 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
         if error.status < 400:
             raise
         response = problem(error.status, error.reason.lower().replace(" ", "_"), error.text or error.reason)
-        if "Allow" in error.headers:  # RFC 9110 section 15.5.6: a 405 says what would be allowed
+        if "Allow" in error.headers:  # RFC 9110 section 15.5.6: a 405 lists the allowed methods
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:

@@ -1,4 +1,4 @@
-"""Credentials that are not good any more though they have not expired: their profile was deleted, or the platform says so.
+"""Credentials that were revoked before they expired: by the deletion of their profile, or by the platform.
 
 They are kept in memory, so that a look costs nothing and works without the database, and in the database, so that they outlive
 the server and reach others that share it.
@@ -20,7 +20,7 @@ from relay.signaling.records import Revocation, RevocationCause
 logger = logging.getLogger(__name__)
 
 INTERVAL: Final = 5.0
-"""Seconds until a revocation by another server is known here."""
+"""Seconds between two looks for revocations by other servers."""
 
 OVERLAP: Final = timedelta(seconds=60)
 """How far the clocks of servers that share a database may differ, and how long a transaction may take."""
@@ -29,11 +29,11 @@ OnRevoked = Callable[[Revocation, float], Awaitable[None]]
 
 
 class Revoked(Unauthorized):
-    """The credential was good once: nobody guessed it."""
+    """The credential was revoked. It was valid before, so it does not count as a failed login."""
 
 
 class Revocations:
-    """What was revoked.
+    """The revocations in force.
 
     Args:
         on_revoked: called with each revocation that is new, and its time in seconds since 1970, to close what is open.
@@ -47,7 +47,7 @@ class Revocations:
         self._polling: asyncio.Task[None] | None = None
 
     def revokes(self, profile: Profile, issued_at: float | None) -> bool:
-        """Whether a credential of the profile, issued at that time (seconds since 1970; None: not known), is not good."""
+        """Whether a credential of the profile, issued at that time (seconds since 1970; None: unknown), is revoked."""
         before = max(
             self._before.get((None, RevocationCause.REVOKED), 0.0),
             *(self._before.get((profile, cause), 0.0) for cause in RevocationCause),
@@ -55,21 +55,21 @@ class Revocations:
         return before > 0.0 and (issued_at is None or issued_at < before)
 
     def issued_before(self, profile: Profile | None) -> datetime | None:
-        """What the platform has revoked of a profile, or of everybody."""
+        """The platform's revocation for a profile, or for all profiles."""
         moment = self._before.get((profile, RevocationCause.REVOKED))
         return None if moment is None else datetime.fromtimestamp(moment, UTC)
 
     async def revoke(self, profile: Profile | None, issued_before: datetime, cause: RevocationCause) -> None:
-        """Credentials issued before that time are good no more; without a profile: everybody's."""
+        """Revoke credentials issued before that time; without a profile: those of all profiles."""
         await self._put(Revocation(profile, cause, issued_before, datetime.now(UTC)))
 
     async def lift(self, profile: Profile | None) -> None:
-        """What was revoked of the profile, or of everybody, is good again, be it for a deletion."""
+        """Lift the revocations for the profile, or for all profiles; also those of a deletion."""
         for cause in RevocationCause:
             await self._put(Revocation(profile, cause, None, datetime.now(UTC)))
 
     async def restore(self, profiles: Collection[Profile]) -> None:
-        """Profiles are there (again)."""
+        """Lift the revocations by deletion of profiles that were added again."""
         await self._store.restore(profiles, datetime.now(UTC))
         for profile in profiles:
             self._before.pop((profile, RevocationCause.DELETED), None)
@@ -88,10 +88,10 @@ class Revocations:
             self._before[key] = moment
             await self._on_revoked(revocation, moment)
 
-    # -- what other servers revoke ------------------------------------------------------------------------------------
+    # -- revocations by other servers -------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Read what there is, and begin to look for more."""
+        """Read the revocations, and start to poll for new ones."""
         await self._read()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
 
@@ -108,8 +108,8 @@ class Revocations:
                 await self._read()
                 failing = False
             except Unavailable:
-                continue  # the log says already that the database is away; what is known stays good
-            except Exception as error:  # whatever the database raises; what is known stays good
+                continue  # `relay.db.outage` has logged it; the known revocations stay in force
+            except Exception as error:  # any error of the database; the known revocations stay in force
                 if not failing:
                     logger.warning("revocations by other servers cannot be read: %s", type(error).__name__)
                 failing = True

@@ -80,11 +80,11 @@ async def connect(
     )
     if not connection.response.can_prepare(request).ok:
         return problem(426, "upgrade_required", "this address is a WebSocket")
-    # Whoever is in a call comes back to it, whatever the database does.
+    # A party of a call can reconnect while the database is away: the call has its card.
     card = calls.card_in_call(profile) or await directory.profile(profile)
     card = card or ProfileCard(profile, "", "")
     resume = request.query.get("resume", "")
-    # A device that comes back takes no new place; whether it is one is only known later, so it gets the benefit of the doubt.
+    # A device that resumes takes no new slot. Its token is only checked later, so `resume` allows one device more here.
     if calls.devices_of(card) >= settings.max_devices + bool(resume):
         return problem(429, "too_many_devices", "this profile has too many connections")
     await connection.open(request, remote_address(request))
@@ -134,7 +134,7 @@ ROUTES: Final = [
             "objects with a `type`, one in each text frame.",
             status=101,
             query=(
-                Parameter("version", str, "`2`: the client takes more than the five messages of version 1."),
+                Parameter("version", str, "`2`: the client speaks protocol version 2."),
                 Parameter("resume", str, "The token of an earlier connection: the client is the same device again."),
                 Parameter("last_seq", str, "With `resume`: the highest `seq` that arrived."),
             ),

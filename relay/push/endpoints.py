@@ -1,4 +1,4 @@
-"""Where messages may be sent. Clients say it, so it is hostile: this server must not be made to talk to its own network."""
+"""Validation of push endpoints. Clients choose them, so they must not reach the server's own network (SSRF)."""
 
 import asyncio
 import base64
@@ -18,13 +18,13 @@ from relay.signaling.records import MAX_ENDPOINT_LENGTH
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RESOLVER_THREADS: Final = 16
-"""Names that are looked up at a time. Threads of their own: a slow name server must not delay other work."""
+"""Names that are resolved at a time, in a pool of threads of their own: a slow name server must not delay other work."""
 
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All that is given to anybody (RFC 4291 section 2.4, IANA)."""
+"""The global unicast addresses in use (RFC 4291 section 2.4, IANA)."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""RFC 6052: the last 32 bits are an IPv4 address, which a gateway of this network will reach."""
+"""RFC 6052: the last 32 bits are an IPv4 address, to which a NAT64 gateway of this network translates."""
 
 _POINT_LENGTH: Final = 65
 """Bytes of an uncompressed point on P-256: `p256dh`."""
@@ -33,15 +33,15 @@ _SECRET_LENGTH: Final = 16
 
 
 HTTPS_PORTS: Final = frozenset({443})
-"""Of the browsers' push services. On any other port, this server could be made to knock at whatever listens there."""
+"""The ports of the browsers' push services. Others would let clients probe services by way of this server."""
 
 
 class Forbidden(OSError):
-    """The name leads to an address that nothing is sent to."""
+    """The name resolves to an address that is not allowed."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet's, and not of this machine, its network or none at all."""
+    """Whether an address is public: not of this machine, its network, or a reserved range."""
     inner = _inner(address)
     if inner is not None:
         return is_public(inner)
@@ -51,7 +51,7 @@ def is_public(address: Address) -> bool:
 
 
 def _inner(address: Address) -> Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
+    """The IPv4 address that is embedded in an IPv6 address."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address in _NAT64:
@@ -86,7 +86,7 @@ def parse_endpoint(endpoint: str, ports: Container[int] = HTTPS_PORTS) -> URL:
 
 
 def check_keys(p256dh: str, auth: str) -> None:
-    """Whether a message can be encrypted for those keys of a browser.
+    """Check that a message can be encrypted for these keys of a browser.
 
     Raises:
         ValueError: it cannot.
@@ -126,11 +126,11 @@ class GuardedResolver(AbstractResolver):
         found = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         allowed = [one for one in found if self._allowed(ipaddress.ip_address(one["host"]))]
         if found and not allowed:
-            raise Forbidden("the name leads to an address that nothing is sent to")
+            raise Forbidden("the name resolves to an address that is not allowed")
         return allowed
 
     async def close(self) -> None:
-        # Without waiting: a look-up cannot be interrupted, and ends by itself.
+        # Without waiting: a lookup cannot be interrupted, and ends by itself.
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""What is sent: pure, from a call to bytes that only the browser can read."""
+"""Push messages: pure functions from a call to the encrypted bytes for a browser."""
 
 import math
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from relay.signaling.ports import MissedCallRecord
 from relay.signaling.records import PushSubscription
 
 MISSED_FOR: Final = timedelta(days=1)
-"""That the push service keeps word of a missed call for a browser that is off. Older ones are in the history."""
+"""The time that the push service keeps the message of a missed call for a browser that is off. The history has older calls."""
 
 MAX_NAME: Final = 200
 """Characters: with all else, a message stays below the 3,993 bytes of RFC 8291 section 4, whatever script the name is in."""
 
 
 class _Notification(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What a service worker is told. Names are as in the messages of the WebSocket."""
+    """The payload for the service worker. Its fields are named as in the messages of the WebSocket."""
 
     call_id: str
     from_name: str
@@ -50,7 +50,7 @@ class PushMessage:
     urgency: str
     """RFC 8030 section 5.3: `high` wakes a telephone that saves its battery."""
     expires_at: datetime
-    """Until when there is a point in delivering it."""
+    """The time when the message expires."""
 
     def ttl(self, now: datetime) -> int:
         """Whole seconds that the push service may take (RFC 8030 section 5.2); 0 or less: it is too late."""
@@ -58,7 +58,7 @@ class PushMessage:
 
 
 def ringing(call: MissedCallRecord, rings_for: timedelta) -> PushMessage:
-    """Word that a call rings, for as long as it does.
+    """The message that a call rings; it expires when the ringing ends.
 
     Args:
         call: which one.
@@ -69,7 +69,7 @@ def ringing(call: MissedCallRecord, rings_for: timedelta) -> PushMessage:
 
 
 def missed(call: MissedCallRecord, now: datetime) -> PushMessage:
-    """Word that a call was missed. It takes the place of the word that it rings."""
+    """The message that a call was missed. It replaces the one that the call rings."""
     return PushMessage(msgspec.json.encode(MissedNotification(**_about(call))), call.call_id, "normal", now + MISSED_FOR)
 
 

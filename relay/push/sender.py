@@ -21,18 +21,18 @@ IDLE: Final = 60.0
 
 
 class Outcome(StrEnum):
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     ACCEPTED = "accepted"
     GONE = "gone"
-    """There is no such browser any more (RFC 8030 section 7.3), or nothing may be sent where it says that it is."""
+    """The subscription has expired (RFC 8030 section 7.3), or its endpoint is not allowed."""
     FAILED = "failed"
     """The push service cannot be reached, or does not take the message now."""
 
 
 class Sender:
-    """Encrypts, signs and sends. Not `WebPusher.send_async` of pywebpush: it follows redirects, which would lead it anywhere,
-    and reads whole answers, however long they are.
+    """Encrypts, signs and sends. Not `WebPusher.send_async` of pywebpush: it follows redirects, to any host, and reads responses
+    of any length.
 
     Args:
         connections: how many at a time.
@@ -55,7 +55,7 @@ class Sender:
         self._ports = ports
         connector = aiohttp.TCPConnector(
             resolver=GuardedResolver(allowed),
-            use_dns_cache=False,  # it has no bound, and strangers choose the names
+            use_dns_cache=False,  # it is unbounded, and clients choose the names
             limit=connections,
             keepalive_timeout=IDLE,
             ssl=True if tls is None else tls,
@@ -67,7 +67,7 @@ class Sender:
         )
 
     async def send(self, message: PushMessage, subscription: PushSubscription, now: datetime) -> Outcome:
-        """Try once. The connection is made only to addresses that are allowed."""
+        """Try once. Connects to allowed addresses only."""
         try:
             url = parse_endpoint(subscription.endpoint, self._ports)
             body = encrypt(message, subscription)
@@ -98,7 +98,7 @@ def _outcome(status: int) -> Outcome:
 
 
 def _is_forbidden(error: BaseException | None) -> bool:
-    """Whether the resolver said no. aiohttp wraps what resolvers raise."""
+    """Whether the resolver refused the address. aiohttp wraps the errors of resolvers."""
     while error is not None:
         if isinstance(error, Forbidden):
             return True

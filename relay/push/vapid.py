@@ -1,4 +1,4 @@
-"""The key by which push services recognise this relay (VAPID, RFC 8292)."""
+"""The key that identifies this relay to push services (VAPID, RFC 8292)."""
 
 import base64
 import binascii
@@ -47,7 +47,7 @@ class VapidKey:
         return key
 
     def headers(self, audience: str, now: datetime) -> dict[str, str]:
-        """The headers that say who sends.
+        """The headers that identify the sender.
 
         Args:
             audience: origin of the push service.

@@ -1,4 +1,4 @@
-"""Reaches profiles that have no connection: the queue between calls and push services."""
+"""Wakes profiles that have no connection: the queue between calls and push services."""
 
 import asyncio
 import contextlib
@@ -23,17 +23,17 @@ from relay.signaling.records import PushSubscription
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 1024
-"""Messages that wait for a connection. More are dropped: the caller is told that the callee is offline."""
+"""Messages in the queue. Further ones are dropped, and the caller gets `offline` for the callee."""
 
 CONNECTIONS: Final = 32
-"""Messages on their way at a time."""
+"""Messages that are sent at a time."""
 
 DRAIN: Final = 2.0
-"""Seconds at the end for what waits: word of the calls that the end of the server ended."""
+"""Seconds at shutdown for the queue: it has the missed calls that the shutdown ended."""
 
 
 class Subscriptions(Protocol):
-    """Where profiles are reached, and how it went."""
+    """The stored subscriptions, and the outcomes of deliveries to them."""
 
     async def of(self, profile: Profile) -> Sequence[PushSubscription]: ...
 
@@ -42,7 +42,7 @@ class Subscriptions(Protocol):
     async def delivered(self, endpoint: str, at: datetime) -> None: ...
 
     async def failed(self, endpoint: str) -> bool:
-        """Whether the subscription was given up."""
+        """Note a failed delivery; whether the subscription was removed for it."""
         ...
 
 
@@ -53,17 +53,17 @@ class _QueuedMessage:
 
 
 class PushWaker:
-    """`relay.signaling.ports.Waker` by Web Push, and what checks subscriptions before they are kept.
+    """`relay.signaling.ports.Waker` by Web Push; also checks subscriptions before they are stored.
 
     Args:
         rings_for: seconds that a call rings.
-        allowed: the addresses that may be connected to.
-        tls: other certificates than the usual ones to believe.
-        ports: those that a push service may have.
+        allowed: whether a connection to an address is allowed.
+        tls: trusted certificates in place of the system's.
+        ports: the allowed ports of a push service.
 
     Attributes:
-        outcomes: what became of messages: `accepted`, `gone`, `failed`, `late` (the call rings no more) or `dropped` (too many
-            wait).
+        outcomes: messages by outcome: `accepted`, `gone`, `failed`, `late` (the call has stopped ringing) or `dropped` (the queue
+            was full).
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class PushWaker:
         self._ports = ports
         self._waiting: asyncio.Queue[_QueuedMessage] = asyncio.Queue(MAX_WAITING)
         self._sender: Sender | None = None
-        self._carriers: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
 
     @property
     def public_key(self) -> str:
@@ -95,10 +95,10 @@ class PushWaker:
         return self._key.public
 
     def check(self, endpoint: str, p256dh: str, auth: str) -> None:
-        """Whether a subscription is one.
+        """Check a subscription.
 
         Raises:
-            ValueError: nothing can or may be sent there.
+            ValueError: the endpoint or a key is invalid, or the endpoint is not allowed.
         """
         parse_endpoint(endpoint, self._ports)
         check_keys(p256dh, auth)
@@ -106,24 +106,24 @@ class PushWaker:
     async def start(self) -> None:
         sender = self._sender = Sender(self._key, CONNECTIONS, self._allowed, self._tls, self._ports)
         loop = asyncio.get_running_loop()
-        self._carriers = [loop.create_task(self._carry(sender)) for _ in range(CONNECTIONS)]
+        self._workers = [loop.create_task(self._work(sender)) for _ in range(CONNECTIONS)]
 
     async def close(self) -> None:
-        """Send what waits, as far as it goes quickly, and stop."""
+        """Send the queue for at most `DRAIN` seconds, then stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), DRAIN)
-        for carrier in self._carriers:
-            carrier.cancel()
-        await asyncio.gather(*self._carriers, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
         if self._sender is not None:
             await self._sender.close()
 
     async def wake(self, call: MissedCallRecord, callee: Profile) -> bool:
-        """Say that the call rings; whether there is anything that the word could be sent to."""
+        """Queue the message that the call rings; whether a browser of the callee gets it."""
         return await self._post(ringing(call, self._rings_for), callee)
 
     async def missed(self, call: MissedCallRecord, callee: Profile) -> None:
-        """Say that the call was missed."""
+        """Queue the message that the call was missed."""
         await self._post(missed(call, self._clock.utcnow()), callee)
 
     async def _post(self, message: PushMessage, to: Profile) -> bool:
@@ -137,13 +137,13 @@ class PushWaker:
                 self.outcomes["dropped"] += 1
         return posted
 
-    async def _carry(self, sender: Sender) -> None:
+    async def _work(self, sender: Sender) -> None:
         while True:
             queued = await self._waiting.get()
             try:
                 await self._deliver(sender, queued)
             except Unavailable:
-                pass  # The message is sent; only what became of it is not known of the subscription.
+                pass  # The message was sent; only its outcome is not stored with the subscription.
             except Exception:
                 logger.exception("a push message could not be accounted for")
             finally:

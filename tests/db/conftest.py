@@ -30,7 +30,7 @@ def kind(request: pytest.FixtureRequest) -> PlaceKind:
 
 @pytest.fixture
 async def platform(engine: AsyncEngine) -> SqlPlatform:
-    """The platform has told of everybody."""
+    """The platform has put all profiles."""
     platform = SqlPlatform(engine)
     await platform.put_profiles([STUDENT, TUTOR, PARENT, STRANGER])
     return platform
@@ -38,7 +38,7 @@ async def platform(engine: AsyncEngine) -> SqlPlatform:
 
 @pytest.fixture
 async def place(platform: SqlPlatform, kind: PlaceKind) -> Place:
-    """Where the student, the tutor and the parent may call each other; texts are kept."""
+    """Where the student, the tutor and the parent may call each other; chat messages are kept."""
     place = Place(kind, 7)
     await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile], keep_chat=True)
     return place

@@ -71,7 +71,7 @@ ROWS = (
     ("ended", "'2025-05-05 10:00:00'", "'2025-05-05 10:00:05'", "'2025-05-05 10:00:09'", "4", "NULL"),
     ("ended", "NULL", "NULL", "NULL", "NULL", "NULL"),
 )
-"""Status, times, duration and participants; the last one is what nobody would expect."""
+"""Status, times, duration and participants; the last one is malformed."""
 
 TABLES = {"call_logs": "conversation_id", "whiteboard_call_history": "session_id"}
 

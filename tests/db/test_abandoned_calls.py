@@ -120,7 +120,7 @@ async def expired(log: Log, *, answered: float | None = None) -> str:
 
 
 @pytest.mark.parametrize("answered", [None, 2.0])
-async def test_who_has_a_call_corrects_its_end(log: Log, engine: AsyncEngine, answered: float | None) -> None:
+async def test_the_server_of_an_expired_call_corrects_its_end(log: Log, engine: AsyncEngine, answered: float | None) -> None:
     call_id = await expired(log, answered=answered)
     assert await log.ended(call_id, after(13), "hangup", answered_at=after(2)) == 11
     assert tuple((await columns(engine, call_id, *ENDING)).values()) == ("ended", after(2), after(13), 11, "hangup")
@@ -128,7 +128,7 @@ async def test_who_has_a_call_corrects_its_end(log: Log, engine: AsyncEngine, an
         await log.ended(call_id, after(14), "cancelled")
 
 
-async def test_who_has_a_call_corrects_that_nobody_answered(log: Log, engine: AsyncEngine) -> None:
+async def test_the_server_of_an_expired_call_corrects_its_end_to_no_answer(log: Log, engine: AsyncEngine) -> None:
     call_id = await expired(log)
     assert await log.ended(call_id, after(45), "no_answer") is None
     assert tuple((await columns(engine, call_id, *ENDING)).values()) == ("missed", None, after(45), None, "no_answer")

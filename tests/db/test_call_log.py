@@ -149,7 +149,7 @@ async def test_an_answered_call_ends_with_its_duration_in_whole_seconds(log: Log
     }
 
 
-async def test_a_call_that_nobody_answered_ends_as_missed_without_a_duration(log: Log, engine: AsyncEngine) -> None:
+async def test_an_unanswered_call_ends_as_missed_without_a_duration(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     assert await log.ended(call_id, after(45), "no_answer") is None
     assert await columns(engine, call_id, "status", "answered_at", "ended_at", "duration_seconds", "end_reason") == {
@@ -177,7 +177,7 @@ async def test_the_path_to_each_party_is_written_down_at_the_end(log: Log, engin
     assert tuple((await columns(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, "udp", "ipv6", 0.4)
 
 
-async def test_what_is_not_known_of_a_path_stays_open(log: Log, engine: AsyncEngine) -> None:
+async def test_unknown_fields_of_a_path_stay_null(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.answered(call_id, after(1))
     await log.ended(call_id, after(60), "ice_failed", callee=MediaPath(Route("tcp", "ipv4"), None))

@@ -15,13 +15,15 @@ async def texts(engine: AsyncEngine, place: Place, call_id: str) -> list[str]:
     return [record.text for record in detail.chat]
 
 
-async def test_a_text_is_kept_where_texts_are_kept(engine: AsyncEngine, place: Place) -> None:
+async def test_a_chat_message_is_kept_at_a_place_that_keeps_chat(engine: AsyncEngine, place: Place) -> None:
     call_id = await call(engine, place)
     assert await say(engine, place, call_id, STUDENT.profile, "hello")
     assert await texts(engine, place, call_id) == ["hello"]
 
 
-async def test_a_text_is_not_kept_elsewhere(engine: AsyncEngine, place: Place, platform: SqlPlatform) -> None:
+async def test_a_chat_message_is_not_kept_at_a_place_that_keeps_no_chat(
+    engine: AsyncEngine, place: Place, platform: SqlPlatform
+) -> None:
     call_id = await call(engine, place)
     await platform.put_place(place, [STUDENT.profile, TUTOR.profile], keep_chat=False)
     assert not await say(engine, place, call_id, STUDENT.profile, "hello")
@@ -31,9 +33,7 @@ async def test_a_text_is_not_kept_elsewhere(engine: AsyncEngine, place: Place, p
     assert await texts(engine, place, call_id) == []
 
 
-async def test_a_text_is_not_kept_of_somebody_who_does_not_belong_to_the_place_any_more(
-    engine: AsyncEngine, place: Place, platform: SqlPlatform
-) -> None:
+async def test_a_chat_message_of_a_former_member_is_not_kept(engine: AsyncEngine, place: Place, platform: SqlPlatform) -> None:
     """Another server may have erased the author a moment ago."""
     call_id = await call(engine, place)
     await platform.delete_profile(TUTOR.profile)
@@ -41,7 +41,7 @@ async def test_a_text_is_not_kept_of_somebody_who_does_not_belong_to_the_place_a
     assert await texts(engine, place, call_id) == []
 
 
-async def test_a_text_that_is_sent_again_is_kept_once_as_it_was(engine: AsyncEngine, place: Place) -> None:
+async def test_a_chat_message_that_is_sent_again_is_kept_once(engine: AsyncEngine, place: Place) -> None:
     call_id = await call(engine, place)
     again = [say(engine, place, call_id, STUDENT.profile, "hello", message_id="1") for _ in range(4)]
     assert await asyncio.gather(*again) == [True] * 4
@@ -58,12 +58,12 @@ async def test_message_ids_belong_to_their_author_and_call(engine: AsyncEngine, 
     assert await texts(engine, place, other) == ["later"]
 
 
-async def test_any_text_that_a_client_can_send_can_be_kept(engine: AsyncEngine, place: Place) -> None:
+async def test_every_valid_chat_message_can_be_kept(engine: AsyncEngine, place: Place) -> None:
     call_id = await call(engine, place)
     said = "a\0b 'quoted' \U0001f600\u202e\r\n" + "é" * 4000
     assert await say(engine, place, call_id, STUDENT.profile, said, message_id="\0" + "é" * 63)
     assert await texts(engine, place, call_id) == [said.replace("\0", "\ufffd")]
 
 
-async def test_a_text_of_a_call_that_is_not_logged_is_kept_all_the_same(engine: AsyncEngine, place: Place) -> None:
+async def test_a_chat_message_of_an_unlogged_call_is_kept(engine: AsyncEngine, place: Place) -> None:
     assert await say(engine, place, new_id(), STUDENT.profile, "hello")

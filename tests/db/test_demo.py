@@ -28,7 +28,7 @@ async def test_the_demo_has_the_student_the_parent_and_their_tutor(
     assert all(card.name for card in await SqlDirectory(engine).visible_profiles(TUTOR))
 
 
-async def test_everybody_in_the_demo_is_connected_with_everybody_else(engine: AsyncEngine) -> None:
+async def test_all_profiles_of_the_demo_are_connected(engine: AsyncEngine) -> None:
     await load_demo(engine)
     everybody = {card.profile for card in PROFILES}
     for profile in everybody:
@@ -36,7 +36,7 @@ async def test_everybody_in_the_demo_is_connected_with_everybody_else(engine: As
         assert {card.profile for card in connections} == everybody - {profile}
 
 
-async def test_nobody_in_the_demo_shares_a_conversation_with_the_advertiser(engine: AsyncEngine) -> None:
+async def test_the_advertiser_of_the_demo_has_no_conversation(engine: AsyncEngine) -> None:
     await load_demo(engine)
     directory = SqlDirectory(engine)
     assert await directory.profile(ADVERTISER) is not None
@@ -51,9 +51,9 @@ async def test_loading_the_demo_again_changes_nothing(engine: AsyncEngine) -> No
     assert await directory.conversations(TUTOR) == before
 
 
-async def test_loading_the_demo_leaves_what_is_there_as_it_is(engine: AsyncEngine) -> None:
+async def test_loading_the_demo_keeps_existing_rows(engine: AsyncEngine) -> None:
     directory = SqlDirectory(engine)
-    real = await directory.add_profile(ProfileCard(STUDENT, "Somebody real", ""))
+    real = await directory.add_profile(ProfileCard(STUDENT, "A real student", ""))
     await load_demo(engine)
     await SqlPlatform(engine).put_place(LESSONS, [])
     await load_demo(engine)

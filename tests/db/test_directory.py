@@ -47,13 +47,13 @@ async def test_a_conversation_has_its_members_each_once(directory: SqlDirectory)
     assert conversation.members == (STUDENT, TUTOR)
 
 
-async def test_a_conversation_with_somebody_unknown_is_refused_and_not_created(directory: SqlDirectory) -> None:
+async def test_a_conversation_with_an_unknown_profile_is_refused_and_not_created(directory: SqlDirectory) -> None:
     with pytest.raises(ValueError, match="no such profile: student_1, tutor_2"):
         await directory.add_conversation([STUDENT.profile, Profile("tutor", 2), Profile("student", 1)])
     assert await directory.conversations(STUDENT.profile) == []
 
 
-async def test_a_conversation_of_nobody_is_refused(directory: SqlDirectory) -> None:
+async def test_a_conversation_without_members_is_refused(directory: SqlDirectory) -> None:
     with pytest.raises(ValueError, match="needs members"):
         await directory.add_conversation([])
 
@@ -65,7 +65,7 @@ async def test_a_profile_sees_itself_and_those_it_shares_a_conversation_with_by_
     assert await directory.visible_profiles(TUTOR.profile) == [STUDENT, PARENT, TUTOR]
 
 
-async def test_sharing_two_conversations_shows_nobody_twice(directory: SqlDirectory) -> None:
+async def test_a_profile_that_shares_two_conversations_is_listed_once(directory: SqlDirectory) -> None:
     await directory.add_conversation([STUDENT.profile, TUTOR.profile])
     await directory.add_conversation([STUDENT.profile, TUTOR.profile, PARENT.profile])
     assert await directory.visible_profiles(STUDENT.profile) == [STUDENT, PARENT, TUTOR]
@@ -75,7 +75,7 @@ async def test_a_profile_without_conversations_sees_itself(directory: SqlDirecto
     assert await directory.visible_profiles(STRANGER.profile) == [STRANGER]
 
 
-async def test_an_unknown_profile_sees_nobody(directory: SqlDirectory) -> None:
+async def test_an_unknown_profile_sees_no_profiles(directory: SqlDirectory) -> None:
     assert await directory.visible_profiles(Profile("student", 1)) == []
 
 
@@ -104,7 +104,7 @@ async def test_whiteboard_sessions_come_by_id_with_all_their_members(directory: 
 # -- who may call whom ------------------------------------------------------------------------------------------------
 
 
-async def test_two_members_of_a_place_stand_as_they_are(directory: SqlDirectory, place: Place) -> None:
+async def test_the_eligibility_of_two_members_of_a_place(directory: SqlDirectory, place: Place) -> None:
     assert await directory.eligibility(place, STUDENT.profile, TUTOR.profile) == Eligibility(
         caller=STUDENT,
         callee=TUTOR,
@@ -116,12 +116,12 @@ async def test_two_members_of_a_place_stand_as_they_are(directory: SqlDirectory,
     )
 
 
-async def test_somebody_who_does_not_exist_is_a_card_without_a_name(directory: SqlDirectory, place: Place) -> None:
-    nobody = Profile("tutor", 1)
-    eligibility = await directory.eligibility(place, nobody, STUDENT.profile)
-    assert (eligibility.caller, eligibility.callee, eligibility.members) == (ProfileCard(nobody, "", ""), STUDENT, False)
-    eligibility = await directory.eligibility(place, STUDENT.profile, nobody)
-    assert (eligibility.caller, eligibility.callee, eligibility.members) == (STUDENT, ProfileCard(nobody, "", ""), False)
+async def test_an_unknown_profile_is_a_card_without_a_name(directory: SqlDirectory, place: Place) -> None:
+    unknown = Profile("tutor", 1)
+    eligibility = await directory.eligibility(place, unknown, STUDENT.profile)
+    assert (eligibility.caller, eligibility.callee, eligibility.members) == (ProfileCard(unknown, "", ""), STUDENT, False)
+    eligibility = await directory.eligibility(place, STUDENT.profile, unknown)
+    assert (eligibility.caller, eligibility.callee, eligibility.members) == (STUDENT, ProfileCard(unknown, "", ""), False)
 
 
 async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, place: Place) -> None:
@@ -135,7 +135,7 @@ async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, 
         assert not (await directory.eligibility(where, caller.profile, callee.profile)).members
 
 
-async def test_a_block_counts_both_ways_and_for_nobody_else(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_block_counts_both_ways_and_only_for_the_two(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
     await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
     assert (await directory.eligibility(place, STUDENT.profile, TUTOR.profile)).blocked
     assert (await directory.eligibility(place, TUTOR.profile, STUDENT.profile)).blocked
@@ -143,7 +143,7 @@ async def test_a_block_counts_both_ways_and_for_nobody_else(directory: SqlDirect
     assert not (await directory.eligibility(place, STUDENT.profile, PARENT.profile)).blocked
 
 
-async def test_a_connection_counts_both_ways_and_for_nobody_else(
+async def test_a_connection_counts_both_ways_and_only_for_the_two(
     directory: SqlDirectory, place: Place, platform: SqlPlatform
 ) -> None:
     await platform.connect(TUTOR.profile, STUDENT.profile)
@@ -187,5 +187,5 @@ async def test_every_question_is_one_query(directory: SqlDirectory, place: Place
         assert len(statements) == 1
 
 
-async def test_who_may_call_whom_is_found_by_keys_alone(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+async def test_the_eligibility_of_a_call_is_read_by_index(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
     assert scanned(await plans(engine, directory.eligibility(place, STUDENT.profile, TUTOR.profile))) == set()

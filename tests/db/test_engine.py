@@ -187,7 +187,7 @@ async def test_a_database_that_every_user_can_read_is_left_as_it_is_and_warned_o
     assert file.stat().st_mode & 0o777 == 0o644
 
 
-async def test_what_people_write_is_not_in_the_error_of_a_statement_that_fails(empty_engine: AsyncEngine) -> None:
+async def test_the_error_of_a_failed_statement_has_no_parameters(empty_engine: AsyncEngine) -> None:
     """Errors are logged, with their text."""
     async with empty_engine.connect() as connection:
         with pytest.raises(DBAPIError) as failed:
@@ -210,7 +210,7 @@ def closed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     os.seteuid(mine)
 
 
-async def test_a_home_that_may_not_be_read_is_told_to_be_set(closed_home: Path) -> None:
+async def test_an_unreadable_home_is_reported_with_the_remedy(closed_home: Path) -> None:
     said = await failure("postgresql+asyncpg://relay:hunter2@127.0.0.1:1/relay")
     assert said.endswith("may not be read; set HOME to a directory that may")
     assert str(closed_home) in said

@@ -56,7 +56,7 @@ async def test_both_parties_have_an_answered_call_in_their_history(
     assert not incoming.missed
 
 
-async def test_a_party_sees_by_which_way_its_own_media_came_and_not_the_others(
+async def test_a_party_sees_the_route_of_its_own_media_and_not_the_others(
     history: SqlHistory, place: Place, engine: AsyncEngine
 ) -> None:
     call_id = await call(
@@ -72,7 +72,7 @@ async def test_a_party_sees_by_which_way_its_own_media_came_and_not_the_others(
     assert (theirs.route, theirs.family, theirs.rtt_ms) == ("udp", "ipv6", None)
 
 
-async def test_nobody_else_has_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+async def test_another_profile_cannot_read_or_mark_the_call(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place, answered=10, reason="hangup")
     assert await names(history, PARENT.profile) == []
     assert await history.call(PARENT.profile, call_id) is None
@@ -120,7 +120,7 @@ async def test_a_blocked_call_looks_refused_to_the_caller_and_never_shows_to_the
 
 
 @pytest.mark.parametrize("reason", ["rejected", "blocked", "expired", "unavailable"])
-async def test_who_may_not_call_does_not_get_into_the_callees_history(
+async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
     history: SqlHistory, place: Place, engine: AsyncEngine, reason: str
 ) -> None:
     """However it ended: a server that died has closed it as expired."""
@@ -143,7 +143,7 @@ async def test_calling_strangers_does_not_tell_their_names(history: SqlHistory, 
     assert (await the_call(history, STUDENT.profile, call_id)).other == STRANGER
 
 
-async def test_who_was_called_is_still_named_when_the_place_is_gone(
+async def test_the_callee_is_still_named_when_the_place_was_deleted(
     history: SqlHistory, place: Place, engine: AsyncEngine
 ) -> None:
     talked = await call(engine, place, answered=1, reason="hangup")
@@ -192,7 +192,7 @@ async def test_the_row_number_is_no_name_for_a_call_of_the_relay(history: SqlHis
 @pytest.mark.parametrize(
     "participants", [None, "Maya", 7, {"a": 1}, [], [1, None], [{"name": 5, "profile_type": "tutor", "profile_id": 789}]]
 )
-async def test_whatever_participants_a_row_has_it_can_be_read(
+async def test_a_row_with_malformed_participants_can_be_read(
     history: SqlHistory, place: Place, engine: AsyncEngine, participants: Any
 ) -> None:
     unknown = await foreign(engine, place.kind, participants=participants)
@@ -260,7 +260,7 @@ async def test_a_cursor_that_is_none_is_refused(history: SqlHistory, cursor: str
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_comes_with_its_texts_oldest_first(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_call_comes_with_its_chat_messages_oldest_first(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
     call_id, other = await call(engine, place), await call(engine, place)
     await say(engine, place, call_id, TUTOR.profile, "second", at=2, message_id="b")
     await say(engine, place, call_id, STUDENT.profile, "first", at=1, message_id="a")
@@ -273,7 +273,7 @@ async def test_a_call_comes_with_its_texts_oldest_first(history: SqlHistory, pla
     )
 
 
-async def test_of_very_many_texts_the_latest_come(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_call_comes_with_its_latest_chat_messages(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place)
     texts = [
         {
@@ -295,9 +295,7 @@ async def test_of_very_many_texts_the_latest_come(history: SqlHistory, place: Pl
 # -- how it is found --------------------------------------------------------------------------------------------------
 
 
-async def test_no_question_about_a_profiles_calls_reads_those_of_everybody(
-    history: SqlHistory, place: Place, engine: AsyncEngine
-) -> None:
+async def test_queries_of_a_profiles_calls_read_no_other_calls(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place)
     page = await history.calls(STUDENT.profile, limit=1, cursor="MTAwMDAwMCAx")
     assert page.calls == ()

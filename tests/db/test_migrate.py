@@ -202,7 +202,7 @@ async def rows(engine: AsyncEngine, table: str, *columns: str) -> list[dict[str,
         ([{"profile_type": ["tutor"], "profile_id": 789}], None),
     ],
 )
-async def test_the_callee_of_an_old_call_is_who_its_participants_say(
+async def test_the_callee_of_an_old_call_is_read_from_its_participants(
     schema: AsyncEngine, participants: Any, callee: tuple[str, int] | None
 ) -> None:
     await at_first_schema(schema, {"participants": participants})
@@ -222,7 +222,7 @@ async def test_all_old_calls_get_their_callee_however_many(schema: AsyncEngine) 
     assert callees == [{"callee_profile_id": 789}] * 2**11
 
 
-async def test_what_was_missed_before_there_was_a_way_to_see_it_is_no_news(schema: AsyncEngine) -> None:
+async def test_calls_missed_before_the_migration_count_as_seen(schema: AsyncEngine) -> None:
     await at_first_schema(
         schema,
         {"status": "missed", "participants": [STUDENT, TUTOR]},

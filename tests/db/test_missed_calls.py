@@ -1,4 +1,4 @@
-"""Missed calls: which are unseen, and which a device that connects is told of."""
+"""Missed calls: the unseen ones, and those that a connecting device is notified of."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +27,7 @@ async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHis
     assert found["callee_seen_at"] == after(100)
 
 
-async def test_what_the_caller_has_seen_does_not_count_for_the_callee(
+async def test_a_call_that_the_caller_marked_as_seen_is_unseen_for_the_callee(
     history: SqlHistory, place: Place, engine: AsyncEngine
 ) -> None:
     call_id = await call(engine, place)
@@ -86,9 +86,7 @@ async def test_missed_calls_of_both_kinds_come_together_newest_first(
     assert [record.call_id for record in (await missed.unseen(TUTOR.profile, 50)).calls] == [third, second, first]
 
 
-async def test_what_was_refused_or_answered_or_seen_was_not_missed(
-    missed: SqlMissedCalls, place: Place, engine: AsyncEngine
-) -> None:
+async def test_a_refused_answered_or_seen_call_is_not_missed(missed: SqlMissedCalls, place: Place, engine: AsyncEngine) -> None:
     for reason in ("rejected", "blocked", None):
         await call(engine, place, reason=reason)
     await call(engine, place, answered=1, reason="hangup")
@@ -98,7 +96,7 @@ async def test_what_was_refused_or_answered_or_seen_was_not_missed(
     assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
 
 
-async def test_a_call_that_was_missed_at_a_place_that_is_gone_is_no_news(
+async def test_a_call_missed_at_a_deleted_place_is_not_unseen(
     missed: SqlMissedCalls, place: Place, platform: SqlPlatform, engine: AsyncEngine
 ) -> None:
     await call(engine, place)

@@ -125,7 +125,7 @@ async def test_a_statement_that_is_wrong_is_no_outage(postgres: WatchedEngine, s
         assert not engine.outage.counters
 
 
-def test_what_cannot_be_written_is_not_back_because_it_can_be_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_read_does_not_end_an_outage_of_writes(caplog: pytest.LogCaptureFixture) -> None:
     now = 100.0
     outage = Outage(lambda: now)
     outage.failed(OSError("no"), writing=False)
@@ -137,7 +137,7 @@ def test_what_cannot_be_written_is_not_back_because_it_can_be_read(caplog: pytes
     assert lines(caplog)[1:] == ["the database is back after 11 s"]
 
 
-def test_what_nobody_tries_to_write_any_more_is_back_when_it_can_be_read() -> None:
+def test_a_failed_write_that_is_not_retried_counts_as_recovered_after_a_read() -> None:
     now = 100.0
     outage = Outage(lambda: now)
     outage.failed(OSError("no"), writing=True)
@@ -149,7 +149,7 @@ def test_what_nobody_tries_to_write_any_more_is_back_when_it_can_be_read() -> No
     assert not outage.lasts
 
 
-def test_what_could_not_be_read_is_back_when_it_can_be(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_read_ends_an_outage_of_reads(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage()
     outage.failed(TimeoutError(), writing=False)
     outage.succeeded(writing=False)

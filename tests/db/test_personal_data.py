@@ -36,7 +36,7 @@ async def exported(personal: SqlPersonalData, profile: Profile) -> dict[str, Any
 # -- export -----------------------------------------------------------------------------------------------------------
 
 
-async def test_of_a_profile_that_is_only_there_the_profile_is_exported(personal: SqlPersonalData) -> None:
+async def test_the_export_of_a_profile_without_data_has_the_profile(personal: SqlPersonalData) -> None:
     found = await exported(personal, STUDENT.profile)
     assert found["profile"].pop("created_at")
     assert found == {
@@ -87,7 +87,9 @@ async def test_everything_about_a_profile_is_exported_as_json(
     assert "the key" not in json.dumps(found)
 
 
-async def test_what_a_profile_may_not_know_is_not_exported(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+async def test_the_export_omits_what_the_profile_may_not_see(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
     await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
     await call(engine, place, reason="blocked")
     assert "blocked" not in json.dumps((await exported(personal, STUDENT.profile))[CALLS[place.kind]])
@@ -104,11 +106,11 @@ async def test_all_calls_are_exported_however_many(personal: SqlPersonalData, pl
     assert len((await exported(personal, STUDENT.profile))[CALLS[place.kind]]) == BATCH + 1
 
 
-async def test_of_a_profile_that_never_was_there_is_nothing(personal: SqlPersonalData) -> None:
+async def test_the_export_of_an_unknown_profile_is_none(personal: SqlPersonalData) -> None:
     assert await personal.export(Profile("tutor", 1)) is None
 
 
-async def test_of_a_profile_that_the_platform_deleted_its_calls_are_left(
+async def test_the_export_of_a_deleted_profile_has_its_calls(
     personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
     await call(engine, place)
@@ -147,7 +149,7 @@ async def test_erasing_leaves_the_other_partys_row_without_the_name(
     assert await personal.export(STUDENT.profile) is None
 
 
-async def test_who_comes_back_sees_nothing_of_before_and_is_not_named_in_it(
+async def test_a_profile_that_returns_after_erasure_has_no_history_and_is_not_named_in_it(
     personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
     call_id = await call(engine, place)
@@ -165,7 +167,9 @@ async def test_who_comes_back_sees_nothing_of_before_and_is_not_named_in_it(
     assert detail.call.other == ProfileCard(STUDENT.profile, "", "")
 
 
-async def test_erasing_takes_the_texts_of_this_profile_only(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
+async def test_erasing_deletes_the_chat_messages_of_this_profile_only(
+    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+) -> None:
     call_id = await call(engine, place)
     await say(engine, place, call_id, TUTOR.profile, "yours", message_id="1")
     texts = [
@@ -261,7 +265,7 @@ async def test_a_history_is_erased_without_its_profile_and_without_open_calls(
         ([{"role": "caller", "name": "Maya", "phone": "555"}, {"role": "callee", "name": "Émile"}], ["", "Émile"]),
     ],
 )
-async def test_whatever_participants_a_row_has_the_name_goes(
+async def test_erasure_removes_the_name_from_malformed_participants(
     personal: SqlPersonalData, kind: PlaceKind, engine: AsyncEngine, participants: Any, left: list[str] | None
 ) -> None:
     table: Any = OF_KIND[kind].calls
@@ -273,9 +277,7 @@ async def test_whatever_participants_a_row_has_the_name_goes(
     assert "555" not in str(found)
 
 
-async def test_what_there_is_about_a_profile_is_found_by_keys(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
-) -> None:
+async def test_the_data_of_a_profile_are_found_by_index(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
     await call(engine, place)
     assert scanned(await plans(engine, personal.export(TUTOR.profile))) == set()
     assert scanned(await plans(engine, personal.erase(TUTOR.profile, T0))) == set()

@@ -45,9 +45,7 @@ async def test_profiles_written_by_many_at_once_in_any_order_do_not_block_each_o
     assert found == cards
 
 
-async def test_a_name_that_postgresql_has_no_place_for_is_stored_without_the_trouble(
-    platform: SqlPlatform, engine: AsyncEngine
-) -> None:
+async def test_nul_in_a_name_is_stored_as_a_replacement_character(platform: SqlPlatform, engine: AsyncEngine) -> None:
     await platform.put_profiles([ProfileCard(NOBODY, "A\0da", "")])
     assert await SqlDirectory(engine).profile(NOBODY) == ProfileCard(NOBODY, "A\ufffdda", "")
 
@@ -86,7 +84,7 @@ async def test_a_place_has_the_members_that_were_last_said(platform: SqlPlatform
     assert await platform.place(place) == PlaceRecord(place, (), keep_chat=False)
 
 
-async def test_a_place_with_somebody_unknown_changes_nothing(platform: SqlPlatform, place: Place) -> None:
+async def test_a_place_with_an_unknown_member_changes_nothing(platform: SqlPlatform, place: Place) -> None:
     before = await platform.place(place)
     with pytest.raises(ValueError, match="no such profile: student_2, tutor_1"):
         await platform.put_place(place, [TUTOR.profile, NOBODY, Profile("student", 2)])
@@ -97,9 +95,7 @@ async def test_a_place_with_somebody_unknown_changes_nothing(platform: SqlPlatfo
     assert await platform.place(new) is None
 
 
-async def test_of_many_who_set_up_a_place_at_once_one_is_first_and_the_last_counts(
-    platform: SqlPlatform, kind: PlaceKind
-) -> None:
+async def test_concurrent_puts_of_a_place_create_it_once_and_the_last_counts(platform: SqlPlatform, kind: PlaceKind) -> None:
     place, groups = Place(kind, 42), [[STUDENT.profile, TUTOR.profile], [PARENT.profile, TUTOR.profile]]
     outcomes = await asyncio.gather(*(platform.put_place(place, groups[number % 2]) for number in range(8)))
     assert sorted(outcomes) == [False] * 7 + [True]
@@ -148,7 +144,7 @@ async def test_a_member_joins_and_leaves_once(platform: SqlPlatform, place: Plac
     assert found.members == (PARENT.profile, STUDENT.profile, TUTOR.profile)
 
 
-async def test_nobody_joins_what_does_not_exist(platform: SqlPlatform, place: Place) -> None:
+async def test_a_profile_cannot_join_an_unknown_place(platform: SqlPlatform, place: Place) -> None:
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
         await platform.add_member(place, NOBODY)
     with pytest.raises(ValueError, match=f"no such {place.kind.replace('_', ' ')}: 8"):
@@ -191,14 +187,14 @@ async def test_connecting_at_once_from_both_ends_connects_once(platform: SqlPlat
     assert sorted(outcomes) == [False] * 5 + [True]
 
 
-async def test_nobody_is_connected_with_nobody_or_with_themselves(platform: SqlPlatform) -> None:
+async def test_a_profile_cannot_be_connected_with_itself_or_an_unknown_profile(platform: SqlPlatform) -> None:
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
         await platform.connect(STUDENT.profile, NOBODY)
     with pytest.raises(ValueError, match="student_456 cannot be connected with itself"):
         await platform.connect(STUDENT.profile, STUDENT.profile)
 
 
-async def test_what_hangs_on_a_profile_or_a_place_is_found_by_keys(
+async def test_the_rows_of_a_profile_or_a_place_are_found_by_index(
     platform: SqlPlatform, place: Place, engine: AsyncEngine
 ) -> None:
     assert scanned(await plans(engine, platform.connections(TUTOR.profile))) == set()

@@ -35,7 +35,7 @@ async def test_a_browser_that_registers_again_brings_its_keys_up_to_date(push: S
     assert await push.of(TUTOR.profile) == [PushSubscription(HERE, "new key", "new secret", T0, after(10), 0)]
 
 
-async def test_a_browser_belongs_to_whom_it_registered_for_last(push: SqlPushSubscriptions) -> None:
+async def test_a_browser_belongs_to_the_profile_that_registered_it_last(push: SqlPushSubscriptions) -> None:
     await push.add(TUTOR.profile, HERE, "key", "secret", T0)
     assert await push.add(STUDENT.profile, HERE, "new key", "new secret", after(10))
     assert await push.of(TUTOR.profile) == []
@@ -50,7 +50,7 @@ async def test_the_longest_that_fits_is_registered(push: SqlPushSubscriptions) -
     assert await endpoints(push, TUTOR.profile) == [endpoint]
 
 
-async def test_nobody_registers_for_a_profile_that_does_not_exist(push: SqlPushSubscriptions) -> None:
+async def test_a_subscription_for_an_unknown_profile_is_refused(push: SqlPushSubscriptions) -> None:
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
         await push.add(Profile("tutor", 1), HERE, "key", "secret", T0)
 
@@ -78,14 +78,14 @@ async def test_a_browser_registered_many_times_at_once_is_there_once(push: SqlPu
     assert len([*await push.of(TUTOR.profile), *await push.of(STUDENT.profile)]) == 1
 
 
-async def test_a_profile_takes_a_browser_back(push: SqlPushSubscriptions) -> None:
+async def test_a_profile_removes_a_browser(push: SqlPushSubscriptions) -> None:
     await push.add(TUTOR.profile, HERE, "key", "secret", T0)
     assert await push.remove(TUTOR.profile, HERE)
     assert not await push.remove(TUTOR.profile, HERE)
     assert await push.of(TUTOR.profile) == []
 
 
-async def test_a_browser_that_the_push_service_forgot_is_removed(push: SqlPushSubscriptions) -> None:
+async def test_a_browser_that_is_gone_at_the_push_service_is_removed(push: SqlPushSubscriptions) -> None:
     await push.add(TUTOR.profile, HERE, "key", "secret", T0)
     await push.add(TUTOR.profile, f"{HERE}/other", "key", "secret", T0)
     await push.gone(HERE)
@@ -102,7 +102,7 @@ async def test_failures_count_until_a_message_is_accepted(push: SqlPushSubscript
     assert await push.of(TUTOR.profile) == [PushSubscription(HERE, "key", "secret", T0, after(10), 0)]
 
 
-async def test_a_browser_that_fails_all_the_time_is_given_up(push: SqlPushSubscriptions) -> None:
+async def test_a_browser_that_always_fails_is_removed(push: SqlPushSubscriptions) -> None:
     await push.add(TUTOR.profile, HERE, "key", "secret", T0)
     assert [await push.failed(HERE) for _ in range(MAX_FAILURES)] == [False] * (MAX_FAILURES - 1) + [True]
     assert await push.of(TUTOR.profile) == []

@@ -54,15 +54,13 @@ async def keep(engine: AsyncEngine, place: Place, call_id: str) -> None:
         await connection.execute(update(table).where(table.call_id == call_id).values(keep=True))
 
 
-async def test_everything_is_kept_for_ever_if_nothing_else_is_said(
-    retention: SqlRetention, place: Place, engine: AsyncEngine
-) -> None:
+async def test_by_default_all_data_are_kept(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place)
     assert await retention.apply(RetentionSettings(), day(10_000)) == Purged()
     assert await row(engine, call_id) is not None
 
 
-async def test_old_calls_go_with_their_texts_and_younger_ones_stay(
+async def test_old_calls_are_removed_with_their_chat_messages_and_younger_ones_stay(
     retention: SqlRetention, place: Place, engine: AsyncEngine
 ) -> None:
     old, young = await call(engine, place), await call(engine, place, started=2 * DAY)
@@ -112,7 +110,7 @@ async def test_names_go_before_the_calls_do(retention: SqlRetention, place: Plac
     assert (record.id, record.duration_seconds) == (old, 59)
 
 
-async def test_texts_go_by_their_own_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+async def test_chat_messages_are_removed_by_their_own_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
     call_id = await call(engine, place)
     await say(engine, place, call_id, STUDENT.profile, "old")
     await say(engine, place, call_id, STUDENT.profile, "young", at=2 * DAY)
@@ -121,9 +119,7 @@ async def test_texts_go_by_their_own_age(retention: SqlRetention, place: Place, 
     assert await row(engine, call_id) is not None
 
 
-async def test_browsers_that_are_not_used_are_forgotten(
-    retention: SqlRetention, platform: SqlPlatform, engine: AsyncEngine
-) -> None:
+async def test_unused_subscriptions_are_removed(retention: SqlRetention, platform: SqlPlatform, engine: AsyncEngine) -> None:
     push = SqlPushSubscriptions(engine)
     for name in ("unused", "used"):
         await push.add(TUTOR.profile, name, "key", "secret", T0)
@@ -132,7 +128,7 @@ async def test_browsers_that_are_not_used_are_forgotten(
     assert [one.endpoint for one in await push.of(TUTOR.profile)] == ["used"]
 
 
-async def test_very_much_goes_in_batches_of_bounded_size(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+async def test_large_amounts_are_removed_in_bounded_batches(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
     found = await row(engine, await call(engine, place))
     assert found is not None
     table: Any = OF_KIND[place.kind].calls
@@ -161,7 +157,7 @@ async def test_servers_that_clean_up_together_remove_each_row_once(
             assert (await connection.execute(select(table.__table__))).all() == []
 
 
-async def test_what_is_old_is_found_by_its_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+async def test_old_rows_are_found_by_index(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
     # A planner chooses an index by what is in the table: few of many calls are old, and it is told so.
     found = await row(engine, await call(engine, place))
     assert found is not None

@@ -16,12 +16,12 @@ def settings(engine: AsyncEngine, platform: SqlPlatform) -> SqlSettings:
     return SqlSettings(engine)
 
 
-async def test_who_has_settled_nothing_can_be_called_by_everyone(settings: SqlSettings) -> None:
+async def test_by_default_everyone_can_call_a_profile(settings: SqlSettings) -> None:
     assert await settings.settings(TUTOR.profile) == SettingsRecord(Privacy.EVERYONE, do_not_disturb=False)
     assert await settings.settings(Profile("tutor", 1)) == SettingsRecord(Privacy.EVERYONE, do_not_disturb=False)
 
 
-async def test_what_is_not_given_stays_as_it_is(settings: SqlSettings) -> None:
+async def test_an_omitted_setting_is_kept(settings: SqlSettings) -> None:
     assert await settings.change_settings(TUTOR.profile, privacy=Privacy.CONNECTIONS) == SettingsRecord(Privacy.CONNECTIONS)
     both = SettingsRecord(Privacy.CONNECTIONS, do_not_disturb=True)
     assert await settings.change_settings(TUTOR.profile, do_not_disturb=True) == both
@@ -38,7 +38,7 @@ async def test_settings_changed_by_many_at_once_keep_what_each_changed(settings:
     assert await settings.settings(TUTOR.profile) == SettingsRecord(Privacy.NOBODY, do_not_disturb=True)
 
 
-async def test_nobody_settles_anything_for_a_profile_that_does_not_exist(settings: SqlSettings) -> None:
+async def test_settings_of_an_unknown_profile_cannot_be_changed(settings: SqlSettings) -> None:
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
         await settings.change_settings(Profile("tutor", 1), do_not_disturb=True)
 

@@ -46,7 +46,7 @@ async def is_encrypted(url: str) -> bool:
         await engine.dispose()
 
 
-async def test_everybodys_habit_sslmode_require_works(url: str) -> None:
+async def test_the_common_sslmode_require_works(url: str) -> None:
     assert await is_encrypted(f"{url}?sslmode=require")
 
 

@@ -78,7 +78,7 @@ async def ours(empty_engine: AsyncEngine, database_url: str) -> AsyncIterator[As
     await engine.dispose()
 
 
-async def test_the_directory_says_what_the_views_say(ours: AsyncEngine) -> None:
+async def test_the_directory_reads_the_views(ours: AsyncEngine) -> None:
     await require_views(ours)
     directory = SqlDirectory(ours)
     assert await directory.profile(STUDENT) == MAYA
@@ -113,7 +113,7 @@ async def test_a_call_is_written_and_read(ours: AsyncEngine, place: Place) -> No
     assert await SqlCallLog(ours, "here", place.kind).close_own() == 0
 
 
-async def test_nothing_that_views_tell_can_be_changed(ours: AsyncEngine) -> None:
+async def test_data_from_views_is_read_only(ours: AsyncEngine) -> None:
     platform, settings = SqlPlatform(ours), SqlSettings(ours)
     for changing in (
         lambda: platform.put_profiles([MAYA]),
@@ -132,7 +132,7 @@ async def test_nothing_that_views_tell_can_be_changed(ours: AsyncEngine) -> None
             await changing()
 
 
-async def test_what_views_do_not_tell_is_the_relays_own(ours: AsyncEngine, database_url: str) -> None:
+async def test_the_relay_keeps_the_data_that_no_view_has(ours: AsyncEngine, database_url: str) -> None:
     """Profiles and conversations come from views, everything else is kept by the relay."""
     engine = create_engine(
         database_url, layout=Layout(TableSettings(database_prefix="r_", database_views=("profiles", "conversations")))
@@ -178,7 +178,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_view_that_does_not_do_is_named_at_the_start(ours: AsyncEngine, empty_engine: AsyncEngine, wrong: str) -> None:
+async def test_an_unsuitable_view_is_named_at_the_start(ours: AsyncEngine, empty_engine: AsyncEngine, wrong: str) -> None:
     name, definition, expected = WRONG[wrong]
     if wrong == "a type does not fit" and empty_engine.dialect.name == "sqlite":
         return  # which compares whatever there is

@@ -139,7 +139,7 @@ async def test_a_stun_server_tells_the_public_address_and_the_log_says_so_withou
         found = await find_public_address(settings(tmp_path, stun_server=server))
     assert found.public_address == ("203.0.113.7=127.0.0.1",)
     assert found.advertised_addresses == ("203.0.113.7", "127.0.0.1")
-    assert "the STUN server has told the public address: there is NAT" in caplog.text
+    assert "the STUN server reports a public address: there is NAT" in caplog.text
     assert "203.0.113.7" not in caplog.text
 
 

@@ -38,7 +38,7 @@ async def relay(no_errors_logged: None, tmp_path: Path, relay_settings: dict[str
 
 @pytest.fixture
 async def http(relay: RunningRelay) -> AsyncIterator[aiohttp.ClientSession]:
-    """Somebody who keeps no cookies."""
+    """A client without a cookie jar."""
     async with aiohttp.ClientSession(relay.url, cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield session
 

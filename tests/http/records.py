@@ -1,4 +1,4 @@
-"""Asking the relay as somebody, and calls that somebody has made."""
+"""Requests as a profile, and calls in the database for it to read."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ class Calls:
         caller_path: MediaPath = UNKNOWN_PATH,
         callee_path: MediaPath = UNKNOWN_PATH,
     ) -> str:
-        """A call that nobody took, or (`hangup`) that lasted a minute; its id."""
+        """Add an unanswered call, or (`hangup`) one that lasted a minute; its id."""
         call_id, at = new_id(), T0 + timedelta(minutes=minute)
         log = SqlCallLog(self.database, "here", place.kind)
         parties = [ProfileCard(Profile.parse(key), f"Called {key}", "") for key in (caller, callee)]

@@ -34,19 +34,19 @@ async def test_the_blocked_one_sees_nothing_of_it(http: aiohttp.ClientSession) -
 
 
 @pytest.mark.parametrize("other", ["student/1", "tutor/1", "teacher/789", "tutor/0", "tutor/99999999999", "tutor/0789"])
-async def test_somebody_whom_nobody_knows_cannot_be_blocked(http: aiohttp.ClientSession, other: str) -> None:
+async def test_an_unknown_profile_cannot_be_blocked(http: aiohttp.ClientSession, other: str) -> None:
     status, answer = await asked(http, "PUT", f"/api/blocks/{other}", MAYA)
     assert (status, answer["error"]["code"]) == (404, "not_found")
     assert await blocked_by(http, MAYA) == []
 
 
-async def test_nobody_blocks_itself(http: aiohttp.ClientSession) -> None:
+async def test_a_profile_cannot_block_itself(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "PUT", "/api/blocks/student/456", MAYA)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
     assert await blocked_by(http, MAYA) == []
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/blocks"), ("PUT", DANIELS), ("DELETE", DANIELS)])
-async def test_blocks_are_nobodys_without_a_credential(http: aiohttp.ClientSession, method: str, path: str) -> None:
+async def test_blocks_need_a_credential(http: aiohttp.ClientSession, method: str, path: str) -> None:
     status, answer = await asked(http, method, path, {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

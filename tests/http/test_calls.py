@@ -1,4 +1,4 @@
-"""Own calls, and nobody else's."""
+"""A profile's own calls, and no others."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -40,7 +40,7 @@ async def unseen(http: aiohttp.ClientSession, who: str) -> int:
 
 
 @pytest.mark.parametrize("how", ["stranger", "blocked", "blocked stranger", "privacy"])
-async def test_who_may_not_call_somebody_does_not_get_into_their_history(
+async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
     http: aiohttp.ClientSession, relay: RunningRelay, how: str
 ) -> None:
     caller, place = (VICTOR if "stranger" in how else DANIEL), 999 if how == "stranger" else 123
@@ -91,7 +91,7 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         assert call.keys() == {*common, "direction", "other", "seen"}
 
 
-async def test_each_party_sees_by_which_way_its_own_media_came(http: aiohttp.ClientSession, calls: Calls) -> None:
+async def test_each_party_sees_the_route_of_its_own_media(http: aiohttp.ClientSession, calls: Calls) -> None:
     await calls.add(
         0,
         DANIEL,
@@ -133,7 +133,7 @@ async def test_a_page_that_cannot_be_is_refused(http: aiohttp.ClientSession, que
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
-async def test_a_call_comes_with_its_texts(http: aiohttp.ClientSession, calls: Calls) -> None:
+async def test_a_call_comes_with_its_chat_messages(http: aiohttp.ClientSession, calls: Calls) -> None:
     call_id = await calls.add(0, reason="hangup")
     await calls.say(call_id, DANIEL, "Page 12?", 0.1)
     await calls.say(call_id, MAYA, "Yes", 0.2)
@@ -147,7 +147,7 @@ async def test_a_call_comes_with_its_texts(http: aiohttp.ClientSession, calls: C
 
 
 @pytest.mark.parametrize("who", [ELENA, VICTOR, "student_1"])
-async def test_somebody_elses_call_is_as_if_there_were_none(http: aiohttp.ClientSession, calls: Calls, who: str) -> None:
+async def test_another_profiles_call_is_not_found(http: aiohttp.ClientSession, calls: Calls, who: str) -> None:
     call_id = await calls.add(0)
     assert await listed(http, who) == ([], None)
     foreign = await asked(http, "GET", f"/api/calls/{call_id}", who)
@@ -197,7 +197,7 @@ async def test_one_foreign_call_among_own_ones_marks_none(http: aiohttp.ClientSe
         {"up_to": "a", "call_ids": ["a"]},
     ],
 )
-async def test_what_was_seen_is_said_in_one_of_two_ways(http: aiohttp.ClientSession, body: Any) -> None:
+async def test_seen_calls_are_named_by_ids_or_by_the_latest_not_both(http: aiohttp.ClientSession, body: Any) -> None:
     status, answer = await asked(http, "POST", "/api/calls/seen", MAYA, json=body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
@@ -207,6 +207,6 @@ async def test_what_was_seen_is_said_in_one_of_two_ways(http: aiohttp.ClientSess
     [("GET", ""), ("GET", "/missed"), ("GET", "/unseen"), ("POST", "/seen"), ("GET", "/" + "0" * 32)],
 )
 @pytest.mark.parametrize("base", ["/api/calls", "/api/whiteboard/calls"])
-async def test_calls_are_nobodys_without_a_credential(http: aiohttp.ClientSession, base: str, method: str, path: str) -> None:
+async def test_calls_need_a_credential(http: aiohttp.ClientSession, base: str, method: str, path: str) -> None:
     status, answer = await asked(http, method, base + path, {}, json={"up_to": "0" * 32})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

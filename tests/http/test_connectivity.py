@@ -1,4 +1,4 @@
-"""The relay's end of a connectivity test: somebody calls themselves, and leaves nothing behind."""
+"""The relay's side of a connectivity test: a client calls itself, and the test leaves no state."""
 
 import asyncio
 import contextlib
@@ -139,7 +139,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(relay: RunningRelay,
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}], ids=["nobody", "a bad token"])
-async def test_who_is_not_signed_in_gets_no_test(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+async def test_a_test_needs_a_credential(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await http.ws_connect(PATH, headers=headers)
     assert refused.value.status == 401
@@ -151,12 +151,12 @@ async def test_a_page_of_another_site_gets_no_test(http: aiohttp.ClientSession) 
     assert refused.value.status == 403
 
 
-async def test_without_an_upgrade_it_says_what_it_is(http: aiohttp.ClientSession) -> None:
+async def test_a_request_without_upgrade_is_answered_with_upgrade_required(http: aiohttp.ClientSession) -> None:
     async with http.get(PATH, headers=bearer("student_456")) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (426, "upgrade_required")
 
 
-async def test_the_page_is_served_with_the_policy_of_all_pages(http: aiohttp.ClientSession) -> None:
+async def test_the_test_page_has_the_policy_of_all_pages(http: aiohttp.ClientSession) -> None:
     async with http.get("/connectivity") as response:
         assert (response.status, response.content_type) == (200, "text/html")
         assert "script-src 'self'" in response.headers["Content-Security-Policy"]
@@ -218,7 +218,7 @@ async def test_an_answer_that_makes_no_sense_can_be_given_again(http: aiohttp.Cl
         assert (await ask(socket, "answer", VIDEO_ANSWER))["type"] == "answer"
 
 
-async def test_a_call_whose_worker_has_died_is_refused_in_words(tmp_path: Path) -> None:
+async def test_a_call_whose_worker_died_gets_an_error(tmp_path: Path) -> None:
     """On a relay of its own: a worker that dies is an error in the log."""
     async with (
         running_relay(tmp_path, jwt_secret=SECRET, media_host="127.0.0.1", workers=1) as relay,
@@ -247,7 +247,7 @@ async def test_one_test_makes_so_many_calls(relay: RunningRelay, http: aiohttp.C
     await all_is_freed(relay)
 
 
-async def test_who_says_too_much_is_cut_off(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+async def test_a_client_that_sends_too_much_is_disconnected(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
     async with probing(http, "student_456") as socket:
         await ask(socket, "offer", VIDEO_OFFER)
         for _ in range(MAX_MESSAGES):
@@ -323,7 +323,7 @@ async def test_a_server_that_stops_ends_the_tests(no_errors_logged: None, tmp_pa
 VERDICT = "/api/connectivity/verdict"
 
 
-async def test_a_report_is_explained_to_anybody(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+async def test_a_report_is_explained_without_a_credential(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
     """Without a credential: that one is missing may be what the report says."""
     for case in CASES:
         async with http.post(VERDICT, json=case["report"]) as response:
@@ -346,6 +346,6 @@ async def test_a_report_is_explained_to_anybody(relay: RunningRelay, http: aioht
     ],
     ids=["nothing", "an array", "an object", "no hops", "no hop", "no state", "no port", "no figures", "arrays", "no UTF-8"],
 )
-async def test_what_is_no_report_is_refused(http: aiohttp.ClientSession, report: str) -> None:
+async def test_an_invalid_report_is_refused(http: aiohttp.ClientSession, report: str) -> None:
     async with http.post(VERDICT, data=report.encode("latin-1")) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_request")

@@ -20,7 +20,7 @@ async def post(http: aiohttp.ClientSession, path: str, **options: Any) -> tuple[
         return response.status, await response.json()
 
 
-async def test_anybody_may_log_in_as_anybody(http: aiohttp.ClientSession) -> None:
+async def test_development_mode_logs_in_any_profile(http: aiohttp.ClientSession) -> None:
     status, body = await post(http, "/api/dev/login", json={"profile_type": "student", "profile_id": 456})
     assert status == 200
     assert body["profile"] == {"profile_type": "student", "profile_id": 456, "name": "Maya Lindgren", "avatar": ""}
@@ -30,7 +30,7 @@ async def test_anybody_may_log_in_as_anybody(http: aiohttp.ClientSession) -> Non
     assert (await TOKENS.verify(body["token"])).profile == Profile("student", 456)
 
 
-async def test_who_does_not_exist_is_made_up(http: aiohttp.ClientSession) -> None:
+async def test_an_unknown_profile_is_created(http: aiohttp.ClientSession) -> None:
     for _ in range(2):
         status, body = await post(http, "/api/dev/login", json={"profile_type": "parent", "profile_id": 5})
         assert (status, body["profile"]["name"]) == (200, "Parent 5")
@@ -68,7 +68,7 @@ async def test_a_conversation_is_made_between_those_who_exist(http: aiohttp.Clie
     assert {one["name"] for one in conversation["members"]} == {"Maya Lindgren", "Victor Hale"}
 
 
-async def test_a_conversation_with_somebody_who_does_not_exist_is_refused(http: aiohttp.ClientSession) -> None:
+async def test_a_conversation_with_an_unknown_profile_is_refused(http: aiohttp.ClientSession) -> None:
     members = [{"profile_type": "student", "profile_id": 456}, {"profile_type": "student", "profile_id": 99}]
     status, body = await post(http, "/api/dev/conversations", json={"members": members})
     assert (status, body["error"]["code"]) == (400, "invalid_request")
@@ -137,12 +137,14 @@ def migrated(request: pytest.FixtureRequest) -> None:
 @pytest.mark.settings(dev=False, jwt_secret=SECRET)
 class TestOutsideDevelopmentMode:
     @pytest.mark.parametrize("path", ["/api/dev/login", "/api/dev/conversations", "/api/dev/", "/api/dev"])
-    async def test_there_is_no_way_in_without_a_token(self, migrated: None, http: aiohttp.ClientSession, path: str) -> None:
+    async def test_outside_development_mode_there_is_no_login(
+        self, migrated: None, http: aiohttp.ClientSession, path: str
+    ) -> None:
         for method in ("POST", "GET"):
             async with http.request(method, path, json={"profile_type": "student", "profile_id": 456}) as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (404, "not_found")
                 assert "Set-Cookie" not in response.headers
 
-    async def test_there_is_nobody_and_a_good_token_is_good(self, migrated: None, http: aiohttp.ClientSession) -> None:
+    async def test_without_profiles_a_valid_token_is_accepted(self, migrated: None, http: aiohttp.ClientSession) -> None:
         async with http.get("/api/profiles", headers=bearer("student_456")) as response:
             assert (response.status, await response.json()) == (200, {"profiles": []})

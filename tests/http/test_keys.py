@@ -1,4 +1,4 @@
-"""The public keys of whoever issues the tokens."""
+"""The public keys of the issuer of the tokens."""
 
 import asyncio
 import gzip
@@ -107,7 +107,7 @@ def test_a_key_that_is_not_for_tokens_is_left_out(given: dict[str, Any]) -> None
         key_set(OLD) + b" " * MAX_SIZE,
     ],
 )
-def test_what_is_no_key_set_is_refused(body: bytes) -> None:
+def test_an_invalid_key_set_is_refused(body: bytes) -> None:
     with pytest.raises(UnusableKeys):
         parse_key_set(body)
 
@@ -191,7 +191,7 @@ async def test_many_who_wait_for_a_new_key_wait_for_one_fetch(server: KeyServer)
     clock.now += RETRY_AFTER
     waiting = [asyncio.ensure_future(keys.find("ES256", "new")) for _ in range(20)]
     await eventually(lambda: server.requests == 2, "the fetch")
-    waiting[0].cancel()  # who gives up takes the fetch from nobody
+    waiting[0].cancel()  # a cancelled waiter does not cancel the fetch of the others
     server.answering.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(found[0], asyncio.CancelledError)
@@ -199,7 +199,7 @@ async def test_many_who_wait_for_a_new_key_wait_for_one_fetch(server: KeyServer)
     assert server.requests == 2
 
 
-async def test_a_key_that_was_withdrawn_goes_with_the_next_set_and_nobody_waits_for_that(server: KeyServer) -> None:
+async def test_a_withdrawn_key_goes_with_the_next_set_and_its_tokens_do_not_wait_for_that(server: KeyServer) -> None:
     clock = Clock()
     keys = await loaded(server, clock)
     server.body = key_set(NEW)
@@ -307,7 +307,7 @@ async def test_without_its_file_the_server_does_not_start(tmp_path: Path, body: 
         await load_at_start(Keys(fetch_from(str(file))), str(file))
 
 
-async def test_without_somebody_elses_server_it_starts_and_tries_again(
+async def test_the_relay_starts_without_the_issuers_server_and_tries_again(
     server: KeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()

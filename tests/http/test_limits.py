@@ -51,19 +51,19 @@ def test_several_windows_count_together() -> None:
     assert limit.admits("a")
 
 
-def test_what_is_off_is_never_reached() -> None:
+def test_a_limit_that_is_off_is_never_reached() -> None:
     limit = Limit("off")
     assert all(limit.admits("a") for _ in range(1000))
     assert not limit.reached("a")
 
 
-def test_looking_counts_nothing() -> None:
+def test_peeking_at_a_limit_counts_nothing() -> None:
     limit = Limit("1/minute", Clock())
     assert not any(limit.reached("a") for _ in range(10))
     assert limit.admits("a")
 
 
-def test_who_comes_under_ever_new_names_fills_no_memory() -> None:
+def test_clients_with_ever_new_keys_take_bounded_memory() -> None:
     clock = Clock()
     limit = Limit("1/minute", clock)
     [(_, window)] = limit._windows
@@ -119,7 +119,7 @@ def test_a_host_has_one_limit_however_many_ipv6_addresses_it_takes() -> None:
     assert limits.admits(Action.MESSAGE, STUDENT, "2001:db8:0:2::1")
 
 
-def test_who_is_over_the_limit_takes_nothing_from_those_at_the_same_address() -> None:
+def test_a_profile_over_its_limit_does_not_count_for_its_address() -> None:
     limits = HttpLimits(LimitSettings(limit_messages="1/minute", limit_messages_per_address="3/minute"), Clock())
     assert [limits.admits(Action.MESSAGE, STUDENT, "192.0.2.1") for _ in range(50)].count(True) == 1
     assert limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
@@ -130,7 +130,7 @@ def test_who_is_over_the_limit_takes_nothing_from_those_at_the_same_address() ->
 
 
 @pytest.mark.settings(limit_requests="3/minute")
-async def test_too_many_requests_are_told_when_to_come_back(http: aiohttp.ClientSession) -> None:
+async def test_too_many_requests_get_a_retry_after(http: aiohttp.ClientSession) -> None:
     for path in ("/", "/nothing", "/healthz"):
         async with http.get(path) as response:
             assert response.status != 429
@@ -143,7 +143,7 @@ async def test_too_many_requests_are_told_when_to_come_back(http: aiohttp.Client
 
 
 @pytest.mark.settings(limit_requests="2/minute", trusted_proxies=("127.0.0.1",))
-async def test_behind_a_proxy_everybody_has_a_limit_of_their_own(http: aiohttp.ClientSession) -> None:
+async def test_each_client_behind_a_proxy_has_its_own_limit(http: aiohttp.ClientSession) -> None:
     for last in range(10):
         for _ in range(2):
             async with http.get("/healthz", headers={"X-Forwarded-For": f"192.0.2.{last}"}) as response:
@@ -153,7 +153,7 @@ async def test_behind_a_proxy_everybody_has_a_limit_of_their_own(http: aiohttp.C
 
 
 @pytest.mark.settings(limit_connections="2/minute")
-async def test_connections_are_limited_before_anybody_looks_at_their_credential(http: aiohttp.ClientSession) -> None:
+async def test_connections_are_limited_before_their_credential_is_checked(http: aiohttp.ClientSession) -> None:
     statuses = []
     for _ in range(3):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
@@ -165,7 +165,7 @@ async def test_connections_are_limited_before_anybody_looks_at_their_credential(
 
 
 @pytest.mark.settings(limit_requests="5/minute", limit_connections="2/minute")
-async def test_who_sends_too_much_shuts_out_nobody_signed_in_at_the_same_address(http: aiohttp.ClientSession) -> None:
+async def test_too_many_requests_do_not_limit_signed_in_clients_at_the_same_address(http: aiohttp.ClientSession) -> None:
     """Many people have one address: a school, an office, a whole provider."""
     for _ in range(8):
         with pytest.raises(aiohttp.WSServerHandshakeError):

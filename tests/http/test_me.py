@@ -27,17 +27,17 @@ async def test_the_export_has_ones_own_data_and_comes_as_a_file(http: aiohttp.Cl
     assert "Not mine" not in text
 
 
-async def test_of_nobody_there_is_nothing(http: aiohttp.ClientSession) -> None:
+async def test_the_export_of_an_unknown_profile_is_not_found(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "GET", "/api/me/export", "student_1")
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
-async def test_without_a_credential_nothing_is_handed_out(http: aiohttp.ClientSession) -> None:
+async def test_an_export_needs_a_credential(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "GET", "/api/me/export", {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")
 
 
-async def test_ones_own_history_goes_and_the_others_stays(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+async def test_erasing_a_history_keeps_the_other_partys(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     async with calls_of(relay) as calls:
         call_ids = {base: await calls.add(0, place=place) for base, place in PLACES.items()}
         text_of = call_ids["/api/calls"]
@@ -56,6 +56,6 @@ async def test_ones_own_history_goes_and_the_others_stays(http: aiohttp.ClientSe
     assert (answer["profile"]["name"], answer["calls"], answer["chat"]) == ("Maya Lindgren", [], [])
 
 
-async def test_without_a_credential_nothing_is_taken_back(http: aiohttp.ClientSession) -> None:
+async def test_erasing_a_history_needs_a_credential(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "DELETE", "/api/me/history", {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

@@ -94,7 +94,7 @@ def test_a_variable_that_is_not_described_has_no_document() -> None:
     ],
     ids=("neither", "the platform's", "development"),
 )
-def test_what_is_switched_off_is_not_described(tmp_path: Path, settings: dict[str, Any], missing: tuple[str, ...]) -> None:
+def test_disabled_endpoints_are_not_described(tmp_path: Path, settings: dict[str, Any], missing: tuple[str, ...]) -> None:
     paths = app_of(tmp_path, **settings)[DOCUMENT].content["paths"]
     below = {start for start in ("/api/admin", "/api/dev") if any(path.startswith(start) for path in paths)}
     assert below == {"/api/admin", "/api/dev"} - {*missing}
@@ -120,7 +120,7 @@ def test_below_a_prefix_the_document_says_so(app: web.Application) -> None:
 
 
 @everything
-async def test_what_needs_a_credential_says_so_and_what_needs_none_does_too(http: aiohttp.ClientSession) -> None:
+async def test_each_operation_says_whether_it_needs_a_credential(http: aiohttp.ClientSession) -> None:
     async with http.get(PATH) as response:
         document = await response.json()
     schemes = document["components"]["securitySchemes"]

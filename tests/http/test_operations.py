@@ -27,7 +27,7 @@ from tests.kit.wait import eventually
 from tests.signaling.people import PARENT, STUDENT, TUTOR, invitation
 
 
-async def test_a_healthy_relay_says_so_to_anybody(http: aiohttp.ClientSession) -> None:
+async def test_the_health_check_needs_no_credential(http: aiohttp.ClientSession) -> None:
     async with http.get("/healthz") as response:
         assert (response.status, await response.json()) == (200, {"status": "ok"})
 
@@ -65,7 +65,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
     assert {"python", "aiortc", "aiohttp", "sqlalchemy"} < build.labels.keys()
 
 
-async def test_metrics_tell_how_the_database_does(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+async def test_metrics_show_the_state_of_the_database(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     before = await relay.counters()
     assert (before["relay_database_up"], before["relay_database_connections_used"]) == (1, 0)
     assert 1 <= before["relay_database_connections_idle"] <= before["relay_database_connections_max"] == 4
@@ -75,7 +75,7 @@ async def test_metrics_tell_how_the_database_does(http: aiohttp.ClientSession, r
     assert after["relay_database_statement_seconds_count"] > before["relay_database_statement_seconds_count"]
 
 
-async def test_metrics_tell_when_the_certificate_expires(tmp_path: Path) -> None:
+async def test_metrics_show_when_the_certificate_expires(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "relay", 20)
     async with (
         running_relay(tmp_path, media_host="127.0.0.1", tls_cert=certificate, tls_key=key) as relay,
@@ -87,7 +87,7 @@ async def test_metrics_tell_when_the_certificate_expires(tmp_path: Path) -> None
 
 
 @pytest.mark.settings(workers=2)
-async def test_metrics_tell_what_each_worker_uses(http: aiohttp.ClientSession) -> None:
+async def test_metrics_show_the_resources_of_each_worker(http: aiohttp.ClientSession) -> None:
     async with http.get("/metrics") as response:
         families = {family.name: family for family in text_string_to_metric_families(await response.text())}
     for name in ("relay_worker_cpu_seconds", "relay_worker_resident_memory_bytes", "relay_worker_open_fds"):
@@ -134,7 +134,7 @@ async def test_legs_and_their_round_trips_are_shown_by_route() -> None:
     assert samples["relay_leg_rtt_seconds_sum", "turn-tls", "ipv4", ""] == pytest.approx(9.16)
 
 
-async def test_metrics_tell_nothing_of_anybody(http: aiohttp.ClientSession) -> None:
+async def test_metrics_name_no_call_profile_or_address(http: aiohttp.ClientSession) -> None:
     async with socket_of(http, "student_456") as student, socket_of(http, "tutor_789") as tutor:
         await student.send_str(invitation(TUTOR))
         call = (await tutor.receive_json(timeout=20))["call_id"]

@@ -24,7 +24,7 @@ def allowed(*origins: str, host: str = "relay.example") -> bool:
     return ORIGINS_HERE.allowed(make_mocked_request("GET", "/ws/1/tutor", headers))
 
 
-def test_who_is_no_browser_may() -> None:
+def test_a_client_without_an_origin_is_allowed() -> None:
     assert allowed()
 
 
@@ -43,7 +43,7 @@ def test_who_is_no_browser_may() -> None:
         ("http://localhost:3000", "relay.example"),
     ],
 )
-def test_our_own_page_and_those_that_are_named_may(origin: str, host: str) -> None:
+def test_the_relays_own_page_and_named_pages_are_allowed(origin: str, host: str) -> None:
     assert allowed(origin, host=host)
 
 
@@ -73,17 +73,17 @@ def test_our_own_page_and_those_that_are_named_may(origin: str, host: str) -> No
         "https://relay.example:99999",
     ],
 )
-def test_no_other_page_may(origin: str) -> None:
+def test_other_pages_are_refused(origin: str) -> None:
     assert not allowed(origin)
 
 
-def test_two_origins_are_none() -> None:
+def test_two_origin_headers_are_refused() -> None:
     assert not allowed("https://relay.example", "https://evil.example")
     assert not allowed("https://relay.example https://evil.example")
 
 
 async def test_over_https_the_page_must_have_come_by_https_too() -> None:
-    """Somebody between can write what comes by http."""
+    """A machine in the middle can write a page that comes by http."""
     headers = {"Host": "relay.example", "X-Forwarded-Proto": "https"}
     seen: dict[str, bool] = {}
     for origin in ("http://relay.example", "https://relay.example"):
@@ -124,20 +124,20 @@ async def test_a_foreign_page_changes_nothing(http: aiohttp.ClientSession) -> No
         assert response.status == 200
 
 
-async def test_our_own_page_does(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+async def test_the_relays_own_page_may_send_changes(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     body = {"profile_type": "student", "profile_id": 456}
     async with http.post("/api/dev/login", json=body, headers={"Origin": relay.url}) as response:
         assert response.status == 200
 
 
 @pytest.mark.settings(allowed_origins=("https://app.example",))
-async def test_a_page_that_is_named_does_too(http: aiohttp.ClientSession) -> None:
+async def test_a_named_page_may_send_changes_too(http: aiohttp.ClientSession) -> None:
     body = {"profile_type": "student", "profile_id": 456}
     async with http.post("/api/dev/login", json=body, headers={"Origin": "https://app.example"}) as response:
         assert response.status == 200
 
 
-async def test_what_was_refused_is_counted() -> None:
+async def test_refusals_are_counted() -> None:
     origins = Origins()
 
     async def never(request: web.Request) -> web.StreamResponse:

@@ -47,7 +47,7 @@ def test_a_path_names_a_profile_and_a_place() -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "2147483648", "9" * 5000, "\u0663"])
-def test_what_cannot_be_is_not_found(number: str) -> None:
+def test_an_impossible_id_is_not_found(number: str) -> None:
     with pytest.raises(web.HTTPNotFound):
         profile_in(request(profile_type="tutor", profile_id=number))
     with pytest.raises(web.HTTPNotFound):

@@ -23,7 +23,7 @@ def forwarded(*entries: str) -> tuple[str, str]:
     return "X-Forwarded-For", ", ".join(entries)
 
 
-def test_without_a_proxy_the_connection_says_who_asks() -> None:
+def test_without_a_proxy_the_client_is_the_peer_of_the_connection() -> None:
     assert TRUSTED.asker(request_of("198.51.100.7")) == Asker("198.51.100.7", False, "relay.internal")
     assert remote_address(request_of("2001:DB8::7")) == "2001:db8::7"
     assert remote_address(request_of("::ffff:198.51.100.7")) == "198.51.100.7"
@@ -46,7 +46,7 @@ def test_a_trusted_proxy_is_believed() -> None:
     assert TRUSTED.asker(request_of("::ffff:10.0.0.1", *headers)).address == "203.0.113.9"
 
 
-def test_what_the_client_wrote_itself_is_not_believed_through_a_proxy_either() -> None:
+def test_a_clients_own_headers_are_not_believed_through_a_proxy_either() -> None:
     spoofed = [
         forwarded("127.0.0.1", "10.9.9.9", "203.0.113.9", "10.0.0.2"),
         ("X-Forwarded-Proto", "https, http, http"),
@@ -59,12 +59,12 @@ def test_several_headers_are_one_list() -> None:
     assert TRUSTED.asker(request_of("10.0.0.1", forwarded("1.1.1.1"), forwarded("203.0.113.9"))).address == "203.0.113.9"
 
 
-def test_a_proxy_that_says_nothing_asks_for_itself() -> None:
+def test_a_proxy_without_the_header_is_itself_the_client() -> None:
     """A health check, for one."""
     assert TRUSTED.asker(request_of("10.0.0.1")) == Asker("10.0.0.1", False, "relay.internal")
 
 
-def test_where_all_are_proxies_the_first_one_asks() -> None:
+def test_if_all_addresses_are_proxies_the_first_is_the_client() -> None:
     assert TRUSTED.asker(request_of("10.0.0.1", forwarded("10.0.0.3", "10.0.0.2"))).address == "10.0.0.3"
 
 
@@ -103,5 +103,5 @@ def test_a_chain_without_end_is_not_followed_to_its_end() -> None:
     assert TRUSTED.asker(request_of("10.0.0.1", forwarded("203.0.113.9", *["10.0.0.2"] * 5000))).address == "10.0.0.2"
 
 
-def test_without_the_middleware_nobody_is_trusted() -> None:
+def test_without_the_middleware_no_proxy_is_trusted() -> None:
     assert asker_of(request_of("10.0.0.1", forwarded("203.0.113.9"))).address == "10.0.0.1"

@@ -45,7 +45,7 @@ async def ask(http: aiohttp.ClientSession, path: str, headers: dict[str, str]) -
         ("/api/profiles", {**GOOD, "Host": "relay:8000"}, "`X-Forwarded-Host`"),
     ],
 )
-async def test_what_is_forgotten_is_one_line_that_names_it(
+async def test_a_missing_header_is_logged_once_by_name(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], named: str
 ) -> None:
     await ask(http, path, headers)
@@ -59,7 +59,7 @@ async def test_what_is_forgotten_is_one_line_that_names_it(
         ("/api/profiles", {**GOOD, "Host": "calls.example"}, "open on port 8443"),
     ],
 )
-async def test_that_is_seen_of_a_proxy_that_is_not_named_too(
+async def test_an_untrusted_proxy_that_drops_a_header_is_logged_too(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], named: str
 ) -> None:
     await ask(http, path, headers)
@@ -80,7 +80,7 @@ async def test_that_is_seen_of_a_proxy_that_is_not_named_too(
         ("/api/profiles", {**GOOD, "Origin": "https://calls.example", "Host": "calls.example"}),
     ],
 )
-async def test_a_proxy_that_forgets_nothing_is_not_in_the_log(
+async def test_a_proxy_that_passes_all_headers_is_not_logged(
     http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str]
 ) -> None:
     await ask(http, path, headers)

@@ -1,4 +1,4 @@
-"""Browsers register to be told of calls."""
+"""Browsers subscribe to calls by Web Push."""
 
 import sqlite3
 from typing import Any
@@ -47,7 +47,7 @@ async def test_a_browser_gets_the_key_that_it_subscribes_with(http: aiohttp.Clie
 
 
 @pytest.mark.parametrize("endpoint", ["https://push.example/\0", "\0", "https://push.example/\n", "https://püsh.example/"])
-async def test_an_endpoint_that_is_no_url_cannot_be_taken_back(http: aiohttp.ClientSession, endpoint: str) -> None:
+async def test_an_endpoint_that_is_no_url_cannot_be_removed(http: aiohttp.ClientSession, endpoint: str) -> None:
     """PostgreSQL would not even look for it."""
     async with http.delete("/api/push/subscriptions", json={"endpoint": endpoint}, headers=bearer(STUDENT)) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_request")
@@ -84,14 +84,14 @@ async def test_a_browser_registers_for_one_profile_and_leaves(http: aiohttp.Clie
         subscription(auth=7),
     ],
 )
-async def test_what_nothing_can_be_sent_to_is_refused(http: aiohttp.ClientSession, relay: RunningRelay, body: Any) -> None:
+async def test_an_invalid_subscription_is_refused(http: aiohttp.ClientSession, relay: RunningRelay, body: Any) -> None:
     status, answer = await post(http, body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
     assert not registered(relay)
 
 
 @on
-async def test_a_profile_that_does_not_exist_registers_nothing(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+async def test_a_subscription_of_an_unknown_profile_is_refused(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     status, _ = await post(http, subscription(), "student_999999")
     assert status == 400
     assert not registered(relay)
@@ -102,7 +102,7 @@ async def test_a_profile_that_does_not_exist_registers_nothing(http: aiohttp.Cli
     ("method", "path"),
     [("GET", "/api/push/key"), ("POST", "/api/push/subscriptions"), ("DELETE", "/api/push/subscriptions")],
 )
-async def test_nobody_registers_without_a_credential(http: aiohttp.ClientSession, method: str, path: str) -> None:
+async def test_a_subscription_needs_a_credential(http: aiohttp.ClientSession, method: str, path: str) -> None:
     async with http.request(method, path, json=subscription()) as response:
         assert response.status == 401
 
@@ -130,7 +130,7 @@ async def test_without_keys_there_is_no_web_push(http: aiohttp.ClientSession, re
     ],
     ids=["no subject", "no address", "no recipient", "no key", "no base64url", "zero"],
 )
-def test_keys_that_are_not_good_are_said_at_the_start(private: str, subject: str, named: str) -> None:
+def test_invalid_vapid_keys_stop_the_start(private: str, subject: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named) as refused:
         create_app(Settings(dev=True, workers=0, vapid_private_key=private, vapid_subject=subject))
     assert not private or private not in str(refused.value)
@@ -143,8 +143,8 @@ async def heard(socket: aiohttp.ClientWebSocketResponse, expected: dict[str, str
 
 
 @on
-async def test_a_call_to_somebody_without_a_page_goes_to_their_browser(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
-    """Its push service is said to be this very machine. That is found out on the way, and then there is nobody to be reached."""
+async def test_a_call_to_a_profile_without_a_page_goes_to_its_browser(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+    """The endpoint resolves to this machine, so it is refused at the connection; the subscription is then removed."""
     assert await post(http, subscription("https://localhost/to/one")) == (204, None)
     conversation_id = await relay.new_conversation(STUDENT, TUTOR)
     to = {"conversation_id": conversation_id, "to_profile_type": "student", "to_profile_id": 456}

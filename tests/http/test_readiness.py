@@ -79,7 +79,7 @@ async def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:
 
 
 @in_virtual_time
-async def test_who_asks_waits_for_no_part_that_hangs_and_many_are_one_look() -> None:
+async def test_a_check_that_hangs_delays_no_probe_and_probes_share_a_check() -> None:
     looks = 0
 
     async def hangs() -> bool:
@@ -107,7 +107,7 @@ async def test_who_asks_waits_for_no_part_that_hangs_and_many_are_one_look() -> 
 
 
 @in_virtual_time
-async def test_an_answer_is_good_for_a_moment() -> None:
+async def test_a_result_is_cached_for_a_moment() -> None:
     looks = 0
 
     async def check() -> bool:

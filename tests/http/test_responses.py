@@ -56,7 +56,9 @@ async def test_every_answer_tells_the_browser_to_be_careful(
 
 @every_path
 @pytest.mark.settings(trusted_proxies=("127.0.0.1",))
-async def test_who_came_by_https_comes_by_https_again(http: aiohttp.ClientSession, method: str, path: str, status: int) -> None:
+async def test_https_responses_set_hsts_and_a_secure_csp(
+    http: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
     headers = {**bearer("student_456"), "X-Forwarded-Proto": "https", "X-Forwarded-Host": "relay.example"}
     async with http.request(method, path, headers=headers) as response:
         assert response.status == status

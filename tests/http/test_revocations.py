@@ -24,7 +24,7 @@ class Store:
         self.failure: Exception | None = None
 
     async def put(self, revocation: Revocation) -> None:
-        raise AssertionError("nobody revokes anything here")
+        raise AssertionError("the test revokes nothing")
 
     async def changed_since(self, since: datetime | None) -> Sequence[Revocation]:
         if self.failure:
@@ -32,12 +32,12 @@ class Store:
         return self.found
 
     async def restore(self, profiles: Collection[Profile], at: datetime) -> None:
-        raise AssertionError("nobody is added here")
+        raise AssertionError("the test adds no profile")
 
 
 @pytest.mark.parametrize(("failure", "lines"), [(Unavailable("away"), 0), (RuntimeError("ours"), 1)])
 @in_virtual_time
-async def test_a_database_that_is_away_is_asked_again_without_a_line_of_its_own(
+async def test_polling_continues_after_a_failure_and_does_not_log_an_outage_again(
     caplog: pytest.LogCaptureFixture, failure: Exception, lines: int
 ) -> None:
     store, told = Store(), list[Revocation]()

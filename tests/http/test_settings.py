@@ -10,18 +10,18 @@ from tests.http.records import DANIEL, MAYA, asked
 DEFAULTS = {"privacy": "everyone", "do_not_disturb": False}
 
 
-async def test_who_has_settled_nothing_can_be_called_by_everyone(http: aiohttp.ClientSession) -> None:
+async def test_by_default_everyone_can_call_a_profile(http: aiohttp.ClientSession) -> None:
     assert await asked(http, "GET", "/api/settings", MAYA) == (200, DEFAULTS)
 
 
-async def test_what_is_changed_stays_so_for_this_profile_only(http: aiohttp.ClientSession) -> None:
+async def test_a_change_is_kept_for_this_profile_only(http: aiohttp.ClientSession) -> None:
     wanted = {"privacy": "connections", "do_not_disturb": True}
     assert await asked(http, "PUT", "/api/settings", MAYA, json=wanted) == (200, wanted)
     assert await asked(http, "GET", "/api/settings", MAYA) == (200, wanted)
     assert await asked(http, "GET", "/api/settings", DANIEL) == (200, DEFAULTS)
 
 
-async def test_what_is_left_out_stays_as_it_is(http: aiohttp.ClientSession) -> None:
+async def test_an_omitted_setting_is_kept(http: aiohttp.ClientSession) -> None:
     await asked(http, "PUT", "/api/settings", MAYA, json={"privacy": "nobody"})
     both = {"privacy": "nobody", "do_not_disturb": True}
     assert await asked(http, "PUT", "/api/settings", MAYA, json={"do_not_disturb": True}) == (200, both)
@@ -31,18 +31,18 @@ async def test_what_is_left_out_stays_as_it_is(http: aiohttp.ClientSession) -> N
 @pytest.mark.parametrize(
     "body", [[], "nobody", {"privacy": "friends"}, {"privacy": 1}, {"do_not_disturb": "yes"}, {"privcy": "nobody"}]
 )
-async def test_what_makes_no_sense_changes_nothing(http: aiohttp.ClientSession, body: Any) -> None:
+async def test_an_invalid_body_changes_nothing(http: aiohttp.ClientSession, body: Any) -> None:
     status, answer = await asked(http, "PUT", "/api/settings", MAYA, json=body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
     assert await asked(http, "GET", "/api/settings", MAYA) == (200, DEFAULTS)
 
 
-async def test_a_profile_that_does_not_exist_settles_nothing(http: aiohttp.ClientSession) -> None:
+async def test_settings_of_an_unknown_profile_are_not_found(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "PUT", "/api/settings", "student_1", json={"privacy": "nobody"})
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_settings_are_nobodys_without_a_credential(http: aiohttp.ClientSession, method: str) -> None:
+async def test_settings_need_a_credential(http: aiohttp.ClientSession, method: str) -> None:
     status, answer = await asked(http, method, "/api/settings", {}, json={"privacy": "nobody"})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

@@ -37,7 +37,7 @@ async def test_a_missed_call_is_unseen_until_it_is_marked(http: aiohttp.ClientSe
     assert marked == (200, {"marked": 1, "unseen_count": 0})
 
 
-async def test_somebody_elses_call_is_as_if_there_were_none(http: aiohttp.ClientSession, calls: Calls) -> None:
+async def test_another_profiles_call_is_not_found(http: aiohttp.ClientSession, calls: Calls) -> None:
     call_id = await calls.add(0, place=WHITEBOARD)
     assert await asked(http, "GET", "/api/whiteboard/calls", ELENA) == (200, {"calls": [], "next_cursor": None})
     assert (await asked(http, "GET", f"/api/whiteboard/calls/{call_id}", ELENA))[0] == 404

@@ -22,7 +22,7 @@ BROWSER = Browser("https://push.example/to/one")
         "https://web.push.apple.com/QGuQyavXutnMH6t2Yc",
     ],
 )
-def test_the_urls_of_push_services_are_taken_to_the_letter(endpoint: str) -> None:
+def test_the_urls_of_push_services_are_kept_verbatim(endpoint: str) -> None:
     assert str(parse_endpoint(endpoint)) == endpoint
 
 
@@ -35,8 +35,8 @@ def test_the_urls_of_push_services_are_taken_to_the_letter(endpoint: str) -> Non
         "http://push.example/to/one",
         "ftp://push.example/",
         "https:///to/one",
-        "https://somebody:secret@push.example/",
-        "https://somebody@push.example/",
+        "https://user:secret@push.example/",
+        "https://user@push.example/",
         "https://127.0.0.1/",
         "https://203.0.113.1/",
         "https://127.1/",
@@ -56,7 +56,7 @@ def test_the_urls_of_push_services_are_taken_to_the_letter(endpoint: str) -> Non
         "https://push.example/" + "a" * 2048,
     ],
 )
-def test_nothing_else_is_an_endpoint(endpoint: str) -> None:
+def test_other_strings_are_no_endpoint(endpoint: str) -> None:
     with pytest.raises(ValueError, match="push service"):
         parse_endpoint(endpoint)
 
@@ -109,25 +109,25 @@ def test_no_endpoint_is_too_strange(endpoint: str) -> None:
         "ff0e::1",
     ],
 )
-def test_an_address_that_only_some_can_reach_is_not_connected_to(address: str) -> None:
+def test_an_address_that_is_not_public_is_not_connected_to(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(
     "address", ["1.1.1.1", "142.250.80.10", "2606:4700::1111", "2a00:1450:4001::200a", "64:ff9b::101:101", "::ffff:1.1.1.1"]
 )
-def test_an_address_that_anybody_can_reach_is_connected_to(address: str) -> None:
+def test_a_public_address_is_connected_to(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
-async def test_a_name_of_this_machine_leads_nowhere() -> None:
+async def test_a_name_of_this_machine_is_refused() -> None:
     resolver = GuardedResolver()
     with pytest.raises(Forbidden):
         await resolver.resolve("localhost", 443)
     await resolver.close()
 
 
-async def test_of_several_addresses_those_that_are_allowed_are_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_allowed_of_several_addresses_are_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = ["10.0.0.1", "1.1.1.1", "127.0.0.1"]
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
@@ -166,6 +166,6 @@ def test_the_keys_of_a_browser_are_taken_with_padding_and_without() -> None:
         "very short",
     ],
 )
-def test_keys_that_nothing_can_be_encrypted_with_are_refused(p256dh: str, auth: str) -> None:
+def test_invalid_keys_of_a_browser_are_refused(p256dh: str, auth: str) -> None:
     with pytest.raises(ValueError, match="RFC 8291"):
         check_keys(p256dh, auth)

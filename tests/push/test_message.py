@@ -34,16 +34,16 @@ def test_a_message_says_who_has_called_from_which_whiteboard() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "ttl"), [(0, 45), (4.5, 41), (44.9, 1), (45, 0), (60, -15)])
-def test_the_word_of_a_call_is_good_for_as_long_as_it_rings(seconds: float, ttl: int) -> None:
+def test_the_message_of_a_ringing_call_expires_with_the_ringing(seconds: float, ttl: int) -> None:
     assert ringing(CALL, RINGS_FOR).ttl(T0 + timedelta(seconds=seconds)) == ttl
 
 
-def test_the_word_of_a_missed_call_is_good_for_a_day() -> None:
+def test_the_message_of_a_missed_call_expires_after_a_day() -> None:
     later = T0 + timedelta(minutes=10)
     assert missed(CALL, later).ttl(later) == 86_400
 
 
-def test_one_word_takes_the_place_of_the_other_for_the_same_call_only() -> None:
+def test_a_message_replaces_another_of_the_same_call_only() -> None:
     other = replace(CALL, call_id="f" * 32)
     assert ringing(CALL, RINGS_FOR).topic == missed(CALL, T0).topic != missed(other, T0).topic
 
@@ -64,6 +64,6 @@ def test_a_name_of_any_length_fits_into_a_message(character: str) -> None:
     assert browser.read(body)["from_name"].startswith(character)
 
 
-def test_without_keys_nothing_is_encrypted() -> None:
+def test_encryption_needs_valid_keys() -> None:
     with pytest.raises(ValueError):
         encrypt(ringing(CALL, RINGS_FOR), replace(Browser("https://push.example/").subscription, p256dh="AAAA"))

@@ -53,14 +53,14 @@ async def test_an_endpoint_is_asked_for_as_it_is_spelled(local: LocalPushService
         *((status, Outcome.FAILED) for status in (400, 401, 403, 413, 429, 500, 503)),
     ],
 )
-async def test_the_push_service_says_what_became_of_it(local: LocalPushService, status: int, outcome: Outcome) -> None:
+async def test_the_outcome_follows_the_status_of_the_push_service(local: LocalPushService, status: int, outcome: Outcome) -> None:
     local.status = status
     async with local.sender() as sender:
         assert await sent(sender, local.browser().subscription) is outcome
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_nobody_is_sent_on_to_somewhere_else(local: LocalPushService, status: int) -> None:
+async def test_redirects_are_not_followed(local: LocalPushService, status: int) -> None:
     local.status, local.location = status, local.url("elsewhere")
     async with local.sender() as sender:
         assert await sent(sender, local.browser().subscription) is Outcome.FAILED
@@ -82,12 +82,12 @@ async def test_no_address_is_connected_to_in_whatever_spelling(local: LocalPushS
 
 
 @pytest.mark.parametrize("endpoint", ["http://localhost/", "nowhere", ""])
-async def test_a_subscription_that_nothing_can_be_sent_to_is_gone(local: LocalPushService, endpoint: str) -> None:
+async def test_a_subscription_with_an_invalid_endpoint_is_gone(local: LocalPushService, endpoint: str) -> None:
     async with local.sender() as sender:
         assert await sent(sender, Browser(endpoint).subscription) is Outcome.GONE
 
 
-async def test_a_push_service_that_nobody_vouches_for_gets_nothing(local: LocalPushService) -> None:
+async def test_a_push_service_with_an_untrusted_certificate_gets_no_message(local: LocalPushService) -> None:
     async with local.sender(tls=None) as sender:
         assert await sent(sender, local.browser().subscription) is Outcome.FAILED
     assert not local.received

@@ -22,7 +22,7 @@ def test_a_key_pair_belongs_together_and_is_new_each_time() -> None:
 
 
 @pytest.mark.parametrize("audience", ["https://push.example", "https://push.example:8443"])
-def test_a_push_service_can_verify_who_sends_and_whom_to_write_to(audience: str) -> None:
+def test_a_push_service_can_verify_the_sender_and_its_contact(audience: str) -> None:
     private, public = generate()
     authorization = VapidKey.parse(private, SUBJECT).headers(audience, T0)["Authorization"]
     assert Vapid02.verify(authorization)
@@ -36,7 +36,7 @@ def test_a_push_service_can_verify_who_sends_and_whom_to_write_to(audience: str)
 
 
 @pytest.mark.parametrize("subject", ["", "operator@relay.test", "mailto:", "http://relay.test"])
-def test_without_somebody_to_write_to_nothing_is_sent(subject: str) -> None:
+def test_a_subject_that_is_no_contact_is_refused(subject: str) -> None:
     with pytest.raises(ValueError, match="subject"):
         VapidKey.parse(generate()[0], subject)
 
@@ -44,7 +44,7 @@ def test_without_somebody_to_write_to_nothing_is_sent(subject: str) -> None:
 @pytest.mark.parametrize(
     "private", ["", "A" * 43, "_" * 43, "A" * 42, "A" * 300, "not base64url, but quite long enough to be it"]
 )
-def test_what_is_no_key_is_refused_and_not_repeated(private: str) -> None:
+def test_an_invalid_key_is_refused_and_not_repeated(private: str) -> None:
     with pytest.raises(ValueError, match="the private key has 32 bytes") as refused:
         VapidKey.parse(private, SUBJECT)
     assert not private or private not in str(refused.value)

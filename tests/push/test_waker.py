@@ -33,8 +33,8 @@ def call(place: Place = CONVERSATION, *, reason: str = "") -> MissedCallRecord:
     return MissedCallRecord(new_id(), place, "video", CALLER, reason, T0)
 
 
-class Standing(Clock):
-    """Time that passes when the test says so."""
+class ManualClock(Clock):
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.date = T0
@@ -47,8 +47,8 @@ class Standing(Clock):
 
 
 @pytest.fixture
-def clock() -> Standing:
-    return Standing()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def subscriptions(database: AsyncEngine) -> SqlPushSubscriptions:
 
 
 @pytest.fixture
-async def waker(local: LocalPushService, subscriptions: SqlPushSubscriptions, clock: Standing) -> AsyncIterator[PushWaker]:
+async def waker(local: LocalPushService, subscriptions: SqlPushSubscriptions, clock: ManualClock) -> AsyncIterator[PushWaker]:
     async with started(local, subscriptions, clock) as waker:
         yield waker
 
 
 @contextlib.asynccontextmanager
-async def started(local: LocalPushService, subscriptions: Subscriptions, clock: Standing) -> AsyncIterator[PushWaker]:
+async def started(local: LocalPushService, subscriptions: Subscriptions, clock: ManualClock) -> AsyncIterator[PushWaker]:
     waker = PushWaker(subscriptions, KEY, RING, clock=clock, allowed=is_loopback, tls=local.tls, ports={local.port})
     await waker.start()
     try:
@@ -90,8 +90,8 @@ async def over(waker: PushWaker, number: int) -> None:
     await eventually(lambda: waker.outcomes.total() == number, f"{number} message(s) are over")
 
 
-async def test_a_browser_without_a_page_hears_who_calls(
-    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: Standing
+async def test_a_browser_without_a_page_gets_the_callers_name(
+    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: ManualClock
 ) -> None:
     browser = await subscribed(subscriptions, local.browser())
     ringing = call()
@@ -111,7 +111,7 @@ async def test_a_browser_without_a_page_hears_who_calls(
     assert got.headers["Urgency"] == "high"
 
 
-async def test_the_word_that_a_call_was_missed_takes_the_place_of_the_word_that_it_rings(
+async def test_the_message_that_a_call_was_missed_replaces_the_one_that_it_rings(
     local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker
 ) -> None:
     browser = await subscribed(subscriptions, local.browser())
@@ -134,13 +134,13 @@ async def test_the_word_that_a_call_was_missed_takes_the_place_of_the_word_that_
     assert second.headers["TTL"] == "86400"
 
 
-async def test_who_has_no_browser_cannot_be_woken(waker: PushWaker) -> None:
+async def test_a_profile_without_a_subscription_cannot_be_woken(waker: PushWaker) -> None:
     assert not await waker.wake(call(), STUDENT)
     await waker.missed(call(), STUDENT)
     assert not waker.outcomes
 
 
-async def test_all_browsers_of_a_profile_hear_of_it_and_no_others(
+async def test_all_browsers_of_the_profile_get_the_message_and_no_others(
     local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker
 ) -> None:
     for name in ("one", "two"):
@@ -153,7 +153,7 @@ async def test_all_browsers_of_a_profile_hear_of_it_and_no_others(
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_a_browser_that_its_push_service_does_not_know_any_more_is_forgotten(
+async def test_a_subscription_that_its_push_service_reports_gone_is_removed(
     local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, status: int
 ) -> None:
     await subscribed(subscriptions, local.browser())
@@ -167,8 +167,8 @@ async def test_a_browser_that_its_push_service_does_not_know_any_more_is_forgott
     assert not await waker.wake(call(), STUDENT)
 
 
-async def test_a_failure_is_noted_and_a_success_makes_up_for_it(
-    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: Standing
+async def test_a_failure_is_counted_and_a_success_resets_the_count(
+    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: ManualClock
 ) -> None:
     await subscribed(subscriptions, local.browser())
 
@@ -185,8 +185,8 @@ async def test_a_failure_is_noted_and_a_success_makes_up_for_it(
     assert (await eventually(lambda: noted(0), "the success is noted")).last_used_at == clock.date
 
 
-async def test_nobody_is_woken_for_a_call_that_has_stopped_ringing(
-    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: Standing
+async def test_a_call_that_has_stopped_ringing_sends_no_message(
+    local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker, clock: ManualClock
 ) -> None:
     await subscribed(subscriptions, local.browser())
     clock.pass_by(RING)
@@ -196,8 +196,8 @@ async def test_nobody_is_woken_for_a_call_that_has_stopped_ringing(
     assert not local.received
 
 
-async def test_what_waits_as_the_server_stops_is_still_sent(
-    local: LocalPushService, subscriptions: SqlPushSubscriptions, clock: Standing
+async def test_queued_messages_are_sent_before_the_server_stops(
+    local: LocalPushService, subscriptions: SqlPushSubscriptions, clock: ManualClock
 ) -> None:
     await subscribed(subscriptions, local.browser())
     async with started(local, subscriptions, clock) as waker:
@@ -223,7 +223,7 @@ class Many:
         return False
 
 
-async def test_what_comes_when_too_much_waits_is_counted_and_not_sent(local: LocalPushService, clock: Standing) -> None:
+async def test_a_message_for_a_full_queue_is_dropped_and_counted(local: LocalPushService, clock: ManualClock) -> None:
     """It is not started, so that nothing is taken from the queue."""
     waker = PushWaker(Many(*[local.browser()] * MAX_WAITING), KEY, RING, clock=clock)
     assert await waker.wake(call(), STUDENT)
@@ -233,7 +233,7 @@ async def test_what_comes_when_too_much_waits_is_counted_and_not_sent(local: Loc
 
 
 async def test_a_database_that_is_away_stops_no_message(
-    tmp_path: Path, clock: Standing, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     number = 2 * CONNECTIONS
     async with push_service(tmp_path) as local, started(local, Many(local.browser()), clock) as waker:

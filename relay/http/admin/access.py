@@ -1,4 +1,4 @@
-"""Who may: whoever has the service token."""
+"""Access for requests that carry the service token."""
 
 import hmac
 

@@ -24,19 +24,19 @@ MAX_ITEMS: Final = 500
 """In one request, of all lists together."""
 
 MAX_BODY: Final = 4 * 1024 * 1024
-"""Bytes of a request: 500 conversations of 150 members each. Nobody but the platform gets this far."""
+"""Bytes of a request: 500 conversations of 150 members each. Only requests with the service token are read that far."""
 
 BATCH: Final = 100
-"""Items in one transaction. While it lasts, nobody else can change the same rows, nor, with SQLite, anything."""
+"""Items in one transaction. It locks the rows that it changes; with SQLite, the whole database."""
 
 MAX_MESSAGE_LENGTH: Final = 300
 """Characters of an item's error."""
 
 
 class SyncBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Up to 500 items in all. One with `"deleted": true` is to go, and needs no more than what names it."""
+    """Up to 500 items in all. An item with `"deleted": true` deletes, and needs only the fields that name it."""
 
-    # Raw: one item that makes no sense is no reason to refuse the others.
+    # Raw: an invalid item does not fail the others.
     profiles: list[Annotated[msgspec.Raw, either(*ITEMS["profiles"])]] = []
     connections: list[Annotated[msgspec.Raw, either(*ITEMS["connections"])]] = []
     conversations: list[Annotated[msgspec.Raw, either(*ITEMS["conversations"])]] = []
@@ -46,7 +46,7 @@ class SyncBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one item."""
+    """The result of one item."""
 
     ok: bool
     error: Problem | None = None
@@ -87,7 +87,7 @@ async def _list_done(stores: Stores, name: str, raws: Sequence[msgspec.Raw]) -> 
             items.append((index, item_of(name, raw)))
         except (ValueError, RecursionError) as error:
             errors[index] = Problem("invalid_item", str(error)[:MAX_MESSAGE_LENGTH])
-    # Neighbours of a kind together: what is put and then deleted again is so in this order.
+    # Only neighbours of one kind share a batch: an item that is put and then deleted keeps that order.
     for kind, group in groupby(items, key=lambda one: type(one[1])):
         same = list(group)
         for start in range(0, len(same), BATCH):
@@ -104,11 +104,11 @@ async def _batch_done(stores: Stores, name: str, kind: type[Item], items: Sequen
     except ReadOnly as error:
         return [Problem("read_only", str(error))] * len(items)
     except Unavailable:
-        raise  # nothing that comes after this item could be done either: all are to be sent again
+        raise  # the items that follow would fail too: the platform sends the whole request again
     except Exception:
-        if len(items) > 1:  # one of them is to blame: each by itself
+        if len(items) > 1:  # retry one by one, to find the item that fails
             return [found for one in items for found in await _batch_done(stores, name, kind, [one])]
-        # Said item by item: what came before it is done, and whoever asks must know.
+        # One item's error, not the request's: the items before it are committed, and the platform must know which.
         logger.exception("an item of %s could not be written", name)
         return [Problem("internal", "the server could not do this")]
     return [None if fault is None else Problem("invalid_item", fault[:MAX_MESSAGE_LENGTH]) for fault in faults]

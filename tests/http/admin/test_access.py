@@ -1,4 +1,4 @@
-"""Nobody but the platform."""
+"""The administration API takes the service token only."""
 
 import logging
 
@@ -46,7 +46,7 @@ def path_of(pattern: str) -> str:
     ids=lambda headers: next(iter(headers.values()), "nothing")[:20],
 )
 @pytest.mark.settings(limit_failed_logins="off")
-async def test_whoever_is_not_the_platform_gets_nowhere(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+async def test_requests_without_the_service_token_are_unauthorized(http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
     for route in ROUTES:
         status, answer = await asked(http, route.method, path_of(route.path), headers, json={})
         assert (status, answer["error"]["code"]) == (401, "unauthorized"), route
@@ -59,7 +59,7 @@ async def test_the_token_in_the_address_is_not_taken(http: aiohttp.ClientSession
     assert (await asked(http, "GET", path, {}))[0] == 401
 
 
-async def test_the_platforms_token_is_nobodys_credential(http: aiohttp.ClientSession) -> None:
+async def test_the_service_token_is_no_credential_of_a_profile(http: aiohttp.ClientSession) -> None:
     assert (await asked(http, "GET", "/api/settings", PLATFORM))[0] == 401
 
 
@@ -79,7 +79,7 @@ async def test_the_token_cannot_be_guessed_at_length(http: aiohttp.ClientSession
 
 
 @pytest.mark.settings(limit_failed_logins="3/minute", limit_requests="10/minute")
-async def test_who_guesses_does_not_shut_out_the_platform(http: aiohttp.ClientSession) -> None:
+async def test_failed_logins_do_not_limit_the_platform(http: aiohttp.ClientSession) -> None:
     path = "/api/admin/profiles/student/456"
     for _ in range(20):
         await asked(http, "GET", path, {"Authorization": "Bearer guessed"})

@@ -1,4 +1,4 @@
-"""All that the platform has told the relay, page by page."""
+"""The lists of all that the platform has put, page by page."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ async def all_of(admin: Admin, path: str, name: str, limit: int) -> list[dict[st
 
 @pytest.fixture
 async def told(admin: Admin) -> None:
-    """The platform has told of three parents, beside the demo's people."""
+    """The platform has put three parents, in addition to the demo's profiles."""
     pairs = [[PEOPLE[0], PEOPLE[1]], [PEOPLE[1], PEOPLE[2]]]
     body = {
         "profiles": [{**one, "name": f"Parent {one['profile_id']}", "user_id": one["profile_id"]} for one in PEOPLE],
@@ -76,12 +76,12 @@ async def test_connections_are_listed_once_each(admin: Admin, limit: int) -> Non
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=1001", "?limit=x", "?cursor=x", "?cursor=tutor_0", "?cursor=-1", "?cursor=99999999999"]
 )
-async def test_what_is_no_page_is_refused(admin: Admin, path: str, query: str) -> None:
+async def test_an_invalid_page_is_refused(admin: Admin, path: str, query: str) -> None:
     status, answer = await admin("GET", path + query)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
-async def test_what_the_platform_does_not_have_it_finds_and_deletes(admin: Admin) -> None:
+async def test_the_platform_finds_and_deletes_rows_that_it_does_not_have(admin: Admin) -> None:
     """As a platform keeps in step: list, compare, delete."""
     there = await all_of(admin, "/conversations", "conversations", 1000)
     gone = [{"conversation_id": one["conversation_id"], "deleted": True} for one in there if one["conversation_id"] != 123]

@@ -61,7 +61,7 @@ DELETED = {
 
 
 @pytest.mark.parametrize("request_", DELETED.values(), ids=DELETED.keys())
-async def test_who_is_deleted_is_out_at_once(
+async def test_a_deleted_profile_is_disconnected_at_once(
     admin: Admin, http: aiohttp.ClientSession, relay: RunningRelay, request_: tuple[str, str, Any]
 ) -> None:
     token = bearer(MAYA)
@@ -77,9 +77,7 @@ async def test_who_is_deleted_is_out_at_once(
     assert (await asked(http, "GET", "/api/calls", token))[0] == 200, "the same person, says the platform"
 
 
-async def test_nothing_is_kept_of_what_is_said_after_an_erasure(
-    admin: Admin, http: aiohttp.ClientSession, relay: RunningRelay
-) -> None:
+async def test_chat_after_an_erasure_is_not_kept(admin: Admin, http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     members = [{"profile_type": "student", "profile_id": 456}, {"profile_type": "tutor", "profile_id": 789}]
     await admin("PUT", LESSONS, {"members": members, "keep_chat": True})
     async with talking(http) as (mayas, daniels):
@@ -111,7 +109,7 @@ APART = {
 
 
 @pytest.mark.parametrize("request_", APART.values(), ids=APART.keys())
-async def test_who_may_not_talk_any_more_does_not(
+async def test_a_call_ends_when_its_parties_may_no_longer_talk(
     admin: Admin, http: aiohttp.ClientSession, request_: tuple[str, str, Any, str]
 ) -> None:
     *request, reason = request_
@@ -164,7 +162,7 @@ async def test_tokens_that_were_issued_before_are_revoked_and_later_ones_are_goo
 
 
 @pytest.mark.parametrize("body", [{"issued_before": -1}, {"issued_before": "now"}, {"issued_before": 10**18}, {"before": 1}, []])
-async def test_a_time_that_is_none_revokes_nothing(admin: Admin, http: aiohttp.ClientSession, body: Any) -> None:
+async def test_an_invalid_time_revokes_nothing(admin: Admin, http: aiohttp.ClientSession, body: Any) -> None:
     assert (await admin("PUT", f"{MAYAS}/revocation", body))[0] == 400
     assert (await asked(http, "GET", "/api/calls", bearer(MAYA)))[0] == 200
 

@@ -69,7 +69,7 @@ async def test_a_place_that_cannot_be_changes_nothing(admin: Admin, base: str, k
 
 @KINDS
 @pytest.mark.parametrize("place_id", ["0", "2147483648", "9" * 40])
-async def test_there_are_no_other_places_than_there_can_be(admin: Admin, base: str, key: str, place_id: str) -> None:
+async def test_an_impossible_place_is_not_found(admin: Admin, base: str, key: str, place_id: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         assert (await admin(method, f"{base}/{place_id}", {"members": [MAYA_NAME]}))[0] == 404
 

@@ -49,7 +49,7 @@ async def test_a_profile_that_makes_no_sense_is_refused(admin: Admin, body: Any)
 
 
 @pytest.mark.parametrize("path", ["/profiles/teacher/5", "/profiles/tutor/0", "/profiles/tutor/2147483648", "/profiles/tutor/05"])
-async def test_there_are_no_other_profiles_than_there_can_be(admin: Admin, path: str) -> None:
+async def test_an_impossible_profile_is_not_found(admin: Admin, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         assert (await admin(method, path, {"name": "Ada"}))[0] == 404
 
@@ -85,7 +85,7 @@ async def test_connections_go_both_ways(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize("other", ["tutor/6", "tutor/5"])
-async def test_nobody_is_connected_with_itself_or_with_nobody(admin: Admin, other: str) -> None:
+async def test_a_profile_cannot_be_connected_with_itself_or_an_unknown_profile(admin: Admin, other: str) -> None:
     await admin("PUT", NEW, {"name": "Ada"})
     assert (await admin("PUT", f"{NEW}/connections/{other}"))[0] == 404
 

@@ -118,7 +118,7 @@ async def test_as_many_as_there_may_be_are_done_and_one_more_is_not(admin: Admin
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {"profiles": {}}, {"people": []}])
-async def test_what_has_no_lists_is_refused(admin: Admin, body: Any) -> None:
+async def test_a_body_without_lists_is_refused(admin: Admin, body: Any) -> None:
     status, answer = await admin("POST", "/sync", body)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
@@ -172,7 +172,7 @@ async def test_an_item_that_failed_is_named(admin: Admin) -> None:
     assert (await synced(admin, {"connections": [connection]}))["results"]["connections"][0]["item"] == connection
 
 
-async def test_what_is_put_and_deleted_again_is_so_in_that_order(admin: Admin) -> None:
+async def test_an_item_that_is_put_and_then_deleted_is_deleted(admin: Admin) -> None:
     await synced(admin, {"profiles": EVERYTHING["profiles"]})
     put, gone = {"conversation_id": 5000, "members": [ADA]}, {"conversation_id": 5000, "deleted": True}
     other = {"conversation_id": 5000, "members": [BOB]}
@@ -182,13 +182,13 @@ async def test_what_is_put_and_deleted_again_is_so_in_that_order(admin: Admin) -
     assert (await admin("GET", "/conversations/5000"))[1]["members"] == [BOB]
 
 
-async def test_members_that_are_named_no_more_are_members_no_more(admin: Admin) -> None:
+async def test_omitted_members_are_removed(admin: Admin) -> None:
     await synced(admin, EVERYTHING)
     changed = [{"conversation_id": 5000, "members": [BOB]}, {"conversation_id": 5001, "members": [ADA]}]
     assert (await synced(admin, {"conversations": changed}))["failed"] == 0
     assert (await admin("GET", "/conversations/5000"))[1] == {"conversation_id": 5000, "members": [BOB], "keep_chat": False}
 
 
-async def test_nobody_can_block_itself_though_it_shares_a_conversation_with_itself(admin: Admin) -> None:
+async def test_a_profile_cannot_block_itself_though_it_shares_a_conversation_with_itself(admin: Admin) -> None:
     await synced(admin, EVERYTHING)
     assert (await synced(admin, {"blocks": [{"profile": ADA, "blocked": ADA}]}))["failed"] == 1

@@ -12,14 +12,14 @@ from tests.http.records import asked
 from tests.kit.server import running_relay
 
 
-async def test_whoever_gets_the_token_is_the_profile(admin: Admin, http: aiohttp.ClientSession) -> None:
+async def test_an_issued_token_authenticates_the_profile(admin: Admin, http: aiohttp.ClientSession) -> None:
     status, answer = await admin("POST", "/tokens", {"profile_type": "student", "profile_id": 456})
     assert (status, answer["expires_in"]) == (201, 3600.0)
     _, found = await asked(http, "GET", "/api/profiles", {"Authorization": f"Bearer {answer['token']}"})
     assert "Maya Lindgren" in [one["name"] for one in found["profiles"]]
 
 
-async def test_there_is_none_for_nobody(admin: Admin) -> None:
+async def test_no_token_is_issued_for_an_unknown_profile(admin: Admin) -> None:
     status, answer = await admin("POST", "/tokens", {"profile_type": "student", "profile_id": 1})
     assert (status, answer["error"]["code"]) == (404, "not_found")
 

@@ -39,7 +39,7 @@ async def test_changes_are_refused_with_a_code_of_their_own(admin: Admin, http: 
             assert (status, answer["error"]["code"]) == (409, "read_only")
         status, answer = await admin("POST", "/sync", {"profiles": [{**MAYA, "name": "Maya"}, {**MAYA, "deleted": True}]})
         assert [one["error"]["code"] for one in answer["results"]["profiles"]] == ["read_only", "read_only"]
-        # Nobody was sent away by a deletion that was refused.
+        # The refused deletion closed no connection.
         await socket.send_json({"type": "nothing"})
         assert (await socket.receive_json(timeout=20))["code"] == "unknown_type"
     assert (await admin("GET", "/profiles/student/456"))[1]["name"] == "Maya"
