@@ -1,4 +1,4 @@
-"""People who go without a word."""
+"""Clients that disconnect without ending their calls."""
 
 from tests.integration.conftest import Connect
 from tests.kit.peer import Peer

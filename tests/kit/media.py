@@ -278,7 +278,7 @@ class MediaPeer:
         await self._over(pump)
 
     async def vanish(self) -> None:
-        """Be gone without a word."""
+        """Close the socket without a close_notify or a BYE."""
         for path in self._paths:
             path.close()
         self._wire.closed = True  # a task of asyncio can overlook that it was cancelled: then this ends it

@@ -65,7 +65,7 @@ class Desk:
 
 @dataclass(eq=False)
 class Client:
-    """Sends, and remembers what it was told."""
+    """Sends requests, and keeps the responses."""
 
     desk: Desk
     name: Hashable

@@ -99,11 +99,11 @@ async def test_a_request_without_an_answer_is_repeated(page: Page) -> None:
     assert len(asked) > 2
 
 
-async def test_silence_is_no_wonder_while_a_call_is_on_hold(page: Page) -> None:
+async def test_silence_is_expected_while_a_call_is_on_hold(page: Page) -> None:
     assert await live(page, TALK, {"seconds": 60, "media": False, "held": True}, TALK) == []
 
 
-async def test_silence_is_no_wonder_where_there_was_never_any_media(page: Page) -> None:
+async def test_silence_is_expected_in_a_call_without_media(page: Page) -> None:
     assert await live(page, {"seconds": 60, "media": False}) == []
 
 
