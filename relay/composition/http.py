@@ -92,7 +92,7 @@ def http_plane(
     """The application with all its routes.
 
     Args:
-        identifier: asks the embedding program who sends a request; None: only tokens say it.
+        identifier: asks the embedding program for the sender of a request; None: only tokens identify it.
         faults: what went wrong in the embedding program.
     """
     origins, service_token = Origins(settings.allowed_origins), ServiceToken(auth.service_token)

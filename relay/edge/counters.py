@@ -18,7 +18,7 @@ NAMES: Final = {
     "refused_garbage": "connections closed because their first bytes were nothing that is served here",
     "refused_tls": "TLS connections closed because there is no certificate, or the handshake failed",
     "refused_proxy_header": "connections closed because of a PROXY header that is malformed, or whose sender is no trusted proxy",
-    "proxy_headers": "PROXY headers that told who the client of a connection is",
+    "proxy_headers": "PROXY headers that named the client of a connection",
     "tls_delayed": "times that a TLS handshake had to wait, because its address had begun as many as it may",
     "refused_off": "ICE-TCP and TURN connections closed because it is turned off, or served on another port",
     "refused_slow": "connections closed because they did not say in time what they want",

@@ -29,7 +29,7 @@ _ELSEWHERE: Final = tuple(
         # RFC 5737, RFC 3849, RFC 9637
         ("192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32 3fff::/20", "is an example, out of a document"),
         # RFC 6598
-        ("100.64.0.0/10", "is inside a carrier's network (or a VPN): browsers elsewhere do not reach it"),
+        ("100.64.0.0/10", "is shared address space, behind an ISP's NAT or in a VPN: browsers elsewhere do not reach it"),
         # RFC 1918, RFC 4193
         (
             "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",

@@ -269,7 +269,7 @@ class MediaEngine(Protocol):
     async def connect_transport(
         self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
     ) -> None:
-        """Tell a transport who its peer is. DTLS starts at once, on connectivity checks already validated."""
+        """Set the parameters of a transport's peer. DTLS starts at once, on connectivity checks already validated."""
         ...
 
     async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:

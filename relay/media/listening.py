@@ -59,7 +59,7 @@ class Listening:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """What peers are told of."""
+        """The host candidates that peers get."""
         return tuple(Candidate(one, self.port) for one in self._told)
 
     def kernel_drops(self) -> KernelDrops:

@@ -25,8 +25,8 @@ from relay.rtp.packet import ssrc_of
 from relay.stun import is_check, local_ufrag, parse
 
 MAX_FAILURES: Final = 1000
-"""STUN messages of one host that may fail per tick before its next ones are not looked at: who guesses passwords gets no further,
-and an office behind one address, whose browsers still check calls that have ended, stays far below."""
+"""STUN messages of one host that may fail per tick before its next ones are not looked at: one that guesses passwords gets no
+further, and an office behind one address, whose browsers still check calls that have ended, stays far below."""
 
 MAX_FAILING_HOSTS: Final = 10_000
 """Hosts that are counted one by one; more than that are a flood with forged addresses, and share one count."""
@@ -274,8 +274,8 @@ def _host(own: UdpSocket, raw: bytes) -> bytes:
 def _is_taken(source: Remote, transport: Transport, now: float) -> bool:
     """Whether the address is that of another live transport."""
     owner = source.transport
-    # Whoever knows its own password could otherwise take over a stranger's address by forging its source. A peer that only
-    # listens is rarely heard, so that the longer patience counts.
+    # A participant, who knows its own password, could otherwise take over the address of another one by forging its source.
+    # A peer that only listens is rarely heard, so that the longer patience counts.
     return owner is not None and owner is not transport and now - source.last_seen <= owner.timing.quiet_silence
 
 

@@ -42,7 +42,7 @@ def _vp9(buffer: Buffer, begin: int, end: int) -> bool:
     if begin >= end:
         return False
     first = buffer[begin]
-    # B begins a frame; P predicts it from other pictures.
+    # B begins a frame; P: it is predicted from other frames.
     if first & 0x48 != 0x08:
         return False
     if not first & 0x20:

@@ -1,7 +1,7 @@
 """Which lines of a description may go from one party to the other (RFC 8866).
 
 Parsers of browsers are lenient. Firefox's, for one, compares the names of attributes without regard to case, and takes a space or
-a tab for the colon behind a name. So a line is either an attribute by the letter of the grammar, or the description is refused;
+a tab for the colon behind a name. So an attribute conforms to the grammar, or the description is refused;
 names are compared in lower case; and what passes is listed. An attribute that is in no list passes only if its name cannot be
 taken for that of a transport attribute, and its value has no address in it.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _TYPES: Final = frozenset("vosiuepcbtrzkam")
-"""The letters of RFC 8866 section 5. A description with another one must not be used; `A` is another one."""
+"""The types of lines in RFC 8866 section 5. A description with another one must not be used; `A` is another one."""
 
 _ATTRIBUTE: Final = re.compile(r"a=([A-Za-z0-9!#$%&'*+\-.^_`{|}~]+)(?::(.*))?", re.DOTALL)
 """RFC 8866 section 9: the name is a token, so there is no space in it, before it or behind it."""
@@ -64,9 +64,9 @@ _PERHAPS_IPV6: Final = re.compile(r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 
 
 def problem(line: str) -> str | None:
-    """What makes a line no line of a description; None: it is one."""
+    """Why a line is not valid in a description; None: it is."""
     if len(line) < 2 or line[1] != "=":
-        return "it must begin with v=0, and each line be a letter, '=' and a value"
+        return "it must begin with v=0, and each line must be one character, '=' and a value"
     if line[0] not in _TYPES:
         return f"there are no lines that begin with {line[:2]!r}"
     if line[0] == "a" and _ATTRIBUTE.fullmatch(line) is None:

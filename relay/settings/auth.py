@@ -1,4 +1,4 @@
-"""Who signs tokens, and what a token must say (RFC 7519 section 4.1)."""
+"""The issuers of tokens, and the claims that a token must have (RFC 7519 section 4.1)."""
 
 import dataclasses
 import secrets

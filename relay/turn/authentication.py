@@ -9,7 +9,7 @@ from relay.turn.refusal import Refusal
 
 @dataclass(frozen=True, slots=True)
 class TurnIdentity:
-    """Who has sent a request: proven."""
+    """The authenticated sender of a request."""
 
     username: str
     profile: str
@@ -28,7 +28,7 @@ class Authenticator:
         self._nonces = nonces
 
     def identify(self, message: StunMessage, source: Address, now: float) -> TurnIdentity:
-        """Who has sent this request, in the order of RFC 8489 section 9.2.4.
+        """Authenticate a request, with the checks and in the order of RFC 8489 section 9.2.4.
 
         Raises:
             Refusal: 401, 400 or 438.

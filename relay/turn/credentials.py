@@ -1,4 +1,4 @@
-"""Who may allocate: credentials with an end, and nonces, neither of which the server has to remember.
+"""Time-limited credentials and nonces, neither of which the server has to store.
 
 The TURN REST convention (draft-uberti-behave-turn-rest): the user name has a profile and an end, and the password is an HMAC
 of it. Every holder of the secret can issue credentials, and an external coturn (`use-auth-secret`) takes the same ones.
@@ -62,7 +62,7 @@ class TurnCredentials:
 
     def __init__(self, secret: str, lifetime: int = CREDENTIAL_LIFETIME) -> None:
         if not secret:
-            raise ValueError("an empty secret is everybody's")
+            raise ValueError("the secret is empty: anybody could issue credentials")
         self._secret = secret.encode()
         self._lifetime = lifetime
 

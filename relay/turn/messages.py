@@ -33,7 +33,7 @@ _METHODS: Final = frozenset(stun.Method)
 _CLASS: Final = 0x0110
 _NOT_STUN: Final = 0xC000
 _OPTIONAL: Final = 0x8000
-"""Attributes from here on may be ignored by who does not know them (RFC 8489 section 14)."""
+"""Attributes from here on may be ignored where they are unknown (RFC 8489 section 14)."""
 
 _MESSAGE_INTEGRITY: Final = 0x0008
 _FINGERPRINT: Final = 0x8028

@@ -38,7 +38,7 @@ from relay.turn.refusal import REASONS, Refusal
 __all__ = ["Address", "Allocated", "Output", "Released", "SendToClient", "ToPeer", "TurnServer"]
 
 SOFTWARE: Final = "call-relay"
-"""Without a version: that would only help an attacker who looks for old ones."""
+"""Without a version: that would only help an attacker that looks for old ones."""
 
 MAX_DATA: Final = MAX_LENGTH - 48
 """Bytes of a datagram to a client: what a Data indication with an IPv6 peer leaves of a message."""
@@ -221,7 +221,7 @@ class TurnServer:
     def _answer(
         self, received: _Received, message_class: Class, attributes: Mapping[str, Any], key: bytes | None
     ) -> list[Output]:
-        """An answer; none if it would be one too many of those that anybody can have without being known, or beyond a quota."""
+        """An answer; none beyond the rate for clients that are not authenticated, or that are over their quota."""
         is_known = key is not None and (message_class is Class.RESPONSE or self._allocations.of(received.client) is not None)
         if not is_known and not self._rate.admits(received.source[0], received.now, stream=received.stream):
             self._counters["limited"] += 1

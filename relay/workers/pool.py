@@ -339,7 +339,7 @@ class WorkerPool:
         return lost
 
     def _happened(self, event: MediaEvent) -> None:
-        # What was under way while its transport was closed is no news to anybody.
+        # An event that was in flight while its transport was closed is dropped.
         if event.transport_id in self._by_transport:
             self._on_event(event)
 

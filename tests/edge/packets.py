@@ -1,4 +1,4 @@
-"""Packets by their headers: what is encrypted in them is nobody's business here."""
+"""Packets with real headers, whose encrypted part is zeros."""
 
 
 def rtp(ssrc: int, timestamp: int, sequence: int = 0, size: int = 1000) -> bytes:

@@ -92,7 +92,7 @@ async def test_an_external_server_leaves_the_built_in_one_off() -> None:
         assert not edge.edge._turn_ports
 
 
-async def test_the_relay_serves_its_page_and_its_websocket_through_the_front(no_errors_logged: None, tmp_path: Path) -> None:
+async def test_the_relay_serves_its_page_and_its_websocket_through_the_edge(no_errors_logged: None, tmp_path: Path) -> None:
     async with (
         serve(create_app(settings(tmp_path))) as port,
         aiohttp.ClientSession(f"http://{HERE}:{port}", cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
@@ -117,7 +117,7 @@ async def test_what_is_our_own_fault_is_still_logged(tmp_path: Path, caplog: pyt
     assert app[EDGE].counters["http_malformed"] == 0
 
 
-async def test_an_application_that_is_mounted_elsewhere_has_no_front(no_errors_logged: None, tmp_path: Path) -> None:
+async def test_an_application_that_is_mounted_elsewhere_has_no_edge(no_errors_logged: None, tmp_path: Path) -> None:
     app = create_app(settings(tmp_path))
     runner = web.AppRunner(app)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""What a browser is told of TURN."""
+"""The TURN servers that a browser gets."""
 
 import base64
 import hashlib
@@ -48,7 +48,7 @@ def test_an_external_server_takes_the_place_of_the_built_in_one() -> None:
     assert server.urls == ("turns:turn.example.org:443?transport=tcp",)
 
 
-def test_the_credentials_say_until_when_and_for_whom_and_are_signed_as_coturn_wants_them() -> None:
+def test_the_credentials_name_their_expiry_and_profile_and_are_signed_as_coturn_expects() -> None:
     [server] = told(udp_port=3478)
     assert server.username == "1003600:student_456"
     expected = hmac.new(SECRET.encode(), b"1003600:student_456", hashlib.sha1).digest()

@@ -30,7 +30,7 @@ def test_a_listener_on_one_address_is_offered_there() -> None:
     assert addresses(("198.51.100.1",)) == []
 
 
-async def test_before_anybody_listens_nothing_is_offered_over_tcp() -> None:
+async def test_without_a_listener_no_tcp_candidate_is_offered() -> None:
     media = LocalEngine(lambda _: None, hosts=["127.0.0.1"])
     await media.start()
     engine = ReachableEngine(media)

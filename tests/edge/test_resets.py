@@ -1,4 +1,4 @@
-"""Connections that break, at every moment of their way: nobody remembers them, and nothing is in the log."""
+"""Connections that break at any moment: all their state is dropped, and nothing is in the log."""
 
 import asyncio
 import contextlib
@@ -23,16 +23,16 @@ ALLOCATE = build(stun.Method.ALLOCATE, stun.Class.REQUEST, bytes(12), {"REQUESTE
 
 @pytest.fixture
 def limits() -> EdgeLimits:
-    """uvloop does not always tell of a reset while nothing has been read: then the time to decide in ends the connection."""
+    """uvloop does not always report a reset while nothing has been read: then the decision timeout ends the connection."""
     return EdgeLimits(decision_timeout=2.0)
 
 
 async def forgotten(edge: RunningEdge) -> None:
     [listener] = edge.edge._listeners
     admission = edge.edge._admission
-    await eventually(lambda: not listener._undecided and not len(admission.undecided), "nobody is undecided")
+    await eventually(lambda: not listener._undecided and not len(admission.undecided), "no connection is undecided")
     await eventually(lambda: edge.edge.connection_count == 0 and not len(admission.streams), "no stream is left")
-    await eventually(lambda: not edge.edge._tunnel, "nor its way to the worker")
+    await eventually(lambda: not edge.edge._tunnel, "no stream to a worker is left")
 
 
 def break_off(port: int, data: bytes, kind: str, context: ssl.SSLContext | None) -> None:
@@ -83,7 +83,7 @@ async def test_a_handshake_may_break_after_any_byte(secure: RunningEdge, kind: s
         assert (await one.rest()).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_the_front_may_close_while_everything_is_under_way(secure: RunningEdge) -> None:
+async def test_the_edge_may_close_while_connections_are_in_every_stage(secure: RunningEdge) -> None:
     relay = await secure.transport()
     check = frame(bytes(connectivity_check(relay)))
     async with contextlib.AsyncExitStack() as stack:
@@ -93,4 +93,4 @@ async def test_the_front_may_close_while_everything_is_under_way(secure: Running
                 one.send(said)
         secure.edge.close()
     [listener] = secure.edge._listeners
-    await eventually(lambda: not listener._undecided, "nobody is undecided")
+    await eventually(lambda: not listener._undecided, "no connection is undecided")

@@ -55,7 +55,7 @@ async def test_only_the_streams_own_worker_is_heard(tunnel: Tunnel, worker: sock
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.sendto(b"from a stranger", peer)
-    worker.sendto(b"to nobody", ("127.99.0.1", peer[1]))
+    worker.sendto(b"to another address", ("127.99.0.1", peer[1]))
     worker.sendto(b"good", peer)
     await eventually(lambda: heard, "the worker is heard")
     assert heard == [b"good"]
@@ -95,11 +95,11 @@ async def test_media_sees_an_allocations_first_stream_at_the_address_that_the_al
     assert source[1] % 2 == 0, "clients may ask for an even port"
 
 
-async def test_an_address_of_an_allocation_is_nobody_elses(tunnel: Tunnel) -> None:
-    """Numbers that are an address apart get the same; whoever comes second does without."""
+async def test_an_address_belongs_to_one_allocation_at_a_time(tunnel: Tunnel) -> None:
+    """Two allocation numbers can map to one address; the second allocation gets another address."""
     first, second = (tunnel.open(1, lambda _: None, allocation_id=number) for number in (7, 7 + (1 << 21)))
-    anybody = tunnel.open(1, lambda _: None)
-    assert len({one.local for one in (first, second, anybody)}) == len(tunnel) == 3
+    unallocated = tunnel.open(1, lambda _: None)
+    assert len({one.local for one in (first, second, unallocated)}) == len(tunnel) == 3
     tunnel.shut(first)
     assert tunnel.open(1, lambda _: None, allocation_id=7).local == first.local
 
@@ -110,7 +110,7 @@ async def test_nothing_from_another_interface_reaches_it(tunnel: Tunnel) -> None
     assert bound.rstrip(b"\0") == b"lo"
 
 
-async def test_a_worker_that_is_gone_is_no_trouble(tunnel: Tunnel) -> None:
+async def test_sending_to_a_worker_that_is_gone_raises_nothing(tunnel: Tunnel) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]

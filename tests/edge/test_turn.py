@@ -129,7 +129,7 @@ async def test_no_socket_has_an_allocations_address(edge: RunningEdge) -> None:
             one.bind((host, 0))
 
 
-async def test_nobody_but_the_media_plane_is_reached_however_many_are_asked_for(edge: RunningEdge) -> None:
+async def test_only_the_media_plane_is_reached_however_many_peers_are_permitted(edge: RunningEdge) -> None:
     relay = await edge.transport()
     host, port = media_address(relay)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim:
@@ -169,7 +169,7 @@ async def test_garbage_behind_a_message_ends_the_connection(edge: RunningEdge, g
     assert edge.counters["turn_malformed"] == 1
 
 
-async def test_garbage_over_udp_is_no_trouble(edge: RunningEdge) -> None:
+async def test_garbage_over_udp_leaves_the_server_working(edge: RunningEdge) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         for garbage in (b"", b"\x00", b"\xff" * 1400, b"\x40\x00\x00\x04abcd"):
             one.sendto(garbage, server_of(edge, "udp"))

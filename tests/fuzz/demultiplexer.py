@@ -237,7 +237,7 @@ class Demultiplexer:
         return sum(counters[name] for name in (*INTAKE, "dtls_received"))
 
     def adds_up(self) -> None:
-        """Every datagram is counted in one counter, nobody's transport is closed, and no table is longer than it may be."""
+        """Every datagram is counted in one counter, no transport is closed, and no table is longer than it may be."""
         assert self._counted() - self._before == self.fed
         assert not [event for event in self.relay.events if isinstance(event, TransportClosed)]
         engine = self.relay.engine

@@ -32,7 +32,7 @@ Target = Callable[[bytes], None]
 # -- STUN ---------------------------------------------------------------------------------------------------------------
 
 MAX_RESPONSE: Final = 96
-"""Bytes of an answer to a check: whoever forges its source gets no flood out of the relay."""
+"""Bytes of an answer to a check: a forged source must not make the relay an amplifier."""
 
 _SOURCES: Final = (("203.0.113.7", 54321), ("2001:db8::7", 1))
 

@@ -111,7 +111,7 @@ Hostile = tuple[bytes, bytes, bool]
 
 
 class Flood:
-    """Datagrams from whoever wishes the live call ill."""
+    """Hostile datagrams, sent while a call is live."""
 
     def __init__(self, demultiplexer: Demultiplexer, rng: Random) -> None:
         self._rng = rng

@@ -72,7 +72,7 @@ class Weather:
 
 @dataclass
 class Sender:
-    """Sends sound and pictures, reports, and whatever it is asked for again."""
+    """Sends audio, video, reports, and the packets that a NACK requests."""
 
     network: SimulatedNetwork
     first: int
@@ -268,7 +268,7 @@ class Run:
 
 
 def run(weather: Weather, first: int = 0) -> Run:
-    """Sound of 50 packets a second, and 30 pictures a second of 8 packets each."""
+    """Audio of 50 packets a second, and video of 30 frames a second, of 8 packets each."""
     up, down, back, up_again = (weather.network(number) for number in range(4))
     sender, relay, receiver = Sender(up, first), Relay(down, up_again), Receiver(back)
     blocks: dict[int, list[tuple[int, int]]] = {AUDIO: [], VIDEO: []}

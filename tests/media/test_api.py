@@ -13,7 +13,7 @@ HERE: Address = ("192.0.2.1", 5000)
 
 
 @pytest.mark.parametrize("host", [IPV4, IPV6])
-async def test_who_comes_up_is_said_to_be_where_it_is(relay: RunningEngine, host: str) -> None:
+async def test_a_transport_that_comes_up_reports_its_address(relay: RunningEngine, host: str) -> None:
     first, _ = await relay.call(first_host=host)
     up = await relay.says("TransportUp", first)
     assert isinstance(up, TransportUp)

@@ -36,7 +36,7 @@ async def test_a_port_that_is_taken_is_a_configuration_error_that_names_it(host:
         await engine.close()
 
 
-async def test_an_address_of_somebody_else_is_a_configuration_error_that_names_it() -> None:
+async def test_an_address_of_another_machine_is_a_configuration_error_that_names_it() -> None:
     with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1"):
         await LocalEngine(lambda _: None, hosts=["192.0.2.1"]).start()
 
@@ -177,7 +177,7 @@ async def test_closing_a_router_closes_its_transports_and_no_others(relay: Runni
     await relay.engine.close_router("call")
     assert set(relay.engine._transports) == {"third", "fourth"}
     await still_talk(third, fourth)
-    assert not [event for event in relay.events if isinstance(event, TransportClosed)], "who closes is not told of it"
+    assert not [event for event in relay.events if isinstance(event, TransportClosed)], "the caller that closes gets no event"
 
 
 async def test_a_party_can_be_routed_to_another_one_instead(relay: RunningEngine) -> None:
@@ -214,7 +214,7 @@ async def test_a_connected_transport_learns_what_its_peer_sends_from_now_on(rela
     assert [one.is_video for one in relay.engine._transports["first"].streams.values()] == [True]
 
 
-async def test_a_party_that_comes_up_after_it_was_replaced_disturbs_nobody(relay: RunningEngine) -> None:
+async def test_a_party_that_comes_up_after_it_was_replaced_does_not_disturb_the_call(relay: RunningEngine) -> None:
     first, second, third = [await relay.peer(name) for name in ("first", "second", "third")]
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)

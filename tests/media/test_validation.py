@@ -47,7 +47,7 @@ def asked_at(path: Path) -> list[stun.Message]:
 async def test_a_check_with_a_forged_source_brings_the_victim_no_media(
     relay: RunningEngine, elsewhere: Elsewhere, nominates: bool
 ) -> None:
-    """The participant knows its own password, and names the address of somebody who has nothing to do with the call."""
+    """The participant knows its own password, and forges the source address of a host that has nothing to do with the call."""
     attacker, other = await relay.call()
     victim = elsewhere(attacker)
     for n in range(5):

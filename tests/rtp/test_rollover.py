@@ -32,9 +32,7 @@ def pair() -> tuple[Cipher, Session, Cipher]:
 
 
 @given(NUMBERS, GAPS, st.integers(0, 2**32))
-def test_whatever_was_missed_the_next_packets_decrypt_though_most_of_what_fills_the_gap_is_lost(
-    last: int, gap: int, seed: int
-) -> None:
+def test_packets_after_any_gap_decrypt_though_most_of_the_filling_packets_are_lost(last: int, gap: int, seed: int) -> None:
     sender, _, receiver = pair()
     for number in range(last % 2**15, last, STEP):
         receiver.unprotect(sender.protect(packet(number)))

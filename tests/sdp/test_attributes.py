@@ -85,11 +85,11 @@ def test_a_transport_attribute_does_not_pass_in_the_spelling_of_a_lenient_parser
 def spelled(draw: st.DrawFn) -> str:
     """A transport line in the spelling of some lenient parser."""
     name, _, value = draw(st.sampled_from(TRANSPORT_LINES)).partition(":")
-    name = "".join(draw(st.sampled_from([letter, letter.upper()])) for letter in name)
+    name = "".join(draw(st.sampled_from([char, char.upper()])) for char in name)
     blank = st.text(alphabet=" \t:\u00a0", max_size=2)
     separator = draw(st.sampled_from([":", " ", "\t", " :", ": ", "::", "=", ""]))
-    letter = draw(st.sampled_from(["a=", "a=", "a=", "A=", "a =", " a=", "a= a="]))
-    return f"{letter}{draw(blank)}{name}{draw(blank)}{separator}{value}"
+    prefix = draw(st.sampled_from(["a=", "a=", "a=", "A=", "a =", " a=", "a= a="]))
+    return f"{prefix}{draw(blank)}{name}{draw(blank)}{separator}{value}"
 
 
 @given(spelled(), st.booleans(), st.sampled_from(DESCRIPTIONS))
@@ -99,7 +99,7 @@ def test_no_spelling_of_a_transport_attribute_reaches_the_other_party(line: str,
 
 
 @given(st.text(alphabet="aAcC=: \tcandidate-iceufragpwdrtcp0123456789.", max_size=40), st.booleans())
-def test_every_line_that_reaches_the_other_party_is_one_by_the_letter_of_the_grammar(line: str, section: bool) -> None:
+def test_every_line_that_reaches_the_other_party_conforms_to_the_grammar(line: str, section: bool) -> None:
     result = relayed(line, section=section)
     if result is not None:
         lines = result.removesuffix("\r\n").split("\r\n")

@@ -84,7 +84,7 @@ def test_an_answer_that_fits_is_taken(offer: str, answer: str) -> None:
         pytest.param(VOICE_OFFER, VOICE_OFFER, "active or passive", id="no decision on the role"),
     ],
 )
-def test_an_answer_that_cannot_work_is_refused_and_told_why(offer: str, answer: str, because: str) -> None:
+def test_an_answer_that_cannot_work_is_refused_with_the_reason(offer: str, answer: str, because: str) -> None:
     assert because in (problem(offer, answer) or "it is taken")
 
 

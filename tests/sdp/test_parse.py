@@ -82,8 +82,8 @@ REFUSED = {
     "nothing": ("", "v=0"),
     "prose": ("Dear relay,\r\n", "v=0"),
     "another version": (VOICE_OFFER.replace("v=0", "v=1"), "v=0"),
-    "a line that is none": (VOICE_OFFER + "hello\r\n", "a letter, '=' and a value"),
-    "an empty line in the middle": (VOICE_OFFER.replace("s=-\r\n", "s=-\r\n\r\n"), "a letter, '=' and a value"),
+    "a line that is none": (VOICE_OFFER + "hello\r\n", "one character, '=' and a value"),
+    "an empty line in the middle": (VOICE_OFFER.replace("s=-\r\n", "s=-\r\n\r\n"), "one character, '=' and a value"),
     "no media": (VOICE_OFFER.partition("m=")[0], "no media section"),
     "33 sections": (VOICE_OFFER + AUDIO * 32, "more than 32 media sections"),
     "no origin": (without(VOICE_OFFER, "o="), "o= line"),
@@ -129,7 +129,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "because"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_relayed_is_refused_and_told_why(text: str, because: str) -> None:
+def test_a_description_that_cannot_be_relayed_is_refused_with_the_reason(text: str, because: str) -> None:
     assert because in problem_of(text)
 
 
@@ -168,10 +168,10 @@ def test_a_candidate_is_known_when_seen(text: str) -> None:
         "candidate:1 1 udp 2113937151 203.0.113.4 50000 is host",
     ],
 )
-def test_what_is_no_candidate_is_known_too(text: str) -> None:
+def test_other_text_is_not_a_candidate(text: str) -> None:
     assert not is_candidate(text)
 
 
 @given(st.text())
-def test_no_text_is_too_strange_for_a_candidate(text: str) -> None:
+def test_any_text_is_a_candidate_or_not(text: str) -> None:
     assert is_candidate(text) in (True, False)

@@ -315,7 +315,7 @@ ADDRESSES = st.sampled_from(["203.0.113.9", "2001:db8:bad::9", "0f0e0d0c-1111-42
 
 
 @given(st.text() | st.lists(st.sampled_from(LINES) | st.text(max_size=20)).map("\r\n".join).map("v=0\r\n".__add__))
-def test_no_text_is_too_strange(text: str) -> None:
+def test_any_text_is_relayed_or_refused(text: str) -> None:
     try:
         rendered(text)
     except SignalingError as error:
@@ -359,7 +359,7 @@ def with_addresses(draw: st.DrawFn) -> tuple[str, str]:
     """A real description, full of lines that carry an address; and the address."""
     address = draw(ADDRESSES)
     family = "IP6" if ":" in address else "IP4"
-    carriers = [
+    with_address = [
         f"a=candidate:1 1 udp 1 {address} 5 typ host",
         f"a=candidate:1 1 udp 1 0.0.0.0 5 typ srflx raddr {address} rport 5",
         f"a=rtcp:9 IN {family} {address}",
@@ -373,8 +373,8 @@ def with_addresses(draw: st.DrawFn) -> tuple[str, str]:
         f"a=source-filter: incl IN {family} * {address}",
     ]
     lines = description(draw(st.sampled_from(DESCRIPTIONS))).rstrip("\r\n").split("\r\n")
-    for carrier in draw(st.lists(st.sampled_from(carriers), min_size=1)):
-        lines.insert(draw(st.integers(1, len(lines))), carrier)
+    for line in draw(st.lists(st.sampled_from(with_address), min_size=1)):
+        lines.insert(draw(st.integers(1, len(lines))), line)
     return "\r\n".join(lines) + "\r\n", address
 
 

@@ -23,7 +23,7 @@ EVEN, ODD, IPV6 = ("192.0.2.1", 3478), ("192.0.2.1", 3479), ("2001:db8::1", 3478
         ({"EVEN-PORT": False}, EVEN),
     ],
 )
-def test_what_there_is_is_given(attributes: dict[str, Any], relayed: Address) -> None:
+def test_a_supported_request_is_granted(attributes: dict[str, Any], relayed: Address) -> None:
     assert check(ALLOCATION | attributes, relayed) == {}
 
 
@@ -46,19 +46,19 @@ def test_what_there_is_is_given(attributes: dict[str, Any], relayed: Address) ->
         ({"ADDITIONAL-ADDRESS-FAMILY": 2, "EVEN-PORT": True}, EVEN, 400),
     ],
 )
-def test_what_there_is_not_is_refused(attributes: dict[str, Any], relayed: Address, code: int) -> None:
+def test_an_unsupported_request_is_refused(attributes: dict[str, Any], relayed: Address, code: int) -> None:
     with pytest.raises(Refusal) as refused:
         check(ALLOCATION | attributes, relayed)
     assert refused.value.code == code
 
 
-def test_without_a_transport_it_is_no_request() -> None:
+def test_a_request_without_a_transport_is_refused() -> None:
     with pytest.raises(Refusal) as refused:
         check({}, EVEN)
     assert refused.value.code == 400
 
 
-def test_who_wants_both_families_gets_one_and_is_told_which_is_missing() -> None:
+def test_a_request_for_both_families_gets_one_and_names_the_missing_one() -> None:
     wanted = ALLOCATION | {"ADDITIONAL-ADDRESS-FAMILY": 2}
     assert check(wanted, EVEN)["ADDRESS-ERROR-CODE"][:2] == (2, 440)
     assert check(wanted, IPV6)["ADDRESS-ERROR-CODE"][:2] == (1, 440)

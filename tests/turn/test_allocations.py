@@ -134,7 +134,7 @@ def test_a_refreshed_one_ends_later() -> None:
     assert table.expired(1200) == [one]
 
 
-def test_one_whose_life_is_shortened_ends_earlier() -> None:
+def test_an_allocation_with_a_shortened_lifetime_ends_earlier() -> None:
     table, one = Allocations(), allocation(expires=3600)
     table.add(one)
     table.prolong(one, 601)
@@ -156,7 +156,7 @@ def test_neither_refreshes_nor_short_lives_pile_up() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 900), st.integers(600, 3600)), max_size=60))
-def test_whatever_happens_each_ends_exactly_when_it_should(steps: list[tuple[int, int, int]]) -> None:
+def test_each_allocation_ends_exactly_at_its_expiry_in_any_sequence(steps: list[tuple[int, int, int]]) -> None:
     table, expected, now = Allocations(), dict[int, float](), 0.0
     for which, wait, seconds in steps:
         now += wait

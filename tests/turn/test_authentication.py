@@ -1,4 +1,4 @@
-"""The long-term credential mechanism: whom the server believes, and what it tells the others."""
+"""The long-term credential mechanism: requests that the server accepts, and its answers to the others."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def refusal_of(message: StunMessage, now: float = BEGIN) -> Refusal:
     return refused.value
 
 
-def test_good_credentials_show_who_it_is() -> None:
+def test_valid_credentials_identify_the_client() -> None:
     identity = AUTHENTICATOR.identify(request(), SOURCE, BEGIN)
     assert (identity.username, identity.profile, identity.expires) == (GOOD.username, "student_1", GOOD.expires)
     assert request().is_signed_with(identity.key)
 
 
-def test_whoever_brings_none_is_told_the_realm_and_a_good_nonce() -> None:
+def test_a_request_without_credentials_gets_the_realm_and_a_valid_nonce() -> None:
     message = parse(build(Method.ALLOCATE, Class.REQUEST, bytes(12), {}))
     assert message is not None
     refusal = refusal_of(message)
@@ -62,9 +62,9 @@ def test_a_signature_without_what_it_needs_is_a_bad_request(attribute: str) -> N
         request(USERNAME="student_1"),
         request(REALM="another.test"),
     ],
-    ids=["password", "somebody else's", "user name", "realm"],
+    ids=["password", "another user's password", "user name", "realm"],
 )
-def test_whatever_is_wrong_the_answer_is_the_same(message: StunMessage) -> None:
+def test_the_answer_does_not_reveal_which_credential_is_wrong(message: StunMessage) -> None:
     refusal = refusal_of(message)
     assert (refusal.code, refusal.counter) == (401, "unauthentic")
     assert set(refusal.attributes) == {"REALM", "NONCE"}

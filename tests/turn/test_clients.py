@@ -115,7 +115,7 @@ async def test_aioice_gets_nowhere_else(running: Running, transport: str) -> Non
 
 
 @EVERY_TRANSPORT
-async def test_aioice_with_a_wrong_password_is_told_so(running: Running, transport: str) -> None:
+async def test_aioice_with_a_wrong_password_is_refused(running: Running, transport: str) -> None:
     with pytest.raises(stun.TransactionFailed) as failed:
         await aioice_client(running, transport, password="guessed")
     assert failed.value.response.error_code == 401
@@ -124,7 +124,7 @@ async def test_aioice_with_a_wrong_password_is_told_so(running: Running, transpo
 
 
 @EVERY_TRANSPORT
-async def test_aioice_with_expired_credentials_is_told_so(running: Running, transport: str) -> None:
+async def test_aioice_with_expired_credentials_is_refused(running: Running, transport: str) -> None:
     old = running.credentials.issue("student_1", 1_000_000_000)
     with pytest.raises(stun.TransactionFailed) as failed:
         await aioice_client(running, transport, username=old.username, password=old.password)

@@ -1,4 +1,4 @@
-"""Credentials that end, as the TURN REST convention has them, and nonces that nobody remembers."""
+"""Time-limited credentials of the TURN REST convention, and nonces that the server does not store."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ def test_an_empty_secret_is_refused() -> None:
 @pytest.mark.parametrize(
     "username", ["", "student_1", "x:student_1", "1:", ":student_1", "1:a:", "1:a:b:c", "-1:a", "1_0:a", "١:a", "9" * 13 + ":a"]
 )
-def test_another_user_name_is_nobodys(username: str) -> None:
+def test_another_user_name_names_no_profile(username: str) -> None:
     assert holder_of(username) is None
 
 

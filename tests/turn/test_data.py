@@ -57,7 +57,7 @@ def test_what_cannot_be_sent_is_dropped_and_counted() -> None:
     assert desk.server.from_peer(99, MEDIA, b"no allocation", desk.now) == []
     assert desk.counters["dropped_uninvited"] == 2
     client.permit(MEDIA)
-    assert client.send(build(Method.SEND, Class.INDICATION, bytes(12), {"DATA": b"to nobody"})) == []
+    assert client.send(build(Method.SEND, Class.INDICATION, bytes(12), {"DATA": b"without a peer"})) == []
     assert client.send(build(Method.SEND, Class.INDICATION, bytes(12), {"XOR-PEER-ADDRESS": MEDIA})) == []
     assert client.send(channel_data(0x4000, b"cut short", padded=False)[:-1]) == []
     assert desk.counters["malformed"] == 3
@@ -116,7 +116,7 @@ def test_a_channel_bound_otherwise_is_a_bad_request() -> None:
     assert code_of(client.bind(0x8000, OTHER_WORKER)) == 400
 
 
-def test_one_clients_channels_and_permissions_are_nobody_elses() -> None:
+def test_channels_and_permissions_belong_to_one_client() -> None:
     desk = Desk()
     first, _ = ready(desk)
     first.bind(0x4000, MEDIA)

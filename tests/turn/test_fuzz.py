@@ -90,9 +90,9 @@ def test_mutations_of_valid_messages_are_survived() -> None:
     # Everything that is deeper than a signature was reached, and the server still works.
     assert all(desk.counters[name] for name in ("bad_requests", "unknown_attributes", "mismatched", "peers_refused", "channels"))
     desk.now += 4000
-    newcomer = desk.client()
-    newcomer.allocate()
-    assert code_of(newcomer.permit(MEDIA)) is None
+    late = desk.client()
+    late.allocate()
+    assert code_of(late.permit(MEDIA)) is None
 
 
 def signed(data: bytes, client: Client) -> bytes:
@@ -140,7 +140,7 @@ STEPS = st.lists(
 
 @settings(max_examples=200)
 @given(STEPS)
-def test_whatever_known_clients_ask_for_in_whatever_order_is_survived(
+def test_the_server_survives_any_sequence_of_requests_of_authenticated_clients(
     steps: list[tuple[int, Method | None, dict[str, Any], int]],
 ) -> None:
     desk = Desk(**LIMITS)

@@ -25,7 +25,7 @@ def test_a_profile_gets_as_many_as_it_may_wherever_it_is() -> None:
     quotas.take("student_1", HERE)
 
 
-def test_an_address_gets_as_many_as_it_may_whoever_asks() -> None:
+def test_an_address_gets_as_many_as_it_may_whatever_its_profiles() -> None:
     quotas = Quotas(TurnSettings(turn_allocations_per_address=2))
     quotas.take("student_1", HERE)
     quotas.take("student_2", HERE)
@@ -33,7 +33,7 @@ def test_an_address_gets_as_many_as_it_may_whoever_asks() -> None:
     quotas.take("student_3", THERE)
 
 
-def test_when_the_relay_is_full_it_is_full_for_everybody() -> None:
+def test_a_full_relay_refuses_every_profile_and_address() -> None:
     quotas = Quotas(TurnSettings(turn_allocations=1))
     quotas.take("student_1", HERE)
     assert refused(quotas, "student_2", THERE) == 508
@@ -49,7 +49,7 @@ def test_a_refusal_counts_nothing() -> None:
     quotas.take("student_2", THERE)
 
 
-def test_who_has_none_left_is_forgotten() -> None:
+def test_a_profile_without_allocations_is_forgotten() -> None:
     quotas = Quotas(TurnSettings(turn_allocations_per_profile=0))
     for number in range(100):
         assert refused(quotas, f"student_{number}", bytes([number])) == 486
@@ -79,7 +79,7 @@ def test_forged_datagrams_do_not_use_up_what_a_stream_may() -> None:
     assert rate.admits("192.0.2.1", 10.0, stream=True)
 
 
-def test_a_clock_that_goes_back_does_not_shut_anybody_out() -> None:
+def test_a_clock_that_goes_back_shuts_no_host_out() -> None:
     rate = UnauthenticatedRate(1)
     assert rate.admits("192.0.2.1", 1000.0, stream=False)
     assert rate.admits("192.0.2.1", 10.0, stream=False)

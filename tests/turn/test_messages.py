@@ -122,7 +122,7 @@ def test_a_signature_of_another_length_is_not_believed(length: int) -> None:
         "too long",
     ],
 )
-def test_what_is_no_message_is_none(data: bytes) -> None:
+def test_other_data_is_no_message(data: bytes) -> None:
     assert parse(data) is None
 
 

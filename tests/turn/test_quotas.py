@@ -36,7 +36,7 @@ def test_quotas_are_per_profile_per_address_and_in_all() -> None:
     assert attempt("student_1", "198.51.100.3") is None
 
 
-def test_who_is_not_authentic_too_often_is_not_answered_and_others_are() -> None:
+def test_unauthenticated_requests_above_the_limit_are_not_answered_and_others_are() -> None:
     desk = Desk(unauthenticated_per_second=10)
     present, _ = ready(desk, host="198.51.100.9")
     desk.now += 1
@@ -45,21 +45,21 @@ def test_who_is_not_authentic_too_often_is_not_answered_and_others_are() -> None
     assert [len(outputs) for outputs in answered] == [1] * 10 + [0] * 5
     assert flood.send(flood.request(Method.BINDING)) == []
     assert desk.counters["limited"] == 6
-    assert code_of(present.ask(Method.REFRESH)) is None, "who has an allocation is heard, from the same address too"
+    assert code_of(present.ask(Method.REFRESH)) is None, "a client with an allocation is answered, from the same address too"
     assert code_of(desk.client(host="198.51.100.10").ask(Method.ALLOCATE, ALLOCATION)) is None
     desk.now += 1
     assert code_of(flood.ask(Method.ALLOCATE, ALLOCATION)) is None
 
 
-def test_an_answer_to_who_is_not_known_is_hardly_longer_than_a_request() -> None:
+def test_an_answer_to_an_unauthenticated_request_is_hardly_longer_than_it() -> None:
     desk = Desk()
     client = desk.client()
     [answer] = client.send(client.request(Method.ALLOCATE, ALLOCATION, signed=False))
     assert isinstance(answer, SendToClient)
-    assert len(answer.data) <= 160, "forged sources get no flood out of the relay"
+    assert len(answer.data) <= 160, "a forged source must not make the relay an amplifier"
 
 
-def test_who_asks_for_more_than_its_quota_too_often_is_not_answered_and_who_has_an_allocation_is() -> None:
+def test_requests_beyond_the_quota_are_rate_limited_and_clients_with_an_allocation_are_answered() -> None:
     desk = Desk(turn_allocations_per_profile=1, unauthenticated_per_second=10)
     present, greedy = desk.client("student_1"), desk.client("student_1")
     present.allocate()

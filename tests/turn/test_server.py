@@ -30,7 +30,7 @@ FOREIGN = ("203.0.113.1", 40000)
 
 
 @pytest.mark.parametrize("host", ["198.51.100.7", "2001:db8::7"])
-def test_anybody_may_ask_for_their_address(host: str) -> None:
+def test_a_binding_request_needs_no_credentials(host: str) -> None:
     client = Desk().client(host=host)
     answer = client.ask(Method.BINDING, signed=False)
     assert (answer.method, answer.message_class) == (Method.BINDING, Class.RESPONSE)
@@ -142,7 +142,7 @@ def test_with_a_stale_nonce_comes_a_fresh_one() -> None:
 # -- Allocate -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_allocation_says_where_it_is_how_long_and_who_asked() -> None:
+def test_an_allocation_has_its_address_its_lifetime_and_its_clients_address() -> None:
     client = Desk().client()
     answer = client.ask(Method.ALLOCATE, ALLOCATION | {"LIFETIME": 777})
     assert (answer.method, answer.message_class) == (Method.ALLOCATE, Class.RESPONSE)
@@ -200,7 +200,7 @@ def test_an_additional_family_is_answered_with_what_there_is() -> None:
     assert answer.attributes["ADDRESS-ERROR-CODE"][:2] == (2, 440)
 
 
-def test_attributes_that_nobody_knows_are_named_but_only_to_who_is_known() -> None:
+def test_unknown_attributes_are_named_to_authenticated_clients_only() -> None:
     client = Desk().client()
     unknown = struct.pack("!HHI", 0x7777, 4, 0)
 
@@ -222,7 +222,7 @@ def test_attributes_that_nobody_knows_are_named_but_only_to_who_is_known() -> No
     assert answer.is_signed_with(client.key)
 
 
-def test_a_request_that_cannot_be_read_is_told_so() -> None:
+def test_a_request_that_cannot_be_read_is_a_bad_request() -> None:
     client = Desk().client()
     half_a_lifetime = struct.pack("!HHI12s", 0x0003, 8, stun.COOKIE, bytes(12)) + struct.pack("!HHHH", 0x000D, 2, 1, 0)
     assert code_of(client.answer_to(half_a_lifetime)) == 400
@@ -381,7 +381,7 @@ def test_what_names_no_peer_or_channel_is_a_bad_request() -> None:
     assert code_of(client.ask(Method.CHANNEL_BIND, {"XOR-PEER-ADDRESS": MEDIA})) == 400
 
 
-def test_a_worker_that_is_gone_is_reached_no_more() -> None:
+def test_a_worker_that_is_gone_is_no_longer_reached() -> None:
     desk = Desk()
     client, allocation_id = ready(desk)
     assert code_of(client.bind(0x4000, MEDIA)) is None

@@ -56,7 +56,7 @@ def test_the_beginning_of_a_message_waits_for_its_end() -> None:
         bytes(8),
     ],
 )
-def test_garbage_is_told_as_soon_as_it_shows(garbage: bytes) -> None:
+def test_garbage_is_refused_at_its_first_byte_that_does_not_fit(garbage: bytes) -> None:
     with pytest.raises(NotTurn):
         split_stream(bytearray(garbage))
     with pytest.raises(NotTurn):
@@ -73,7 +73,7 @@ def test_the_longest_message_passes_and_a_longer_one_is_not_waited_for() -> None
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=40))
-def test_whatever_comes_never_more_than_a_message_waits(chunks: list[bytes]) -> None:
+def test_at_most_one_message_is_buffered_for_any_input(chunks: list[bytes]) -> None:
     buffer = bytearray()
     for chunk in chunks:
         buffer += chunk

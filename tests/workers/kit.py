@@ -75,7 +75,7 @@ def port_of(parameters: TransportParameters) -> int:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many UDP ports in a row that nobody uses."""
+    """The first of so many free UDP ports in a row."""
     for first in range(random.randrange(20_000, 30_000), 60_000, count):
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
             for port in range(first, first + count):

@@ -180,7 +180,7 @@ async def test_calls_begin_in_the_order_in_which_they_were_made(channel: Channel
     assert channel.engine.asked == [("close_router", str(number)) for number in range(100)]
 
 
-async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(channel: Channel) -> None:
+async def test_an_answer_that_comes_after_its_timeout_is_dropped(channel: Channel) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await channel.caller.engine.open_transport("slow", "one")

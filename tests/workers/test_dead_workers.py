@@ -113,7 +113,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
     assert f"media worker 0 (process {victim}) has died (SIGKILL): 1 calls lost" in caplog.text
 
 
-async def test_a_port_that_somebody_takes_meanwhile_is_tried_again_until_it_is_free(
+async def test_a_port_that_another_process_takes_meanwhile_is_tried_again_until_it_is_free(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_ports(1)
@@ -133,7 +133,7 @@ async def test_a_port_that_somebody_takes_meanwhile_is_tried_again_until_it_is_f
         await eventually(lambda: relay.pids, "the worker is back")
 
 
-async def test_a_sink_that_fails_keeps_nobody_from_restarting(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_sink_that_fails_does_not_keep_workers_from_restarting(caplog: pytest.LogCaptureFixture) -> None:
     def refuse(_: object) -> None:
         raise RuntimeError("not now")
 
@@ -173,7 +173,7 @@ async def test_a_worker_that_goes_on_gets_calls_again(relay: RunningPool, caplog
 
 
 async def test_a_call_that_a_worker_does_not_open_is_opened_by_another_one(relay: RunningPool) -> None:
-    """It hangs, and nobody knows it yet."""
+    """It hangs, and the pool has not noticed yet."""
     pid = relay.pids[0]
     os.kill(pid, signal.SIGSTOP)
     assert relay.pool.workers[0].answering

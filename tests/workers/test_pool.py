@@ -82,13 +82,13 @@ async def test_two_hundred_calls_opened_at_once_are_spread_evenly(relay: Running
     assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(0, 0), (0, 0)]
 
 
-async def test_what_is_unknown_is_an_error_but_for_those_who_close_it(relay: RunningPool) -> None:
+async def test_an_unknown_name_is_an_error_except_for_closing(relay: RunningPool) -> None:
     with pytest.raises(KeyError):
         await relay.pool.route("nothing", ("one", "two"))
     first = await relay.peer("one", router="call")
     with pytest.raises(KeyError):
-        await relay.pool.connect_transport("nobody", first.parameters, ())
-    await relay.pool.close_transport("nobody")
+        await relay.pool.connect_transport("unknown", first.parameters, ())
+    await relay.pool.close_transport("unknown")
     await relay.pool.close_router("nothing")
 
 
@@ -133,7 +133,7 @@ async def test_what_a_worker_counted_outlives_it(relay: RunningPool) -> None:
     assert (counted["transports_opened"], counted["workers_lost"]) == (2, 1)
 
 
-async def test_counters_are_read_even_if_nobody_asks(relay: RunningPool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counters_are_read_even_without_a_request(relay: RunningPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_module, "POLL_INTERVAL", 0.05)
     await relay.pool.open_transport("call", "transport")
     await eventually(lambda: relay.pool._alive[0].counted.get("transports_opened") == 1, "the counters are read")

@@ -158,7 +158,7 @@ worker.main(sys.argv[1:])
 """
 
 
-async def test_a_worker_that_is_stuck_says_where_and_ends_even_if_nobody_watches() -> None:
+async def test_a_stuck_worker_logs_where_and_ends_even_without_a_watching_parent() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         assignment = assigned(theirs)

@@ -33,7 +33,7 @@ class Admission:
     """The tables of all kinds.
 
     Args:
-        proxies: through whom everybody's connections may come.
+        proxies: networks of reverse proxies, through which the connections of all clients may come.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Admission:
             table.capacity, table.per_network = bound.total, bound.per_network
 
     def is_trusted_proxy(self, host: str) -> bool:
-        """Whether the operator trusts what comes from there to say who its clients are."""
+        """Whether the operator trusts the PROXY headers of connections from there."""
         address = ipaddress.ip_address(host)
         return any(address in one for one in self._proxies)
 
     def is_proxy(self, host: str) -> bool:
-        """Whether a proxy that brings everybody's HTTP connections may be there: one of the operator's, or on this machine."""
+        """Whether a proxy that forwards all clients' HTTP connections may be there: one of the operator's, or on this machine."""
         return host in _THIS_MACHINE or self.is_trusted_proxy(host)
 
     def _origin(self, table: ConnectionTable[Evictable], host: str) -> bytes | None:

@@ -10,13 +10,13 @@ from typing import Final, Protocol, cast
 from relay.edge.counters import EdgeCounters
 from relay.edge.limits import EdgeLimits
 from relay.edge.tcp.demux import MAX_HEAD, NEEDED, Kind, classify, has_whole_head
-from relay.edge.tcp.outlet import UNSENT_LIMIT, tune
+from relay.edge.tcp.outlet import UNSENT_LIMIT, configure_socket
 from relay.edge.tcp.peers import Peer
 from relay.edge.tcp.proxy_protocol import MAX_HEADER, MalformedHeader, begins_header, parse_header
 
 _UNREAD: Final = 1 << 20
 """Bytes that must be there before a socket is readable (the kernel makes it half of its buffer). The first bytes are TLS's, but
-uvloop begins to read before anybody can tell it to wait."""
+uvloop begins to read before it can be told to wait."""
 
 _NO_TLS: Final = bytes.fromhex("15 0301 0002 02 28")
 """RFC 8446 sections 5.1 and 6.2: a fatal alert, handshake_failure."""
@@ -26,7 +26,7 @@ Context = Callable[[], ssl.SSLContext]
 
 
 class Host(Protocol):
-    """Who has accepted a connection, and decides about it."""
+    """The listener that accepted a connection, and decides about it."""
 
     def takes_header(self, peer: Peer) -> bool:
         """Whether a PROXY header is believed from there; if not, that is counted."""
@@ -148,7 +148,7 @@ class Arrival(asyncio.Protocol):
             self._loop.remove_reader(connection)
             self._is_tls = kind is Kind.TLS
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _UNREAD if self._is_tls else 1)
-            tune(connection)
+            configure_socket(connection)
             self._connection = None
             self._task = self._loop.create_task(self._connect(connection))
 
@@ -200,7 +200,7 @@ class Arrival(asyncio.Protocol):
         handshake = self._loop.create_task(
             self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=self._timeout)
         )
-        handshake.add_done_callback(_heed)
+        handshake.add_done_callback(_consume_exception)
         try:
             for _ in range(2):  # one turn until TLS is in our place, one until it is ready to read
                 await asyncio.sleep(0)
@@ -256,7 +256,7 @@ class Arrival(asyncio.Protocol):
         protocol.data_received(self._buffer)
 
 
-def _heed(handshake: asyncio.Task[asyncio.Transport | None]) -> None:
+def _consume_exception(handshake: asyncio.Task[asyncio.Transport | None]) -> None:
     """Consume the exception of a handshake whose connection was closed meanwhile; asyncio would log it."""
     if not handshake.cancelled():
         handshake.exception()

@@ -86,7 +86,7 @@ class ConnectionTable(Generic[M]):
             return next(iter(self._idle))
         if not self._networks:
             return None
-        # Everybody is busy. Rare enough to be searched for.
+        # All connections are busy. Rare enough to be searched for.
         return max(self._networks.items(), key=lambda one: (one[0] is not _PROXIES, len(one[1])))[1].oldest()
 
     def remove(self, member: M) -> None:

@@ -61,7 +61,7 @@ class HttpConnections:
         return HttpConnection(self._serve(), peer, self)
 
     def peer_of(self, served: object) -> Peer | None:
-        """Who is at the other end; None: the connection is not ours, or is over."""
+        """The peer of a served connection; None: the connection is not ours, or is over."""
         connection = self._by_served.get(served)
         return None if connection is None else connection.peer
 

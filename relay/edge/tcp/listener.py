@@ -184,7 +184,7 @@ class Listener:
         return False
 
     def told(self, arrival: Arrival) -> None:
-        """A PROXY header has said who the peer of an arrival is."""
+        """A PROXY header has named the peer of an arrival."""
         self._counters["proxy_headers"] += 1
         self._admission.move(self._admission.undecided, arrival, arrival.peer.host)
 

@@ -8,7 +8,7 @@ from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.sendqueue import SendQueue
 
 UNSENT_LIMIT: Final = 8 * 1024
-"""Bytes that may wait in the kernel, and as many in the event loop: sound waits behind those, so they are few (130 ms at
+"""Bytes that may wait in the kernel, and as many in the event loop: audio waits behind those, so they are few (130 ms at
 1 Mbit/s). What is sent and not yet acknowledged does not count, so throughput does not suffer."""
 
 USER_TIMEOUT: Final = 20_000
@@ -18,8 +18,8 @@ KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 """Seconds of silence, seconds between probes, and their number, until a connection counts as half open."""
 
 
-def tune(connection: socket.socket) -> None:
-    """Make a TCP connection fit for media."""
+def configure_socket(connection: socket.socket) -> None:
+    """Set the options of a TCP connection that carries media: no delay, a short unsent queue, keepalives."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)

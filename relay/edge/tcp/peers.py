@@ -1,4 +1,4 @@
-"""Who is at the other end of a TCP connection."""
+"""The peer of a TCP connection."""
 
 from dataclasses import dataclass
 

@@ -44,7 +44,7 @@ class Header:
     length: int
     """Bytes; the client's follow."""
     client: Peer | None
-    """None: the connection is the proxy's own, such as a health check, or the proxy does not say who it is for."""
+    """None: the connection is the proxy's own, such as a health check, or the proxy does not name its client."""
 
 
 def begins_header(head: bytes) -> bool | None:

@@ -1,7 +1,7 @@
 """What waits to be sent on a TCP connection that is slower than its media.
 
-Sound never waits behind pictures: it has a lane of its own, which goes first. Pictures are dropped by whole frames, since the
-rest of a broken one is of no use to anybody. Media is encrypted, but the RTP header is readable (RFC 3711 section 3.1).
+Audio never waits behind video: it has a lane of its own, which goes first. Video is dropped by whole frames, since a receiver
+cannot decode the rest of an incomplete one. Media is encrypted, but the RTP header is readable (RFC 3711 section 3.1).
 """
 
 from collections import deque
@@ -10,14 +10,14 @@ from typing import Final
 from relay.rtp.packet import is_rtcp
 
 BULK_LIMIT: Final = 128 * 1024
-"""Bytes of pictures and data that may wait: half a second of HD video. Below that, the sender's own congestion control sees the
+"""Bytes of video and data that may wait: half a second of HD video. Below that, the sender's own congestion control sees the
 delay and slows down, which is better than any loss."""
 
 URGENT_LIMIT: Final = 32 * 1024
 """Bytes of audio, RTCP and STUN that may wait: about two seconds. The oldest go first: late audio is of no use."""
 
 LEAST_COST: Final = 256
-"""Bytes that a packet of pictures or data counts for, however small it is: with its object it takes as much, and a queue of very
+"""Bytes that a packet of video or data counts for, however small it is: with its object it takes as much, and a queue of very
 many would take long to search for a frame."""
 
 VIDEO_PACKET: Final = 400

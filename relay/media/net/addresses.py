@@ -15,14 +15,14 @@ SETTLE: Final = 0.1
 """Seconds from the news to a look: one change often brings several messages."""
 
 POLL: Final = 10.0
-"""Seconds between looks without news, where the kernel tells of changes. Messages can be lost."""
+"""Seconds between looks without news, where the kernel announces changes. Messages can be lost."""
 
 POLL_WITHOUT_NEWS: Final = 3.0
 """The same, where it does not: not Linux, or not allowed."""
 
 
 def local_addresses() -> list[str]:
-    """Every address of this machine that a peer can be told of: IPv4 first, loopback last, no link-local ones."""
+    """Every address of this machine that can be a host candidate: IPv4 first, loopback last, no link-local ones."""
     found = []
     for adapter in ifaddr.get_adapters():
         for one in adapter.ips:

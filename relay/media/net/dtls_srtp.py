@@ -165,7 +165,7 @@ class _Wire:
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE_LENGTH)
         self.closed = False
-        """Nothing is received any more: ends whoever would go on to."""
+        """Nothing more is received: the next `_recv` raises `ConnectionError`."""
         self.transmit = send
         self.role = "controlled"
         self.state = "completed"

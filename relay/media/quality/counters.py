@@ -35,7 +35,7 @@ NAMES: Final = {
     "packets_early": "packets that arrived before the keys, during the handshake, and were then forwarded",
     "rtp_malformed": "SRTP or SRTCP packets too short to have a header",
     "rtcp_malformed": "authentic RTCP packets that could not be read; they are forwarded all the same",
-    "unknown_address": "datagrams that are nobody's, from an address that no transport has validated",
+    "unknown_address": "datagrams of no transport's peer, from an address that no transport has validated",
     "packets_followed": "of the packets received, those from an address that the peer had not validated yet",
     "strays_limited": "packets from such addresses not looked at, because there were too many within a second",
     "unknown_class": "datagrams that are none of STUN, DTLS, SRTP and SRTCP",

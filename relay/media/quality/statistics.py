@@ -11,7 +11,7 @@ from relay.media.quality.mos import QualityScore, mean_opinion, transmission_rat
 from relay.rtp.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
 
 SNAPSHOT_INTERVAL = 2.0
-"""Seconds between two reports: 100 packets of a 20 ms sound stream, so that one lost packet is 1 %."""
+"""Seconds between two reports: 100 packets of a 20 ms audio stream, so that one lost packet is 1 %."""
 
 MAX_STREAMS = 256
 """SSRCs per leg. Peers choose them, and could choose too many; but each shared screen brings new ones."""
@@ -235,7 +235,7 @@ class RetransmissionStatistics(StreamStatistics):
 
 
 class RoundTripTime:
-    """The round trip between the relay and a peer, from reports that were meant for somebody else.
+    """The round trip between the relay and a peer, from reports that were meant for the other peer.
 
     A sender report that the relay forwards to the peer comes back as a reference in the peer's report blocks, with the time
     that the peer held it. The relay takes its own time of forwarding where the sender would take the NTP time in the
@@ -314,7 +314,7 @@ class LegStatistics:
         self._reported.pop(ssrc, None)
 
     def from_peer(self, packets: Iterable[RtcpPacket], now: float) -> None:
-        """RTCP arrived from the peer: its report blocks tell of the way to it."""
+        """RTCP arrived from the peer: its report blocks describe the path to it."""
         for packet in packets:
             if isinstance(packet, SenderReport | ReceiverReport):
                 for block in packet.blocks:
@@ -328,7 +328,7 @@ class LegStatistics:
         self._reported[block.ssrc] = (known[0] if known else block, block)
 
     def for_peer(self, packets: Iterable[RtcpPacket], now: float) -> None:
-        """RTCP arrived from the other peer, whether it is forwarded or the relay answers it: it tells of this peer's streams."""
+        """RTCP arrived from the other peer, to be forwarded or answered by the relay: it reports on this peer's streams."""
         for packet in packets:
             match packet:
                 case SenderReport():
@@ -367,7 +367,7 @@ class LegStatistics:
     def _update_loss_to_peer(self) -> None:
         """From the growth of the cumulative figures (RFC 3550, 6.4.4), since a fraction says nothing of how many packets.
 
-        Without a new report the last figure stays: those on sound come up to 5 s apart.
+        Without a new report the last figure stays: those on audio come up to 5 s apart.
         """
         expected = lost = 0
         for before, block in self._reported.values():

@@ -16,7 +16,7 @@ SLOTS = 512
 """Packets per stream, a power of two: 1.7 s at 2.5 Mbit/s, the most that browsers send for one camera unasked."""
 
 MAX_STREAMS = 64
-"""Per transport, of 14 kB each. Three simulcast layers and a shared screen, each with retransmissions, and sound, are nine."""
+"""Per transport, of 14 kB each. Three simulcast layers and a shared screen, each with retransmissions, and audio, are nine."""
 
 MIN_AGE = 0.5
 """Seconds that a packet can be asked for on a short path: there, receivers ask again for as long as frames can wait."""

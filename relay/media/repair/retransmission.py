@@ -129,7 +129,7 @@ class DirectionRepair:
             target.loses_many = False
             return False
         lost_before = source.statistics.loss_from_peer
-        # Reports tell of both legs together: (1 - all) = (1 - the sender's) * (1 - the receiver's).
+        # A receiver's reports count the loss of both legs together: (1 - all) = (1 - the sender's) * (1 - the receiver's).
         lost_after = max(0.0, 1 - (1 - target.statistics.loss_to_peer) / max(1 - lost_before, 0.01))
         self._asks = lost_before > ASK_ABOVE
         if lost_after > DOUBLE_ABOVE:

@@ -1,4 +1,4 @@
-"""What a transport's peer sends, as a router tells of it: from its description, and from what has arrived.
+"""The streams that a transport's peer sends: from its description, and from the packets that have arrived.
 
 Sans-IO.
 """

@@ -15,7 +15,7 @@ CONSENT_LIFETIME: Final = 30.0
 """Seconds that the last answer allows to send for (RFC 7675 section 5.1)."""
 
 CONSENT_INTERVAL: Final = 10.0
-"""Seconds between two checks while they are answered. RFC 7675 suggests 5; fewer of them wake nobody up in a call on hold, and
+"""Seconds between two checks while they are answered. RFC 7675 suggests 5; fewer of them wake no device up in a call on hold, and
 `RETRY_INTERVAL` makes up for one that is lost."""
 
 RETRY_INTERVAL: Final = 4.0

@@ -1,4 +1,4 @@
-"""What the signaling plane is told of a transport: that it is up, down or closed, and how good its path is."""
+"""The events of a transport for the signaling plane: that it is up, down or closed, and how good its path is."""
 
 from collections.abc import Callable
 

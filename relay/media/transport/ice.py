@@ -32,7 +32,7 @@ _CARRIED: Final = ipaddress.ip_network("127.64.0.0/10")
 """Where peers are that reach the relay by TCP or TURN, as far as media can tell (`relay.edge.tunnel`)."""
 
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")
-"""RFC 6598, the space that carriers number their customers from: as large, and no public address."""
+"""RFC 6598, the shared address space of an ISP's NAT: as large, and no public address."""
 
 _PRIORITY: Final = (110 << 24) + (65_535 << 8) + 255
 """RFC 8445 section 5.1.2.1: of a peer-reflexive candidate of the first component, as section 7.1.1 has it in checks."""
@@ -41,7 +41,7 @@ _ROLE_CONFLICT: Final = (487, "Role Conflict")
 
 
 def reflexive(source: tuple[str, int]) -> tuple[str, int]:
-    """What a peer is told of its own address (XOR-MAPPED-ADDRESS).
+    """The address that an answer gives a peer as its own (XOR-MAPPED-ADDRESS).
 
     Firefox drops an answer that names a loopback address and never connects, so that a peer that is carried over loopback is told
     an address of its own in `_SHARED` instead. Only the peer's own bookkeeping needs it: nothing is ever sent there.

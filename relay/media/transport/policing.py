@@ -296,7 +296,7 @@ class Policer:
         self._look_again(now)
 
     def under_load(self, now: float) -> None:
-        """A whole batch was waiting in a socket: somebody sends much."""
+        """A whole batch was waiting in a socket: some peer sends much."""
         if now >= self._load_look_at and now - self._looked_at >= LOAD_INTERVAL:
             begun = time.perf_counter()
             self.look(now)

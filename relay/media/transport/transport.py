@@ -41,7 +41,7 @@ class Transport(ForwardingState["Transport"]):
 
     Args:
         certificate: the relay's, which it shows on this transport.
-        emit: takes what the signaling plane is told of the transport.
+        emit: takes the transport's events for the signaling plane.
         limits: what the peer may send.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Who keeps a place when there are not enough: attackers with a few addresses lose their own connections, and no one else's.
+"""Eviction when a table is full: attackers with a few addresses lose their own connections, and no other client's.
 
 The attackers are 127.0.0.2 and so on; 127.0.0.1 counts as a proxy on this machine.
 """

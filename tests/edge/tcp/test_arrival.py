@@ -1,4 +1,4 @@
-"""What becomes of a connection, from its first byte until somebody serves it."""
+"""A connection from its first byte until a server takes it over."""
 
 import asyncio
 import json
@@ -137,7 +137,7 @@ async def test_media_that_is_turned_off_is_hung_up_on(no_errors_logged: None) ->
 
 @limited(decision_timeout=0.2)
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x14\x00\x01\x00", b"GET /here HTTP/1.1\r\nHost:", b"\x16\x03\x01\x02"])
-async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningEdge, said: bytes) -> None:
+async def test_a_connection_that_sends_nothing_recognisable_is_closed(secure: RunningEdge, said: bytes) -> None:
     async with secure.connected() as one:
         one.send(said)
         assert await one.rest() == b""
@@ -145,14 +145,14 @@ async def test_who_does_not_say_what_it_wants_is_hung_up_on(secure: RunningEdge,
 
 
 @limited(decision_timeout=1.0)
-async def test_who_says_nothing_within_tls_is_hung_up_on(secure: RunningEdge) -> None:
+async def test_a_connection_that_sends_nothing_within_tls_is_closed(secure: RunningEdge) -> None:
     async with secure.connected(ssl=trusting()) as one:
         assert await one.rest() == b""
     assert secure.counters["refused_slow"] == 1
 
 
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x14\x00\x01\x00"])
-async def test_who_closes_before_saying_it_is_forgotten_at_once(edge: RunningEdge, said: bytes) -> None:
+async def test_the_state_of_a_client_that_closes_early_is_dropped_at_once(edge: RunningEdge, said: bytes) -> None:
     async with edge.connected() as one:
         one.send(said)
         one.writer.write_eof()
@@ -160,7 +160,7 @@ async def test_who_closes_before_saying_it_is_forgotten_at_once(edge: RunningEdg
     assert edge.counters["refused_silent"] == 1
 
 
-async def test_who_resets_the_connection_is_forgotten(edge: RunningEdge) -> None:
+async def test_the_state_of_a_client_that_resets_its_connection_is_dropped(edge: RunningEdge) -> None:
     with socket.create_connection((HERE, edge.edge.port)) as one:
         await edge.counted("connections")
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")

@@ -24,11 +24,11 @@ def test_it_names_the_relays_end_first() -> None:
     [check(None), check(kind=stun.Class.INDICATION), check()[:-4], b"", b"\x17\xfe\xfd" + bytes(40)],
     ids=["no username", "indication", "cut short", "nothing", "DTLS"],
 )
-def test_what_is_no_check_names_nobody(datagram: bytes) -> None:
+def test_a_datagram_that_is_no_check_has_no_ufrag(datagram: bytes) -> None:
     assert ufrag_of(datagram) is None
 
 
 @given(st.binary(max_size=100))
-def test_bytes_of_any_kind_are_no_trouble(rest: bytes) -> None:
+def test_any_bytes_are_read_without_an_error(rest: bytes) -> None:
     ufrag_of(rest)
     ufrag_of(check()[:20] + rest)

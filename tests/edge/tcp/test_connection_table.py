@@ -1,4 +1,4 @@
-"""The table against a model: whoever comes gets a place, and the right one loses it."""
+"""The table against a model: each new connection gets a place, and the right one is evicted."""
 
 from collections import Counter
 
@@ -57,7 +57,7 @@ def test_those_that_have_been_idle_for_long_are_found_but_for_those_of_proxies()
 
 
 @given(steps)
-def test_it_keeps_its_bounds_whatever_happens(done: list[tuple[str, int, bytes | None]]) -> None:
+def test_the_table_keeps_its_bounds_in_any_sequence(done: list[tuple[str, int, bytes | None]]) -> None:
     capacity, per_network = 8, 3
     table = ConnectionTable[int](capacity, per_network)
     present: dict[int, bytes | None] = {}

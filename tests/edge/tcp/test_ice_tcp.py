@@ -79,7 +79,7 @@ async def test_a_frame_that_is_too_long_ends_the_connection(edge: RunningEdge) -
     assert edge.counters["ice_tcp_malformed"] == 1
 
 
-async def test_garbage_in_frames_disturbs_nobody(edge: RunningEdge) -> None:
+async def test_garbage_in_frames_does_not_disturb_the_connection(edge: RunningEdge) -> None:
     relay = await edge.transport()
     async with edge.connected() as one:
         await one.check(relay)
@@ -90,7 +90,7 @@ async def test_garbage_in_frames_disturbs_nobody(edge: RunningEdge) -> None:
 
 
 @limited(first_answer=0.1)
-async def test_who_is_not_authentic_is_hung_up_on_after_a_while(edge: RunningEdge) -> None:
+async def test_a_connection_without_an_authentic_check_is_closed_after_a_while(edge: RunningEdge) -> None:
     relay = await edge.transport()
     async with edge.connected() as one:
         one.send_frame(bytes(connectivity_check(relay, pwd="not the password of it")))
@@ -107,7 +107,7 @@ async def test_a_connection_that_fell_silent_is_hung_up_on(edge: RunningEdge) ->
     assert edge.counters["idle_closed"] == 1
 
 
-async def test_closing_hangs_up_on_everybody(edge: RunningEdge) -> None:
+async def test_closing_the_edge_closes_every_connection(edge: RunningEdge) -> None:
     relay = await edge.transport()
     async with edge.connected() as one:
         await one.check(relay)
@@ -115,7 +115,7 @@ async def test_closing_hangs_up_on_everybody(edge: RunningEdge) -> None:
         assert await one.rest() == b""
 
 
-async def test_who_does_not_read_costs_little_and_gets_whole_frames_later(edge: RunningEdge) -> None:
+async def test_a_client_that_does_not_read_costs_little_and_gets_whole_frames_later(edge: RunningEdge) -> None:
     """What the worker sends is dropped here once the connection is full; the other way goes on all the time."""
     relay = await edge.transport()
     async with edge.connected(limit=1) as one:
@@ -141,7 +141,7 @@ async def test_who_does_not_read_costs_little_and_gets_whole_frames_later(edge: 
         while True:
             datagram = await one.frame()
             if datagram[0] < 4:
-                break  # the answer to the check: it overtook the pictures
+                break  # the answer to the check: it overtook the video
             timestamp = int.from_bytes(datagram[4:8])
             sizes[timestamp] = sizes.get(timestamp, 0) + 1
         assert len(sizes) > 10

@@ -1,4 +1,4 @@
-"""What a connection that is slower than its media does to sound."""
+"""Audio on a connection that is slower than its media."""
 
 import asyncio
 import socket
@@ -30,19 +30,19 @@ def shake_hands(edge: RunningEdge, relay: TransportParameters, context: ssl.SSLC
     return one
 
 
-def read_until(one: socket.socket, sound: bytes) -> int:
+def read_until(one: socket.socket, audio: bytes) -> int:
     """Bytes that come before that datagram."""
     frames, before = Frames(), 0
     while data := one.recv(65536):
         for datagram in frames.feed(data):
-            if datagram == sound:
+            if datagram == audio:
                 return before
             before += len(datagram)
-    raise AssertionError("the sound never came")
+    raise AssertionError("the audio packet never came")
 
 
 @pytest.mark.parametrize("way", ["tcp", "tls"])
-async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(secure: RunningEdge, way: str) -> None:
+async def test_audio_overtakes_video_that_has_not_reached_the_kernel(secure: RunningEdge, way: str) -> None:
     relay = await secure.transport()
     with await asyncio.to_thread(shake_hands, secure, relay, trusting() if way == "tls" else None) as one:
         [connection] = secure.edge._streams
@@ -51,9 +51,9 @@ async def test_sound_overtakes_pictures_but_for_the_little_that_is_on_its_way(se
             connection._from_worker(rtp(VIDEO, number // 10 * 3000, number % 65536))
             if not number % 50:
                 await asyncio.sleep(0)
-        sound = rtp(AUDIO, 960, 1, size=120)
-        connection._from_worker(sound)
-        before = await asyncio.to_thread(read_until, one, sound)
+        audio = rtp(AUDIO, 960, 1, size=120)
+        connection._from_worker(audio)
+        before = await asyncio.to_thread(read_until, one, audio)
     # The kernel's unsent bytes, the event loop's, TLS's, and what the receiver has room for.
     assert before < 8 * UNSENT_LIMIT
     assert secure.counters["stream_frames_dropped"] > 0

@@ -79,7 +79,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_header_says_who_the_client_is(name: str) -> None:
+def test_a_header_names_the_client(name: str) -> None:
     data, client = GOOD[name]
     for rest in (b"", b"GET / HTTP/1.1\r\n"):
         assert parse_header(data + rest) == Header(len(data), client)
@@ -90,7 +90,7 @@ def test_a_header_says_who_the_client_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_begins_like_a_header_and_is_none_is_an_error(name: str) -> None:
+def test_a_malformed_header_is_an_error(name: str) -> None:
     assert begins_header(BAD[name])
     with pytest.raises(MalformedHeader):
         parse_header(BAD[name])
@@ -99,12 +99,12 @@ def test_what_begins_like_a_header_and_is_none_is_an_error(name: str) -> None:
 @pytest.mark.parametrize(
     "head", [b"GET / HTTP/1.1", b"PROPFIND /", b"PROXY / HTTP/1.1", b"\r\nGET /", b"\r\n\r\nA", b"\x16\x03", b"\0"]
 )
-def test_what_is_none_is_not_taken_for_one(head: bytes) -> None:
+def test_other_data_is_not_taken_for_a_header(head: bytes) -> None:
     assert begins_header(head) is False
 
 
 @given(st.sampled_from([SIGNATURE, SIGNATURE + b"\x21\x11", b"PROXY TCP4 ", b"PROXY UNKNOWN"]), st.binary(max_size=300))
-def test_no_bytes_are_too_strange(beginning: bytes, rest: bytes) -> None:
+def test_any_bytes_are_a_header_or_refused(beginning: bytes, rest: bytes) -> None:
     try:
         header = parse_header(beginning + rest)
     except MalformedHeader:
@@ -216,7 +216,7 @@ async def test_others_are_refused_with_one_line_in_the_log(
 
 
 @pytest.mark.parametrize("name", ["line without an end", "too long", "half a TLV", "unknown command"])
-async def test_a_trusted_proxy_whose_header_is_none_is_hung_up_on(no_errors_logged: None, name: str) -> None:
+async def test_the_connection_of_a_trusted_proxy_with_a_malformed_header_is_closed(no_errors_logged: None, name: str) -> None:
     async with RunningEdge.started(trusted_proxies=TRUSTED) as edge, edge.connected(**FROM_PROXY) as one:
         one.send(BAD[name])
         assert await one.rest() == b""

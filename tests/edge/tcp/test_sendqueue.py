@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from relay.edge.tcp.sendqueue import BULK_LIMIT, LEAST_COST, MAX_STREAMS, URGENT_LIMIT, VIDEO_PACKET, SendQueue
 from tests.edge.packets import dtls, rtcp, rtp
 
-SOUND, PICTURES = 1, 2
+AUDIO, VIDEO = 1, 2
 
 
 def push(queue: SendQueue, *packets: bytes) -> None:
@@ -23,7 +23,7 @@ def drain(queue: SendQueue) -> list[bytes]:
     return found
 
 
-def frame(timestamp: int, packets: int = 5, ssrc: int = PICTURES) -> list[bytes]:
+def frame(timestamp: int, packets: int = 5, ssrc: int = VIDEO) -> list[bytes]:
     return [rtp(ssrc, timestamp, sequence) for sequence in range(packets)]
 
 
@@ -42,31 +42,31 @@ def test_an_empty_queue_has_nothing() -> None:
     assert queue.pop() is None
 
 
-def test_what_goes_on_the_wire_is_what_was_said_to() -> None:
+def test_the_bytes_for_the_wire_are_sent_as_given() -> None:
     queue = SendQueue()
-    queue.push(rtp(SOUND, 1, size=80), b"as framed")
+    queue.push(rtp(AUDIO, 1, size=80), b"as framed")
     assert queue
     assert queue.pop() == b"as framed"
 
 
-def test_sound_and_reports_and_checks_overtake_pictures_and_data() -> None:
+def test_audio_and_rtcp_and_checks_overtake_video_and_data() -> None:
     queue, check = SendQueue(), b"\x01\x01" + bytes(60)
-    sound, pictures = rtp(SOUND, 1, size=80), frame(1)
-    push(queue, *pictures, dtls(), sound, rtcp(SOUND), check)
-    assert drain(queue) == [sound, rtcp(SOUND), check, *pictures, dtls()]
+    audio, video = rtp(AUDIO, 1, size=80), frame(1)
+    push(queue, *video, dtls(), audio, rtcp(AUDIO), check)
+    assert drain(queue) == [audio, rtcp(AUDIO), check, *video, dtls()]
 
 
 def test_a_long_report_is_still_urgent() -> None:
     queue = SendQueue()
-    push(queue, *frame(1, 1), rtcp(PICTURES, 900))
-    assert queue.pop() == rtcp(PICTURES, 900)
+    push(queue, *frame(1, 1), rtcp(VIDEO, 900))
+    assert queue.pop() == rtcp(VIDEO, 900)
 
 
 def test_a_stream_is_video_from_its_first_long_packet_on() -> None:
     queue = SendQueue()
-    small, long, last = rtp(PICTURES, 1, 0, VIDEO_PACKET), rtp(PICTURES, 1, 1, VIDEO_PACKET + 1), rtp(PICTURES, 1, 2, 50)
-    push(queue, long, last, small, rtp(SOUND, 1, size=VIDEO_PACKET))
-    assert drain(queue) == [rtp(SOUND, 1, size=VIDEO_PACKET), long, last, small]
+    small, long, last = rtp(VIDEO, 1, 0, VIDEO_PACKET), rtp(VIDEO, 1, 1, VIDEO_PACKET + 1), rtp(VIDEO, 1, 2, 50)
+    push(queue, long, last, small, rtp(AUDIO, 1, size=VIDEO_PACKET))
+    assert drain(queue) == [rtp(AUDIO, 1, size=VIDEO_PACKET), long, last, small]
 
 
 def test_a_frame_that_does_not_fit_is_dropped_as_a_whole() -> None:
@@ -83,16 +83,16 @@ def test_the_rest_of_a_dropped_frame_is_dropped_even_when_there_is_room_again() 
     queue = SendQueue()
     dropped = fill(queue)
     drain(queue)
-    push(queue, rtp(PICTURES, dropped, 5), rtp(PICTURES, dropped + 3000, 6))
-    assert drain(queue) == [rtp(PICTURES, dropped + 3000, 6)]
+    push(queue, rtp(VIDEO, dropped, 5), rtp(VIDEO, dropped + 3000, 6))
+    assert drain(queue) == [rtp(VIDEO, dropped + 3000, 6)]
 
 
 def test_a_packet_of_an_older_frame_that_is_sent_again_passes_and_the_dropped_frame_stays_dropped() -> None:
     queue = SendQueue()
     dropped = fill(queue)
     drain(queue)
-    again = rtp(PICTURES, dropped - 3000, 4)
-    push(queue, again, rtp(PICTURES, dropped, 5))
+    again = rtp(VIDEO, dropped - 3000, 4)
+    push(queue, again, rtp(VIDEO, dropped, 5))
     assert drain(queue) == [again]
 
 
@@ -107,28 +107,28 @@ def test_the_dropped_frame_can_be_sent_again_when_a_newer_one_has_come() -> None
 
 def test_timestamps_may_wrap() -> None:
     queue = SendQueue()
-    push(queue, *(rtp(PICTURES, 2**32 - 10, number) for number in range(BULK_LIMIT // 1000 + 1)))
+    push(queue, *(rtp(VIDEO, 2**32 - 10, number) for number in range(BULK_LIMIT // 1000 + 1)))
     assert queue.dropped_frames == 1
     push(queue, *frame(20))
     assert drain(queue) == frame(20)
 
 
-def test_pictures_that_wait_never_cost_sound() -> None:
+def test_a_full_video_lane_never_drops_audio() -> None:
     queue = SendQueue()
     fill(queue)
-    sound = [rtp(SOUND, number, number, 120) for number in range(200)]
-    push(queue, *sound)
-    assert drain(queue)[:200] == sound
+    audio = [rtp(AUDIO, number, number, 120) for number in range(200)]
+    push(queue, *audio)
+    assert drain(queue)[:200] == audio
 
 
-def test_the_oldest_sound_goes_when_even_sound_is_too_much() -> None:
+def test_the_oldest_audio_is_dropped_when_the_audio_lane_is_full() -> None:
     queue = SendQueue()
-    sound = [rtp(SOUND, number, number, 100) for number in range(2 * URGENT_LIMIT // 100)]
-    push(queue, *sound)
+    audio = [rtp(AUDIO, number, number, 100) for number in range(2 * URGENT_LIMIT // 100)]
+    push(queue, *audio)
     left = drain(queue)
-    assert left == sound[-len(left) :]
+    assert left == audio[-len(left) :]
     assert len(left) == URGENT_LIMIT // 100
-    assert queue.dropped_packets == len(sound) - len(left)
+    assert queue.dropped_packets == len(audio) - len(left)
 
 
 def test_one_streams_dropped_frame_leaves_the_other_streams_whole() -> None:
@@ -146,15 +146,15 @@ def test_data_that_does_not_fit_is_dropped_by_itself() -> None:
     assert (queue.dropped_packets, queue.dropped_frames) == (7, 0)
 
 
-def test_packets_that_are_tiny_are_few_all_the_same() -> None:
+def test_tiny_packets_are_bounded_in_number() -> None:
     queue = SendQueue()
-    push(queue, rtp(PICTURES, 0))
-    push(queue, *(rtp(PICTURES, timestamp, size=12) for timestamp in range(1, 10_000)))
+    push(queue, rtp(VIDEO, 0))
+    push(queue, *(rtp(VIDEO, timestamp, size=12) for timestamp in range(1, 10_000)))
     assert len(drain(queue)) <= BULK_LIMIT // LEAST_COST
     assert queue.bulk_bytes == 0
 
 
-def test_more_streams_than_there_may_be_are_no_more_memory() -> None:
+def test_the_number_of_streams_in_memory_is_bounded() -> None:
     queue = SendQueue()
     for ssrc in range(10 * MAX_STREAMS):
         push(queue, rtp(ssrc, 1))
@@ -162,17 +162,17 @@ def test_more_streams_than_there_may_be_are_no_more_memory() -> None:
     assert len(queue._video) <= MAX_STREAMS
 
 
-def test_an_empty_datagram_is_no_trouble() -> None:
+def test_empty_and_short_datagrams_pass() -> None:
     queue = SendQueue()
     push(queue, b"", b"\x80")
     assert drain(queue) == [b"", b"\x80"]
 
 
-PUSHED = st.tuples(st.sampled_from([SOUND, PICTURES, 3]), st.integers(0, 5), st.integers(12, 1200))
+PUSHED = st.tuples(st.sampled_from([AUDIO, VIDEO, 3]), st.integers(0, 5), st.integers(12, 1200))
 
 
 @given(st.lists(st.one_of(PUSHED, st.integers(1, 40), st.binary(max_size=1300)), max_size=300))
-def test_whatever_comes_it_is_bounded_in_order_and_counted(steps: list[tuple[int, int, int] | int | bytes]) -> None:
+def test_any_input_leaves_the_queue_bounded_in_order_and_counted(steps: list[tuple[int, int, int] | int | bytes]) -> None:
     queue, pushed, popped = SendQueue(), 0, 0
     sequences: defaultdict[int, int] = defaultdict(int)
     for step in steps:

@@ -164,7 +164,7 @@ async def test_no_fingerprint_at_all_fails() -> None:
     await closed(client, server)
 
 
-async def test_closing_says_close_notify_and_is_not_told_to_who_closes() -> None:
+async def test_closing_sends_close_notify_and_emits_no_event_at_the_closing_end() -> None:
     client, server = await connected_ends()
     await closed(server)
     await eventually(lambda: client.closed == ["closed"], "the other end to hear of it")
@@ -172,7 +172,7 @@ async def test_closing_says_close_notify_and_is_not_told_to_who_closes() -> None
     sent = len(client.sent)
     await closed(client, server, client)
     assert client.closed == ["closed"]
-    assert len(client.sent) == sent, "there is nobody left to say it to"
+    assert len(client.sent) == sent, "the client is already closed, so that no second alert is sent"
 
 
 async def test_a_handshake_can_be_closed_after_any_number_of_steps_and_leaves_no_task() -> None:

@@ -148,7 +148,7 @@ async def test_data_of_a_channel_crosses_the_router(relay: RunningEngine) -> Non
     await eventually(lambda: heard == [b"an SCTP packet"], "data to cross")
     await relay.counts("data_messages")
     await relay.engine.close_transport("second")
-    await first.dtls._send_data(b"nobody there")
+    await first.dtls._send_data(b"to a closed transport")
     await relay.counts("data_dropped")
 
 

@@ -13,21 +13,21 @@ from tests.kit.media import AUDIO, VIDEO, MediaPeer, RunningEngine, rtp_packet
 from tests.kit.rtcp import receiver_report
 from tests.kit.wait import eventually
 
-PICTURES, REPEATS, SOUND = 10, 11, 20
+VIDEO_SSRC, RTX_SSRC, AUDIO_SSRC = 10, 11, 20
 VP8, RTX, OPUS = 96, 97, 111
 
 
 def video(sequence: int) -> bytes:
-    return rtp_packet(sequence, PICTURES, payload_type=VP8)
+    return rtp_packet(sequence, VIDEO_SSRC, payload_type=VP8)
 
 
 def repeated(sequence: int, original: int) -> bytes:
     """RFC 4588."""
-    return rtp_packet(sequence, REPEATS, payload_type=RTX, payload=struct.pack("!H", original) + b"picture")
+    return rtp_packet(sequence, RTX_SSRC, payload_type=RTX, payload=struct.pack("!H", original) + b"picture")
 
 
 def audio(sequence: int) -> bytes:
-    return rtp_packet(sequence, SOUND, payload_type=OPUS)
+    return rtp_packet(sequence, AUDIO_SSRC, payload_type=OPUS)
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ async def relay(no_errors_logged: None) -> AsyncIterator[RunningEngine]:
 
 @pytest.fixture
 async def call(relay: RunningEngine) -> tuple[MediaPeer, MediaPeer]:
-    """Two in a call, the first of whom says by which SSRCs it sends."""
+    """Two peers in a call; the description of the first one names the SSRCs that it sends."""
     first, second = await relay.call()
-    media = (AUDIO, dataclasses.replace(VIDEO, ssrcs=(PICTURES, REPEATS)))
+    media = (AUDIO, dataclasses.replace(VIDEO, ssrcs=(VIDEO_SSRC, RTX_SSRC)))
     await relay.engine.update_transport("first", first.parameters, media)
     return first, second
 
@@ -52,7 +52,7 @@ def requested(peer: MediaPeer) -> list[int]:
     return [
         n
         for one in packets
-        if isinstance(one, Nack) and (one.sender_ssrc, one.media_ssrc) == (1, PICTURES)
+        if isinstance(one, Nack) and (one.sender_ssrc, one.media_ssrc) == (1, VIDEO_SSRC)
         for n in one.sequences
     ]
 
@@ -81,11 +81,11 @@ async def test_a_retransmission_that_was_lost_too_is_sent_again(relay: RunningEn
     for packet in sent:
         first.send_rtp(packet)
     await second.receives(*sent)
-    second.send_rtcp(nack(0xB, PICTURES, [2]))
-    await eventually(lambda: len(arrivals(second, REPEATS)) == 3, "the retransmission comes again")
-    assert arrivals(second, REPEATS)[2] == arrivals(second, REPEATS)[1], "the last one of them"
+    second.send_rtcp(nack(0xB, VIDEO_SSRC, [2]))
+    await eventually(lambda: len(arrivals(second, RTX_SSRC)) == 3, "the retransmission comes again")
+    assert arrivals(second, RTX_SSRC)[2] == arrivals(second, RTX_SSRC)[1], "the last one of them"
     await relay.counts("nacks_answered")
-    second.send_rtcp(request := nack(0xB, PICTURES, [4]))
+    second.send_rtcp(request := nack(0xB, VIDEO_SSRC, [4]))
     await first.receives(request)
 
 
@@ -95,7 +95,7 @@ async def test_what_is_lost_on_the_senders_leg_is_requested_of_it_until_it_arriv
     first, second = call
     first.send_rtp(video(1))
     await eventually(lambda: len(second.packets) == 1, "the first packet arrives")
-    second.send_rtcp(nack(0xB, PICTURES, [0xFFFF]))  # the receiver may ask: it was negotiated
+    second.send_rtcp(nack(0xB, VIDEO_SSRC, [0xFFFF]))  # the receiver may ask: it was negotiated
     await eventually(lambda: len(first.packets) == 1, "the request arrives")
 
     def one_in_four_is_lost(number: int) -> None:
@@ -108,11 +108,11 @@ async def test_what_is_lost_on_the_senders_leg_is_requested_of_it_until_it_arriv
 
     for n, number in enumerate(dict.fromkeys(requested(first))):
         first.send_rtp(repeated(n, number))
-    await eventually(lambda: len(arrivals(second, REPEATS)) > 5, "they arrive")
+    await eventually(lambda: len(arrivals(second, RTX_SSRC)) > 5, "they arrive")
     assert (await relay.counted())["packets_requested"] >= 6
 
 
-async def test_nobody_is_asked_who_was_never_asked_by_the_receiver(
+async def test_a_sender_that_the_receiver_never_sent_a_nack_gets_none_from_the_relay(
     relay: RunningEngine, call: tuple[MediaPeer, MediaPeer]
 ) -> None:
     first, second = call
@@ -133,15 +133,15 @@ async def test_audio_is_sent_twice_to_a_party_that_loses_many(relay: RunningEngi
 
     def reports_loss(number: int) -> None:
         first.send_rtp(audio(number))
-        block = ReportBlock(SOUND, 64, number // 4, number, 0, 0, 0)
+        block = ReportBlock(AUDIO_SSRC, 64, number // 4, number, 0, 0, 0)
         second.send_rtcp(receiver_report(0xB, [block]))
 
     def came_twice() -> bool:
-        came = arrivals(second, SOUND)
+        came = arrivals(second, AUDIO_SSRC)
         return len(came) > len(set(came)) + 20
 
     await until(reports_loss, came_twice, "audio comes twice")
-    assert len(second.packets) == len(set(arrivals(second, SOUND))), "and is heard once"
+    assert len(second.packets) == len(set(arrivals(second, AUDIO_SSRC))), "and is heard once"
 
 
 async def test_nothing_is_requested_and_nothing_sent_twice_where_nothing_is_lost(
@@ -152,7 +152,7 @@ async def test_nothing_is_requested_and_nothing_sent_twice_where_nothing_is_lost
     def all_arrive(number: int) -> None:
         first.send_rtp(audio(number))
         first.send_rtp(video(number))
-        second.send_rtcp(receiver_report(0xB, [ReportBlock(SOUND, 0, 0, number, 0, 0, 0)]))
+        second.send_rtcp(receiver_report(0xB, [ReportBlock(AUDIO_SSRC, 0, 0, number, 0, 0, 0)]))
 
     reports = relay.events
     await until(all_arrive, lambda: len(reports) > 8, "the figures are looked at")

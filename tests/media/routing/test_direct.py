@@ -170,7 +170,7 @@ async def test_a_datagram_of_no_known_class_is_dropped_and_counted(relay: Runnin
     await still_talk(first, second)
 
 
-async def test_an_authentic_packet_that_makes_no_sense_disturbs_nobody(relay: RunningEngine) -> None:
+async def test_an_authentic_packet_with_nonsense_inside_disturbs_no_call(relay: RunningEngine) -> None:
     """It is the other party's to judge. libsrtp lets through what its keys fit."""
     rng = random.Random(7)
     first, second = await relay.call()
@@ -291,7 +291,7 @@ LOOKS_LIKE = st.tuples(
 ).map(b"".join)
 
 
-def test_whatever_arrives_from_anywhere_is_counted_once_and_disturbs_nobody() -> None:
+def test_any_datagram_from_any_address_is_counted_once_and_disturbs_no_call() -> None:
     with asyncio.Runner() as runner:
         context = RunningEngine.started()
         relay = runner.run(context.__aenter__())
@@ -345,7 +345,7 @@ def mutated(rng: random.Random, original: bytes) -> bytes:
 
 
 @pytest.mark.long
-async def test_a_hundred_thousand_hostile_datagrams_disturb_nobody_and_are_each_counted_once(relay: RunningEngine) -> None:
+async def test_a_hundred_thousand_hostile_datagrams_disturb_no_call_and_are_each_counted_once(relay: RunningEngine) -> None:
     rng = random.Random(2026)
     first, second = await relay.call()
     stranger, third = second.another_path(), await relay.peer("third", router="other")

@@ -43,7 +43,7 @@ async def test_a_peer_that_does_not_answer_is_heard_and_sent_nothing(relay: Runn
     assert media_in(first.path), "until it answers"
 
 
-async def test_a_packet_that_was_seen_before_gets_nothing_whoever_sends_it_again(relay: RunningEngine) -> None:
+async def test_a_replayed_packet_has_no_effect_from_any_address(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     datagram = first.send_rtp(packet := rtp_packet(100, OURS, payload=SOUND))
     await second.receives(packet)
@@ -142,7 +142,7 @@ async def test_packets_that_are_not_authentic_get_nothing(relay: RunningEngine) 
     assert second.packets == [packet]
 
 
-async def test_a_packet_of_a_transport_that_was_closed_is_nobodys(relay: RunningEngine) -> None:
+async def test_a_packet_of_a_closed_transport_belongs_to_no_transport(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     moves(relay, first)
     first.answers_checks = False

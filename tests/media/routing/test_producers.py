@@ -44,7 +44,7 @@ def test_a_section_that_does_not_send_is_no_producer(direction: Direction) -> No
     assert not producers_of("t", (MediaDescription("0", "audio", (OPUS,), direction=direction),), {5: 111})
 
 
-def test_a_section_of_data_channels_and_a_payload_type_that_nobody_described_are_left_out() -> None:
+def test_data_channel_sections_and_undescribed_payload_types_are_left_out() -> None:
     assert not producers_of("t", (MediaDescription("0", "application"),), {5: 111})
 
 

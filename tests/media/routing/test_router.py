@@ -1,4 +1,4 @@
-"""What a router tells of its transports, and that it costs no walk over all others to close one."""
+"""The transports and producers that a router lists; closing one transport costs no walk over all others."""
 
 from functools import partial
 

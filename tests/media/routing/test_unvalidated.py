@@ -49,7 +49,7 @@ async def test_a_peer_whose_address_changed_loses_nothing_and_is_followed(relay:
     assert "unknown_address" not in counted
 
 
-async def test_a_check_that_does_not_nominate_stands_in_nobodys_way(relay: RunningEngine) -> None:
+async def test_a_check_that_does_not_nominate_does_not_keep_media_from_being_followed(relay: RunningEngine) -> None:
     """Firefox's, which by chance comes first from the new address, when the old one has just been heard."""
     first, second = await a_call(relay)
     first.path = first.another_path()
@@ -64,7 +64,7 @@ async def test_a_check_that_does_not_nominate_stands_in_nobodys_way(relay: Runni
     assert media_in(first.path)
 
 
-async def test_a_stream_that_nobody_knows_may_begin_at_an_address_that_was_merely_checked(relay: RunningEngine) -> None:
+async def test_an_unknown_stream_may_begin_at_an_address_that_was_checked_but_not_nominated(relay: RunningEngine) -> None:
     """Browsers send over a path that they are about to nominate a moment before they say so."""
     first, second = await a_call(relay)
     first.path = first.another_path()
@@ -221,7 +221,7 @@ def take(unvalidated: UnvalidatedPackets, datagram: bytes, host: bytes) -> Trans
     return unvalidated.receive(senders, datagram, host, 100.0) if senders else None
 
 
-async def test_a_flood_is_looked_at_no_more_than_told_for_a_host_and_for_all(relay: RunningEngine) -> None:
+async def test_a_flood_is_processed_up_to_the_limits_of_a_host_and_of_all_hosts(relay: RunningEngine) -> None:
     first, _ = await a_call(relay)
     counters = MediaCounters()
     unvalidated = UnvalidatedPackets(relay.engine._transports, counters)
@@ -238,7 +238,7 @@ async def test_a_flood_is_looked_at_no_more_than_told_for_a_host_and_for_all(rel
     assert take(unvalidated, first.encrypted(rtp_packet(102, OURS)), b"one") is not None
 
 
-async def test_packets_that_nobody_could_have_sent_use_up_nothing(relay: RunningEngine) -> None:
+async def test_packets_with_an_unknown_ssrc_do_not_use_up_the_limit(relay: RunningEngine) -> None:
     first, second = await a_call(relay)
     stranger = first.another_path()
     for n in range(MAX_TRIED_OF_HOST + 1):

@@ -76,7 +76,7 @@ def test_an_authentic_check_is_answered_with_its_own_address_and_our_signature(s
         ("::ffff:127.64.0.1", "::ffff:127.64.0.1"),
     ],
 )
-def test_a_peer_that_is_carried_over_loopback_is_told_an_address_that_browsers_take_for_one(source: str, told: str) -> None:
+def test_a_peer_that_is_tunnelled_over_loopback_gets_an_address_that_browsers_accept(source: str, told: str) -> None:
     assert reflexive((source, 4711)) == (told, 4711)
 
 
@@ -120,7 +120,7 @@ def test_a_signature_cut_short_is_not_believed() -> None:
         assert parsed is None or agent.answer(parsed, agent.ufrag, SOURCE) is None
 
 
-def test_a_peer_that_claims_to_be_controlled_is_told_of_the_conflict_and_nominates_nothing() -> None:
+def test_a_peer_that_claims_to_be_controlled_gets_a_role_conflict_and_nominates_nothing() -> None:
     agent = IceAgent()
     answered = agent.answer(request(agent, **NOMINATION, **CONTROLLED), agent.ufrag, SOURCE)
     assert answered is not None
@@ -134,7 +134,7 @@ def test_a_peer_that_claims_to_be_controlled_is_told_of_the_conflict_and_nominat
 @pytest.mark.parametrize(
     ("username", "ufrag"), [("abcd:efgh", "abcd"), ("abcd", "abcd"), ("a:b:c", "a"), (":x", ""), ("", None), (None, None)]
 )
-def test_the_first_half_of_the_username_says_whom_a_check_is_for(username: str | None, ufrag: str | None) -> None:
+def test_the_first_half_of_the_username_names_the_transport_of_a_check(username: str | None, ufrag: str | None) -> None:
     attributes = {} if username is None else {"USERNAME": username}
     assert local_ufrag(stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=attributes)) == ufrag
 
@@ -256,7 +256,7 @@ async def test_what_is_not_an_authentic_check_is_counted_and_not_answered(relay:
     await relay.counts("unknown_address")
 
 
-async def test_a_host_that_fails_too_often_is_not_looked_at_but_whoever_is_validated_is(relay: RunningEngine) -> None:
+async def test_a_host_that_fails_too_often_is_ignored_but_its_validated_addresses_are_not(relay: RunningEngine) -> None:
     first, second = await relay.call()
     stranger = first.another_path()
     for _ in range(MAX_FAILURES + 10):
@@ -318,7 +318,7 @@ async def test_an_address_of_a_live_transport_cannot_be_claimed_by_another(relay
     assert [type(event) for event in relay.events] == [TransportUp, TransportUp]
 
 
-async def test_an_address_of_a_silent_transport_passes_to_whoever_proves_to_be_there(relay: RunningEngine) -> None:
+async def test_an_address_of_a_silent_transport_passes_to_the_transport_that_validates_it(relay: RunningEngine) -> None:
     gone, heir = await relay.peer("gone"), await relay.peer("heir", router="other")
     await gone.check()
     relay.engine._transports["gone"].destination.last_seen -= QUIET_SILENCE + 1

@@ -161,7 +161,7 @@ async def test_nothing_that_another_address_says_keeps_a_dead_one_alive(relay: R
     assert said[-1] == "TransportDown"
 
 
-async def test_pictures_are_asked_for_when_a_peer_consents_again(relay: RunningEngine) -> None:
+async def test_a_key_frame_is_requested_when_a_peer_consents_again(relay: RunningEngine) -> None:
     first, second = await a_quiet_call(relay)
     transport = relay.engine._transports["first"]
     passes(transport, CONSENT_LIFETIME + 1)

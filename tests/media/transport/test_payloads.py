@@ -31,12 +31,12 @@ def begins_keyframe(payload_type: int, payload: bytes) -> bool:
     return formats.begins_keyframe(rtp_packet(1, payload_type=payload_type, payload=payload))
 
 
-def test_only_streams_of_pictures_are_asked_for_a_keyframe() -> None:
+def test_key_frames_are_requested_of_video_streams_only() -> None:
     every = (VP8, VP8_RTX, RED, RED_RTX, ULPFEC, FLEXFEC, OPUS, AUDIO_RED, 77)
     assert [one for one in every if formats.is_video(one)] == [VP8, RED]
 
 
-def test_what_may_share_an_ssrc_with_pictures_is_looked_at_further() -> None:
+def test_payload_types_that_may_share_an_ssrc_with_video_are_watched() -> None:
     every = (VP8, VP8_RTX, RED, RED_RTX, ULPFEC, FLEXFEC, OPUS, AUDIO_RED, 77)
     assert [one for one in every if formats.may_become_video(one)] == [VP8, RED, ULPFEC]
 

@@ -137,7 +137,7 @@ def test_an_answer_counts_from_the_address_that_was_asked_and_signed_with_the_pa
     assert not probe.signed(stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, transaction_of(check)))
 
 
-def test_an_answer_from_elsewhere_or_to_what_nobody_asked_counts_for_nothing(probes: AddressProbes) -> None:
+def test_an_answer_from_another_address_or_to_an_unknown_transaction_is_ignored(probes: AddressProbes) -> None:
     check = heard(probes, "one", agent(), HERE, PACKET, 100.0)
     assert check is not None
     assert probes.asked(transaction_of(check), THERE) is None
@@ -190,7 +190,7 @@ def test_only_so_many_addresses_of_a_transport_are_asked_at_a_time(probes: Addre
     st.lists(st.tuples(st.integers(0, 7), st.integers(12, 1500), st.floats(0, 0.5)), max_size=200),
     st.text("abcd", min_size=4, max_size=256),
 )
-def test_no_address_gets_more_than_it_gave_or_more_often_than_told(packets: list[tuple[int, int, float]], ufrag: str) -> None:
+def test_no_address_gets_more_than_it_sent_or_checks_above_the_limit(packets: list[tuple[int, int, float]], ufrag: str) -> None:
     probes, ice, now = AddressProbes(), agent(IceCredentials(ufrag, "p" * 22)), 100.0
     given: Counter[int] = Counter()
     got: Counter[int] = Counter()

@@ -280,7 +280,7 @@ def test_an_exclusion_grows_while_the_peer_goes_on_and_is_forgotten_when_it_does
 # -- reports and requests -----------------------------------------------------------------------------------------------
 
 
-async def test_more_reports_than_anybody_needs_are_dropped(relay: RunningEngine) -> None:
+async def test_reports_above_the_limit_are_dropped(relay: RunningEngine) -> None:
     first, second = await relay.call()
     for n in range(2000):
         first.send_rtcp(rtcp_compound(OURS, n))

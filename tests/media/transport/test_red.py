@@ -7,7 +7,7 @@ from tests.kit.media import MediaPeer, RunningEngine, picture_loss_indication, r
 from tests.kit.wait import eventually
 from tests.media.transport.test_payloads import CHROMIUM, FLEXFEC, KEY, OPUS, RED, RED_RTX, ULPFEC, VP8
 
-PICTURES, OTHERS = 10, {11: RED_RTX, 12: FLEXFEC, 13: OPUS}
+VIDEO_SSRC, OTHERS = 10, {11: RED_RTX, 12: FLEXFEC, 13: OPUS}
 
 
 async def in_call(relay: RunningEngine, media: tuple[MediaDescription, ...] = CHROMIUM) -> tuple[MediaPeer, MediaPeer]:
@@ -24,7 +24,7 @@ async def in_call(relay: RunningEngine, media: tuple[MediaDescription, ...] = CH
 
 
 def red_packet(sequence: int, inside: int = VP8, payload: bytes = KEY) -> bytes:
-    return rtp_packet(sequence, PICTURES, payload_type=RED, payload=bytes([inside]) + payload)
+    return rtp_packet(sequence, VIDEO_SSRC, payload_type=RED, payload=bytes([inside]) + payload)
 
 
 async def resumed(relay: RunningEngine, first: MediaPeer, second: MediaPeer) -> None:
@@ -33,32 +33,32 @@ async def resumed(relay: RunningEngine, first: MediaPeer, second: MediaPeer) -> 
     await relay.engine.route("call", ("first", "second"))
 
 
-async def test_after_a_hold_a_picture_inside_red_is_asked_for_and_nothing_else(relay: RunningEngine) -> None:
+async def test_after_a_hold_a_key_frame_inside_red_is_requested_and_nothing_else(relay: RunningEngine) -> None:
     first, second = await in_call(relay)
     sent = [red_packet(1), *(rtp_packet(1, ssrc, payload_type=payload_type) for ssrc, payload_type in OTHERS.items())]
     for packet in sent:
         first.send_rtp(packet)
     await second.receives(*sent)
     await resumed(relay, first, second)
-    await first.receives(picture_loss_indication(PICTURES))
+    await first.receives(picture_loss_indication(VIDEO_SSRC))
 
 
-async def test_a_picture_is_asked_for_though_its_stream_began_with_what_protects_it(relay: RunningEngine) -> None:
+async def test_a_key_frame_is_requested_though_its_stream_began_with_fec(relay: RunningEngine) -> None:
     first, second = await in_call(relay)
     for n, payload_type in enumerate((ULPFEC, VP8)):
-        first.send_rtp(packet := rtp_packet(n, PICTURES, payload_type=payload_type))
+        first.send_rtp(packet := rtp_packet(n, VIDEO_SSRC, payload_type=payload_type))
         await second.receives(packet)
     await resumed(relay, first, second)
-    await first.receives(picture_loss_indication(PICTURES))
+    await first.receives(picture_loss_indication(VIDEO_SSRC))
 
 
-async def test_a_picture_is_asked_for_though_it_was_described_after_it_had_begun(relay: RunningEngine) -> None:
+async def test_a_key_frame_is_requested_though_its_stream_was_described_after_it_had_begun(relay: RunningEngine) -> None:
     first, second = await in_call(relay, CHROMIUM[:1])
     first.send_rtp(packet := red_packet(1))
     await second.receives(packet)
     await relay.engine.update_transport("first", first.parameters, CHROMIUM)
     await resumed(relay, first, second)
-    await first.receives(picture_loss_indication(PICTURES))
+    await first.receives(picture_loss_indication(VIDEO_SSRC))
 
 
 @pytest.mark.parametrize("described_late", [False, True])

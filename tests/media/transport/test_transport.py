@@ -150,7 +150,7 @@ async def test_packets_wait_for_the_other_party_and_then_arrive_in_order(relay: 
     await still_talk(first, second)
 
 
-async def test_when_too_many_wait_all_are_dropped_and_the_sender_is_asked_for_a_picture(relay: RunningEngine) -> None:
+async def test_an_overflow_of_the_buffer_drops_it_and_requests_a_key_frame(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
@@ -167,7 +167,7 @@ async def test_when_too_many_wait_all_are_dropped_and_the_sender_is_asked_for_a_
     assert "packets_held" not in counted
 
 
-async def test_every_picture_is_asked_for_when_there_are_several(relay: RunningEngine) -> None:
+async def test_a_key_frame_is_requested_of_each_video_stream(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
@@ -180,7 +180,7 @@ async def test_every_picture_is_asked_for_when_there_are_several(relay: RunningE
     assert sorted(first.packets) == sorted(picture_loss_indication(ssrc) for ssrc in (10, 20, 30))
 
 
-async def test_a_picture_is_asked_for_though_its_stream_began_with_a_report(relay: RunningEngine) -> None:
+async def test_a_key_frame_is_requested_though_its_stream_began_with_a_report(relay: RunningEngine) -> None:
     first, second = await relay.peer("first"), await relay.peer("second")
     await relay.engine.route("call", ("first", "second"))
     await relay.connect(first)
@@ -241,7 +241,9 @@ async def test_silence_is_announced_once_and_so_is_the_return(relay: RunningEngi
 
 
 @pytest.mark.parametrize("silence", [0.5, 1.5], ids=["short", "long"])
-async def test_pictures_start_afresh_both_ways_at_another_address_after_a_silence(relay: RunningEngine, silence: float) -> None:
+async def test_key_frames_are_requested_both_ways_at_another_address_after_a_silence(
+    relay: RunningEngine, silence: float
+) -> None:
     first, second = await relay.call()
     for peer, other in ((first, second), (second, first)):
         peer.send_rtp(rtp_packet(1, 10, payload_type=VP8))
