@@ -1,4 +1,4 @@
-"""Who is not followed to another address."""
+"""Packets and checks after which a peer is not followed to another address."""
 
 from aioice import stun
 
