@@ -3,6 +3,7 @@
 Sans-IO.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from relay.media.api import Codec, Direction, Encoding, MediaDescription, Producer
@@ -11,6 +12,42 @@ _SENDING = (Direction.SENDRECV, Direction.SENDONLY)
 
 _REPAIR = frozenset({"rtx", "ulpfec", "flexfec-03"})
 """Formats whose streams only repair others. RED is none of them: Chromium's video itself is inside (RFC 2198)."""
+
+
+class DescribedMedia:
+    """What the peer of one transport sends, by its latest description. Of that, it keeps what producers are made from: parameters
+    and header extensions would be most of an idle call's memory."""
+
+    __slots__ = ("_heard", "_producers", "_sections", "_transport_id")
+
+    def __init__(self, transport_id: str, media: Sequence[MediaDescription]) -> None:
+        self._transport_id = transport_id
+        self._sections = tuple(
+            MediaDescription(
+                one.mid,
+                one.kind,
+                _shared(tuple((codec.payload_type, codec.name, codec.clock_rate) for codec in one.codecs)),
+                one.ssrcs,
+                direction=one.direction,
+                ssrc_groups=one.ssrc_groups,
+            )
+            for one in media
+            if one.kind in ("audio", "video") and one.direction in _SENDING
+        )
+        self._heard: Mapping[int, int] = {}
+        self._producers: tuple[Producer, ...] | None = None
+
+    def producers(self, heard: Mapping[int, int]) -> tuple[Producer, ...]:
+        """As `producers_of`; made anew only when other streams, or other formats of them, have arrived than the last time."""
+        if self._producers is None or heard != self._heard:
+            self._heard, self._producers = heard, producers_of(self._transport_id, self._sections, heard)
+        return self._producers
+
+
+@functools.lru_cache(maxsize=256)
+def _shared(codecs: tuple[tuple[int, str, int], ...]) -> tuple[Codec, ...]:
+    """One tuple for all that describe the same: most clients are browsers of a few versions."""
+    return tuple(Codec(*one) for one in codecs)
 
 
 def producers_of(transport_id: str, media: Sequence[MediaDescription], heard: Mapping[int, int]) -> tuple[Producer, ...]:

@@ -1,7 +1,7 @@
 """Which transports a router holds, and which of them it routes. Packets cross in `routing.direct` and `routing.slow`."""
 
 from relay.media.api import Consumer, MediaDescription, Producer, RouterKind
-from relay.media.routing.producers import producers_of
+from relay.media.routing.producers import DescribedMedia
 from relay.media.transport.transport import Transport
 
 
@@ -14,7 +14,7 @@ class DirectRouter:
     def __init__(self, router_id: str) -> None:
         self.router_id = router_id
         self.transports: dict[str, Transport] = {}
-        self._media: dict[str, tuple[MediaDescription, ...]] = {}
+        self._media: dict[str, DescribedMedia] = {}
 
     def add(self, transport: Transport) -> None:
         self.transports[transport.transport_id] = transport
@@ -29,7 +29,7 @@ class DirectRouter:
 
     def describe(self, transport: Transport, media: tuple[MediaDescription, ...]) -> None:
         """The peer of a transport has described what it sends from now on."""
-        self._media[transport.transport_id] = media
+        self._media[transport.transport_id] = DescribedMedia(transport.transport_id, media)
 
     def route(self, *transports: Transport) -> None:
         """Let media flow between two transports, as soon as each is up."""
@@ -54,8 +54,10 @@ class DirectRouter:
 
     def producers(self, transport: Transport) -> tuple[Producer, ...]:
         """What arrives on a transport."""
-        heard = {ssrc: stream.payload_type for ssrc, stream in transport.statistics.streams.items()}
-        return producers_of(transport.transport_id, self._media.get(transport.transport_id, ()), heard)
+        media = self._media.get(transport.transport_id)
+        if media is None:
+            return ()
+        return media.producers({ssrc: stream.payload_type for ssrc, stream in transport.statistics.streams.items()})
 
     def consumers(self, transport: Transport) -> tuple[Consumer, ...]:
         """What leaves by a transport: all that arrives on the one that it is routed to."""

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.media.api import Codec, Direction, Encoding, MediaDescription, SsrcGroup
-from relay.media.routing.producers import producers_of
+from relay.media.routing.producers import DescribedMedia, producers_of
 
 OPUS, RED_AUDIO = Codec(111, "opus", 48_000, 2), Codec(63, "red", 48_000, 2)
 VP8, RTX, RED, FEC = Codec(96, "vp8", 90_000), Codec(97, "rtx", 90_000), Codec(98, "red", 90_000), Codec(99, "ulpfec", 90_000)
@@ -51,3 +51,16 @@ def test_data_channel_sections_and_undescribed_payload_types_are_left_out() -> N
 def test_simulcast_is_several_encodings_of_one_producer() -> None:
     layers = MediaDescription("1", "video", (VP8,), ssrcs=(10, 20, 30), ssrc_groups=(SsrcGroup("SIM", (10, 20, 30)),))
     assert encodings((layers,), {10: 96, 30: 96}) == [(Encoding(10, "vp8"), Encoding(20), Encoding(30, "vp8"))]
+
+
+def test_what_is_kept_of_a_description_has_the_same_producers_whatever_arrives_and_in_whichever_order() -> None:
+    media = (VOICE, CAMERA, SCREEN, MediaDescription("3", "application"))
+    kept = DescribedMedia("t", media)
+    for heard in ({}, {77: 111}, {77: 111, 1: 98}, {77: 111, 1: 96}, {3: 96}, {}):
+        assert kept.producers(heard) == producers_of("t", media, heard)
+
+
+def test_equal_lists_of_codecs_are_kept_once() -> None:
+    kept = [DescribedMedia(name, (CAMERA,)) for name in ("first", "second")]
+    first, second = (one._sections[0].codecs for one in kept)
+    assert first is second
