@@ -79,8 +79,12 @@ async def test_closing_a_transport_costs_as_much_however_many_others_there_are()
         await engine.open_transport(f"call {number}", f"two {number}")
         return await lines_of(partial(engine.close_transport, f"one {number}"))
 
-    alone = await close_one(0)
-    for number in range(1, 201):
+    async def cost(first: int) -> int:
+        """The least of three: the engine's timer, or a finalizer of the garbage collector, may run in between."""
+        return min([await close_one(first + more) for more in range(3)])
+
+    alone = await cost(1000)
+    for number in range(200):
         await engine.open_transport(f"call {number}", f"other {number}")
-    assert await close_one(1000) == alone
+    assert await cost(2000) == alone
     await engine.close()

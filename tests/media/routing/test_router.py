@@ -70,16 +70,18 @@ async def test_direct_routing_is_between_two_transports(relay: RunningEngine, tr
 async def test_closing_a_transport_or_a_router_costs_as_much_however_many_others_there_are(relay: RunningEngine) -> None:
     engine = relay.engine
 
-    async def close_one(number: int) -> list[int]:
+    async def close_one(number: int) -> tuple[int, int]:
         for name in ("a", "b"):
             await engine.open_transport(f"router {number}", f"{name}{number}")
         await engine.route(f"router {number}", (f"a{number}", f"b{number}"))
-        return [
-            await lines_of(partial(engine.close_transport, f"a{number}")),
-            await lines_of(partial(engine.close_router, f"router {number}")),
-        ]
+        transport = await lines_of(partial(engine.close_transport, f"a{number}"))
+        return transport, await lines_of(partial(engine.close_router, f"router {number}"))
 
-    alone = await close_one(0)
-    for number in range(1, 301):
+    async def cost(first: int) -> list[int]:
+        """The least of three: the engine's timer, or a finalizer of the garbage collector, may run in between."""
+        return [min(lines) for lines in zip(*[await close_one(first + more) for more in range(3)], strict=True)]
+
+    alone = await cost(1000)
+    for number in range(300):
         await engine.open_transport(f"router {number}", f"c{number}")
-    assert await close_one(1000) == alone
+    assert await cost(2000) == alone
