@@ -115,7 +115,7 @@ class CallLog(Protocol):
     """One table of calls: `call_logs`, or `whiteboard_call_history`. Each method is one conditional update: exactly one caller
     wins it.
 
-    A row that was closed as `expired` counts as open to whoever has its call: another server took that for abandoned.
+    A row that was closed as `expired` counts as open to the server that has its call: another server took that for abandoned.
 
     Times are timezone-aware, in UTC. Every method raises `Unavailable` while the database is away.
     """

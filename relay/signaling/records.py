@@ -41,13 +41,13 @@ class CallRecord:
     direction: CallDirection
     other: ProfileCard | None
     """The other party, without its `user_id`; the name is empty if that is nothing for this party to know, or was erased. None if
-    nobody wrote down who it was."""
+    the log does not say who it was."""
     call_type: str
     """`voice` or `video`."""
     status: str
     """`initiated`, `answered`, `missed` or `ended`."""
     reason: str | None
-    """Why it ended, as far as this party may know: never `blocked`. None if it has not ended, or nobody wrote that down."""
+    """Why it ended, as far as this party may know: never `blocked`. None if it has not ended, or that was not written down."""
     started_at: datetime
     answered_at: datetime | None
     ended_at: datetime | None
@@ -61,7 +61,7 @@ class CallRecord:
     recording_id: str | None
     """Of whiteboard calls only."""
     route: str | None = None
-    """By which way this party's own media came: `Route.transport`. None if none came, or nobody wrote that down."""
+    """The route of this party's own media: `Route.transport`. None if none came, or that was not written down."""
     family: str | None = None
     """`Route.family`, likewise."""
     rtt_ms: float | None = None
@@ -135,7 +135,7 @@ class ProfileSettingsChange:
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:
-    """Somebody whom a profile has blocked."""
+    """A profile that another has blocked."""
 
     blocked: ProfileCard
     """Without its `user_id`; with an empty name if there is no such profile any more."""
@@ -147,7 +147,7 @@ class PushSubscription:
     """Where a browser of a profile is reached by Web Push (RFC 8030)."""
 
     endpoint: str
-    """The push service's URL for this browser: whoever knows it and the keys can write to it. No log shows it."""
+    """The push service's URL for this browser: who knows it and the keys can write to it. No log shows it."""
     p256dh: str
     """The browser's public key (RFC 8291), base64url."""
     auth: str

@@ -65,7 +65,7 @@ class SqlHarness(Harness):
 
     @contextlib.asynccontextmanager
     async def media_busy(self) -> AsyncIterator[None]:
-        """While this lasts, whoever opens a transport waits."""
+        """While this lasts, the opening of a transport waits."""
         over, opening = asyncio.Event(), self.engine.open_transport
 
         async def later(router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT) -> TransportParameters:

@@ -90,7 +90,7 @@ class VirtualClock(Clock):
 
 
 class FakeWaker:
-    """A `relay.signaling.ports.Waker`. It reaches nobody, until it is told whom."""
+    """A `relay.signaling.ports.Waker`. It reaches no profile, until it is told which."""
 
     def __init__(self) -> None:
         self.reaches: set[Profile] = set()
@@ -222,7 +222,7 @@ class MemoryHarness(Harness):
 
     Attributes:
         ports: a test may harness them before anybody connects.
-        routes: by which way media comes from an address; a test fills it.
+        routes: the route of media from each address; a test fills it.
     """
 
     def __init__(self, timers: CallSettings) -> None:

@@ -181,7 +181,7 @@ class Life(RuleBasedStateMachine):
             if call_id is None:
                 continue
             call = self.model.calls[ids.index(call_id)]
-            assert client.profile in (call.caller.profile, call.callee.profile), "a message to somebody who is not in the call"
+            assert client.profile in (call.caller.profile, call.callee.profile), "a message to a profile that is not in the call"
             earlier = finals.pop(call_id, None)
             joined = earlier == "answered_elsewhere" and number in call.joined
             assert earlier is None or joined, f"after its last message of a call ({earlier}), the device got {message}"
@@ -198,4 +198,4 @@ class Life(RuleBasedStateMachine):
         assert rings == ({ids[rung]} if rung is not None else set()), "it rings, and should not, or the other way round"
         for call_id, call in zip(ids, self.model.calls, strict=True):
             if number in call.told and call.state == "ended":
-                assert call_id in finals, f"the device was not told of the end: {call.reason}, {client.types()}"
+                assert call_id in finals, f"the device did not get the end: {call.reason}, {client.types()}"

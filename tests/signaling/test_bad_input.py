@@ -45,7 +45,7 @@ def said(kind: str, **changes: Any) -> str:
 
 
 async def refused(harness: MemoryHarness, client: Client, text: str, code: str) -> None:
-    """It is answered with one error, which says what it is about, and nobody else hears anything."""
+    """It is answered with one error, which says what it is about, and no other client hears anything."""
     heard = {one: len(one.received) for one in harness.clients}
     await harness.say(client, text)
     assert error(client) == code
@@ -113,7 +113,7 @@ async def test_a_message_about_a_call_that_is_not_ones_own(harness: MemoryHarnes
 
 @every_type_but_the_invitation
 @in_memory
-async def test_a_message_about_somebody_elses_call(harness: MemoryHarness, kind: str) -> None:
+async def test_a_message_about_a_call_of_others(harness: MemoryHarness, kind: str) -> None:
     caller, callee = await harness.connected()
     parent = await harness.connect(PARENT)
     call_id = caller.last("call_state")["call_id"]

@@ -158,7 +158,7 @@ class Lives(Life):
 
     @precondition(lambda self: len({self.model.devices[one].profile for one in self._free()}) > 1)
     @rule(one=nth, other=nth, up=st.sampled_from([True, True, False]))
-    def calls_somebody_who_answers(self, one: int, other: int, up: bool) -> None:
+    def calls_a_profile_that_answers(self, one: int, other: int, up: bool) -> None:
         """The way to everything that happens within a call."""
         caller = of(self._free(), one)
         profile = self.model.devices[caller].profile

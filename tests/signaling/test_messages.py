@@ -173,7 +173,7 @@ def test_a_call_may_be_named(kind: str) -> None:
     assert about(json.dumps(EXAMPLES[kind])).call_id is None
 
 
-def test_media_are_on_until_somebody_says_otherwise() -> None:
+def test_media_are_on_until_a_message_says_otherwise() -> None:
     message = incoming.decode('{"type":"call_media_state","conversation_id":1,"muted":true}')
     assert isinstance(message, CallMediaState)
     assert message.state == MediaState(muted=True, camera_off=False, sharing=False)

@@ -60,13 +60,13 @@ class EndReason(StrEnum):
     UNAVAILABLE = "unavailable"
     """The server could not set it up: its database or its media plane failed."""
     EXPIRED = "expired"
-    """A server found the call open and nobody in charge of it: the one that was has died."""
+    """A server found the call open without a server in charge: the one that was has died."""
     TERMINATED = "terminated"
     """The platform ended it, or one of the two may be in it no longer: deleted, logged out, or no member any more."""
     TIME_LIMIT = "time_limit"
     """It has lasted as long as the operator lets calls last."""
     TRANSFERRED = "transferred"
-    """One party asked the other to call somebody else, and that agreed."""
+    """One party asked the other to call a third profile, and that agreed."""
 
 
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {

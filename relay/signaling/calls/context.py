@@ -38,9 +38,9 @@ class Ports:
         waker: None: profiles without a connection cannot be reached.
         limiter: None: nothing is limited.
         journal: None: what waits for the database is lost when this process dies.
-        route_of: None: nobody can tell by which way media comes.
+        route_of: None: the routes of media stay unknown.
         judge: who may call whom.
-        hooks: who is told of calls.
+        hooks: notified of what happens to calls.
     """
 
     directory: Directory
@@ -67,7 +67,7 @@ class CallContext:
     live: LiveCalls = field(default_factory=LiveCalls)
     paths: Paths = field(init=False)
     log: WriteBehind = field(init=False)
-    """By which calls are written down: later, and nobody waits for it."""
+    """Writes calls down in the background: no call waits for it."""
     closing: bool = False
     ended: Counter[str] = field(default_factory=Counter)
     """Calls that have ended, by reason."""

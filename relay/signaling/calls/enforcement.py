@@ -69,7 +69,7 @@ class Enforcement:
         live = self._context.live.of(profile)
         if live is not None:
             async with live.lock:
-                # Not `cancelled`: the callee would be told of a missed call, with a name that may have to be forgotten.
+                # Not `cancelled`: the callee would get a missed call, with a name that may have to be forgotten.
                 await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
             self._context.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")

@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call that somebody wants to make."""
+    """A call that a profile wants to make."""
 
     place: Place
     """The conversation or whiteboard session."""
@@ -69,9 +69,9 @@ class CallFacts:
 
 
 class CallHooks(Protocol):
-    """What is told of calls: those of one call in order, each when the one before has returned.
+    """Notifications of calls: those of one call in order, each when the one before has returned.
 
-    Calls that were refused before they rang are not told of.
+    Calls that were refused before they rang cause none.
     """
 
     async def call_started(self, call: CallFacts) -> None:

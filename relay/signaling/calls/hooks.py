@@ -1,4 +1,4 @@
-"""Tells an embedder of calls, off the calls' own way: a hook that fails or hangs costs nobody anything."""
+"""Notifies an embedder of calls, beside the calls' own path: a hook that fails or hangs disturbs no call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ class HookRunner:
     def __init__(self, hooks: CallHooks | None = None, faults: Faults | None = None, patience: float = PATIENCE) -> None:
         """
         Args:
-            hooks: None: nobody is told.
+            hooks: None: there are none.
             patience: seconds until a hook counts as failed.
         """
         self._hooks = hooks

@@ -88,7 +88,7 @@ class InCall:
         context = self._context
         live = context.live.named(device, message)
         party = self._may_ask(live, device)
-        # Without the lock: whoever hangs up meanwhile must not wait for the database.
+        # Without the lock: a party that hangs up meanwhile must not wait for the database.
         target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
         async with live.lock:
             party = self._may_ask(live, device)
@@ -119,7 +119,7 @@ class InCall:
     async def _target(self, live: LiveCall, asker: Party, profile: Profile) -> outgoing.TransferTarget:
         """Whom the other party would call, and where.
 
-        Whether somebody can be called now is nothing for strangers, so the asker must know the target too. All refusals look the
+        Whether a profile can be called now is nothing for strangers, so the asker must know the target too. All refusals look the
         same, and take the same queries.
 
         Raises:
@@ -127,7 +127,7 @@ class InCall:
         """
         directory, other = self._context.ports.directory, live.call.other(asker)
         if profile in [one.profile for one in live.call.parties]:
-            raise SignalingError("invalid_message", "a call is transferred to somebody who is not in it")
+            raise SignalingError("invalid_message", "a call is transferred to a profile that is not in it")
         live.transfers_asked[asker.profile] += 1
         if live.transfers_asked[asker.profile] <= MAX_TRANSFERS:
             known = await directory.shared_conversation(asker.profile, profile)
@@ -136,7 +136,7 @@ class InCall:
             to_other = await directory.eligibility(_conversation(shared), other.profile, profile)
             visible = to_asker.members and not to_asker.blocked
             reachable = self._context.devices.of(profile) and self._context.live.of(profile) is None
-            # Not only if it is reachable: how long this takes must not say whether somebody is there.
+            # Not only if it is reachable: how long this takes must not say whether the target exists.
             allowed = shared is not None and visible and await self._may_call(to_other, shared, live.call.call_type)
             if shared is not None and allowed and reachable:
                 card = to_other.callee
@@ -156,7 +156,7 @@ class InCall:
             party = live.party_of(device)
             asked = live.transfer
             if asked is None or asked.by is party:
-                raise SignalingError("wrong_state", "nobody asked this party to be transferred")
+                raise SignalingError("wrong_state", "this party was not asked to be transferred")
             if message.accepted:
                 await self._termination.end(live, EndReason.TRANSFERRED, transfer=asked.target)
             else:

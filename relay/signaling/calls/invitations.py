@@ -35,7 +35,7 @@ class Invitations:
         offer = parse_sdp(message.offer.sdp)
         callee = Profile(message.to_profile_type, message.to_profile_id)
         if callee == device.profile:
-            raise SignalingError("invalid_message", "nobody can call themselves")
+            raise SignalingError("invalid_message", "a profile cannot call itself")
         if message.transferred_from is not None:
             await self._check_transfer(device.profile, message.transferred_from)
         eligibility = await context.ports.directory.eligibility(message.place, device.profile, callee)
@@ -48,7 +48,7 @@ class Invitations:
             crossed = await self._crosses(device, theirs, message)
             if crossed and device.version >= VERSION_2:
                 return
-        if device.dropped:  # while this waited: whoever was sent away begins no call
+        if device.dropped:  # while this waited: a device that was sent away begins no call
             return
         if context.closing:
             raise SignalingError("unavailable", "the server is shutting down")
@@ -57,7 +57,7 @@ class Invitations:
             place=message.place,
             call_type=message.call_type,
             caller=_party(eligibility.caller, device),
-            # Who may not call somebody does not learn whether they exist, either.
+            # A caller without permission must not learn whether the callee exists, either.
             callee=_party(eligibility.callee if refusal in (None, EndReason.BUSY) else ProfileCard(callee, "", "")),
             timers=context.timers,
             invited_at=context.clock.now(),
@@ -155,7 +155,7 @@ class Invitations:
             await self.ring(live, ringing)
 
     async def _replace_older(self, device: Device) -> None:
-        """The same caller calls somebody else, or elsewhere: its page was loaded anew, or has given up without a word.
+        """The same caller calls another profile, or in another place: its page was loaded anew, or has given up without a word.
 
         Another device of the caller that is talking is left alone; the new call then finds the caller busy.
         """
@@ -291,7 +291,7 @@ class Invitations:
             elif party is call.callee and not call.answered:
                 raise SignalingError("wrong_state", "this device does not ring")
             else:
-                party.device_id = device.device_id  # if its own is gone, this one is told of the end in its place
+                party.device_id = device.device_id  # if its own is gone, this one gets the end in its place
                 await self._termination.end(live, EndReason.HANGUP if call.answered else EndReason.CANCELLED, by=device)
 
 

@@ -83,7 +83,7 @@ class Update:
 
 @dataclass(slots=True, eq=False)
 class Transfer:
-    """A party's wish that the other one call somebody else."""
+    """A party's wish that the other one call a third profile."""
 
     by: Party
     target: TransferTarget

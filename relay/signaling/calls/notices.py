@@ -1,4 +1,4 @@
-"""What each party is told of its call: messages made from a `Call`."""
+"""What each party gets about its call: messages made from a `Call`."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -114,7 +114,7 @@ def ended(
 
 
 def limits(timers: CallSettings) -> outgoing.Limits:
-    """What a client is told of them when it connects."""
+    """What a client gets about them when it connects."""
     return outgoing.Limits(
         message_bytes=MAX_FRAME_LENGTH,
         chat_characters=MAX_CHAT_LENGTH,

@@ -1,4 +1,4 @@
-"""By which ways the media of calls comes, and how long it takes: noted for the messages, the rows and the figures."""
+"""The routes of calls' media and their round-trip times: noted for the messages, the rows and the figures."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -33,7 +33,7 @@ class Paths:
     """Keeps what is known of the path to each party.
 
     Args:
-        route_of: None: nobody can tell, and routes stay unknown.
+        route_of: None: routes stay unknown.
     """
 
     def __init__(self, route_of: RouteOf | None) -> None:

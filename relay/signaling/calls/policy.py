@@ -15,7 +15,7 @@ def ends(eligibility: Eligibility, *, answered: bool) -> EndReason | None:
         return None
     if not answered:
         return EndReason.REJECTED
-    # So that whoever is blocked cannot tell it from a hang-up.
+    # So that a blocked caller cannot tell it from a hang-up.
     return EndReason.HANGUP if eligibility.blocked else EndReason.TERMINATED
 
 

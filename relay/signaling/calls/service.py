@@ -42,7 +42,7 @@ READ_AFTER_WRITE: Final = 1.0
 """Seconds that who reads the history waits for what has just happened to be in it."""
 
 MISSED_SHOWN: Final = 20
-"""Missed calls that a device is told of when it connects; the rest is in its history."""
+"""Missed calls that a device gets when it connects; the rest is in its history."""
 
 
 class Calls:
@@ -330,7 +330,7 @@ class Calls:
             self._refuse(device, frame, error.code, str(error))
         except Unavailable as error:
             self._refuse(device, frame, "unavailable", str(error))
-        except RelayError as error:  # a media worker that died a moment ago, say: nobody's bug
+        except RelayError as error:  # a media worker that died a moment ago, say: not a bug
             logger.warning("a message of %s could not be taken: %s", device.profile.key, error)
             self._refuse(device, frame, "unavailable", "the server could not do this now; try again")
         except Exception:

@@ -1,6 +1,6 @@
-"""What an operator wants to know of a call that is over: why it ended, by which ways its media came, and how good that was.
+"""What an operator wants to know of a call that is over: why it ended, its media's routes, and how good they were.
 
-One line of the log each. It names nobody and no address.
+One line of the log each. It has no names and no addresses.
 """
 
 from collections.abc import Mapping

@@ -41,7 +41,7 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
     at: datetime
     reason: str
     answered_at: datetime | None
-    """None: nobody did."""
+    """None: neither did."""
     caller: MediaPath
     callee: MediaPath
 

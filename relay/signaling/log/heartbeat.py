@@ -20,7 +20,7 @@ STALE_AFTER: Final = 30.0
 
 LOOKS: Final = int(STALE_AFTER // INTERVAL) + 1
 """Looks in a row that must have seen the same sign of life. Each is an interval after the one before, and found the database:
-whoever is alive, and can reach it, has had the time to beat after an outage. No server's clock is compared with another's."""
+a live server that reaches it has had the time to beat after an outage. No server's clock is compared with another's."""
 
 
 class Heartbeat:

@@ -26,7 +26,7 @@ waits for a moment."""
 
 
 class FileJournal:
-    """`relay.signaling.log.writebehind.Journal`. One thread does all the work, so that a disk that hangs holds nobody up.
+    """`relay.signaling.log.writebehind.Journal`. One thread does all the work, so that a disk that hangs delays no call.
 
     What is added outlives this process when `append` returns, as the system has it then; the machine, after `sync`. A file that
     cannot be written is said in the log once, and people talk on.
@@ -144,7 +144,7 @@ class FileJournal:
         beside = self._path.with_name(self._path.name + ".new")
         beside.unlink(missing_ok=True)
         file = _locked(beside)
-        assert file is not None, "nobody else has its name"
+        assert file is not None, "no other file has its name"
         try:
             if os.write(file, content) < len(content):
                 raise OSError("the disk is full")

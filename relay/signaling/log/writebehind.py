@@ -1,4 +1,4 @@
-"""What happens to calls is told first and written afterwards: nobody who talks, answers or hangs up waits for the database.
+"""What happens to calls is sent first and written afterwards: no party that talks, answers or hangs up waits for the database.
 
 Each call has a queue: its entries are written in order, those of different calls beside each other. While the database is away
 they wait, and a journal has them for the case that this process dies before it is back.

@@ -123,7 +123,7 @@ class CallResume(AboutCall, frozen=True, tag="call_resume"):
 
 
 class CallTransfer(AboutCall, frozen=True, tag="call_transfer"):
-    """Asks that the other party call somebody else instead."""
+    """Asks that the other party call a third profile instead."""
 
     target_profile_id: Id
     target_profile_type: ProfileType

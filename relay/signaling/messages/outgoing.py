@@ -10,10 +10,10 @@ from relay.signaling.messages.common import Answer, MediaState, Offer
 
 class ToClient(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     """Base of what the server sends. On the wire each has a `seq` too, but for those that are only of the moment
-    (`Momentary`)."""
+    (`Transient`)."""
 
 
-class Momentary(ToClient, frozen=True, kw_only=True):
+class Transient(ToClient, frozen=True, kw_only=True):
     """Of the moment: not numbered, and not kept for a device that is away."""
 
 
@@ -131,7 +131,7 @@ class ResumeDelivery(CallMessage, frozen=True, tag="call_resume"):
 
 
 class TransferDelivery(CallMessage, frozen=True, tag="call_transfer"):
-    """The other party asks that you call somebody else instead."""
+    """The other party asks that you call a third profile instead."""
 
     target: TransferTarget
     expires_at: int
@@ -155,7 +155,7 @@ class ChatDelivery(CallMessage, frozen=True, tag="call_chat"):
     """The receiver wrote it."""
 
 
-class CallQuality(CallMessage, Momentary, frozen=True, tag="call_quality"):
+class CallQuality(CallMessage, Transient, frozen=True, tag="call_quality"):
     """How good the path between the relay and a party is; every 2 s for each of the two."""
 
     leg: Literal["yours", "other"]
@@ -194,7 +194,7 @@ class MissedCall(msgspec.Struct, frozen=True):
 
 
 class CallMissed(ToClient, frozen=True, tag="call_missed"):
-    """Somebody tried to call you: you were busy, did not answer, or did not want to be disturbed."""
+    """A call for you was missed: you were busy, did not answer, or did not want to be disturbed."""
 
     call: MissedCall
 
@@ -224,7 +224,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Without both."""
 
 
-class Welcome(Momentary, frozen=True, tag="welcome"):
+class Welcome(Transient, frozen=True, tag="welcome"):
     """The first message on every connection."""
 
     profile_id: int
@@ -246,7 +246,7 @@ class Welcome(Momentary, frozen=True, tag="welcome"):
     limits: Limits
 
 
-class Pong(Momentary, frozen=True, tag="pong"):
+class Pong(Transient, frozen=True, tag="pong"):
     server_time: int
     ref: str | None
 
@@ -264,7 +264,7 @@ def encode(message: ToClient, seq: int | None = None) -> bytes:
     """One text frame, in UTF-8.
 
     Args:
-        seq: its number on this device; None for a `Momentary` one.
+        seq: its number on this device; None for a `Transient` one.
     """
     frame: bytes = _encoder.encode(message)
     return frame if seq is None else b'{"seq":%d,%b' % (seq, frame[1:])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relay.ids import Profile, new_id
-from relay.signaling.messages.outgoing import Momentary, ToClient, encode
+from relay.signaling.messages.outgoing import ToClient, Transient, encode
 from relay.signaling.ports import Connection
 from relay.signaling.presence.outbox import Outbox
 from relay.signaling.sessions.addresses import Addresses
@@ -63,7 +63,7 @@ class Device:
 
     def send(self, message: ToClient) -> None:
         """Send a message, or keep it until the device is back. Never blocks, never fails."""
-        if isinstance(message, Momentary):
+        if isinstance(message, Transient):
             if self.connection is not None:
                 self.connection.send(encode(message))
             return
@@ -140,7 +140,7 @@ class Devices:
             connection.drop(code, reason)
 
     def close(self) -> None:
-        """Await nobody any more."""
+        """Await no device any more."""
         for device, timer in list(self._away.items()):
             timer.cancel()
             self._remove(device)

@@ -33,7 +33,7 @@ class WebSocketConnection:
     """`relay.signaling.ports.Connection` over an aiohttp WebSocket.
 
     Args:
-        name: of whoever is behind it, for the log.
+        name: of its profile, for the log.
         ping_interval: seconds between pings; a client that does not answer within half of it is gone.
         on_overdue: called when a message has not come to its end in time; the connection is closed.
     """

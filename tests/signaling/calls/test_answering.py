@@ -59,7 +59,7 @@ async def test_what_was_answered_is_not_answered_again(harness: SqlHarness, said
 
 
 @pytest.mark.parametrize("said", [answer(), DECLINE], ids=["answers", "declines"])
-async def test_nobody_answers_their_own_call(harness: SqlHarness, said: str) -> None:
+async def test_a_caller_cannot_answer_its_own_call(harness: SqlHarness, said: str) -> None:
     caller, callee = await harness.ringing()
     await harness.say(caller, said)
     assert error(caller) == "wrong_state"

@@ -189,7 +189,7 @@ def test_media_moves_no_call_that_is_not_answered(state: State) -> None:
 # -- deadlines --------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_rings_for_longer_than_45_seconds() -> None:
+def test_no_device_rings_for_longer_than_45_seconds() -> None:
     call = new_call()
     call.apply(Event.RANG, START + 20)
     assert call.deadline() == (START + 45, EndReason.NO_ANSWER)
@@ -356,7 +356,7 @@ class AnyLife(RuleBasedStateMachine):
         self.call.ringing_lost_at = self.now if away else None
 
     @rule(reason=st.sampled_from(EndReason))
-    def somebody_ends_it(self, reason: EndReason) -> None:
+    def a_party_ends_it(self, reason: EndReason) -> None:
         self._end(reason)
 
     @precondition(lambda self: self.call.deadline() is not None)
@@ -379,7 +379,7 @@ class AnyLife(RuleBasedStateMachine):
         assert ended is (self.call.end_reason is not None)
 
     @invariant()
-    def whoever_waits_does_not_wait_for_ever(self) -> None:
+    def a_party_that_waits_does_not_wait_for_ever(self) -> None:
         call = self.call
         waits = call.state not in {State.CONNECTED, State.ENDED} or (
             call.state is not State.ENDED and any(party.signaling_lost_at is not None for party in call.parties)
@@ -387,7 +387,7 @@ class AnyLife(RuleBasedStateMachine):
         assert (call.deadline() is not None) is waits
 
     @invariant()
-    def nobody_waits_longer_than_the_longest_timer(self) -> None:
+    def no_party_waits_longer_than_the_longest_timer(self) -> None:
         due = self.call.deadline()
         assert due is None or due[0] <= self.now + max(TIMERS.ring_timeout, TIMERS.media_grace, TIMERS.signaling_grace)
 

@@ -21,7 +21,7 @@ from tests.signaling.people import (
 
 
 @pytest.mark.parametrize("side", [0, 1])
-async def test_whoever_hangs_up_the_other_is_told_how_long_it_was(harness: SqlHarness, side: int) -> None:
+async def test_a_party_that_is_hung_up_on_learns_how_long_the_call_was(harness: SqlHarness, side: int) -> None:
     parties = await harness.answered()
     by, other = parties[side], parties[1 - side]
     await harness.say(by, HANG_UP)
@@ -111,7 +111,7 @@ async def test_both_may_be_gone_at_the_same_time(harness: SqlHarness) -> None:
 
 
 @pytest.mark.settings(ring_timeout=0.05)
-async def test_nobody_rings_for_ever(harness: SqlHarness) -> None:
+async def test_no_device_rings_for_ever(harness: SqlHarness) -> None:
     caller, callee = await harness.ringing()
     await eventually(lambda: harness.calls.call_count == 0, "the call ends")
     await eventually(lambda: "call_ended no_answer" in caller.types(), "the caller is told")
@@ -169,7 +169,7 @@ async def test_a_handshake_that_fails_ends_the_call_at_once(harness: SqlHarness)
     assert await harness.ends() == [(456, "ended", "ice_failed")]
 
 
-async def test_news_of_transports_that_are_gone_concern_nobody(harness: SqlHarness) -> None:
+async def test_news_of_transports_that_are_gone_change_nothing(harness: SqlHarness) -> None:
     caller, _ = await harness.answered()
     await harness.say(caller, HANG_UP)
     for transport in (*harness.engine.opened, "unheard of"):

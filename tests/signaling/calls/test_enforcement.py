@@ -58,7 +58,7 @@ async def test_who_blocks_the_one_that_it_calls_has_cancelled(harness: MemoryHar
 
 
 @in_memory
-async def test_a_block_of_somebody_else_disturbs_no_call(harness: MemoryHarness) -> None:
+async def test_a_block_of_another_profile_disturbs_no_call(harness: MemoryHarness) -> None:
     caller, callee = await harness.connected()
     await harness.calls.enforcement.block(STUDENT, Profile("parent", 321))
     await harness.say(caller, CHAT)

@@ -60,7 +60,7 @@ async def test_a_hook_that_hangs_delays_those_of_its_own_call_only() -> None:
     runner.answered(one, NOW)
     await eventually(lambda: hanging.running == ["one"], "the first hook hangs")
     runner.started(other, NOW)
-    await eventually(lambda: hanging.running == ["one", "other"], "the other call is told of")
+    await eventually(lambda: hanging.running == ["one", "other"], "the hook of the other call runs")
     hanging.may_go_on.set()
     await eventually(lambda: hanging.running[-1] == "one answered", "the next one follows")
     await runner.close()

@@ -76,7 +76,7 @@ async def test_no_media_flows_while_a_party_holds_the_call(harness: MemoryHarnes
 
 
 @in_memory
-async def test_media_flow_again_when_nobody_holds_the_call_any_more(harness: MemoryHarness) -> None:
+async def test_media_flow_again_when_no_party_holds_the_call_any_more(harness: MemoryHarness) -> None:
     caller, callee = await harness.connected()
     await harness.say(caller, HOLD)
     await harness.say(callee, HOLD)
@@ -306,7 +306,7 @@ async def test_what_counts_is_the_last_way_that_was_known(harness: MemoryHarness
 
 
 @in_memory
-async def test_a_call_that_nobody_took_has_no_paths(harness: MemoryHarness) -> None:
+async def test_an_unanswered_call_has_no_paths(harness: MemoryHarness) -> None:
     caller, _ = await harness.ringing()
     await harness.say(caller, HANG_UP)
     [row] = await harness.rows()

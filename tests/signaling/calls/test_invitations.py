@@ -53,7 +53,7 @@ async def test_a_tab_that_hangs_up_for_a_device_that_is_gone_is_told_of_the_end(
 @pytest.mark.parametrize("sdp", [VOICE_OFFER, OTHER_OFFER], ids=["the same offer", "another offer"])
 @in_memory
 async def test_a_double_click_makes_one_call(harness: MemoryHarness, version: int, sdp: str) -> None:
-    """Nobody has missed it while it rings, nor afterwards."""
+    """It is not missed while it rings, nor afterwards."""
     caller, callee = await harness.connect(STUDENT, version), await harness.connect(TUTOR, version)
     await harness.say(caller, invitation(TUTOR))
     await harness.say(caller, invitation(TUTOR, sdp=sdp))
@@ -155,7 +155,7 @@ async def test_who_is_blocked_is_refused_even_if_the_invitations_cross(harness: 
 
 @pytest.mark.parametrize("who", [(STUDENT, TUTOR), (TUTOR, STUDENT)])
 @in_memory
-async def test_a_block_looks_like_a_refusal_whoever_set_it(harness: MemoryHarness, who: tuple[Profile, Profile]) -> None:
+async def test_a_block_looks_like_a_refusal_on_either_side(harness: MemoryHarness, who: tuple[Profile, Profile]) -> None:
     caller, callee = await harness.connect(STUDENT), await harness.connect(TUTOR)
     harness.directory.blocks.add(who)
     await harness.say(caller, invitation(TUTOR))
@@ -254,7 +254,7 @@ async def test_a_second_use_of_a_resume_token_closes_the_first_connection(harnes
 
 
 @in_memory
-async def test_a_token_of_somebody_else_or_too_late_is_a_new_device(harness: MemoryHarness) -> None:
+async def test_a_token_of_another_device_or_too_late_is_a_new_device(harness: MemoryHarness) -> None:
     caller = await harness.connect(STUDENT)
     for other in (TUTOR, PARENT):
         assert not (await harness.connect(other, resume=caller.device.resume_token)).welcome["resumed"]

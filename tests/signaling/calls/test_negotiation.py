@@ -267,7 +267,7 @@ async def test_a_version_1_client_is_not_asked(harness: MemoryHarness) -> None:
 
 @pytest.mark.parametrize("said", [answered(VIDEO_ANSWER), REJECT], ids=["answers", "rejects"])
 @in_memory
-async def test_nobody_decides_on_their_own_offer_or_on_none(harness: MemoryHarness, said: str) -> None:
+async def test_a_party_cannot_decide_on_its_own_offer_or_on_none(harness: MemoryHarness, said: str) -> None:
     caller, callee = await harness.connected()
     for client in (caller, callee):
         await harness.say(client, said)

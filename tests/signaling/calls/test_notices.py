@@ -1,4 +1,4 @@
-"""What each party is told of its call."""
+"""What each party gets about its call."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -50,7 +50,7 @@ def test_a_session_is_counted_when_it_is_connected_and_when_it_moves_and_not_in_
     assert paths.connected == {UDP: 2, TLS: 2}
 
 
-def test_what_was_known_stays_while_nobody_knows_better(paths: Paths, media: PartyMedia) -> None:
+def test_what_was_known_stays_until_something_newer_is_known(paths: Paths, media: PartyMedia) -> None:
     paths.seen(media, OFFICE, 0.1)
     for remote in (GONE, None):
         assert paths.seen(media, remote) == MediaPath(TLS, 0.1)
@@ -67,7 +67,7 @@ def test_a_new_session_of_the_same_party_is_counted_anew_and_until_it_is_up_the_
     assert paths.connected == {UDP: 2}
 
 
-def test_where_nobody_can_tell_routes_stay_unknown(media: PartyMedia) -> None:
+def test_routes_stay_unknown_without_a_source_for_them(media: PartyMedia) -> None:
     paths = Paths(None)
     assert paths.seen(media, HOME, 0.02) == MediaPath(None, 0.02)
     assert (paths.connected, paths.round_trips) == ({}, {})

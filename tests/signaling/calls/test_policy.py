@@ -64,7 +64,7 @@ def test_a_blocked_caller_cannot_tell_it_from_a_refusal(given: Eligibility) -> N
 
 
 @pytest.mark.parametrize("given", ALL)
-def test_only_those_who_may_call_learn_that_somebody_does_not_want_to_be_disturbed(given: Eligibility) -> None:
+def test_only_those_who_may_call_learn_that_a_profile_does_not_want_to_be_disturbed(given: Eligibility) -> None:
     if refusal(given) is EndReason.BUSY:
         assert given.members
         assert not given.blocked

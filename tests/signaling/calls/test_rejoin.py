@@ -61,7 +61,7 @@ async def test_a_page_that_was_loaded_anew_has_its_call_back(harness: MemoryHarn
 
 
 @in_memory
-async def test_what_the_old_transport_still_says_concerns_nobody(harness: MemoryHarness) -> None:
+async def test_what_the_old_transport_still_says_changes_nothing(harness: MemoryHarness) -> None:
     caller, callee = await harness.connected()
     old, _ = harness.engine.opened
     await harness.say(caller, REJOIN)

@@ -76,7 +76,7 @@ async def test_a_restart_waits_for_an_offer_that_is_under_way(harness: MemoryHar
 
 
 @in_memory
-async def test_a_restart_that_nobody_answers_is_forgotten(harness: MemoryHarness) -> None:
+async def test_an_unanswered_restart_is_forgotten(harness: MemoryHarness) -> None:
     caller, callee = await harness.connected()
     await harness.say(caller, RESTART)
     await asyncio.sleep(15.1)

@@ -138,7 +138,7 @@ async def test_a_refusal_on_one_device_stops_the_others(harness: SqlHarness) -> 
     assert await harness.ends() == [(456, "missed", "busy")]
 
 
-async def test_a_reason_to_decline_that_nobody_knows_is_a_refusal(harness: SqlHarness) -> None:
+async def test_an_unknown_reason_to_decline_is_a_refusal(harness: SqlHarness) -> None:
     caller, callee = await harness.ringing()
     await harness.say(callee, frame("call_declined", reason="server_shutdown"))
     assert caller.types()[-1] == "call_declined rejected"
@@ -177,7 +177,7 @@ async def test_a_third_finds_both_parties_busy(harness: SqlHarness) -> None:
     assert (await harness.ends())[1:] == [(321, "missed", "busy")] * 2
 
 
-async def test_who_is_called_can_call_nobody_else(harness: SqlHarness) -> None:
+async def test_a_profile_that_is_called_cannot_call_another(harness: SqlHarness) -> None:
     _, callee = await harness.ringing()
     await harness.connect(PARENT)
     await harness.say(callee, invitation(PARENT, PARENTS_EVENING))
@@ -232,7 +232,7 @@ async def test_another_tab_of_the_caller_cannot_end_the_call_by_calling(harness:
 @pytest.mark.parametrize(
     ("caller", "callee", "place", "reason"),
     [
-        pytest.param(STUDENT, TUTOR, LESSON, "offline", id="nobody there"),
+        pytest.param(STUDENT, TUTOR, LESSON, "offline", id="offline callee"),
         pytest.param(STUDENT, TUTOR, PARENTS_EVENING, "rejected", id="not the caller's conversation"),
         pytest.param(STUDENT, PARENT, LESSON, "rejected", id="not the callee's conversation"),
         pytest.param(STUDENT, TUTOR, Place(PlaceKind.CONVERSATION, 999), "rejected", id="no such conversation"),
@@ -260,12 +260,12 @@ async def test_a_refusal_does_not_tell_whether_the_callee_is_there(harness: SqlH
 
 async def test_a_refusal_does_not_tell_whether_the_callee_exists(harness: SqlHarness) -> None:
     device = await harness.connect(STRANGER)
-    for nobody_or_not in (TUTOR, Profile("tutor", 1)):
-        await harness.say(device, invitation(nobody_or_not))
+    for target in (TUTOR, Profile("tutor", 1)):
+        await harness.say(device, invitation(target))
         assert (device.received[-1]["from_name"], device.received[-1]["from_avatar"]) == ("", "")
 
 
-async def test_nobody_calls_themselves(harness: SqlHarness) -> None:
+async def test_a_profile_cannot_call_itself(harness: SqlHarness) -> None:
     device = await harness.connect(STUDENT)
     await harness.say(device, invitation(STUDENT))
     assert error(device) == "invalid_message"

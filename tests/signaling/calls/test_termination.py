@@ -1,4 +1,4 @@
-"""How calls end, in virtual time: one row, one last message to each device, and whoever missed it learns of it."""
+"""How calls end, in virtual time: one row, one last message to each device, and a party that missed it learns of it."""
 
 import asyncio
 import logging
@@ -263,7 +263,7 @@ async def test_a_device_that_is_away_when_a_call_is_missed_learns_of_it_when_it_
     assert callee.types() == ["call_invitation", "call_ended cancelled", "call_missed cancelled"]
 
 
-# -- nobody there -----------------------------------------------------------------------------------------------------
+# -- no media ------------------------------------------------------------------------------------------------------
 
 
 @in_memory
@@ -410,7 +410,7 @@ async def test_the_log_has_a_line_about_each_call_that_says_why_it_was_bad(
 
 
 @in_memory
-async def test_the_line_about_a_call_that_nobody_answered_has_what_is_known(
+async def test_the_line_about_an_unanswered_call_has_what_is_known(
     harness: MemoryHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

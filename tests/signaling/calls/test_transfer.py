@@ -1,4 +1,4 @@
-"""A party asks the other to call somebody else instead, in virtual time."""
+"""A party asks the other to call a third profile instead, in virtual time."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ async def with_parent(harness: MemoryHarness) -> tuple[Client, Client, Client]:
 
 
 @in_memory
-async def test_a_party_that_agrees_calls_somebody_else_instead(harness: MemoryHarness) -> None:
+async def test_a_party_that_agrees_calls_the_third_profile_instead(harness: MemoryHarness) -> None:
     caller, callee, parent = await with_parent(harness)
     await harness.say(callee, TO_PARENT)
     asked = caller.last("call_transfer")
@@ -60,12 +60,12 @@ async def test_a_party_that_agrees_calls_somebody_else_instead(harness: MemoryHa
     assert second.call.transferred_from == asked["call_id"]
 
 
-@pytest.mark.parametrize("which", ["made up", "not transferred", "somebody else's"])
+@pytest.mark.parametrize("which", ["made up", "not transferred", "another party's"])
 @in_memory
 async def test_a_call_comes_from_a_transfer_only_if_there_was_one(harness: MemoryHarness, which: str) -> None:
     caller, callee, parent = await with_parent(harness)
     call_id = caller.last("call_state")["call_id"]
-    if which == "somebody else's":
+    if which == "another party's":
         await harness.say(callee, TO_PARENT)
         await harness.say(caller, AGREE)
         await harness.say(parent, invitation(TUTOR, PARENTS_EVENING, transferred_from=call_id, ref="mine"))
@@ -135,7 +135,7 @@ async def test_one_transfer_is_asked_for_at_a_time(harness: MemoryHarness) -> No
 
 @pytest.mark.parametrize("said", [AGREE, REFUSE])
 @in_memory
-async def test_nobody_answers_to_their_own_wish_or_to_none(harness: MemoryHarness, said: str) -> None:
+async def test_a_party_cannot_answer_its_own_wish_or_none(harness: MemoryHarness, said: str) -> None:
     caller, callee, _ = await with_parent(harness)
     for client in (caller, callee):
         await harness.say(client, said)
@@ -152,7 +152,7 @@ async def test_nobody_answers_to_their_own_wish_or_to_none(harness: MemoryHarnes
 )
 @in_memory
 async def test_whom_the_other_party_cannot_call_it_is_not_transferred_to(harness: MemoryHarness, why: str) -> None:
-    """And whoever asks does not learn why."""
+    """And the asker does not learn why."""
     caller, callee, parent = await with_parent(harness)
     target: dict[str, Any] = {"target_profile_id": 321, "target_profile_type": "parent"}
     match why:
@@ -203,7 +203,7 @@ async def test_a_party_cannot_go_on_asking_who_is_there(harness: MemoryHarness) 
 
 @pytest.mark.parametrize("profile", [STUDENT, TUTOR])
 @in_memory
-async def test_nobody_is_transferred_to_who_is_in_the_call(harness: MemoryHarness, profile: tuple[str, int]) -> None:
+async def test_a_call_is_not_transferred_to_a_profile_that_is_in_it(harness: MemoryHarness, profile: tuple[str, int]) -> None:
     _, callee, _ = await with_parent(harness)
     target_type, target_id = profile
     await harness.say(callee, frame("call_transfer", target_profile_id=target_id, target_profile_type=target_type))

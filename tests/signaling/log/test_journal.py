@@ -159,7 +159,7 @@ async def test_two_servers_do_not_share_one(tmp_path: Path, caplog: pytest.LogCa
     assert await left_in(path) == {"a": [opened("a")]}
 
 
-async def test_nobody_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
+async def test_no_call_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     path = tmp_path / "calls.journal"
     one = FileJournal(path)
     await one.open()

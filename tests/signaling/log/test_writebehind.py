@@ -129,7 +129,7 @@ async def test_answer_text_and_end_arrive_at_once_although_the_database_hangs(ha
     await harness.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
     assert (await harness.engine.counters())["transports_closed"] == 2, "media has stopped"
-    assert loop.time() == began, "nobody has waited"
+    assert loop.time() == began, "no caller has waited"
     log.away = False
     await asyncio.sleep(60)
     assert (await harness.rows())[0].duration_seconds == 0, "waiting for the database is no part of the call"

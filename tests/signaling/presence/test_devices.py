@@ -126,7 +126,7 @@ async def test_every_absence_has_a_grace_of_its_own() -> None:
 
 
 @in_virtual_time
-async def test_without_a_grace_nobody_comes_back() -> None:
+async def test_without_a_grace_no_device_comes_back() -> None:
     devices = Registry(grace=0.0)
     phone = devices.open(STUDENT, 2, FakeConnection())
     devices.lose(phone)
@@ -176,7 +176,7 @@ async def test_a_second_use_of_a_token_closes_the_connection_that_the_device_sti
 
 
 @in_virtual_time
-async def test_after_the_end_nobody_is_waited_for() -> None:
+async def test_after_the_end_no_device_is_waited_for() -> None:
     devices = Registry()
     phone = devices.open(STUDENT, 2, FakeConnection())
     devices.lose(phone)

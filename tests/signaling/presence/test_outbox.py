@@ -61,7 +61,7 @@ def test_what_has_arrived_is_forgotten() -> None:
     assert numbers(outbox.after(5)) == []
 
 
-def test_frames_for_somebody_who_cannot_come_back_are_numbered_and_not_kept() -> None:
+def test_frames_for_a_device_that_cannot_come_back_are_numbered_and_not_kept() -> None:
     outbox = filled(3, keeps=False)
     assert outbox.seq == 3
     assert outbox.after(0) is None

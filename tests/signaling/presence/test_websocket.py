@@ -228,7 +228,7 @@ async def test_a_device_that_does_not_read_is_disconnected(line: Line) -> None:
         await eventually(lambda: connection in line.over, "the connection is over", within=PATIENCE)
 
 
-async def test_a_device_that_does_not_read_delays_nobody(line: Line) -> None:
+async def test_a_device_that_does_not_read_delays_no_other(line: Line) -> None:
     async with line.deaf_client() as deaf, line.client() as (socket, connection):
         await flood(deaf)
         connection.send(b"hello")

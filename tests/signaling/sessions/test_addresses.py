@@ -1,4 +1,4 @@
-"""Which of the relay's addresses a browser is told of."""
+"""Which of the relay's addresses a browser gets."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_the_operators_addresses_keep_their_order_and_get_the_port_of_their_fami
 
 
 def test_a_family_that_the_relay_does_not_listen_on_gets_the_port_that_there_is() -> None:
-    """Somebody translates between the two, or the operator would not say so."""
+    """A NAT translates between the two, or the operator would not say so."""
     assert advertised(LOCAL[:1], ("2001:db8::1",), None) == (Candidate("2001:db8::1", 40000),)
 
 
