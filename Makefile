@@ -36,6 +36,7 @@ run: $(BIN)/.relay
 PROCESSES ?= 3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
+quick: PROCESSES = 4
 quick: $(BIN)/.dev
 	$(PYTEST) --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web_app
 
 LAB = Path(__file__).with_name("lab")
+INTEGRATION = Path(__file__).with_name("integration")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("browser") or item.get_closest_marker("lab"):
             # One call between browsers is work enough for two processors; and they share one Chromium.
             item.add_marker(pytest.mark.xdist_group("browsers"))
-        if "postgresql" in getattr(item, "fixturenames", ()):
+        if INTEGRATION in item.path.parents or "postgresql" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)
 
 

@@ -1,6 +1,7 @@
 """Which package imports which, by the source: `app → {http, edge, db} → signaling, workers, media, turn → rtp, ids, errors`."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -115,13 +116,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """Package or module → what it may import of our own. The longest name that fits counts."""
 
 
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def module_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports_of(file: Path) -> Iterator[str]:
     """Every module that a file imports, also inside functions; `from a import b` as `a.b` where that is a module of ours."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -224,7 +230,7 @@ def test_the_parts_that_think_touch_no_world() -> None:
 
 
 def test_the_parts_that_think_wait_for_nothing() -> None:
-    trees = {path: ast.walk(ast.parse((ROOT / path).read_text())) for path in SANS_IO}
+    trees = {path: ast.walk(parsed(ROOT / path)) for path in SANS_IO}
     waiting = {path for path, nodes in trees.items() if any(isinstance(one, ast.AsyncFunctionDef | ast.Await) for one in nodes)}
     assert not waiting
 
@@ -240,7 +246,7 @@ def test_only_the_command_line_prints() -> None:
     printing = {
         module_of(file)
         for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
     assert printing <= {"relay.__main__"}
@@ -249,7 +255,7 @@ def test_only_the_command_line_prints() -> None:
 def test_each_name_of_a_public_class_means_one_thing() -> None:
     places: dict[str, list[str]] = {}
     for file in FILES:
-        for node in ast.parse(file.read_text()).body:
+        for node in parsed(file).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(module_of(file))
     assert not {name: modules for name, modules in places.items() if len(modules) > 1}
@@ -273,7 +279,7 @@ def test_handlers_take_what_they_need_as_parameters_and_look_nothing_up_in_the_a
     looking = {
         f"{module_of(file)}:{node.lineno}"
         for file in ROOT.glob("relay/http/**/*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Attribute) and node.attr in {"app", "config_dict"}
     }
     assert looking == set()

@@ -12,6 +12,8 @@ import pytest
 
 from relay.settings.all import Settings
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 INSTALL = ROOT / "docs" / "install.md"

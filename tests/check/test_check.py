@@ -15,6 +15,8 @@ from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
+pytestmark = pytest.mark.servers
+
 TURN = (Hop.TURN_UDP, Hop.TURN_TCP, Hop.TURN_TLS)
 
 
