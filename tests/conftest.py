@@ -18,7 +18,7 @@ INTEGRATION = Path(__file__).with_name("integration")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**values): settings of the relay that this test starts")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell starts its background jobs so (POSIX, "Asynchronous Lists"), and every program that a test starts would inherit it.
+        # A shell starts its background jobs so (POSIX, "Asynchronous Lists"), and what a test starts would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
