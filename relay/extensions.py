@@ -6,7 +6,7 @@ See docs/embedding.md.
 from dataclasses import dataclass
 
 from relay.http.identity import Identification, Identity
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.calls.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
 from relay.signaling.ports import Eligibility, Privacy, ProfileCard
 
@@ -19,11 +19,11 @@ __all__ = [
     "Extensions",
     "Identification",
     "Identity",
-    "Place",
-    "PlaceKind",
     "Privacy",
     "Profile",
     "ProfileCard",
+    "Scope",
+    "ScopeKind",
     "Verdict",
 ]
 

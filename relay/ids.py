@@ -36,7 +36,7 @@ class Profile(NamedTuple):
         return cls(match[1], int(match[2]))
 
 
-class PlaceKind(StrEnum):
+class ScopeKind(StrEnum):
     CONVERSATION = "conversation"
     WHITEBOARD_SESSION = "whiteboard_session"
 
@@ -46,11 +46,11 @@ class PlaceKind(StrEnum):
         return f"{self.value}_id"
 
 
-class Place(NamedTuple):
+class Scope(NamedTuple):
     """The scope of a call. It decides who is eligible to call, and which table logs the call."""
 
-    kind: PlaceKind
-    place_id: int
+    kind: ScopeKind
+    scope_id: int
 
 
 def new_id() -> str:

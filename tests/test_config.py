@@ -227,7 +227,7 @@ def test_no_environment_is_too_strange(environment: dict[str, str]) -> None:
         ),
     ],
 )
-def test_a_place_that_the_database_does_not_have_for_the_tables_is_refused(settings: dict[str, Any], problem: str) -> None:
+def test_a_scope_that_the_database_does_not_have_for_the_tables_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Settings(dev=True, **settings)
     assert str(refused.value) == problem

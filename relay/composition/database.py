@@ -16,7 +16,7 @@ from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
 from relay.db.views import require_views
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.settings.database import DatabaseSettings, TableSettings
 from relay.signaling.log.journal import FileJournal
 
@@ -34,14 +34,14 @@ class DatabasePlane:
     figures: DatabaseMetrics = field(init=False)
     directory: SqlDirectory = field(init=False)
     subscriptions: SqlPushSubscriptions = field(init=False)
-    call_logs: Mapping[PlaceKind, SqlCallLog] = field(init=False)
+    call_logs: Mapping[ScopeKind, SqlCallLog] = field(init=False)
     journal: FileJournal | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.figures = DatabaseMetrics(self.engine)
         self.directory = SqlDirectory(self.engine)
         self.subscriptions = SqlPushSubscriptions(self.engine)
-        self.call_logs = {kind: SqlCallLog(self.engine, self.settings.node, kind) for kind in PlaceKind}
+        self.call_logs = {kind: SqlCallLog(self.engine, self.settings.node, kind) for kind in ScopeKind}
         self.journal = journal_of(self.settings, folder_of(self.engine))
 
     async def answers(self) -> bool:

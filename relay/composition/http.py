@@ -42,8 +42,8 @@ from relay.http import calls as call_history
 from relay.http import settings as profile_settings
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
-from relay.http.admin import places as admin_places
 from relay.http.admin import profiles as admin_profiles
+from relay.http.admin import scopes as admin_places
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.access import ServiceToken
@@ -60,7 +60,7 @@ from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
 from relay.http.readiness import Readiness
 from relay.http.revocations import REVOCATIONS, Revocations
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.media.api import MediaEngine
 from relay.push.waker import PushWaker
 from relay.settings.auth import AuthSettings
@@ -131,7 +131,7 @@ def http_plane(
         whiteboard_sessions=database.directory,
         push_gate=waker,
         push_subscriptions=database.subscriptions,
-        histories={kind: SqlHistory(database.engine, kind) for kind in PlaceKind},
+        histories={kind: SqlHistory(database.engine, kind) for kind in ScopeKind},
         own_history=personal_data,
         personal_data=EnforcedPersonalData(personal_data, revocations),
         platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),

@@ -25,7 +25,7 @@ CONTRACT: Final = frozenset(
         *("started_at", "answered_at", "ended_at", "duration_seconds", "participants", "created_at"),
     }
 )
-"""Columns that other software reads. Each table has one of the two in the first line that name a place."""
+"""Columns that other software reads. Each table has one of the two in the first line that name a scope."""
 
 ADDED: Final = frozenset({"call_id", "end_reason", "node", "heartbeat_at"})
 """Columns that no other backend has all of: these tables were adopted before, by a relay with other settings."""

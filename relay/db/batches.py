@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.db.models import OF_KIND, ConnectionRow, ProfileRow
 from relay.db.naming import layout_of
-from relay.db.places import advance_sequence
 from relay.db.profiles import columns, mirror, unknown, upsert, values
-from relay.ids import PlaceKind, Profile
-from relay.signaling.records import PlaceRecord
+from relay.db.scopes import advance_sequence
+from relay.ids import Profile, ScopeKind
+from relay.signaling.records import ScopeRecord
 
 CHUNK: Final = 400
-"""Profiles or places per statement. SQLite before 3.32 takes 999 parameters."""
+"""Profiles or scopes per statement. SQLite before 3.32 takes 999 parameters."""
 
 _One = TypeVar("_One")
 
@@ -37,25 +37,25 @@ async def existing(connection: AsyncConnection, profiles: Collection[Profile]) -
     return found
 
 
-async def put_places(connection: AsyncConnection, kind: PlaceKind, wanted: Sequence[PlaceRecord]) -> list[str | None]:
-    """Add places of one kind, or bring them up to date. If one is there twice, the last counts.
+async def put_scopes(connection: AsyncConnection, kind: ScopeKind, wanted: Sequence[ScopeRecord]) -> list[str | None]:
+    """Add scopes of one kind, or bring them up to date. If one is there twice, the last counts.
 
     Returns:
         For each, what is wrong with it; None if it is done.
     """
-    places = OF_KIND[kind].places
+    scopes = OF_KIND[kind].scopes
     # An update, though of nothing: see `relay.db.profiles.locked`.
-    touched = update(places).where(places.id == wanted[0].place.place_id)
-    await connection.execute(touched.values(keep_chat=places.keep_chat))
+    touched = update(scopes).where(scopes.id == wanted[0].scope.scope_id)
+    await connection.execute(touched.values(keep_chat=scopes.keep_chat))
     known = await existing(connection, {member for one in wanted for member in one.members})
     faults = [str(unknown(missing)) if (missing := {*one.members} - known) else None for one in wanted]
-    good = {one.place.place_id: one for one, fault in zip(wanted, faults, strict=True) if fault is None}
+    good = {one.scope.scope_id: one for one, fault in zip(wanted, faults, strict=True) if fault is None}
     if good:
-        insert = upsert(connection, places)
+        insert = upsert(connection, scopes)
         statement = insert.on_conflict_do_update(index_elements=["id"], set_={"keep_chat": insert.excluded.keep_chat})
         await connection.execute(statement, [{"id": one, "keep_chat": good[one].keep_chat} for one in sorted(good)])
         await advance_sequence(connection, kind)
-        await _set_members(connection, kind, {place_id: {*one.members} for place_id, one in good.items()})
+        await _set_members(connection, kind, {scope_id: {*one.members} for scope_id, one in good.items()})
     return faults
 
 
@@ -85,18 +85,18 @@ async def connect_all(connection: AsyncConnection, pairs: Sequence[tuple[Profile
     return faults
 
 
-async def _set_members(connection: AsyncConnection, kind: PlaceKind, wanted: dict[int, set[Profile]]) -> None:
+async def _set_members(connection: AsyncConnection, kind: ScopeKind, wanted: dict[int, set[Profile]]) -> None:
     tables = OF_KIND[kind]
-    row, place_id = tables.members, tables.place_id(tables.members)
+    row, scope_id = tables.members, tables.scope_id(tables.members)
     present: dict[int, set[Profile]] = {one: set() for one in wanted}
     for chunk in _chunks(sorted(wanted)):
-        for found, *profile in await connection.execute(select(place_id, *columns(row)).where(place_id.in_(chunk))):
+        for found, *profile in await connection.execute(select(scope_id, *columns(row)).where(scope_id.in_(chunk))):
             present[found].add(Profile(*profile))
     gone = [
         {"of": one, "type": who.profile_type, "number": who.profile_id} for one in present for who in present[one] - wanted[one]
     ]
     if gone:
-        here = (place_id == bindparam("of"), row.profile_type == bindparam("type"), row.profile_id == bindparam("number"))
+        here = (scope_id == bindparam("of"), row.profile_type == bindparam("type"), row.profile_id == bindparam("number"))
         await connection.execute(delete(row).where(*here), gone)
     new = [{tables.key: one, **values(who)} for one in sorted(wanted) for who in sorted(wanted[one] - present[one])]
     if new:

@@ -15,7 +15,7 @@ from relay.db.models import OF_KIND
 from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.db.profiles import names
 from relay.errors import ConfigurationError, LostRace
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile, ScopeKind
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class SqlCallLog:
     Every statement commits by itself, and only a heartbeat changes more than one row: servers cannot deadlock.
     """
 
-    def __init__(self, engine: AsyncEngine, node: str, kind: PlaceKind) -> None:
+    def __init__(self, engine: AsyncEngine, node: str, kind: ScopeKind) -> None:
         """
         Args:
             node: name of this server; no other that shares the database has the same.
@@ -60,16 +60,16 @@ class SqlCallLog:
         self._row = self._tables.calls
 
     async def opened(self, call: NewCall) -> None:
-        """Insert the call's row with status `initiated`; its place is null if there is no such place.
+        """Insert the call's row with status `initiated`; its scope is null if there is no such scope.
 
         Raises:
             LostRace: it is there already.
         """
-        assert call.place.kind is self._kind, "each table has the calls of one kind of place"
-        places = self._tables.known_places
-        place = select(places.id).where(places.id == call.place.place_id)
+        assert call.scope.kind is self._kind, "each table has the calls of one kind of scope"
+        scopes = self._tables.known_scopes
+        scope = select(scopes.id).where(scopes.id == call.scope.scope_id)
         values = {
-            self._tables.key: place.scalar_subquery(),
+            self._tables.key: scope.scalar_subquery(),
             **_party("caller", call.caller),
             **_party("callee", call.callee),
             "call_type": call.call_type,
@@ -87,11 +87,11 @@ class SqlCallLog:
             await execute(self._engine, insert(self._row).values(row))
         except IntegrityError as error:
             if violated(error) is Constraint.FOREIGN_KEY:
-                # The place was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
+                # The scope was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
                 await execute(self._engine, insert(self._row).values({**row, self._tables.key: None}))
             elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
                 # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
-                logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.place.kind.replace("_", " "))
+                logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.scope.kind.replace("_", " "))
             elif violated(error) is Constraint.UNIQUE:
                 raise LostRace(f"call {call.call_id} is there already") from None
             else:

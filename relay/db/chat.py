@@ -1,11 +1,11 @@
-"""The chat messages of calls, for places that keep them."""
+"""The chat messages of calls, for scopes that keep them."""
 
 from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.models import OF_KIND, ChatRow
 from relay.db.profiles import names, upsert, values
-from relay.ids import Place
+from relay.ids import Scope
 from relay.signaling.ports import ChatMessage
 
 
@@ -15,16 +15,16 @@ class SqlChatLog:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
-        """Keep a text, if the place exists and says so (`keep_chat`), and its author belongs there: not one that was erased
+    async def add(self, call_id: str, scope: Scope, message: ChatMessage) -> bool:
+        """Keep a text, if the scope exists and says so (`keep_chat`), and its author belongs there: not one that was erased
         by another server a moment ago. The same author's `message_id` counts once per call.
 
         Returns:
             Whether it is kept, be it since an earlier time.
         """
-        tables = OF_KIND[place.kind]
-        places, members = tables.known_places, tables.known_members
-        belongs = select(members.profile_id).where(tables.place_id(members) == places.id, names(members, message.author)).exists()
+        tables = OF_KIND[scope.kind]
+        scopes, members = tables.known_scopes, tables.known_members
+        belongs = select(members.profile_id).where(tables.scope_id(members) == scopes.id, names(members, message.author)).exists()
         row = {
             "call_id": call_id,
             **values(message.author, "author_"),
@@ -34,7 +34,7 @@ class SqlChatLog:
         }
         columns = ChatRow.__table__.columns
         texts = [literal(value, columns[name].type) for name, value in row.items()]
-        keeping = select(*texts).where(places.id == place.place_id, places.keep_chat, belongs)
+        keeping = select(*texts).where(scopes.id == scope.scope_id, scopes.keep_chat, belongs)
         async with self._engine.begin() as connection:
             insert = upsert(connection, ChatRow).from_select(list(row), keeping)
             key = [column.name for column in ChatRow.__table__.primary_key]

@@ -6,9 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.directory import insert_profile
 from relay.db.models import OF_KIND, ConnectionRow
-from relay.db.places import advance_sequence, insert_members
 from relay.db.profiles import insert_new, values
-from relay.ids import Place, PlaceKind, Profile
+from relay.db.scopes import advance_sequence, insert_members
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import ProfileCard
 
 STUDENT = Profile("student", 456)
@@ -23,13 +23,13 @@ PROFILES = (
     ProfileCard(ADVERTISER, "Victor Hale", "", 1654),
 )
 
-LESSONS = Place(PlaceKind.CONVERSATION, 123)
-WHITEBOARD = Place(PlaceKind.WHITEBOARD_SESSION, 900)
+LESSONS = Scope(ScopeKind.CONVERSATION, 123)
+WHITEBOARD = Scope(ScopeKind.WHITEBOARD_SESSION, 900)
 
 # The advertiser shares no conversation, so that a refused call can be demonstrated.
-PLACES = {
+SCOPES = {
     LESSONS: (STUDENT, TUTOR),
-    Place(PlaceKind.CONVERSATION, 124): (PARENT, TUTOR),
+    Scope(ScopeKind.CONVERSATION, 124): (PARENT, TUTOR),
     WHITEBOARD: (STUDENT, TUTOR),
 }
 
@@ -44,8 +44,8 @@ async def load_demo(engine: AsyncEngine) -> None:
             await insert_profile(connection, card)
         for first, second in combinations(sorted(card.profile for card in PROFILES), 2):
             await insert_new(connection, ConnectionRow, **values(first, "first_"), **values(second, "second_"))
-        for place, members in PLACES.items():
-            if await insert_new(connection, OF_KIND[place.kind].places, id=place.place_id, keep_chat=place in KEEPING_CHAT):
-                await insert_members(connection, place, members)
-        for kind in PlaceKind:
+        for scope, members in SCOPES.items():
+            if await insert_new(connection, OF_KIND[scope.kind].scopes, id=scope.scope_id, keep_chat=scope in KEEPING_CHAT):
+                await insert_members(connection, scope, members)
+        for kind in ScopeKind:
             await advance_sequence(connection, kind)

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import aliased
 
 from relay.db.models import OF_KIND, ConversationRow, KindTables, KnownMemberRow, KnownProfileRow, KnownSettingsRow, ProfileRow
-from relay.db.places import insert_members
 from relay.db.profiles import (
     CARD,
     Named,
@@ -25,7 +24,8 @@ from relay.db.profiles import (
     same,
     unknown,
 )
-from relay.ids import Place, PlaceKind, Profile
+from relay.db.scopes import insert_members
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import ConversationCard, Eligibility, ProfileCard
 from relay.signaling.records import SessionCard
 
@@ -41,17 +41,17 @@ class SqlDirectory:
         async with self._engine.connect() as connection:
             return await _profile(connection, profile)
 
-    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
-        """What decides whether `caller` may call `callee` at `place`; any of the three may not exist. One query."""
+    async def eligibility(self, scope: Scope, caller: Profile, callee: Profile) -> Eligibility:
+        """What decides whether `caller` may call `callee` at `scope`; any of the three may not exist. One query."""
         parameters = {
-            "place_id": place.place_id,
+            "scope_id": scope.scope_id,
             "caller_type": caller.profile_type,
             "caller_id": caller.profile_id,
             "callee_type": callee.profile_type,
             "callee_id": callee.profile_id,
         }
         async with self._engine.connect() as connection:
-            row = (await connection.execute(_ELIGIBILITY[place.kind], parameters)).one()
+            row = (await connection.execute(_ELIGIBILITY[scope.kind], parameters)).one()
         return Eligibility(
             caller=ProfileCard(caller, row.caller_name or "", row.caller_avatar or "", row.caller_user_id),
             callee=ProfileCard(callee, row.callee_name or "", row.callee_avatar or "", row.callee_user_id),
@@ -91,22 +91,22 @@ class SqlDirectory:
 
     async def conversations(self, profile: Profile) -> Sequence[ConversationCard]:
         """The conversations that the profile is a member of, by id, each with its members by name."""
-        return [ConversationCard(*found) for found in await self._places(profile, PlaceKind.CONVERSATION)]
+        return [ConversationCard(*found) for found in await self._scopes(profile, ScopeKind.CONVERSATION)]
 
     async def whiteboard_sessions(self, profile: Profile) -> Sequence[SessionCard]:
         """The whiteboard sessions that the profile is a member of, by id, each with its members by name."""
-        return [SessionCard(*found) for found in await self._places(profile, PlaceKind.WHITEBOARD_SESSION)]
+        return [SessionCard(*found) for found in await self._scopes(profile, ScopeKind.WHITEBOARD_SESSION)]
 
-    async def _places(self, profile: Profile, kind: PlaceKind) -> list[tuple[int, tuple[ProfileCard, ...]]]:
+    async def _scopes(self, profile: Profile, kind: ScopeKind) -> list[tuple[int, tuple[ProfileCard, ...]]]:
         tables = OF_KIND[kind]
         mine, theirs = aliased(tables.known_members), aliased(tables.known_members)
-        place_id = tables.place_id(theirs)
+        scope_id = tables.scope_id(theirs)
         query = (
-            select(place_id, *CARD)
+            select(scope_id, *CARD)
             .join(KnownProfileRow, same(columns(KnownProfileRow), columns(theirs)))
-            .join(mine, tables.place_id(mine) == place_id)
+            .join(mine, tables.scope_id(mine) == scope_id)
             .where(names(mine, profile))
-            .order_by(place_id)
+            .order_by(scope_id)
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
@@ -145,7 +145,7 @@ class SqlDirectory:
                 raise unknown(missing)
             inserted = await connection.execute(insert(ConversationRow).returning(ConversationRow.id))
             conversation_id = inserted.scalar_one()
-            await insert_members(connection, Place(PlaceKind.CONVERSATION, conversation_id), wanted)
+            await insert_members(connection, Scope(ScopeKind.CONVERSATION, conversation_id), wanted)
         return conversation_id
 
 
@@ -160,15 +160,15 @@ async def _profile(connection: AsyncConnection, profile: Profile) -> ProfileCard
 
 
 def _standing(tables: KindTables) -> Executable:
-    """Built once per kind of place, since every invitation runs it."""
+    """Built once per kind of scope, since every invitation runs it."""
     caller, callee = aliased(KnownProfileRow), aliased(KnownProfileRow)
     the_caller: Named = (bindparam("caller_type"), bindparam("caller_id"))
     the_callee: Named = (bindparam("callee_type"), bindparam("callee_id"))
 
     def is_member(profile: Named) -> Any:
         member = aliased(tables.known_members)
-        here = tables.place_id(member) == bindparam("place_id")
-        return select(tables.place_id(member)).where(here, names(member, profile)).exists()
+        here = tables.scope_id(member) == bindparam("scope_id")
+        return select(tables.scope_id(member)).where(here, names(member, profile)).exists()
 
     one_row = select(literal(1).label("one")).subquery()
     return (
@@ -192,4 +192,4 @@ def _standing(tables: KindTables) -> Executable:
     )
 
 
-_ELIGIBILITY: Final[Mapping[PlaceKind, Executable]] = {kind: _standing(tables) for kind, tables in OF_KIND.items()}
+_ELIGIBILITY: Final[Mapping[ScopeKind, Executable]] = {kind: _standing(tables) for kind, tables in OF_KIND.items()}

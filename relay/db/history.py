@@ -28,7 +28,7 @@ from relay.db.models import OF_KIND, ChatRow, KnownProfileRow
 from relay.db.models.base import UtcDateTime
 from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
 from relay.db.profiles import acquainted, columns, names
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
 from relay.signaling.records import CallDetail, CallDirection, CallPage, CallRecord, ChatRecord
 
@@ -61,7 +61,7 @@ class SqlHistory:
     that does not exist, every method says None.
     """
 
-    def __init__(self, engine: AsyncEngine, kind: PlaceKind) -> None:
+    def __init__(self, engine: AsyncEngine, kind: ScopeKind) -> None:
         self._engine = engine
         self._kind = kind
         self._tables = OF_KIND[kind]
@@ -198,7 +198,7 @@ class SqlHistory:
     def _visible(self, profile: Profile, direction: CallDirection) -> ColumnElement[bool]:
         """The calls of one direction that the profile may see."""
         row, role = self._row, ROLES[direction]
-        # A call of the replaced backend may have no time, and then it has no place in a history either.
+        # A call of the replaced backend may have no time, and then it has no scope in a history either.
         own = and_(names(row, profile, f"{role}_"), getattr(row, f"{role}_deleted_at").is_(None), row.started_at.is_not(None))
         if direction is CallDirection.OUTGOING:
             return own
@@ -222,10 +222,10 @@ class SqlHistory:
     def _record(self, row: Row[Any]) -> CallRecord:
         direction = CallDirection(row.direction)
         incoming = direction is CallDirection.INCOMING
-        place_id = self._tables.place_id(row)
+        scope_id = self._tables.scope_id(row)
         return CallRecord(
             id=row.call_id or str(row.id),
-            place=None if place_id is None else Place(self._kind, place_id),
+            scope=None if scope_id is None else Scope(self._kind, scope_id),
             direction=direction,
             other=None if row.other_id is None or row.other_type is None else _other_party(row, OTHER_ROLES[direction]),
             call_type=row.call_type,
@@ -264,7 +264,7 @@ class SqlMissedCalls:
             arm = (
                 select(
                     literal(kind.value).label("kind"),
-                    tables.place_id(row).label("place_id"),
+                    tables.scope_id(row).label("scope_id"),
                     *(row.id, row.call_id, row.call_type, row.end_reason, row.started_at, row.participants),
                     *(
                         column.label(f"other_{name}")
@@ -290,7 +290,7 @@ class SqlMissedCalls:
         found = tuple(
             MissedCallRecord(
                 call_id=row.call_id or str(row.id),
-                place=Place(PlaceKind(row.kind), row.place_id),
+                scope=Scope(ScopeKind(row.kind), row.scope_id),
                 call_type=row.call_type,
                 caller=_other_party(row, "caller"),
                 reason=row.end_reason or "",
@@ -302,10 +302,10 @@ class SqlMissedCalls:
         return Unseen(found, sum({row.kind: row.total for row in rows}.values()))
 
 
-def _unseen(kind: PlaceKind, profile: Profile) -> ColumnElement[bool]:
-    """What the profile has missed at places that still exist, and not seen yet."""
+def _unseen(kind: ScopeKind, profile: Profile) -> ColumnElement[bool]:
+    """What the profile has missed at scopes that still exist, and not seen yet."""
     tables = OF_KIND[kind]
-    there = tables.place_id(tables.calls).is_not(None)
+    there = tables.scope_id(tables.calls).is_not(None)
     return and_(names(tables.calls, profile, "callee_"), text(IS_UNSEEN), there, ~tables.calls.hidden_from_callee)
 
 

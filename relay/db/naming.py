@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import IdentifierPreparer
 from relay.db.models import OF_KIND, Base
 from relay.db.models.known import KNOWN
 from relay.errors import ReadOnly
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.settings.database import PlatformView, TableSettings
 
 CALL_TABLES: Final = tuple(tables.calls.__tablename__ for tables in OF_KIND.values())
@@ -116,9 +116,9 @@ def require_own(bind: AsyncEngine, part: str) -> None:
         raise ReadOnly(f"{part.replace('_', ' ')} come from views of the platform and are changed there")
 
 
-def part_of(kind: PlaceKind) -> str:
-    """The part of the directory that such places belong to."""
-    return OF_KIND[kind].places.__tablename__
+def part_of(kind: ScopeKind) -> str:
+    """The part of the directory that such scopes belong to."""
+    return OF_KIND[kind].scopes.__tablename__
 
 
 def sql_name(bind: AsyncEngine | AsyncConnection | Connection, table: str) -> str:

@@ -18,7 +18,7 @@ from relay.db.profiles import columns as columns_of
 from relay.db.profiles import names, same
 from relay.db.push import SqlPushSubscriptions
 from relay.db.settings import SqlSettings
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile, ScopeKind
 from relay.signaling.records import CallRecord
 
 BATCH = 200
@@ -42,10 +42,10 @@ class SqlPersonalData:
         lists = {
             "blocks": [_plain(one) for one in await SqlSettings(self._engine).blocks(profile)],
             "connections": [_plain(one) for one in await SqlPlatform(self._engine).connections(profile)],
-            "conversations": await self._places(profile, PlaceKind.CONVERSATION),
-            "whiteboard_sessions": await self._places(profile, PlaceKind.WHITEBOARD_SESSION),
-            "calls": [_plain(one) for one in await self._calls(profile, PlaceKind.CONVERSATION)],
-            "whiteboard_calls": [_plain(one) for one in await self._calls(profile, PlaceKind.WHITEBOARD_SESSION)],
+            "conversations": await self._scopes(profile, ScopeKind.CONVERSATION),
+            "whiteboard_sessions": await self._scopes(profile, ScopeKind.WHITEBOARD_SESSION),
+            "calls": [_plain(one) for one in await self._calls(profile, ScopeKind.CONVERSATION)],
+            "whiteboard_calls": [_plain(one) for one in await self._calls(profile, ScopeKind.WHITEBOARD_SESSION)],
             "chat": await self._chat(profile),
             "push_subscriptions": [
                 {name: value for name, value in one.items() if name not in ("p256dh", "auth")} for one in subscriptions
@@ -85,7 +85,7 @@ class SqlPersonalData:
         erased = False
         while await self._erase_texts(profile):
             erased = True
-        for kind in PlaceKind:
+        for kind in ScopeKind:
             for role in ("caller", "callee"):
                 while await self._erase_from_calls(profile, kind, role, at, statuses):
                     erased = True
@@ -102,13 +102,13 @@ class SqlPersonalData:
             found = (await connection.execute(query)).one_or_none()
         return None if found is None else _plain(found._asdict())
 
-    async def _places(self, profile: Profile, kind: PlaceKind) -> list[dict[str, Any]]:
+    async def _scopes(self, profile: Profile, kind: ScopeKind) -> list[dict[str, Any]]:
         tables = OF_KIND[kind]
-        query = select(tables.place_id(tables.known_members)).where(names(tables.known_members, profile)).order_by(tables.key)
+        query = select(tables.scope_id(tables.known_members)).where(names(tables.known_members, profile)).order_by(tables.key)
         async with self._engine.connect() as connection:
-            return [{tables.key: place_id} for place_id in (await connection.execute(query)).scalars()]
+            return [{tables.key: scope_id} for scope_id in (await connection.execute(query)).scalars()]
 
-    async def _calls(self, profile: Profile, kind: PlaceKind) -> list[CallRecord]:
+    async def _calls(self, profile: Profile, kind: ScopeKind) -> list[CallRecord]:
         history = SqlHistory(self._engine, kind)
         page = await history.calls(profile, limit=BATCH)
         found = [*page.calls]
@@ -133,7 +133,7 @@ class SqlPersonalData:
         async with self._engine.begin() as connection:
             return (await connection.execute(erasing)).rowcount
 
-    async def _erase_from_calls(self, profile: Profile, kind: PlaceKind, role: str, at: datetime, statuses: Sequence[str]) -> int:
+    async def _erase_from_calls(self, profile: Profile, kind: ScopeKind, role: str, at: datetime, statuses: Sequence[str]) -> int:
         row: Any = OF_KIND[kind].calls
         mine: Any = aliased(row)
         # Locked in the order that the other party's erasure has too, so that the two cannot block each other.

@@ -1,4 +1,4 @@
-"""The data that the platform synchronizes: profiles, connections, places and their members.
+"""The data that the platform synchronizes: profiles, connections, scopes and their members.
 
 Everything may be said twice, and by several at the same time. What views of the platform tell instead cannot be said at all:
 every method that changes something raises `ReadOnly` then.
@@ -14,7 +14,6 @@ from relay.db import batches
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow
 from relay.db.naming import part_of, require_own
-from relay.db.places import advance_sequence, insert_members
 from relay.db.profiles import (
     CARD,
     by_name,
@@ -29,12 +28,13 @@ from relay.db.profiles import (
     upsert,
     values,
 )
-from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
+from relay.db.scopes import advance_sequence, insert_members
+from relay.ids import MAX_PROFILE_ID, Profile, Scope, ScopeKind
 from relay.signaling.ports import ProfileCard
-from relay.signaling.records import Page, PlaceRecord
+from relay.signaling.records import Page, ScopeRecord
 
 MAX_DIGITS: Final = 10
-"""Of an id of a place, which has the same bound as that of a profile."""
+"""Of an id of a scope, which has the same bound as that of a profile."""
 
 _Entry = TypeVar("_Entry")
 
@@ -73,7 +73,7 @@ class SqlPlatform:
         """Delete the relay's own data of a profile, which the platform's views may still list."""
         return await execute(self._engine, delete(ProfileRow).where(names(ProfileRow, profile))) == 1
 
-    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+    async def put_scope(self, scope: Scope, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
         """Add a conversation or whiteboard session, or bring it up to date: these are its members now, and no others.
 
         Args:
@@ -85,83 +85,83 @@ class SqlPlatform:
         Raises:
             ValueError: a member does not exist; nothing has changed.
         """
-        require_own(self._engine, part_of(place.kind))
+        require_own(self._engine, part_of(scope.kind))
         wanted = frozenset(members)
-        places = OF_KIND[place.kind].places
+        scopes = OF_KIND[scope.kind].scopes
         async with self._engine.begin() as connection:
-            is_new = await insert_new(connection, places, id=place.place_id, keep_chat=keep_chat)
+            is_new = await insert_new(connection, scopes, id=scope.scope_id, keep_chat=keep_chat)
             if is_new:
-                await advance_sequence(connection, place.kind)
+                await advance_sequence(connection, scope.kind)
             else:
                 # Not an update: it may have been deleted since. From here on the row is locked.
-                insert = upsert(connection, places).values(id=place.place_id, keep_chat=keep_chat)
+                insert = upsert(connection, scopes).values(id=scope.scope_id, keep_chat=keep_chat)
                 await connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"keep_chat": keep_chat}))
             await _require(connection, wanted)
-            present = await _members(connection, place)
+            present = await _members(connection, scope)
             for profile in present - wanted:
-                await connection.execute(_without(place, profile))
-            await insert_members(connection, place, wanted - present)
+                await connection.execute(_without(scope, profile))
+            await insert_members(connection, scope, wanted - present)
         return is_new
 
-    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
-        """Add places of one kind, or bring them up to date, in one transaction.
+    async def put_scopes(self, kind: ScopeKind, scopes: Sequence[ScopeRecord]) -> Sequence[str | None]:
+        """Add scopes of one kind, or bring them up to date, in one transaction.
 
         Returns:
             For each, what is wrong with it (a member does not exist); None if it is done.
         """
         require_own(self._engine, part_of(kind))
-        if not places:
+        if not scopes:
             return []
         async with self._engine.begin() as connection:
-            return await batches.put_places(connection, kind, places)
+            return await batches.put_scopes(connection, kind, scopes)
 
-    async def delete_place(self, place: Place) -> bool:
-        """Delete a conversation or whiteboard session; its calls stay, without a place.
+    async def delete_scope(self, scope: Scope) -> bool:
+        """Delete a conversation or whiteboard session; its calls stay, without a scope.
 
         Returns:
             Whether it was there.
         """
-        require_own(self._engine, part_of(place.kind))
-        places = OF_KIND[place.kind].places
-        return await execute(self._engine, delete(places).where(places.id == place.place_id)) == 1
+        require_own(self._engine, part_of(scope.kind))
+        scopes = OF_KIND[scope.kind].scopes
+        return await execute(self._engine, delete(scopes).where(scopes.id == scope.scope_id)) == 1
 
-    async def place(self, place: Place) -> PlaceRecord | None:
+    async def scope(self, scope: Scope) -> ScopeRecord | None:
         """A conversation or whiteboard session and its members; None if it does not exist."""
-        places = OF_KIND[place.kind].known_places
+        scopes = OF_KIND[scope.kind].known_scopes
         async with self._engine.connect() as connection:
-            query = select(places.keep_chat).where(places.id == place.place_id)
+            query = select(scopes.keep_chat).where(scopes.id == scope.scope_id)
             row = (await connection.execute(query)).one_or_none()
             if row is None:
                 return None
-            return PlaceRecord(place, tuple(sorted(await _members(connection, place))), row.keep_chat)
+            return ScopeRecord(scope, tuple(sorted(await _members(connection, scope))), row.keep_chat)
 
-    async def add_member(self, place: Place, profile: Profile) -> bool:
+    async def add_member(self, scope: Scope, profile: Profile) -> bool:
         """Add a member.
 
         Returns:
             Whether it was none before.
 
         Raises:
-            ValueError: there is no such profile, or no such place.
+            ValueError: there is no such profile, or no such scope.
         """
-        require_own(self._engine, part_of(place.kind))
-        tables = OF_KIND[place.kind]
+        require_own(self._engine, part_of(scope.kind))
+        tables = OF_KIND[scope.kind]
         async with self._engine.begin() as connection:
             # An update, though of nothing: see `locked`.
-            touched = update(tables.places).where(tables.places.id == place.place_id)
-            if not (await connection.execute(touched.values(keep_chat=tables.places.keep_chat))).rowcount:
-                raise ValueError(f"no such {place.kind.replace('_', ' ')}: {place.place_id}")
+            touched = update(tables.scopes).where(tables.scopes.id == scope.scope_id)
+            if not (await connection.execute(touched.values(keep_chat=tables.scopes.keep_chat))).rowcount:
+                raise ValueError(f"no such {scope.kind.replace('_', ' ')}: {scope.scope_id}")
             await _require(connection, {profile})
-            return await insert_new(connection, tables.members, **{tables.key: place.place_id}, **values(profile))
+            return await insert_new(connection, tables.members, **{tables.key: scope.scope_id}, **values(profile))
 
-    async def remove_member(self, place: Place, profile: Profile) -> bool:
+    async def remove_member(self, scope: Scope, profile: Profile) -> bool:
         """Remove a member.
 
         Returns:
             Whether it was one.
         """
-        require_own(self._engine, part_of(place.kind))
-        return await execute(self._engine, _without(place, profile)) == 1
+        require_own(self._engine, part_of(scope.kind))
+        return await execute(self._engine, _without(scope, profile)) == 1
 
     async def connect(self, one: Profile, other: Profile) -> bool:
         """Connect two profiles.
@@ -236,21 +236,21 @@ class SqlPlatform:
             cards = [card_of(*row) for row in await connection.execute(query)]
         return _page(cards, limit, lambda card: card.profile.key)
 
-    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
-        """All places of a kind with their members, by id."""
+    async def list_scopes(self, kind: ScopeKind, limit: int, cursor: str | None = None) -> Page[ScopeRecord]:
+        """All scopes of a kind with their members, by id."""
         tables = OF_KIND[kind]
-        places = tables.known_places
-        query = select(places.id, places.keep_chat).order_by(places.id).limit(limit + 1)
+        scopes = tables.known_scopes
+        query = select(scopes.id, scopes.keep_chat).order_by(scopes.id).limit(limit + 1)
         if cursor is not None:
-            query = query.where(places.id > _number(cursor))
+            query = query.where(scopes.id > _number(cursor))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
             members: dict[int, list[Profile]] = {row.id: [] for row in rows}
-            of, who = tables.place_id(tables.known_members), columns(tables.known_members)
-            for place_id, *profile in await connection.execute(select(of, *who).where(of.in_(members)).order_by(of, *who)):
-                members[place_id].append(Profile(*profile))
-        records = [PlaceRecord(Place(kind, row.id), tuple(sorted(members[row.id])), bool(row.keep_chat)) for row in rows]
-        return _page(records, limit, lambda record: str(record.place.place_id))
+            of, who = tables.scope_id(tables.known_members), columns(tables.known_members)
+            for scope_id, *profile in await connection.execute(select(of, *who).where(of.in_(members)).order_by(of, *who)):
+                members[scope_id].append(Profile(*profile))
+        records = [ScopeRecord(Scope(kind, row.id), tuple(sorted(members[row.id])), bool(row.keep_chat)) for row in rows]
+        return _page(records, limit, lambda record: str(record.scope.scope_id))
 
     async def list_connections(self, limit: int, cursor: str | None = None) -> Page[tuple[Profile, Profile]]:
         """All connections, by the profiles."""
@@ -266,16 +266,16 @@ class SqlPlatform:
         return _page(pairs, limit, lambda pair: f"{pair[0].key}.{pair[1].key}")
 
 
-def _without(place: Place, profile: Profile) -> Delete:
+def _without(scope: Scope, profile: Profile) -> Delete:
     """Remove a member."""
-    tables = OF_KIND[place.kind]
-    here = tables.place_id(tables.members) == place.place_id
+    tables = OF_KIND[scope.kind]
+    here = tables.scope_id(tables.members) == scope.scope_id
     return delete(tables.members).where(here, names(tables.members, profile))
 
 
-async def _members(connection: AsyncConnection, place: Place) -> frozenset[Profile]:
-    tables = OF_KIND[place.kind]
-    query = select(*columns(tables.known_members)).where(tables.place_id(tables.known_members) == place.place_id)
+async def _members(connection: AsyncConnection, scope: Scope) -> frozenset[Profile]:
+    tables = OF_KIND[scope.kind]
+    query = select(*columns(tables.known_members)).where(tables.scope_id(tables.known_members) == scope.scope_id)
     return frozenset(Profile(*row) for row in await connection.execute(query))
 
 

@@ -60,7 +60,7 @@ def acquainted(one: Named, other: Named) -> ColumnElement[bool]:
     shared = []
     for tables in OF_KIND.values():
         mine, theirs = aliased(tables.known_members), aliased(tables.known_members)
-        query = select(tables.place_id(mine)).join(theirs, tables.place_id(theirs) == tables.place_id(mine))
+        query = select(tables.scope_id(mine)).join(theirs, tables.scope_id(theirs) == tables.scope_id(mine))
         shared.append(query.where(names(mine, one), names(theirs, other)).exists())
     return or_(*shared, connected(one, other))
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
 from relay.db.models.calls import ENDED, IS_NAMED, MISSED
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.settings.retention import RetentionSettings
 from relay.signaling.records import Purged
 
@@ -31,7 +31,7 @@ class SqlRetention:
         async def purge(days: int, step: Callable[[datetime], Awaitable[int]]) -> int:
             return await _in_batches(step, now - timedelta(days=days)) if days else 0
 
-        conversations, whiteboards = PlaceKind.CONVERSATION, PlaceKind.WHITEBOARD_SESSION
+        conversations, whiteboards = ScopeKind.CONVERSATION, ScopeKind.WHITEBOARD_SESSION
         return Purged(
             calls=await purge(settings.retain_calls_days, lambda before: self._calls(conversations, before)),
             whiteboard_calls=await purge(settings.retain_whiteboard_calls_days, lambda before: self._calls(whiteboards, before)),
@@ -41,7 +41,7 @@ class SqlRetention:
             push_subscriptions=await purge(settings.retain_push_subscriptions_days, self._push_subscriptions),
         )
 
-    async def _calls(self, kind: PlaceKind, before: datetime) -> int:
+    async def _calls(self, kind: ScopeKind, before: datetime) -> int:
         row: Any = OF_KIND[kind].calls
         deleting = delete(row).where(row.id.in_(_some_old_calls(row, before))).returning(row.call_id)
         async with self._engine.begin() as connection:
@@ -49,7 +49,7 @@ class SqlRetention:
             await connection.execute(delete(ChatRow).where(ChatRow.call_id.in_([one for one in call_ids if one is not None])))
         return len(call_ids)
 
-    async def _identities(self, kind: PlaceKind, before: datetime) -> int:
+    async def _identities(self, kind: ScopeKind, before: datetime) -> int:
         row: Any = OF_KIND[kind].calls
         nameless = {name: null() for name in _IDENTITY if name in row.__table__.columns}
         return await execute(

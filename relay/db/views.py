@@ -10,7 +10,7 @@ from relay.db.models.known import KNOWN, Known
 from relay.db.naming import VIEW, VIEWS, layout_of
 from relay.db.outage import reason_of
 from relay.errors import ConfigurationError
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 
 _CALLER, _CALLEE = Profile("student", 1), Profile("tutor", 1)
 
@@ -34,9 +34,9 @@ async def require_views(engine: AsyncEngine) -> None:
     try:
         await directory.visible_profiles(_CALLER)
         for kind, tables in OF_KIND.items():
-            await directory.eligibility(Place(kind, 1), _CALLER, _CALLEE)
+            await directory.eligibility(Scope(kind, 1), _CALLER, _CALLEE)
             async with engine.connect() as connection:
-                keeping = select(func.count()).where(tables.known_places.id == 1, tables.known_places.keep_chat)
+                keeping = select(func.count()).where(tables.known_scopes.id == 1, tables.known_scopes.keep_chat)
                 await connection.execute(keeping)
     except DBAPIError as error:
         raise ConfigurationError(f"a column of the views has a type that does not fit: {reason_of(error)}") from error

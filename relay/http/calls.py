@@ -28,7 +28,7 @@ from relay.http.parameters import (
 )
 from relay.http.ports import Histories, History
 from relay.http.responses import answer, body_of
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile, ScopeKind
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.calls.service import Calls
 from relay.signaling.records import CallDirection, CallRecord, ChatRecord
@@ -101,7 +101,7 @@ class Seen(msgspec.Struct, frozen=True):
     up_to: CallName | None = None
 
 
-def routes(path: str, kind: PlaceKind) -> list[DescribedRoute]:
+def routes(path: str, kind: ScopeKind) -> list[DescribedRoute]:
     """The resource of one kind of calls, below `path`."""
     page = limit_parameter(MAX_LIMIT), CURSOR
 
@@ -145,20 +145,20 @@ async def _asker(request: web.Request, who: HttpAuthenticator, calls: Calls) -> 
 
 
 async def _list(
-    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     return await _page(request, kind, profile, histories[kind], missed=flag_in(request, "missed"))
 
 
 async def _missed(
-    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     return await _page(request, kind, profile, histories[kind], missed=True)
 
 
-async def _page(request: web.Request, kind: PlaceKind, profile: Profile, history: History, *, missed: bool) -> web.Response:
+async def _page(request: web.Request, kind: ScopeKind, profile: Profile, history: History, *, missed: bool) -> web.Response:
     try:
         page = await history.calls(profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed)
     except ValueError as error:
@@ -167,7 +167,7 @@ async def _page(request: web.Request, kind: PlaceKind, profile: Profile, history
 
 
 async def _one(
-    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     detail = await histories[kind].call(profile, request.match_info["call_id"])
@@ -177,14 +177,14 @@ async def _one(
 
 
 async def _unseen(
-    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     return answer(UnseenCount(await histories[kind].unseen_count(profile)))
 
 
 async def _mark_seen(
-    request: web.Request, *, kind: PlaceKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     wanted, history = await body_of(request, Seen), histories[kind]
@@ -208,10 +208,10 @@ def _no_such_call() -> web.HTTPNotFound:
     return web.HTTPNotFound(text="you have no such call")
 
 
-def _call(record: CallRecord, kind: PlaceKind) -> CallView:
-    place: dict[str, Any] = {kind.id_field: None if record.place is None else record.place.place_id}
-    if kind is PlaceKind.WHITEBOARD_SESSION:
-        place["recording_id"] = record.recording_id
+def _call(record: CallRecord, kind: ScopeKind) -> CallView:
+    scope: dict[str, Any] = {kind.id_field: None if record.scope is None else record.scope.scope_id}
+    if kind is ScopeKind.WHITEBOARD_SESSION:
+        scope["recording_id"] = record.recording_id
     return CallView(
         call_id=record.id,
         call_type=record.call_type,
@@ -229,7 +229,7 @@ def _call(record: CallRecord, kind: PlaceKind) -> CallView:
         route=record.route,
         family=record.family,
         rtt_ms=record.rtt_ms,
-        **place,
+        **scope,
     )
 
 
@@ -242,4 +242,4 @@ def _milliseconds(at: datetime | None) -> int | None:
     return None if at is None else milliseconds(at)
 
 
-ROUTES: Final = routes("/api/calls", PlaceKind.CONVERSATION)
+ROUTES: Final = routes("/api/calls", ScopeKind.CONVERSATION)

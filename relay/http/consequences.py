@@ -9,9 +9,9 @@ from typing import Any
 
 from relay.http.ports import Enforcer, PersonalData, Platform, ProfileSettings
 from relay.http.revocations import Revocations
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, Page, PlaceRecord, ProfileSettingsChange, RevocationCause, SettingsRecord
+from relay.signaling.records import BlockRecord, Page, ProfileSettingsChange, RevocationCause, ScopeRecord, SettingsRecord
 
 
 class EnforcedPlatform:
@@ -31,34 +31,34 @@ class EnforcedPlatform:
         await self._revocations.revoke(profile, datetime.now(UTC), RevocationCause.DELETED)
         return deleted
 
-    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
-        is_new = await self._platform.put_place(place, members, keep_chat=keep_chat)
+    async def put_scope(self, scope: Scope, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+        is_new = await self._platform.put_scope(scope, members, keep_chat=keep_chat)
         if not is_new:
-            await self._enforcer.review(place)
+            await self._enforcer.review(scope)
         return is_new
 
-    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
-        faults = await self._platform.put_places(kind, places)
-        concerned = {one.place for one in self._enforcer.ongoing()}
-        for one, fault in zip(places, faults, strict=True):
-            if fault is None and one.place in concerned:
-                await self._enforcer.review(one.place)
+    async def put_scopes(self, kind: ScopeKind, scopes: Sequence[ScopeRecord]) -> Sequence[str | None]:
+        faults = await self._platform.put_scopes(kind, scopes)
+        concerned = {one.scope for one in self._enforcer.ongoing()}
+        for one, fault in zip(scopes, faults, strict=True):
+            if fault is None and one.scope in concerned:
+                await self._enforcer.review(one.scope)
         return faults
 
-    async def delete_place(self, place: Place) -> bool:
-        deleted = await self._platform.delete_place(place)
-        await self._enforcer.review(place)
+    async def delete_scope(self, scope: Scope) -> bool:
+        deleted = await self._platform.delete_scope(scope)
+        await self._enforcer.review(scope)
         return deleted
 
-    async def place(self, place: Place) -> PlaceRecord | None:
-        return await self._platform.place(place)
+    async def scope(self, scope: Scope) -> ScopeRecord | None:
+        return await self._platform.scope(scope)
 
-    async def add_member(self, place: Place, profile: Profile) -> bool:
-        return await self._platform.add_member(place, profile)
+    async def add_member(self, scope: Scope, profile: Profile) -> bool:
+        return await self._platform.add_member(scope, profile)
 
-    async def remove_member(self, place: Place, profile: Profile) -> bool:
-        removed = await self._platform.remove_member(place, profile)
-        await self._enforcer.review(place)
+    async def remove_member(self, scope: Scope, profile: Profile) -> bool:
+        removed = await self._platform.remove_member(scope, profile)
+        await self._enforcer.review(scope)
         return removed
 
     async def connect(self, one: Profile, other: Profile) -> bool:
@@ -76,8 +76,8 @@ class EnforcedPlatform:
     async def list_profiles(self, limit: int, cursor: str | None = None) -> Page[ProfileCard]:
         return await self._platform.list_profiles(limit, cursor)
 
-    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
-        return await self._platform.list_places(kind, limit, cursor)
+    async def list_scopes(self, kind: ScopeKind, limit: int, cursor: str | None = None) -> Page[ScopeRecord]:
+        return await self._platform.list_scopes(kind, limit, cursor)
 
     async def list_connections(self, limit: int, cursor: str | None = None) -> Page[tuple[Profile, Profile]]:
         return await self._platform.list_connections(limit, cursor)

@@ -1,4 +1,4 @@
-"""Parameters of requests, in paths, queries and bodies: profiles, places, and pages of a list."""
+"""Parameters of requests, in paths, queries and bodies: profiles, scopes, and pages of a list."""
 
 from typing import Annotated, Final, Self, cast
 
@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from relay.errors import RelayError
 from relay.http.api import Parameter
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import ProfileCard
 
@@ -16,7 +16,7 @@ PROFILE: Final = r"{profile_type:\w+}/{profile_id:\d+}"
 """Part of a path that names a profile."""
 OTHER_PROFILE: Final = r"{other_type:\w+}/{other_id:\d+}"
 """Part of a path that names a second one."""
-PLACE: Final = r"{place_id:\d+}"
+SCOPE: Final = r"{scope_id:\d+}"
 CALL: Final = r"{call_id:\w{1,32}}"
 
 DEFAULT_LIMIT: Final = 50
@@ -42,7 +42,7 @@ PATH_PARAMETERS: Final = {
         Parameter("profile_id", Id, "The id of the profile."),
         Parameter("other_type", ProfileType, "The type of the other profile."),
         Parameter("other_id", Id, "The id of the other profile."),
-        Parameter("place_id", Id, "The id of the conversation or whiteboard session."),
+        Parameter("scope_id", Id, "The id of the conversation or whiteboard session."),
         Parameter("call_id", CallName, "The id of the call."),
     )
 }
@@ -118,16 +118,16 @@ def other_profile_in(request: web.Request) -> Profile:
     return _profile(request.match_info["other_type"], request.match_info["other_id"])
 
 
-def place_in(request: web.Request, kind: PlaceKind) -> Place:
-    """The place that the path names.
+def scope_in(request: web.Request, kind: ScopeKind) -> Scope:
+    """The scope that the path names.
 
     Raises:
-        HTTPNotFound: there can be no such place.
+        HTTPNotFound: there can be no such scope.
     """
     try:
-        return Place(kind, msgspec.convert(request.match_info["place_id"], Id, strict=False))
+        return Scope(kind, msgspec.convert(request.match_info["scope_id"], Id, strict=False))
     except msgspec.ValidationError:
-        raise web.HTTPNotFound(text="there is no such place") from None
+        raise web.HTTPNotFound(text="there is no such scope") from None
 
 
 def limit_in(request: web.Request, highest: int = MAX_LIMIT) -> int:

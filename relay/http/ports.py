@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import (
     BlockRecord,
@@ -15,9 +15,9 @@ from relay.signaling.records import (
     CallPage,
     OngoingCall,
     Page,
-    PlaceRecord,
     ProfileSettingsChange,
     Revocation,
+    ScopeRecord,
     SessionCard,
     SettingsRecord,
 )
@@ -66,7 +66,7 @@ class ProfileSettings(Protocol):
 
 
 class History(Protocol):
-    """The calls of one kind of place, each as one of its parties may see it. Of a call that is not the profile's own, as of one
+    """The calls of one kind of scope, each as one of its parties may see it. Of a call that is not the profile's own, as of one
     that does not exist, every method says None."""
 
     async def calls(self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False) -> CallPage:
@@ -94,8 +94,8 @@ class History(Protocol):
         ...
 
 
-Histories = Mapping[PlaceKind, History]
-"""The history of each kind of place."""
+Histories = Mapping[ScopeKind, History]
+"""The history of each kind of scope."""
 
 
 class Enforcer(Protocol):
@@ -125,8 +125,8 @@ class Enforcer(Protocol):
         """A call between the two ends."""
         ...
 
-    async def review(self, place: Place | None = None) -> None:
-        """Who belongs to a place has changed: calls there end whose parties do not. Without a place: anywhere."""
+    async def review(self, scope: Scope | None = None) -> None:
+        """Who belongs to a scope has changed: calls there end whose parties do not. Without a scope: anywhere."""
         ...
 
 
@@ -183,33 +183,33 @@ class Platform(Protocol):
         """Delete a profile; its calls stay as they are. Whether it was there."""
         ...
 
-    async def put_place(self, place: Place, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
-        """Add a place or bring it up to date: these are its members now, and no others. Whether it is new.
+    async def put_scope(self, scope: Scope, members: Collection[Profile], *, keep_chat: bool = False) -> bool:
+        """Add a scope or bring it up to date: these are its members now, and no others. Whether it is new.
 
         Raises:
             ValueError: a member does not exist; nothing has changed.
         """
         ...
 
-    async def put_places(self, kind: PlaceKind, places: Sequence[PlaceRecord]) -> Sequence[str | None]:
+    async def put_scopes(self, kind: ScopeKind, scopes: Sequence[ScopeRecord]) -> Sequence[str | None]:
         """The same for many, in one transaction. For each, what is wrong with it (a member does not exist); None: it is done."""
         ...
 
-    async def delete_place(self, place: Place) -> bool:
-        """Delete a place; its calls stay. Whether it was there."""
+    async def delete_scope(self, scope: Scope) -> bool:
+        """Delete a scope; its calls stay. Whether it was there."""
         ...
 
-    async def place(self, place: Place) -> PlaceRecord | None: ...
+    async def scope(self, scope: Scope) -> ScopeRecord | None: ...
 
-    async def add_member(self, place: Place, profile: Profile) -> bool:
+    async def add_member(self, scope: Scope, profile: Profile) -> bool:
         """Whether it was none before.
 
         Raises:
-            ValueError: there is no such profile, or no such place.
+            ValueError: there is no such profile, or no such scope.
         """
         ...
 
-    async def remove_member(self, place: Place, profile: Profile) -> bool:
+    async def remove_member(self, scope: Scope, profile: Profile) -> bool:
         """Whether it was one."""
         ...
 
@@ -241,7 +241,7 @@ class Platform(Protocol):
         """
         ...
 
-    async def list_places(self, kind: PlaceKind, limit: int, cursor: str | None = None) -> Page[PlaceRecord]:
+    async def list_scopes(self, kind: ScopeKind, limit: int, cursor: str | None = None) -> Page[ScopeRecord]:
         """All conversations, or all whiteboard sessions."""
         ...
 

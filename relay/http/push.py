@@ -51,10 +51,10 @@ async def subscribe(
     """Register a browser for the profile, or bring its keys up to date."""
     profile, gate = (await who.signed_in(request)).profile, _configured(gate)
     wanted = await body_of(request, BrowserSubscription)
-    place = wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth
+    scope = wanted.endpoint, wanted.keys.p256dh, wanted.keys.auth
     try:
-        gate.check(*place)
-        await subscriptions.add(profile, *place, datetime.now(UTC))
+        gate.check(*scope)
+        await subscriptions.add(profile, *scope, datetime.now(UTC))
     except ValueError as error:
         raise RelayError(str(error)) from None
     return web.Response(status=204)

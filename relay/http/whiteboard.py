@@ -11,7 +11,7 @@ from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import ProfileView, view
 from relay.http.ports import WhiteboardSessions
 from relay.http.responses import answer
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -32,6 +32,6 @@ async def sessions(request: web.Request, *, who: HttpAuthenticator, whiteboard_s
 
 
 ROUTES: Final = [
-    *calls.routes("/api/whiteboard/calls", PlaceKind.WHITEBOARD_SESSION),
+    *calls.routes("/api/whiteboard/calls", ScopeKind.WHITEBOARD_SESSION),
     get("/api/whiteboard/sessions", sessions, Operation("The whiteboard sessions that the profile is a member of.", Sessions)),
 ]

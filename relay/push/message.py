@@ -93,5 +93,5 @@ def _about(call: MissedCallRecord) -> dict[str, Any]:
         "from_profile_type": call.caller.profile.profile_type,
         "from_profile_id": call.caller.profile.profile_id,
         "call_type": call.call_type,
-        call.place.kind.id_field: call.place.place_id,
+        call.scope.kind.id_field: call.scope.scope_id,
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.media.api import Route
 
 
@@ -41,13 +41,13 @@ class Privacy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """What decides whether one profile may call another at a place: `relay.signaling.calls.policy` reads it."""
+    """What decides whether one profile may call another at a scope: `relay.signaling.calls.policy` reads it."""
 
     caller: ProfileCard
     """With an empty name if there is no such profile."""
     callee: ProfileCard
     members: bool
-    """The place exists and both belong to it."""
+    """The scope exists and both belong to it."""
     blocked: bool
     """One of the two has blocked the other."""
     connected: bool
@@ -65,8 +65,8 @@ class Directory(Protocol):
         """The profile's card, or None if there is no such profile."""
         ...
 
-    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
-        """What decides whether `caller` may call `callee` at `place`; any of the three may not exist."""
+    async def eligibility(self, scope: Scope, caller: Profile, callee: Profile) -> Eligibility:
+        """What decides whether `caller` may call `callee` at `scope`; any of the three may not exist."""
         ...
 
     async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
@@ -87,7 +87,7 @@ class NewCall:
     """The first row of a call's life."""
 
     call_id: str
-    place: Place
+    scope: Scope
     call_type: str
     caller: ProfileCard
     callee: ProfileCard
@@ -213,8 +213,8 @@ class ChatMessage:
 class ChatLog(Protocol):
     """The texts of calls."""
 
-    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
-        """Keep a text, if the place allows that (`keep_chat`).
+    async def add(self, call_id: str, scope: Scope, message: ChatMessage) -> bool:
+        """Keep a text, if the scope allows that (`keep_chat`).
 
         Returns:
             Whether it was kept.
@@ -227,7 +227,7 @@ class MissedCallRecord:
     """A call that a profile missed."""
 
     call_id: str
-    place: Place
+    scope: Scope
     call_type: str
     caller: ProfileCard
     reason: str

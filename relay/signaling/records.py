@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.signaling.ports import Privacy, ProfileCard
 
 _Entry = TypeVar("_Entry")
@@ -36,7 +36,7 @@ class CallRecord:
     id: str
     """Its name in the API: the `call_id`, or the row's number in decimal digits for a call that the relay did not carry (one of
     the backend that it replaced)."""
-    place: Place | None
+    scope: Scope | None
     """None if the conversation or the session exists no longer."""
     direction: CallDirection
     other: ProfileCard | None
@@ -103,7 +103,7 @@ class OngoingCall:
     """A call that has not ended."""
 
     call_id: str
-    place: Place
+    scope: Scope
     call_type: str
     """`voice` or `video`."""
     state: str
@@ -160,10 +160,10 @@ class PushSubscription:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceRecord:
+class ScopeRecord:
     """A conversation or whiteboard session, as the platform set it up."""
 
-    place: Place
+    scope: Scope
     members: tuple[Profile, ...]
     """Sorted."""
     keep_chat: bool

@@ -12,7 +12,7 @@ from relay.db.chat import SqlChatLog
 from relay.db.history import SqlHistory
 from relay.db.models import OF_KIND, Base
 from relay.db.profiles import values
-from relay.ids import Place, PlaceKind, Profile, new_id
+from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from relay.signaling.records import CallRecord
 from tests.db.people import STUDENT, T0, TUTOR, after
@@ -20,7 +20,7 @@ from tests.db.people import STUDENT, T0, TUTOR, after
 
 async def call(
     engine: AsyncEngine,
-    place: Place,
+    scope: Scope,
     *,
     caller: ProfileCard = STUDENT,
     callee: ProfileCard = TUTOR,
@@ -33,9 +33,9 @@ async def call(
     callee_path: MediaPath = UNKNOWN_PATH,
 ) -> str:
     """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
-    log = SqlCallLog(engine, "here", place.kind)
+    log = SqlCallLog(engine, "here", scope.kind)
     call_id = new_id()
-    await log.opened(NewCall(call_id, place, "video", caller, callee, after(started), transferred_from, hidden_from_callee))
+    await log.opened(NewCall(call_id, scope, "video", caller, callee, after(started), transferred_from, hidden_from_callee))
     if answered is not None:
         await log.answered(call_id, after(started + answered))
     if reason is not None:
@@ -44,10 +44,10 @@ async def call(
 
 
 async def say(
-    engine: AsyncEngine, place: Place, call_id: str, author: Profile, said: str, *, at: float = 0, message_id: str | None = None
+    engine: AsyncEngine, scope: Scope, call_id: str, author: Profile, said: str, *, at: float = 0, message_id: str | None = None
 ) -> bool:
     """A text within a call."""
-    return await SqlChatLog(engine).add(call_id, place, ChatMessage(message_id or new_id(), author, said, after(at)))
+    return await SqlChatLog(engine).add(call_id, scope, ChatMessage(message_id or new_id(), author, said, after(at)))
 
 
 async def row(engine: AsyncEngine, call_id: str) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ def scanned(plan: str) -> set[str]:
     return {table for table in Base.metadata.tables for name in read if re.fullmatch(rf"(known_)?{table}(_\d+)?", name)}
 
 
-async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
+async def foreign(engine: AsyncEngine, kind: ScopeKind, **columns: Any) -> str:
     """A call that the relay did not carry: its name in the API."""
     common = {
         "caller_profile_type": "student",
@@ -132,17 +132,17 @@ async def foreign(engine: AsyncEngine, kind: PlaceKind, **columns: Any) -> str:
 class Log(SqlCallLog):
     """A log that tests can open calls in by a word."""
 
-    kind: PlaceKind
+    kind: ScopeKind
 
-    async def call(self, started: float = 0, place_id: int = 1, call_type: str = "video") -> str:
+    async def call(self, started: float = 0, scope_id: int = 1, call_type: str = "video") -> str:
         """Open a call and give its id."""
         call_id = new_id()
-        place = Place(self.kind, place_id)
-        await self.opened(NewCall(call_id, place, call_type, STUDENT, TUTOR, after(started)))
+        scope = Scope(self.kind, scope_id)
+        await self.opened(NewCall(call_id, scope, call_type, STUDENT, TUTOR, after(started)))
         return call_id
 
 
-def log_of(node: str, engine: AsyncEngine, kind: PlaceKind) -> Log:
+def log_of(node: str, engine: AsyncEngine, kind: ScopeKind) -> Log:
     log = Log(engine, node, kind)
     log.kind = kind
     return log

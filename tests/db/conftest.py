@@ -3,7 +3,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.history import SqlHistory
 from relay.db.platform import SqlPlatform
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from tests.db.calls import Log, log_of
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema
@@ -15,17 +15,17 @@ __all__ = [
     "kind",
     "log",
     "other_log",
-    "place",
     "platform",
     "postgresql",
+    "scope",
     "sqlite_with_schema",
 ]
 
 
-@pytest.fixture(params=PlaceKind)
-def kind(request: pytest.FixtureRequest) -> PlaceKind:
+@pytest.fixture(params=ScopeKind)
+def kind(request: pytest.FixtureRequest) -> ScopeKind:
     """Conversations and whiteboard sessions: each kind has tables of its own."""
-    return PlaceKind(request.param)
+    return ScopeKind(request.param)
 
 
 @pytest.fixture
@@ -37,24 +37,24 @@ async def platform(engine: AsyncEngine) -> SqlPlatform:
 
 
 @pytest.fixture
-async def place(platform: SqlPlatform, kind: PlaceKind) -> Place:
+async def scope(platform: SqlPlatform, kind: ScopeKind) -> Scope:
     """Where the student, the tutor and the parent may call each other; chat messages are kept."""
-    place = Place(kind, 7)
-    await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile], keep_chat=True)
-    return place
+    scope = Scope(kind, 7)
+    await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile, PARENT.profile], keep_chat=True)
+    return scope
 
 
 @pytest.fixture
-def log(engine: AsyncEngine, kind: PlaceKind) -> Log:
+def log(engine: AsyncEngine, kind: ScopeKind) -> Log:
     return log_of("here", engine, kind)
 
 
 @pytest.fixture
-def other_log(engine: AsyncEngine, kind: PlaceKind) -> Log:
+def other_log(engine: AsyncEngine, kind: ScopeKind) -> Log:
     """The log of another server on the same database."""
     return log_of("there", engine, kind)
 
 
 @pytest.fixture
-def history(engine: AsyncEngine, place: Place) -> SqlHistory:
-    return SqlHistory(engine, place.kind)
+def history(engine: AsyncEngine, scope: Scope) -> SqlHistory:
+    return SqlHistory(engine, scope.kind)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 CALLS = """
     CREATE TABLE {table} (
         id {serial},
-        {place},
+        {scope},
         caller_profile_id INTEGER,
         caller_profile_type VARCHAR(50),
         caller_user_id INTEGER,
@@ -28,7 +28,7 @@ CALLS = """
 """
 
 WHITEBOARD_CALLS = CALLS.replace("{table}", "whiteboard_call_history").replace(
-    "{place}", "session_id INTEGER NOT NULL REFERENCES whiteboard_sessions (id) ON DELETE CASCADE"
+    "{scope}", "session_id INTEGER NOT NULL REFERENCES whiteboard_sessions (id) ON DELETE CASCADE"
 )
 
 STATEMENTS = (
@@ -43,7 +43,7 @@ STATEMENTS = (
     )""",
     "CREATE TABLE blocks (id {serial}, reason TEXT)",
     "CREATE TABLE whiteboard_sessions (id {serial}, subject TEXT)",
-    CALLS.replace("{table}", "call_logs").replace("{place}", "conversation_id INTEGER REFERENCES conversations (id)"),
+    CALLS.replace("{table}", "call_logs").replace("{scope}", "conversation_id INTEGER REFERENCES conversations (id)"),
     WHITEBOARD_CALLS,
     # As SQLAlchemy names the index of a column, and as the relay names its own.
     "CREATE INDEX ix_call_logs_started_at ON call_logs (started_at)",
@@ -94,11 +94,11 @@ async def fill(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         for statement in STATEMENTS:
             await connection.exec_driver_sql(spelt(engine, statement))
-        for table, place in TABLES.items():
+        for table, scope in TABLES.items():
             for row in ROWS:
                 values = f"1, 456, 'student', 1, 'voice', '{row[0]}', {', '.join(row[1:])}, 'good'"
                 await connection.exec_driver_sql(
-                    f"INSERT INTO {table} ({place}, caller_profile_id, caller_profile_type, caller_user_id, call_type, status,"
+                    f"INSERT INTO {table} ({scope}, caller_profile_id, caller_profile_type, caller_user_id, call_type, status,"
                     f" started_at, answered_at, ended_at, duration_seconds, participants, network_quality) VALUES ({values})"
                 )
 

@@ -20,7 +20,7 @@ from relay.db.platform import SqlPlatform
 from relay.db.retention import SqlRetention
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.database import TableSettings
 from relay.settings.retention import RetentionSettings
 from relay.signaling.ports import ChatMessage
@@ -32,7 +32,7 @@ LAYOUTS = {
     "sqlite": Layout(TableSettings(database_prefix="relay_")),
     "postgresql": Layout(TableSettings(database_schema="relay")),
 }
-CONVERSATION, SESSION = Place(PlaceKind.CONVERSATION, 1), Place(PlaceKind.WHITEBOARD_SESSION, 1)
+CONVERSATION, SESSION = Scope(ScopeKind.CONVERSATION, 1), Scope(ScopeKind.WHITEBOARD_SESSION, 1)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ async def tell_of_the_people(engine: AsyncEngine) -> None:
     """What the platform says by `/api/admin`."""
     platform = SqlPlatform(engine)
     await platform.put_profiles([STUDENT, TUTOR])
-    for place in (CONVERSATION, SESSION):
-        await platform.put_place(place, [STUDENT.profile, TUTOR.profile], keep_chat=True)
+    for scope in (CONVERSATION, SESSION):
+        await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile], keep_chat=True)
 
 
 async def refusal(engine: AsyncEngine, **options: bool) -> str:
@@ -276,14 +276,14 @@ async def test_text_that_is_no_json_is_found_before_anything_changes(ours: Async
 # -- what works afterwards --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", [CONVERSATION, SESSION], ids=lambda place: str(place.kind))
+@pytest.mark.parametrize("scope", [CONVERSATION, SESSION], ids=lambda scope: str(scope.kind))
 async def test_old_calls_stand_in_the_history_and_new_ones_beside_them(
-    ours: AsyncEngine, platforms: AsyncEngine, place: Place
+    ours: AsyncEngine, platforms: AsyncEngine, scope: Scope
 ) -> None:
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
-    call_id = await call(ours, place, answered=10, reason="hangup")
-    history = SqlHistory(ours, place.kind)
+    call_id = await call(ours, scope, answered=10, reason="hangup")
+    history = SqlHistory(ours, scope.kind)
     page = await history.calls(STUDENT.profile, limit=3)
     found = [*page.calls, *(await history.calls(STUDENT.profile, limit=50, cursor=page.next_cursor)).calls]
     assert [(one.id, one.status, one.duration_seconds) for one in found] == [
@@ -301,12 +301,12 @@ async def test_old_calls_stand_in_the_history_and_new_ones_beside_them(
     assert (await SqlMissedCalls(ours).unseen(TUTOR.profile, 10)).count == 0
 
 
-@pytest.mark.parametrize("place", [CONVERSATION, SESSION], ids=lambda place: str(place.kind))
-async def test_a_call_is_written_where_the_platform_reads_it(ours: AsyncEngine, platforms: AsyncEngine, place: Place) -> None:
+@pytest.mark.parametrize("scope", [CONVERSATION, SESSION], ids=lambda scope: str(scope.kind))
+async def test_a_call_is_written_where_the_platform_reads_it(ours: AsyncEngine, platforms: AsyncEngine, scope: Scope) -> None:
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
-    await call(ours, place, answered=10, reason="hangup")
-    table = {CONVERSATION: "call_logs", SESSION: "whiteboard_call_history"}[place]
+    await call(ours, scope, answered=10, reason="hangup")
+    table = {CONVERSATION: "call_logs", SESSION: "whiteboard_call_history"}[scope]
     row = (await rows(platforms, table))[-1]
     assert row[TABLES[table]] == 1
     assert (row["caller_profile_type"], row["caller_profile_id"], row["caller_user_id"]) == ("student", 456, 1456)
@@ -336,7 +336,7 @@ async def test_every_store_works_under_other_names(ours: AsyncEngine, platforms:
 
 async def test_unfinished_calls_of_the_old_backend_are_closed_only_when_asked(ours: AsyncEngine, platforms: AsyncEngine) -> None:
     await upgrade(ours, adopt=True)
-    log = SqlCallLog(ours, "here", PlaceKind.CONVERSATION)
+    log = SqlCallLog(ours, "here", ScopeKind.CONVERSATION)
     assert (await log.close_own(), await log.signs([])) == (0, {})
     open_call = await call(ours, CONVERSATION, reason=None)
     lines = await upgrade(ours, close_unfinished=True)
@@ -353,26 +353,26 @@ async def test_unfinished_calls_of_the_old_backend_are_closed_only_when_asked(ou
     assert (await SqlMissedCalls(ours).unseen(TUTOR.profile, 10)).count == 0
 
 
-async def test_a_call_at_a_place_that_the_platform_has_deleted_is_written_without_it(
+async def test_a_call_at_a_scope_that_the_platform_has_deleted_is_written_without_it(
     ours: AsyncEngine, platforms: AsyncEngine
 ) -> None:
     """Two tables say which conversations there are, and one of them hears of it later."""
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
-    elsewhere = Place(PlaceKind.CONVERSATION, 99)
-    await SqlPlatform(ours).put_place(elsewhere, [STUDENT.profile, TUTOR.profile])
+    elsewhere = Scope(ScopeKind.CONVERSATION, 99)
+    await SqlPlatform(ours).put_scope(elsewhere, [STUDENT.profile, TUTOR.profile])
     await call(ours, elsewhere, answered=10)
     row = (await rows(platforms, "call_logs"))[-1]
     assert (row["conversation_id"], row["status"]) == (None, "ended")
 
 
-async def test_a_refused_call_at_no_place_is_not_written_where_each_call_must_have_one(
+async def test_a_refused_call_at_no_scope_is_not_written_where_each_call_must_have_one(
     ours: AsyncEngine, platforms: AsyncEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
     before = await rows(platforms, "whiteboard_call_history")
-    await call(ours, Place(PlaceKind.WHITEBOARD_SESSION, 5), reason=None)
+    await call(ours, Scope(ScopeKind.WHITEBOARD_SESSION, 5), reason=None)
     assert await rows(platforms, "whiteboard_call_history") == before
     assert "is in no whiteboard session and cannot be written down" in caplog.text
 

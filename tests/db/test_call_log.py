@@ -12,7 +12,7 @@ from relay.db.models import OF_KIND
 from relay.db.models.calls import MAX_END_REASON_LENGTH
 from relay.db.platform import SqlPlatform
 from relay.errors import ConfigurationError, LostRace
-from relay.ids import Place, PlaceKind, new_id
+from relay.ids import Scope, ScopeKind, new_id
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, NewCall
 from tests.db.calls import Log, columns, log_of
@@ -28,9 +28,9 @@ async def outcome(action: Awaitable[Any]) -> str:
 
 
 def test_a_nodes_name_must_fit_its_column(engine: AsyncEngine) -> None:
-    SqlCallLog(engine, "n" * 100, PlaceKind.CONVERSATION)
+    SqlCallLog(engine, "n" * 100, ScopeKind.CONVERSATION)
     with pytest.raises(ConfigurationError, match="longer than 100 characters"):
-        SqlCallLog(engine, "n" * 101, PlaceKind.CONVERSATION)
+        SqlCallLog(engine, "n" * 101, ScopeKind.CONVERSATION)
 
 
 # -- the life of a call -----------------------------------------------------------------------------------------------
@@ -83,22 +83,22 @@ SNAPSHOT = {
 async def test_a_new_call_is_initiated_with_everything_known_of_it(log: Log, engine: AsyncEngine) -> None:
     platform = SqlPlatform(engine)
     await platform.put_profiles([STUDENT, TUTOR])
-    place = Place(log.kind, 7)
-    await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
+    scope = Scope(log.kind, 7)
+    await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile])
     call_id = new_id()
-    await log.opened(NewCall(call_id, place, "video", STUDENT, TUTOR, T0, transferred_from="a" * 32))
+    await log.opened(NewCall(call_id, scope, "video", STUDENT, TUTOR, T0, transferred_from="a" * 32))
     found = await columns(engine, call_id)
     assert found.pop("id")
     assert found.pop("created_at")
     assert found == {
         **COMMON,
         "call_id": call_id,
-        **({"conversation_id": 7} if log.kind is PlaceKind.CONVERSATION else {"session_id": 7, **SNAPSHOT}),
+        **({"conversation_id": 7} if log.kind is ScopeKind.CONVERSATION else {"session_id": 7, **SNAPSHOT}),
     }
 
 
-async def test_a_call_at_no_place_is_logged_without_one(log: Log, engine: AsyncEngine) -> None:
-    call_id = await log.call(place_id=999)
+async def test_a_call_at_no_scope_is_logged_without_one(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call(scope_id=999)
     await log.ended(call_id, T0, "rejected")
     assert await columns(engine, call_id, OF_KIND[log.kind].key, "status", "end_reason") == {
         OF_KIND[log.kind].key: None,
@@ -108,7 +108,7 @@ async def test_a_call_at_no_place_is_logged_without_one(log: Log, engine: AsyncE
 
 
 async def test_calls_of_one_kind_are_not_in_the_table_of_the_other(engine: AsyncEngine) -> None:
-    logs = [log_of("here", engine, kind) for kind in PlaceKind]
+    logs = [log_of("here", engine, kind) for kind in ScopeKind]
     for log in logs:
         await log.call()
     for log in logs:
@@ -130,7 +130,7 @@ async def test_a_closed_call_keeps_its_type(log: Log, engine: AsyncEngine) -> No
 
 
 async def test_a_call_opened_twice_is_refused(log: Log) -> None:
-    call = NewCall(new_id(), Place(log.kind, 1), "voice", STUDENT, TUTOR, T0)
+    call = NewCall(new_id(), Scope(log.kind, 1), "voice", STUDENT, TUTOR, T0)
     await log.opened(call)
     with pytest.raises(LostRace):
         await log.opened(call)

@@ -13,13 +13,13 @@ from relay.db.adoption import CONTRACT
 from relay.db.migrate import upgrade
 from relay.db.naming import VIEWS
 from relay.db.platform import SqlPlatform
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "database.md").read_text()
 QUERIES = re.findall(r"```sql\n(SELECT.*?|-- .*?)\n```", DOCUMENT, re.DOTALL)
-PLACE = Place(PlaceKind.CONVERSATION, 7)
+SCOPE = Scope(ScopeKind.CONVERSATION, 7)
 
 ROWS = """
     INSERT INTO {table} (caller_profile_id, caller_profile_type, caller_user_id, call_type, status, started_at, ended_at)
@@ -51,10 +51,10 @@ async def filled(engine: AsyncEngine) -> AsyncEngine:
     """A call that was answered, one that was not, and one that goes on; all on the first of March."""
     platform = SqlPlatform(engine)
     await platform.put_profiles([STUDENT, TUTOR])
-    await platform.put_place(PLACE, [STUDENT.profile, TUTOR.profile])
-    await call(engine, PLACE, started=0, answered=0, reason="hangup")
-    await call(engine, PLACE, started=600)
-    await call(engine, PLACE, started=1200, answered=5, reason=None)
+    await platform.put_scope(SCOPE, [STUDENT.profile, TUTOR.profile])
+    await call(engine, SCOPE, started=0, answered=0, reason="hangup")
+    await call(engine, SCOPE, started=600)
+    await call(engine, SCOPE, started=1200, answered=5, reason=None)
     return engine
 
 

@@ -6,23 +6,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from relay.db.demo import ADVERTISER, LESSONS, PARENT, PROFILES, STUDENT, TUTOR, load_demo
 from relay.db.directory import SqlDirectory
 from relay.db.platform import SqlPlatform
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import ProfileCard
 
 
 @pytest.mark.parametrize(
-    ("place", "members", "keep_chat"),
+    ("scope", "members", "keep_chat"),
     [
-        (Place(PlaceKind.CONVERSATION, 123), (Profile("student", 456), Profile("tutor", 789)), True),
-        (Place(PlaceKind.CONVERSATION, 124), (Profile("parent", 321), Profile("tutor", 789)), False),
-        (Place(PlaceKind.WHITEBOARD_SESSION, 900), (Profile("student", 456), Profile("tutor", 789)), False),
+        (Scope(ScopeKind.CONVERSATION, 123), (Profile("student", 456), Profile("tutor", 789)), True),
+        (Scope(ScopeKind.CONVERSATION, 124), (Profile("parent", 321), Profile("tutor", 789)), False),
+        (Scope(ScopeKind.WHITEBOARD_SESSION, 900), (Profile("student", 456), Profile("tutor", 789)), False),
     ],
 )
 async def test_the_demo_has_the_student_the_parent_and_their_tutor(
-    engine: AsyncEngine, place: Place, members: tuple[Profile, ...], keep_chat: bool
+    engine: AsyncEngine, scope: Scope, members: tuple[Profile, ...], keep_chat: bool
 ) -> None:
     await load_demo(engine)
-    found = await SqlPlatform(engine).place(place)
+    found = await SqlPlatform(engine).scope(scope)
     assert found is not None
     assert (found.members, found.keep_chat) == (members, keep_chat)
     assert all(card.name for card in await SqlDirectory(engine).visible_profiles(TUTOR))
@@ -55,7 +55,7 @@ async def test_loading_the_demo_keeps_existing_rows(engine: AsyncEngine) -> None
     directory = SqlDirectory(engine)
     real = await directory.add_profile(ProfileCard(STUDENT, "A real student", ""))
     await load_demo(engine)
-    await SqlPlatform(engine).put_place(LESSONS, [])
+    await SqlPlatform(engine).put_scope(LESSONS, [])
     await load_demo(engine)
     assert await directory.conversations(STUDENT) == []
     assert await directory.profile(STUDENT) == real

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from relay.db.directory import SqlDirectory
 from relay.db.platform import SqlPlatform
 from relay.db.settings import SqlSettings
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import Directory, Eligibility, Privacy, ProfileCard
 from relay.signaling.records import SessionCard
 from tests.db.calls import plans, scanned
@@ -92,8 +92,8 @@ async def test_conversations_come_by_id_with_all_their_members(directory: SqlDir
 
 async def test_whiteboard_sessions_come_by_id_with_all_their_members(directory: SqlDirectory, platform: SqlPlatform) -> None:
     for session_id, members in ((9, [STUDENT, TUTOR]), (8, [PARENT, TUTOR]), (7, [STUDENT, PARENT])):
-        await platform.put_place(Place(PlaceKind.WHITEBOARD_SESSION, session_id), [card.profile for card in members])
-    await platform.put_place(Place(PlaceKind.CONVERSATION, 1), [TUTOR.profile])
+        await platform.put_scope(Scope(ScopeKind.WHITEBOARD_SESSION, session_id), [card.profile for card in members])
+    await platform.put_scope(Scope(ScopeKind.CONVERSATION, 1), [TUTOR.profile])
     assert await directory.whiteboard_sessions(TUTOR.profile) == [
         SessionCard(8, (PARENT, TUTOR)),
         SessionCard(9, (STUDENT, TUTOR)),
@@ -104,8 +104,8 @@ async def test_whiteboard_sessions_come_by_id_with_all_their_members(directory: 
 # -- who may call whom ------------------------------------------------------------------------------------------------
 
 
-async def test_the_eligibility_of_two_members_of_a_place(directory: SqlDirectory, place: Place) -> None:
-    assert await directory.eligibility(place, STUDENT.profile, TUTOR.profile) == Eligibility(
+async def test_the_eligibility_of_two_members_of_a_scope(directory: SqlDirectory, scope: Scope) -> None:
+    assert await directory.eligibility(scope, STUDENT.profile, TUTOR.profile) == Eligibility(
         caller=STUDENT,
         callee=TUTOR,
         members=True,
@@ -116,66 +116,66 @@ async def test_the_eligibility_of_two_members_of_a_place(directory: SqlDirectory
     )
 
 
-async def test_an_unknown_profile_is_a_card_without_a_name(directory: SqlDirectory, place: Place) -> None:
+async def test_an_unknown_profile_is_a_card_without_a_name(directory: SqlDirectory, scope: Scope) -> None:
     unknown = Profile("tutor", 1)
-    eligibility = await directory.eligibility(place, unknown, STUDENT.profile)
+    eligibility = await directory.eligibility(scope, unknown, STUDENT.profile)
     assert (eligibility.caller, eligibility.callee, eligibility.members) == (ProfileCard(unknown, "", ""), STUDENT, False)
-    eligibility = await directory.eligibility(place, STUDENT.profile, unknown)
+    eligibility = await directory.eligibility(scope, STUDENT.profile, unknown)
     assert (eligibility.caller, eligibility.callee, eligibility.members) == (STUDENT, ProfileCard(unknown, "", ""), False)
 
 
-async def test_both_must_be_members_of_that_very_place(directory: SqlDirectory, place: Place) -> None:
-    other_kind = next(kind for kind in PlaceKind if kind is not place.kind)
+async def test_both_must_be_members_of_that_very_scope(directory: SqlDirectory, scope: Scope) -> None:
+    other_kind = next(kind for kind in ScopeKind if kind is not scope.kind)
     for caller, callee, where in (
-        (STUDENT, STRANGER, place),
-        (STRANGER, STUDENT, place),
-        (STUDENT, TUTOR, Place(place.kind, 8)),
-        (STUDENT, TUTOR, Place(other_kind, place.place_id)),
+        (STUDENT, STRANGER, scope),
+        (STRANGER, STUDENT, scope),
+        (STUDENT, TUTOR, Scope(scope.kind, 8)),
+        (STUDENT, TUTOR, Scope(other_kind, scope.scope_id)),
     ):
         assert not (await directory.eligibility(where, caller.profile, callee.profile)).members
 
 
-async def test_a_block_counts_both_ways_and_only_for_the_two(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_block_counts_both_ways_and_only_for_the_two(directory: SqlDirectory, scope: Scope, engine: AsyncEngine) -> None:
     await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
-    assert (await directory.eligibility(place, STUDENT.profile, TUTOR.profile)).blocked
-    assert (await directory.eligibility(place, TUTOR.profile, STUDENT.profile)).blocked
-    assert not (await directory.eligibility(place, PARENT.profile, TUTOR.profile)).blocked
-    assert not (await directory.eligibility(place, STUDENT.profile, PARENT.profile)).blocked
+    assert (await directory.eligibility(scope, STUDENT.profile, TUTOR.profile)).blocked
+    assert (await directory.eligibility(scope, TUTOR.profile, STUDENT.profile)).blocked
+    assert not (await directory.eligibility(scope, PARENT.profile, TUTOR.profile)).blocked
+    assert not (await directory.eligibility(scope, STUDENT.profile, PARENT.profile)).blocked
 
 
 async def test_a_connection_counts_both_ways_and_only_for_the_two(
-    directory: SqlDirectory, place: Place, platform: SqlPlatform
+    directory: SqlDirectory, scope: Scope, platform: SqlPlatform
 ) -> None:
     await platform.connect(TUTOR.profile, STUDENT.profile)
-    assert (await directory.eligibility(place, STUDENT.profile, TUTOR.profile)).connected
-    assert (await directory.eligibility(place, TUTOR.profile, STUDENT.profile)).connected
-    assert not (await directory.eligibility(place, PARENT.profile, TUTOR.profile)).connected
+    assert (await directory.eligibility(scope, STUDENT.profile, TUTOR.profile)).connected
+    assert (await directory.eligibility(scope, TUTOR.profile, STUDENT.profile)).connected
+    assert not (await directory.eligibility(scope, PARENT.profile, TUTOR.profile)).connected
 
 
 async def test_the_settings_that_count_are_those_of_the_callee(
-    directory: SqlDirectory, place: Place, engine: AsyncEngine
+    directory: SqlDirectory, scope: Scope, engine: AsyncEngine
 ) -> None:
     await SqlSettings(engine).change_settings(TUTOR.profile, privacy=Privacy.NOBODY, do_not_disturb=True)
-    called = await directory.eligibility(place, STUDENT.profile, TUTOR.profile)
+    called = await directory.eligibility(scope, STUDENT.profile, TUTOR.profile)
     assert (called.privacy, called.do_not_disturb) == (Privacy.NOBODY, True)
-    calling = await directory.eligibility(place, TUTOR.profile, STUDENT.profile)
+    calling = await directory.eligibility(scope, TUTOR.profile, STUDENT.profile)
     assert (calling.privacy, calling.do_not_disturb) == (Privacy.EVERYONE, False)
 
 
 async def test_two_share_the_conversation_with_the_lowest_id(directory: SqlDirectory, platform: SqlPlatform) -> None:
-    for place_id, members in ((9, [STUDENT, TUTOR]), (8, [STUDENT, TUTOR, PARENT]), (7, [STUDENT, PARENT])):
-        await platform.put_place(Place(PlaceKind.CONVERSATION, place_id), [card.profile for card in members])
-    await platform.put_place(Place(PlaceKind.WHITEBOARD_SESSION, 1), [STUDENT.profile, TUTOR.profile])
+    for scope_id, members in ((9, [STUDENT, TUTOR]), (8, [STUDENT, TUTOR, PARENT]), (7, [STUDENT, PARENT])):
+        await platform.put_scope(Scope(ScopeKind.CONVERSATION, scope_id), [card.profile for card in members])
+    await platform.put_scope(Scope(ScopeKind.WHITEBOARD_SESSION, 1), [STUDENT.profile, TUTOR.profile])
     assert await directory.shared_conversation(STUDENT.profile, TUTOR.profile) == 8
     assert await directory.shared_conversation(PARENT.profile, STUDENT.profile) == 7
     assert await directory.shared_conversation(STUDENT.profile, STRANGER.profile) is None
 
 
-async def test_every_question_is_one_query(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
+async def test_every_question_is_one_query(directory: SqlDirectory, scope: Scope, engine: AsyncEngine) -> None:
     asked: Directory = directory
     questions = (
         lambda: asked.profile(TUTOR.profile),
-        lambda: asked.eligibility(place, STUDENT.profile, TUTOR.profile),
+        lambda: asked.eligibility(scope, STUDENT.profile, TUTOR.profile),
         lambda: asked.shared_conversation(STUDENT.profile, TUTOR.profile),
         lambda: asked.visible_profiles(TUTOR.profile),
         lambda: asked.conversations(TUTOR.profile),
@@ -187,5 +187,5 @@ async def test_every_question_is_one_query(directory: SqlDirectory, place: Place
         assert len(statements) == 1
 
 
-async def test_the_eligibility_of_a_call_is_read_by_index(directory: SqlDirectory, place: Place, engine: AsyncEngine) -> None:
-    assert scanned(await plans(engine, directory.eligibility(place, STUDENT.profile, TUTOR.profile))) == set()
+async def test_the_eligibility_of_a_call_is_read_by_index(directory: SqlDirectory, scope: Scope, engine: AsyncEngine) -> None:
+    assert scanned(await plans(engine, directory.eligibility(scope, STUDENT.profile, TUTOR.profile))) == set()

@@ -8,7 +8,7 @@ from relay.db.history import MAX_TEXTS, SqlHistory, SqlMissedCalls
 from relay.db.models import OF_KIND, ChatRow
 from relay.db.platform import SqlPlatform
 from relay.db.profiles import values
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath, ProfileCard
 from relay.signaling.records import CallDirection, CallRecord, ChatRecord
@@ -25,12 +25,12 @@ async def names(history: SqlHistory, profile: Profile, **how: Any) -> list[str]:
 
 
 async def test_both_parties_have_an_answered_call_in_their_history(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place, answered=10, reason="hangup", transferred_from="a" * 32)
+    call_id = await call(engine, scope, answered=10, reason="hangup", transferred_from="a" * 32)
     outgoing = CallRecord(
         id=call_id,
-        place=place,
+        scope=scope,
         direction=CallDirection.OUTGOING,
         other=TUTOR,
         call_type="video",
@@ -41,7 +41,7 @@ async def test_both_parties_have_an_answered_call_in_their_history(
         ended_at=after(60),
         duration_seconds=50,
         missed=False,
-        seen=place.kind is PlaceKind.CONVERSATION,
+        seen=scope.kind is ScopeKind.CONVERSATION,
         transferred_from="a" * 32,
         recording_id=None,
         route=None,
@@ -57,11 +57,11 @@ async def test_both_parties_have_an_answered_call_in_their_history(
 
 
 async def test_a_party_sees_the_route_of_its_own_media_and_not_the_others(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
     call_id = await call(
         engine,
-        place,
+        scope,
         answered=10,
         reason="hangup",
         caller_path=MediaPath(Route("turn-tls", "ipv4"), 0.0421),
@@ -72,8 +72,8 @@ async def test_a_party_sees_the_route_of_its_own_media_and_not_the_others(
     assert (theirs.route, theirs.family, theirs.rtt_ms) == ("udp", "ipv6", None)
 
 
-async def test_another_profile_cannot_read_or_mark_the_call(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place, answered=10, reason="hangup")
+async def test_another_profile_cannot_read_or_mark_the_call(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope, answered=10, reason="hangup")
     assert await names(history, PARENT.profile) == []
     assert await history.call(PARENT.profile, call_id) is None
     assert await history.mark_seen(PARENT.profile, call_id, T0) is None
@@ -86,27 +86,27 @@ async def test_a_call_that_does_not_exist_is_none(history: SqlHistory, record_id
     assert await history.mark_seen(STUDENT.profile, record_id, T0) is None
 
 
-async def test_calls_of_the_other_table_are_not_among_these(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    other = SqlHistory(engine, next(kind for kind in PlaceKind if kind is not place.kind))
-    call_id = await call(engine, place)
+async def test_calls_of_the_other_table_are_not_among_these(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    other = SqlHistory(engine, next(kind for kind in ScopeKind if kind is not scope.kind))
+    call_id = await call(engine, scope)
     assert await names(other, STUDENT.profile) == []
     assert await other.call(STUDENT.profile, call_id) is None
 
 
 async def test_a_call_that_rings_is_in_the_history_of_the_caller_only(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place, reason=None)
+    call_id = await call(engine, scope, reason=None)
     assert (await the_call(history, STUDENT.profile, call_id)).status == "initiated"
     assert await names(history, TUTOR.profile) == []
     assert await history.call(TUTOR.profile, call_id) is None
 
 
 async def test_a_blocked_call_looks_refused_to_the_caller_and_never_shows_to_the_callee(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    blocked = await call(engine, place, reason="blocked")
-    rejected = await call(engine, place, reason="rejected", started=1)
+    blocked = await call(engine, scope, reason="blocked")
+    rejected = await call(engine, scope, reason="rejected", started=1)
     records = (await history.calls(STUDENT.profile, limit=50)).calls
     assert [(record.id, record.reason, record.status) for record in records] == [
         (rejected, "rejected", "missed"),
@@ -121,11 +121,11 @@ async def test_a_blocked_call_looks_refused_to_the_caller_and_never_shows_to_the
 
 @pytest.mark.parametrize("reason", ["rejected", "blocked", "expired", "unavailable"])
 async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
-    history: SqlHistory, place: Place, engine: AsyncEngine, reason: str
+    history: SqlHistory, scope: Scope, engine: AsyncEngine, reason: str
 ) -> None:
     """However it ended: a server that died has closed it as expired."""
-    before = await call(engine, place, started=-100)
-    hidden = await call(engine, place, reason=reason, hidden_from_callee=True)
+    before = await call(engine, scope, started=-100)
+    hidden = await call(engine, scope, reason=reason, hidden_from_callee=True)
     assert await names(history, STUDENT.profile) == [hidden, before]
     assert await names(history, TUTOR.profile) == await names(history, TUTOR.profile, missed=True) == [before]
     assert await history.call(TUTOR.profile, hidden) is None
@@ -135,56 +135,56 @@ async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
     assert ([one.call_id for one in unseen.calls], unseen.count) == ([before], 1)
 
 
-async def test_calling_strangers_does_not_tell_their_names(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place, callee=STRANGER, reason="rejected")
+async def test_calling_strangers_does_not_tell_their_names(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope, callee=STRANGER, reason="rejected")
     assert (await the_call(history, STUDENT.profile, call_id)).other == ProfileCard(STRANGER.profile, "", "")
     platform = SqlPlatform(engine)
     await platform.connect(STUDENT.profile, STRANGER.profile)
     assert (await the_call(history, STUDENT.profile, call_id)).other == STRANGER
 
 
-async def test_the_callee_is_still_named_when_the_place_was_deleted(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+async def test_the_callee_is_still_named_when_the_scope_was_deleted(
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    talked = await call(engine, place, answered=1, reason="hangup")
-    await SqlPlatform(engine).delete_place(place)
+    talked = await call(engine, scope, answered=1, reason="hangup")
+    await SqlPlatform(engine).delete_scope(scope)
     record = await the_call(history, STUDENT.profile, talked)
-    assert (record.place, record.other) == (None, TUTOR)
+    assert (record.scope, record.other) == (None, TUTOR)
 
 
-async def test_the_other_party_is_named_as_it_was_called_then(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
+async def test_the_other_party_is_named_as_it_was_called_then(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
     platform = SqlPlatform(engine)
     await platform.put_profiles([ProfileCard(STUDENT.profile, "Maya L.", "/avatars/new.png")])
     assert (await the_call(history, TUTOR.profile, call_id)).other == ProfileCard(STUDENT.profile, "Maya", "/avatars/new.png")
     await platform.delete_profile(STUDENT.profile)
-    avatar = STUDENT.avatar if place.kind is PlaceKind.WHITEBOARD_SESSION else ""
+    avatar = STUDENT.avatar if scope.kind is ScopeKind.WHITEBOARD_SESSION else ""
     assert (await the_call(history, TUTOR.profile, call_id)).other == ProfileCard(STUDENT.profile, "Maya", avatar)
 
 
 async def test_a_whiteboard_call_refers_to_its_recording(engine: AsyncEngine, platform: SqlPlatform) -> None:
-    place = Place(PlaceKind.WHITEBOARD_SESSION, 7)
-    await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
-    call_id = await call(engine, place, answered=1, reason="hangup")
+    scope = Scope(ScopeKind.WHITEBOARD_SESSION, 7)
+    await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile])
+    call_id = await call(engine, scope, answered=1, reason="hangup")
     async with engine.begin() as connection:
-        await connection.execute(update(OF_KIND[place.kind].calls).values(recording_id="b" * 32))
-    assert (await the_call(SqlHistory(engine, place.kind), TUTOR.profile, call_id)).recording_id == "b" * 32
+        await connection.execute(update(OF_KIND[scope.kind].calls).values(recording_id="b" * 32))
+    assert (await the_call(SqlHistory(engine, scope.kind), TUTOR.profile, call_id)).recording_id == "b" * 32
 
 
 # -- calls that the relay did not carry -------------------------------------------------------------------------------
 
 
-async def test_a_call_of_the_replaced_backend_is_named_by_its_row(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    record_id = await foreign(engine, place.kind, callee_profile_type="tutor", callee_profile_id=789)
+async def test_a_call_of_the_replaced_backend_is_named_by_its_row(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    record_id = await foreign(engine, scope.kind, callee_profile_type="tutor", callee_profile_id=789)
     for profile, other in ((STUDENT, TUTOR), (TUTOR, STUDENT)):
         record = await the_call(history, profile.profile, record_id)
-        assert (record.id, record.other, record.reason, record.place) == (record_id, public(other), None, None)
+        assert (record.id, record.other, record.reason, record.scope) == (record_id, public(other), None, None)
         assert await names(history, profile.profile) == [record_id]
     assert await history.mark_seen(TUTOR.profile, record_id, T0)
 
 
-async def test_the_row_number_is_no_name_for_a_call_of_the_relay(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    found = await row(engine, await call(engine, place))
+async def test_the_row_number_is_no_name_for_a_call_of_the_relay(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, scope))
     assert found is not None
     assert await history.call(STUDENT.profile, str(found["id"])) is None
 
@@ -193,11 +193,11 @@ async def test_the_row_number_is_no_name_for_a_call_of_the_relay(history: SqlHis
     "participants", [None, "Maya", 7, {"a": 1}, [], [1, None], [{"name": 5, "profile_type": "tutor", "profile_id": 789}]]
 )
 async def test_a_row_with_malformed_participants_can_be_read(
-    history: SqlHistory, place: Place, engine: AsyncEngine, participants: Any
+    history: SqlHistory, scope: Scope, engine: AsyncEngine, participants: Any
 ) -> None:
-    unknown = await foreign(engine, place.kind, participants=participants)
+    unknown = await foreign(engine, scope.kind, participants=participants)
     assert (await the_call(history, STUDENT.profile, unknown)).other is None
-    known = await foreign(engine, place.kind, participants=participants, callee_profile_type="tutor", callee_profile_id=789)
+    known = await foreign(engine, scope.kind, participants=participants, callee_profile_type="tutor", callee_profile_id=789)
     assert (await the_call(history, STUDENT.profile, known)).other == TUTOR
 
 
@@ -205,10 +205,10 @@ async def test_a_row_with_malformed_participants_can_be_read(
 
 
 async def test_calls_come_newest_first_in_pages_that_neither_repeat_nor_leave_out(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
     made = [
-        await call(engine, place, caller=caller, callee=callee, started=started)
+        await call(engine, scope, caller=caller, callee=callee, started=started)
         for started in (0, 1, 1, 1, 2.5)  # three at the same moment
         for caller, callee in ((STUDENT, TUTOR), (TUTOR, STUDENT))
     ]
@@ -220,31 +220,31 @@ async def test_calls_come_newest_first_in_pages_that_neither_repeat_nor_leave_ou
         seen += [record.id for record in page.calls]
         cursor = page.next_cursor
         # What is new in the meantime does not move the pages.
-        await call(engine, place, started=100)
+        await call(engine, scope, started=100)
     assert cursor is None
     assert seen == made[::-1]
 
 
 async def test_a_page_that_ends_with_the_last_call_has_none_after_it(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
     for started in range(4):
-        await call(engine, place, started=started)
+        await call(engine, scope, started=started)
     first = await history.calls(STUDENT.profile, limit=2)
     second = await history.calls(STUDENT.profile, limit=2, cursor=first.next_cursor)
     assert (len(first.calls), len(second.calls), second.next_cursor) == (2, 2, None)
 
 
-async def test_a_page_may_be_of_missed_calls_only(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_page_may_be_of_missed_calls_only(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
     missed = [
-        await call(engine, place, started=started, reason=reason)
+        await call(engine, scope, started=started, reason=reason)
         for started, reason in enumerate(("busy", "cancelled", "offline"))
     ]
-    await call(engine, place, answered=1, reason="hangup")
-    await call(engine, place, reason="rejected")
-    await call(engine, place, reason="blocked")
-    await call(engine, place, reason=None)
-    await call(engine, place, caller=TUTOR, callee=STUDENT, reason="no_answer")
+    await call(engine, scope, answered=1, reason="hangup")
+    await call(engine, scope, reason="rejected")
+    await call(engine, scope, reason="blocked")
+    await call(engine, scope, reason=None)
+    await call(engine, scope, caller=TUTOR, callee=STUDENT, reason="no_answer")
     assert await names(history, TUTOR.profile, missed=True) == missed[::-1]
     page = await history.calls(TUTOR.profile, limit=2, missed=True)
     assert all(record.missed for record in page.calls)
@@ -260,11 +260,11 @@ async def test_a_cursor_that_is_none_is_refused(history: SqlHistory, cursor: str
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_comes_with_its_chat_messages_oldest_first(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id, other = await call(engine, place), await call(engine, place)
-    await say(engine, place, call_id, TUTOR.profile, "second", at=2, message_id="b")
-    await say(engine, place, call_id, STUDENT.profile, "first", at=1, message_id="a")
-    await say(engine, place, other, STUDENT.profile, "elsewhere")
+async def test_a_call_comes_with_its_chat_messages_oldest_first(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id, other = await call(engine, scope), await call(engine, scope)
+    await say(engine, scope, call_id, TUTOR.profile, "second", at=2, message_id="b")
+    await say(engine, scope, call_id, STUDENT.profile, "first", at=1, message_id="a")
+    await say(engine, scope, other, STUDENT.profile, "elsewhere")
     detail = await history.call(STUDENT.profile, call_id)
     assert detail is not None
     assert detail.chat == (
@@ -273,8 +273,8 @@ async def test_a_call_comes_with_its_chat_messages_oldest_first(history: SqlHist
     )
 
 
-async def test_a_call_comes_with_its_latest_chat_messages(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
+async def test_a_call_comes_with_its_latest_chat_messages(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
     texts = [
         {
             "call_id": call_id,
@@ -295,11 +295,11 @@ async def test_a_call_comes_with_its_latest_chat_messages(history: SqlHistory, p
 # -- how it is found --------------------------------------------------------------------------------------------------
 
 
-async def test_queries_of_a_profiles_calls_read_no_other_calls(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
+async def test_queries_of_a_profiles_calls_read_no_other_calls(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
     page = await history.calls(STUDENT.profile, limit=1, cursor="MTAwMDAwMCAx")
     assert page.calls == ()
-    tables = {OF_KIND[place.kind].calls.__tablename__, "call_chat_messages"}
+    tables = {OF_KIND[scope.kind].calls.__tablename__, "call_chat_messages"}
     for asking in (
         history.calls(STUDENT.profile, limit=20),
         history.calls(STUDENT.profile, limit=20, cursor="MTAwMDAwMCAx"),
@@ -312,18 +312,18 @@ async def test_queries_of_a_profiles_calls_read_no_other_calls(history: SqlHisto
         assert not scanned(await plans(engine, asking)) & tables
 
 
-async def test_unseen_calls_have_an_index_of_their_own(place: Place, engine: AsyncEngine) -> None:
+async def test_unseen_calls_have_an_index_of_their_own(scope: Scope, engine: AsyncEngine) -> None:
     await crowd(engine)
-    await call(engine, place)
+    await call(engine, scope)
     plan = await plans(engine, SqlMissedCalls(engine).unseen(TUTOR.profile, 10))
     assert "ix_call_logs_unseen" in plan
     assert "ix_whiteboard_call_history_unseen" in plan
 
 
-async def test_a_page_reads_the_indexes_in_the_order_of_time(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
+async def test_a_page_reads_the_indexes_in_the_order_of_time(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
     await crowd(engine)
     middle = (await history.calls(STUDENT.profile, limit=10)).next_cursor
     plan = await plans(engine, history.calls(STUDENT.profile, limit=20, cursor=middle))
-    table = OF_KIND[place.kind].calls.__tablename__
+    table = OF_KIND[scope.kind].calls.__tablename__
     assert f"ix_{table}_caller" in plan
     assert f"ix_{table}_callee" in plan

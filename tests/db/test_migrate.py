@@ -16,7 +16,7 @@ from relay.db.models import Base, CallRow
 from relay.db.naming import VERSION_TABLE
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath
 from tests.db.calls import call, say
@@ -230,7 +230,7 @@ async def test_calls_missed_before_the_migration_count_as_seen(schema: AsyncEngi
         {"status": "ended", "participants": [STUDENT, TUTOR]},
     )
     await upgrade(schema)
-    history = SqlHistory(schema, PlaceKind.CONVERSATION)
+    history = SqlHistory(schema, ScopeKind.CONVERSATION)
     tutor = Profile("tutor", 789)
     assert [call.seen for call in (await history.calls(tutor, limit=10, missed=True)).calls] == [True, True]
     assert await history.unseen_count(tutor) == 0
@@ -260,9 +260,9 @@ async def test_old_rows_survive_the_way_up_and_down_again(schema: AsyncEngine) -
 
 async def test_going_down_takes_what_had_no_place_there_and_nothing_else(schema: AsyncEngine) -> None:
     await load_demo(schema)
-    lessons, whiteboard = Place(PlaceKind.CONVERSATION, 123), Place(PlaceKind.WHITEBOARD_SESSION, 900)
-    for place in (lessons, whiteboard):
-        call_id = await call(schema, place, answered=1, reason="hangup")
+    lessons, whiteboard = Scope(ScopeKind.CONVERSATION, 123), Scope(ScopeKind.WHITEBOARD_SESSION, 900)
+    for scope in (lessons, whiteboard):
+        call_id = await call(schema, scope, answered=1, reason="hangup")
         await say(schema, lessons, call_id, Profile("student", 456), "hello")
     await SqlSettings(schema).block(Profile("tutor", 789), Profile("student", 456))
     calls = await rows(schema, "call_logs", *CALL)
@@ -276,9 +276,9 @@ async def test_going_down_takes_what_had_no_place_there_and_nothing_else(schema:
 async def test_calls_with_paths_lose_them_on_the_way_down_and_nothing_else(schema: AsyncEngine) -> None:
     await load_demo(schema)
     tables_of_calls = ("call_logs", "whiteboard_call_history")
-    for place in (Place(PlaceKind.CONVERSATION, 123), Place(PlaceKind.WHITEBOARD_SESSION, 900)):
+    for scope in (Scope(ScopeKind.CONVERSATION, 123), Scope(ScopeKind.WHITEBOARD_SESSION, 900)):
         path = MediaPath(Route("turn-tls", "ipv4"), 0.0421)
-        await call(schema, place, answered=1, reason="hangup", caller_path=path, callee_path=path)
+        await call(schema, scope, answered=1, reason="hangup", caller_path=path, callee_path=path)
     paths = {f"{role}_{name}" for role in ("caller", "callee") for name in ("route", "family", "rtt_ms")}
     await downgrade(schema, "0003")
     before = {table: await rows(schema, table) for table in tables_of_calls}

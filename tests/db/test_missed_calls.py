@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.history import SqlHistory, SqlMissedCalls
 from relay.db.platform import SqlPlatform
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.signaling.ports import MissedCallRecord, Unseen
 from tests.db.calls import call, public, row, the_call
 from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
@@ -13,8 +13,8 @@ from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
 # -- seen and unseen --------------------------------------------------------------------------------------------------
 
 
-async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    first, second = await call(engine, place), await call(engine, place, started=1)
+async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    first, second = await call(engine, scope), await call(engine, scope, started=1)
     assert await history.unseen_count(TUTOR.profile) == 2
     assert await history.unseen_count(STUDENT.profile) == 0
     assert await history.mark_seen(TUTOR.profile, first, after(100)) is True
@@ -28,18 +28,18 @@ async def test_a_missed_call_is_unseen_until_its_callee_marks_it(history: SqlHis
 
 
 async def test_a_call_that_the_caller_marked_as_seen_is_unseen_for_the_callee(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place)
-    marked = place.kind is PlaceKind.WHITEBOARD_SESSION
+    call_id = await call(engine, scope)
+    marked = scope.kind is ScopeKind.WHITEBOARD_SESSION
     assert await history.mark_seen(STUDENT.profile, call_id, T0) is marked
     assert (await the_call(history, STUDENT.profile, call_id)).seen
     assert await history.unseen_count(TUTOR.profile) == 1
 
 
-async def test_everything_missed_up_to_a_call_is_marked_at_once(history: SqlHistory, place: Place, engine: AsyncEngine) -> None:
-    calls = [await call(engine, place, started=started) for started in (0, 1, 1, 2)]
-    others = await call(engine, place, callee=PARENT)
+async def test_everything_missed_up_to_a_call_is_marked_at_once(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    calls = [await call(engine, scope, started=started) for started in (0, 1, 1, 2)]
+    others = await call(engine, scope, callee=PARENT)
     assert await history.mark_seen_up_to(TUTOR.profile, calls[1], T0) == 2
     assert [(await the_call(history, TUTOR.profile, one)).seen for one in calls] == [True, True, False, False]
     assert await history.mark_seen_up_to(TUTOR.profile, calls[3], T0) == 2
@@ -50,11 +50,11 @@ async def test_everything_missed_up_to_a_call_is_marked_at_once(history: SqlHist
 
 
 async def test_everything_missed_up_to_a_call_of_ones_own_is_marked_too(
-    history: SqlHistory, place: Place, engine: AsyncEngine
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
 ) -> None:
-    await call(engine, place)
-    own = await call(engine, place, caller=TUTOR, callee=STUDENT, started=1)
-    await call(engine, place, started=2)
+    await call(engine, scope)
+    own = await call(engine, scope, caller=TUTOR, callee=STUDENT, started=1)
+    await call(engine, scope, started=2)
     await history.mark_seen_up_to(TUTOR.profile, own, T0)
     assert await history.unseen_count(TUTOR.profile) == 1
 
@@ -70,9 +70,9 @@ def missed(engine: AsyncEngine) -> SqlMissedCalls:
 async def test_missed_calls_of_both_kinds_come_together_newest_first(
     missed: SqlMissedCalls, platform: SqlPlatform, engine: AsyncEngine
 ) -> None:
-    conversation, whiteboard = (Place(kind, 7) for kind in PlaceKind)
-    for place in (conversation, whiteboard):
-        await platform.put_place(place, [STUDENT.profile, TUTOR.profile, PARENT.profile])
+    conversation, whiteboard = (Scope(kind, 7) for kind in ScopeKind)
+    for scope in (conversation, whiteboard):
+        await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile, PARENT.profile])
     first = await call(engine, whiteboard, reason="busy")
     second = await call(engine, conversation, started=1, caller=PARENT)
     third = await call(engine, whiteboard, started=2)
@@ -86,20 +86,20 @@ async def test_missed_calls_of_both_kinds_come_together_newest_first(
     assert [record.call_id for record in (await missed.unseen(TUTOR.profile, 50)).calls] == [third, second, first]
 
 
-async def test_a_refused_answered_or_seen_call_is_not_missed(missed: SqlMissedCalls, place: Place, engine: AsyncEngine) -> None:
+async def test_a_refused_answered_or_seen_call_is_not_missed(missed: SqlMissedCalls, scope: Scope, engine: AsyncEngine) -> None:
     for reason in ("rejected", "blocked", None):
-        await call(engine, place, reason=reason)
-    await call(engine, place, answered=1, reason="hangup")
-    await call(engine, place, caller=TUTOR, callee=STUDENT)
-    seen = await call(engine, place)
-    await SqlHistory(engine, place.kind).mark_seen(TUTOR.profile, seen, T0)
+        await call(engine, scope, reason=reason)
+    await call(engine, scope, answered=1, reason="hangup")
+    await call(engine, scope, caller=TUTOR, callee=STUDENT)
+    seen = await call(engine, scope)
+    await SqlHistory(engine, scope.kind).mark_seen(TUTOR.profile, seen, T0)
     assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
 
 
-async def test_a_call_missed_at_a_deleted_place_is_not_unseen(
-    missed: SqlMissedCalls, place: Place, platform: SqlPlatform, engine: AsyncEngine
+async def test_a_call_missed_at_a_deleted_scope_is_not_unseen(
+    missed: SqlMissedCalls, scope: Scope, platform: SqlPlatform, engine: AsyncEngine
 ) -> None:
-    await call(engine, place)
-    await platform.delete_place(place)
+    await call(engine, scope)
+    await platform.delete_scope(scope)
     assert await missed.unseen(TUTOR.profile, 50) == Unseen((), 0)
-    assert await SqlHistory(engine, place.kind).unseen_count(TUTOR.profile) == 0
+    assert await SqlHistory(engine, scope.kind).unseen_count(TUTOR.profile) == 0

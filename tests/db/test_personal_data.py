@@ -13,13 +13,13 @@ from relay.db.personal_data import BATCH, SqlPersonalData
 from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.settings import SqlSettings
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import PlaceRecord
+from relay.signaling.records import ScopeRecord
 from tests.db.calls import call, foreign, plans, row, say, scanned
 from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
 
-CALLS = {PlaceKind.CONVERSATION: "calls", PlaceKind.WHITEBOARD_SESSION: "whiteboard_calls"}
+CALLS = {ScopeKind.CONVERSATION: "calls", ScopeKind.WHITEBOARD_SESSION: "whiteboard_calls"}
 
 
 @pytest.fixture
@@ -60,25 +60,25 @@ async def test_the_export_of_a_profile_without_data_has_the_profile(personal: Sq
 
 
 async def test_everything_about_a_profile_is_exported_as_json(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
     settings = SqlSettings(engine)
     await settings.change_settings(STUDENT.profile, privacy=Privacy.NOBODY)
     await settings.block(STUDENT.profile, PARENT.profile)
     await platform.connect(STUDENT.profile, TUTOR.profile)
     await SqlPushSubscriptions(engine).add(STUDENT.profile, "https://push.example/1", "the key", "the secret", T0)
-    call_id = await call(engine, place, answered=1, reason="hangup")
-    await say(engine, place, call_id, STUDENT.profile, "mine", at=5, message_id="1")
-    await say(engine, place, call_id, TUTOR.profile, "yours")
+    call_id = await call(engine, scope, answered=1, reason="hangup")
+    await say(engine, scope, call_id, STUDENT.profile, "mine", at=5, message_id="1")
+    await say(engine, scope, call_id, TUTOR.profile, "yours")
 
     found = json.loads(json.dumps(await exported(personal, STUDENT.profile)))
     assert found["settings"] == {"privacy": "nobody", "do_not_disturb": False}
     assert [one["blocked"]["name"] for one in found["blocks"]] == ["zoe"]
     assert [one["name"] for one in found["connections"]] == ["Émile"]
-    places = {"conversations": "conversation_id", "whiteboard_sessions": "session_id"}
-    assert [found[name] for name in places] == [[{key: 7}] if key == OF_KIND[place.kind].key else [] for key in places.values()]
+    scopes = {"conversations": "conversation_id", "whiteboard_sessions": "session_id"}
+    assert [found[name] for name in scopes] == [[{key: 7}] if key == OF_KIND[scope.kind].key else [] for key in scopes.values()]
     assert [[one["id"] for one in found[name]] for name in CALLS.values()] == [
-        [call_id] if kind is place.kind else [] for kind in CALLS
+        [call_id] if kind is scope.kind else [] for kind in CALLS
     ]
     assert found["chat"] == [{"call_id": call_id, "message_id": "1", "text": "mine", "sent_at": after(5).isoformat()}]
     [subscription] = found["push_subscriptions"]
@@ -88,22 +88,22 @@ async def test_everything_about_a_profile_is_exported_as_json(
 
 
 async def test_the_export_omits_what_the_profile_may_not_see(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine
 ) -> None:
     await SqlSettings(engine).block(TUTOR.profile, STUDENT.profile)
-    await call(engine, place, reason="blocked")
-    assert "blocked" not in json.dumps((await exported(personal, STUDENT.profile))[CALLS[place.kind]])
+    await call(engine, scope, reason="blocked")
+    assert "blocked" not in json.dumps((await exported(personal, STUDENT.profile))[CALLS[scope.kind]])
     assert (await exported(personal, STUDENT.profile))["blocks"] == []
-    assert (await exported(personal, TUTOR.profile))[CALLS[place.kind]] == []
+    assert (await exported(personal, TUTOR.profile))[CALLS[scope.kind]] == []
 
 
-async def test_all_calls_are_exported_however_many(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
-    found = await row(engine, await call(engine, place))
+async def test_all_calls_are_exported_however_many(personal: SqlPersonalData, scope: Scope, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, scope))
     assert found is not None
     rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + BATCH)]
     async with engine.begin() as connection:
-        await connection.execute(insert(OF_KIND[place.kind].calls), rows)
-    assert len((await exported(personal, STUDENT.profile))[CALLS[place.kind]]) == BATCH + 1
+        await connection.execute(insert(OF_KIND[scope.kind].calls), rows)
+    assert len((await exported(personal, STUDENT.profile))[CALLS[scope.kind]]) == BATCH + 1
 
 
 async def test_the_export_of_an_unknown_profile_is_none(personal: SqlPersonalData) -> None:
@@ -111,24 +111,24 @@ async def test_the_export_of_an_unknown_profile_is_none(personal: SqlPersonalDat
 
 
 async def test_the_export_of_a_deleted_profile_has_its_calls(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
-    await call(engine, place)
+    await call(engine, scope)
     await platform.delete_profile(STUDENT.profile)
     found = await exported(personal, STUDENT.profile)
     assert found["profile"] is None
-    assert len(found[CALLS[place.kind]]) == 1
+    assert len(found[CALLS[scope.kind]]) == 1
 
 
 # -- erasure ----------------------------------------------------------------------------------------------------------
 
 
 async def test_erasing_leaves_the_other_partys_row_without_the_name(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine
 ) -> None:
     await SqlPlatform(engine).put_profiles([ProfileCard(TUTOR.profile, "Émile", "/e.png", 1789)])
-    calling = await call(engine, place, answered=1, reason="hangup")
-    called = await call(engine, place, caller=TUTOR, callee=STUDENT, started=1)
+    calling = await call(engine, scope, answered=1, reason="hangup")
+    called = await call(engine, scope, caller=TUTOR, callee=STUDENT, started=1)
     before = [await row(engine, call_id) for call_id in (calling, called)]
     assert await personal.erase(STUDENT.profile, after(100))
 
@@ -143,21 +143,21 @@ async def test_erasing_leaves_the_other_partys_row_without_the_name(
         people = {one["role"]: one["name"] for one in found["participants"]}
         assert people == {role: "", other_role: "Émile"}
 
-    records = (await SqlHistory(engine, place.kind).calls(TUTOR.profile, limit=50)).calls
+    records = (await SqlHistory(engine, scope.kind).calls(TUTOR.profile, limit=50)).calls
     assert [record.id for record in records] == [called, calling]
     assert [record.other for record in records] == [ProfileCard(STUDENT.profile, "", "")] * 2
     assert await personal.export(STUDENT.profile) is None
 
 
 async def test_a_profile_that_returns_after_erasure_has_no_history_and_is_not_named_in_it(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
-    call_id = await call(engine, place)
-    incoming = await call(engine, place, caller=TUTOR, callee=STUDENT)
+    call_id = await call(engine, scope)
+    incoming = await call(engine, scope, caller=TUTOR, callee=STUDENT)
     await personal.erase(STUDENT.profile, after(100))
     await platform.put_profiles([STUDENT])
-    await platform.put_place(place, [STUDENT.profile, TUTOR.profile])
-    history = SqlHistory(engine, place.kind)
+    await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile])
+    history = SqlHistory(engine, scope.kind)
     assert (await history.calls(STUDENT.profile, limit=50)).calls == ()
     assert await history.call(STUDENT.profile, call_id) is None
     assert await history.mark_seen(STUDENT.profile, incoming, T0) is None
@@ -168,10 +168,10 @@ async def test_a_profile_that_returns_after_erasure_has_no_history_and_is_not_na
 
 
 async def test_erasing_deletes_the_chat_messages_of_this_profile_only(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place)
-    await say(engine, place, call_id, TUTOR.profile, "yours", message_id="1")
+    call_id = await call(engine, scope)
+    await say(engine, scope, call_id, TUTOR.profile, "yours", message_id="1")
     texts = [
         {
             "call_id": call_id,
@@ -191,7 +191,7 @@ async def test_erasing_deletes_the_chat_messages_of_this_profile_only(
 
 
 async def test_erasing_takes_settings_blocks_memberships_and_browsers_too(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine, platform: SqlPlatform
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine, platform: SqlPlatform
 ) -> None:
     settings = SqlSettings(engine)
     await settings.change_settings(STUDENT.profile, privacy=Privacy.NOBODY)
@@ -202,23 +202,23 @@ async def test_erasing_takes_settings_blocks_memberships_and_browsers_too(
     assert await personal.erase(STUDENT.profile, T0)
     assert await personal.export(STUDENT.profile) is None
     assert await SqlDirectory(engine).profile(STUDENT.profile) is None
-    assert await platform.place(place) == PlaceRecord(place, (PARENT.profile, TUTOR.profile), keep_chat=True)
+    assert await platform.scope(scope) == ScopeRecord(scope, (PARENT.profile, TUTOR.profile), keep_chat=True)
     # What others have settled about it is theirs.
     assert [block.blocked for block in await settings.blocks(TUTOR.profile)] == [ProfileCard(STUDENT.profile, "", "")]
 
 
-async def test_erasing_twice_finds_nothing_the_second_time(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
-    await call(engine, place)
+async def test_erasing_twice_finds_nothing_the_second_time(personal: SqlPersonalData, scope: Scope, engine: AsyncEngine) -> None:
+    await call(engine, scope)
     assert await personal.erase(STUDENT.profile, T0)
     assert not await personal.erase(STUDENT.profile, after(1))
     assert not await personal.erase(Profile("tutor", 1), T0)
 
 
 async def test_both_parties_of_many_calls_may_be_erased_at_once(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine
 ) -> None:
     people = ((STUDENT, TUTOR), (TUTOR, STUDENT))
-    made = [await call(engine, place, caller=people[n % 2][0], callee=people[n % 2][1], started=n) for n in range(20)]
+    made = [await call(engine, scope, caller=people[n % 2][0], callee=people[n % 2][1], started=n) for n in range(20)]
     await asyncio.gather(personal.erase(STUDENT.profile, T0), personal.erase(TUTOR.profile, T0))
     for call_id in made:
         found = await row(engine, call_id)
@@ -227,30 +227,30 @@ async def test_both_parties_of_many_calls_may_be_erased_at_once(
         assert found["caller_deleted_at"] == found["callee_deleted_at"] == T0
 
 
-async def test_more_calls_than_a_batch_are_all_erased(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
-    found = await row(engine, await call(engine, place))
+async def test_more_calls_than_a_batch_are_all_erased(personal: SqlPersonalData, scope: Scope, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, scope))
     assert found is not None
     rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + BATCH)]
     async with engine.begin() as connection:
-        await connection.execute(insert(OF_KIND[place.kind].calls), rows)
+        await connection.execute(insert(OF_KIND[scope.kind].calls), rows)
     await personal.erase(STUDENT.profile, T0)
     assert await personal.export(STUDENT.profile) is None
 
 
 async def test_a_history_is_erased_without_its_profile_and_without_open_calls(
-    personal: SqlPersonalData, place: Place, engine: AsyncEngine
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine
 ) -> None:
-    ended, talking = await call(engine, place), await call(engine, place, answered=1, reason=None)
-    await say(engine, place, talking, STUDENT.profile, "mine")
+    ended, talking = await call(engine, scope), await call(engine, scope, answered=1, reason=None)
+    await say(engine, scope, talking, STUDENT.profile, "mine")
     open_before = await row(engine, talking)
     assert await personal.erase_history(STUDENT.profile, after(100))
     assert not await personal.erase_history(STUDENT.profile, after(200))
     found = await exported(personal, STUDENT.profile)
     assert found["profile"]["name"] == "Maya"
     assert found["chat"] == []
-    assert [one["id"] for one in found[CALLS[place.kind]]] == [talking]
+    assert [one["id"] for one in found[CALLS[scope.kind]]] == [talking]
     assert await row(engine, talking) == open_before
-    detail = await SqlHistory(engine, place.kind).call(TUTOR.profile, ended)
+    detail = await SqlHistory(engine, scope.kind).call(TUTOR.profile, ended)
     assert detail is not None
     assert detail.call.other == ProfileCard(STUDENT.profile, "", "")
 
@@ -266,7 +266,7 @@ async def test_a_history_is_erased_without_its_profile_and_without_open_calls(
     ],
 )
 async def test_erasure_removes_the_name_from_malformed_participants(
-    personal: SqlPersonalData, kind: PlaceKind, engine: AsyncEngine, participants: Any, left: list[str] | None
+    personal: SqlPersonalData, kind: ScopeKind, engine: AsyncEngine, participants: Any, left: list[str] | None
 ) -> None:
     table: Any = OF_KIND[kind].calls
     await foreign(engine, kind, participants=participants)
@@ -277,7 +277,7 @@ async def test_erasure_removes_the_name_from_malformed_participants(
     assert "555" not in str(found)
 
 
-async def test_the_data_of_a_profile_are_found_by_index(personal: SqlPersonalData, place: Place, engine: AsyncEngine) -> None:
-    await call(engine, place)
+async def test_the_data_of_a_profile_are_found_by_index(personal: SqlPersonalData, scope: Scope, engine: AsyncEngine) -> None:
+    await call(engine, scope)
     assert scanned(await plans(engine, personal.export(TUTOR.profile))) == set()
     assert scanned(await plans(engine, personal.erase(TUTOR.profile, T0))) == set()

@@ -8,9 +8,9 @@ from relay.db.models import OF_KIND
 from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.settings import SqlSettings
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import PlaceRecord, SettingsRecord
+from relay.signaling.records import ScopeRecord, SettingsRecord
 from tests.db.calls import call, plans, row, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR
 
@@ -51,9 +51,9 @@ async def test_nul_in_a_name_is_stored_as_a_replacement_character(platform: SqlP
 
 
 async def test_a_deleted_profile_goes_with_all_that_hangs_on_it_but_its_calls(
-    platform: SqlPlatform, place: Place, engine: AsyncEngine
+    platform: SqlPlatform, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place)
+    call_id = await call(engine, scope)
     settings, push = SqlSettings(engine), SqlPushSubscriptions(engine)
     await settings.change_settings(STUDENT.profile, privacy=Privacy.NOBODY)
     await platform.connect(STUDENT.profile, TUTOR.profile)
@@ -66,101 +66,101 @@ async def test_a_deleted_profile_goes_with_all_that_hangs_on_it_but_its_calls(
     assert await settings.settings(STUDENT.profile) == SettingsRecord()
     assert await platform.connections(TUTOR.profile) == []
     assert await push.of(STUDENT.profile) == []
-    assert await platform.place(place) == PlaceRecord(place, (PARENT.profile, TUTOR.profile), keep_chat=True)
+    assert await platform.scope(scope) == ScopeRecord(scope, (PARENT.profile, TUTOR.profile), keep_chat=True)
     assert await row(engine, call_id) == before
 
 
-# -- places -----------------------------------------------------------------------------------------------------------
+# -- scopes -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_place_has_the_members_that_were_last_said(platform: SqlPlatform, kind: PlaceKind) -> None:
-    place = Place(kind, 42)
-    assert await platform.place(place) is None
-    assert await platform.put_place(place, [STUDENT.profile, TUTOR.profile, STUDENT.profile])
-    assert await platform.place(place) == PlaceRecord(place, (STUDENT.profile, TUTOR.profile), keep_chat=False)
-    assert not await platform.put_place(place, [TUTOR.profile, PARENT.profile], keep_chat=True)
-    assert await platform.place(place) == PlaceRecord(place, (PARENT.profile, TUTOR.profile), keep_chat=True)
-    assert not await platform.put_place(place, [])
-    assert await platform.place(place) == PlaceRecord(place, (), keep_chat=False)
+async def test_a_scope_has_the_members_that_were_last_said(platform: SqlPlatform, kind: ScopeKind) -> None:
+    scope = Scope(kind, 42)
+    assert await platform.scope(scope) is None
+    assert await platform.put_scope(scope, [STUDENT.profile, TUTOR.profile, STUDENT.profile])
+    assert await platform.scope(scope) == ScopeRecord(scope, (STUDENT.profile, TUTOR.profile), keep_chat=False)
+    assert not await platform.put_scope(scope, [TUTOR.profile, PARENT.profile], keep_chat=True)
+    assert await platform.scope(scope) == ScopeRecord(scope, (PARENT.profile, TUTOR.profile), keep_chat=True)
+    assert not await platform.put_scope(scope, [])
+    assert await platform.scope(scope) == ScopeRecord(scope, (), keep_chat=False)
 
 
-async def test_a_place_with_an_unknown_member_changes_nothing(platform: SqlPlatform, place: Place) -> None:
-    before = await platform.place(place)
+async def test_a_scope_with_an_unknown_member_changes_nothing(platform: SqlPlatform, scope: Scope) -> None:
+    before = await platform.scope(scope)
     with pytest.raises(ValueError, match="no such profile: student_2, tutor_1"):
-        await platform.put_place(place, [TUTOR.profile, NOBODY, Profile("student", 2)])
-    assert await platform.place(place) == before
-    new = Place(place.kind, 8)
+        await platform.put_scope(scope, [TUTOR.profile, NOBODY, Profile("student", 2)])
+    assert await platform.scope(scope) == before
+    new = Scope(scope.kind, 8)
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
-        await platform.put_place(new, [NOBODY])
-    assert await platform.place(new) is None
+        await platform.put_scope(new, [NOBODY])
+    assert await platform.scope(new) is None
 
 
-async def test_concurrent_puts_of_a_place_create_it_once_and_the_last_counts(platform: SqlPlatform, kind: PlaceKind) -> None:
-    place, groups = Place(kind, 42), [[STUDENT.profile, TUTOR.profile], [PARENT.profile, TUTOR.profile]]
-    outcomes = await asyncio.gather(*(platform.put_place(place, groups[number % 2]) for number in range(8)))
+async def test_concurrent_puts_of_a_scope_create_it_once_and_the_last_counts(platform: SqlPlatform, kind: ScopeKind) -> None:
+    scope, groups = Scope(kind, 42), [[STUDENT.profile, TUTOR.profile], [PARENT.profile, TUTOR.profile]]
+    outcomes = await asyncio.gather(*(platform.put_scope(scope, groups[number % 2]) for number in range(8)))
     assert sorted(outcomes) == [False] * 7 + [True]
-    found = await platform.place(place)
+    found = await platform.scope(scope)
     assert found is not None
     assert sorted(found.members) in [sorted(group) for group in groups]
 
 
-async def test_a_deleted_place_goes_with_its_members_and_leaves_its_calls(
-    platform: SqlPlatform, place: Place, engine: AsyncEngine
+async def test_a_deleted_scope_goes_with_its_members_and_leaves_its_calls(
+    platform: SqlPlatform, scope: Scope, engine: AsyncEngine
 ) -> None:
-    call_id = await call(engine, place)
-    assert await platform.delete_place(place)
-    assert not await platform.delete_place(place)
-    assert await platform.place(place) is None
+    call_id = await call(engine, scope)
+    assert await platform.delete_scope(scope)
+    assert not await platform.delete_scope(scope)
+    assert await platform.scope(scope) is None
     kept = await row(engine, call_id)
     assert kept is not None
-    assert (kept[OF_KIND[place.kind].key], kept["end_reason"]) == (None, "no_answer")
+    assert (kept[OF_KIND[scope.kind].key], kept["end_reason"]) == (None, "no_answer")
 
 
-async def test_the_two_kinds_of_places_do_not_share_their_numbers(platform: SqlPlatform) -> None:
-    conversation, whiteboard = (Place(kind, 42) for kind in PlaceKind)
-    await platform.put_place(conversation, [STUDENT.profile])
-    await platform.put_place(whiteboard, [TUTOR.profile])
-    await platform.delete_place(conversation)
-    assert await platform.place(whiteboard) == PlaceRecord(whiteboard, (TUTOR.profile,), keep_chat=False)
+async def test_the_two_kinds_of_scopes_do_not_share_their_numbers(platform: SqlPlatform) -> None:
+    conversation, whiteboard = (Scope(kind, 42) for kind in ScopeKind)
+    await platform.put_scope(conversation, [STUDENT.profile])
+    await platform.put_scope(whiteboard, [TUTOR.profile])
+    await platform.delete_scope(conversation)
+    assert await platform.scope(whiteboard) == ScopeRecord(whiteboard, (TUTOR.profile,), keep_chat=False)
 
 
 async def test_a_conversation_that_the_relay_adds_gets_a_number_that_the_platform_has_not_used(
     platform: SqlPlatform, engine: AsyncEngine
 ) -> None:
-    await platform.put_place(Place(PlaceKind.CONVERSATION, 42), [STUDENT.profile])
+    await platform.put_scope(Scope(ScopeKind.CONVERSATION, 42), [STUDENT.profile])
     assert await SqlDirectory(engine).add_conversation([STUDENT.profile, TUTOR.profile]) == 43
 
 
-async def test_a_member_joins_and_leaves_once(platform: SqlPlatform, place: Place) -> None:
-    joined = await asyncio.gather(*(platform.add_member(place, STRANGER.profile) for _ in range(4)))
+async def test_a_member_joins_and_leaves_once(platform: SqlPlatform, scope: Scope) -> None:
+    joined = await asyncio.gather(*(platform.add_member(scope, STRANGER.profile) for _ in range(4)))
     assert sorted(joined) == [False, False, False, True]
-    found = await platform.place(place)
+    found = await platform.scope(scope)
     assert found is not None
     assert STRANGER.profile in found.members
-    assert await platform.remove_member(place, STRANGER.profile)
-    assert not await platform.remove_member(place, STRANGER.profile)
-    found = await platform.place(place)
+    assert await platform.remove_member(scope, STRANGER.profile)
+    assert not await platform.remove_member(scope, STRANGER.profile)
+    found = await platform.scope(scope)
     assert found is not None
     assert found.members == (PARENT.profile, STUDENT.profile, TUTOR.profile)
 
 
-async def test_a_profile_cannot_join_an_unknown_place(platform: SqlPlatform, place: Place) -> None:
+async def test_a_profile_cannot_join_an_unknown_scope(platform: SqlPlatform, scope: Scope) -> None:
     with pytest.raises(ValueError, match="no such profile: tutor_1"):
-        await platform.add_member(place, NOBODY)
-    with pytest.raises(ValueError, match=f"no such {place.kind.replace('_', ' ')}: 8"):
-        await platform.add_member(Place(place.kind, 8), TUTOR.profile)
-    assert not await platform.remove_member(Place(place.kind, 8), TUTOR.profile)
+        await platform.add_member(scope, NOBODY)
+    with pytest.raises(ValueError, match=f"no such {scope.kind.replace('_', ' ')}: 8"):
+        await platform.add_member(Scope(scope.kind, 8), TUTOR.profile)
+    assert not await platform.remove_member(Scope(scope.kind, 8), TUTOR.profile)
 
 
-async def test_members_and_profiles_may_come_and_go_at_the_same_time(platform: SqlPlatform, place: Place) -> None:
+async def test_members_and_profiles_may_come_and_go_at_the_same_time(platform: SqlPlatform, scope: Scope) -> None:
     async def forget_and_remember() -> None:
         await platform.delete_profile(STRANGER.profile)
         await platform.put_profiles([STRANGER])
 
     async def join() -> None:
         try:
-            await platform.add_member(place, STRANGER.profile)
-            await platform.put_place(place, [STRANGER.profile, TUTOR.profile])
+            await platform.add_member(scope, STRANGER.profile)
+            await platform.put_scope(scope, [STRANGER.profile, TUTOR.profile])
         except ValueError as error:
             assert str(error) == "no such profile: advertiser_654"
 
@@ -194,10 +194,10 @@ async def test_a_profile_cannot_be_connected_with_itself_or_an_unknown_profile(p
         await platform.connect(STUDENT.profile, STUDENT.profile)
 
 
-async def test_the_rows_of_a_profile_or_a_place_are_found_by_index(
-    platform: SqlPlatform, place: Place, engine: AsyncEngine
+async def test_the_rows_of_a_profile_or_a_scope_are_found_by_index(
+    platform: SqlPlatform, scope: Scope, engine: AsyncEngine
 ) -> None:
     assert scanned(await plans(engine, platform.connections(TUTOR.profile))) == set()
-    assert scanned(await plans(engine, platform.place(place))) == set()
+    assert scanned(await plans(engine, platform.scope(scope))) == set()
     assert scanned(await plans(engine, SqlSettings(engine).blocks(TUTOR.profile))) == set()
     assert scanned(await plans(engine, SqlSettings(engine).block(TUTOR.profile, STUDENT.profile))) == set()

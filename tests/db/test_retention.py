@@ -11,7 +11,7 @@ from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
 from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.retention import BATCH, SqlRetention
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.settings.base import names_of
 from relay.settings.retention import RetentionSettings
 from relay.signaling.ports import ProfileCard
@@ -31,16 +31,16 @@ def retention(engine: AsyncEngine) -> SqlRetention:
     return SqlRetention(engine)
 
 
-def days_of(kind: PlaceKind, days: int) -> RetentionSettings:
+def days_of(kind: ScopeKind, days: int) -> RetentionSettings:
     return (
         RetentionSettings(retain_calls_days=days)
-        if kind is PlaceKind.CONVERSATION
+        if kind is ScopeKind.CONVERSATION
         else RetentionSettings(retain_whiteboard_calls_days=days)
     )
 
 
-def purged(kind: PlaceKind, number: int) -> Purged:
-    return Purged(calls=number) if kind is PlaceKind.CONVERSATION else Purged(whiteboard_calls=number)
+def purged(kind: ScopeKind, number: int) -> Purged:
+    return Purged(calls=number) if kind is ScopeKind.CONVERSATION else Purged(whiteboard_calls=number)
 
 
 async def texts(engine: AsyncEngine) -> list[str]:
@@ -48,45 +48,45 @@ async def texts(engine: AsyncEngine) -> list[str]:
         return list((await connection.execute(select(ChatRow.text).order_by(ChatRow.sent_at))).scalars())
 
 
-async def keep(engine: AsyncEngine, place: Place, call_id: str) -> None:
-    table: Any = OF_KIND[place.kind].calls
+async def keep(engine: AsyncEngine, scope: Scope, call_id: str) -> None:
+    table: Any = OF_KIND[scope.kind].calls
     async with engine.begin() as connection:
         await connection.execute(update(table).where(table.call_id == call_id).values(keep=True))
 
 
-async def test_by_default_all_data_are_kept(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
+async def test_by_default_all_data_are_kept(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
     assert await retention.apply(RetentionSettings(), day(10_000)) == Purged()
     assert await row(engine, call_id) is not None
 
 
 async def test_old_calls_are_removed_with_their_chat_messages_and_younger_ones_stay(
-    retention: SqlRetention, place: Place, engine: AsyncEngine
+    retention: SqlRetention, scope: Scope, engine: AsyncEngine
 ) -> None:
-    old, young = await call(engine, place), await call(engine, place, started=2 * DAY)
+    old, young = await call(engine, scope), await call(engine, scope, started=2 * DAY)
     for call_id, said in ((old, "old"), (young, "young")):
-        await say(engine, place, call_id, STUDENT.profile, said)
-    assert await retention.apply(days_of(place.kind, 30), day(31)) == purged(place.kind, 1)
+        await say(engine, scope, call_id, STUDENT.profile, said)
+    assert await retention.apply(days_of(scope.kind, 30), day(31)) == purged(scope.kind, 1)
     assert await row(engine, old) is None
     assert await row(engine, young) is not None
     assert await texts(engine) == ["young"]
-    assert await retention.apply(days_of(place.kind, 30), day(31)) == Purged()
+    assert await retention.apply(days_of(scope.kind, 30), day(31)) == Purged()
 
 
-async def test_calls_of_the_other_kind_have_days_of_their_own(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
-    other_kind = next(kind for kind in PlaceKind if kind is not place.kind)
+async def test_calls_of_the_other_kind_have_days_of_their_own(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
+    other_kind = next(kind for kind in ScopeKind if kind is not scope.kind)
     assert await retention.apply(days_of(other_kind, 30), day(31)) == Purged()
     assert await row(engine, call_id) is not None
 
 
 async def test_open_calls_and_those_to_be_kept_are_not_touched(
-    retention: SqlRetention, place: Place, engine: AsyncEngine
+    retention: SqlRetention, scope: Scope, engine: AsyncEngine
 ) -> None:
-    ringing, kept = await call(engine, place, reason=None), await call(engine, place)
-    talking = await call(engine, place, answered=1, reason=None)
-    await say(engine, place, kept, STUDENT.profile, "evidence")
-    await keep(engine, place, kept)
+    ringing, kept = await call(engine, scope, reason=None), await call(engine, scope)
+    talking = await call(engine, scope, answered=1, reason=None)
+    await say(engine, scope, kept, STUDENT.profile, "evidence")
+    await keep(engine, scope, kept)
     everything = RetentionSettings(**dict.fromkeys(names_of(RetentionSettings), 1))
     before = [await row(engine, call_id) for call_id in (ringing, talking, kept)]
     assert await retention.apply(everything, day(100)) == Purged()
@@ -94,26 +94,26 @@ async def test_open_calls_and_those_to_be_kept_are_not_touched(
     assert await texts(engine) == ["evidence"]
 
 
-async def test_names_go_before_the_calls_do(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+async def test_names_go_before_the_calls_do(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
     await SqlPlatform(engine).put_profiles([ProfileCard(TUTOR.profile, "Émile", "", 1789)])
-    old = await call(engine, place, answered=1, reason="hangup")
-    young = await call(engine, place, started=2 * DAY)
+    old = await call(engine, scope, answered=1, reason="hangup")
+    young = await call(engine, scope, started=2 * DAY)
     before = await row(engine, old), await row(engine, young)
     assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged(identities=1)
     assert before[0] is not None
     nothing = {name: None for name in before[0] if name.endswith(("_user_id", "_name", "_avatar")) or name == "participants"}
-    assert len(nothing) == (2 if place.kind is PlaceKind.CONVERSATION else 7)
+    assert len(nothing) == (2 if scope.kind is ScopeKind.CONVERSATION else 7)
     assert await row(engine, old) == {**before[0], **nothing}
     assert await row(engine, young) == before[1]
     assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged()
-    [*_, record] = (await SqlHistory(engine, place.kind).calls(STUDENT.profile, limit=50)).calls
+    [*_, record] = (await SqlHistory(engine, scope.kind).calls(STUDENT.profile, limit=50)).calls
     assert (record.id, record.duration_seconds) == (old, 59)
 
 
-async def test_chat_messages_are_removed_by_their_own_age(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
-    call_id = await call(engine, place)
-    await say(engine, place, call_id, STUDENT.profile, "old")
-    await say(engine, place, call_id, STUDENT.profile, "young", at=2 * DAY)
+async def test_chat_messages_are_removed_by_their_own_age(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
+    call_id = await call(engine, scope)
+    await say(engine, scope, call_id, STUDENT.profile, "old")
+    await say(engine, scope, call_id, STUDENT.profile, "young", at=2 * DAY)
     assert await retention.apply(RetentionSettings(retain_chat_days=30), day(31)) == Purged(chat=1)
     assert await texts(engine) == ["young"]
     assert await row(engine, call_id) is not None
@@ -128,10 +128,10 @@ async def test_unused_subscriptions_are_removed(retention: SqlRetention, platfor
     assert [one.endpoint for one in await push.of(TUTOR.profile)] == ["used"]
 
 
-async def test_large_amounts_are_removed_in_bounded_batches(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
-    found = await row(engine, await call(engine, place))
+async def test_large_amounts_are_removed_in_bounded_batches(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
+    found = await row(engine, await call(engine, scope))
     assert found is not None
-    table: Any = OF_KIND[place.kind].calls
+    table: Any = OF_KIND[scope.kind].calls
     rows = [{**found, "id": number, "call_id": f"{number:032x}"} for number in range(1000, 1000 + 2 * BATCH)]
     sizes: list[int] = []
     async with engine.begin() as connection:
@@ -139,27 +139,27 @@ async def test_large_amounts_are_removed_in_bounded_batches(retention: SqlRetent
     event.listen(engine.sync_engine, "commit", lambda _: sizes.append(1))
     assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged(identities=2 * BATCH + 1)
     assert len(sizes) >= 3
-    assert await retention.apply(days_of(place.kind, 30), day(31)) == purged(place.kind, 2 * BATCH + 1)
+    assert await retention.apply(days_of(scope.kind, 30), day(31)) == purged(scope.kind, 2 * BATCH + 1)
 
 
 async def test_servers_that_clean_up_together_remove_each_row_once(
-    retention: SqlRetention, place: Place, engine: AsyncEngine
+    retention: SqlRetention, scope: Scope, engine: AsyncEngine
 ) -> None:
     for number in range(20):
-        await say(engine, place, await call(engine, place), STUDENT.profile, "hello")
+        await say(engine, scope, await call(engine, scope), STUDENT.profile, "hello")
         await SqlPushSubscriptions(engine).add(TUTOR.profile, str(number % 5), "key", "secret", T0)
     days = RetentionSettings(**dict.fromkeys(names_of(RetentionSettings), 1))
     reports = await asyncio.gather(*(retention.apply(days, day(100)) for _ in range(4)))
     assert sum(report.calls + report.whiteboard_calls for report in reports) == 20
     assert sum(report.push_subscriptions for report in reports) == 5
     async with engine.connect() as connection:
-        for table in (OF_KIND[place.kind].calls, ChatRow, PushSubscriptionRow):
+        for table in (OF_KIND[scope.kind].calls, ChatRow, PushSubscriptionRow):
             assert (await connection.execute(select(table.__table__))).all() == []
 
 
-async def test_old_rows_are_found_by_index(retention: SqlRetention, place: Place, engine: AsyncEngine) -> None:
+async def test_old_rows_are_found_by_index(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:
     # A planner chooses an index by what is in the table: few of many calls are old, and it is told so.
-    found = await row(engine, await call(engine, place))
+    found = await row(engine, await call(engine, scope))
     assert found is not None
     many = [{**found, "id": 1000 + hour, "call_id": f"{hour:032x}", "started_at": after(hour * 3600)} for hour in range(1000)]
     async with engine.begin() as connection:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.platform import SqlPlatform
 from relay.db.settings import SqlSettings
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.signaling.ports import Privacy, ProfileCard
 from relay.signaling.records import SettingsRecord
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
@@ -46,7 +46,7 @@ async def test_settings_of_an_unknown_profile_cannot_be_changed(settings: SqlSet
 # -- blocks -----------------------------------------------------------------------------------------------------------
 
 
-async def test_blocks_are_listed_with_cards_for_the_one_who_made_them(settings: SqlSettings, place: Place) -> None:
+async def test_blocks_are_listed_with_cards_for_the_one_who_made_them(settings: SqlSettings, scope: Scope) -> None:
     assert await settings.block(TUTOR.profile, STUDENT.profile)
     assert await settings.block(TUTOR.profile, PARENT.profile)
     found = await settings.blocks(TUTOR.profile)
@@ -54,13 +54,13 @@ async def test_blocks_are_listed_with_cards_for_the_one_who_made_them(settings: 
     assert await settings.blocks(STUDENT.profile) == []
 
 
-async def test_a_block_made_twice_is_there_once(settings: SqlSettings, place: Place) -> None:
+async def test_a_block_made_twice_is_there_once(settings: SqlSettings, scope: Scope) -> None:
     outcomes = await asyncio.gather(*(settings.block(TUTOR.profile, STUDENT.profile) for _ in range(5)))
     assert sorted(outcomes) == [False] * 4 + [True]
     assert len(await settings.blocks(TUTOR.profile)) == 1
 
 
-async def test_a_block_is_lifted_by_the_one_who_made_it_only(settings: SqlSettings, place: Place) -> None:
+async def test_a_block_is_lifted_by_the_one_who_made_it_only(settings: SqlSettings, scope: Scope) -> None:
     await settings.block(TUTOR.profile, STUDENT.profile)
     assert not await settings.unblock(STUDENT.profile, TUTOR.profile)
     assert len(await settings.blocks(TUTOR.profile)) == 1
@@ -70,29 +70,29 @@ async def test_a_block_is_lifted_by_the_one_who_made_it_only(settings: SqlSettin
 
 
 @pytest.mark.parametrize("stranger", [STRANGER.profile, Profile("advertiser", 1)], ids=["exists", "does not exist"])
-async def test_blocking_does_not_tell_whether_a_stranger_exists(settings: SqlSettings, place: Place, stranger: Profile) -> None:
+async def test_blocking_does_not_tell_whether_a_stranger_exists(settings: SqlSettings, scope: Scope, stranger: Profile) -> None:
     with pytest.raises(ValueError, match=f"^no such profile: {stranger.key}$"):
         await settings.block(STUDENT.profile, stranger)
     assert await settings.blocks(STUDENT.profile) == []
 
 
-async def test_a_connection_can_be_blocked_without_sharing_a_place(settings: SqlSettings, platform: SqlPlatform) -> None:
+async def test_a_connection_can_be_blocked_without_sharing_a_scope(settings: SqlSettings, platform: SqlPlatform) -> None:
     await platform.connect(STRANGER.profile, STUDENT.profile)
     assert await settings.block(STUDENT.profile, STRANGER.profile)
 
 
-async def test_a_block_outlives_the_place_and_the_blocked_profile(
-    settings: SqlSettings, place: Place, platform: SqlPlatform
+async def test_a_block_outlives_the_scope_and_the_blocked_profile(
+    settings: SqlSettings, scope: Scope, platform: SqlPlatform
 ) -> None:
     await settings.block(TUTOR.profile, STUDENT.profile)
-    await platform.delete_place(place)
+    await platform.delete_scope(scope)
     assert not await settings.block(TUTOR.profile, STUDENT.profile)
     await platform.delete_profile(STUDENT.profile)
     [block] = await settings.blocks(TUTOR.profile)
     assert block.blocked == ProfileCard(STUDENT.profile, "", "")
 
 
-async def test_blocks_go_with_the_profile_that_made_them(settings: SqlSettings, place: Place, platform: SqlPlatform) -> None:
+async def test_blocks_go_with_the_profile_that_made_them(settings: SqlSettings, scope: Scope, platform: SqlPlatform) -> None:
     await settings.block(TUTOR.profile, STUDENT.profile)
     await platform.delete_profile(TUTOR.profile)
     await platform.put_profiles([TUTOR])

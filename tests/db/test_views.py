@@ -20,7 +20,7 @@ from relay.db.push import SqlPushSubscriptions
 from relay.db.settings import SqlSettings
 from relay.db.views import require_views
 from relay.errors import ConfigurationError, ReadOnly
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.database import TableSettings
 from relay.signaling.ports import ChatMessage, ConversationCard, Privacy, ProfileCard
 from relay.signaling.records import SettingsRecord
@@ -31,7 +31,7 @@ from tests.db.platform_database import fill, rows
 STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
 MAYA = ProfileCard(STUDENT, "maya@platform.example", "", 1)
 DANIEL = ProfileCard(TUTOR, "daniel@platform.example", "", 2)
-LESSON, BOARD = Place(PlaceKind.CONVERSATION, 1), Place(PlaceKind.WHITEBOARD_SESSION, 1)
+LESSON, BOARD = Scope(ScopeKind.CONVERSATION, 1), Scope(ScopeKind.WHITEBOARD_SESSION, 1)
 
 VIEW_DEFINITIONS = {
     "profiles": """
@@ -102,15 +102,15 @@ async def test_the_directory_reads_the_views(ours: AsyncEngine) -> None:
     assert [one.blocked.profile for one in await settings.blocks(TUTOR)] == [Profile("parent", 1)]
 
 
-@pytest.mark.parametrize("place", [LESSON, BOARD], ids=lambda place: str(place.kind))
-async def test_a_call_is_written_and_read(ours: AsyncEngine, place: Place) -> None:
-    call_id = await call(ours, place, caller=MAYA, callee=DANIEL, answered=10, reason="hangup")
+@pytest.mark.parametrize("scope", [LESSON, BOARD], ids=lambda scope: str(scope.kind))
+async def test_a_call_is_written_and_read(ours: AsyncEngine, scope: Scope) -> None:
+    call_id = await call(ours, scope, caller=MAYA, callee=DANIEL, answered=10, reason="hangup")
     message = ChatMessage("m1", STUDENT, "hello", after(20))
-    assert await SqlChatLog(ours).add(call_id, place, message) == (place is LESSON)
-    found = await SqlHistory(ours, place.kind).call(TUTOR, call_id)
+    assert await SqlChatLog(ours).add(call_id, scope, message) == (scope is LESSON)
+    found = await SqlHistory(ours, scope.kind).call(TUTOR, call_id)
     assert found is not None
-    assert (found.call.place, found.call.other, len(found.chat)) == (place, ProfileCard(STUDENT, MAYA.name, ""), place is LESSON)
-    assert await SqlCallLog(ours, "here", place.kind).close_own() == 0
+    assert (found.call.scope, found.call.other, len(found.chat)) == (scope, ProfileCard(STUDENT, MAYA.name, ""), scope is LESSON)
+    assert await SqlCallLog(ours, "here", scope.kind).close_own() == 0
 
 
 async def test_data_from_views_is_read_only(ours: AsyncEngine) -> None:
@@ -118,8 +118,8 @@ async def test_data_from_views_is_read_only(ours: AsyncEngine) -> None:
     for changing in (
         lambda: platform.put_profiles([MAYA]),
         lambda: platform.delete_profile(STUDENT),
-        lambda: platform.put_place(LESSON, [STUDENT]),
-        lambda: platform.delete_place(BOARD),
+        lambda: platform.put_scope(LESSON, [STUDENT]),
+        lambda: platform.delete_scope(BOARD),
         lambda: platform.add_member(LESSON, STUDENT),
         lambda: platform.remove_member(LESSON, STUDENT),
         lambda: platform.connect(STUDENT, TUTOR),
@@ -142,7 +142,7 @@ async def test_the_relay_keeps_the_data_that_no_view_has(ours: AsyncEngine, data
         assert await settings.block(STUDENT, TUTOR)
         await settings.change_settings(TUTOR, privacy=Privacy.NOBODY)
         await SqlPlatform(engine).connect(STUDENT, TUTOR)
-        await SqlPlatform(engine).put_place(BOARD, [STUDENT, TUTOR])
+        await SqlPlatform(engine).put_scope(BOARD, [STUDENT, TUTOR])
         eligibility = await directory.eligibility(LESSON, STUDENT, TUTOR)
         assert (eligibility.members, eligibility.blocked, eligibility.connected, eligibility.privacy) == (
             True,

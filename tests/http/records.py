@@ -13,7 +13,7 @@ from relay.db.call_log import SqlCallLog
 from relay.db.chat import SqlChatLog
 from relay.db.demo import LESSONS, WHITEBOARD
 from relay.db.engine import create_engine
-from relay.ids import Place, Profile, new_id
+from relay.ids import Profile, Scope, new_id
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
 from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
@@ -52,16 +52,16 @@ class Calls:
         caller: str = DANIEL,
         callee: str = MAYA,
         *,
-        place: Place = LESSONS,
+        scope: Scope = LESSONS,
         reason: str = "no_answer",
         caller_path: MediaPath = UNKNOWN_PATH,
         callee_path: MediaPath = UNKNOWN_PATH,
     ) -> str:
         """Add an unanswered call, or (`hangup`) one that lasted a minute; its id."""
         call_id, at = new_id(), T0 + timedelta(minutes=minute)
-        log = SqlCallLog(self.database, "here", place.kind)
+        log = SqlCallLog(self.database, "here", scope.kind)
         parties = [ProfileCard(Profile.parse(key), f"Called {key}", "") for key in (caller, callee)]
-        await log.opened(NewCall(call_id, place, "video", parties[0], parties[1], at))
+        await log.opened(NewCall(call_id, scope, "video", parties[0], parties[1], at))
         if reason == "hangup":
             await log.answered(call_id, at)
             at += timedelta(minutes=1)

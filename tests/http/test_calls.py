@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from relay.http.calls import MAX_SEEN
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import Route
 from relay.signaling.ports import MediaPath
 from tests.http.conftest import socket_of
@@ -43,7 +43,7 @@ async def unseen(http: aiohttp.ClientSession, who: str) -> int:
 async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
     http: aiohttp.ClientSession, relay: RunningRelay, how: str
 ) -> None:
-    caller, place = (VICTOR if "stranger" in how else DANIEL), 999 if how == "stranger" else 123
+    caller, scope = (VICTOR if "stranger" in how else DANIEL), 999 if how == "stranger" else 123
     if how == "blocked":
         await asked(http, "PUT", "/api/blocks/tutor/789", MAYA)
     if how == "blocked stranger":
@@ -52,7 +52,7 @@ async def test_a_call_that_was_not_allowed_is_not_in_the_callees_history(
     if how == "privacy":
         await asked(http, "PUT", "/api/settings", MAYA, json={"privacy": "nobody"})
     async with socket_of(http, MAYA) as hers, socket_of(http, caller) as his:
-        await his.send_str(invitation(Profile.parse(MAYA), Place(PlaceKind.CONVERSATION, place)))
+        await his.send_str(invitation(Profile.parse(MAYA), Scope(ScopeKind.CONVERSATION, scope)))
         told = await his.receive_json(timeout=20)
         assert (told["type"], told["reason"]) == ("call_declined", "rejected")
         await hers.send_str('{"type": "ping", "ref": "nothing before"}')
@@ -159,7 +159,7 @@ async def test_another_profiles_call_is_not_found(http: aiohttp.ClientSession, c
 
 
 async def test_a_whiteboard_call_is_not_among_them(http: aiohttp.ClientSession, calls: Calls) -> None:
-    call_id = await calls.add(0, place=WHITEBOARD)
+    call_id = await calls.add(0, scope=WHITEBOARD)
     assert await listed(http, MAYA) == ([], None)
     assert (await asked(http, "GET", f"/api/calls/{call_id}", MAYA))[0] == 404
 

@@ -6,7 +6,7 @@ from tests.http.conftest import bearer
 from tests.http.records import DANIEL, ELENA, LESSONS, MAYA, WHITEBOARD, asked, calls_of
 from tests.kit.server import RunningRelay
 
-PLACES = {"/api/calls": LESSONS, "/api/whiteboard/calls": WHITEBOARD}
+SCOPES = {"/api/calls": LESSONS, "/api/whiteboard/calls": WHITEBOARD}
 
 
 async def test_the_export_has_ones_own_data_and_comes_as_a_file(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
@@ -39,7 +39,7 @@ async def test_an_export_needs_a_credential(http: aiohttp.ClientSession) -> None
 
 async def test_erasing_a_history_keeps_the_other_partys(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
     async with calls_of(relay) as calls:
-        call_ids = {base: await calls.add(0, place=place) for base, place in PLACES.items()}
+        call_ids = {base: await calls.add(0, scope=scope) for base, scope in SCOPES.items()}
         text_of = call_ids["/api/calls"]
         await calls.say(text_of, MAYA, "Mine", 0.1)
         await calls.say(text_of, DANIEL, "His", 0.2)

@@ -148,7 +148,7 @@ def filled(path: str, document: Mapping[str, Any], operation: Mapping[str, Any],
 @everything
 async def test_everything_that_can_be_read_is_answered_as_described(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
     async with calls_of(relay) as calls:
-        lesson, drawing = await calls.add(0, reason="hangup"), await calls.add(1, place=WHITEBOARD)
+        lesson, drawing = await calls.add(0, reason="hangup"), await calls.add(1, scope=WHITEBOARD)
         await calls.say(lesson, MAYA, "Page 12?", 0.5)
     await asked(http, "PUT", "/api/blocks/tutor/789", MAYA)
     await asked(http, "PUT", "/api/admin/profiles/student/456/connections/tutor/789", PLATFORM)
@@ -159,7 +159,7 @@ async def test_everything_that_can_be_read_is_answered_as_described(relay: Runni
         if method != "GET" or path.startswith("/ws/") or path == "/metrics":
             continue
         values = {"profile_type": "student", "profile_id": "456", "other_type": "tutor", "other_id": "789"}
-        values["place_id"] = str((WHITEBOARD if "whiteboard" in path else LESSONS).place_id)
+        values["scope_id"] = str((WHITEBOARD if "whiteboard" in path else LESSONS).scope_id)
         values["call_id"] = drawing if "whiteboard" in path else lesson
         who = PLATFORM if operation["security"] == [{"serviceToken": []}] else bearer(MAYA)
         status, _ = await asked(http, method, filled(path, document, operation, **values), who)

@@ -5,8 +5,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from relay.errors import RelayError
-from relay.http.parameters import DEFAULT_LIMIT, MAX_LIMIT, cursor_in, flag_in, limit_in, place_in, profile_in
-from relay.ids import Place, PlaceKind, Profile
+from relay.http.parameters import DEFAULT_LIMIT, MAX_LIMIT, cursor_in, flag_in, limit_in, profile_in, scope_in
+from relay.ids import Profile, Scope, ScopeKind
 
 
 def request(query: str = "", **names: str) -> web.Request:
@@ -41,9 +41,9 @@ def test_a_flag_is_yes_or_no() -> None:
         flag_in(request("?missed=2"), "missed")
 
 
-def test_a_path_names_a_profile_and_a_place() -> None:
+def test_a_path_names_a_profile_and_a_scope() -> None:
     assert profile_in(request(profile_type="tutor", profile_id="7")) == Profile("tutor", 7)
-    assert place_in(request(place_id="7"), PlaceKind.CONVERSATION) == Place(PlaceKind.CONVERSATION, 7)
+    assert scope_in(request(scope_id="7"), ScopeKind.CONVERSATION) == Scope(ScopeKind.CONVERSATION, 7)
 
 
 @pytest.mark.parametrize("number", ["0", "2147483648", "9" * 5000, "\u0663"])
@@ -51,4 +51,4 @@ def test_an_impossible_id_is_not_found(number: str) -> None:
     with pytest.raises(web.HTTPNotFound):
         profile_in(request(profile_type="tutor", profile_id=number))
     with pytest.raises(web.HTTPNotFound):
-        place_in(request(place_id=number), PlaceKind.CONVERSATION)
+        scope_in(request(scope_id=number), ScopeKind.CONVERSATION)

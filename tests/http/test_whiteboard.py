@@ -16,8 +16,8 @@ async def calls(relay: RunningRelay) -> AsyncIterator[Calls]:
 
 
 async def test_a_call_names_its_session(http: aiohttp.ClientSession, calls: Calls) -> None:
-    call_id = await calls.add(0, place=WHITEBOARD, reason="hangup")
-    await calls.add(1, place=LESSONS)
+    call_id = await calls.add(0, scope=WHITEBOARD, reason="hangup")
+    await calls.add(1, scope=LESSONS)
     status, answer = await asked(http, "GET", "/api/whiteboard/calls", MAYA)
     [call] = answer["calls"]
     assert (status, call["call_id"], call["whiteboard_session_id"]) == (200, call_id, 900)
@@ -28,8 +28,8 @@ async def test_a_call_names_its_session(http: aiohttp.ClientSession, calls: Call
 
 
 async def test_a_missed_call_is_unseen_until_it_is_marked(http: aiohttp.ClientSession, calls: Calls) -> None:
-    missed = await calls.add(0, place=WHITEBOARD)
-    await calls.add(1, place=WHITEBOARD, reason="hangup")
+    missed = await calls.add(0, scope=WHITEBOARD)
+    await calls.add(1, scope=WHITEBOARD, reason="hangup")
     _, answer = await asked(http, "GET", "/api/whiteboard/calls/missed", MAYA)
     assert [(call["call_id"], call["seen"]) for call in answer["calls"]] == [(missed, False)]
     assert await asked(http, "GET", "/api/whiteboard/calls/unseen", MAYA) == (200, {"unseen_count": 1})
@@ -38,7 +38,7 @@ async def test_a_missed_call_is_unseen_until_it_is_marked(http: aiohttp.ClientSe
 
 
 async def test_another_profiles_call_is_not_found(http: aiohttp.ClientSession, calls: Calls) -> None:
-    call_id = await calls.add(0, place=WHITEBOARD)
+    call_id = await calls.add(0, scope=WHITEBOARD)
     assert await asked(http, "GET", "/api/whiteboard/calls", ELENA) == (200, {"calls": [], "next_cursor": None})
     assert (await asked(http, "GET", f"/api/whiteboard/calls/{call_id}", ELENA))[0] == 404
     for body in ({"call_ids": [call_id]}, {"up_to": call_id}):

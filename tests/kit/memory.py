@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from relay.errors import LostRace
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.ports import (
     UNKNOWN_PATH,
     ChatMessage,
@@ -65,14 +65,14 @@ class CallEntry:
 class MemoryCallLog:
     """`relay.signaling.ports.CallLog`."""
 
-    def __init__(self, kind: PlaceKind) -> None:
+    def __init__(self, kind: ScopeKind) -> None:
         self._kind = kind
         self.entries: dict[str, CallEntry] = {}
         """By `call_id`, oldest first."""
 
     async def opened(self, call: NewCall) -> None:
         await asyncio.sleep(0)
-        assert call.place.kind is self._kind, "each table has the calls of one kind of place"
+        assert call.scope.kind is self._kind, "each table has the calls of one kind of scope"
         if call.call_id in self.entries:
             raise LostRace(f"call {call.call_id} is there already")
         self.entries[call.call_id] = CallEntry(call, call.call_type)
@@ -149,7 +149,7 @@ class MemoryDirectory:
     """`relay.signaling.ports.Directory`; a test fills it."""
 
     cards: dict[Profile, ProfileCard]
-    members: dict[Place, set[Profile]]
+    members: dict[Scope, set[Profile]]
     blocks: set[tuple[Profile, Profile]] = field(default_factory=set)
     """Who has blocked whom."""
     connections: set[frozenset[Profile]] = field(default_factory=set)
@@ -163,13 +163,13 @@ class MemoryDirectory:
         await asyncio.sleep(0)
         return self.cards.get(profile)
 
-    async def eligibility(self, place: Place, caller: Profile, callee: Profile) -> Eligibility:
+    async def eligibility(self, scope: Scope, caller: Profile, callee: Profile) -> Eligibility:
         self.asked += 1
         await asyncio.sleep(0)
         return Eligibility(
             caller=self.cards.get(caller, ProfileCard(caller, "", "")),
             callee=self.cards.get(callee, ProfileCard(callee, "", "")),
-            members={caller, callee} <= self.members.get(place, set()),
+            members={caller, callee} <= self.members.get(scope, set()),
             blocked=bool({(caller, callee), (callee, caller)} & self.blocks),
             connected=frozenset({caller, callee}) in self.connections,
             privacy=self.privacy.get(callee, Privacy.EVERYONE),
@@ -179,8 +179,8 @@ class MemoryDirectory:
     async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
         self.asked += 1
         await asyncio.sleep(0)
-        shared = (place for place, members in self.members.items() if {first, second} <= members)
-        return min((one.place_id for one in shared if one.kind is PlaceKind.CONVERSATION), default=None)
+        shared = (scope for scope, members in self.members.items() if {first, second} <= members)
+        return min((one.scope_id for one in shared if one.kind is ScopeKind.CONVERSATION), default=None)
 
     async def visible_profiles(self, profile: Profile) -> Sequence[ProfileCard]:
         found = {card for one in await self.conversations(profile) for card in one.members}
@@ -189,9 +189,9 @@ class MemoryDirectory:
     async def conversations(self, profile: Profile) -> Sequence[ConversationCard]:
         await asyncio.sleep(0)
         return [
-            ConversationCard(place.place_id, tuple(self.cards[one] for one in sorted(members)))
-            for place, members in sorted(self.members.items())
-            if profile in members and place.kind is PlaceKind.CONVERSATION
+            ConversationCard(scope.scope_id, tuple(self.cards[one] for one in sorted(members)))
+            for scope, members in sorted(self.members.items())
+            if profile in members and scope.kind is ScopeKind.CONVERSATION
         ]
 
 
@@ -199,17 +199,17 @@ class MemoryChatLog:
     """`relay.signaling.ports.ChatLog`.
 
     Args:
-        keeps: the places that keep texts.
+        keeps: the scopes that keep texts.
     """
 
-    def __init__(self, keeps: Iterable[Place] = ()) -> None:
+    def __init__(self, keeps: Iterable[Scope] = ()) -> None:
         self._keeps = frozenset(keeps)
         self.texts: list[tuple[str, ChatMessage]] = []
         """`call_id` and text, oldest first."""
 
-    async def add(self, call_id: str, place: Place, message: ChatMessage) -> bool:
+    async def add(self, call_id: str, scope: Scope, message: ChatMessage) -> bool:
         await asyncio.sleep(0)
-        if place not in self._keeps:
+        if scope not in self._keeps:
             return False
         self.texts.append((call_id, message))
         return True
@@ -218,14 +218,14 @@ class MemoryChatLog:
 class MemoryMissedCalls:
     """`relay.signaling.ports.MissedCallStore`; nothing is ever marked as seen."""
 
-    def __init__(self, logs: Mapping[PlaceKind, MemoryCallLog]) -> None:
+    def __init__(self, logs: Mapping[ScopeKind, MemoryCallLog]) -> None:
         self._logs = logs
 
     async def unseen(self, profile: Profile, limit: int) -> Unseen:
         await asyncio.sleep(0)
         missed = [
             MissedCallRecord(
-                one.call_id, one.call.place, one.call_type, one.call.caller, one.end_reason or "", one.call.started_at
+                one.call_id, one.call.scope, one.call_type, one.call.caller, one.end_reason or "", one.call.started_at
             )
             for log in self._logs.values()
             for one in log.entries.values()

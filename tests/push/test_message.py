@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.push.message import encrypt, missed, ringing
 from relay.signaling.ports import MissedCallRecord, ProfileCard
 from tests.push.service import Browser
@@ -14,7 +14,7 @@ from tests.push.service import Browser
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RINGS_FOR = timedelta(seconds=45)
 CALLER = ProfileCard(Profile("tutor", 789), "Daniel Okafor", "/avatars/daniel.png", 1789)
-CALL = MissedCallRecord("0123456789abcdef0123456789abcdef", Place(PlaceKind.CONVERSATION, 7), "video", CALLER, "", T0)
+CALL = MissedCallRecord("0123456789abcdef0123456789abcdef", Scope(ScopeKind.CONVERSATION, 7), "video", CALLER, "", T0)
 ABOUT = {
     "call_id": CALL.call_id,
     "from_name": "Daniel Okafor",
@@ -29,7 +29,7 @@ def test_a_message_says_who_calls_from_where() -> None:
 
 
 def test_a_message_says_who_has_called_from_which_whiteboard() -> None:
-    call = replace(CALL, place=Place(PlaceKind.WHITEBOARD_SESSION, 3))
+    call = replace(CALL, scope=Scope(ScopeKind.WHITEBOARD_SESSION, 3))
     assert msgspec.json.decode(missed(call, T0).payload) == {"type": "missed_call", **ABOUT, "whiteboard_session_id": 3}
 
 

@@ -13,7 +13,7 @@ from relay.db import migrate
 from relay.db.engine import create_engine
 from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
-from relay.ids import Place, PlaceKind, Profile, new_id
+from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.push.waker import CONNECTIONS, MAX_WAITING, PushWaker, Subscriptions
 from relay.signaling.ports import MissedCallRecord, ProfileCard
 from relay.signaling.records import PushSubscription
@@ -26,11 +26,11 @@ T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RING = 45.0
 
 
-CONVERSATION = Place(PlaceKind.CONVERSATION, 7)
+CONVERSATION = Scope(ScopeKind.CONVERSATION, 7)
 
 
-def call(place: Place = CONVERSATION, *, reason: str = "") -> MissedCallRecord:
-    return MissedCallRecord(new_id(), place, "video", CALLER, reason, T0)
+def call(scope: Scope = CONVERSATION, *, reason: str = "") -> MissedCallRecord:
+    return MissedCallRecord(new_id(), scope, "video", CALLER, reason, T0)
 
 
 class ManualClock(Clock):
@@ -115,7 +115,7 @@ async def test_the_message_that_a_call_was_missed_replaces_the_one_that_it_rings
     local: LocalPushService, subscriptions: SqlPushSubscriptions, waker: PushWaker
 ) -> None:
     browser = await subscribed(subscriptions, local.browser())
-    record = call(Place(PlaceKind.WHITEBOARD_SESSION, 3))
+    record = call(Scope(ScopeKind.WHITEBOARD_SESSION, 3))
     await waker.wake(record, STUDENT)
     await over(waker, 1)
     await waker.missed(record, STUDENT)

@@ -20,7 +20,7 @@ from relay.db.engine import create_engine
 from relay.db.history import SqlMissedCalls
 from relay.db.migrate import upgrade
 from relay.db.platform import SqlPlatform
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import RouterKind, TransportParameters
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
@@ -32,7 +32,7 @@ from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTO
 def sql_ports(database: AsyncEngine) -> Ports:
     return Ports(
         directory=SqlDirectory(database),
-        logs={kind: SqlCallLog(database, "test", kind) for kind in PlaceKind},
+        logs={kind: SqlCallLog(database, "test", kind) for kind in ScopeKind},
         chat=SqlChatLog(database),
         missed=SqlMissedCalls(database),
     )
@@ -55,9 +55,9 @@ class SqlHarness(Harness):
         async with self.database.begin() as connection:
             await connection.execute(text(statement))
 
-    async def join(self, profile: Profile, place: Place) -> None:
+    async def join(self, profile: Profile, scope: Scope) -> None:
         """Make the profile a member."""
-        await SqlPlatform(self.database).add_member(place, profile)
+        await SqlPlatform(self.database).add_member(scope, profile)
 
     async def lose_the_log(self) -> None:
         """As when the database fails: from now on nothing can be written to `call_logs`."""
@@ -101,9 +101,9 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await upgrade(engine)
         await load_demo(engine)
         platform = SqlPlatform(engine)
-        await platform.put_place(FAMILY, {STUDENT, PARENT})
-        await platform.put_place(LESSON, {STUDENT, TUTOR}, keep_chat=True)
-        await platform.put_place(WHITEBOARD, {STUDENT, TUTOR})
+        await platform.put_scope(FAMILY, {STUDENT, PARENT})
+        await platform.put_scope(LESSON, {STUDENT, TUTOR}, keep_chat=True)
+        await platform.put_scope(WHITEBOARD, {STUDENT, TUTOR})
         await engine.dispose()
 
     asyncio.run(fill())

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec
 
 from relay.clock import Clock
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import Address, MediaEvent, Route, RouterKind, TransportParameters, TransportUp
 from relay.media.engine import LocalEngine
 from relay.settings.calls import CallSettings
@@ -184,18 +184,18 @@ class Harness(ABC):
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    async def ringing(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+    async def ringing(self, version: int = 2, scope: Scope = LESSON) -> tuple[Client, Client]:
         """The student calls the tutor: both clients."""
         caller, callee = await self.connect(STUDENT, version), await self.connect(TUTOR, version)
-        await self.say(caller, invitation(TUTOR, place))
+        await self.say(caller, invitation(TUTOR, scope))
         assert caller.types() == ["call_state ringing"]
         assert callee.types() == ["call_invitation"]
         return caller, callee
 
-    async def answered(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+    async def answered(self, version: int = 2, scope: Scope = LESSON) -> tuple[Client, Client]:
         """The tutor has answered the student."""
-        caller, callee = await self.ringing(version, place)
-        await self.say(callee, answer(place))
+        caller, callee = await self.ringing(version, scope)
+        await self.say(callee, answer(scope))
         assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
         assert callee.types() == ["call_invitation", "call_state answered"]
         return caller, callee
@@ -226,7 +226,7 @@ class MemoryHarness(Harness):
     """
 
     def __init__(self, timers: CallSettings) -> None:
-        self.logs = {kind: MemoryCallLog(kind) for kind in PlaceKind}
+        self.logs = {kind: MemoryCallLog(kind) for kind in ScopeKind}
         self.directory = MemoryDirectory(
             cards=dict(CARDS),
             members={
@@ -245,16 +245,16 @@ class MemoryHarness(Harness):
 
     async def rows(self) -> list[CallEntry]:
         await self.calls.writes.settled(PATIENCE)
-        return list(self.logs[PlaceKind.CONVERSATION].entries.values())
+        return list(self.logs[ScopeKind.CONVERSATION].entries.values())
 
     def transport_of(self, profile: Profile) -> str | None:
         """The transport of the profile's party in its call."""
         live = self.calls._context.live.of(profile)
         return None if live is None else live.call.party(profile).transport_id
 
-    async def connected(self, version: int = 2, place: Place = LESSON) -> tuple[Client, Client]:
+    async def connected(self, version: int = 2, scope: Scope = LESSON) -> tuple[Client, Client]:
         """The tutor has answered the student, and media flows both ways. The caller's transport was opened first."""
-        parties = await self.answered(version, place)
+        parties = await self.answered(version, scope)
         await self.media(*(TransportUp(transport) for transport in self.engine.opened))
         assert [one.types()[-1] for one in parties] == ["call_state connected"] * 2
         return parties

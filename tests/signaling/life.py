@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from tests.kit.clock import VirtualClockLoop
 from tests.signaling.harness import MOMENT, MemoryHarness
 from tests.signaling.model import Model
@@ -29,7 +29,7 @@ from tests.signaling.people import (
 T = TypeVar("T")
 EVERYBODY: Final = (STUDENT, TUTOR, PARENT, STRANGER)
 MAX_DEVICES: Final = 3
-PARTY: Final = Place(PlaceKind.CONVERSATION, 126)
+PARTY: Final = Scope(ScopeKind.CONVERSATION, 126)
 """All four."""
 MEMBERS: Final = {
     LESSON: frozenset({STUDENT, TUTOR}),
@@ -66,7 +66,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualClockLoop)
         self.harness = MemoryHarness(TIMERS)
-        self.harness.directory.members = {place: set(who) for place, who in MEMBERS.items()}
+        self.harness.directory.members = {scope: set(who) for scope, who in MEMBERS.items()}
         self.clients: dict[int, Client] = {}
         self.numbers = itertools.count()
         self.broken = False
@@ -93,10 +93,10 @@ class Life(RuleBasedStateMachine):
     def _pick(self, nth: int) -> int:
         return of(self._connected(), nth)
 
-    def _where(self, number: int) -> Place:
+    def _where(self, number: int) -> Scope:
         """Where the device's profile is in a call."""
         call = self.model.of(self.model.devices[number].profile)
-        return PARTY if call is None else call.place
+        return PARTY if call is None else call.scope
 
     def _in_call(self) -> list[int]:
         """Devices that are in an answered call."""
@@ -164,9 +164,9 @@ class Life(RuleBasedStateMachine):
                 (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
             ]
             assert rows == self.model.rows(kind)
-        counts: defaultdict[PlaceKind, int] = defaultdict(int)
+        counts: defaultdict[ScopeKind, int] = defaultdict(int)
         for call in self.model.calls:
-            kind = call.place.kind
+            kind = call.scope.kind
             ids.append(entries[kind][counts[kind]].call_id)
             counts[kind] += 1
         assert self.harness.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")

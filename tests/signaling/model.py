@@ -6,7 +6,7 @@ Every message gives the code of the error that answers it, or None.
 
 from dataclasses import dataclass
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT
 from relay.signaling.calls.live import MAX_TRANSFERS
 from tests.signaling.world import Call, Side, Transfer, Update, World
@@ -18,19 +18,19 @@ class Model(World):
 
     # -- version 1 ----------------------------------------------------------------------------------------------------
 
-    def _again(self, device: int, callee: Profile, place: Place) -> Call | None:
+    def _again(self, device: int, callee: Profile, scope: Scope) -> Call | None:
         """The unanswered call that the invitation repeats."""
         caller = self.devices[device].profile
         older = self.of(caller)
-        if older is None or older.answered or self._refusal(place, caller, callee) is not None:
+        if older is None or older.answered or self._refusal(scope, caller, callee) is not None:
             return None
-        return older if (older.caller.profile, older.callee.profile, older.place) == (caller, callee, place) else None
+        return older if (older.caller.profile, older.callee.profile, older.scope) == (caller, callee, scope) else None
 
-    def replace_older(self, device: int, callee: Profile, place: Place) -> None:
+    def replace_older(self, device: int, callee: Profile, scope: Scope) -> None:
         """The first third of an invitation: after it, the caller is free, or the call is the same one again."""
         caller = self.devices[device].profile
         older = self.of(caller)
-        if self._again(device, callee, place) is not None:
+        if self._again(device, callee, scope) is not None:
             return
         if callee != caller and older is not None and older.caller.profile == caller:
             if not older.answered:
@@ -38,25 +38,25 @@ class Model(World):
             elif older.caller.device in (device, None):
                 self._end(older, "hangup")
 
-    def invite(self, device: int, callee: Profile, place: Place) -> str | None:
+    def invite(self, device: int, callee: Profile, scope: Scope) -> str | None:
         caller = self.devices[device].profile
         if callee == caller:
             return "invalid_message"
-        again = self._again(device, callee, place)
+        again = self._again(device, callee, scope)
         if again is not None:
             again.caller.device, again.caller.lost_at = device, None
             again.told.add(device)
             again.joined.add(device)
             return None
-        refusal = self._refusal(place, caller, callee)
+        refusal = self._refusal(scope, caller, callee)
         theirs = self.of(callee)
-        if refusal is None and theirs is not None and theirs.callee.profile == caller and theirs.place == place:
+        if refusal is None and theirs is not None and theirs.callee.profile == caller and theirs.scope == scope:
             crossed = theirs.state == "ringing" and self.devices[device].version == 2
             if crossed:
                 return None
         if refusal is None and (self.of(caller) or self.of(callee)):
             refusal = "busy"
-        call = Call(place, "voice", Side(caller, device), Side(callee), self.now, self.now, told={device})
+        call = Call(scope, "voice", Side(caller, device), Side(callee), self.now, self.now, told={device})
         self.calls.append(call)
         if refusal is not None:
             self._end(call, refusal)
@@ -73,8 +73,8 @@ class Model(World):
         if not call.ringing:
             self._end(call, "offline")
 
-    def answer(self, device: int, place: Place, *, good: bool) -> str | None:
-        call = self._named(device, place)
+    def answer(self, device: int, scope: Scope, *, good: bool) -> str | None:
+        call = self._named(device, scope)
         if call is None:
             return "no_call"
         if device not in call.ringing:
@@ -86,8 +86,8 @@ class Model(World):
         call.state, call.status, call.since = "answered", "answered", self.now
         return None
 
-    def decline(self, device: int, place: Place, reason: str) -> str | None:
-        call = self._named(device, place)
+    def decline(self, device: int, scope: Scope, reason: str) -> str | None:
+        call = self._named(device, scope)
         if call is None:
             return "no_call"
         if device not in call.ringing:
@@ -95,8 +95,8 @@ class Model(World):
         self._end(call, reason if reason in ("busy", "offline") else "rejected")
         return None
 
-    def hang_up(self, device: int, place: Place) -> str | None:
-        call = self._named(device, place)
+    def hang_up(self, device: int, scope: Scope) -> str | None:
+        call = self._named(device, scope)
         if call is None:
             return "no_call"
         side = call.side(self.devices[device].profile)
@@ -112,18 +112,18 @@ class Model(World):
             self._end(call, "hangup" if call.answered else "cancelled")
         return None
 
-    def candidate(self, device: int, place: Place) -> str | None:
-        return None if self._named(device, place) else "no_call"
+    def candidate(self, device: int, scope: Scope) -> str | None:
+        return None if self._named(device, scope) else "no_call"
 
     # -- within a call ------------------------------------------------------------------------------------------------
 
-    def say(self, device: int, place: Place) -> str | None:
+    def say(self, device: int, scope: Scope) -> str | None:
         """A text, or the state of one's media."""
-        found = self._within(device, place)
+        found = self._within(device, scope)
         return found if isinstance(found, str) else None
 
-    def hold(self, device: int, place: Place, *, holds: bool) -> str | None:
-        found = self._within(device, place)
+    def hold(self, device: int, scope: Scope, *, holds: bool) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         _, side = found
@@ -132,8 +132,8 @@ class Model(World):
         side.holds = holds
         return None
 
-    def offer(self, device: int, place: Place, sections: int, call_type: str) -> str | None:
-        found = self._within(device, place)
+    def offer(self, device: int, scope: Scope, sections: int, call_type: str) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -151,8 +151,8 @@ class Model(World):
         call.update = self._update("forward", other, sections, call_type)
         return None
 
-    def answer_update(self, device: int, place: Place, sections: int) -> str | None:
-        found = self._within(device, place)
+    def answer_update(self, device: int, scope: Scope, sections: int) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -186,8 +186,8 @@ class Model(World):
         if answerer.device is not None and self.devices[answerer.device].version == 2:
             call.update = self._update(kind, answerer, call.other(answerer).sections, call.call_type)
 
-    def reject_update(self, device: int, place: Place) -> str | None:
-        found = self._within(device, place)
+    def reject_update(self, device: int, scope: Scope) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -198,8 +198,8 @@ class Model(World):
             call.update = None
         return None
 
-    def restart(self, device: int, place: Place) -> str | None:
-        found = self._within(device, place)
+    def restart(self, device: int, scope: Scope) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -208,8 +208,8 @@ class Model(World):
         call.update = self._update("restart", side, call.other(side).sections, call.call_type)
         return None
 
-    def rejoin(self, device: int, place: Place) -> str | None:
-        found = self._side_of(device, place)
+    def rejoin(self, device: int, scope: Scope) -> str | None:
+        found = self._side_of(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -225,8 +225,8 @@ class Model(World):
     def _update(self, kind: str, answerer: Side, sections: int, call_type: str) -> Update:
         return Update(kind, answerer.profile, sections, call_type, self.now + UPDATE_TIMEOUT)
 
-    def ask_transfer(self, device: int, place: Place, target: Profile) -> str | None:
-        found = self._within(device, place)
+    def ask_transfer(self, device: int, scope: Scope, target: Profile) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found
@@ -236,7 +236,7 @@ class Model(World):
             return "invalid_message"
         other = call.other(side).profile
         call.transfers_asked[side.profile] += 1
-        conversations = {one: who for one, who in self.members.items() if one.kind is PlaceKind.CONVERSATION}
+        conversations = {one: who for one, who in self.members.items() if one.kind is ScopeKind.CONVERSATION}
         known = [one for one, who in conversations.items() if {side.profile, target} <= who]
         shared = [one for one, who in conversations.items() if {other, target} <= who]
         blocked = {(side.profile, target), (target, side.profile)} & self.blocks
@@ -247,8 +247,8 @@ class Model(World):
         call.transfer = Transfer(side.profile, self.now + TRANSFER_TIMEOUT)
         return None
 
-    def answer_transfer(self, device: int, place: Place, *, accepted: bool) -> str | None:
-        found = self._within(device, place)
+    def answer_transfer(self, device: int, scope: Scope, *, accepted: bool) -> str | None:
+        found = self._within(device, scope)
         if isinstance(found, str):
             return found
         call, side = found

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.calls import CallSettings
 from relay.signaling.presence.devices import Device
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
@@ -14,13 +14,13 @@ TUTOR: Final = Profile("tutor", 789)
 PARENT: Final = Profile("parent", 321)
 STRANGER: Final = Profile("advertiser", 654)
 
-LESSON: Final = Place(PlaceKind.CONVERSATION, 123)
+LESSON: Final = Scope(ScopeKind.CONVERSATION, 123)
 """The student and the tutor."""
-PARENTS_EVENING: Final = Place(PlaceKind.CONVERSATION, 124)
+PARENTS_EVENING: Final = Scope(ScopeKind.CONVERSATION, 124)
 """The parent and the tutor."""
-FAMILY: Final = Place(PlaceKind.CONVERSATION, 125)
+FAMILY: Final = Scope(ScopeKind.CONVERSATION, 125)
 """The student and the parent."""
-WHITEBOARD: Final = Place(PlaceKind.WHITEBOARD_SESSION, 7)
+WHITEBOARD: Final = Scope(ScopeKind.WHITEBOARD_SESSION, 7)
 """The student and the tutor."""
 
 TIMERS: Final = CallSettings()
@@ -123,15 +123,15 @@ def error(client: Client) -> str:
     return str(client.received[-1]["code"])
 
 
-def frame(kind: str, place: Place = LESSON, **fields: Any) -> str:
-    where = "conversation_id" if place.kind is PlaceKind.CONVERSATION else "whiteboard_session_id"
-    return msgspec.json.encode({"type": kind, where: place.place_id, **fields}).decode()
+def frame(kind: str, scope: Scope = LESSON, **fields: Any) -> str:
+    where = "conversation_id" if scope.kind is ScopeKind.CONVERSATION else "whiteboard_session_id"
+    return msgspec.json.encode({"type": kind, where: scope.scope_id, **fields}).decode()
 
 
-def invitation(to: Profile = TUTOR, place: Place = LESSON, sdp: str = VOICE_OFFER, **fields: Any) -> str:
+def invitation(to: Profile = TUTOR, scope: Scope = LESSON, sdp: str = VOICE_OFFER, **fields: Any) -> str:
     return frame(
         "call_invitation",
-        place,
+        scope,
         **{
             "call_type": "voice",
             "to_profile_id": to.profile_id,
@@ -142,18 +142,18 @@ def invitation(to: Profile = TUTOR, place: Place = LESSON, sdp: str = VOICE_OFFE
     )
 
 
-def answer(place: Place = LESSON, sdp: str = VOICE_ANSWER) -> str:
-    return frame("call_answer", place, answer={"type": "answer", "sdp": sdp})
+def answer(scope: Scope = LESSON, sdp: str = VOICE_ANSWER) -> str:
+    return frame("call_answer", scope, answer={"type": "answer", "sdp": sdp})
 
 
-def offered(sdp: str = VOICE_OFFER, place: Place = LESSON, **fields: Any) -> str:
+def offered(sdp: str = VOICE_OFFER, scope: Scope = LESSON, **fields: Any) -> str:
     """A `call_update` with an offer."""
-    return frame("call_update", place, offer={"type": "offer", "sdp": sdp}, **fields)
+    return frame("call_update", scope, offer={"type": "offer", "sdp": sdp}, **fields)
 
 
-def answered(sdp: str = VOICE_ANSWER, place: Place = LESSON, **fields: Any) -> str:
+def answered(sdp: str = VOICE_ANSWER, scope: Scope = LESSON, **fields: Any) -> str:
     """A `call_update` with an answer."""
-    return frame("call_update", place, answer={"type": "answer", "sdp": sdp}, **fields)
+    return frame("call_update", scope, answer={"type": "answer", "sdp": sdp}, **fields)
 
 
 HANG_UP: Final = frame("call_ended")

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
 from tests.sdp.descriptions import plain
 from tests.signaling.life import EVERYBODY, MAX_DEVICES, MEMBERS, PARTY, Act, Life, of
@@ -44,7 +44,7 @@ STEPS: Final = int(os.environ.get("RELAY_LIVES", "4000"))
 
 people = st.sampled_from(EVERYBODY)
 versions = st.sampled_from([2, 2, 2, 1])
-places = st.sampled_from([PARTY, PARTY, PARTY, LESSON, WHITEBOARD, FAMILY])
+scopes = st.sampled_from([PARTY, PARTY, PARTY, LESSON, WHITEBOARD, FAMILY])
 nth = st.integers(0, 11)
 sides = st.sampled_from([0, 1])
 kinds = st.sampled_from([("audio",), ("audio", "video")])
@@ -122,30 +122,30 @@ class Lives(Life):
 
     # -- version 1 ----------------------------------------------------------------------------------------------------
 
-    def _invite(self, number: int, callee: Profile, place: Place) -> Act:
-        text = invitation(callee, place)
+    def _invite(self, number: int, callee: Profile, scope: Scope) -> Act:
+        text = invitation(callee, scope)
         return self._say(
             number,
             text,
-            lambda model: model.replace_older(number, callee, place),
-            lambda model: model.invite(number, callee, place),
+            lambda model: model.replace_older(number, callee, scope),
+            lambda model: model.invite(number, callee, scope),
             lambda model: model.begin_ringing(number),
         )
 
-    def _answer(self, number: int, place: Place, kinds: tuple[str, ...]) -> Act:
-        text = answer(place, plain(*kinds, setup="active"))
-        return self._say(number, text, lambda model: model.answer(number, place, good=len(kinds) == 1))
+    def _answer(self, number: int, scope: Scope, kinds: tuple[str, ...]) -> Act:
+        text = answer(scope, plain(*kinds, setup="active"))
+        return self._say(number, text, lambda model: model.answer(number, scope, good=len(kinds) == 1))
 
-    def _decline(self, number: int, place: Place, reason: str) -> Act:
-        text = frame("call_declined", place, reason=reason)
-        return self._say(number, text, lambda model: model.decline(number, place, reason))
+    def _decline(self, number: int, scope: Scope, reason: str) -> Act:
+        text = frame("call_declined", scope, reason=reason)
+        return self._say(number, text, lambda model: model.decline(number, scope, reason))
 
-    def _hang_up(self, number: int, place: Place) -> Act:
-        return self._say(number, frame("call_ended", place), lambda model: model.hang_up(number, place))
+    def _hang_up(self, number: int, scope: Scope) -> Act:
+        return self._say(number, frame("call_ended", scope), lambda model: model.hang_up(number, scope))
 
-    @rule(nth=nth, callee=people, place=places)
-    def invites(self, nth: int, callee: Profile, place: Place) -> None:
-        self._do(self._invite(self._pick(nth), callee, place))
+    @rule(nth=nth, callee=people, scope=scopes)
+    def invites(self, nth: int, callee: Profile, scope: Scope) -> None:
+        self._do(self._invite(self._pick(nth), callee, scope))
 
     @precondition(lambda self: self._ringing())
     @rule(nth=nth, kinds=st.sampled_from([("audio",)] * 5 + [("audio", "video")]))
@@ -212,31 +212,31 @@ class Lives(Life):
                 beside = self._decline(of(rings, other), at, "rejected")
         self._do(*(beside, act) if other % 2 else (act, beside))
 
-    @rule(nth=nth, place=places, what=st.integers(0, 9))
-    def says_what_is_out_of_place(self, nth: int, place: Place, what: int) -> None:
+    @rule(nth=nth, scope=scopes, what=st.integers(0, 9))
+    def says_what_is_out_of_place(self, nth: int, scope: Scope, what: int) -> None:
         number = self._pick(nth)
         acts: list[Callable[[], Act]] = [
-            lambda: self._answer(number, place, ("audio",)),
-            lambda: self._decline(number, place, "rejected"),
-            lambda: self._hang_up(number, place),
-            lambda: self._say(number, frame("ice_candidate", place, candidate=None), lambda m: m.candidate(number, place)),
-            lambda: self._offer(number, place, ("audio",), "voice"),
-            lambda: self._say(number, frame("call_update", place, rejected=True), lambda m: m.reject_update(number, place)),
-            lambda: self._say(number, frame("call_restart", place), lambda m: m.restart(number, place)),
-            lambda: self._say(number, frame("call_hold", place), lambda m: m.hold(number, place, holds=True)),
-            lambda: self._say(number, frame("call_chat", place, text="hello"), lambda m: m.say(number, place)),
-            lambda: self._rejoin(number, place),
+            lambda: self._answer(number, scope, ("audio",)),
+            lambda: self._decline(number, scope, "rejected"),
+            lambda: self._hang_up(number, scope),
+            lambda: self._say(number, frame("ice_candidate", scope, candidate=None), lambda m: m.candidate(number, scope)),
+            lambda: self._offer(number, scope, ("audio",), "voice"),
+            lambda: self._say(number, frame("call_update", scope, rejected=True), lambda m: m.reject_update(number, scope)),
+            lambda: self._say(number, frame("call_restart", scope), lambda m: m.restart(number, scope)),
+            lambda: self._say(number, frame("call_hold", scope), lambda m: m.hold(number, scope, holds=True)),
+            lambda: self._say(number, frame("call_chat", scope, text="hello"), lambda m: m.say(number, scope)),
+            lambda: self._rejoin(number, scope),
         ]
         self._do(acts[what]())
 
     # -- within a call ------------------------------------------------------------------------------------------------
 
-    def _offer(self, number: int, place: Place, kinds: tuple[str, ...], call_type: str) -> Act:
-        text = offered(plain(*kinds), place, call_type=call_type)
-        return self._say(number, text, lambda model: model.offer(number, place, len(kinds), call_type))
+    def _offer(self, number: int, scope: Scope, kinds: tuple[str, ...], call_type: str) -> Act:
+        text = offered(plain(*kinds), scope, call_type=call_type)
+        return self._say(number, text, lambda model: model.offer(number, scope, len(kinds), call_type))
 
-    def _rejoin(self, number: int, place: Place) -> Act:
-        return self._say(number, frame("call_rejoin", place), lambda model: model.rejoin(number, place))
+    def _rejoin(self, number: int, scope: Scope) -> Act:
+        return self._say(number, frame("call_rejoin", scope), lambda model: model.rejoin(number, scope))
 
     @in_call
     @rule(nth=nth, kinds=kinds, call_type=st.sampled_from(["voice", "video"]))
@@ -321,8 +321,8 @@ class Lives(Life):
         if call is not None and call.transfer is not None:
             other = call.other(call.side(call.transfer.by)).device
             if other is not None and self.model.devices[other].connected:
-                text = frame("call_transfer_answer", call.place, accepted=True)
-                self._do(self._say(other, text, lambda model: model.answer_transfer(other, call.place, accepted=True)))
+                text = frame("call_transfer_answer", call.scope, accepted=True)
+                self._do(self._say(other, text, lambda model: model.answer_transfer(other, call.scope, accepted=True)))
 
     @rule(nth=nth, said=st.sampled_from(["", "[]", '{"type":"dance"}', '{"type":"call_hold"}']))
     def talks_nonsense(self, nth: int, said: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text as sql
 
 from relay.db.call_log import SqlCallLog
 from relay.db.engine import create_engine
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import MemoryCallLog
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class TwiceWritten(MemoryCallLog):
     """Keeps calls in memory and in a database, which must agree."""
 
-    def __init__(self, kind: PlaceKind, database: CallLog) -> None:
+    def __init__(self, kind: ScopeKind, database: CallLog) -> None:
         super().__init__(kind)
         self._database = database
 
@@ -88,7 +88,7 @@ class LivesInDatabase(Lives):
         super().__init__()
         self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
         self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
-        for kind in PlaceKind:
+        for kind in ScopeKind:
             self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
         self.after.append(self._compare_rows)
 
@@ -96,7 +96,7 @@ class LivesInDatabase(Lives):
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualClockLoop)
         with loop.outside():
-            for kind, table in zip(PlaceKind, ("call_logs", "whiteboard_call_history"), strict=True):
+            for kind, table in zip(ScopeKind, ("call_logs", "whiteboard_call_history"), strict=True):
                 async with self.database.connect() as connection:
                     query = f"SELECT call_id, status, end_reason, call_type, duration_seconds FROM {table}"
                     rows = [tuple(row) for row in await connection.execute(sql(query))]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from relay.errors import SignalingError
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.signaling.messages import incoming
 from relay.signaling.messages.common import Answer, IceCandidate, MediaState, Offer
 from relay.signaling.messages.incoming import (
@@ -164,7 +164,7 @@ def test_ids_fill_their_column(number: int) -> None:
 def test_a_call_may_belong_to_a_whiteboard_session(kind: str) -> None:
     example = {**EXAMPLES[kind], "whiteboard_session_id": 7}
     del example["conversation_id"]
-    assert about(json.dumps(example)).place == Place(PlaceKind.WHITEBOARD_SESSION, 7)
+    assert about(json.dumps(example)).scope == Scope(ScopeKind.WHITEBOARD_SESSION, 7)
 
 
 @about_a_call
@@ -242,10 +242,10 @@ def test_an_update_carries_one_thing(fields: dict[str, object]) -> None:
 
 
 @about_a_call
-def test_a_call_belongs_to_one_place(kind: str) -> None:
+def test_a_call_belongs_to_one_scope(kind: str) -> None:
     example = {name: value for name, value in EXAMPLES[kind].items() if name != "conversation_id"}
-    for places in ({}, {"conversation_id": 1, "whiteboard_session_id": 1}):
-        assert code_of(json.dumps({**example, **places})) == "invalid_message"
+    for scopes in ({}, {"conversation_id": 1, "whiteboard_session_id": 1}):
+        assert code_of(json.dumps({**example, **scopes})) == "invalid_message"
 
 
 @every_type

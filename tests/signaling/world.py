@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.calls import CallSettings
 
 
@@ -45,7 +45,7 @@ class Transfer:
 
 @dataclass(slots=True)
 class Call:
-    place: Place
+    scope: Scope
     call_type: str
     caller: Side
     callee: Side
@@ -89,7 +89,7 @@ class Call:
 class World:
     """What devices, media and time do."""
 
-    members: dict[Place, frozenset[Profile]]
+    members: dict[Scope, frozenset[Profile]]
     timers: CallSettings
     now: float
     devices: dict[int, Device] = field(default_factory=dict)
@@ -99,8 +99,8 @@ class World:
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def rows(self, kind: PlaceKind) -> list[tuple[Profile, Profile, str, str, str | None]]:
-        return [one.row for one in self.calls if one.place.kind is kind]
+    def rows(self, kind: ScopeKind) -> list[tuple[Profile, Profile, str, str, str | None]]:
+        return [one.row for one in self.calls if one.scope.kind is kind]
 
     def of(self, profile: Profile) -> Call | None:
         live = (one for one in self.calls if one.state != "ended")
@@ -113,27 +113,27 @@ class World:
     def _connected(self, profile: Profile) -> list[int]:
         return [number for number, one in self.devices.items() if one.profile == profile and one.connected]
 
-    def _refusal(self, place: Place, caller: Profile, callee: Profile) -> str | None:
+    def _refusal(self, scope: Scope, caller: Profile, callee: Profile) -> str | None:
         if {(caller, callee), (callee, caller)} & self.blocks:
             return "blocked"
-        if not {caller, callee} <= self.members.get(place, frozenset()):
+        if not {caller, callee} <= self.members.get(scope, frozenset()):
             return "rejected"
         return "busy" if callee in self.undisturbed else None
 
-    def _named(self, device: int, place: Place) -> Call | None:
+    def _named(self, device: int, scope: Scope) -> Call | None:
         call = self.of(self.devices[device].profile)
-        return call if call is not None and call.place == place else None
+        return call if call is not None and call.scope == scope else None
 
-    def _side_of(self, device: int, place: Place) -> tuple[Call, Side] | str:
+    def _side_of(self, device: int, scope: Scope) -> tuple[Call, Side] | str:
         """The answered call of the device's profile, and its side there, whichever device that is; or the error."""
-        call = self._named(device, place)
+        call = self._named(device, scope)
         if call is None:
             return "no_call"
         return (call, call.side(self.devices[device].profile)) if call.answered else "wrong_state"
 
-    def _within(self, device: int, place: Place) -> tuple[Call, Side] | str:
+    def _within(self, device: int, scope: Scope) -> tuple[Call, Side] | str:
         """The answered call that the device is in, or the error."""
-        found = self._side_of(device, place)
+        found = self._side_of(device, scope)
         return found if isinstance(found, str) or found[1].device == device else "not_in_call"
 
     # -- coming and going ---------------------------------------------------------------------------------------------

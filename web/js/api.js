@@ -4,7 +4,7 @@
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").ProfileName} ProfileName
  * @typedef {import("./model.js").Contact} Contact
- * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./protocol.js").WireProfile} WireProfile
  */
 import { keyOf } from "./model.js";
@@ -125,16 +125,16 @@ export class Api {
   }
 
   /**
-   * @param {Place} place
+   * @param {Scope} scope
    * @param {WireProfile[]} members
    * @returns {Contact[]}
    */
-  #contacts(place, members) {
+  #contacts(scope, members) {
     const mine = keyOf(this.#profile);
     const others = members.map(personOf).filter((member) => keyOf(member) !== mine);
-    return place.kind === "conversation"
-      ? others.slice(0, 1).map((other) => ({ place, other }))
-      : others.map((other) => ({ place, other }));
+    return scope.kind === "conversation"
+      ? others.slice(0, 1).map((other) => ({ scope, other }))
+      : others.map((other) => ({ scope, other }));
   }
 
   /**

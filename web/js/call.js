@@ -2,7 +2,7 @@
  * One call: where it stands, from the first ring to the end. No DOM: what it shows is read from its fields at each `change`.
  *
  * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./protocol.js").AboutCall} AboutCall
  * @typedef {import("./protocol.js").CallMessage} CallMessage
  * @typedef {import("./memory.js").CallMemory} CallMemory
@@ -10,9 +10,9 @@
 import { CallLife } from "./calllife.js";
 import { Leg } from "./leg.js";
 import { MediaUnavailable } from "./media.js";
-import { samePlace } from "./model.js";
+import { sameScope } from "./model.js";
 import { outcomeOf } from "./outcomes.js";
-import { placeOf } from "./protocol.js";
+import { scopeOf } from "./protocol.js";
 import { Talk } from "./talk.js";
 
 /** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
@@ -21,7 +21,7 @@ const INVITATION_TIMEOUT = 20_000;
 const TRANSPORT_TIMEOUT = 45_000;
 
 export class Call extends CallLife {
-  /** @type {{place: Place, other: Person} | null} the target of the transfer, to be called now */
+  /** @type {{scope: Scope, other: Person} | null} the target of the transfer, to be called now */
   successor = null;
   /** @type {Leg} */
   leg;
@@ -106,13 +106,13 @@ export class Call extends CallLife {
 
   /** @returns {Omit<CallMemory, "owner"> | null} what is needed to resume this call; null: it cannot be resumed */
   toRemember() {
-    const { id, place, other, kind, isAnswered: answered, leg } = this;
+    const { id, scope, other, kind, isAnswered: answered, leg } = this;
     const { muted } = leg;
     // A camera that is still being opened, after the page was reloaded, counts as it was before.
     const cameraOn = leg.localStream ? leg.cameraOn : (this.setup.resumed?.cameraOn ?? kind === "video");
     return id === null || this.phase === "incoming"
       ? null
-      : { id, place, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
+      : { id, scope, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
   }
 
   /**
@@ -133,7 +133,7 @@ export class Call extends CallLife {
    * @param {CallMessage} message
    */
   concerns(message) {
-    if (!samePlace(placeOf(message), this.place)) return false;
+    if (!sameScope(scopeOf(message), this.scope)) return false;
     // `call_id` is of protocol version 2: a server of version 1 does not send it.
     return this.id === null || message.call_id === undefined || message.call_id === this.id;
   }
@@ -315,7 +315,7 @@ export class Call extends CallLife {
     if (transfer) {
       const { profile_type: type, profile_id: id, name, avatar } = transfer;
       this.successor = {
-        place: { kind: "conversation", id: transfer.conversation_id },
+        scope: { kind: "conversation", id: transfer.conversation_id },
         other: { type, id, name, avatar },
       };
     }

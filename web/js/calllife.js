@@ -2,7 +2,7 @@
  * The life of a call without its media: parties, scope, phase and end. No DOM, no WebRTC.
  *
  * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./model.js").CallKind} CallKind
  * @typedef {import("./model.js").Phase} Phase
  * @typedef {import("./model.js").Outcome} Outcome
@@ -13,7 +13,7 @@
  *
  * @typedef {object} CallSetup
  * @property {CallKind} kind
- * @property {Place} place
+ * @property {Scope} scope
  * @property {Person} other
  * @property {CallInvitation} [invitation] of the other party; without it the call is ours to make
  * @property {string} [transferredFrom] the call whose transfer led to this one
@@ -26,7 +26,7 @@
  * @property {RTCIceServer[]} iceServers
  * @property {import("./clock.js").ServerClock} clock
  */
-import { placeFields } from "./protocol.js";
+import { scopeFields } from "./protocol.js";
 
 /** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
 const RING_MARGIN = 3_000;
@@ -83,8 +83,8 @@ export class CallLife extends EventTarget {
     this.giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
   }
 
-  get place() {
-    return this.setup.place;
+  get scope() {
+    return this.setup.scope;
   }
   get other() {
     return this.setup.other;
@@ -115,7 +115,7 @@ export class CallLife extends EventTarget {
    */
   addressed(message) {
     const name = this.id === null ? {} : { call_id: this.id };
-    return { ...message, ...placeFields(this.place), ...name, to_profile_id: this.other.id, to_profile_type: this.other.type };
+    return { ...message, ...scopeFields(this.scope), ...name, to_profile_id: this.other.id, to_profile_type: this.other.type };
   }
 
   /**

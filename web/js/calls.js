@@ -20,8 +20,8 @@
  * @property {(call: Omit<CallMemory, "owner"> | null) => void} remember
  */
 import { Call } from "./call.js";
-import { keyOf, samePlace } from "./model.js";
-import { placeFields, placeOf, senderOf } from "./protocol.js";
+import { keyOf, sameScope } from "./model.js";
+import { scopeFields, scopeOf, senderOf } from "./protocol.js";
 
 /** Milliseconds after a welcome in which the server mentions the call that we are in, if it knows one. */
 const RESUME_WINDOW = 4_000;
@@ -68,17 +68,17 @@ export class Calls extends EventTarget {
   /**
    * Call a contact.
    *
-   * @param {Pick<Contact, "place" | "other">} contact
+   * @param {Pick<Contact, "scope" | "other">} contact
    * @param {CallKind} kind
    * @param {string} [transferredFrom] the call whose transfer led to this one
    */
-  start({ place, other }, kind, transferredFrom) {
+  start({ scope, other }, kind, transferredFrom) {
     if (this.current) return;
     if (this.#setup.connection.state !== "online") {
       this.#tell("notice", "not_connected");
       return;
     }
-    void this.#adopt(this.#newCall({ place, other, kind, transferredFrom })).start();
+    void this.#adopt(this.#newCall({ scope, other, kind, transferredFrom })).start();
   }
 
   /** Take the call that another device has lost. */
@@ -153,7 +153,7 @@ export class Calls extends EventTarget {
       return;
     }
     if (this.#finished.has(invitation.call_id)) return;
-    const what = { place: placeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
+    const what = { scope: scopeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
     if (call && this.#crosses(call, what)) {
       // Glare: two people call each other at the same moment. The server takes the other's call; it needs no second consent.
       void this.#adopt(this.#newCall({ ...what, media: call.stepAside() })).accept();
@@ -167,10 +167,10 @@ export class Calls extends EventTarget {
    * Whether a call of ours that the server has not named yet is one to just that person.
    *
    * @param {Call} call
-   * @param {Pick<Contact, "place" | "other">} what
+   * @param {Pick<Contact, "scope" | "other">} what
    */
-  #crosses(call, { place, other }) {
-    return !call.isIncoming && call.id === null && samePlace(call.place, place) && keyOf(call.other) === keyOf(other);
+  #crosses(call, { scope, other }) {
+    return !call.isIncoming && call.id === null && sameScope(call.scope, scope) && keyOf(call.other) === keyOf(other);
   }
 
   /** @param {import("./protocol.js").CallGlare} message */
@@ -182,7 +182,7 @@ export class Calls extends EventTarget {
       return;
     }
     // The invitation has not arrived yet; until then the screen shows this attempt.
-    if (call && this.#crosses(call, { place: placeOf(message), other: senderOf(message) })) call.holdOut(GLARE_WINDOW);
+    if (call && this.#crosses(call, { scope: scopeOf(message), other: senderOf(message) })) call.holdOut(GLARE_WINDOW);
   }
 
   /** @param {CallMessage} message */
@@ -216,7 +216,7 @@ export class Calls extends EventTarget {
     if (rings || this.#finished.has(message.call_id)) {
       // The hang-up was lost with the connection; or the page that called is gone, and an invitation cannot be resumed.
       const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
-      const to = { ...placeFields(placeOf(message)), call_id, to_profile_id, to_profile_type };
+      const to = { ...scopeFields(scopeOf(message)), call_id, to_profile_id, to_profile_type };
       this.#setup.connection.send({ type: "call_ended", ...to });
     } else if (message.yours !== false) {
       this.#comeInto(message);
@@ -229,7 +229,7 @@ export class Calls extends EventTarget {
   /** @param {CallState} message */
   #comeInto(message) {
     const resumed = { id: message.call_id, muted: false, cameraOn: message.call_type === "video", chat: [] };
-    const call = this.#newCall({ place: placeOf(message), other: senderOf(message), kind: message.call_type, resumed });
+    const call = this.#newCall({ scope: scopeOf(message), other: senderOf(message), kind: message.call_type, resumed });
     this.#notElsewhere();
     this.#adopt(call);
     call.receive(message);

@@ -2,12 +2,12 @@
  * The calls of the past, as the server has them: those of conversations and those of whiteboards, as one list. No DOM.
  *
  * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./model.js").CallKind} CallKind
  *
  * @typedef {object} PastCall
  * @property {string} id
- * @property {Place | null} place Null: it was deleted, so there is no call back.
+ * @property {Scope | null} scope Null: it was deleted, so there is no call back.
  * @property {Person | null} other
  * @property {CallKind} kind
  * @property {boolean} incoming
@@ -17,7 +17,7 @@
  * @property {number} at When it began: milliseconds since 1970.
  * @property {number | null} duration Seconds; null: it was never answered.
  */
-import { personOf, placeOf } from "./protocol.js";
+import { personOf, scopeOf } from "./protocol.js";
 
 /** Calls that are asked for at a time. */
 const PAGE = 20;
@@ -123,10 +123,10 @@ class Source {
  * @returns {PastCall}
  */
 function pastCall(wire) {
-  const place = wire.conversation_id ?? wire.whiteboard_session_id;
+  const scope = wire.conversation_id ?? wire.whiteboard_session_id;
   return {
     id: wire.call_id,
-    place: typeof place === "number" ? placeOf(wire) : null,
+    scope: typeof scope === "number" ? scopeOf(wire) : null,
     other: wire.other && personOf(wire.other),
     kind: wire.call_type,
     incoming: wire.direction === "incoming",

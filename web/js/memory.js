@@ -13,7 +13,7 @@
  * @typedef {object} CallMemory
  * @property {string} owner The profile's key.
  * @property {string} id
- * @property {import("./model.js").Place} place
+ * @property {import("./model.js").Scope} scope
  * @property {import("./model.js").Person} other
  * @property {import("./model.js").CallKind} kind
  * @property {boolean} answered

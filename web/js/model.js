@@ -9,12 +9,12 @@
  *
  * @typedef {ProfileName & {name: string, avatar: string}} Person `avatar` is a URL, or empty.
  *
- * @typedef {object} Place The scope of a call: a conversation or a whiteboard session.
+ * @typedef {object} Scope The scope of a call: a conversation or a whiteboard session.
  * @property {"conversation" | "whiteboard_session"} kind
  * @property {number} id
  *
  * @typedef {object} Contact A person who can be called, and in which scope.
- * @property {Place} place
+ * @property {Scope} scope
  * @property {Person} other
  *
  * @typedef {object} MediaState What a party says of its own media.
@@ -54,10 +54,10 @@ export function profileOf(key) {
 }
 
 /**
- * @param {Place} one
- * @param {Place} other
+ * @param {Scope} one
+ * @param {Scope} other
  */
-export function samePlace(one, other) {
+export function sameScope(one, other) {
   return one.kind === other.kind && one.id === other.id;
 }
 

@@ -4,7 +4,7 @@
  * `docs/protocol.md` describes the messages; the names here are the names on the wire.
  *
  * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").Place} Place
+ * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./model.js").MediaState} MediaState
  * @typedef {import("./model.js").CallKind} CallKind
  *
@@ -102,9 +102,9 @@ export function senderOf(message) {
  * Where a call belongs.
  *
  * @param {WirePlace} message
- * @returns {Place}
+ * @returns {Scope}
  */
-export function placeOf(message) {
+export function scopeOf(message) {
   if (message.whiteboard_session_id !== undefined) return { kind: "whiteboard_session", id: message.whiteboard_session_id };
   return { kind: "conversation", id: message.conversation_id ?? 0 };
 }
@@ -112,10 +112,10 @@ export function placeOf(message) {
 /**
  * The fields that say where a call belongs.
  *
- * @param {Place} place
+ * @param {Scope} scope
  * @returns {WirePlace}
  */
-export function placeFields({ kind, id }) {
+export function scopeFields({ kind, id }) {
   return kind === "conversation" ? { conversation_id: id } : { whiteboard_session_id: id };
 }
 

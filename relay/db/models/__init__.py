@@ -16,8 +16,8 @@ from relay.db.models.known import (
     KnownWhiteboardSessionRow,
 )
 from relay.db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, RevocationRow, SettingsRow
-from relay.db.models.places import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
-from relay.ids import PlaceKind
+from relay.db.models.scopes import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
+from relay.ids import ScopeKind
 
 __all__ = [
     "OF_KIND",
@@ -46,27 +46,27 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class KindTables:
-    """The tables of one kind of place. Those of the other kind have the same columns, but for one name."""
+    """The tables of one kind of scope. Those of the other kind have the same columns, but for one name."""
 
-    places: type[ConversationRow | WhiteboardSessionRow]
+    scopes: type[ConversationRow | WhiteboardSessionRow]
     members: type[MemberRow | WhiteboardMemberRow]
     calls: type[CallRow | WhiteboardCallRow]
-    known_places: type[ConversationRow | WhiteboardSessionRow]
+    known_scopes: type[ConversationRow | WhiteboardSessionRow]
     """Those that there are, and who is in them: to be read only."""
     known_members: type[MemberRow | WhiteboardMemberRow]
     key: str
-    """What members and calls call the column with the place's id."""
+    """What members and calls call the column with the scope's id."""
 
-    def place_id(self, row: Any) -> Any:
+    def scope_id(self, row: Any) -> Any:
         """That column of `members` or `calls`, or of an alias of theirs."""
         return getattr(row, self.key)
 
 
 OF_KIND: Final = {
-    PlaceKind.CONVERSATION: KindTables(
+    ScopeKind.CONVERSATION: KindTables(
         ConversationRow, MemberRow, CallRow, KnownConversationRow, KnownMemberRow, "conversation_id"
     ),
-    PlaceKind.WHITEBOARD_SESSION: KindTables(
+    ScopeKind.WHITEBOARD_SESSION: KindTables(
         WhiteboardSessionRow,
         WhiteboardMemberRow,
         WhiteboardCallRow,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from relay.db.models.base import Base
 from relay.db.models.people import BlockRow, ConnectionRow, ProfileRow, SettingsRow
-from relay.db.models.places import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
+from relay.db.models.scopes import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
 
 KNOWN: Final = "known_"
 """What the names of these begin with in a statement, before they become those of the database."""

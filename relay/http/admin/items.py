@@ -9,10 +9,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.http.parameters import Avatar, Name, ProfileName
 from relay.http.ports import Platform, ProfileSettings
-from relay.ids import MAX_PROFILE_ID, Place, PlaceKind, Profile
+from relay.ids import MAX_PROFILE_ID, Profile, Scope, ScopeKind
 from relay.signaling.messages.common import Id, ProfileType
 from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import PlaceRecord, ProfileSettingsChange
+from relay.signaling.records import ProfileSettingsChange, ScopeRecord
 
 MAX_MEMBERS: Final = 1000
 """Of a conversation or whiteboard session."""
@@ -72,17 +72,17 @@ class ProfileBody(_Strict, frozen=True, kw_only=True):
         return ProfileCard(profile, self.name, self.avatar, self.user_id)
 
 
-class PlaceBody(_Strict, frozen=True, kw_only=True):
+class ScopeBody(_Strict, frozen=True, kw_only=True):
     """A conversation or whiteboard session as the platform describes it."""
 
     members: Members
     keep_chat: bool = False
 
-    def record(self, place: Place) -> PlaceRecord:
-        return PlaceRecord(place, tuple(sorted({member.profile for member in self.members})), self.keep_chat)
+    def record(self, scope: Scope) -> ScopeRecord:
+        return ScopeRecord(scope, tuple(sorted({member.profile for member in self.members})), self.keep_chat)
 
 
-class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
+class ScopeView(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation or whiteboard session as the platform set it up. One of the two ids is there."""
 
     conversation_id: int | UnsetType = UNSET
@@ -91,9 +91,9 @@ class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
     keep_chat: Annotated[bool, Meta(description="Whether chat messages are kept with their call.")]
 
     @classmethod
-    def of(cls, record: PlaceRecord) -> Self:
-        place: dict[str, Any] = {record.place.kind.id_field: record.place.place_id}
-        return cls(members=[ProfileName.of(member) for member in record.members], keep_chat=record.keep_chat, **place)
+    def of(cls, record: ScopeRecord) -> Self:
+        scope: dict[str, Any] = {record.scope.kind.id_field: record.scope.scope_id}
+        return cls(members=[ProfileName.of(member) for member in record.members], keep_chat=record.keep_chat, **scope)
 
 
 class ProfileDetails(msgspec.Struct, frozen=True):
@@ -130,48 +130,48 @@ class ProfileRemoval(_Single, frozen=True, kw_only=True):
         await stores.platform.delete_profile(Profile(self.profile_type, self.profile_id))
 
 
-class _Placed(_Strict, frozen=True, kw_only=True):
+class _Scoped(_Strict, frozen=True, kw_only=True):
     """Names a conversation or a whiteboard session, in the field of its kind."""
 
-    kind: ClassVar[PlaceKind]
+    kind: ClassVar[ScopeKind]
 
     @property
-    def place(self) -> Place:
-        return Place(self.kind, getattr(self, self.kind.id_field))
+    def scope(self) -> Scope:
+        return Scope(self.kind, getattr(self, self.kind.id_field))
 
 
-class _PlaceItem(PlaceBody, _Placed, frozen=True, kw_only=True):
+class _ScopeItem(ScopeBody, _Scoped, frozen=True, kw_only=True):
     deleted: bool = False
 
     @classmethod
     async def do_all(cls, stores: Stores, items: Sequence[Self]) -> Sequence[str | None]:
-        return await stores.platform.put_places(cls.kind, [one.record(one.place) for one in items])
+        return await stores.platform.put_scopes(cls.kind, [one.record(one.scope) for one in items])
 
 
-class _PlaceRemoval(_Placed, _Single, frozen=True, kw_only=True):
+class _ScopeRemoval(_Scoped, _Single, frozen=True, kw_only=True):
     deleted: bool
 
     async def do(self, stores: Stores) -> None:
-        await stores.platform.delete_place(self.place)
+        await stores.platform.delete_scope(self.scope)
 
 
-class ConversationItem(_PlaceItem, frozen=True, kw_only=True):
-    kind: ClassVar = PlaceKind.CONVERSATION
+class ConversationItem(_ScopeItem, frozen=True, kw_only=True):
+    kind: ClassVar = ScopeKind.CONVERSATION
     conversation_id: Id
 
 
-class ConversationRemoval(_PlaceRemoval, frozen=True, kw_only=True):
-    kind: ClassVar = PlaceKind.CONVERSATION
+class ConversationRemoval(_ScopeRemoval, frozen=True, kw_only=True):
+    kind: ClassVar = ScopeKind.CONVERSATION
     conversation_id: Id
 
 
-class WhiteboardSessionItem(_PlaceItem, frozen=True, kw_only=True):
-    kind: ClassVar = PlaceKind.WHITEBOARD_SESSION
+class WhiteboardSessionItem(_ScopeItem, frozen=True, kw_only=True):
+    kind: ClassVar = ScopeKind.WHITEBOARD_SESSION
     whiteboard_session_id: Id
 
 
-class WhiteboardSessionRemoval(_PlaceRemoval, frozen=True, kw_only=True):
-    kind: ClassVar = PlaceKind.WHITEBOARD_SESSION
+class WhiteboardSessionRemoval(_ScopeRemoval, frozen=True, kw_only=True):
+    kind: ClassVar = ScopeKind.WHITEBOARD_SESSION
     whiteboard_session_id: Id
 
 

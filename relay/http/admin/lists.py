@@ -9,13 +9,13 @@ from msgspec import Meta
 
 from relay.errors import RelayError
 from relay.http.admin.access import guarded
-from relay.http.admin.items import PlaceView, ProfileDetails
+from relay.http.admin.items import ProfileDetails, ScopeView
 from relay.http.api import Operation, get
 from relay.http.parameters import CURSOR, Cursor, ProfileName, cursor_in, limit_in, limit_parameter
 from relay.http.ports import Platform
 from relay.http.responses import answer
-from relay.ids import PlaceKind
-from relay.signaling.records import Page, PlaceRecord
+from relay.ids import ScopeKind
+from relay.signaling.records import Page, ScopeRecord
 
 MAX_LIMIT: Final = 1000
 """Entries of one page."""
@@ -38,12 +38,12 @@ class ConnectionList(msgspec.Struct, frozen=True):
 
 
 class ConversationList(msgspec.Struct, frozen=True):
-    conversations: list[PlaceView]
+    conversations: list[ScopeView]
     next_cursor: Cursor
 
 
 class WhiteboardSessionList(msgspec.Struct, frozen=True):
-    whiteboard_sessions: list[PlaceView]
+    whiteboard_sessions: list[ScopeView]
     next_cursor: Cursor
 
 
@@ -59,17 +59,17 @@ async def connections(request: web.Request, *, platform: Platform) -> web.Respon
 
 
 async def conversations(request: web.Request, *, platform: Platform) -> web.Response:
-    page = await _places(request, PlaceKind.CONVERSATION, platform)
-    return answer(ConversationList([PlaceView.of(one) for one in page.entries], page.next_cursor))
+    page = await _scopes(request, ScopeKind.CONVERSATION, platform)
+    return answer(ConversationList([ScopeView.of(one) for one in page.entries], page.next_cursor))
 
 
 async def whiteboard_sessions(request: web.Request, *, platform: Platform) -> web.Response:
-    page = await _places(request, PlaceKind.WHITEBOARD_SESSION, platform)
-    return answer(WhiteboardSessionList([PlaceView.of(one) for one in page.entries], page.next_cursor))
+    page = await _scopes(request, ScopeKind.WHITEBOARD_SESSION, platform)
+    return answer(WhiteboardSessionList([ScopeView.of(one) for one in page.entries], page.next_cursor))
 
 
-async def _places(request: web.Request, kind: PlaceKind, platform: Platform) -> Page[PlaceRecord]:
-    return await _page(request, lambda limit, cursor: platform.list_places(kind, limit, cursor))
+async def _scopes(request: web.Request, kind: ScopeKind, platform: Platform) -> Page[ScopeRecord]:
+    return await _page(request, lambda limit, cursor: platform.list_scopes(kind, limit, cursor))
 
 
 async def _page(request: web.Request, read: Callable[[int, str | None], Awaitable[Page[Any]]]) -> Page[Any]:

@@ -83,10 +83,10 @@ async def lift(request: web.Request, *, revocations: Revocations) -> web.Respons
 
 
 def _call(one: OngoingCall) -> OngoingCallView:
-    place: dict[str, Any] = {one.place.kind.id_field: one.place.place_id}
+    scope: dict[str, Any] = {one.scope.kind.id_field: one.scope.scope_id}
     return OngoingCallView(
         call_id=one.call_id,
-        **place,
+        **scope,
         call_type=one.call_type,
         state=one.state,
         caller=ProfileName.of(one.caller),

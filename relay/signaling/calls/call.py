@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.settings.calls import CallSettings
 from relay.signaling.messages.common import MediaState
 
@@ -121,7 +121,7 @@ class Call:
     """
 
     call_id: str
-    place: Place
+    scope: Scope
     call_type: str
     caller: Party
     callee: Party

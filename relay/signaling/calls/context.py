@@ -10,7 +10,7 @@ from typing import Any
 
 from relay.clock import Clock
 from relay.errors import SignalingError, Unavailable
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile, ScopeKind
 from relay.media.api import RouteOf
 from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
@@ -34,7 +34,7 @@ class Ports:
     """What the signaling plane needs from the world.
 
     Attributes:
-        logs: a table of calls for each kind of place.
+        logs: a table of calls for each kind of scope.
         waker: None: profiles without a connection cannot be reached.
         limiter: None: nothing is limited.
         journal: None: what waits for the database is lost when this process dies.
@@ -44,7 +44,7 @@ class Ports:
     """
 
     directory: Directory
-    logs: Mapping[PlaceKind, CallLog]
+    logs: Mapping[ScopeKind, CallLog]
     chat: ChatLog
     missed: MissedCallStore
     waker: Waker | None = None

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.signaling.calls import policy
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
@@ -43,7 +43,7 @@ class Enforcement:
         found = [
             OngoingCall(
                 call_id=one.call.call_id,
-                place=one.call.place,
+                scope=one.call.scope,
                 call_type=one.call.call_type,
                 state=one.call.state.value,
                 caller=one.call.caller.profile,
@@ -100,17 +100,17 @@ class Enforcement:
             unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
             await self._termination.end(live, EndReason.HANGUP if live.call.answered else unanswered)
 
-    async def review(self, place: Place | None = None) -> None:
-        """Membership has changed at a place, or may have anywhere.
+    async def review(self, scope: Scope | None = None) -> None:
+        """Membership has changed at a scope, or may have anywhere.
 
         Calls end whose parties do not belong there any more, or of whom one has blocked the other.
         """
-        await self._review(lambda call: place is None or call.place == place)
+        await self._review(lambda call: scope is None or call.scope == scope)
 
     async def _review(self, concerns: Callable[[Call], bool]) -> None:
         for live in [one for one in self._context.live if concerns(one.call)]:
             call = live.call
-            eligibility = await self._context.ports.directory.eligibility(call.place, call.caller.profile, call.callee.profile)
+            eligibility = await self._context.ports.directory.eligibility(call.scope, call.caller.profile, call.callee.profile)
             async with live.lock:
                 reason = policy.ends(eligibility, answered=call.answered)
                 if reason is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from relay.ids import Place, Profile
+from relay.ids import Profile, Scope
 from relay.signaling.ports import Eligibility
 
 
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 class CallRequest:
     """A call that a profile wants to make."""
 
-    place: Place
+    scope: Scope
     """The conversation or whiteboard session."""
     call_type: str
     """`voice` or `video`."""
@@ -54,7 +54,7 @@ class CallFacts:
     """A call as it is at that moment. Times are timezone-aware, in UTC."""
 
     call_id: str
-    place: Place
+    scope: Scope
     call_type: str
     """`voice` or `video`, as it is now."""
     caller: Profile

@@ -41,7 +41,7 @@ class HookRunner:
     def started(self, call: Call, at: datetime) -> None:
         """A call may be made, and is about to ring."""
         if self._hooks is not None:
-            facts = CallFacts(call.call_id, call.place, call.call_type, call.caller.profile, call.callee.profile, at)
+            facts = CallFacts(call.call_id, call.scope, call.call_type, call.caller.profile, call.callee.profile, at)
             self._tell(self._hooks.call_started, facts)
 
     def answered(self, call: Call, at: datetime) -> None:

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from relay.errors import SignalingError
-from relay.ids import Place, PlaceKind, Profile, new_id
+from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.media.api import TransportReport
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, EndReason, Party
@@ -76,7 +76,7 @@ class InCall:
                 live.chat_ids[key] = text.sent_at
                 if len(live.chat_ids) > MAX_CHAT_IDS:
                     del live.chat_ids[next(iter(live.chat_ids))]
-                context.log.add(Said(kind=call.place.kind, call_id=call.call_id, place=call.place, message=text))
+                context.log.add(Said(kind=call.scope.kind, call_id=call.call_id, scope=call.scope, message=text))
                 self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
             else:
                 text = ChatMessage(text.message_id, text.author, text.text, first_sent)
@@ -205,9 +205,9 @@ class InCall:
         self._context.tell(other, notices.about(message, live.call, other, **fields))
 
 
-def _conversation(conversation_id: int | None) -> Place:
+def _conversation(conversation_id: int | None) -> Scope:
     """Without an id: one that does not exist."""
-    return Place(PlaceKind.CONVERSATION, conversation_id or 0)
+    return Scope(ScopeKind.CONVERSATION, conversation_id or 0)
 
 
 def _chat(text: ChatMessage, *, own: bool) -> dict[str, object]:

@@ -38,8 +38,8 @@ class Invitations:
             raise SignalingError("invalid_message", "a profile cannot call itself")
         if message.transferred_from is not None:
             await self._check_transfer(device.profile, message.transferred_from)
-        eligibility = await context.ports.directory.eligibility(message.place, device.profile, callee)
-        refusal = await context.ports.judge.refusal(eligibility, message.place, message.call_type)
+        eligibility = await context.ports.directory.eligibility(message.scope, device.profile, callee)
+        refusal = await context.ports.judge.refusal(eligibility, message.scope, message.call_type)
         if refusal is None and await self._call_again(device, callee, message, offer):
             return
         await self._replace_older(device)
@@ -54,7 +54,7 @@ class Invitations:
             raise SignalingError("unavailable", "the server is shutting down")
         call = Call(
             call_id=new_id(),
-            place=message.place,
+            scope=message.scope,
             call_type=message.call_type,
             caller=_party(eligibility.caller, device),
             # A caller without permission must not learn whether the callee exists, either.
@@ -70,7 +70,7 @@ class Invitations:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             context.live.add(live)
         async with live.lock, self._termination.ended_on_error(live):
-            context.log.add(Opened(kind=call.place.kind, call_id=call.call_id, call=self._row(live, eligibility)))
+            context.log.add(Opened(kind=call.scope.kind, call_id=call.call_id, call=self._row(live, eligibility)))
             if refusal is not None:
                 await self._termination.end(live, refusal)
             else:
@@ -95,7 +95,7 @@ class Invitations:
         call = live.call
         return NewCall(
             call_id=call.call_id,
-            place=call.place,
+            scope=call.scope,
             call_type=call.call_type,
             caller=eligibility.caller,
             callee=eligibility.callee,
@@ -106,7 +106,7 @@ class Invitations:
 
     async def _crosses(self, device: Device, theirs: LiveCall, message: incoming.CallInvitation) -> bool:
         """Whether the invitation crosses one of the callee's to this caller, which was first and stays (glare)."""
-        if theirs.call.callee.profile != device.profile or theirs.call.place != message.place:
+        if theirs.call.callee.profile != device.profile or theirs.call.scope != message.scope:
             return False
         async with theirs.lock:
             if theirs.call.state is not State.RINGING:
@@ -129,7 +129,7 @@ class Invitations:
             return False
         async with live.lock, self._termination.ended_on_error(live):
             call = live.call
-            if device.dropped or call.place != message.place or call.state not in BEFORE_ANSWER:
+            if device.dropped or call.scope != message.scope or call.state not in BEFORE_ANSWER:
                 return False
             repeated = (live.offer, call.call_type) == (offer, message.call_type)
             self._termination.hand_over(live, call.caller, device)
@@ -148,14 +148,14 @@ class Invitations:
         live.offer, call.invited_at = offer, context.clock.now()
         if call_type != call.call_type:
             call.call_type = call_type
-            context.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call_type))
+            context.log.add(Updated(kind=call.scope.kind, call_id=call.call_id, call_type=call_type))
         for ringing, _ in list(live.ringing.values()):
             # In a new session: the device may have begun to connect that of the earlier offer.
             await self.stop_ringing(live, ringing.device_id)
             await self.ring(live, ringing)
 
     async def _replace_older(self, device: Device) -> None:
-        """The same caller calls another profile, or in another place: its page was loaded anew, or has given up without a word.
+        """The same caller calls another profile, or in another scope: its page was loaded anew, or has given up without a word.
 
         Another device of the caller that is talking is left alone; the new call then finds the caller busy.
         """
@@ -243,7 +243,7 @@ class Invitations:
             call.callee.can_update = device.can_update
             live.answered_at = context.time_of(live)
             call.apply(Event.ANSWERED, context.clock.now())
-            context.log.add(Answered(kind=call.place.kind, call_id=call.call_id, at=live.answered_at))
+            context.log.add(Answered(kind=call.scope.kind, call_id=call.call_id, at=live.answered_at))
             context.ports.hooks.answered(call, live.answered_at)
             async with self._termination.ended_on_error(live):
                 await self._connect(live, answer)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from relay.errors import SignalingError
-from relay.ids import Place
+from relay.ids import Scope
 from relay.signaling.calls import policy
 from relay.signaling.calls.call import EndReason
 from relay.signaling.calls.extensions import CallPolicy, CallRequest, Verdict
@@ -36,7 +36,7 @@ class Judge:
         self._faults = faults or Faults()
         self._patience = patience
 
-    async def refusal(self, eligibility: Eligibility, place: Place, call_type: str) -> EndReason | None:
+    async def refusal(self, eligibility: Eligibility, scope: Scope, call_type: str) -> EndReason | None:
         """Why a call may not be, or None if it may.
 
         Raises:
@@ -45,7 +45,7 @@ class Judge:
         built_in = policy.refusal(eligibility)
         if self._own is None:
             return built_in
-        request = CallRequest(place, call_type, eligibility, _VERDICTS[built_in])
+        request = CallRequest(scope, call_type, eligibility, _VERDICTS[built_in])
         try:
             async with asyncio.timeout(self._patience):
                 verdict = _REASONS[Verdict(await self._own.judge(request))]

@@ -10,7 +10,7 @@ from typing import Final
 
 from relay.clock import Timeline
 from relay.errors import SignalingError
-from relay.ids import PlaceKind, Profile, new_id
+from relay.ids import Profile, ScopeKind, new_id
 from relay.media.api import DtlsRole
 from relay.sdp.model import SessionDescription
 from relay.signaling.calls.call import Call, Party
@@ -184,8 +184,8 @@ class LiveCalls:
             SignalingError: `no_call`.
         """
         live = self._by_profile.get(device.profile)
-        if live is None or live.call.place != message.place:
-            where = "whiteboard session" if message.place.kind is PlaceKind.WHITEBOARD_SESSION else "conversation"
+        if live is None or live.call.scope != message.scope:
+            where = "whiteboard session" if message.scope.kind is ScopeKind.WHITEBOARD_SESSION else "conversation"
             raise SignalingError("no_call", f"this profile is in no call of this {where}")
         if message.call_id is not None and message.call_id != live.call.call_id:
             raise SignalingError("no_call", "this profile is in another call, or that one has ended")
@@ -200,11 +200,11 @@ class LiveCalls:
     def with_transport(self, transport_id: str) -> LiveCall | None:
         return self._by_transport.get(transport_id)
 
-    def beats(self, kind: PlaceKind, now: float) -> dict[datetime, list[str]]:
-        """The calls of that kind of place, by the date that it is for them: nearly always the same for all."""
+    def beats(self, kind: ScopeKind, now: float) -> dict[datetime, list[str]]:
+        """The calls of that kind of scope, by the date that it is for them: nearly always the same for all."""
         found: dict[datetime, list[str]] = {}
         for live in self:
-            if live.call.place.kind is kind:
+            if live.call.scope.kind is kind:
                 found.setdefault(live.timeline.at(now), []).append(live.call.call_id)
         return found
 

@@ -177,7 +177,7 @@ class Negotiation:
         if update.call_type != call.call_type:
             call.call_type = update.call_type
             context.tell_state(live)
-            context.log.add(Updated(kind=call.place.kind, call_id=call.call_id, call_type=call.call_type))
+            context.log.add(Updated(kind=call.scope.kind, call_id=call.call_id, call_type=call.call_type))
 
     async def _complete_own(self, live: LiveCall, update: Update, answer: SessionDescription) -> None:
         session, _ = live.media(update.answerer).negotiated

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from relay.ids import Place
+from relay.ids import Scope
 from relay.sdp.parse import MAX_SECTIONS
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party
@@ -33,15 +33,15 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _at(place: Place) -> dict[str, int]:
-    return {place.kind.id_field: place.place_id}
+def _at(scope: Scope) -> dict[str, int]:
+    return {scope.kind.id_field: scope.scope_id}
 
 
 def _about(call: Call, to: Party) -> dict[str, Any]:
     """The fields of every `CallMessage`."""
     other = call.other(to)
     return {
-        **_at(call.place),
+        **_at(call.scope),
         "call_id": call.call_id,
         "from_profile_id": other.profile.profile_id,
         "from_profile_type": other.profile.profile_type,
@@ -131,12 +131,12 @@ def limits(timers: CallSettings) -> outgoing.Limits:
 
 def missed_record(call: Call, reason: str, started_at: datetime) -> MissedCallRecord:
     caller = ProfileCard(call.caller.profile, call.caller.name, call.caller.avatar)
-    return MissedCallRecord(call.call_id, call.place, call.call_type, caller, reason, started_at)
+    return MissedCallRecord(call.call_id, call.scope, call.call_type, caller, reason, started_at)
 
 
 def missed(record: MissedCallRecord) -> outgoing.MissedCall:
     return outgoing.MissedCall(
-        **_at(record.place),
+        **_at(record.scope),
         call_id=record.call_id,
         call_type=record.call_type,
         from_profile_id=record.caller.profile.profile_id,

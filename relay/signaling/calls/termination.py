@@ -137,7 +137,7 @@ class Termination:
         assert call.end_reason is not None, "the call has ended"
         self._context.log.add(
             Ended(
-                kind=call.place.kind,
+                kind=call.scope.kind,
                 call_id=call.call_id,
                 at=now,
                 reason=call.end_reason,

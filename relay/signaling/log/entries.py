@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.signaling.ports import ChatMessage, MediaPath, NewCall
 
 MAX_LINE: Final = 16 * 1024
@@ -19,7 +19,7 @@ MAX_LINE: Final = 16 * 1024
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Something that happened to a call."""
 
-    kind: PlaceKind
+    kind: ScopeKind
     call_id: str
 
 
@@ -47,9 +47,9 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
 
 
 class Said(Entry, frozen=True, kw_only=True, tag="said"):
-    """A text. In no journal: most places do not keep texts, and the database knows which."""
+    """A text. In no journal: most scopes do not keep texts, and the database knows which."""
 
-    place: Place
+    scope: Scope
     message: ChatMessage
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from relay.errors import Unavailable
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.signaling.ports import CallLog
 
 logger = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ class Heartbeat:
     """Beats for the calls that go on here, and closes those that have stopped.
 
     Args:
-        beats: the calls of this server that have not ended, of one kind of place, by the time that it is for them.
+        beats: the calls of this server that have not ended, of one kind of scope, by the time that it is for them.
     """
 
-    def __init__(self, logs: Mapping[PlaceKind, CallLog], beats: Callable[[PlaceKind], Mapping[datetime, Sequence[str]]]) -> None:
+    def __init__(self, logs: Mapping[ScopeKind, CallLog], beats: Callable[[ScopeKind], Mapping[datetime, Sequence[str]]]) -> None:
         self._logs = logs
         self._beats = beats
-        self._seen: dict[PlaceKind, dict[str, tuple[datetime, int]]] = {}
+        self._seen: dict[ScopeKind, dict[str, tuple[datetime, int]]] = {}
         """Of each open call that is not of this server: its last sign of life, and how many looks have seen that."""
         self._task: asyncio.Task[None] | None = None
 
@@ -60,7 +60,7 @@ class Heartbeat:
                 if not isinstance(error, Unavailable):  # which has been said
                     logger.exception("the heartbeat could not be written to the database")
 
-    async def _beat_once(self, kind: PlaceKind, log: CallLog) -> None:
+    async def _beat_once(self, kind: ScopeKind, log: CallLog) -> None:
         beats = self._beats(kind)
         for at, call_ids in beats.items():
             await log.heartbeat(call_ids, at)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from relay.errors import LostRace, Unavailable
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.signaling.log.entries import Answered, Ended, Entry, Opened, Said, Updated
 from relay.signaling.ports import CallLog, ChatLog
 
@@ -65,7 +65,7 @@ class WriteBehind:
         on_lost: called with the id of a call whose row was closed by another hand before its answer.
     """
 
-    def __init__(self, logs: Mapping[PlaceKind, CallLog], chat: ChatLog, journal: Journal | None = None) -> None:
+    def __init__(self, logs: Mapping[ScopeKind, CallLog], chat: ChatLog, journal: Journal | None = None) -> None:
         self.on_lost: Callable[[str], None] = lambda _: None
         self.counters: Counter[str] = Counter()
         self._logs = logs
@@ -202,7 +202,7 @@ class WriteBehind:
                         callee=entry.callee,
                     )
                 case Said():
-                    await self._chat.add(entry.call_id, entry.place, entry.message)
+                    await self._chat.add(entry.call_id, entry.scope, entry.message)
         except Unavailable:
             raise
         except LostRace as error:

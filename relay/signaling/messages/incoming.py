@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import SignalingError
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.signaling.messages.common import Answer, CallType, IceCandidate, Id, MediaState, Offer, ProfileType
 
 MAX_FRAME_LENGTH = 64 * 1024
@@ -41,11 +41,11 @@ class AboutCall(FromClient, frozen=True, kw_only=True):
             raise ValueError("a call has either a `conversation_id` or a `whiteboard_session_id`")
 
     @property
-    def place(self) -> Place:
+    def scope(self) -> Scope:
         if self.conversation_id is not UNSET:
-            return Place(PlaceKind.CONVERSATION, self.conversation_id)
+            return Scope(ScopeKind.CONVERSATION, self.conversation_id)
         assert self.whiteboard_session_id is not UNSET, "checked when it was made"
-        return Place(PlaceKind.WHITEBOARD_SESSION, self.whiteboard_session_id)
+        return Scope(ScopeKind.WHITEBOARD_SESSION, self.whiteboard_session_id)
 
 
 # -- version 1 --------------------------------------------------------------------------------------------------------

@@ -6,20 +6,20 @@ import aiohttp
 import pytest
 
 from relay.errors import ConfigurationError
-from relay.http.admin import live, places, profiles, sync, tokens
+from relay.http.admin import live, profiles, scopes, sync, tokens
 from relay.settings.all import Settings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.conftest import bearer
 from tests.http.records import MAYA, asked
 
-ROUTES = [*profiles.ROUTES, *places.ROUTES, *sync.ROUTES, *tokens.ROUTES, *live.ROUTES]
+ROUTES = [*profiles.ROUTES, *scopes.ROUTES, *sync.ROUTES, *tokens.ROUTES, *live.ROUTES]
 
 NAMES = {
     r"{profile_type:\w+}": "student",
     r"{profile_id:\d+}": "456",
     r"{other_type:\w+}": "tutor",
     r"{other_id:\d+}": "789",
-    r"{place_id:\d+}": "123",
+    r"{scope_id:\d+}": "123",
     r"{call_id:\w{1,32}}": "f" * 32,
 }
 

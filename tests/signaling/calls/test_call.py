@@ -18,7 +18,7 @@ START = 1000.0
 def new_call(state: State = State.INVITED) -> Call:
     call = Call(
         call_id="c1",
-        place=LESSON,
+        scope=LESSON,
         call_type="voice",
         caller=Party(STUDENT, "Maya", "", device_id="phone"),
         callee=Party(TUTOR, "Daniel", ""),

@@ -69,7 +69,7 @@ async def test_a_block_of_another_profile_disturbs_no_call(harness: MemoryHarnes
 
 
 @in_memory
-async def test_a_call_ends_when_a_party_does_not_belong_to_the_place_any_more(harness: MemoryHarness) -> None:
+async def test_a_call_ends_when_a_party_does_not_belong_to_the_scope_any_more(harness: MemoryHarness) -> None:
     parties = await harness.connected()
     await harness.calls.enforcement.review(LESSON)
     assert harness.calls.call_count == 1, "nothing has changed yet"
@@ -193,7 +193,7 @@ async def test_a_device_whose_credential_does_not_say_when_it_was_issued_goes_to
 async def test_a_call_can_be_ended_by_its_id(harness: MemoryHarness) -> None:
     parties = await harness.answered()
     [ongoing] = harness.calls.enforcement.ongoing()
-    assert (ongoing.caller, ongoing.callee, ongoing.place, ongoing.state) == (STUDENT, TUTOR, LESSON, "answered")
+    assert (ongoing.caller, ongoing.callee, ongoing.scope, ongoing.state) == (STUDENT, TUTOR, LESSON, "answered")
     assert not await harness.calls.enforcement.end_call("f" * 32)
     assert await harness.calls.enforcement.end_call(ongoing.call_id)
     assert [one.types()[-1] for one in parties] == ["call_ended terminated"] * 2

@@ -212,8 +212,8 @@ async def test_a_text_that_cannot_be_kept_arrives_all_the_same(harness: MemoryHa
 
 
 @in_memory
-async def test_texts_of_places_that_keep_none_are_not_kept(harness: MemoryHarness) -> None:
-    caller, callee = await harness.connected(place=WHITEBOARD)
+async def test_texts_of_scopes_that_keep_none_are_not_kept(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connected(scope=WHITEBOARD)
     await harness.say(caller, frame("call_chat", WHITEBOARD, text="hello"))
     assert callee.types()[-1] == "call_chat"
     await harness.rows()

@@ -136,7 +136,7 @@ async def test_another_device_of_the_callee_is_told_of_the_call_that_rings_on_it
 
 
 @in_memory
-async def test_invitations_at_different_places_do_not_cross(harness: MemoryHarness) -> None:
+async def test_invitations_at_different_scopes_do_not_cross(harness: MemoryHarness) -> None:
     _, callee = await harness.ringing()
     await harness.say(callee, invitation(STUDENT, WHITEBOARD))
     assert callee.types() == ["call_invitation", "call_declined busy"]

@@ -7,7 +7,7 @@ import pytest
 
 from relay.clock import Timeline
 from relay.errors import SignalingError
-from relay.ids import Place, PlaceKind
+from relay.ids import Scope, ScopeKind
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls.call import Call, EndReason, Event, Party
 from relay.signaling.calls.live import LiveCall, LiveCalls, Purpose, Transfer, Update
@@ -23,10 +23,10 @@ TIMELINE = Timeline(T0)
 PHONE, TABLET = (Device(STUDENT, 2, FakeConnection()) for _ in range(2))
 
 
-def live_call(place: Place = LESSON, call_id: str = "c1") -> LiveCall:
+def live_call(scope: Scope = LESSON, call_id: str = "c1") -> LiveCall:
     """The student calls the tutor from PHONE."""
     caller, callee = Party(STUDENT, "Maya", "", PHONE.device_id), Party(TUTOR, "Daniel", "")
-    return LiveCall(Call(call_id, place, "voice", caller, callee, TIMERS, 3.0), TIMELINE, parse_sdp(VOICE_OFFER))
+    return LiveCall(Call(call_id, scope, "voice", caller, callee, TIMERS, 3.0), TIMELINE, parse_sdp(VOICE_OFFER))
 
 
 def answered(live: LiveCall) -> LiveCall:
@@ -90,11 +90,11 @@ def test_a_call_is_found_by_its_transports_for_as_long_as_it_has_them() -> None:
     assert not calls._by_transport
 
 
-def test_calls_are_counted_by_the_kind_of_their_place() -> None:
+def test_calls_are_counted_by_the_kind_of_their_scope() -> None:
     calls = LiveCalls()
     calls.add(live_call(WHITEBOARD))
-    assert calls.beats(PlaceKind.WHITEBOARD_SESSION, 7.0) == {T0 + timedelta(seconds=7): ["c1"]}
-    assert calls.beats(PlaceKind.CONVERSATION, 7.0) == {}
+    assert calls.beats(ScopeKind.WHITEBOARD_SESSION, 7.0) == {T0 + timedelta(seconds=7): ["c1"]}
+    assert calls.beats(ScopeKind.CONVERSATION, 7.0) == {}
 
 
 def test_the_dates_of_a_call_differ_by_what_has_passed() -> None:

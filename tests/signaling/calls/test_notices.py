@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.ids import Place
+from relay.ids import Scope
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Call, EndReason, Party
 from relay.signaling.messages.common import MediaState
@@ -18,8 +18,8 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 NOW_MS = 1_772_366_400_250
 
 
-def new_call(ended: EndReason | None = None, place: Place = LESSON) -> Call:
-    call = Call("c1", place, "voice", Party(STUDENT, "Maya", "/maya.png"), Party(TUTOR, "Daniel", "/daniel.png"), TIMERS, 0.0)
+def new_call(ended: EndReason | None = None, scope: Scope = LESSON) -> Call:
+    call = Call("c1", scope, "voice", Party(STUDENT, "Maya", "/maya.png"), Party(TUTOR, "Daniel", "/daniel.png"), TIMERS, 0.0)
     if ended is not None:
         call.end(ended, 1.0)
     return call
@@ -112,7 +112,7 @@ def test_who_agreed_to_a_transfer_is_told_whom_to_call() -> None:
 
 
 def test_a_missed_call_says_who_called_where_and_when() -> None:
-    record = notices.missed_record(new_call(place=WHITEBOARD), "no_answer", NOW)
+    record = notices.missed_record(new_call(scope=WHITEBOARD), "no_answer", NOW)
     message = told(notices.missed_calls(Unseen((record,), 7)))
     assert message == {
         "type": "missed_calls",
@@ -134,7 +134,7 @@ def test_a_missed_call_says_who_called_where_and_when() -> None:
 
 
 def test_a_call_of_a_whiteboard_session_names_it() -> None:
-    message = told(notices.answer(new_call(place=WHITEBOARD), "v=0"))
+    message = told(notices.answer(new_call(scope=WHITEBOARD), "v=0"))
     assert message["whiteboard_session_id"] == 7
     assert "conversation_id" not in message
 

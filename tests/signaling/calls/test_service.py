@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from relay.ids import Place, PlaceKind, Profile
+from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import MediaEvent, TransportDown, TransportUp
 from tests.sdp.descriptions import seen
 from tests.signaling.conftest import SqlHarness
@@ -230,21 +230,21 @@ async def test_another_tab_of_the_caller_cannot_end_the_call_by_calling(harness:
 
 
 @pytest.mark.parametrize(
-    ("caller", "callee", "place", "reason"),
+    ("caller", "callee", "scope", "reason"),
     [
         pytest.param(STUDENT, TUTOR, LESSON, "offline", id="offline callee"),
         pytest.param(STUDENT, TUTOR, PARENTS_EVENING, "rejected", id="not the caller's conversation"),
         pytest.param(STUDENT, PARENT, LESSON, "rejected", id="not the callee's conversation"),
-        pytest.param(STUDENT, TUTOR, Place(PlaceKind.CONVERSATION, 999), "rejected", id="no such conversation"),
+        pytest.param(STUDENT, TUTOR, Scope(ScopeKind.CONVERSATION, 999), "rejected", id="no such conversation"),
         pytest.param(STUDENT, Profile("tutor", 1), LESSON, "rejected", id="no such profile"),
         pytest.param(STRANGER, TUTOR, LESSON, "rejected", id="a stranger"),
     ],
 )
 async def test_a_call_that_cannot_be_is_declined_and_written_down(
-    harness: SqlHarness, caller: Profile, callee: Profile, place: Place, reason: str
+    harness: SqlHarness, caller: Profile, callee: Profile, scope: Scope, reason: str
 ) -> None:
     device = await harness.connect(caller)
-    await harness.say(device, invitation(callee, place))
+    await harness.say(device, invitation(callee, scope))
     assert device.types() == [f"call_declined {reason}"]
     assert await harness.ends() == [(caller.profile_id, "missed", reason)]
     await harness.nothing_is_left()

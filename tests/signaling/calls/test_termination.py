@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.media.api import WORKER_LOST, Address, Route, TransportClosed, TransportDown, TransportReport, TransportUp
 from relay.media.quality.statistics import LegReport
 from tests.signaling.harness import EPOCH, MemoryHarness, in_memory
@@ -319,10 +319,10 @@ async def test_a_callee_who_is_there_is_not_woken(harness: MemoryHarness) -> Non
 
 
 @in_memory
-async def test_a_call_of_a_whiteboard_session_has_a_table_of_its_own_and_names_its_place_in_every_message(
+async def test_a_call_of_a_whiteboard_session_has_a_table_of_its_own_and_names_its_scope_in_every_message(
     harness: MemoryHarness,
 ) -> None:
-    caller, callee = await harness.connected(place=WHITEBOARD)
+    caller, callee = await harness.connected(scope=WHITEBOARD)
     await harness.say(caller, HANG_UP)
     assert caller.types()[-1] == "error no_call", "it is no call of that conversation"
     for kind, fields in [("call_hold", {}), ("call_resume", {}), ("call_chat", {"text": "hello"}), ("call_ended", {})]:
@@ -331,13 +331,13 @@ async def test_a_call_of_a_whiteboard_session_has_a_table_of_its_own_and_names_i
     assert all(one["whiteboard_session_id"] == 7 and "conversation_id" not in one for one in heard)
     assert finals(callee) == ["call_ended hangup"]
     assert await harness.rows() == []
-    [row] = harness.logs[PlaceKind.WHITEBOARD_SESSION].entries.values()
+    [row] = harness.logs[ScopeKind.WHITEBOARD_SESSION].entries.values()
     assert (row.status, row.end_reason) == ("ended", "hangup")
 
 
 @in_memory
 async def test_a_missed_call_of_a_whiteboard_session_names_it(harness: MemoryHarness) -> None:
-    caller, callee = await harness.ringing(place=WHITEBOARD)
+    caller, callee = await harness.ringing(scope=WHITEBOARD)
     await harness.say(caller, frame("call_ended", WHITEBOARD))
     call = callee.last("call_missed")["call"]
     assert call["whiteboard_session_id"] == 7
@@ -346,7 +346,7 @@ async def test_a_missed_call_of_a_whiteboard_session_names_it(harness: MemoryHar
 
 @in_memory
 async def test_who_is_in_a_call_of_a_whiteboard_session_is_busy_everywhere(harness: MemoryHarness) -> None:
-    await harness.connected(place=WHITEBOARD)
+    await harness.connected(scope=WHITEBOARD)
     parent = await harness.connect(PARENT)
     await harness.say(parent, invitation(TUTOR, PARENTS_EVENING))
     assert finals(parent) == ["call_declined busy"]

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relay.errors import Unavailable
-from relay.ids import PlaceKind, Profile
+from relay.ids import Profile, ScopeKind
 from relay.signaling.log.heartbeat import INTERVAL, LOOKS, STALE_AFTER, Heartbeat
 from relay.signaling.ports import MediaPath, NewCall
 from tests.kit.clock import in_virtual_time
 
-CONVERSATION = PlaceKind.CONVERSATION
+CONVERSATION = ScopeKind.CONVERSATION
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 Beats = Mapping[datetime, Sequence[str]]
@@ -22,7 +22,7 @@ def now() -> float:
     return round(asyncio.get_running_loop().time(), 6)
 
 
-def beating(*ids: str, also: Sequence[str] = ()) -> Callable[[PlaceKind], Beats]:
+def beating(*ids: str, also: Sequence[str] = ()) -> Callable[[ScopeKind], Beats]:
     """For these calls; `also` may grow."""
     return lambda _: {T0 + timedelta(seconds=now()): [*ids, *also]} if ids else {}
 
@@ -92,12 +92,12 @@ async def test_it_beats_every_five_seconds_for_the_calls_that_there_are_then() -
 
 @in_virtual_time
 async def test_it_beats_in_each_table_for_the_calls_of_that_kind() -> None:
-    diaries = {kind: Diary() for kind in PlaceKind}
+    diaries = {kind: Diary() for kind in ScopeKind}
     heartbeat = Heartbeat(diaries, lambda kind: beating(kind.value)(kind))
     await heartbeat.start()
     await asyncio.sleep(INTERVAL + 1)
     await heartbeat.stop()
-    assert [diary.beats for diary in diaries.values()] == [[(5.0, [kind.value])] for kind in PlaceKind]
+    assert [diary.beats for diary in diaries.values()] == [[(5.0, [kind.value])] for kind in ScopeKind]
 
 
 @in_virtual_time

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.errors import LostRace, Unavailable
-from relay.ids import PlaceKind
+from relay.ids import ScopeKind
 from relay.signaling.log import writebehind
 from relay.signaling.log.entries import Answered, Ended, Entry, Opened, Said
 from relay.signaling.log.writebehind import RETRY_LAST, WriteBehind
@@ -18,7 +18,7 @@ from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog
 from tests.signaling.harness import EPOCH, MemoryHarness, in_memory
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TUTOR, answer, frame, invitation
 
-KIND = PlaceKind.CONVERSATION
+KIND = ScopeKind.CONVERSATION
 FIGURES = {"status": "ended", "reason": "hangup", "seconds": 11}
 
 
@@ -94,7 +94,7 @@ def ended(call_id: str, answered_at: datetime | None = None) -> Ended:
 
 
 def said(call_id: str, text: str = "hello") -> Said:
-    return Said(kind=KIND, call_id=call_id, place=LESSON, message=ChatMessage(text, STUDENT, text, at(3)))
+    return Said(kind=KIND, call_id=call_id, scope=LESSON, message=ChatMessage(text, STUDENT, text, at(3)))
 
 
 def life_of(call_id: str) -> list[Entry]:

@@ -28,9 +28,9 @@ export function createPeople({ onCall, onReload, onBlock }) {
 
   /** @param {Contact} contact @param {string} detail */
   function row(contact, detail) {
-    const { place, other } = contact;
-    const isBoard = place.kind === "whiteboard_session";
-    const hook = isBoard ? `whiteboard-${place.id}` : String(place.id);
+    const { scope, other } = contact;
+    const isBoard = scope.kind === "whiteboard_session";
+    const hook = isBoard ? `whiteboard-${scope.id}` : String(scope.id);
     const actions = h("span", { class: "conversation__actions" });
     const menu = createMenu(`menu-${hook}`, `More about ${other.name}`, {
       class: "roundbutton roundbutton--quiet",
@@ -101,13 +101,13 @@ export function createPeople({ onCall, onReload, onBlock }) {
     setContacts(conversations, whiteboards) {
       refreshers = [];
       if (conversations.length) {
-        fill(list, h("ul", { class: "conversations" }, ...conversations.map((one) => row(one, `Conversation ${one.place.id}`))));
+        fill(list, h("ul", { class: "conversations" }, ...conversations.map((one) => row(one, `Conversation ${one.scope.id}`))));
       } else {
         const text = "Conversations from your platform appear here, and every one of them can be called.";
         fill(list, h("div", { class: "empty", "data-testid": "no-conversations" }, icon("bubble"), h("p", {}, text)));
       }
       boards.hidden = !whiteboards.length;
-      const rows = whiteboards.map((one) => row(one, `Whiteboard ${one.place.id}`));
+      const rows = whiteboards.map((one) => row(one, `Whiteboard ${one.scope.id}`));
       fill(
         boards,
         h("h2", { class: "home__heading" }, icon("board"), "Whiteboards"),

@@ -38,7 +38,7 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
 
   /** @param {PastCall} call */
   function row(call) {
-    const { other, place, kind } = call;
+    const { other, scope, kind } = call;
     const name = other?.name || UNKNOWN.name;
     const back = h(
       "button",
@@ -67,7 +67,7 @@ export function createRecents({ onCallBack, onFilter, onOlder }) {
       "data-unseen": String(call.missed && !call.seen),
     };
     const time = h("time", { class: "muted recent__time", datetime: new Date(call.at).toISOString() }, dayText(call.at));
-    return h("li", attributes, avatar(other ?? UNKNOWN), text, time, other && place && back);
+    return h("li", attributes, avatar(other ?? UNKNOWN), text, time, other && scope && back);
   }
 
   return {

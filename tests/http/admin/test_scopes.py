@@ -18,7 +18,7 @@ NOBODY = {"profile_type": "student", "profile_id": 1}
 
 
 @KINDS
-async def test_a_place_is_added_brought_up_to_date_and_deleted(admin: Admin, base: str, key: str) -> None:
+async def test_a_scope_is_added_brought_up_to_date_and_deleted(admin: Admin, base: str, key: str) -> None:
     path = f"{base}/5000"
     assert (await admin("GET", path))[0] == 404
     assert await admin("PUT", path, {"members": [MAYA_NAME, ELENA_NAME], "keep_chat": True}) == (204, None)
@@ -58,20 +58,20 @@ async def test_members_come_and_go(admin: Admin, base: str, key: str) -> None:
         {"members": [MAYA_NAME], "keepchat": True},
     ],
 )
-async def test_a_place_that_cannot_be_changes_nothing(admin: Admin, base: str, key: str, body: Any) -> None:
+async def test_a_scope_that_cannot_be_changes_nothing(admin: Admin, base: str, key: str, body: Any) -> None:
     await admin("PUT", f"{base}/5000", {"members": [MAYA_NAME]})
-    for place_id in (5000, 5001):
-        status, answer = await admin("PUT", f"{base}/{place_id}", body)
+    for scope_id in (5000, 5001):
+        status, answer = await admin("PUT", f"{base}/{scope_id}", body)
         assert (status, answer["error"]["code"]) == (400, "invalid_request")
     assert (await admin("GET", f"{base}/5000"))[1]["members"] == [MAYA_NAME]
     assert (await admin("GET", f"{base}/5001"))[0] == 404
 
 
 @KINDS
-@pytest.mark.parametrize("place_id", ["0", "2147483648", "9" * 40])
-async def test_an_impossible_place_is_not_found(admin: Admin, base: str, key: str, place_id: str) -> None:
+@pytest.mark.parametrize("scope_id", ["0", "2147483648", "9" * 40])
+async def test_an_impossible_scope_is_not_found(admin: Admin, base: str, key: str, scope_id: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        assert (await admin(method, f"{base}/{place_id}", {"members": [MAYA_NAME]}))[0] == 404
+        assert (await admin(method, f"{base}/{scope_id}", {"members": [MAYA_NAME]}))[0] == 404
 
 
 async def test_a_new_conversation_is_there_for_its_members(admin: Admin, http: aiohttp.ClientSession) -> None:

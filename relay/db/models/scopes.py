@@ -9,7 +9,7 @@ from sqlalchemy.schema import SchemaItem
 from relay.db.models.base import Base, UtcNow
 
 
-class _Place:
+class _Scope:
     id: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=UtcNow())
     keep_chat: Mapped[bool] = mapped_column(server_default=false())
@@ -31,7 +31,7 @@ class _Member:
     profile_id: Mapped[int] = mapped_column(primary_key=True)
 
 
-class ConversationRow(_Place, Base):
+class ConversationRow(_Scope, Base):
     """Profiles that may call each other."""
 
     __tablename__ = "conversations"
@@ -47,7 +47,7 @@ class MemberRow(_Member, Base):
     )
 
 
-class WhiteboardSessionRow(_Place, Base):
+class WhiteboardSessionRow(_Scope, Base):
     """Profiles that may call each other from a whiteboard that they share."""
 
     __tablename__ = "whiteboard_sessions"
