@@ -1,0 +1,61 @@
+"""`python -m relay serve`: the page, the WebSocket and the media, until a signal."""
+
+import argparse
+import asyncio
+import logging
+from functools import partial
+from typing import Final
+
+from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
+from relay.cli.command import Command, settings_of_environment
+from relay.serving import find_public_address, serve
+from relay.settings.all import Settings
+from relay.signals import Signals
+from relay.workers.worker import fastest_loop
+
+SHUTDOWN_TIMEOUT: Final = 1.0
+"""Seconds that open HTTP requests get to finish after the calls have ended."""
+
+_HOW_TO_TRY: Final = """\
+Open {url} in two browser windows.
+  1. In one, sign in as Maya Lindgren (student 456); in the other, as Daniel Okafor (tutor 789).
+  2. Press the telephone or the camera beside their conversation; accept in the other window.
+Media goes through {media}. Ctrl-C ends every call and stops the server.
+"""
+
+
+def _run(_: argparse.Namespace) -> int:
+    settings = settings_of_environment()
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        runner.run(_serve_until_told(settings))
+    return 0
+
+
+async def _serve_until_told(settings: Settings) -> None:
+    # In development, closing the terminal ends the server. In operation, a service manager stops it, independent of any terminal.
+    signals = Signals(ends_with_terminal=settings.dev)
+    try:
+        app = create_app(await find_public_address(settings))
+        async with serve(app, SHUTDOWN_TIMEOUT) as port:
+            signals.ready(partial(reload, app), app[CALLS_ENDED])
+            _announce(settings, port, app[MEDIA_PORTS])
+            await signals.stop.wait()
+            logging.getLogger(__name__).info("stopping")
+    except asyncio.CancelledError:
+        if not signals.stop.is_set():
+            raise
+        logging.getLogger(__name__).info("stopped while starting")
+
+
+def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:
+    host = settings.host if settings.host not in ("", "0.0.0.0", "::") else "localhost"  # noqa: S104
+    scheme = "https" if settings.tls_cert else "http"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    if settings.dev:
+        media = f"UDP port{'s' if len(media_ports) > 1 else ''} {', '.join(map(str, media_ports))}"
+        print(_HOW_TO_TRY.format(url=url, media=media), flush=True)
+    else:
+        print(f"Serving on {url}", flush=True)
+
+
+SERVE: Final = Command("serve", "Serve the page, the WebSocket and the media until told to stop.", _run)
