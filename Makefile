@@ -18,7 +18,7 @@ GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(
 SETTINGS := $(filter-out $(OWN) MAKEFLAGS,$(GIVEN))
 $(foreach v,$(SETTINGS),$(eval export RELAY_$(v) = $$($(v))))
 
-SECRETS := JWT_SECRET SERVICE_TOKEN TURN_SECRET VAPID_PRIVATE_KEY
+SECRETS := JWT_SECRET SERVICE_TOKEN TURN_SECRET VAPID_PRIVATE_KEY RECORDING_KEY
 $(foreach v,$(filter $(SECRETS),$(SETTINGS)),$(warning $(v) is on the command line of make, where every user of this machine can \
 read it. Set it in the environment instead: RELAY_$(v)=… make run))
 

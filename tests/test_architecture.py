@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.rtp": ("relay.rtp", "relay.errors"),
     "relay.settings": ("relay.settings", "relay.errors"),
     "relay.cli": ("relay",),
+    "relay.sealed": ("relay.errors",),
     "relay.stun": (),
     "relay.media.quality": ("relay.media.quality", "relay.rtp", "relay.counting"),
     "relay.media.api": ("relay.media.quality.statistics", "relay.errors"),
@@ -63,6 +64,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.media.routing": (
         *("relay.media.routing", "relay.media.transport", "relay.media.repair.history", "relay.media.net", "relay.media.quality"),
         *("relay.media.api", "relay.rtp"),
+    ),
+    "relay.media.capture": (
+        "relay.media.capture",
+        "relay.media.transport",
+        "relay.media.quality",
+        "relay.media.api",
+        "relay.sealed",
+        "relay.errors",
     ),
     "relay.media": ("relay.media", "relay.rtp", "relay.stun", "relay.settings.media", "relay.counting", "relay.errors"),
     "relay.workers": ("relay.workers", "relay.media", "relay.settings.media", "relay.errors", "relay.logs"),

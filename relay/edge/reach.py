@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from relay.media.api import Candidate, MediaDescription, MediaEngine, RouterKind, TransportParameters
+from relay.media.api import (
+    Candidate,
+    CaptureOrder,
+    MediaDescription,
+    MediaEngine,
+    PartyLabel,
+    RouterKind,
+    TransportParameters,
+)
 
 MAX_UFRAGS: Final = 2
 """ICE user fragments per transport: those from before the last restart are good until the new ones have been used."""
@@ -82,6 +90,18 @@ class ReachableEngine:
             self._forget(transport_id)
         self._routers.pop(router_id, None)
         await self._engine.close_router(router_id)
+
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        await self._engine.start_capture(router_id, order)
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        await self._engine.stop_capture(router_id, reason, at)
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        await self._engine.pause_capture(router_id, paused, reason)
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        await self._engine.capture_party(router_id, transport_id, party)
 
     async def counters(self) -> Mapping[str, int]:
         return await self._engine.counters()

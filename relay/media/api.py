@@ -243,7 +243,60 @@ class TransportReport:
     """What leaves by it."""
 
 
-MediaEvent = TransportUp | TransportDown | TransportClosed | TransportReport
+PartyLabel = Literal["A", "B"]
+"""A party of a recorded call: `A` is the caller, `B` the callee."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOrder:
+    """What of a router is to be written to a file, and within which bounds.
+
+    The file is `DIRECTORY/RECORDING_ID.pcapng`; it must not exist.
+    """
+
+    recording_id: str
+    """32 hexadecimal digits."""
+    directory: str
+    call_id: str
+    policy: str
+    """Under which policy it is recorded (`consent`, `always`): the file says so."""
+    parties: Mapping[str, PartyLabel]
+    """Transport id → the party whose device is at the other end. `capture_party` adds others."""
+    key: bytes | None = field(default=None, repr=False)
+    """32 bytes that the file is sealed with (`relay.sealed`); None: it is not sealed."""
+    min_free: int = 0
+    """Bytes of free disk space below which the capture does not start, or ends."""
+    max_hours: float = 0.0
+    """Hours after which it ends; 0: any time."""
+    keyframe_interval: float = 0.0
+    """Seconds between two key frames of each video stream; 0: only the first is requested."""
+    buffer: int = 128 * 1024 * 1024
+    """Bytes that may wait to be written, of all captures of a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureEnded:
+    """A capture has ended, and its file is complete. Said once of each that was started."""
+
+    router_id: str
+    recording_id: str
+    reason: str
+    """`stopped`, `consent_withdrawn` or what else `stop_capture` was given; `call_ended`: the router was closed; `disk_full`,
+    `write_failed`, `too_long`, `worker_lost`."""
+    packets: int = 0
+    """Media packets in the file. This and the next two are 0 where a worker was lost: the file says what is in it."""
+    bytes: int = 0
+    """Size of the file."""
+    dropped: int = 0
+    """Packets that were to be written and are not in the file."""
+
+
+class CaptureRefused(RelayError):
+    """A capture cannot be started. The text is one of `disk_full`, `write_failed` and `already_captured`."""
+
+
+TransportEvent = TransportUp | TransportDown | TransportClosed | TransportReport
+MediaEvent = TransportEvent | CaptureEnded
 MediaEventSink = Callable[[MediaEvent], None]
 """Called in the event loop that the engine was started in. It must not block."""
 
@@ -304,6 +357,37 @@ class MediaEngine(Protocol):
 
     async def close_router(self, router_id: str) -> None:
         """Close a router and its transports."""
+        ...
+
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        """Write what arrives on a router's transports to a file, from now on, decrypted and before any of it is dropped.
+
+        While two transports are unrouted, or the capture is paused, nothing is captured.
+
+        Raises:
+            CaptureRefused: it cannot be written, or the router is being captured.
+        """
+        ...
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        """End the capture of a router; `CaptureEnded` follows. No error if there is none.
+
+        Args:
+            at: seconds, monotonic: of what arrived later, nothing is in the file. Exact for a moment up to
+                `relay.media.capture.captures.FLUSH` seconds ago; the time of an earlier one counts as that.
+        """
+        ...
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        """Capture nothing of a router, or all of it again. No error if it is not captured.
+
+        Args:
+            reason: why (`consent`): the file says so. Two pauses for two reasons are both to be ended.
+        """
+        ...
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        """Capture one more transport of a router: the new one of a party. No error if the router is not captured."""
         ...
 
     async def counters(self) -> Mapping[str, int]:

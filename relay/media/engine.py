@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from relay.media.api import (
+    CaptureOrder,
+    CaptureRefused,
     DtlsRole,
     MediaDescription,
     MediaEvent,
     MediaEventSink,
+    PartyLabel,
     RouterKind,
     TransportParameters,
     TransportReport,
@@ -178,6 +181,18 @@ class LocalEngine:
         router = self._routers.pop(router_id, None)
         for transport_id in list(router.transports) if router is not None else ():
             await self.close_transport(transport_id)
+
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        raise CaptureRefused("write_failed")
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        pass
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        pass
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        pass
 
     async def counters(self) -> Mapping[str, int]:
         drops = self._listening.kernel_drops()

@@ -21,6 +21,7 @@ from relay.settings.limits import LimitSettings
 from relay.settings.logs import LogSettings
 from relay.settings.media import MediaSettings
 from relay.settings.push import PushSettings
+from relay.settings.recording import RecordingSettings
 from relay.settings.retention import RetentionSettings
 from relay.settings.turn import TurnSettings
 
@@ -36,6 +37,7 @@ class Settings(
     HttpSettings,
     LimitSettings,
     PushSettings,
+    RecordingSettings,
     RetentionSettings,
     LogSettings,
 ):

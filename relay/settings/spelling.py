@@ -2,7 +2,7 @@
 
 The type of a setting says how it is written. In the `extra` of its `msgspec.Meta` may stand:
 
-- `unit`: `s`, `m` (minutes) or `d`: the number is a time, and may be given in another unit;
+- `unit`: `s`, `m` (minutes), `h` or `d`: the number is a time, and may be given in another unit; `MiB`: so is an amount of data;
 - `synonyms`: options in upper case → the option that they stand for;
 - `secret`: the value is not shown;
 - `shown`: what makes the text that is shown out of the value.
@@ -27,10 +27,19 @@ _SECONDS: Final = {
 }
 """Of each unit, which may also have the s of the plural."""
 
-_TIME: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([a-z]{1,7})", re.IGNORECASE)
-"""A time with its unit: `45s`, `1.5 h`, `30 days`."""
+_DATA: Final = {"mib": 1.0, "gib": 1024.0, "tib": 1024.0 * 1024.0}
+"""MiB in each unit."""
 
-_TIMES: Final = {"s": "seconds, such as 45 or 45s", "d": "days, such as 30", "m": "minutes, such as 90"}
+_TIME: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([a-z]{1,7})", re.IGNORECASE)
+"""A time, or an amount of data, with its unit: `45s`, `1.5 h`, `30 days`, `2 GiB`."""
+
+_TIMES: Final = {
+    "s": "seconds, such as 45 or 45s",
+    "d": "days, such as 30",
+    "h": "hours, such as 4",
+    "m": "minutes, such as 90",
+    "MiB": "MiB, such as 512 or 2GiB",
+}
 
 _QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
 
@@ -80,10 +89,11 @@ def _usual(kind: Any, text: str) -> str:
     if _base(kind) is bool:
         return _SWITCHES.get(text.lower(), text)
     match = _TIME.fullmatch(text) if "unit" in extra else None
-    seconds = _SECONDS.get(match[2].lower()) or _SECONDS.get(match[2].lower().removesuffix("s")) if match else None
-    if match is None or seconds is None:
+    units, own = (_DATA, "mib") if extra.get("unit") == "MiB" else (_SECONDS, extra.get("unit", ""))
+    size = units.get(match[2].lower()) or units.get(match[2].lower().removesuffix("s")) if match else None
+    if match is None or size is None:
         return text
-    amount = round(float(match[1]) * seconds / _SECONDS[extra["unit"]], 6)
+    amount = round(float(match[1]) * size / units[own], 6)
     return str(int(amount)) if amount.is_integer() else str(amount)
 
 
@@ -107,7 +117,7 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 def _options(kind: Any) -> list[str]:
     """What a setting with a choice may be."""
-    return [option for one in _members(kind) if get_origin(one) is Literal for option in get_args(one)]
+    return [option for one in _members(kind) if get_origin(one) is Literal for option in get_args(one) if option]
 
 
 def _base(kind: Any) -> Any:

@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from relay.errors import ConfigurationError
-from relay.media.api import MediaEngine, MediaEvent, MediaEventSink, WorkerLost
+from relay.errors import ConfigurationError, RelayError
+from relay.media.api import CaptureRefused, MediaEngine, MediaEvent, MediaEventSink, WorkerLost
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,9 @@ _EVENTS: Final[Mapping[str, msgspec.msgpack.Decoder[MediaEvent]]] = {
     one.__name__: msgspec.msgpack.Decoder(one) for one in typing.get_args(MediaEvent)
 }
 
-_ERRORS: Final[Mapping[str, type[Exception]]] = {one.__name__: one for one in (AssertionError, ConfigurationError, KeyError)}
+_ERRORS: Final[Mapping[str, type[Exception]]] = {
+    one.__name__: one for one in (AssertionError, CaptureRefused, ConfigurationError, KeyError)
+}
 """The errors that leave a call of `engine` as what they were raised as."""
 
 
@@ -292,7 +294,7 @@ class Server(_End):
             value = await getattr(self.engine, request.method)(**msgspec.structs.asdict(arguments))
             answer = _Result(request.number, msgspec.Raw(_encode(value)))
         except Exception as error:
-            if not isinstance(error, KeyError | ConfigurationError):
+            if not isinstance(error, KeyError | RelayError):
                 logger.exception("%s failed", request.method)
             # str() of a KeyError is the repr() of its key.
             text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -19,9 +19,12 @@ from relay import logs
 from relay.errors import ConfigurationError
 from relay.media.api import (
     WORKER_LOST,
+    CaptureEnded,
+    CaptureOrder,
     MediaDescription,
     MediaEvent,
     MediaEventSink,
+    PartyLabel,
     RouterKind,
     TransportClosed,
     TransportParameters,
@@ -248,6 +251,27 @@ class WorkerPool:
         with contextlib.suppress(WorkerLost):
             await router.home.engine.close_router(router_id)
 
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        home = self._routers[router_id].home
+        home.recordings[order.recording_id] = router_id
+        try:
+            await home.engine.start_capture(router_id, order)
+        except BaseException:
+            # It has not begun for the caller, so nothing more is said of it: not even that the worker is lost.
+            home.recordings.pop(order.recording_id, None)
+            raise
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        if (router := self._routers.get(router_id)) is not None:
+            with contextlib.suppress(WorkerLost):
+                await router.home.engine.stop_capture(router_id, reason, at)
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        await self._routers[router_id].home.engine.pause_capture(router_id, paused, reason)
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        await self._routers[router_id].home.engine.capture_party(router_id, transport_id, party)
+
     async def counters(self) -> Mapping[str, int]:
         looks = [one.refresh(SCRAPE_TIMEOUT) for one in self._alive.values() if one.alive]
         for outcome in await asyncio.gather(*looks, return_exceptions=True):
@@ -336,9 +360,21 @@ class WorkerPool:
                 self._on_event(TransportClosed(transport_id, WORKER_LOST))
             except Exception:
                 logger.exception("the loss of transport %s could not be taken", transport_id)
+        for recording_id, router_id in life.recordings.items():
+            try:
+                self._on_event(CaptureEnded(router_id, recording_id, WORKER_LOST))
+            except Exception:
+                logger.exception("the loss of recording %s could not be taken", recording_id)
+        life.recordings.clear()
         return lost
 
     def _happened(self, event: MediaEvent) -> None:
+        if isinstance(event, CaptureEnded):
+            # Of a router that may have been closed a moment ago, which is why it ends.
+            known = [life.recordings.pop(event.recording_id, None) for life in self._alive.values()]
+            if any(known):
+                self._on_event(event)
+            return
         # An event that was in flight while its transport was closed is dropped.
         if event.transport_id in self._by_transport:
             self._on_event(event)

@@ -56,6 +56,8 @@ class WorkerProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, caller: Caller, on_answer: Callable[[bool], None]) -> None:
         self.routers: set[PlacedRouter] = set()
+        self.recordings: dict[str, str] = {}
+        """Recording id → router id, of each capture that it has been asked for and that has not ended."""
         self.transports = 0
         """Open, or being opened: what counts as its load."""
         self.counted: Mapping[str, int] = {}

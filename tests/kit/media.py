@@ -17,6 +17,7 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters, RTCDt
 from aiortc.rtcicetransport import RTCIceTransport
 
 from relay.media.api import (
+    CaptureEnded,
     Codec,
     DtlsRole,
     Fingerprint,
@@ -365,7 +366,8 @@ class RunningEngine:
         """Wait for an event of that kind about a peer."""
 
         def found() -> MediaEvent | None:
-            return next((e for e in self.events if type(e).__name__ == kind and e.transport_id == peer.transport_id), None)
+            found = (one for one in self.events if not isinstance(one, CaptureEnded) and one.transport_id == peer.transport_id)
+            return next((one for one in found if type(one).__name__ == kind), None)
 
         return await eventually(found, lambda: f"{kind} of {peer.transport_id}, but {self.events}")
 

@@ -68,11 +68,12 @@ def test_no_other_class_repeats_settings() -> None:
     names = set(Settings.kinds())
     names |= {name.partition("_")[2] for name in names}
     mirrors = {}
+    orders = {"CaptureOrder"}  # of one recording, to a worker, which is given no settings; in bytes
     for file in ROOT.glob("relay/**/*.py"):
         if file.parent == ROOT / "relay" / "settings":
             continue
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and node.name not in orders:
                 fields = {
                     one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
                 }

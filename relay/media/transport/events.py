@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from relay.media.api import Address, MediaEvent, TransportClosed, TransportDown, TransportReport, TransportUp
+from relay.media.api import Address, TransportClosed, TransportDown, TransportEvent, TransportReport, TransportUp
 from relay.media.quality.statistics import LegStatistics
 
 HALF_TICK = 0.5
@@ -19,7 +19,7 @@ class TransportEvents:
 
     __slots__ = ("_alive", "_emit", "_report_interval", "_reported_at", "_transport_id")
 
-    def __init__(self, transport_id: str, emit: Callable[[MediaEvent], None], report_interval: float, now: float) -> None:
+    def __init__(self, transport_id: str, emit: Callable[[TransportEvent], None], report_interval: float, now: float) -> None:
         self._transport_id = transport_id
         self._emit = emit
         self._report_interval = report_interval

@@ -11,7 +11,7 @@ from typing import Any, Final
 from aioice import stun
 from aiortc import RTCCertificate
 
-from relay.media.api import MediaDescription, MediaEvent, TransportParameters
+from relay.media.api import MediaDescription, TransportEvent, TransportParameters
 from relay.media.net.dtls_srtp import fingerprints, protect
 from relay.media.quality.counters import MediaCounters
 from relay.media.transport.buffers import EarlyPackets
@@ -78,7 +78,7 @@ class Transport(ForwardingState["Transport"]):
         self,
         transport_id: str,
         certificate: RTCCertificate,
-        emit: Callable[[MediaEvent], None],
+        emit: Callable[[TransportEvent], None],
         counters: MediaCounters,
         now: float,
         limits: MediaLimits = UNLIMITED,

@@ -14,7 +14,17 @@ from typing import Any, Final
 from relay.clock import Clock
 from relay.errors import RelayError, SignalingError, Unavailable
 from relay.ids import Profile
-from relay.media.api import WORKER_LOST, MediaEngine, MediaEvent, Route, TransportClosed, TransportReport, TransportUp
+from relay.media.api import (
+    WORKER_LOST,
+    CaptureEnded,
+    MediaEngine,
+    MediaEvent,
+    Route,
+    TransportClosed,
+    TransportEvent,
+    TransportReport,
+    TransportUp,
+)
 from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import EndReason, State
@@ -350,6 +360,8 @@ class Calls:
 
     def media_event(self, event: MediaEvent) -> None:
         """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
+        if isinstance(event, CaptureEnded):
+            return
         live = self._context.live.with_transport(event.transport_id)
         if live is None or self._context.closing:
             return
@@ -362,7 +374,7 @@ class Calls:
             self._context.paths.seen(live.media(party), event.remote)
         self._context.spawn(self._take_media_event(live, event))
 
-    async def _take_media_event(self, live: LiveCall, event: MediaEvent) -> None:
+    async def _take_media_event(self, live: LiveCall, event: TransportEvent) -> None:
         async with live.lock:
             call = live.call
             if isinstance(event, TransportClosed) and event.reason == WORKER_LOST:
