@@ -119,7 +119,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "relay.ids",
             "relay.errors",
         ),
-        *("relay.signaling.ports", "relay.signaling.records"),
+        *("relay.signaling.ports", "relay.signaling.records", "relay.signaling.recording_records"),
     ),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""

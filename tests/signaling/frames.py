@@ -56,6 +56,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "call_transfer_answer": {"type": "call_transfer_answer", "conversation_id": 123, "accepted": True},
     "call_chat": {"type": "call_chat", "conversation_id": 123, "text": "hello", "message_id": "m-1"},
+    "call_record": {"type": "call_record", "conversation_id": 123, "action": "start", "text_hash": "ab" * 32},
+    "call_record_answer": {
+        "type": "call_record_answer",
+        "conversation_id": 123,
+        "accepted": True,
+        "recording_id": "c0" * 16,
+        "text_hash": "ab" * 32,
+    },
     "ping": {"type": "ping", "last_seq": 7},
 }
 """Version 1 as in the contract, every field of it there."""

@@ -19,6 +19,7 @@ from relay.signaling.messages.incoming import (
     CallHold,
     CallInvitation,
     CallMediaState,
+    CallRecordAnswer,
     CallRejoin,
     CallRestart,
     CallResume,
@@ -27,6 +28,7 @@ from relay.signaling.messages.incoming import (
     CallUpdate,
     FromClient,
     Ping,
+    RecordCall,
     TrickledCandidate,
 )
 from tests.signaling.frames import CANDIDATE, CODES, EXAMPLES, SENDER, about
@@ -51,6 +53,8 @@ DECODED: dict[str, FromClient] = {
     "call_transfer": CallTransfer(conversation_id=123, target_profile_id=321, target_profile_type="parent"),
     "call_transfer_answer": CallTransferAnswer(conversation_id=123, accepted=True),
     "call_chat": CallChat(conversation_id=123, text="hello", message_id="m-1"),
+    "call_record": RecordCall(conversation_id=123, action="start", text_hash="ab" * 32),
+    "call_record_answer": CallRecordAnswer(conversation_id=123, accepted=True, recording_id="c0" * 16, text_hash="ab" * 32),
     "ping": Ping(last_seq=7),
 }
 
@@ -69,6 +73,8 @@ NEEDED = {
     "call_transfer": ["conversation_id", "target_profile_id", "target_profile_type"],
     "call_transfer_answer": ["conversation_id", "accepted"],
     "call_chat": ["conversation_id", "text"],
+    "call_record": ["conversation_id", "action"],
+    "call_record_answer": ["conversation_id", "accepted"],
     "ping": [],
 }
 OPTIONAL = {
@@ -77,6 +83,8 @@ OPTIONAL = {
     "call_media_state": ["muted", "camera_off", "sharing"],
     "call_update": ["call_type"],
     "call_chat": ["message_id"],
+    "call_record": ["text_hash"],
+    "call_record_answer": ["recording_id", "text_hash"],
     "ping": ["last_seq"],
 }
 
@@ -199,6 +207,9 @@ def test_a_field_that_is_missing_is_named(kind: str) -> None:
 
 
 WRONG: dict[str, list[object]] = {
+    "action": [None, "pause", 1],
+    "recording_id": [1, "c0", "C0" * 16],
+    "text_hash": [1, "", "ab" * 31, "AB" * 32],
     "conversation_id": [None, "123", 1.5, True, 0, -1, 2**31, 2**70, [], {}],
     "whiteboard_session_id": [None, "7", 7],
     "call_id": [1, [], "x" * 65],

@@ -65,6 +65,8 @@ class EndReason(StrEnum):
     """The platform ended it, or one of the two may be in it no longer: deleted, logged out, or no member any more."""
     TIME_LIMIT = "time_limit"
     """It has lasted as long as the operator lets calls last."""
+    NOT_SUPPORTED = "not_supported"
+    """The call is recorded, and the client of a party cannot show that."""
     TRANSFERRED = "transferred"
     """One party asked the other to call a third profile, and that agreed."""
 

@@ -1,7 +1,7 @@
 """What a client may send. `decode` accepts exactly the types of `AnyFromClient` and ignores unknown fields."""
 
 import re
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -58,10 +58,13 @@ class CallInvitation(AboutCall, frozen=True, tag="call_invitation"):
     offer: Offer
     transferred_from: CallId | None = None
     """The `call_id` of the call that was transferred, and so led to this one."""
+    can_show_recording: bool = False
+    """The client shows its user that the call is recorded, and takes `call_record_request`."""
 
 
 class CallAnswer(AboutCall, frozen=True, tag="call_answer"):
     answer: Answer
+    can_show_recording: bool = False
 
 
 class TrickledCandidate(AboutCall, frozen=True, tag="ice_candidate"):
@@ -103,6 +106,8 @@ class CallRestart(AboutCall, frozen=True, tag="call_restart"):
 class CallRejoin(AboutCall, frozen=True, tag="call_rejoin"):
     """A page that was loaded anew wants its call back: the server's offer for a new peer connection follows as `call_update`."""
 
+    can_show_recording: bool = False
+
 
 class CallMediaState(AboutCall, frozen=True, tag="call_media_state"):
     muted: bool = False
@@ -139,6 +144,27 @@ class CallChat(AboutCall, frozen=True, tag="call_chat"):
     """The client's name for it: sent again after a lost connection, it still arrives once."""
 
 
+TextHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+"""SHA-256 of a text in UTF-8, in hexadecimal digits."""
+
+
+class RecordCall(AboutCall, frozen=True, tag="call_record"):
+    """Asks that the call be recorded, which the other party must agree to, or ends the recording."""
+
+    action: Literal["start", "stop"]
+    text_hash: TextHash | None = None
+    """Of what the user was shown before asking: who asks has consented by that."""
+
+
+class CallRecordAnswer(AboutCall, frozen=True, tag="call_record_answer"):
+    accepted: bool
+    """False once the call is recorded: the consent is withdrawn."""
+    recording_id: CallId | None = None
+    """Of the request; if left out, the one that came last."""
+    text_hash: TextHash | None = None
+    """Of what the user was shown and has agreed to."""
+
+
 class Ping(FromClient, frozen=True, tag="ping"):
     """Answered with a `pong`: a page cannot see the pings of the WebSocket itself."""
 
@@ -149,10 +175,11 @@ class Ping(FromClient, frozen=True, tag="ping"):
 TheFive = CallInvitation | CallAnswer | TrickledCandidate | CallDeclined | CallEnded
 InCall = CallUpdate | CallRestart | CallRejoin | CallMediaState | CallHold | CallResume | CallChat
 Transfers = CallTransfer | CallTransferAnswer
-AnyFromClient = TheFive | InCall | Transfers | Ping
+Recording = RecordCall | CallRecordAnswer
+AnyFromClient = TheFive | InCall | Transfers | Recording | Ping
 
 
-FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Ping))
+FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Recording | Ping))
 """The types that version 2 adds."""
 
 _decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)

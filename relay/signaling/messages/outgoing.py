@@ -43,6 +43,8 @@ class InvitationDelivery(CallMessage, frozen=True, tag="call_invitation"):
     server_time: int
     can_update: bool
     """Whether the caller's client takes `call_update`."""
+    will_be_recorded: bool = False
+    """The call is recorded from its answer on, without anyone being asked."""
 
 
 class AnswerDelivery(CallMessage, frozen=True, tag="call_answer"):
@@ -72,6 +74,33 @@ class EndedDelivery(CallMessage, frozen=True, tag="call_ended"):
     """With reason `transferred`, to the party that agreed to it: whom it calls now."""
 
 
+class RecordingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the recording of a call stands, as its receiver sees it."""
+
+    recording_id: str | None
+    """None: none was asked for yet."""
+    state: Literal["idle", "asked", "declined", "recording", "paused", "stopped"]
+    reason: str | None
+    """Why it is declined, paused or stopped."""
+    since: int
+    """When the state began; milliseconds since 1970, by the server's clock."""
+    by: Literal["party", "service"]
+    """Whether a party asked for it, or the service records the call without asking."""
+    yours: bool
+    """The receiver asked for it."""
+    can_record: bool
+    """The receiver may send `call_record` with `start` now."""
+    policy: Literal["off", "consent", "always"]
+    """Of this call."""
+    needs_answer: bool
+    """The receiver is asked, and has not answered yet."""
+    expires_at: int | UnsetType = UNSET
+    """While someone is asked: until when the answer may come."""
+    policy_version: str | UnsetType = UNSET
+    policy_text: str | UnsetType = UNSET
+    """While someone is asked: what the operator wants the user to read."""
+
+
 # -- within a call ----------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +123,10 @@ class CallStateMessage(CallMessage, frozen=True, tag="call_state"):
     """Whether the other party's client takes `call_update`; None while no device of it has taken the call."""
     reason: str | UnsetType = UNSET
     duration_seconds: int | UnsetType | None = UNSET
+    recording: RecordingStatus | UnsetType = UNSET
+    """Left out where the call cannot be recorded, and is not."""
+    will_be_recorded: bool | UnsetType = UNSET
+    """Before the answer, if so: as in the invitation."""
 
 
 class CallGlare(CallMessage, frozen=True, tag="call_glare"):
@@ -153,6 +186,23 @@ class ChatDelivery(CallMessage, frozen=True, tag="call_chat"):
     """Milliseconds since 1970."""
     own: bool
     """The receiver wrote it."""
+
+
+class RecordRequestDelivery(CallMessage, frozen=True, tag="call_record_request"):
+    """The other party asks that the call be recorded; also to another device that takes the place of one in a recorded call."""
+
+    recording_id: str
+    policy_version: str
+    """Of the operator's policy on recording, as consents have it."""
+    policy_text: str
+    """What the operator wants the user to read; may be empty."""
+    expires_at: int
+    """Until when it may be answered, and counts as declined else; milliseconds since 1970."""
+    server_time: int
+
+
+class RecordingDelivery(CallMessage, RecordingStatus, frozen=True, kw_only=True, tag="call_recording"):
+    """Where the recording of the call stands now."""
 
 
 class CallQuality(CallMessage, Transient, frozen=True, tag="call_quality"):
@@ -244,6 +294,8 @@ class Welcome(Transient, frozen=True, tag="welcome"):
     features: tuple[str, ...]
     """The types of version 2 that the server takes of this client."""
     limits: Limits
+    recording: Literal["off", "consent", "always"] = "off"
+    """Whether calls of this server may be recorded."""
 
 
 class Pong(Transient, frozen=True, tag="pong"):
