@@ -201,8 +201,21 @@ class RecordRequestDelivery(CallMessage, frozen=True, tag="call_record_request")
     server_time: int
 
 
-class RecordingDelivery(CallMessage, RecordingStatus, frozen=True, kw_only=True, tag="call_recording"):
-    """Where the recording of the call stands now."""
+class RecordingDelivery(CallMessage, frozen=True, kw_only=True, tag="call_recording"):
+    """Where the recording of the call stands now: the fields of `RecordingStatus`, which says what they mean."""
+
+    recording_id: str | None
+    state: Literal["idle", "asked", "declined", "recording", "paused", "stopped"]
+    reason: str | None
+    since: int
+    by: Literal["party", "service"]
+    yours: bool
+    can_record: bool
+    policy: Literal["off", "consent", "always"]
+    needs_answer: bool
+    expires_at: int | UnsetType = UNSET
+    policy_version: str | UnsetType = UNSET
+    policy_text: str | UnsetType = UNSET
 
 
 class CallQuality(CallMessage, Transient, frozen=True, tag="call_quality"):
