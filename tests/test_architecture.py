@@ -233,12 +233,12 @@ def test_only_the_composition_root_and_the_command_line_know_the_database() -> N
     assert {module for module in knowing if not within(module, "relay.db")} == {*composition, "relay.cli.migration"}
 
 
-def test_the_parts_that_think_touch_no_world() -> None:
+def test_sans_io_modules_import_no_io() -> None:
     touched = {path: {name.partition(".")[0] for name in imports_of(ROOT / path)} & WORLD for path in SANS_IO}
     assert not {path: found for path, found in touched.items() if found}
 
 
-def test_the_parts_that_think_wait_for_nothing() -> None:
+def test_sans_io_modules_await_nothing() -> None:
     trees = {path: ast.walk(parsed(ROOT / path)) for path in SANS_IO}
     waiting = {path for path, nodes in trees.items() if any(isinstance(one, ast.AsyncFunctionDef | ast.Await) for one in nodes)}
     assert not waiting

@@ -16,8 +16,8 @@ class SqlChatLog:
         self._engine = engine
 
     async def add(self, call_id: str, scope: Scope, message: ChatMessage) -> bool:
-        """Keep a text, if the scope exists and says so (`keep_chat`), and its author belongs there: not one that was erased
-        by another server a moment ago. The same author's `message_id` counts once per call.
+        """Keep a chat message, if the scope exists and says so (`keep_chat`), and its author belongs there: not one that was
+        erased by another server a moment ago. The same author's `message_id` counts once per call.
 
         Returns:
             Whether it is kept, be it since an earlier time.

@@ -36,7 +36,7 @@ BLOCKED = "blocked"
 REJECTED = "rejected"
 
 MAX_TEXTS = 1000
-"""Texts that come with a call: the latest ones."""
+"""Chat messages that come with a call: the latest ones."""
 
 MAX_ROW = 2**31 - 1
 """The highest number of a row: PostgreSQL refuses to compare it with more."""
@@ -88,7 +88,7 @@ class SqlHistory:
         return CallPage(found, _cursor(rows[limit - 1].started_at, rows[limit - 1].id) if len(rows) > limit else None)
 
     async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
-        """One call with its texts.
+        """One call with its chat messages.
 
         Args:
             record_id: `CallRecord.id`, here and below.

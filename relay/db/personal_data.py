@@ -36,7 +36,7 @@ class SqlPersonalData:
 
         An object of `profile` (an object, or None), `settings` (an object) and lists of objects: `blocks`, `connections`,
         `conversations`, `whiteboard_sessions`, `calls`, `whiteboard_calls`, `chat`, `push_subscriptions`. Calls are as the
-        profile may see them; chat texts are its own; push subscriptions come without their keys.
+        profile may see them; chat messages are its own; push subscriptions come without their keys.
         """
         subscriptions = [_plain(one) for one in await SqlPushSubscriptions(self._engine).of(profile)]
         lists = {
@@ -59,9 +59,9 @@ class SqlPersonalData:
     async def erase(self, profile: Profile, at: datetime) -> bool:
         """Delete a profile, and all that tells about it.
 
-        The profile goes with its settings, blocks, connections, memberships, push subscriptions and its own chat texts. Its calls
-        belong to the other party too: their rows stay, without its name, avatar and user id, and are invisible to this profile,
-        should it come back. May be repeated if it was interrupted.
+        The profile goes with its settings, blocks, connections, memberships, push subscriptions and its own chat messages. Its
+        calls belong to the other party too: their rows stay, without its name, avatar and user id, and are invisible to this
+        profile, should it come back. May be repeated if it was interrupted.
 
         Returns:
             Whether there was anything to erase.
@@ -71,7 +71,7 @@ class SqlPersonalData:
         return await self._erase_history(profile, at, (INITIATED, ANSWERED, MISSED, ENDED)) or deleted
 
     async def erase_history(self, profile: Profile, at: datetime) -> bool:
-        """Take a profile out of the calls that it had, and delete its own chat texts; it stays itself.
+        """Take a profile out of the calls that it had, and delete its own chat messages; it stays itself.
 
         The other parties' rows stay, without its name, avatar and user id, and are invisible to this profile. Calls that have not
         ended stay as they are.

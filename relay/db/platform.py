@@ -77,7 +77,7 @@ class SqlPlatform:
         """Add a conversation or whiteboard session, or bring it up to date: these are its members now, and no others.
 
         Args:
-            keep_chat: texts of calls there are kept with the call.
+            keep_chat: chat messages of calls there are kept with the call.
 
         Returns:
             Whether it is new.

@@ -62,7 +62,7 @@ class CallView(msgspec.Struct, frozen=True):
 
 
 class TextView(msgspec.Struct, frozen=True):
-    """A text within a call."""
+    """A chat message within a call."""
 
     message_id: str
     from_profile_type: str

@@ -78,7 +78,7 @@ class History(Protocol):
         ...
 
     async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
-        """One call with its texts. `record_id` is `CallRecord.id`, here and below."""
+        """One call with its chat messages. `record_id` is `CallRecord.id`, here and below."""
         ...
 
     async def mark_seen(self, profile: Profile, record_id: str, at: datetime) -> bool | None:

@@ -202,7 +202,7 @@ class CallLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One text within a call."""
+    """One chat message within a call."""
 
     message_id: str
     author: Profile
@@ -211,10 +211,10 @@ class ChatMessage:
 
 
 class ChatLog(Protocol):
-    """The texts of calls."""
+    """The chat messages of calls."""
 
     async def add(self, call_id: str, scope: Scope, message: ChatMessage) -> bool:
-        """Keep a text, if the scope allows that (`keep_chat`).
+        """Keep a chat message, if the scope allows that (`keep_chat`).
 
         Returns:
             Whether it was kept.

@@ -79,7 +79,7 @@ class CallPage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRecord:
-    """A text within a call."""
+    """A chat message within a call."""
 
     message_id: str
     author: Profile
@@ -91,11 +91,11 @@ class ChatRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallDetail:
-    """One call with its texts."""
+    """One call with its chat messages."""
 
     call: CallRecord
     chat: tuple[ChatRecord, ...]
-    """Oldest first; empty where texts are not kept."""
+    """Oldest first; empty where chat is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,5 +219,5 @@ class Purged:
     identities: int = 0
     """Calls of both tables that lost their names."""
     chat: int = 0
-    """Texts removed for their own age."""
+    """Chat messages removed for their own age."""
     push_subscriptions: int = 0

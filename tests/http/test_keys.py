@@ -118,7 +118,7 @@ VALUES = JSON | st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", 
 
 
 @given(st.lists(st.dictionaries(NAMES, VALUES) | JSON, max_size=4))
-def test_no_key_set_is_too_strange(keys: list[Any]) -> None:
+def test_a_malformed_key_set_is_refused_with_a_reason_or_read(keys: list[Any]) -> None:
     try:
         found = parse_key_set(json.dumps({"keys": keys}).encode())
     except UnusableKeys:
@@ -127,7 +127,7 @@ def test_no_key_set_is_too_strange(keys: list[Any]) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_are_too_strange_for_a_key_set(body: bytes) -> None:
+def test_bytes_that_are_no_key_set_raise_nothing_else_than_its_error(body: bytes) -> None:
     with pytest.raises(UnusableKeys):
         parse_key_set(body)
 

@@ -23,7 +23,7 @@ def test_a_page_has_as_many_entries_as_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("limit", ["", "0", "-1", "+1", "1.5", "201", "1_0", "\u0663", "9" * 5000])
-def test_no_page_has_a_strange_number_of_entries(limit: str) -> None:
+def test_a_limit_that_is_out_of_range_or_no_number_is_refused(limit: str) -> None:
     with pytest.raises(RelayError):
         limit_in(request(f"?limit={limit}".replace("+", "%2B")))
 

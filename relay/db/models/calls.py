@@ -1,4 +1,4 @@
-"""Calls and their texts.
+"""Calls and their chat messages.
 
 The columns of `call_logs` up to `created_at` are a contract with other software that reads the table; rows of the
 backend that the relay replaces may stand in it too. So what the relay added may be left out, and what moves a call on
@@ -145,7 +145,7 @@ class WhiteboardCallRow(_Call, Base):
 
 
 class ChatRow(Base):
-    """A text within a call of either kind, where texts are kept."""
+    """A chat message within a call of either kind, where chat is kept."""
 
     __tablename__ = "call_chat_messages"
     __table_args__ = (Index("ix_call_chat_messages_author", "author_profile_type", "author_profile_id"),)

@@ -13,7 +13,7 @@ class _Scope:
     id: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=UtcNow())
     keep_chat: Mapped[bool] = mapped_column(server_default=false())
-    """Texts of calls are kept with the call."""
+    """Chat messages of calls are kept with the call."""
 
 
 class _Member:

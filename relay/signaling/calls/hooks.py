@@ -25,7 +25,15 @@ _Hook = Callable[[CallFacts], Awaitable[None]]
 class HookRunner:
     """Runs the hooks of each call one after the other, those of different calls at the same time."""
 
-    def __init__(self, hooks: CallHooks | None = None, faults: Faults | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        hooks: CallHooks | None = None,
+        faults: Faults | None = None,
+        patience: float = PATIENCE,
+        *,
+        max_waiting: int = MAX_WAITING,
+        farewell: float = FAREWELL,
+    ) -> None:
         """
         Args:
             hooks: None: there are none.
@@ -34,6 +42,7 @@ class HookRunner:
         self._hooks = hooks
         self._faults = faults or Faults()
         self._patience = patience
+        self._max_waiting, self._farewell = max_waiting, farewell
         self._calls: dict[str, CallFacts] = {}
         self._latest: dict[str, asyncio.Task[None]] = {}
         self._waiting: set[asyncio.Task[None]] = set()
@@ -59,14 +68,14 @@ class HookRunner:
     async def close(self) -> None:
         """Let the hooks that are under way finish, for a while. No call is left."""
         if self._waiting:
-            await asyncio.wait(self._waiting, timeout=FAREWELL)
+            await asyncio.wait(self._waiting, timeout=self._farewell)
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
 
     def _tell(self, hook: _Hook, facts: CallFacts) -> None:
         self._calls[facts.call_id] = facts
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= self._max_waiting:
             self._faults.dropped()
             return
         before = self._latest.get(facts.call_id)

@@ -1,4 +1,4 @@
-"""What parties say to each other within a call: the state of their media, hold, texts, and the wish to transfer it."""
+"""What parties say to each other within a call: the state of their media, hold, chat messages, and the wish to transfer it."""
 
 import logging
 from datetime import timedelta
@@ -62,25 +62,25 @@ class InCall:
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
             context.tell_state(live)
 
-    # -- texts --------------------------------------------------------------------------------------------------------
+    # -- chat --------------------------------------------------------------------------------------------------------
 
     async def take_chat(self, device: Device, message: incoming.CallChat) -> None:
         context = self._context
         live = context.live.named(device, message)
         async with live.lock:
             call, party = live.call, live.party_of(device)
-            text = ChatMessage(message.message_id or new_id(), party.profile, message.text, context.time_of(live))
-            key = (party.profile, text.message_id)
+            said = ChatMessage(message.message_id or new_id(), party.profile, message.text, context.time_of(live))
+            key = (party.profile, said.message_id)
             first_sent = live.chat_ids.get(key)
             if first_sent is None:
-                live.chat_ids[key] = text.sent_at
+                live.chat_ids[key] = said.sent_at
                 if len(live.chat_ids) > MAX_CHAT_IDS:
                     del live.chat_ids[next(iter(live.chat_ids))]
-                context.log.add(Said(kind=call.scope.kind, call_id=call.call_id, scope=call.scope, message=text))
-                self._tell_other(live, party, outgoing.ChatDelivery, **_chat(text, own=False))
+                context.log.add(Said(kind=call.scope.kind, call_id=call.call_id, scope=call.scope, message=said))
+                self._tell_other(live, party, outgoing.ChatDelivery, **_chat(said, own=False))
             else:
-                text = ChatMessage(text.message_id, text.author, text.text, first_sent)
-            device.send(notices.about(outgoing.ChatDelivery, call, party, **_chat(text, own=True)))
+                said = ChatMessage(said.message_id, said.author, said.text, first_sent)
+            device.send(notices.about(outgoing.ChatDelivery, call, party, **_chat(said, own=True)))
 
     # -- transfer -----------------------------------------------------------------------------------------------------
 
@@ -210,6 +210,6 @@ def _conversation(conversation_id: int | None) -> Scope:
     return Scope(ScopeKind.CONVERSATION, conversation_id or 0)
 
 
-def _chat(text: ChatMessage, *, own: bool) -> dict[str, object]:
-    sent_at = notices.milliseconds(text.sent_at)
-    return {"text": text.text, "message_id": text.message_id, "sent_at": sent_at, "own": own}
+def _chat(said: ChatMessage, *, own: bool) -> dict[str, object]:
+    sent_at = notices.milliseconds(said.sent_at)
+    return {"text": said.text, "message_id": said.message_id, "sent_at": sent_at, "own": own}

@@ -22,7 +22,7 @@ from relay.signaling.presence.devices import Device
 from relay.signaling.sessions.session import Session
 
 MAX_CHAT_IDS: Final = 500
-"""Names of texts that are remembered per call, to tell a repetition from a new one."""
+"""Names of chat messages that are remembered per call, to tell a repetition from a new one."""
 
 
 MAX_TRANSFERS: Final = 5
@@ -115,7 +115,7 @@ class LiveCall:
     transfers_asked: Counter[Profile] = field(default_factory=Counter)
     """How often each party asked for one."""
     chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
-    """Texts that were taken: author and id → when."""
+    """Chat messages that were taken: author and id → when."""
     course: Course = field(default_factory=Course)
     timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

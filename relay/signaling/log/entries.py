@@ -47,7 +47,7 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
 
 
 class Said(Entry, frozen=True, kw_only=True, tag="said"):
-    """A text. In no journal: most scopes do not keep texts, and the database knows which."""
+    """A chat message. In no journal: most scopes do not keep chat, and the database knows which."""
 
     scope: Scope
     message: ChatMessage

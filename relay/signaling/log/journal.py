@@ -32,8 +32,8 @@ class FileJournal:
     cannot be written is said in the log once, and people talk on.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, rewrite_from: int = REWRITE_FROM) -> None:
+        self._path, self._rewrite_from = path, rewrite_from
         self._thread = ThreadPoolExecutor(1, "journal")
         self._file: int | None = None
         self._size = 0
@@ -123,7 +123,7 @@ class FileJournal:
             self._failing = False
             return
         self._add(line_of(Written(call_id=call_id)))
-        if self._size > max(REWRITE_FROM, 2 * self._rewritten):
+        if self._size > max(self._rewrite_from, 2 * self._rewritten):
             with self._path.open("rb") as reader:
                 waiting, _ = waiting_in(reader)
             self._rewrite(waiting)

@@ -65,7 +65,15 @@ class WriteBehind:
         on_lost: called with the id of a call whose row was closed by another hand before its answer.
     """
 
-    def __init__(self, logs: Mapping[ScopeKind, CallLog], chat: ChatLog, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        logs: Mapping[ScopeKind, CallLog],
+        chat: ChatLog,
+        journal: Journal | None = None,
+        *,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._max_waiting = max_waiting
         self.on_lost: Callable[[str], None] = lambda _: None
         self.counters: Counter[str] = Counter()
         self._logs = logs
@@ -134,13 +142,15 @@ class WriteBehind:
         self._waiting += len(entries)
         if call_id not in self._tasks:
             self._tasks[call_id] = asyncio.get_running_loop().create_task(self._drain(call_id, queue))
-        if self._waiting > MAX_WAITING:
+        if self._waiting > self._max_waiting:
             self._overflow(next(iter(self._queues)))
 
     def _overflow(self, call_id: str) -> None:
         """Forget the entries of a call; the journal does not."""
         if not self.counters["overflowed"]:
-            logger.error("more than %d entries of calls wait for the database: the oldest are in the journal only", MAX_WAITING)
+            logger.error(
+                "more than %d entries of calls wait for the database: the oldest are in the journal only", self._max_waiting
+            )
         self.counters["overflowed"] += 1
         self._overflowed.add(call_id)
         self._waiting -= len(self._queues.pop(call_id))

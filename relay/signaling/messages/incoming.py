@@ -14,7 +14,7 @@ MAX_FRAME_LENGTH = 64 * 1024
 """Bytes of one text frame. A browser's offer with simulcast and every codec is about 12 KiB."""
 
 MAX_CHAT_LENGTH = 4000
-"""Characters of one in-call text."""
+"""Characters of one chat message."""
 
 CallId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """As `relay.ids.new_id` makes it."""

@@ -178,7 +178,7 @@ class TransferAnswerDelivery(CallMessage, frozen=True, tag="call_transfer_answer
 
 
 class ChatDelivery(CallMessage, frozen=True, tag="call_chat"):
-    """A text; also to its author, as the word that it was taken."""
+    """A chat message; also to its author, as the word that it was taken."""
 
     text: str
     message_id: str

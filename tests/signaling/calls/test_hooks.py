@@ -3,9 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 
-import pytest
-
-from relay.signaling.calls import hooks
 from relay.signaling.calls.call import Call, Party
 from relay.signaling.calls.extensions import CallFacts
 from relay.signaling.calls.faults import Faults
@@ -38,10 +35,9 @@ def call(call_id: str) -> Call:
     return Call(call_id, LESSON, "voice", Party(STUDENT, "", ""), Party(TUTOR, "", ""), TIMERS, 0.0)
 
 
-async def test_more_events_than_may_wait_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "MAX_WAITING", 3)
+async def test_more_events_than_may_wait_are_dropped_and_counted() -> None:
     faults, hanging = Faults(), Hanging()
-    runner = HookRunner(hanging, faults)
+    runner = HookRunner(hanging, faults, max_waiting=3)
     for number in range(5):
         runner.started(call(str(number)), NOW)
     assert faults.counters["hook_dropped"] == 2
@@ -66,9 +62,8 @@ async def test_a_hook_that_hangs_delays_those_of_its_own_call_only() -> None:
     await runner.close()
 
 
-async def test_stopping_does_not_wait_for_a_hook_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "FAREWELL", 0.01)
-    runner = HookRunner(Hanging())
+async def test_stopping_does_not_wait_for_a_hook_for_ever() -> None:
+    runner = HookRunner(Hanging(), farewell=0.01)
     runner.started(call("one"), NOW)
     await runner.close()
 

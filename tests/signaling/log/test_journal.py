@@ -14,7 +14,6 @@ import pytest
 from relay.composition.database import journal_of
 from relay.media.api import Route
 from relay.settings.all import Settings
-from relay.signaling.log import journal
 from relay.signaling.log.entries import Entry, Updated, line_of
 from relay.signaling.log.journal import FileJournal
 from relay.signaling.ports import MediaPath
@@ -95,10 +94,9 @@ def size_of(one: FileJournal, path: Path) -> int:
     return path.stat().st_size
 
 
-async def test_a_busy_server_does_not_let_it_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "REWRITE_FROM", 4096)
+async def test_a_busy_server_does_not_let_it_grow_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "calls.journal"
-    one = FileJournal(path)
+    one = FileJournal(path, rewrite_from=4096)
     await one.open()
     one.append(opened("waits"))
     for number in range(300):

@@ -9,7 +9,6 @@ import pytest
 
 from relay.errors import LostRace, Unavailable
 from relay.ids import ScopeKind
-from relay.signaling.log import writebehind
 from relay.signaling.log.entries import Answered, Ended, Entry, Opened, Said
 from relay.signaling.log.writebehind import RETRY_LAST, WriteBehind
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, NewCall, ProfileCard
@@ -274,11 +273,10 @@ async def test_who_has_a_call_hears_that_another_hand_closed_its_row() -> None:
 
 @in_virtual_time
 async def test_the_memory_for_what_waits_is_bounded_and_the_journal_keeps_what_it_has_no_room_for(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(writebehind, "MAX_WAITING", 10)
     log, journal = Unsteady(), Notebook()
-    writes = WriteBehind({KIND: log}, MemoryChatLog(), journal)
+    writes = WriteBehind({KIND: log}, MemoryChatLog(), journal, max_waiting=10)
     log.away = True
     for number in range(8):
         writes.add(opened(f"{number}"))
