@@ -11,6 +11,7 @@ from relay.composition.edge import edge_plane
 from relay.composition.http import http_plane
 from relay.composition.media import MediaPlane, media_plane
 from relay.composition.push import push_plane
+from relay.composition.recordings import recording_plane
 from relay.composition.signaling import signaling_plane
 from relay.db.retention import SqlRetention
 from relay.edge.edge import Edge
@@ -31,6 +32,7 @@ from relay.settings.http import HttpSettings
 from relay.settings.limits import LimitSettings
 from relay.settings.media import MediaSettings
 from relay.settings.push import PushSettings
+from relay.settings.recording import RecordingSettings
 from relay.settings.retention import RetentionSettings
 from relay.settings.turn import TurnSettings
 from relay.signaling.calls.faults import Faults
@@ -78,6 +80,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
     edge = edge_plane(settings.only(EdgeSettings), settings.only(TurnSettings), media)
+    recorded = recording_plane(settings.only(RecordingSettings), database)
     waker = push_plane(settings.only(PushSettings), settings.ring_timeout, database.subscriptions)
     calls = signaling_plane(
         settings.only(CallSettings),
@@ -97,6 +100,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         media=media,
         edge=edge,
         calls=calls,
+        recorded=recorded,
         limits=limits,
         waker=waker,
         identifier=None if identification is None else Identifier(identification, faults),
@@ -112,6 +116,8 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     if waker is not None:
         app.cleanup_ctx.append(_running(waker))
     app.cleanup_ctx.append(_running(housekeeping))
+    if recorded.jobs is not None:
+        app.cleanup_ctx.append(_running(recorded.jobs))
     app.cleanup_ctx.append(_running(Review(calls.enforcement.review)))
     app.cleanup_ctx.append(_forwarding(media, calls))
     app.on_shutdown.append(_end_calls(calls, hooks))

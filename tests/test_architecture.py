@@ -95,7 +95,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.quality.counters"),
-        *("relay.check.report", "relay.check.verdicts"),
+        *("relay.check.report", "relay.check.verdicts", "relay.sealed"),
         *("relay.errors", "relay.ids", "relay.ip", "relay.ice_servers", "relay.settings.notation"),
         *("relay.settings.auth", "relay.settings.http", "relay.settings.limits"),
     ),
@@ -104,6 +104,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("relay.errors", "relay.ids"),
     ),
     "relay.extensions": ("relay.http.identity", "relay.signaling.calls.extensions", "relay.signaling.ports", "relay.ids"),
+    "relay.recording": ("relay.recording", "relay.rtp", "relay.sealed", "relay.errors", "relay.ids"),
     "relay.housekeeping": ("relay.settings.retention", "relay.signaling.records", "relay.clock", "relay.errors"),
     "relay.composition": ("relay",),
     "relay.serving": ("relay",),
@@ -229,7 +230,7 @@ def test_a_transport_is_negotiated_in_one_place() -> None:
 
 def test_only_the_composition_root_and_the_command_line_know_the_database() -> None:
     knowing = {module_of(file) for file in FILES if any(within(name, "relay.db") for name in imports_of(file))}
-    composition = {"relay.app", *(f"relay.composition.{name}" for name in ("database", "http", "signaling"))}
+    composition = {"relay.app", *(f"relay.composition.{name}" for name in ("database", "http", "recordings", "signaling"))}
     assert {module for module in knowing if not within(module, "relay.db")} == {*composition, "relay.cli.migration"}
 
 

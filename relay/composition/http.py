@@ -10,6 +10,7 @@ from aiohttp.typedefs import Middleware
 
 from relay.composition.database import DatabasePlane
 from relay.composition.media import MediaPlane
+from relay.composition.recordings import RecordingPlane
 from relay.db.figures import LEVELS as DATABASE_LEVELS
 from relay.db.history import SqlHistory
 from relay.db.outage import NAMES as OUTAGE_NAMES
@@ -34,6 +35,7 @@ from relay.http import (
     ports,
     push,
     readiness,
+    recordings,
     responses,
     sockets,
     whiteboard,
@@ -43,14 +45,18 @@ from relay.http import settings as profile_settings
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
 from relay.http.admin import profiles as admin_profiles
+from relay.http.admin import recordings as admin_recordings
 from relay.http.admin import scopes as admin_places
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.access import ServiceToken
+from relay.http.admin.tickets import Tickets
 from relay.http.api import DescribedRoute
 from relay.http.auth import TOKENS, HttpAuthenticator, Tokens
 from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, EnforcedSettings
 from relay.http.cors import Cors
+from relay.http.downloads import NAMES as DOWNLOAD_NAMES
+from relay.http.downloads import Downloads
 from relay.http.identity import Identifier
 from relay.http.keys import Keys, fetch_from
 from relay.http.limits import HttpLimits
@@ -59,10 +65,13 @@ from relay.http.origins import Origins
 from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
 from relay.http.readiness import Readiness
+from relay.http.recording_desk import RecordingDesk
 from relay.http.revocations import REVOCATIONS, Revocations
 from relay.ids import ScopeKind
 from relay.media.api import MediaEngine
 from relay.push.waker import PushWaker
+from relay.recording.jobs import LEVELS as JOB_LEVELS
+from relay.recording.jobs import NAMES as JOB_NAMES
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings
 from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
@@ -84,6 +93,7 @@ def http_plane(
     media: MediaPlane,
     edge: Edge,
     calls: Calls,
+    recorded: RecordingPlane,
     limits: HttpLimits,
     waker: PushWaker | None,
     identifier: Identifier | None,
@@ -102,7 +112,7 @@ def http_plane(
     app = _bare_app(trusted_proxies, origins, admission.middleware(limits, who, service_token))
     probes = connectivity.Probes(calls.sessions)
     described = _routes(auth)
-    personal_data = SqlPersonalData(database.engine)
+    personal_data, downloads = SqlPersonalData(database.engine), Downloads(limits)
     needs = _Needs(
         http_settings=settings,
         limits=limits,
@@ -120,7 +130,7 @@ def http_plane(
             limits=limits,
             origins=origins,
             pushed=waker.outcomes if waker else Counter(),
-            sources=_sources(calls, edge, database, probes, faults),
+            sources=[*_sources(calls, edge, database, probes, faults), *_recording_sources(recorded, downloads)],
             collectors=[database.figures, *media.processes()],
         ),
         readiness=_readiness(database, media, calls),
@@ -136,6 +146,8 @@ def http_plane(
         personal_data=EnforcedPersonalData(personal_data, revocations),
         platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),
         profile_settings=EnforcedSettings(SqlSettings(database.engine), calls.enforcement),
+        desk=_desk(recorded, database, downloads, auth),
+        tickets=Tickets(auth.service_token),
     )
     provided = by_type(needs)
     app.add_routes([one.bound(provided) for one in described])
@@ -174,6 +186,8 @@ class _Needs:
     personal_data: ports.PersonalData
     platform: ports.Platform
     profile_settings: ports.ProfileSettings
+    desk: RecordingDesk
+    tickets: Tickets
 
 
 def tokens(settings: AuthSettings) -> Tokens:
@@ -209,9 +223,11 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
         *call_history.ROUTES,
         *whiteboard.ROUTES,
         *me.ROUTES,
+        *recordings.ROUTES,
     ]
     if auth.service_token:
         described += [*admin_profiles.ROUTES, *admin_places.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
+        described += admin_recordings.ROUTES
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES
     if auth.dev:
@@ -249,6 +265,29 @@ def _sources(
         operations.Source("database", DATABASE_LEVELS, database.figures.levels, counting=False),
         operations.Source("extension", EXTENSION_NAMES, lambda: faults.counters),
         operations.Source("connectivity", connectivity.NAMES, lambda: probes.counters),
+    ]
+
+
+def _desk(recorded: RecordingPlane, database: DatabasePlane, downloads: Downloads, auth: AuthSettings) -> RecordingDesk:
+    """What clients do with recordings. The secret of the tokens is the same for all servers of a platform, and secret."""
+    return RecordingDesk(
+        recorded.store,
+        recorded.accesses,
+        database.directory,
+        downloads,
+        files=recorded.folder,
+        work=recorded.jobs,
+        secret=auth.jwt_secret or auth.service_token,
+    )
+
+
+def _recording_sources(recorded: RecordingPlane, downloads: Downloads) -> Sequence[operations.Source]:
+    """What recordings count, whether there are any or not."""
+    jobs = recorded.jobs
+    return [
+        operations.Source("recording", JOB_NAMES, lambda: {} if jobs is None else jobs.counters),
+        operations.Source("recording", DOWNLOAD_NAMES, lambda: downloads.counters),
+        operations.Source("recording", JOB_LEVELS, dict if jobs is None else jobs.levels, counting=False),
     ]
 
 

@@ -41,6 +41,15 @@ class SqlDirectory:
         async with self._engine.connect() as connection:
             return await _profile(connection, profile)
 
+    async def cards(self, profiles: Collection[Profile]) -> Mapping[Profile, ProfileCard]:
+        """The cards of those profiles that exist."""
+        if not profiles:
+            return {}
+        query = select(*CARD).where(tuple_(*columns(KnownProfileRow)).in_(sorted(profiles)))
+        async with self._engine.connect() as connection:
+            found = [card_of(*row) for row in await connection.execute(query)]
+        return {card.profile: card for card in found}
+
     async def eligibility(self, scope: Scope, caller: Profile, callee: Profile) -> Eligibility:
         """What decides whether `caller` may call `callee` at `scope`; any of the three may not exist. One query."""
         parameters = {

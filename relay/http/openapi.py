@@ -73,8 +73,9 @@ _ERRORS: Final = {
     "`foreign_host`: in development mode, a name that is not this machine's own.",
     404: "`not_found`: it does not exist, belongs to another profile, or is not switched on.",
     408: "`request_timeout`: the body did not arrive in time.",
-    409: "`read_only`: views of the platform's tables have this; it is changed there.",
+    409: "`busy`, `legal_hold`: of recordings; `read_only`: views of the platform's tables have this; it is changed there.",
     413: "`request_entity_too_large`: the body is too large.",
+    416: "`range_not_satisfiable`: the file has no such bytes.",
     429: "`too_many_requests`: a limit is reached.",
     500: "`internal`: a fault of the server; its log says more.",
     503: "`unavailable`: the database is away. Calls in progress go on.",
@@ -98,6 +99,7 @@ _TAGS: Final = {
     "operators": "For operators.",
     "profiles": "Profiles.",
     "push": "Web Push.",
+    "recordings": "Recordings of calls.",
     "settings": "Settings of a profile.",
     "websocket": "The WebSocket of the calls.",
     "whiteboard": "Whiteboard sessions, and the calls in them.",
@@ -212,7 +214,9 @@ def _answers(route: DescribedRoute, kinds: _Kinds) -> Mapping[int, Mapping[str, 
         status: {"$ref": f"#/components/responses/Error{status}"} for status in _errors_of_any(route)
     }
     answers |= {status: _problem(text, status, kinds) for status, text in operation.errors.items()}
-    answers |= {status: _answer(kind, kinds) for status, kind in operation.replies.items()}
+    for status, kind in operation.replies.items():
+        # Another success has what this one has, such as a range of a file; an error is JSON.
+        answers[status] = _answer(kind, kinds, operation.media_type if status < 300 else JSON)
     return answers | {operation.success: _answer(operation.answer, kinds, operation.media_type)}
 
 

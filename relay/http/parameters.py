@@ -18,6 +18,7 @@ OTHER_PROFILE: Final = r"{other_type:\w+}/{other_id:\d+}"
 """Part of a path that names a second one."""
 SCOPE: Final = r"{scope_id:\d+}"
 CALL: Final = r"{call_id:\w{1,32}}"
+RECORDING: Final = r"{recording_id:[0-9a-f]{32}}"
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -26,12 +27,18 @@ MAX_LIMIT: Final = 200
 MAX_CURSOR_LENGTH: Final = 256
 """Characters; ours have far less."""
 
+MAX_MILLISECONDS: Final = 253_402_300_799_000
+"""The last moment that a `datetime` has."""
+
 _FALSE: Final = frozenset({"", "0", "false"})
 _TRUE: Final = frozenset({"1", "true"})
 
 
 CallName = Annotated[str, Meta(min_length=1, max_length=32)]
 """Of a call, as paths and bodies name it."""
+
+RecordingName = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", examples=["0123456789abcdef0123456789abcdef"])]
+"""Of a recording."""
 
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970 UTC.")]
 
@@ -44,6 +51,8 @@ PATH_PARAMETERS: Final = {
         Parameter("other_id", Id, "The id of the other profile."),
         Parameter("scope_id", Id, "The id of the conversation or whiteboard session."),
         Parameter("call_id", CallName, "The id of the call."),
+        Parameter("recording_id", RecordingName, "The id of the recording."),
+        Parameter("file_name", Annotated[str, Meta(min_length=1, max_length=64)], "The name of the file, from `files`."),
     )
 }
 """The schema of each variable of a path."""

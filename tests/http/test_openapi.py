@@ -20,6 +20,7 @@ from relay.http.responses import answer
 from relay.settings.all import Settings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.http.conftest import SECRET, bearer
+from tests.http.recorded import recordings_of
 from tests.http.records import LESSONS, MAYA, WHITEBOARD, asked, calls_of
 from tests.kit.contract import Contract, resolved
 from tests.kit.server import RunningRelay
@@ -140,13 +141,17 @@ def filled(path: str, document: Mapping[str, Any], operation: Mapping[str, Any],
     for one in operation.get("parameters", []):
         if one["in"] == "path":
             schema = resolved(document, one["schema"])
-            value = values.get(one["name"]) or str(schema.get("enum", ["1"])[0])
+            value = values.get(one["name"]) or str((schema.get("enum") or schema.get("examples") or ["1"])[0])
             path = path.replace(f"{{{one['name']}}}", value)
     return path
 
 
 @everything
-async def test_everything_that_can_be_read_is_answered_as_described(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
+async def test_everything_that_can_be_read_is_answered_as_described(
+    relay: RunningRelay, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    async with recordings_of(relay, tmp_path) as recorded:
+        recording = await recorded.add()
     async with calls_of(relay) as calls:
         lesson, drawing = await calls.add(0, reason="hangup"), await calls.add(1, scope=WHITEBOARD)
         await calls.say(lesson, MAYA, "Page 12?", 0.5)
@@ -161,10 +166,11 @@ async def test_everything_that_can_be_read_is_answered_as_described(relay: Runni
         values = {"profile_type": "student", "profile_id": "456", "other_type": "tutor", "other_id": "789"}
         values["scope_id"] = str((WHITEBOARD if "whiteboard" in path else LESSONS).scope_id)
         values["call_id"] = drawing if "whiteboard" in path else lesson
+        values |= {"recording_id": recording, "file_name": "A.webm"}
         who = PLATFORM if operation["security"] == [{"serviceToken": []}] else bearer(MAYA)
-        status, _ = await asked(http, method, filled(path, document, operation, **values), who)
-        assert status == 200, path
-        read.add((method, path, status))
+        async with http.request(method, filled(path, document, operation, **values), headers=who) as response:
+            assert response.status == 200, path
+        read.add((method, path, response.status))
     assert relay.contract is not None
     assert read <= relay.contract.kept
     assert not relay.contract.breaches

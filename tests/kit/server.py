@@ -155,6 +155,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
             "workers": 0,
             "database_url": f"sqlite+aiosqlite:///{own}",
             "journal": f"{folder / 'calls.journal'}",
+            "recording_directory": f"{folder / 'recordings'}",
             **settings,
         }
     )

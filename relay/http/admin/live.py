@@ -9,16 +9,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.http.admin.access import guarded
 from relay.http.api import Operation, delete, get, post, put
-from relay.http.parameters import CALL, PROFILE, Milliseconds, ProfileName, profile_in
+from relay.http.parameters import CALL, MAX_MILLISECONDS, PROFILE, Milliseconds, ProfileName, profile_in
 from relay.http.ports import Enforcer
 from relay.http.responses import answer, body_of
 from relay.http.revocations import Revocations
 from relay.ids import Profile
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.records import OngoingCall, RevocationCause
-
-MAX_MILLISECONDS: Final = 253_402_300_799_000
-"""The last moment that a `datetime` has."""
 
 
 class RevocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,103 @@
+"""Recordings: their rows, their files, and the jobs that work on them."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from relay.composition.database import DatabasePlane
+from relay.db.recording_accesses import SqlRecordingAccesses
+from relay.db.recordings import SqlRecordings
+from relay.recording.folder import RecordingFolder
+from relay.recording.jobs import RecordingJobs
+from relay.sealed import SealKeys
+from relay.settings.recording import RecordingSettings
+from relay.signaling.recording_records import RecordingFilter, RecordingRecord, RecordingState, RecordingVerdict
+
+_VERIFICATION: Final = ("relay.recording.verify", "numpy", "scipy", "jinja2")
+"""What the extra `verify` brings."""
+
+_OTHERS: Final = 200
+"""Unfinished recordings of other servers that are looked at, newest first: a server may have got another name since."""
+
+_UNFINISHED: Final = (RecordingState.CAPTURED, RecordingState.ASSEMBLING, RecordingState.DELETING)
+
+
+@dataclass
+class RecordingPlane:
+    """What the other planes have of recordings.
+
+    Attributes:
+        folder: their files; None: no directory is set.
+        jobs: None likewise.
+        verifies: verification is installed.
+    """
+
+    store: SqlRecordings
+    accesses: SqlRecordingAccesses
+    folder: RecordingFolder | None
+    jobs: RecordingJobs | None
+    verifies: bool
+
+
+class _JobStore:
+    """`relay.recording.jobs.JobStore` on the rows."""
+
+    def __init__(self, store: SqlRecordings) -> None:
+        self._store = store
+
+    async def unfinished(self) -> Sequence[RecordingRecord]:
+        own = [one for state in _UNFINISHED for one in await self._store.unfinished(state)]
+        others = await self._store.page(RecordingFilter(states=_UNFINISHED), limit=_OTHERS)
+        return [*{one.recording_id: one for one in (*own, *reversed(others.entries))}.values()]
+
+    async def begin_assembly(self, recording_id: str) -> int:
+        from_states = (RecordingState.CAPTURED, RecordingState.READY, RecordingState.FAILED)
+        if not await self._store.move(recording_id, from_states, RecordingState.ASSEMBLING):
+            return 0
+        record = await self._store.get(recording_id)
+        return 0 if record is None else record.attempts
+
+    async def assembled(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:
+        if await self._store.assembled(recording_id, files, note):
+            await self._store.set_verdict(recording_id, RecordingVerdict(verdict or "none"))
+
+    async def assembly_failed(self, recording_id: str, note: str, *, state: str) -> None:
+        if state != RecordingState.READY:
+            await self._store.assembly_failed(recording_id, note, again=state == RecordingState.CAPTURED)
+        elif await self._store.move(recording_id, [RecordingState.ASSEMBLING], RecordingState.READY):
+            record = await self._store.get(recording_id)
+            if record is not None:
+                await self._store.set_verdict(recording_id, record.verdict, note=note)
+
+    async def put_back(self, recording_id: str) -> None:
+        await self._store.move(recording_id, [RecordingState.ASSEMBLING], RecordingState.CAPTURED)
+
+    async def verified(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:
+        record = await self._store.get(recording_id)
+        if record is not None:
+            found = record.verdict if verdict is None else RecordingVerdict(verdict)
+            await self._store.set_verdict(recording_id, found, files=files, note=note)
+
+    async def removed(self, recording_id: str) -> None:
+        await self._store.removed(recording_id)
+
+
+def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> RecordingPlane:
+    """Recordings, with no job running yet."""
+    node, keys = database.settings.node, SealKeys.parse(settings.recording_key)
+    store, directory = SqlRecordings(database.engine, node), settings.recordings
+    folder = None if directory is None else RecordingFolder(Path(directory), keys)
+    verifies = all(_is_installed(name) for name in _VERIFICATION)
+    jobs = None
+    if folder is not None:
+        jobs = RecordingJobs(folder, _JobStore(store), node, settings.assemblers, keys=settings.recording_key, verifies=verifies)
+    return RecordingPlane(store, SqlRecordingAccesses(database.engine), folder, jobs, verifies)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # a package above it
+        return False

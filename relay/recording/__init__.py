@@ -1,0 +1,1 @@
+"""Recordings: read, assembled and verified from the files that the media plane has written."""

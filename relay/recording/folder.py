@@ -1,0 +1,210 @@
+"""The directory of recordings: which file is where, how large it is, and how it is read whether it is sealed or not.
+
+`ID.pcapng` is the capture and `ID/` has what was made of it. `ID.part/` is what is being made, and `ID.plain/` what a
+verification reads of a sealed recording. Paths are made of ids and names that were checked, and of nothing else.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from relay.sealed import SealCutOff, SealedFile, SealKeys, is_sealed, open_sealed
+
+CAPTURE_SUFFIX: Final = ".pcapng"
+PART_SUFFIX: Final = ".part"
+PLAIN_SUFFIX: Final = ".plain"
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class Readable(Protocol):
+    """A file that is read from any position."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, of the plain text."""
+        ...
+
+    def read(self, start: int, stop: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class PlainFile:
+    """A file that is not sealed.
+
+    Raises:
+        OSError: it cannot be opened, or is a symbolic link.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.size: Final = os.fstat(self._descriptor).st_size
+
+    def read(self, start: int, stop: int) -> bytes:
+        return os.pread(self._descriptor, max(0, stop - start), start)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFolder:
+    """The directory, and the keys that open its files."""
+
+    directory: Path
+    keys: SealKeys
+
+    def capture(self, recording_id: str) -> Path:
+        """
+        Raises:
+            ValueError: there can be no such recording; here and below.
+        """
+        return self._of(recording_id, CAPTURE_SUFFIX)
+
+    def products(self, recording_id: str) -> Path:
+        return self._of(recording_id, "")
+
+    def part(self, recording_id: str) -> Path:
+        return self._of(recording_id, PART_SUFFIX)
+
+    def plain(self, recording_id: str) -> Path:
+        return self._of(recording_id, PLAIN_SUFFIX)
+
+    def path(self, recording_id: str, name: str) -> Path:
+        """The file of that name. Whether the recording has such a file, its row says.
+
+        Raises:
+            ValueError: it can have no such file.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no file of a recording: {name[:60]!r}")
+        capture = self.capture(recording_id)
+        return capture if name == capture.name else self.products(recording_id) / name
+
+    def has_capture(self, recording_id: str) -> bool:
+        return self.capture(recording_id).is_file()
+
+    def has_anything(self, recording_id: str) -> bool:
+        return any(self._of(recording_id, suffix).exists() for suffix in (CAPTURE_SUFFIX, "", PART_SUFFIX, PLAIN_SUFFIX))
+
+    def open(self, recording_id: str, name: str) -> Readable:
+        """A finished file, to be read from any position.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+            SealError: it is sealed, and cannot be opened.
+        """
+        path = self.path(recording_id, name)
+        if not path.is_symlink() and is_sealed(path):
+            return SealedFile(path, self.keys)
+        return PlainFile(path)
+
+    def version(self, recording_id: str, name: str) -> str:
+        """Another one for each content that the file has had.
+
+        Raises:
+            OSError: it is not there.
+        """
+        status = self.path(recording_id, name).stat()
+        return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
+
+    def is_sealed(self, recording_id: str, name: str) -> bool:
+        """
+        Raises:
+            OSError: it is not there.
+        """
+        return is_sealed(self.path(recording_id, name))
+
+    def chunks_of_capture(self, recording_id: str) -> Iterator[bytes]:
+        """The capture, unsealed, from its beginning. One that ended with its process ends here without an error.
+
+        Raises:
+            OSError, SealError: as of `open`.
+        """
+        path = self.capture(recording_id)
+        if is_sealed(path):
+            with contextlib.suppress(SealCutOff):
+                yield from open_sealed(path, self.keys)
+            return
+        with path.open("rb") as file:
+            while chunk := file.read(256 * 1024):
+                yield chunk
+
+    def sizes(self, recording_id: str) -> Mapping[str, int]:
+        """The files that there are, and their bytes of plain text; those of a sealed capture as they lie on the disk."""
+        found = {}
+        capture, products = self.capture(recording_id), self.products(recording_id)
+        if capture.is_file():
+            found[capture.name] = capture.stat().st_size
+        for file in sorted(products.iterdir()) if products.is_dir() else ():
+            if _NAME.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                opened = self.open(recording_id, file.name)
+                found[file.name] = opened.size
+                opened.close()
+        return found
+
+    def remove(self, recording_id: str) -> None:
+        """Remove all files of a recording; what is made of the capture first, so that what is left can be begun anew.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        for suffix in (PART_SUFFIX, PLAIN_SUFFIX, ""):
+            remove_tree(self._of(recording_id, suffix))
+        self.capture(recording_id).unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what jobs left that were ended in the middle."""
+        for path in [*self.directory.glob(f"*{PART_SUFFIX}"), *self.directory.glob(f"*{PLAIN_SUFFIX}")]:
+            recording_id = path.name.partition(".")[0]
+            if _ID.fullmatch(recording_id) and not self.is_locked(recording_id):
+                with contextlib.suppress(OSError):
+                    remove_tree(path)
+
+    def is_locked(self, recording_id: str) -> bool:
+        """Whether a job works on the recording."""
+        try:
+            with self.locked(recording_id):
+                return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def locked(self, recording_id: str) -> Iterator[None]:
+        """While a job works on a recording. The kernel ends the lock with the process that has it, however that ends.
+
+        Raises:
+            BlockingIOError: another job does.
+            OSError: there is no capture.
+        """
+        descriptor = os.open(self.capture(recording_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _of(self, recording_id: str, suffix: str) -> Path:
+        if not _ID.fullmatch(recording_id):
+            raise ValueError(f"no recording: {recording_id[:60]!r}")
+        return self.directory / f"{recording_id}{suffix}"
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it, if it is there.
+
+    Raises:
+        OSError: something in it cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
