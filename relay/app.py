@@ -23,6 +23,7 @@ from relay.http.keys import Keys, load_at_start
 from relay.http.limits import HttpLimits
 from relay.http.revocations import REVOCATIONS
 from relay.http.sockets import OPEN_SOCKETS
+from relay.media.capture.directory import examine_directory, warn_of_others
 from relay.settings.all import Settings
 from relay.settings.auth import AuthSettings
 from relay.settings.calls import CallSettings
@@ -108,6 +109,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     )
     app[SETTINGS], app[EDGE], app[MEDIA_PORTS], app[CALLS_ENDED] = settings, edge, [], asyncio.Event()
     housekeeping = Housekeeping(SqlRetention(database.engine), settings.only(RetentionSettings))
+    app.cleanup_ctx.append(_recordings_examined(settings.only(RecordingSettings)))
     app.cleanup_ctx.append(_open(database))
     app.cleanup_ctx.append(_running(app[REVOCATIONS]))
     keys = app[TOKENS].keys
@@ -139,6 +141,17 @@ def _open(database: DatabasePlane) -> _Context:
             yield
 
     return opened
+
+
+def _recordings_examined(settings: RecordingSettings) -> _Context:
+    async def examined(_app: web.Application) -> AsyncIterator[None]:
+        directory = settings.recordings
+        if directory is not None and settings.recording_policy != "off":
+            examine_directory(directory, may_be_missing=settings.makes_directory)
+            warn_of_others(directory)
+        yield
+
+    return examined
 
 
 def _running(part: _Part) -> _Context:

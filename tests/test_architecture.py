@@ -34,6 +34,7 @@ SANS_IO = (
     ),
     *(f"relay/media/quality/{name}.py" for name in ("statistics", "mos")),
     "relay/media/repair/history.py",
+    *(f"relay/media/capture/{name}.py" for name in ("block", "keyframes")),
     "relay/media/net/exclusion.py",
 )
 """The parts that think: bytes and times go in, values come out."""

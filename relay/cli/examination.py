@@ -9,6 +9,7 @@ from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
 from relay.http.keys import load_at_start
+from relay.media.capture.directory import examine_directory
 from relay.settings.all import Settings
 
 
@@ -20,7 +21,7 @@ async def examine(settings: Settings) -> tuple[list[str], list[str]]:
     """
     good: list[str] = []
     bad: list[str] = []
-    for look in (_database, _certificate, _keys, _application):
+    for look in (_database, _certificate, _keys, _recordings, _application):
         try:
             good += await look(settings)
         except ConfigurationError as error:
@@ -48,6 +49,15 @@ async def _keys(settings: Settings) -> list[str]:
         return []
     await load_at_start(keys, settings.jwks)
     return ["The keys of RELAY_JWKS can be loaded."] if keys.fetches["good"] else []
+
+
+async def _recordings(settings: Settings) -> list[str]:
+    directory = settings.recordings
+    if directory is None or settings.recording_policy == "off":
+        return []
+    examine_directory(directory, may_be_missing=settings.makes_directory)
+    sealed = "sealed" if settings.recording_key else "not sealed"
+    return [f"Recordings can be written to {directory}; they are {sealed}."]
 
 
 async def _application(settings: Settings) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Final
 
 from relay.media.api import (
     CaptureOrder,
-    CaptureRefused,
     DtlsRole,
     MediaDescription,
     MediaEvent,
@@ -20,6 +19,7 @@ from relay.media.api import (
     TransportReport,
     TransportUp,
 )
+from relay.media.capture.captures import Captures
 from relay.media.listening import Listening
 from relay.media.net.addresses import AddressWatch, local_addresses
 from relay.media.net.dtls_srtp import Certificate
@@ -90,6 +90,7 @@ class LocalEngine:
         self._policer = Policer(self._transports, limits, self._exclude)
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = Repairs()
+        self._captures = Captures(on_event, self._counters)
 
     async def start(self) -> tuple[int, ...]:
         """Open the sockets.
@@ -141,22 +142,24 @@ class LocalEngine:
         self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]
     ) -> None:
         transport = self._transports[transport_id]
-        transport.router.describe(transport, media)
+        self._describe(transport, media)
         transport.connect(remote, media, time.monotonic())
 
     async def route(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
         transports = [self._transports[one] for one in transport_ids]
         self._routers[router_id].route(*transports)
+        self._captures.hold(router_id, False)
 
     async def update_transport(self, transport_id: str, remote: TransportParameters, media: tuple[MediaDescription, ...]) -> None:
         transport = self._transports[transport_id]
-        transport.router.describe(transport, media)
+        self._describe(transport, media)
         transport.describe(remote, media)
         self._validation.described(transport)
 
     async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
         transports = [self._transports[one] for one in transport_ids]
         self._routers[router_id].unroute(*transports)
+        self._captures.hold(router_id, True)
 
     async def restart_transport(self, transport_id: str) -> TransportParameters:
         transport = self._transports[transport_id]
@@ -171,6 +174,7 @@ class LocalEngine:
             return
         for ufrag in (transport.ice.ufrag, transport.ice.previous_ufrag):
             self._by_ufrag.pop(ufrag or "", None)
+        self._captures.forget(transport.router.router_id, transport_id)
         transport.router.remove(transport)
         self._repairs.forget(transport_id)
         self._validation.forget(transport_id)
@@ -178,21 +182,22 @@ class LocalEngine:
         await transport.close()
 
     async def close_router(self, router_id: str) -> None:
+        self._captures.close_router(router_id)
         router = self._routers.pop(router_id, None)
         for transport_id in list(router.transports) if router is not None else ():
             await self.close_transport(transport_id)
 
     async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
-        raise CaptureRefused("write_failed")
+        await self._captures.start(self._routers[router_id], order)
 
     async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
-        pass
+        self._captures.stop(router_id, reason, at)
 
     async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
-        pass
+        self._captures.pause(router_id, paused, reason)
 
     async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
-        pass
+        self._captures.add_party(router_id, self._routers[router_id].transports[transport_id], party)
 
     async def counters(self) -> Mapping[str, int]:
         drops = self._listening.kernel_drops()
@@ -205,6 +210,7 @@ class LocalEngine:
         self._policer.close()
         for router_id in list(self._routers):
             await self.close_router(router_id)
+        await self._captures.close()
         self._addresses.close()
         self._listening.close()
 
@@ -218,6 +224,10 @@ class LocalEngine:
             role=DtlsRole.ACTPASS,
             candidates=self._listening.candidates,
         )
+
+    def _describe(self, transport: Transport, media: tuple[MediaDescription, ...]) -> None:
+        transport.router.describe(transport, media)
+        self._captures.describe(transport.router.router_id, transport.transport_id, media)
 
     def _emit(self, event: MediaEvent) -> None:
         if isinstance(event, TransportUp) and (transport := self._transports.get(event.transport_id)) is not None:

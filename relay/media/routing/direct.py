@@ -107,7 +107,7 @@ class ForwardingSocket(UdpSocket):
             if stream.received(sequence, timestamp, size, now) and stream.is_read:
                 source.read_payload(stream, octets[start : start + size], timestamp)
             if source.tap is not None:
-                show(source, octets[start : start + size].tobytes(), now)
+                show(source, octets, start, size, now)
             remote.last_seen = now
             received += 1
             received_bytes += length

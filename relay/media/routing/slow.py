@@ -37,7 +37,7 @@ def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
     if not control:
         _count(source, packet, now)
     if source.tap is not None:
-        show(source, packet, now)
+        show(source, packet, 0, len(packet), now)
     target = source.peer
     if target is None:
         counters["dropped_unjoined"] += 1
@@ -76,11 +76,16 @@ def forward_early(source: Transport, now: float) -> None:
         counters[refused or "packets_early"] += 1
 
 
-def show(source: Transport, packet: bytes, now: float) -> None:
-    """Hand a decrypted packet to the tap of the transport that it arrived at. One that fails is taken off: the call goes on."""
-    assert source.tap is not None, "asked for before the packet is copied"
+def show(source: Transport, octets: memoryview | bytes, start: int, size: int, now: float) -> None:
+    """Show a decrypted packet to the tap of the transport that it arrived at. One that fails is taken off: the call goes on.
+
+    Args:
+        octets: has the packet, `size` bytes from `start` on.
+        now: seconds, monotonic.
+    """
+    assert source.tap is not None, "asked for before this is called"
     try:
-        source.tap(packet, now)
+        source.tap(octets, start, size, now)
     except Exception as error:
         source.tap = None
         reason = f"{type(error).__name__}: {error}"

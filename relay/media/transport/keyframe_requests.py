@@ -42,9 +42,13 @@ class KeyframeRequests:
         for ssrc, stream in self._streams.items():
             if not stream.is_video:
                 continue
-            if self._budget.requests_keyframe(ssrc, now):
-                self._counters["keyframes_requested"] += 1
-                self._send(rtcp.pli(self._own_ssrc, ssrc))
-            else:
-                # The one that was requested a moment ago may have been lost, with whatever this request is for.
-                self.due = True
+            # If one was requested a moment ago, it may have been lost, with whatever this request is for.
+            self.due |= not self.send_one(ssrc, now)
+
+    def send_one(self, ssrc: int, now: float) -> bool:
+        """Request a key frame of one stream; False if that was done a moment ago."""
+        if not self._budget.requests_keyframe(ssrc, now):
+            return False
+        self._counters["keyframes_requested"] += 1
+        self._send(rtcp.pli(self._own_ssrc, ssrc))
+        return True

@@ -270,6 +270,10 @@ class Transport(ForwardingState["Transport"]):
         else:
             self._keyframe_requests.due = False
 
+    def request_keyframe(self, ssrc: int, now: float) -> None:
+        """Ask the peer for a key frame of one stream, unless that was done a moment ago. Only when the transport is up."""
+        self._keyframe_requests.send_one(ssrc, now)
+
     def _request_keyframes_of_both(self) -> None:
         """The path was dead for a while: video is lost, and so is what the parties have asked for since."""
         self.request_keyframes()

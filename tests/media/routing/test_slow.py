@@ -19,10 +19,10 @@ def tapped(relay: RunningEngine, transport_id: str) -> list[bytes]:
     seen: list[bytes] = []
     times: list[float] = []
 
-    def tap(packet: bytes, now: float) -> None:
+    def tap(octets: memoryview | bytes, start: int, size: int, now: float) -> None:
         assert times[-1:] <= [now] <= [asyncio.get_running_loop().time()], "seconds of the steady clock, in order"
         times.append(now)
-        seen.append(packet)
+        seen.append(bytes(octets[start : start + size]))
 
     transport_of(relay, transport_id).tap = tap
     return seen
@@ -108,7 +108,7 @@ async def test_a_tap_sees_nothing_that_is_forged_or_replayed(relay: RunningEngin
 async def test_a_tap_that_fails_is_taken_off_and_the_call_goes_on(relay: RunningEngine, caplog: pytest.LogCaptureFixture) -> None:
     first, second = await relay.call()
 
-    def full(packet: bytes, now: float) -> None:
+    def full(octets: memoryview | bytes, start: int, size: int, now: float) -> None:
         raise OSError("no space left on device")
 
     transport_of(relay, "first").tap = full

@@ -1,0 +1,155 @@
+"""One capture that runs: which packets of which transports it takes, and what it notes beside them."""
+
+import functools
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from relay.media.api import CaptureOrder, PartyLabel, Producer
+from relay.media.capture.block import CaptureBlocks, packet_headers
+from relay.media.capture.keyframes import KeyframeSchedule
+from relay.media.capture.writer import Append, CaptureFile
+from relay.media.transport.transport import Transport
+
+FLUSH: Final = 0.25
+"""Seconds after which a packet has been handed to the thread that writes: so much is lost with the process."""
+
+HOLD: Final = ""
+"""The pause of two transports that are not routed."""
+
+_HOUR: Final = 3600.0
+
+
+class CapturedRouter(Protocol):
+    """A router, as far as captures look at it."""
+
+    router_id: str
+    transports: dict[str, Transport]
+
+    def producers(self, transport: Transport) -> tuple[Producer, ...]:
+        """What arrives on a transport."""
+        ...
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One transport of a party."""
+
+    transport: Transport
+    party: PartyLabel
+    number: int
+    schedule: KeyframeSchedule
+    comment: bytes = b""
+    interface: int = 0
+
+
+class Capture:
+    """One capture that runs."""
+
+    def __init__(self, router: CapturedRouter, order: CaptureOrder, file: CaptureFile, blocks: CaptureBlocks, now: float) -> None:
+        self.router = router
+        self.order = order
+        self.file = file
+        self.blocks = blocks
+        self.legs: dict[str, _Leg] = {}
+        """By the id of the transport."""
+        self._numbers: Counter[PartyLabel] = Counter()
+        """Transports that each party has had."""
+        self.flush_at = now + FLUSH / 2
+        self.look_at = now
+        self.ends_at = now + order.max_hours * _HOUR if order.max_hours else float("inf")
+        self.paused: set[str] = set()
+        """Why nothing is captured now."""
+        self.counted = (0, 0, 0)
+        """As of `figures`, what the counters have of it."""
+        self.reason = ""
+        """Why it ends, once it does."""
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """Packets and bytes in the file, and packets that are not."""
+        return self.file.packets, self.file.size, self.blocks.dropped + self.file.lost
+
+    # -- what is captured ---------------------------------------------------------------------------------------------
+
+    def add(self, transport: Transport, party: PartyLabel, comment: bytes, now: float) -> None:
+        """Capture a transport, too."""
+        if transport.transport_id in self.legs:
+            return
+        self._numbers[party] += 1
+        leg = _Leg(transport, party, self._numbers[party], KeyframeSchedule(self.order.keyframe_interval))
+        self.legs[transport.transport_id] = leg
+        self._describe(leg, comment, now)
+        leg.schedule.begin(transport.statistics.streams, now)
+
+    def describe(self, transport_id: str, comment: bytes, now: float) -> None:
+        """The peer of a transport sends something else from now on."""
+        leg = self.legs.get(transport_id)
+        if leg is not None and comment != leg.comment:
+            self._describe(leg, comment, now)
+
+    def _describe(self, leg: _Leg, comment: bytes, now: float) -> None:
+        leg.comment = comment
+        leg.interface = self.blocks.add_transport(leg.party, leg.number, comment, now)
+        about = {"interface": leg.interface, "party": leg.party, "leg": leg.number, "transport_id": leg.transport.transport_id}
+        self.blocks.add_event("transport", about, now)
+        self._tap(leg)
+
+    def remove(self, transport_id: str) -> None:
+        """A transport is closed."""
+        leg = self.legs.pop(transport_id, None)
+        if leg is not None:
+            leg.transport.tap = None
+
+    def pause(self, reason: str, paused: bool, now: float) -> None:
+        """Capture nothing, or all again, unless another pause is on."""
+        if paused is (reason in self.paused):
+            return
+        if paused:
+            self.paused.add(reason)
+        else:
+            self.paused.discard(reason)
+        name, fields = ("hold", {}) if reason == HOLD else ("paused", {"reason": reason})
+        self.blocks.add_event(name, {"on": paused, **fields}, now)
+        for leg in self.legs.values():
+            self._tap(leg)
+            if not self.paused:
+                leg.schedule.begin(leg.transport.statistics.streams, now)
+        self.look_at = now
+
+    def _tap(self, leg: _Leg) -> None:
+        open_ = not self.paused and not self.reason
+        add, headers = self.blocks.add, packet_headers(leg.party)
+        leg.transport.tap = functools.partial(add, leg.interface, headers) if open_ else None
+
+    def end(self, reason: str, at: float, now: float) -> Append:
+        """Capture nothing more; what is still to be written."""
+        self.reason = reason
+        for leg in self.legs.values():
+            leg.transport.tap = None
+        self.blocks.cut(at)
+        self.blocks.add_event("ended", {"reason": reason}, now)
+        return Append(self.file, tuple(self.blocks.take_all()), last=True)
+
+    # -- key frames ---------------------------------------------------------------------------------------------------
+
+    def request_keyframes(self, now: float) -> None:
+        """Request those that are due."""
+        if self.paused:
+            return
+        for leg in self.legs.values():
+            transport = leg.transport
+            if transport.tx is None:
+                continue
+            streams = transport.statistics.streams
+            for ssrc in leg.schedule.due(streams, self._lower_layers(transport), now):
+                transport.request_keyframe(ssrc, now)
+                self.blocks.add_event("keyframe_requested", {"party": leg.party, "ssrc": ssrc}, now)
+
+    def _lower_layers(self, transport: Transport) -> set[int]:
+        """Of each source of video, the SSRCs but the one that most comes by (simulcast)."""
+        streams, lower = transport.statistics.streams, set[int]()
+        for producer in self.router.producers(transport):
+            layers = sorted((one.ssrc for one in producer.encodings if one.ssrc in streams), key=lambda ssrc: streams[ssrc].bytes)
+            lower.update(layers[:-1])
+        return lower

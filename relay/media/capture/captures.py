@@ -1,0 +1,275 @@
+"""The captures of one engine: when they begin and end, and when what they have goes to the thread that writes."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+import zlib
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused, MediaDescription, PartyLabel
+from relay.media.capture.block import CaptureBlocks, media_comment
+from relay.media.capture.capture import FLUSH, HOLD, Capture, CapturedRouter
+from relay.media.capture.writer import WRITE_FAILED, Append, CaptureFile, CaptureWriter, Discard, Job, Open
+from relay.media.quality.counters import MediaCounters
+from relay.media.transport.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = 0.1
+"""Seconds that a packet waits at least, so that a capture can be cut at a moment ago: a party withdrew its consent, and this
+process hears of it from another one."""
+
+STEP: Final = FLUSH / 16
+"""Seconds between looks at which captures are due, so that not all of them are at once."""
+
+LOOK: Final = 1.0
+"""Seconds between looks at the key frames of a capture, and at its age."""
+
+OPEN_PATIENCE: Final = 5.0
+"""Seconds that creating a file may take."""
+
+CLOSE_PATIENCE: Final = 0.3
+"""Seconds that the end of the process waits for the last writes. A worker has half a second for all of its end."""
+
+CALL_ENDED: Final = "call_ended"
+ALREADY_CAPTURED: Final = "already_captured"
+TOO_LONG: Final = "too_long"
+
+
+class Captures:
+    """Those of one engine.
+
+    Args:
+        emit: takes the end of each.
+    """
+
+    def __init__(self, emit: Callable[[CaptureEnded], None], counters: MediaCounters) -> None:
+        self._emit = emit
+        self._counters = counters
+        self._writer = CaptureWriter()
+        self._running: dict[str, Capture] = {}
+        """By router id."""
+        self._opening: set[str] = set()
+        """Ids of routers whose file is being created."""
+        self._ending: set[Capture] = set()
+        """Whose last blocks are being written."""
+        self._held: set[str] = set()
+        """Ids of routers whose transports are not routed to each other any more."""
+        self._described: dict[str, bytes] = {}
+        """Transport id → the comment of an interface, compressed: a capture may begin in mid-call."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._all_written = asyncio.Event()
+
+    # -- the seam -----------------------------------------------------------------------------------------------------
+
+    async def start(self, router: CapturedRouter, order: CaptureOrder) -> None:
+        """Begin to capture a router: as of `MediaEngine.start_capture`."""
+        router_id = router.router_id
+        parties = [(router.transports[name], party) for name, party in order.parties.items()]
+        if router_id in self._running or router_id in self._opening:
+            raise CaptureRefused(ALREADY_CAPTURED)
+        self._opening.add(router_id)
+        try:
+            file = await self._open(order)
+            if router_id not in self._opening:
+                self._put(Discard(file))
+                raise KeyError(router_id)
+        except CaptureRefused:
+            self._counters["capture_errors"] += 1
+            raise
+        finally:
+            self._opening.discard(router_id)
+        now = time.monotonic()
+        blocks = CaptureBlocks(self._writer.backlog, time.time_ns(), now, _version())
+        capture = self._running[router_id] = Capture(router, order, file, blocks, now)
+        started = {"recording_id": order.recording_id, "call_id": order.call_id, "wall": time.time(), "policy": order.policy}
+        blocks.add_event("started", started, now)
+        for transport, party in parties:
+            if transport.transport_id in router.transports:
+                capture.add(transport, party, self._comment(transport), now)
+        if router_id in self._held:
+            capture.pause(HOLD, True, now)
+        if file.trouble is not None:
+            self._end(capture, file.trouble, now)
+        elif self._timer is None:
+            self._step()
+
+    def stop(self, router_id: str, reason: str, at: float) -> None:
+        """End a capture: as of `MediaEngine.stop_capture`."""
+        self._opening.discard(router_id)
+        capture = self._running.get(router_id)
+        if capture is not None:
+            self._end(capture, reason, at)
+
+    def pause(self, router_id: str, paused: bool, reason: str) -> None:
+        """As of `MediaEngine.pause_capture`."""
+        capture = self._running.get(router_id)
+        if capture is not None:
+            capture.pause(reason, paused, time.monotonic())
+
+    def add_party(self, router_id: str, transport: Transport, party: PartyLabel) -> None:
+        """As of `MediaEngine.capture_party`."""
+        capture = self._running.get(router_id)
+        if capture is not None:
+            capture.add(transport, party, self._comment(transport), time.monotonic())
+
+    # -- what the engine does besides ---------------------------------------------------------------------------------
+
+    def hold(self, router_id: str, held: bool) -> None:
+        """The transports of a router are not routed to each other any more, or they are again."""
+        if held:
+            self._held.add(router_id)
+        else:
+            self._held.discard(router_id)
+        self.pause(router_id, held, HOLD)
+
+    def describe(self, router_id: str, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
+        """The peer of a transport has described what it sends from now on."""
+        comment = media_comment(media)
+        self._described[transport_id] = zlib.compress(comment, 1)
+        capture = self._running.get(router_id)
+        if capture is not None:
+            capture.describe(transport_id, comment, time.monotonic())
+
+    def forget(self, router_id: str, transport_id: str) -> None:
+        """A transport is closed."""
+        self._described.pop(transport_id, None)
+        capture = self._running.get(router_id)
+        if capture is not None:
+            capture.remove(transport_id)
+
+    def close_router(self, router_id: str) -> None:
+        """A router is about to be closed."""
+        self._held.discard(router_id)
+        self.stop(router_id, CALL_ENDED, time.monotonic())
+
+    async def close(self) -> None:
+        """End all of them, and wait a moment until they are written."""
+        for router_id in list(self._running):
+            self.close_router(router_id)
+        if self._timer is not None:
+            self._timer.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                while self._ending:
+                    self._all_written.clear()
+                    await self._all_written.wait()
+        self._writer.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _open(self, order: CaptureOrder) -> CaptureFile:
+        """Create the file.
+
+        Raises:
+            CaptureRefused: that is not possible, or takes too long.
+        """
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[str | None] = loop.create_future()
+        file = CaptureFile(
+            Path(order.directory) / f"{order.recording_id}.pcapng",
+            order.key,
+            order.min_free,
+            on_trouble=partial(_in_loop, loop, self._in_trouble, order),
+            on_closed=partial(_in_loop, loop, self._written, order),
+        )
+        self._writer.backlog.limit = order.buffer
+        self._put(Open(file, partial(_in_loop, loop, opened.set_result)))
+        try:
+            async with asyncio.timeout(OPEN_PATIENCE):
+                refused = await asyncio.shield(opened)
+        except BaseException as error:
+            opened.add_done_callback(partial(self._opened_late, file))
+            if isinstance(error, TimeoutError):
+                logger.warning("%s cannot be created within %g s", file.path, OPEN_PATIENCE)
+                raise CaptureRefused(WRITE_FAILED) from None
+            raise
+        if refused is not None:
+            raise CaptureRefused(refused)
+        return file
+
+    def _opened_late(self, file: CaptureFile, opened: "asyncio.Future[str | None]") -> None:
+        if opened.result() is None:
+            self._put(Discard(file))
+
+    def _put(self, *jobs: Job) -> None:
+        self._writer.put(jobs)
+
+    def _comment(self, transport: Transport) -> bytes:
+        compressed = self._described.get(transport.transport_id)
+        return media_comment(()) if compressed is None else zlib.decompress(compressed)
+
+    def _end(self, capture: Capture, reason: str, at: float) -> None:
+        now = time.monotonic()
+        del self._running[capture.router.router_id]
+        self._ending.add(capture)
+        self._put(capture.end(reason, at, now))
+
+    def _in_trouble(self, order: CaptureOrder, reason: str) -> None:
+        self._counters["capture_errors"] += 1
+        for capture in list(self._running.values()):
+            if capture.order is order:
+                self._end(capture, reason, time.monotonic())
+
+    def _written(self, order: CaptureOrder) -> None:
+        for capture in [one for one in self._ending if one.order is order]:
+            self._ending.discard(capture)
+            self._all_written.set()
+            self._count(capture)
+            packets, size, dropped = capture.figures
+            reason = capture.file.trouble or capture.reason
+            self._emit(CaptureEnded(capture.router.router_id, order.recording_id, reason, packets, size, dropped))
+
+    def _count(self, capture: Capture) -> None:
+        names = ("capture_packets", "capture_bytes", "capture_dropped")
+        figures = capture.figures
+        for name, figure, counted in zip(names, figures, capture.counted, strict=True):
+            self._counters[name] += figure - counted
+        capture.counted = figures
+
+    def _step(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(STEP, self._step) if self._running else None
+        now = time.monotonic()
+        jobs: list[Job] = []
+        for capture in list(self._running.values()):
+            if now >= capture.flush_at:
+                capture.flush_at = max(capture.flush_at + FLUSH / 2, now)
+                blocks = capture.blocks.take(now - GRACE)
+                if blocks:
+                    jobs.append(Append(capture.file, tuple(blocks)))
+            if now >= capture.look_at:
+                capture.look_at = now + LOOK
+                self._look(capture, now)
+        if jobs:
+            self._put(*jobs)
+
+    def _look(self, capture: Capture, now: float) -> None:
+        self._count(capture)
+        if now >= capture.ends_at:
+            self._end(capture, TOO_LONG, now)
+            return
+        try:
+            capture.request_keyframes(now)
+        except Exception:
+            # What goes wrong with one call must not keep the others from being written.
+            logger.exception("key frames of router %s cannot be requested", capture.router.router_id)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: Any) -> None:
+    """Call it in the loop's thread, unless the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)
+
+
+@functools.cache
+def _version() -> str:
+    try:
+        return version("call-relay")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
