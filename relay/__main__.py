@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import Final
 
+from relay.cli.assemble import ASSEMBLE
 from relay.cli.check_config import CHECK_CONFIG
 from relay.cli.command import EXIT_CONFIGURATION
 from relay.cli.connectivity import CHECK
@@ -12,7 +13,7 @@ from relay.cli.serve import SERVE
 from relay.cli.vapid_keys import VAPID_KEYS
 from relay.errors import ConfigurationError
 
-COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK)
+COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, ASSEMBLE)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -33,6 +33,22 @@ SANS_IO = (
         for name in ("forwarding", "received", "buffers", "keyframe_requests", "events", "timing")
     ),
     *(f"relay/media/quality/{name}.py" for name in ("statistics", "mos")),
+    *(
+        f"relay/recording/{name}.py"
+        for name in (
+            "records",
+            "streams",
+            "sources",
+            "clock",
+            "survey",
+            "frames",
+            "selection",
+            "audio_track",
+            "tracks",
+            "sidecar",
+        )
+    ),
+    *(f"relay/recording/payloads/{name}.py" for name in ("frame", "formats", "vp8", "vp9", "h264", "av1", "audio")),
     "relay/media/repair/history.py",
     *(f"relay/media/capture/{name}.py" for name in ("block", "keyframes")),
     "relay/media/net/exclusion.py",

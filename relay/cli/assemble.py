@@ -1,0 +1,80 @@
+"""`python -m relay assemble`: make the files of a recording from its capture."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from relay.cli.command import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Command
+from relay.cli.progress import bars
+from relay.cli.recordings import recording_settings
+from relay.errors import ConfigurationError
+from relay.recording.assemble import AssemblyResult, assemble
+from relay.recording.records import CaptureError
+from relay.sealed import SealKeys
+from relay.settings.recording import RecordingSettings
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "capture", metavar="ID_OR_PATH", help="a capture (.pcapng), or the id of a recording in RELAY_RECORDING_DIRECTORY"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIRECTORY", help="for the files (default: beside the capture, named by its id)"
+    )
+    parser.add_argument("--mp4", action="store_true", help="also make call.mp4, both parties side by side; this encodes anew")
+    parser.add_argument(
+        "--keep-broken", action="store_true", help="also write frames that refer to a missing one; players show artefacts"
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    settings = recording_settings()
+    path = _capture(given.capture, settings)
+    out = given.out or path.with_suffix("")
+    try:
+        with bars(sys.stderr) as progress:
+            result = assemble(
+                path,
+                out,
+                keep_broken=given.keep_broken,
+                mp4=given.mp4,
+                keys=SealKeys.parse(settings.recording_key),
+                progress=progress,
+            )
+    except (CaptureError, OSError) as error:
+        print(f"{path}: {error}" if isinstance(error, CaptureError) else error, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    for line in _described(result):
+        print(line)
+    return 0
+
+
+def _capture(text: str, settings: RecordingSettings) -> Path:
+    path = Path(text)
+    if path.exists() or not _ID.fullmatch(text):
+        if path.suffix != ".pcapng":
+            raise ConfigurationError(f"{text} is no capture: those are called ID.pcapng")
+        return path
+    if settings.recordings is None:
+        raise ConfigurationError(f"{text} looks like the id of a recording, and RELAY_RECORDING_DIRECTORY is not set")
+    return settings.recordings / f"{text}.pcapng"
+
+
+def _described(result: AssemblyResult) -> list[str]:
+    lines = [f"{result.folder / name}: {size} bytes" for name, size in result.files.items()]
+    for track in result.sidecar["tracks"]:
+        missing = ", ".join(f"{track[name]} {name}" for name in ("lost", "repaired", "broken", "dependent") if track.get(name))
+        lines.append(
+            f"{track['id']}: {track['frames']} {'frames' if track['kind'] == 'video' else 'packets'} in {track['duration']:.2f} s"
+            + (f" ({missing})" if missing else "")
+        )
+    return lines + [f"warning: {one}" for one in result.warnings]
+
+
+ASSEMBLE: Final = Command("assemble", "Make the files of a recording from its capture: WebM or Matroska.", _run, _add_arguments)

@@ -1,0 +1,84 @@
+"""Audio: how long a packet lasts, what is silence, and G.711 as linear samples, since Matroska has no other place for it."""
+
+from typing import Final
+
+_OPUS_FRAME: Final = (
+    *((480, 960, 1920, 2880) * 3),
+    *((480, 960) * 2),
+    *((120, 240, 480, 960) * 4),
+)
+"""Samples at 48 kHz of a frame, by the upper five bits of the first byte (RFC 6716, table 2)."""
+
+OPUS_STEP: Final = 120
+"""The shortest packet of Opus, 2.5 ms: what silence is made of."""
+
+_OPUS_SILENCE: Final = ((960, 0xF8), (480, 0xF0), (240, 0xE8), (120, 0xE0))
+"""Samples, and the first byte of a packet of so many: CELT, full band, one frame."""
+
+
+def opus_samples(payload: bytes) -> int:
+    """Samples at 48 kHz of a packet (RFC 6716 section 3).
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not payload:
+        raise ValueError("an Opus packet is empty")
+    code = payload[0] & 3
+    frames = (1, 2, 2)[code] if code < 3 else (payload[1] & 0x3F if len(payload) > 1 else 0)
+    samples = frames * _OPUS_FRAME[payload[0] >> 3]
+    if not 0 < samples <= 5760:
+        raise ValueError("an Opus packet lasts for nothing, or for more than 120 ms")
+    return samples
+
+
+def opus_is_stereo(payload: bytes) -> bool:
+    return bool(payload) and bool(payload[0] & 4)
+
+
+def opus_silence(samples: int, *, stereo: bool) -> list[tuple[int, bytes]]:
+    """Packets of silence that together last for so many samples at 48 kHz, rounded down to 2.5 ms."""
+    packets = []
+    for length, first in _OPUS_SILENCE:
+        while samples >= length:
+            packets.append((length, bytes([first | (4 if stereo else 0), 0xFF, 0xFE])))
+            samples -= length
+    return packets
+
+
+def _mu_law(code: int) -> int:
+    """ITU-T G.711 section 3, mu-law: 16-bit sample."""
+    code ^= 0xFF
+    value = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return -value if code & 0x80 else value
+
+
+def _a_law(code: int) -> int:
+    """ITU-T G.711 section 3, A-law: 16-bit sample."""
+    code ^= 0x55
+    exponent, mantissa = (code >> 4) & 7, (code & 0x0F) << 4
+    value = mantissa + 8 if not exponent else (mantissa + 0x108) << (exponent - 1)
+    return value if code & 0x80 else -value
+
+
+def _tables(law: str) -> tuple[bytes, bytes]:
+    samples = [(_mu_law if law == "pcmu" else _a_law)(code) & 0xFFFF for code in range(256)]
+    return bytes(one & 0xFF for one in samples), bytes(one >> 8 for one in samples)
+
+
+_LINEAR: Final = {law: _tables(law) for law in ("pcmu", "pcma")}
+
+G711_SILENCE: Final = {"pcmu": b"\xff", "pcma": b"\xd5"}
+
+
+def linear(law: str, payload: bytes) -> bytes:
+    """G.711 as 16-bit little-endian samples.
+
+    Args:
+        law: `pcmu` or `pcma`.
+    """
+    low, high = _LINEAR[law]
+    out = bytearray(2 * len(payload))
+    out[0::2] = payload.translate(low)
+    out[1::2] = payload.translate(high)
+    return bytes(out)

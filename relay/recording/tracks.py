@@ -1,0 +1,343 @@
+"""The second pass over a capture: packets become tracks. Holds the packets and frames of a few seconds."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.recording.audio_track import FILL_DELAY, AudioTrack, Lay
+from relay.recording.frames import CodedFrame, Decodability, FrameAssembler
+from relay.recording.mux import MILLISECOND, Muxer
+from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
+from relay.recording.selection import LayerSelector, TimedFrame
+from relay.recording.sources import PayloadUse, TrackKey
+from relay.recording.streams import Arrived, Reorder, Unwrap, unpack_red, unpack_rtx
+from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
+from relay.rtp.packet import is_rtcp, payload_range, peek
+
+TICK: Final = 0.5
+"""Seconds of arrival after which tracks are looked at that got nothing."""
+
+MAX_SIZES: Final = 10_000
+
+
+@dataclass(slots=True)
+class VideoFacts:
+    """What was written of a track of video."""
+
+    frames: int = 0
+    keyframes: int = 0
+    broken: int = 0
+    """Frames of which a part was missing."""
+    dependent: int = 0
+    """Complete frames that refer to one that is missing."""
+    start: float = 0.0
+    end: float = 0.0
+    sizes: list[tuple[float, int, int]] = field(default_factory=list)
+    """When the frames had another size, and which."""
+    layers: list[tuple[float, int]] = field(default_factory=list)
+
+
+class _VideoTrack:
+    """Writes the frames of one track of video."""
+
+    def __init__(self, track: TrackFacts, muxer: Muxer, *, keep_broken: bool) -> None:
+        self.key = track.key
+        self._muxer = muxer
+        self._keep_broken = keep_broken
+        self._last = -MILLISECOND
+        self.facts = VideoFacts()
+        self._selector: LayerSelector | None = None
+        if len(track.streams) > 1:
+            self._selector = LayerSelector([one.largest for one in track.streams])
+            self.facts.layers = self._selector.switches
+
+    def frame(self, layer: int, time: float, frame: CodedFrame, *, decodable: bool) -> None:
+        timed = TimedFrame(time, frame, decodable)
+        if self._selector is None:
+            self._write(timed)
+        else:
+            self._selector.add(layer, timed)
+
+    def tick(self, now: float) -> None:
+        if self._selector is not None:
+            for timed in self._selector.ready(now):
+                self._write(timed)
+
+    def _write(self, timed: TimedFrame) -> None:
+        facts, frame = self.facts, timed.frame
+        if frame.data is None:
+            facts.broken += 1
+            return
+        if not timed.decodable:
+            facts.dependent += 1
+            # A decoder cannot begin with such a frame, whatever one wants to see.
+            if not self._keep_broken or not facts.frames:
+                return
+        pts = max(round(timed.time * 90000), self._last + MILLISECOND)
+        self._last = pts
+        self._muxer.write(self.key, pts, frame.data, 0, is_keyframe=frame.facts.key)
+        seconds = pts / 90000
+        if not facts.frames:
+            facts.start = seconds
+        facts.end = seconds
+        facts.frames += 1
+        if frame.facts.key:
+            facts.keyframes += 1
+            size = frame.facts.size
+            if size and (not facts.sizes or facts.sizes[-1][1:] != size) and len(facts.sizes) < MAX_SIZES:
+                facts.sizes.append((seconds, *size))
+
+
+class _Stream:
+    """One SSRC of media in the second pass: its packets in order, each to its track."""
+
+    def __init__(self, facts: StreamFacts, zero: float) -> None:
+        self.facts = facts
+        self.unwrap = Unwrap(facts.rate)
+        self.reorder = Reorder()
+        self.held: tuple[bool, PayloadUse, bytes, float] | None = None
+        self.repaired = self.redundant = self.repair_packets = self.malformed = 0
+        self.resumed = False
+        self.audio: dict[str, AudioTrack] = {}
+        self.video: dict[str, tuple[FrameAssembler, Decodability, _VideoTrack, int]] = {}
+        self._zero = zero
+        self._sequence: int | None = None
+        self._expected = 0
+        """Timestamp at which the packet before this one ends, if it has one of audio."""
+
+    def arrived(self, use: PayloadUse, marker: bool, payload: bytes, arrival: float) -> None:
+        """A packet whose numbers the unwrapping has."""
+        unwrap = self.unwrap
+        sequence, timestamp = unwrap.sequence, unwrap.timestamp
+        if self.resumed and sequence == unwrap.high:
+            self.resumed = False
+            self.deliver(self.reorder.begin(sequence))
+            self.gap()
+        if use.role == "red":
+            self._red(sequence, timestamp, marker, payload, arrival)
+        else:
+            self._push(sequence, timestamp, marker, use, payload, arrival)
+
+    def _push(self, sequence: int, timestamp: int, marker: bool, use: PayloadUse, payload: bytes, arrival: float) -> None:
+        codec = use.codec if use.role == "media" and payload else ""
+        if use.role == "fec":
+            self.repair_packets += 1
+        ready = self.reorder.push(Arrived(sequence, timestamp, marker, codec, payload, arrival))
+        if ready:
+            self.deliver(ready)
+
+    def _red(self, sequence: int, timestamp: int, marker: bool, payload: bytes, arrival: float) -> None:
+        payloads = self.facts.sender.section.payloads
+        if not payload:
+            self._push(sequence, timestamp, marker, _NOTHING, b"", arrival)
+            return
+        try:
+            blocks = unpack_red(payload)
+        except ValueError:
+            self.malformed += 1
+            self._push(sequence, timestamp, marker, _NOTHING, b"", arrival)
+            return
+        *redundant, primary = blocks
+        for distance, block in zip(range(len(redundant), 0, -1), redundant, strict=True):
+            use = payloads.get(block.payload_type)
+            if use is not None and use.codec in self.audio and block.payload and self.reorder.missing(sequence - distance):
+                self.redundant += 1
+                self._push(sequence - distance, timestamp - block.offset, False, use, block.payload, arrival)
+        use = payloads.get(primary.payload_type)
+        self._push(sequence, timestamp, marker, use if use and use.role != "red" else _NOTHING, primary.payload, arrival)
+
+    def resent(self, use: PayloadUse, payload: bytes, timestamp: int, marker: bool, arrival: float) -> None:
+        """A retransmission (RFC 4588)."""
+        original = unpack_rtx(payload)
+        inner = self.facts.sender.section.payloads.get(use.original)
+        if original is None or inner is None or not self.unwrap.started:
+            return
+        sequence, when = self.unwrap.locate(original[0], timestamp)
+        if not self.reorder.missing(sequence):
+            return
+        self.repaired += 1
+        if inner.role == "red":
+            self._red(sequence, when, marker, original[1], arrival)
+        elif inner.role == "media":
+            self._push(sequence, when, marker, inner, original[1], arrival)
+
+    def restart(self, use: PayloadUse, marker: bool, payload: bytes, arrival: float) -> None:
+        """The sender began anew with the packet that was held, and this one."""
+        held, self.held = self.held, None
+        self.deliver(self.reorder.begin(self.unwrap.held_sequence))
+        self.gap()
+        sequence, timestamp = self.unwrap.sequence, self.unwrap.timestamp
+        if held is not None:
+            self.unwrap.sequence, self.unwrap.timestamp = self.unwrap.held_sequence, self.unwrap.held_timestamp
+            self.arrived(held[1], held[0], held[2], held[3])
+            self.unwrap.sequence, self.unwrap.timestamp = sequence, timestamp
+        self.arrived(use, marker, payload, arrival)
+
+    def gap(self) -> None:
+        for assembler, *_ in self.video.values():
+            assembler.gap()
+
+    def deliver(self, packets: list[Arrived]) -> None:
+        for packet in packets:
+            if packet.codec in self.audio:
+                self._audio(packet)
+            elif self.video:
+                self._video(packet)
+            else:
+                self._sequence = packet.sequence
+
+    def _audio(self, packet: Arrived) -> None:
+        track = self.audio[packet.codec]
+        time = self.facts.timing.at(packet.timestamp) - self._zero
+        reason = ""
+        if not track.cursor:
+            reason = "start"
+        elif self._sequence is None or packet.sequence != self._sequence + 1:
+            reason = "lost"
+        elif abs(packet.timestamp - self._expected) > 2:
+            reason = "pause"
+        self._sequence = packet.sequence
+        track.packet(time, packet.payload, reason)
+        self._expected = packet.timestamp + track.last_samples
+
+    def _video(self, packet: Arrived) -> None:
+        if packet.codec:
+            found = self.video.get(packet.codec)
+            if found is None:
+                return
+            others = () if len(self.video) == 1 else [one for codec, one in self.video.items() if codec != packet.codec]
+            for assembler, _, _, _ in others:
+                assembler.gap()
+            self._frames(found, found[0].push(packet))
+        else:
+            for found in self.video.values():
+                self._frames(found, found[0].push(packet))
+
+    def _frames(self, found: tuple[FrameAssembler, Decodability, _VideoTrack, int], frames: list[CodedFrame]) -> None:
+        if not frames:
+            return
+        _, decodability, track, layer = found
+        for frame in frames:
+            time = self.facts.timing.at(frame.timestamp) - self._zero
+            track.frame(layer, max(0.0, time), frame, decodable=decodability.decodable(frame))
+
+    def flush(self) -> None:
+        self.deliver(self.reorder.flush())
+        for found in self.video.values():
+            self._frames(found, found[0].flush())
+
+
+_NOTHING: Final = PayloadUse("other", "", 90000, {}, -1)
+
+
+class TrackWriter:
+    """Takes the records of a capture once more, and writes the tracks that the first pass found."""
+
+    def __init__(
+        self, facts: CaptureFacts, tracks: Mapping[TrackKey, TrackFacts], muxer: Muxer, zero: float, *, keep_broken: bool
+    ) -> None:
+        """Args: zero: seconds of the relay's clock, from the beginning of the recording, at which the files begin."""
+        self._facts, self._zero = facts, zero
+        self.audio: dict[TrackKey, AudioTrack] = {}
+        self.video: dict[TrackKey, _VideoTrack] = {}
+        self.streams = {name: _Stream(one, zero) for name, one in facts.streams.items() if one.packets}
+        self._by_interface: dict[int, dict[int, tuple[_Stream | None, int]]] = {}
+        """Interface → SSRC → its stream, and of retransmissions the SSRC that they repeat, else 0."""
+        self._routes: dict[str, dict[int, tuple[_Stream | None, int]]] = {}
+        self._next_tick = 0.0
+        self.counts: Counter[str] = Counter()
+        for key, track in tracks.items():
+            if key.kind == "audio":
+                rate = track.streams[0].rate
+                self.audio[key] = AudioTrack(key.codec, rate, _layer(muxer, key), stereo=track.stereo)
+            else:
+                self.video[key] = _VideoTrack(track, muxer, keep_broken=keep_broken)
+            for layer, one in enumerate(track.streams):
+                stream = self.streams[one.transport.name, one.sender.ssrc]
+                if key.kind == "audio":
+                    stream.audio[key.codec] = self.audio[key]
+                else:
+                    parameters = _parameters(one, key.codec)
+                    stream.video[key.codec] = (FrameAssembler(key.codec, parameters), Decodability(), self.video[key], layer)
+
+    def take(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if type(record) is CapturedPacket:
+                self._packet(record)
+            elif isinstance(record, CaptureInterface):
+                self._facts.transports[record.name].describe(record.media)
+                self._by_interface[record.number] = self._routes.setdefault(record.name, self._route(record.name))
+            elif isinstance(record, CaptureEvent) and record.name in ("hold", "paused"):
+                for stream in self.streams.values():
+                    stream.resumed = True
+
+    def _route(self, name: str) -> dict[int, tuple[_Stream | None, int]]:
+        routes: dict[int, tuple[_Stream | None, int]] = {}
+        for ssrc, sender in self._facts.transports[name].senders.items():
+            if sender.role == "rtx":
+                original = self._facts.transports[name].original(sender)
+                routes[ssrc] = (self.streams.get((name, original)), original)
+            else:
+                routes[ssrc] = (self.streams.get((name, ssrc)), 0)
+        return routes
+
+    def _packet(self, record: CapturedPacket) -> None:
+        data = record.data
+        if len(data) < 12 or data[0] & 0xC0 != 0x80 or is_rtcp(data[1]):
+            return
+        flags, second, seq, ts, ssrc = peek(data)
+        stream, original = self._by_interface[record.interface].get(ssrc, (None, 0))
+        if stream is None:
+            return
+        use = stream.facts.sender.section.payloads.get(second & 0x7F)
+        if use is None:
+            return
+        arrival = (record.at - self._facts.begin) * NANOSECOND
+        if arrival >= self._next_tick:
+            self._tick(arrival)
+        begin, end = payload_range(data, len(data)) if flags & 0x3F else (12, len(data))
+        marker, payload = second & 0x80 != 0, data[begin:end]
+        if original:
+            stream.resent(use, payload, ts, marker, arrival)
+            return
+        placed = stream.unwrap.feed(seq, ts, arrival)
+        if placed == Unwrap.ORDINARY:
+            stream.arrived(use, marker, payload, arrival)
+        elif placed == Unwrap.HELD:
+            stream.held = (marker, use, payload, arrival)
+        else:
+            stream.restart(use, marker, payload, arrival)
+
+    def _tick(self, arrival: float) -> None:
+        self._next_tick = arrival + TICK
+        now = arrival - self._zero
+        for audio in self.audio.values():
+            audio.fill_until(now - FILL_DELAY, "pause" if audio.cursor and audio.packets else "start")
+        for video in self.video.values():
+            video.tick(now)
+
+    def finish(self, end: float) -> None:
+        """Write what still waits; audio goes on until the end of the recording.
+
+        Args:
+            end: seconds, of the recording.
+        """
+        for stream in self.streams.values():
+            stream.flush()
+        for video in self.video.values():
+            video.tick(math.inf)
+        for audio in self.audio.values():
+            audio.fill_until(end, "end")
+
+
+def _layer(muxer: Muxer, key: TrackKey) -> Lay:
+    def lay(begin: int, payload: bytes, samples: int) -> None:
+        muxer.write(key, begin, payload, samples)
+
+    return lay
+
+
+def _parameters(stream: StreamFacts, codec: str) -> Mapping[str, str]:
+    return next((use.parameters for use in stream.sender.section.payloads.values() if use.codec == codec), {})
