@@ -51,6 +51,9 @@ RESTART_FIRST: Final = 0.05
 RESTART_LAST: Final = 10.0
 """Seconds, at most, between restarts. A worker that lived longer begins with `RESTART_FIRST` again."""
 
+CAPTURE_GRACE: Final = 0.5
+"""Seconds that `close` waits for the last writes of captures."""
+
 MAX_PORT: Final = 65535
 
 
@@ -286,11 +289,23 @@ class WorkerPool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_captures()
         await asyncio.gather(*(one.end() for one in self._unburied))
         self._unburied.clear()
         self._alive.clear()
         self._routers.clear()
         self._by_transport.clear()
+
+    async def _end_captures(self) -> None:
+        """Let the ends of captures arrive, while there are channels by which they do."""
+        left = [(life, router_id) for life in self._alive.values() for router_id in life.recordings.values()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CAPTURE_GRACE):
+                for life, router_id in left:
+                    with contextlib.suppress(WorkerLost):
+                        await life.engine.stop_capture(router_id, "call_ended", time.monotonic())
+                while any(life.recordings and life.alive for life in self._alive.values()):  # noqa: ASYNC110 - at the very end
+                    await asyncio.sleep(CAPTURE_GRACE / 50)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -130,6 +130,23 @@ def test_check_config_opens_the_certificate_and_the_keys(command: Command, tmp_p
     assert "node" in third
 
 
+def test_check_config_looks_at_the_directory_of_recordings(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    outcome = command("check-config", jwt_secret=SECRET, recording="consent", recording_directory=str(folder))
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith(f"RELAY_RECORDING_DIRECTORY: {folder} does not exist")
+    folder.mkdir(0o700)
+    outcome = command("check-config", jwt_secret=SECRET, recording="consent", recording_directory=str(folder))
+    assert outcome.status == 0
+    assert f"# Recordings can be written to {folder}; they are not sealed." in outcome.out
+
+
+def test_the_relay_does_not_start_where_it_could_not_record(command: Command, tmp_path: Path) -> None:
+    outcome = command("serve", dev="true", recording_directory=str(tmp_path / "missing"))
+    assert outcome.status == 2
+    assert "RELAY_RECORDING_DIRECTORY" in outcome.err
+
+
 def test_check_config_lists_every_problem_on_a_line_of_its_own(command: Command) -> None:
     outcome = command("check-config", media_host="nowhere", database_url="mysql://localhost")
     assert (outcome.status, outcome.out) == (2, "")

@@ -28,9 +28,7 @@ def examine_directory(directory: Path, *, may_be_missing: bool = False) -> None:
     if may_be_missing and not directory.exists():
         directory = directory.absolute().parent
     elif not directory.exists():
-        raise ConfigurationError(
-            f"{VARIABLE}: {directory} does not exist; make it, as the relay's user: mkdir -m 700 {directory}"
-        )
+        raise ConfigurationError(f"{VARIABLE}: {directory} does not exist; as the relay's user: mkdir -m 700 {directory}")
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -33,6 +33,9 @@ SPACE_INTERVAL: Final = 1.0
 
 FILE_MODE: Final = 0o600
 
+_NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
+"""What fdatasync says of what cannot be synced at all (fsync(2)): some network file systems."""
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -285,8 +288,9 @@ def _sync_data(file: CaptureFile) -> None:
     try:
         os.fdatasync(file.descriptor)
     except OSError as error:
-        logger.warning("%s cannot be written to the disk: %s", file.path, error)
-        file.fail(WRITE_FAILED)
+        if error.errno not in _NOT_SYNCED:
+            logger.warning("%s cannot be written to the disk: %s", file.path, error)
+            file.fail(WRITE_FAILED)
 
 
 def _sync_directory(directory: Path) -> None:
