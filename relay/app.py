@@ -92,6 +92,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         limiter=limits,
         judge=Judge(extensions.policy, faults),
         hooks=hooks,
+        recording=settings.only(RecordingSettings),
     )
     app = http_plane(
         settings.only(HttpSettings),

@@ -12,6 +12,8 @@ SANS_IO = (
     "relay/signaling/sessions/addresses.py",
     *(f"relay/signaling/calls/{name}.py" for name in ("call", "notices", "policy", "paths", "diagram", "quality", "summary")),
     "relay/signaling/log/entries.py",
+    "relay/signaling/recording.py",
+    "relay/signaling/recording_records.py",
     *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "message_limit")),
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
     *(f"relay/sdp/{name}.py" for name in ("model", "media", "parse", "attributes", "negotiate", "write", "rewrite")),
@@ -94,7 +96,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.workers": ("relay.workers", "relay.media", "relay.settings.media", "relay.errors", "relay.logs"),
     "relay.sdp": ("relay.sdp", "relay.media.api", "relay.errors"),
     "relay.signaling": (
-        *("relay.signaling", "relay.sdp", "relay.media.api", "relay.settings.calls"),
+        *("relay.signaling", "relay.sdp", "relay.media.api", "relay.settings.calls", "relay.settings.recording"),
         *("relay.clock", "relay.errors", "relay.ids"),
     ),
     "relay.check": ("relay.check", "relay.edge.tcp.framing", "relay.ice_servers", "relay.ids"),

@@ -5,7 +5,9 @@ from relay.composition.media import MediaPlane
 from relay.db.chat import SqlChatLog
 from relay.db.history import SqlMissedCalls
 from relay.media.api import RouteOf
+from relay.sealed import SealKeys
 from relay.settings.calls import CallSettings
+from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.context import Ports
 from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
@@ -23,8 +25,13 @@ def signaling_plane(
     limiter: Limiter,
     judge: Judge,
     hooks: HookRunner,
+    recording: RecordingSettings,
 ) -> Calls:
-    """The calls, none of which has begun."""
+    """The calls, none of which has begun.
+
+    Raises:
+        ConfigurationError: the key of recordings is not one.
+    """
     ports = Ports(
         directory=database.directory,
         logs=database.call_logs,
@@ -36,5 +43,13 @@ def signaling_plane(
         journal=database.journal,
         judge=judge,
         hooks=hooks,
+        recordings=None if recording.recording_policy == "off" else database.recordings,
     )
-    return Calls(ports=ports, engine=media.reachable, timers=settings, public_addresses=media.settings.advertised_addresses)
+    return Calls(
+        ports=ports,
+        engine=media.reachable,
+        timers=settings,
+        public_addresses=media.settings.advertised_addresses,
+        recording=recording,
+        recording_key=SealKeys.parse(recording.recording_key).first if recording.recording_key else None,
+    )

@@ -41,6 +41,10 @@ class RecordingSettings(Development):
     """Seconds between key frames that the relay requests of recorded video; 0: it requests only the first one."""
     recording_on_withdrawal: Literal["keep", "delete"] = "keep"
     """What happens to a recording when a party withdraws its consent."""
+    recording_policy_version: Annotated[str, Meta(max_length=64)] = ""
+    """Version of the operator's policy on recording, which each consent is kept with."""
+    recording_policy_text: str = ""
+    """What users are to read before they consent; clients show it beside their own words."""
     recording_legacy_clients: bool = False
     """Whether calls of clients that cannot show that they are recorded are recorded all the same, with `always`."""
     assemblers: Annotated[int, Meta(ge=0, le=64)] = 1

@@ -109,6 +109,8 @@ class Party:
     """It has put the call on hold."""
     can_update: bool | None = None
     """Its client takes `call_update`; None while no device of it has taken the call."""
+    can_show_recording: bool = False
+    """Its client shows that the call is recorded."""
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
 from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, Waker
 from relay.signaling.presence.devices import Device, Devices
+from relay.signaling.recording_records import RecordingLog
 from relay.signaling.sessions.addresses import Addresses
 from relay.signaling.sessions.session import Session, SessionManager
 
@@ -41,6 +42,7 @@ class Ports:
         route_of: None: the routes of media stay unknown.
         judge: who may call whom.
         hooks: notified of what happens to calls.
+        recordings: None: no call is recorded.
     """
 
     directory: Directory
@@ -53,6 +55,7 @@ class Ports:
     journal: Journal | None = None
     judge: Judge = field(default_factory=Judge)
     hooks: HookRunner = field(default_factory=HookRunner)
+    recordings: RecordingLog | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +80,7 @@ class CallContext:
 
     def __post_init__(self) -> None:
         self.paths = Paths(self.ports.route_of)
-        self.log = WriteBehind(self.ports.logs, self.ports.chat, self.ports.journal)
+        self.log = WriteBehind(self.ports.logs, self.ports.chat, self.ports.journal, self.ports.recordings)
 
     def time_of(self, live: LiveCall) -> datetime:
         """The date that it is now, for that call."""
@@ -107,7 +110,13 @@ class CallContext:
     def tell_state(self, live: LiveCall, *parties: Party) -> None:
         """Say where the call stands; without parties: to both."""
         for party in parties or live.call.parties:
-            self.tell(party, notices.state(live.call, party, live.answered_at, self.time_of(live)))
+            self.tell(
+                party, notices.state(live.call, party, live.answered_at, self.time_of(live), **self.recording_of(live, party))
+            )
+
+    def recording_of(self, live: LiveCall, party: Party) -> dict[str, Any]:
+        """What `call_state` says to a party about the recording of the call."""
+        return notices.recording_state(live.recording, live.call, party, live.timeline)
 
     async def open_session(self, live: LiveCall, device: Device | None) -> Session:
         """A session of the call for a device; None: the device is gone."""

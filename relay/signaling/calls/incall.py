@@ -10,6 +10,7 @@ from relay.signaling.calls import notices
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, EndReason, Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
+from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Said
 from relay.signaling.messages import incoming, outgoing
@@ -22,9 +23,10 @@ logger = logging.getLogger(__name__)
 class InCall:
     """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, `call_transfer` and its answer."""
 
-    def __init__(self, context: CallContext, termination: Termination) -> None:
+    def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
         self._context = context
         self._termination = termination
+        self._recordings = recordings
 
     async def take_media_state(self, device: Device, message: incoming.CallMediaState) -> None:
         live = self._context.live.named(device, message)
@@ -60,6 +62,7 @@ class InCall:
                 await (context.sessions.unroute if holds else context.sessions.route)(call.call_id, caller, callee)
             party.holds = holds
             self._tell_other(live, party, outgoing.HoldDelivery if holds else outgoing.ResumeDelivery)
+            self._recordings.held(live)
             context.tell_state(live)
 
     # -- chat --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from relay.signaling.calls import notices, policy
 from relay.signaling.calls.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
@@ -23,9 +24,10 @@ logger = logging.getLogger(__name__)
 class Invitations:
     """Handles the messages of protocol version 1."""
 
-    def __init__(self, context: CallContext, termination: Termination) -> None:
+    def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
         self._context = context
         self._termination = termination
+        self._recordings = recordings
 
     # -- the caller ---------------------------------------------------------------------------------------------------
 
@@ -40,6 +42,8 @@ class Invitations:
             await self._check_transfer(device.profile, message.transferred_from)
         eligibility = await context.ports.directory.eligibility(message.scope, device.profile, callee)
         refusal = await context.ports.judge.refusal(eligibility, message.scope, message.call_type)
+        recording = await self._recordings.of_new_call(message.scope)
+        device.can_show_recording = message.can_show_recording
         if refusal is None and await self._call_again(device, callee, message, offer):
             return
         await self._replace_older(device)
@@ -63,9 +67,11 @@ class Invitations:
             invited_at=context.clock.now(),
             transferred_from=message.transferred_from,
         )
-        live = LiveCall(call, context.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME)
+        live = LiveCall(call, context.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME, recording=recording)
         if refusal is None and (context.live.of(device.profile) or context.live.of(callee)):
             refusal = EndReason.BUSY
+        if refusal is None and self._recordings.turns_away(recording, device):
+            refusal = EndReason.NOT_SUPPORTED
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             context.live.add(live)
@@ -206,7 +212,7 @@ class Invitations:
         offer = context.sessions.offer(session, live.offer, live.offer.transport.role)
         now = context.time_of(live)
         expires = now + timedelta(seconds=max(0.0, call.invited_at + call.timers.ring_timeout - context.clock.now()))
-        device.send(notices.invitation(call, offer, expires, now))
+        device.send(notices.invitation(call, offer, expires, now, will_be_recorded=live.recording.certain))
         rang = call.state is State.INVITED
         if rang:
             call.apply(Event.RANG, context.clock.now())
@@ -237,10 +243,14 @@ class Invitations:
             answer = parse_sdp(message.answer.sdp)
             _, session = live.ringing[device.device_id]
             session.check_answer(answer, live.offer, live.offer.transport.role)
+            device.can_show_recording = message.can_show_recording
+            if self._recordings.turns_away(live.recording, device):
+                await self._termination.end(live, EndReason.NOT_SUPPORTED)
+                return
             del live.ringing[device.device_id]
             live.callee.session = session
             call.callee.device_id, call.callee.transport_id = device.device_id, session.transport_id
-            call.callee.can_update = device.can_update
+            call.callee.can_update, call.callee.can_show_recording = device.can_update, device.can_show_recording
             live.answered_at = context.time_of(live)
             call.apply(Event.ANSWERED, context.clock.now())
             context.log.add(Answered(kind=call.scope.kind, call_id=call.call_id, at=live.answered_at))
@@ -259,6 +269,8 @@ class Invitations:
         device = context.device_of(call.caller)
         if device is not None:
             caller.addresses = device.addresses  # it may have come back from another network
+        # Before media flows: both see that it is recorded, and the first packet is in the file.
+        await self._recordings.answered(live)
         text = await context.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
         if device is not None:
             device.send(notices.answer(call, text))
@@ -298,4 +310,8 @@ class Invitations:
 def _party(card: ProfileCard, device: Device | None = None) -> Party:
     if device is None:
         return Party(card.profile, card.name, card.avatar)
-    return Party(card.profile, card.name, card.avatar, device.device_id, can_update=device.can_update)
+    return Party(
+        *(card.profile, card.name, card.avatar, device.device_id),
+        can_update=device.can_update,
+        can_show_recording=device.can_show_recording,
+    )

@@ -19,6 +19,7 @@ from relay.signaling.messages.incoming import AboutCall
 from relay.signaling.messages.outgoing import TransferTarget
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath
 from relay.signaling.presence.devices import Device
+from relay.signaling.recording import CallRecording
 from relay.signaling.sessions.session import Session
 
 MAX_CHAT_IDS: Final = 500
@@ -117,6 +118,8 @@ class LiveCall:
     chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
     """Chat messages that were taken: author and id → when."""
     course: Course = field(default_factory=Course)
+    recording: CallRecording = field(default_factory=CallRecording)
+    recording_timer: asyncio.TimerHandle | None = None
     timer: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -176,6 +179,9 @@ class LiveCalls:
 
     def of(self, profile: Profile) -> LiveCall | None:
         return self._by_profile.get(profile)
+
+    def with_id(self, call_id: str) -> LiveCall | None:
+        return next((one for one in self if one.call.call_id == call_id), None)
 
     def named(self, device: Device, message: AboutCall) -> LiveCall:
         """The call that a message is about.

@@ -17,6 +17,7 @@ from relay.signaling.calls import notices
 from relay.signaling.calls.call import UPDATE_TIMEOUT, Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall, Purpose, Update
+from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Updated
 from relay.signaling.messages import incoming, outgoing
@@ -30,9 +31,10 @@ logger = logging.getLogger(__name__)
 class Negotiation:
     """Takes `call_update`, `call_restart` and `call_rejoin`."""
 
-    def __init__(self, context: CallContext, termination: Termination) -> None:
+    def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
         self._context = context
         self._termination = termination
+        self._recordings = recordings
         self._complete: Final[dict[Purpose, Callable[[LiveCall, Update, SessionDescription], Awaitable[None]]]] = {
             Purpose.FORWARD: self._complete_forward,
             Purpose.RESTART: self._complete_own,
@@ -102,9 +104,13 @@ class Negotiation:
                 raise SignalingError("wrong_state", f"the call is {call.state}")
             if party.device_id != device.device_id and party.signaling_lost_at is None:
                 raise SignalingError("not_in_call", "another device of this profile is in the call")
+            device.can_show_recording = device.can_show_recording or message.can_show_recording
+            if self._recordings.turns_away(live.recording, device):
+                raise SignalingError("not_supported", "the call is recorded, and this client cannot show that")
             await self._give_up(live)
             live.expired = None
             self._termination.hand_over(live, party, device)
+            await self._recordings.joined(live, party, device)
             update = self._own_offer(live, Purpose.REJOIN, party)
             session = update.session = await context.open_session(live, device)
             # The role of the other party's peer connection cannot change any more.
@@ -194,6 +200,7 @@ class Negotiation:
             live.course.note(call.state, now)
             context.tell_state(live)
         async with self._termination.ended_on_error(live):
+            await self._recordings.moved(live, party)
             if not any(one.holds for one in call.parties):
                 await context.sessions.route(call.call_id, session, staying)
             await context.sessions.connect(session, answer)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from relay.clock import Timeline
 from relay.ids import Scope
 from relay.sdp.parse import MAX_SECTIONS
 from relay.settings.calls import CallSettings
@@ -14,11 +15,13 @@ from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
 from relay.signaling.messages.outgoing import CallMessage, TransferTarget
 from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.recording import CallRecording, RecordingStage
 
 DECLINING: Final[dict[EndReason, str]] = {
     EndReason.REJECTED: "rejected",
     EndReason.BUSY: "busy",
     EndReason.OFFLINE: "offline",
+    EndReason.NOT_SUPPORTED: "not_supported",
     # So that a caller cannot tell a block from a refusal.
     EndReason.BLOCKED: "rejected",
 }
@@ -57,7 +60,7 @@ def about(message: type[CallMessage], call: Call, to: Party, **fields: Any) -> C
     return message(**_about(call, to), **fields)
 
 
-def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> CallMessage:
+def invitation(call: Call, sdp: str, expires: datetime, now: datetime, *, will_be_recorded: bool = False) -> CallMessage:
     return outgoing.InvitationDelivery(
         **_about(call, call.callee),
         call_type=call.call_type,
@@ -65,6 +68,7 @@ def invitation(call: Call, sdp: str, expires: datetime, now: datetime) -> CallMe
         expires_at=milliseconds(expires),
         server_time=milliseconds(now),
         can_update=bool(call.caller.can_update),
+        will_be_recorded=will_be_recorded,
     )
 
 
@@ -88,6 +92,32 @@ def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *,
         can_update=other.can_update,
         **end,
     )
+
+
+def recording_fields(rec: CallRecording, call: Call, to: Party, timeline: Timeline) -> dict[str, Any]:
+    """The fields of `RecordingStatus` and `RecordingDelivery`, as a party sees them."""
+    fields: dict[str, Any] = {
+        "recording_id": rec.recording_id,
+        "state": rec.stage.value,
+        "reason": rec.reason,
+        "since": milliseconds(timeline.at(rec.since)),
+        "by": rec.origin,
+        "yours": rec.asker == to.profile,
+        "can_record": call.answered and rec.may_be_asked and all(one.can_show_recording for one in call.parties),
+        "policy": rec.policy.value,
+        "needs_answer": rec.asked == to.profile,
+    }
+    if rec.expires_at is not None:
+        fields |= {"expires_at": milliseconds(timeline.at(rec.expires_at)), **rec.terms._asdict()}
+    return fields
+
+
+def recording_state(rec: CallRecording, call: Call, to: Party, timeline: Timeline) -> dict[str, Any]:
+    """What `call_state` says of the recording, if there is anything to be said."""
+    fields = recording_fields(rec, call, to, timeline)
+    if rec.stage is not RecordingStage.IDLE or fields["can_record"]:
+        return {"recording": outgoing.RecordingStatus(**fields)}
+    return {"will_be_recorded": True} if rec.certain and not call.answered else {}
 
 
 def ended_by_you(call: Call, to: Party, answered_at: datetime | None, now: datetime, duration: int | None) -> CallMessage:

@@ -26,6 +26,7 @@ from relay.media.api import (
     TransportUp,
 )
 from relay.settings.calls import CallSettings
+from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import EndReason, State
 from relay.signaling.calls.context import CallContext, Ports
@@ -35,6 +36,7 @@ from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
+from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
@@ -48,6 +50,9 @@ logger = logging.getLogger(__name__)
 LAST_WRITES: Final = 4.0
 """Seconds that a server which stops gives the database to take the ends of its calls; the journal keeps what it does not."""
 
+LAST_CAPTURES: Final = 2.0
+"""Seconds that the captures of a server which stops have to write what they still have."""
+
 READ_AFTER_WRITE: Final = 1.0
 """Seconds that who reads the history waits for what has just happened to be in it."""
 
@@ -60,8 +65,11 @@ class Calls:
 
     Args:
         public_addresses: what the operator says media is reachable at; may be empty.
+        recording: None: no call is recorded.
+        recording_key: what recordings are sealed with, 32 bytes; None: they are not.
 
     Attributes:
+        recordings: of the calls.
         sessions: also for what negotiates without a call, such as the connection test.
         refused: messages answered with an error, by code.
     """
@@ -74,16 +82,19 @@ class Calls:
         timers: CallSettings,
         public_addresses: tuple[str, ...] = (),
         clock: Clock | None = None,
+        recording: RecordingSettings | None = None,
+        recording_key: bytes | None = None,
     ) -> None:
         clock = clock or Clock()
         devices = Devices(timers.signaling_grace, self._gone)
         self.sessions = SessionManager(engine, public_addresses)
         self._context = context = CallContext(ports, self.sessions, devices, timers, clock)
-        self._termination = termination = Termination(context)
-        self._invitations = invitations = Invitations(context, termination)
+        self.recordings = recordings = Recordings(context, recording or RecordingSettings(), recording_key)
+        self._termination = termination = Termination(context, recordings)
+        self._invitations = invitations = Invitations(context, termination, recordings)
         self.enforcement = Enforcement(context, termination, invitations)
-        self._in_call = in_call = InCall(context, termination)
-        negotiation = Negotiation(context, termination)
+        self._in_call = in_call = InCall(context, termination, recordings)
+        negotiation = Negotiation(context, termination, recordings)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()))
         context.log.on_lost = self._lost
         self._limits: Final = notices.limits(timers)
@@ -103,6 +114,8 @@ class Calls:
             incoming.CallChat: in_call.take_chat,
             incoming.CallTransfer: in_call.take_transfer,
             incoming.CallTransferAnswer: in_call.take_transfer_answer,
+            incoming.RecordCall: recordings.take_record,
+            incoming.CallRecordAnswer: recordings.take_record_answer,
             incoming.Ping: self._take_ping,
         }
 
@@ -173,6 +186,7 @@ class Calls:
         await asyncio.gather(*context.tasks, return_exceptions=True)
         await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
         await asyncio.gather(*context.tasks, return_exceptions=True)
+        await self.recordings.captures.settled(LAST_CAPTURES)
         context.devices.close()
         await context.log.close(LAST_WRITES)
 
@@ -254,9 +268,11 @@ class Calls:
                 yours = party.device_id is None
                 if yours:
                     self._termination.hand_over(live, party, device)
+                    await self.recordings.joined(live, party, device)
                 elif device not in live.waiting:
                     live.waiting.append(device)
-                device.send(notices.state(call, party, live.answered_at, context.time_of(live), yours=yours))
+                recording = context.recording_of(live, party)
+                device.send(notices.state(call, party, live.answered_at, context.time_of(live), yours=yours, **recording))
 
     async def _tell_missed(self, device: Device) -> None:
         await self.written()
@@ -281,6 +297,7 @@ class Calls:
             version=device.version,
             features=incoming.FEATURES,
             limits=self._limits,
+            recording=self.recordings.server_policy.value,
         )
 
     def _time_for(self, device: Device) -> datetime:
@@ -361,6 +378,7 @@ class Calls:
     def media_event(self, event: MediaEvent) -> None:
         """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
         if isinstance(event, CaptureEnded):
+            self.recordings.capture_ended(event)
             return
         live = self._context.live.with_transport(event.transport_id)
         if live is None or self._context.closing:

@@ -11,6 +11,7 @@ from relay.signaling.calls import notices
 from relay.signaling.calls.call import Call, EndReason, Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.summary import line, summary
 from relay.signaling.log.entries import Ended
 from relay.signaling.messages.outgoing import CallMissed, TransferTarget
@@ -29,8 +30,9 @@ MAX_TRANSFERRED: Final = 1000
 class Termination:
     """Ends calls. Every method is to be called with the call's lock held, but for those that say otherwise."""
 
-    def __init__(self, context: CallContext) -> None:
+    def __init__(self, context: CallContext, recordings: Recordings) -> None:
         self._context = context
+        self._recordings = recordings
 
     def set_timer(self, live: LiveCall) -> None:
         """Let the call end when its next deadline comes."""
@@ -49,7 +51,7 @@ class Termination:
         if former is not None and former not in others:
             others.append(former)
         live.call.signaling_back(party, device.device_id)
-        party.can_update = device.can_update
+        party.can_update, party.can_show_recording = device.can_update, device.can_show_recording
         self.set_timer(live)
         for other in others:
             if other is not device:
@@ -87,6 +89,7 @@ class Termination:
         if live.timer is not None:
             live.timer.cancel()
         update, asked = live.take_update(), live.take_transfer()
+        self._recordings.call_ended(live)
         if reason is EndReason.TRANSFERRED:
             self._remember_transfer(call)
         now = context.time_of(live)

@@ -11,6 +11,7 @@ import msgspec
 
 from relay.ids import Scope, ScopeKind
 from relay.signaling.ports import ChatMessage, MediaPath, NewCall
+from relay.signaling.recording_records import CaptureResult, NewRecording, RecordingConsent
 
 MAX_LINE: Final = 16 * 1024
 """Bytes of a line. Names and avatars are the longest that it has."""
@@ -53,13 +54,35 @@ class Said(Entry, frozen=True, kw_only=True, tag="said"):
     message: ChatMessage
 
 
+class RecordingStarted(Entry, frozen=True, kw_only=True, tag="recording_started"):
+    recording: NewRecording
+
+
+class RecordingCaptured(Entry, frozen=True, kw_only=True, tag="recording_captured"):
+    recording_id: str
+    at: datetime
+    result: CaptureResult
+
+
+class RecordingAnswered(Entry, frozen=True, kw_only=True, tag="recording_answered"):
+    consent: RecordingConsent
+
+
+class RecordingDiscarded(Entry, frozen=True, kw_only=True, tag="recording_discarded"):
+    """A party has withdrawn its consent, and recordings are deleted then."""
+
+    recording_id: str
+
+
 class Written(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="written"):
     """All that a journal says of a call up to here is in the database."""
 
     call_id: str
 
 
-_Line = Opened | Answered | Updated | Ended | Written
+RecordingEntry = RecordingStarted | RecordingCaptured | RecordingAnswered | RecordingDiscarded
+
+_Line = Opened | Answered | Updated | Ended | RecordingEntry | Written
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Line)

@@ -12,8 +12,21 @@ from typing import Final, Protocol
 
 from relay.errors import LostRace, Unavailable
 from relay.ids import ScopeKind
-from relay.signaling.log.entries import Answered, Ended, Entry, Opened, Said, Updated
+from relay.signaling.log.entries import (
+    Answered,
+    Ended,
+    Entry,
+    Opened,
+    RecordingAnswered,
+    RecordingCaptured,
+    RecordingDiscarded,
+    RecordingEntry,
+    RecordingStarted,
+    Said,
+    Updated,
+)
 from relay.signaling.ports import CallLog, ChatLog
+from relay.signaling.recording_records import RecordingLog
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +76,7 @@ class WriteBehind:
 
     Attributes:
         on_lost: called with the id of a call whose row was closed by another hand before its answer.
+        on_recorded: called when the row of a recording says that something is to be done: it was captured, or is to be deleted.
     """
 
     def __init__(
@@ -70,14 +84,21 @@ class WriteBehind:
         logs: Mapping[ScopeKind, CallLog],
         chat: ChatLog,
         journal: Journal | None = None,
+        recordings: RecordingLog | None = None,
         *,
         max_waiting: int = MAX_WAITING,
     ) -> None:
+        """
+        Args:
+            recordings: None: no call is recorded.
+        """
         self._max_waiting = max_waiting
         self.on_lost: Callable[[str], None] = lambda _: None
+        self.on_recorded: Callable[[], None] = lambda: None
         self.counters: Counter[str] = Counter()
         self._logs = logs
         self._chat = chat
+        self._recordings = recordings
         self._journal = journal
         self._queues: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -213,6 +234,8 @@ class WriteBehind:
                     )
                 case Said():
                     await self._chat.add(entry.call_id, entry.scope, entry.message)
+                case RecordingStarted() | RecordingCaptured() | RecordingAnswered() | RecordingDiscarded():
+                    await self._write_recording(entry)
         except Unavailable:
             raise
         except LostRace as error:
@@ -224,3 +247,18 @@ class WriteBehind:
         except Exception:
             self.counters["refused"] += 1
             logger.exception("the database does not take that call %s has %s", entry.call_id, entry.__struct_config__.tag)
+
+    async def _write_recording(self, entry: RecordingEntry) -> None:
+        log = self._recordings
+        assert log is not None, "only what is recorded is written down"
+        match entry:
+            case RecordingStarted():
+                await log.started(entry.recording)
+            case RecordingCaptured():
+                await log.captured(entry.recording_id, entry.at, entry.result)
+                self.on_recorded()
+            case RecordingAnswered():
+                await log.answered(entry.consent)
+            case RecordingDiscarded():
+                await log.discard(entry.recording_id)
+                self.on_recorded()

@@ -29,10 +29,12 @@ class Device:
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
         addresses: of its latest connection.
+        can_show_recording: it has said that it shows its user when a call is recorded.
     """
 
     __slots__ = (
-        *("_outbox", "addresses", "connection", "device_id", "dropped", "issued_at", "profile", "resume_token", "version"),
+        *("_outbox", "addresses", "can_show_recording", "connection", "device_id", "dropped", "issued_at", "profile"),
+        *("resume_token", "version"),
     )
 
     def __init__(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> None:
@@ -45,6 +47,7 @@ class Device:
         self.addresses = Addresses(connection.local_address, connection.remote_address)
         self.issued_at = issued_at
         self.dropped = False
+        self.can_show_recording = False
         self._outbox = Outbox(keeps=self.resumable)
 
     @property

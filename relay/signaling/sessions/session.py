@@ -6,7 +6,7 @@ A session knows the peer by its descriptions and its network addresses. Calls an
 from dataclasses import dataclass, replace
 
 from relay.ids import new_id
-from relay.media.api import DtlsRole, MediaEngine, Route, TransportParameters
+from relay.media.api import CaptureOrder, DtlsRole, MediaEngine, PartyLabel, Route, TransportParameters
 from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import check_answer, opposite
 from relay.sdp.rewrite import rewrite_sdp
@@ -151,6 +151,28 @@ class SessionManager:
     async def unroute(self, router_id: str, first: Session, second: Session) -> None:
         """Forward nothing between the two."""
         await self._engine.unroute(router_id, (first.transport_id, second.transport_id))
+
+    # -- recording ----------------------------------------------------------------------------------------------------
+
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        """Record a router.
+
+        Raises:
+            CaptureRefused: it cannot be recorded now.
+        """
+        await self._engine.start_capture(router_id, order)
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        """Record nothing of a router that arrives after that time (seconds, monotonic)."""
+        await self._engine.stop_capture(router_id, reason, at)
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        """Record nothing of a router for a while, or go on."""
+        await self._engine.pause_capture(router_id, paused, reason)
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        """Record the new transport of a party, too."""
+        await self._engine.capture_party(router_id, transport_id, party)
 
     async def close(self, session: Session) -> None:
         await self._engine.close_transport(session.transport_id)
