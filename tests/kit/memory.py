@@ -22,6 +22,7 @@ from relay.signaling.ports import (
     ProfileCard,
     Unseen,
 )
+from relay.signaling.recording_records import CaptureResult, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
 
 
 @dataclass(slots=True)
@@ -233,3 +234,63 @@ class MemoryMissedCalls:
         ]
         missed.sort(key=lambda one: one.started_at, reverse=True)
         return Unseen(tuple(missed[:limit]), len(missed))
+
+
+@dataclass(slots=True)
+class RecordingEntry:
+    """A row of `recordings`."""
+
+    recording: NewRecording
+    state: str = "capturing"
+    result: CaptureResult | None = None
+    ended_at: datetime | None = None
+
+
+class MemoryRecordings:
+    """`relay.signaling.recording_records.RecordingLog`."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, RecordingEntry] = {}
+        """By id, oldest first."""
+        self.consents: list[RecordingConsent] = []
+        self.policies: dict[Scope, RecordingPolicy] = {}
+
+    @property
+    def ends(self) -> list[tuple[str, str | None]]:
+        """State and reason of each recording."""
+        return [(one.state, None if one.result is None else one.result.reason.value) for one in self.entries.values()]
+
+    @property
+    def answers(self) -> list[tuple[str, str]]:
+        """Who has said what."""
+        return [(one.profile.profile_type, one.answer.value) for one in self.consents]
+
+    async def started(self, recording: NewRecording) -> None:
+        await asyncio.sleep(0)
+        self.entries.setdefault(recording.recording_id, RecordingEntry(recording))
+
+    async def captured(self, recording_id: str, at: datetime, result: CaptureResult) -> None:
+        await asyncio.sleep(0)
+        entry = self.entries[recording_id]
+        entry.result, entry.ended_at = result, at
+        if entry.state == "capturing":
+            entry.state = "captured" if result.files else "failed"
+
+    async def answered(self, consent: RecordingConsent) -> None:
+        await asyncio.sleep(0)
+        self.consents.append(consent)
+
+    async def discard(self, recording_id: str) -> None:
+        await asyncio.sleep(0)
+        self.entries[recording_id].state = "deleting"
+
+    async def policy(self, scope: Scope) -> RecordingPolicy | None:
+        await asyncio.sleep(0)
+        return self.policies.get(scope)
+
+    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
+        await asyncio.sleep(0)
+        lost = [key for key, one in self.entries.items() if one.state == "capturing" and key not in live]
+        for key in lost:
+            await self.captured(key, at, CaptureResult(RecordingEnd.SERVER_LOST, files={f"{key}.pcapng": 0}))
+        return lost

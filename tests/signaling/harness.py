@@ -6,18 +6,30 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec
 
 from relay.clock import Clock
 from relay.ids import Profile, Scope, ScopeKind
-from relay.media.api import Address, MediaEvent, Route, RouterKind, TransportParameters, TransportUp
+from relay.media.api import (
+    Address,
+    CaptureEnded,
+    CaptureOrder,
+    CaptureRefused,
+    MediaEvent,
+    PartyLabel,
+    Route,
+    RouterKind,
+    TransportParameters,
+    TransportUp,
+)
 from relay.media.engine import LocalEngine
 from relay.settings.calls import CallSettings
+from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.context import Ports
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
 from tests.kit.clock import VirtualClockLoop
-from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls
+from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls, MemoryRecordings
 from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.people import (
     FAMILY,
@@ -52,9 +64,16 @@ class NotingEngine(LocalEngine):
 
     opened: list[str]
     """Transports, oldest first."""
+    orders: list[CaptureOrder]
+    """Captures that were started. They write nothing: a disk has no virtual time."""
+    captured: list[str]
+    """What was done with captures, in order."""
+    refuses_captures = ""
+    """Why none can be started."""
 
     async def start(self) -> tuple[int, ...]:
         self.opened, self._routed = [], False
+        self.orders, self.captured, self._capturing = [], [], dict[str, str]()
         return await super().start()
 
     async def open_transport(
@@ -70,6 +89,34 @@ class NotingEngine(LocalEngine):
     async def unroute(self, router_id: str, transport_ids: tuple[str, ...]) -> None:
         await super().unroute(router_id, transport_ids)
         self._routed = False
+
+    async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
+        if self.refuses_captures:
+            raise CaptureRefused(self.refuses_captures)
+        self.orders.append(order)
+        self.captured.append(f"start {order.policy}")
+        self._capturing[router_id] = order.recording_id
+
+    async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
+        if router_id in self._capturing:
+            self.captured.append(f"stop {reason}")
+            self.end_capture(router_id, reason)
+
+    async def pause_capture(self, router_id: str, paused: bool, reason: str) -> None:
+        self.captured.append(f"{'pause' if paused else 'continue'} {reason}")
+
+    async def capture_party(self, router_id: str, transport_id: str, party: PartyLabel) -> None:
+        self.captured.append(f"party {party}")
+
+    async def close_router(self, router_id: str) -> None:
+        await super().close_router(router_id)
+        if router_id in self._capturing:
+            self.end_capture(router_id, "call_ended")
+
+    def end_capture(self, router_id: str, reason: str) -> None:
+        """A capture ends by itself, say."""
+        event = CaptureEnded(router_id, self._capturing.pop(router_id), reason, packets=7, bytes=700)
+        asyncio.get_running_loop().call_soon(self._emit, event)
 
     def flows(self) -> bool:
         """Two transports are routed."""
@@ -122,9 +169,11 @@ class FakeLimiter:
 class Harness(ABC):
     """`Calls` and everything that it stands on."""
 
-    def __init__(self, ports: Ports, timers: CallSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, ports: Ports, timers: CallSettings, clock: Clock | None = None, recording: RecordingSettings | None = None
+    ) -> None:
         self.engine = NotingEngine(lambda event: self.calls.media_event(event), ["127.0.0.1"])  # noqa: PLW0108 - calls comes below
-        self.calls = Calls(ports=ports, engine=self.engine, timers=timers, clock=clock)
+        self.calls = Calls(ports=ports, engine=self.engine, timers=timers, clock=clock, recording=recording)
         self.clients: list[Client] = []
 
     async def start(self) -> None:
@@ -225,7 +274,7 @@ class MemoryHarness(Harness):
         routes: the route of media from each address; a test fills it.
     """
 
-    def __init__(self, timers: CallSettings) -> None:
+    def __init__(self, timers: CallSettings, recording: RecordingSettings | None = None) -> None:
         self.logs = {kind: MemoryCallLog(kind) for kind in ScopeKind}
         self.directory = MemoryDirectory(
             cards=dict(CARDS),
@@ -240,8 +289,12 @@ class MemoryHarness(Harness):
         self.waker, self.limiter = FakeWaker(), FakeLimiter()
         missed = MemoryMissedCalls(self.logs)
         self.routes: dict[Address, Route] = {}
-        ports = Ports(self.directory, self.logs, self.chat, missed, self.waker, self.limiter, self.routes.get)
-        super().__init__(ports, timers, VirtualClock())
+        self.recordings = MemoryRecordings()
+        ports = Ports(
+            *(self.directory, self.logs, self.chat, missed, self.waker, self.limiter, self.routes.get),
+            recordings=self.recordings,
+        )
+        super().__init__(ports, timers, VirtualClock(), recording)
 
     async def rows(self) -> list[CallEntry]:
         await self.calls.writes.settled(PATIENCE)
@@ -270,14 +323,26 @@ MOMENT = 0.001
 """Seconds: in virtual time, until everything that can happen now has happened."""
 
 
-def in_memory(test: Callable[Concatenate[MemoryHarness, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Decorator: run an async test in virtual time, on a `MemoryHarness` that is its first argument. Its fixtures must not be
-    async. The fixture `timers` applies."""
+_InMemory = Callable[Concatenate[MemoryHarness, P], Coroutine[Any, Any, None]]
 
+
+def in_memory(test: _InMemory[P]) -> Callable[..., None]:
+    """Decorator: run an async test in virtual time, on a `MemoryHarness` that is its first argument. Its fixtures must not be
+    async. The fixture `timers` applies. No call is recorded."""
+    return _in_virtual_time(test, None)
+
+
+def recording(policy: Literal["consent", "always"] = "consent", **settings: Any) -> Callable[[_InMemory[P]], Callable[..., None]]:
+    """The same, where calls may be recorded; with further settings of recording."""
+    chosen = RecordingSettings(recording=policy, recording_directory="/srv/recordings", **settings)
+    return lambda test: _in_virtual_time(test, chosen)
+
+
+def _in_virtual_time(test: _InMemory[P], recording: RecordingSettings | None) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*, timers: CallSettings, **arguments: Any) -> None:
         async def main() -> None:
-            harness = MemoryHarness(timers)
+            harness = MemoryHarness(timers, recording)
             await harness.start()
             await test(harness, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
             await harness.close()

@@ -26,7 +26,13 @@ WHITEBOARD: Final = Scope(ScopeKind.WHITEBOARD_SESSION, 7)
 TIMERS: Final = CallSettings()
 """The defaults."""
 
-DETAILS: Final = {"call_state": "state", "call_ended": "reason", "call_declined": "reason", "error": "code"}
+DETAILS: Final = {
+    "call_state": "state",
+    "call_recording": "state",
+    "call_ended": "reason",
+    "call_declined": "reason",
+    "error": "code",
+}
 
 
 class FakeConnection:
@@ -142,8 +148,8 @@ def invitation(to: Profile = TUTOR, scope: Scope = LESSON, sdp: str = VOICE_OFFE
     )
 
 
-def answer(scope: Scope = LESSON, sdp: str = VOICE_ANSWER) -> str:
-    return frame("call_answer", scope, answer={"type": "answer", "sdp": sdp})
+def answer(scope: Scope = LESSON, sdp: str = VOICE_ANSWER, **fields: Any) -> str:
+    return frame("call_answer", scope, answer={"type": "answer", "sdp": sdp}, **fields)
 
 
 def offered(sdp: str = VOICE_OFFER, scope: Scope = LESSON, **fields: Any) -> str:
