@@ -16,7 +16,7 @@ from relay.composition.signaling import signaling_plane
 from relay.db.retention import SqlRetention
 from relay.edge.edge import Edge
 from relay.extensions import Extensions
-from relay.housekeeping import Housekeeping
+from relay.housekeeping import Housekeeping, RecordingWatch
 from relay.http.auth import TOKENS
 from relay.http.identity import Identifier
 from relay.http.keys import Keys, load_at_start
@@ -93,7 +93,10 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         judge=Judge(extensions.policy, faults),
         hooks=hooks,
         recording=settings.only(RecordingSettings),
+        recordings=recorded.store,
     )
+    if recorded.jobs is not None:
+        calls.writes.on_recorded = recorded.jobs.wake
     app = http_plane(
         settings.only(HttpSettings),
         settings.only(AuthSettings),
@@ -123,6 +126,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         app.cleanup_ctx.append(_running(recorded.jobs))
     app.cleanup_ctx.append(_running(Review(calls.enforcement.review)))
     app.cleanup_ctx.append(_forwarding(media, calls))
+    app.cleanup_ctx.append(_running(RecordingWatch(calls.recordings.captures, recorded.store, calls.writes.on_recorded)))
     app.on_shutdown.append(_end_calls(calls, hooks))
     return app
 

@@ -1,8 +1,9 @@
-"""Applies the retention periods: at start, and once a day."""
+"""What is done from time to time: the retention periods are applied, and recordings without a call are ended."""
 
 import asyncio
 import dataclasses
 import logging
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -18,6 +19,10 @@ DAY: Final = 86_400.0
 
 RETRY: Final = 300.0
 """Seconds from a failure to the next attempt."""
+
+
+WATCH: Final = 30.0
+"""Seconds between two looks at the recordings. A start has the first one."""
 
 
 class Retention(Protocol):
@@ -65,3 +70,67 @@ class Housekeeping:
                 counts = (f"{count} {name}" for name, count in dataclasses.asdict(purged).items() if count)
                 logger.info("old data removed, in rows: %s", ", ".join(counts))
             await asyncio.sleep(DAY)
+
+
+class LiveCaptures(Protocol):
+    """The recordings that this server captures."""
+
+    @property
+    def recording_ids(self) -> Collection[str]: ...
+
+    async def watch(self, now: float) -> None:
+        """End those whose call is over."""
+        ...
+
+
+class LostRecordings(Protocol):
+    """The rows of recordings."""
+
+    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
+        """Close those that are captured no more; their ids."""
+        ...
+
+
+class RecordingWatch:
+    """Ends recordings without a call: captures that go on after it, and rows that an earlier life of this server left open.
+
+    Args:
+        on_closed: called when rows were closed, so that something is to be done about the recordings.
+    """
+
+    def __init__(
+        self, captures: LiveCaptures, rows: LostRecordings, on_closed: Callable[[], None], clock: Clock | None = None
+    ) -> None:
+        self._captures = captures
+        self._rows = rows
+        self._on_closed = on_closed
+        self._clock = clock or Clock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except Unavailable:  # which `relay.db.outage` has logged
+                pass
+            except Exception:
+                logger.exception("recordings without a call could not be looked for")
+            await asyncio.sleep(WATCH)
+
+    async def _look(self) -> None:
+        await self._captures.watch(self._clock.now())
+        # Those that begin meanwhile have no row yet when their ids are taken, and none is closed that has begun before.
+        closed = await self._rows.close_lost(self._captures.recording_ids, self._clock.utcnow())
+        if closed:
+            logger.warning(
+                "%d recordings were not ended by the server that made them; they are closed as server_lost", len(closed)
+            )
+            self._on_closed()

@@ -13,7 +13,6 @@ SANS_IO = (
     *(f"relay/signaling/calls/{name}.py" for name in ("call", "notices", "policy", "paths", "diagram", "quality", "summary")),
     "relay/signaling/log/entries.py",
     "relay/signaling/recording.py",
-    "relay/signaling/recording_records.py",
     *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "message_limit")),
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
     *(f"relay/sdp/{name}.py" for name in ("model", "media", "parse", "attributes", "negotiate", "write", "rewrite")),

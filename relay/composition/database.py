@@ -15,7 +15,6 @@ from relay.db.figures import DatabaseMetrics
 from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
-from relay.db.recordings import SqlRecordings
 from relay.db.views import require_views
 from relay.ids import ScopeKind
 from relay.settings.database import DatabaseSettings, TableSettings
@@ -36,7 +35,6 @@ class DatabasePlane:
     directory: SqlDirectory = field(init=False)
     subscriptions: SqlPushSubscriptions = field(init=False)
     call_logs: Mapping[ScopeKind, SqlCallLog] = field(init=False)
-    recordings: SqlRecordings = field(init=False)
     journal: FileJournal | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +42,6 @@ class DatabasePlane:
         self.directory = SqlDirectory(self.engine)
         self.subscriptions = SqlPushSubscriptions(self.engine)
         self.call_logs = {kind: SqlCallLog(self.engine, self.settings.node, kind) for kind in ScopeKind}
-        self.recordings = SqlRecordings(self.engine, self.settings.node)
         self.journal = journal_of(self.settings, folder_of(self.engine))
 
     async def answers(self) -> bool:

@@ -45,6 +45,7 @@ from relay.http import settings as profile_settings
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
 from relay.http.admin import profiles as admin_profiles
+from relay.http.admin import recording_orders
 from relay.http.admin import recordings as admin_recordings
 from relay.http.admin import scopes as admin_places
 from relay.http.admin import sync as admin_sync
@@ -148,6 +149,8 @@ def http_plane(
         profile_settings=EnforcedSettings(SqlSettings(database.engine), calls.enforcement),
         desk=_desk(recorded, database, downloads, auth),
         tickets=Tickets(auth.service_token),
+        orders=calls.recordings,
+        recording_policies=recorded.store,
     )
     provided = by_type(needs)
     app.add_routes([one.bound(provided) for one in described])
@@ -188,6 +191,8 @@ class _Needs:
     profile_settings: ports.ProfileSettings
     desk: RecordingDesk
     tickets: Tickets
+    orders: recording_orders.RecordingOrders
+    recording_policies: recording_orders.RecordingPolicies
 
 
 def tokens(settings: AuthSettings) -> Tokens:
@@ -227,7 +232,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
     ]
     if auth.service_token:
         described += [*admin_profiles.ROUTES, *admin_places.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
-        described += admin_recordings.ROUTES
+        described += [*admin_recordings.ROUTES, *recording_orders.ROUTES]
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES
     if auth.dev:

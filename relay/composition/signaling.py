@@ -13,6 +13,7 @@ from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Limiter, Waker
+from relay.signaling.recording_records import RecordingLog
 
 
 def signaling_plane(
@@ -26,12 +27,9 @@ def signaling_plane(
     judge: Judge,
     hooks: HookRunner,
     recording: RecordingSettings,
+    recordings: RecordingLog,
 ) -> Calls:
-    """The calls, none of which has begun.
-
-    Raises:
-        ConfigurationError: the key of recordings is not one.
-    """
+    """The calls, none of which has begun."""
     ports = Ports(
         directory=database.directory,
         logs=database.call_logs,
@@ -43,7 +41,7 @@ def signaling_plane(
         journal=database.journal,
         judge=judge,
         hooks=hooks,
-        recordings=None if recording.recording_policy == "off" else database.recordings,
+        recordings=None if recording.recording_policy == "off" else recordings,
     )
     return Calls(
         ports=ports,
@@ -51,5 +49,5 @@ def signaling_plane(
         timers=settings,
         public_addresses=media.settings.advertised_addresses,
         recording=recording,
-        recording_key=SealKeys.parse(recording.recording_key).first if recording.recording_key else None,
+        recording_key=SealKeys.parse(recording.recording_key).first,
     )

@@ -77,8 +77,6 @@ PERMITTED: Final[Mapping[RecordingPolicy, frozenset[RecordingEvent]]] = {
 }
 """What may begin a recording under each policy. What ends one is always permitted to who began it, and to the service."""
 
-_STRICTNESS: Final = (RecordingPolicy.OFF, RecordingPolicy.CONSENT, RecordingPolicy.ALWAYS)
-
 
 class Terms(NamedTuple):
     """The operator's policy, as those who are asked get it."""
@@ -91,11 +89,6 @@ class Terms(NamedTuple):
 NO_TERMS: Final = Terms()
 
 Origin = Literal["party", "service"]
-
-
-def stricter(one: RecordingPolicy, other: RecordingPolicy | None) -> RecordingPolicy:
-    """The policy under which less is recorded. None: there is no other one."""
-    return one if other is None else min(one, other, key=_STRICTNESS.index)
 
 
 @dataclass(slots=True)

@@ -36,6 +36,11 @@ class RecordingPolicy(StrEnum):
     ALWAYS = "always"
     """From the answer on. Both parties are shown that, and neither is asked."""
 
+    def stricter(self, other: "RecordingPolicy | None") -> "RecordingPolicy":
+        """The one of the two under which less is recorded. None: there is no other one."""
+        order = list(RecordingPolicy)
+        return self if other is None else min(self, other, key=order.index)
+
 
 class RecordingEnd(StrEnum):
     """Why a recording ended: `recordings.end_reason`, and the `reason` of `call_recording`."""

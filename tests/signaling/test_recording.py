@@ -12,7 +12,6 @@ from relay.signaling.recording import (
     CallRecording,
     RecordingEvent,
     RecordingStage,
-    stricter,
 )
 from relay.signaling.recording_records import RecordingPolicy
 from tests.signaling.people import STUDENT, TUTOR
@@ -202,6 +201,6 @@ def test_a_recording_of_the_service_waits_for_a_device_that_shows_it() -> None:
 
 
 def test_the_stricter_policy_counts() -> None:
-    assert [stricter(ALWAYS, one) for one in (None, OFF, CONSENT, ALWAYS)] == [ALWAYS, OFF, CONSENT, ALWAYS]
-    assert [stricter(CONSENT, one) for one in (None, OFF, CONSENT, ALWAYS)] == [CONSENT, OFF, CONSENT, CONSENT]
-    assert [stricter(OFF, one) for one in (None, OFF, CONSENT, ALWAYS)] == [OFF] * 4
+    assert [ALWAYS.stricter(one) for one in (None, OFF, CONSENT, ALWAYS)] == [ALWAYS, OFF, CONSENT, ALWAYS]
+    assert [CONSENT.stricter(one) for one in (None, OFF, CONSENT, ALWAYS)] == [CONSENT, OFF, CONSENT, CONSENT]
+    assert [OFF.stricter(one) for one in (None, OFF, CONSENT, ALWAYS)] == [OFF] * 4

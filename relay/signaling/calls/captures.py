@@ -30,7 +30,7 @@ class _Capture:
     """When its call was first seen to be over; seconds, monotonic."""
 
 
-class Captures:
+class CallCaptures:
     """The captures that go on.
 
     Args:

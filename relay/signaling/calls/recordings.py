@@ -12,13 +12,13 @@ from relay.media.api import CaptureEnded
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Party
-from relay.signaling.calls.captures import Captures, label
+from relay.signaling.calls.captures import CallCaptures, label
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.log.entries import RecordingAnswered, RecordingDiscarded
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.presence.devices import Device
-from relay.signaling.recording import CONSENT, HOLD, CallRecording, RecordingEvent, RecordingStage, Terms, stricter
+from relay.signaling.recording import CONSENT, HOLD, CallRecording, RecordingEvent, RecordingStage, Terms
 from relay.signaling.recording_records import ConsentAnswer, RecordingConsent, RecordingEnd, RecordingPolicy
 
 
@@ -37,7 +37,7 @@ class Recordings:
     def __init__(self, context: CallContext, settings: RecordingSettings, key: bytes | None) -> None:
         self._context = context
         self._settings = settings
-        self.captures = Captures(context, settings, key)
+        self.captures = CallCaptures(context, settings, key)
         self._terms: Final = Terms(settings.recording_policy_version, settings.recording_policy_text)
         text = self._terms.policy_text
         self._text_hash: Final = hashlib.sha256(text.encode()).hexdigest() if text else None
@@ -59,7 +59,7 @@ class Recordings:
         if log is None or server is RecordingPolicy.OFF:
             return CallRecording()
         own = await log.policy(scope)
-        return CallRecording(stricter(server, own), own is RecordingPolicy.CONSENT, self._terms)
+        return CallRecording(server.stricter(own), own is RecordingPolicy.CONSENT, self._terms)
 
     def turns_away(self, recording: CallRecording, device: Device) -> bool:
         """Whether a device may not be in the call, because it cannot show that it is recorded."""
@@ -75,7 +75,7 @@ class Recordings:
         for live in [one for one in self._context.live if one.call.scope == scope]:
             async with live.lock:
                 rec = live.recording
-                rec.policy, rec.consent_only = stricter(self.server_policy, policy), policy is RecordingPolicy.CONSENT
+                rec.policy, rec.consent_only = self.server_policy.stricter(policy), policy is RecordingPolicy.CONSENT
                 forbidden = rec.policy is RecordingPolicy.OFF or (rec.consent_only and rec.origin == "service")
                 if rec.active and forbidden:
                     await self._stop(live, RecordingEnd.STOPPED)
