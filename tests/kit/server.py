@@ -144,7 +144,8 @@ class RunningRelay:
 @contextlib.asynccontextmanager
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
     """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings."""
-    own = folder / "relay.db"
+    own, recordings = folder / "relay.db", folder / "recordings"
+    recordings.mkdir(mode=0o700, exist_ok=True)
     chosen = Settings(
         **{
             "dev": True,
@@ -155,7 +156,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
             "workers": 0,
             "database_url": f"sqlite+aiosqlite:///{own}",
             "journal": f"{folder / 'calls.journal'}",
-            "recording_directory": f"{folder / 'recordings'}",
+            "recording_directory": f"{recordings}",
             **settings,
         }
     )
