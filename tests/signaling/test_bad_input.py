@@ -30,9 +30,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "call_transfer": {"target_profile_id": 321, "target_profile_type": "parent"},
     "call_transfer_answer": {"accepted": True},
     "call_chat": {"text": "hello", "message_id": "m-1"},
+    "call_record": {"action": "start", "text_hash": "ab" * 32},
+    "call_record_answer": {"accepted": True, "recording_id": "c0" * 16, "text_hash": "ab" * 32},
 }
 
-OPTIONAL = {"reason", "call_type", "muted", "camera_off", "sharing", "message_id"}
+OPTIONAL = {"reason", "call_type", "muted", "camera_off", "sharing", "message_id", "text_hash", "recording_id"}
 """May be left out. (The `call_type` of an invitation may not.)"""
 
 every_type = pytest.mark.parametrize("kind", GOOD)
