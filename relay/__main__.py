@@ -11,9 +11,10 @@ from relay.cli.connectivity import CHECK
 from relay.cli.migration import MIGRATE
 from relay.cli.serve import SERVE
 from relay.cli.vapid_keys import VAPID_KEYS
+from relay.cli.verify import REFERENCE, VERIFY
 from relay.errors import ConfigurationError
 
-COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, ASSEMBLE)
+COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, ASSEMBLE, VERIFY, REFERENCE)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,132 @@
+"""The burned-in counter of a reference video: each frame says its number, and a recording that shows it proves which frames came.
+
+16 bits of the number and 8 check bits, `(n * 0x9E3779B1) >> 24`, as 2 rows of 12 squares of 1/20 of the width; the first row
+is the number's upper 12 bits. A square's middle above 125 is a 1. The field
+begins 4 squares from the left and 1 from the top.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Luma = npt.NDArray[np.uint8]
+"""Rows of samples."""
+
+VALUES = 1 << 16
+COLUMNS = 12
+ROWS = 2
+_SQUARES = 20
+"""To the width of a frame."""
+_LEFT = 4
+_TOP = 1
+_THRESHOLD = 125
+_BLACK = 16
+_WHITE = 235
+_RATES = (5, 6, 7.5, 8, 10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60)
+"""Frames per second that a source may have."""
+
+
+def bits_of(number: int) -> int:
+    """The 24 bits of a number."""
+    return number << 8 | (number * 0x9E3779B1 & 0xFFFFFFFF) >> 24
+
+
+def burn_in(luma: Luma, number: int) -> None:
+    """Draw a number into a frame's luma, on a black field."""
+    side = luma.shape[1] / _SQUARES
+    rows = [round(side * (_TOP + row)) for row in range(ROWS + 1)]
+    columns = [round(side * (_LEFT + column)) for column in range(COLUMNS + 1)]
+    half = round(side / 2)
+    luma[max(0, rows[0] - half) : rows[-1] + half, columns[0] - half : columns[-1] + half] = _BLACK
+    bits = bits_of(number % VALUES)
+    for at in range(ROWS * COLUMNS):
+        if bits >> (ROWS * COLUMNS - 1 - at) & 1:
+            row, column = divmod(at, COLUMNS)
+            luma[rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = _WHITE
+
+
+def read(luma: Luma) -> int | None:
+    """The number in a frame; None where there is none, or its check bits do not fit.
+
+    An empty field reads as 0, and 1 of 256 fields of anything as some number: only a sequence of numbers proves a counter.
+    """
+    height, width = luma.shape
+    side = width / _SQUARES
+    if side < 4 or height < side * (_TOP + ROWS):
+        return None
+    quarter = max(1, int(side / 4))
+    bits = 0
+    for row in range(ROWS):
+        middle = int(side * (_TOP + row + 0.5))
+        band = luma[middle - quarter : middle + quarter]
+        for column in range(COLUMNS):
+            at = int(side * (_LEFT + column + 0.5))
+            bits = bits << 1 | int(band[:, at - quarter : at + quarter].mean() > _THRESHOLD)
+    number = bits >> 8
+    return number if bits_of(number) == bits else None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A frame with a number that could be read."""
+
+    time: float
+    number: int
+
+
+def is_counter(numbers: list[int | None]) -> bool:
+    """Whether what was read of some frames in a row is a counter, and not chance."""
+    found = [number for number in numbers if number is not None]
+    rising = sum(0 < (later - earlier) % VALUES < 600 for earlier, later in pairwise(found))
+    return len(set(found)) >= 5 and len(found) >= 0.5 * len(numbers) and rising >= 0.5 * len(found)
+
+
+def passes(frames: list[Numbered]) -> list[list[Numbered]]:
+    """The frames of each pass through the source: a source that is played again begins again with a smaller number.
+
+    Numbers are unwrapped within a pass, and frames whose number cannot be (a misread one) are left out.
+    """
+    found: list[list[Numbered]] = []
+    for frame in frames:
+        if not found:
+            found.append([frame])
+            continue
+        last = found[-1][-1]
+        ahead = (frame.number - last.number) % VALUES
+        # A frame that is shown twice is as good as the first; forward jumps beyond the wrap's half are a step back.
+        if ahead == 0:
+            continue
+        if ahead < VALUES // 2:
+            found[-1].append(Numbered(frame.time, last.number + ahead))
+        else:
+            found.append([frame])
+    return found
+
+
+def rate_of(sequences: list[list[Numbered]]) -> float | None:
+    """Frames per second of the source: how fast the numbers rise. None without half a second in a row."""
+    slopes = [
+        (one[-1].number - one[0].number) / (one[-1].time - one[0].time) for one in sequences if one[-1].time - one[0].time >= 0.5
+    ]
+    if not slopes:
+        return None
+    slope = float(np.median(slopes))
+    nearest = min(_RATES, key=lambda rate: abs(rate - slope))
+    return nearest if abs(nearest - slope) < 0.05 * nearest else slope
+
+
+def time_of(number: int, frames: list[Numbered], longest: float = 1.0) -> float | None:
+    """When a number was due on the screen: the time of its frame, or between its neighbours', as an encoder drops frames under
+    loss. None outside of the frames, and where the neighbours are further apart than `longest` seconds."""
+    numbers = [one.number for one in frames]
+    at = int(np.searchsorted(numbers, number))
+    if at < len(frames) and frames[at].number == number:
+        return frames[at].time
+    if at in {0, len(frames)}:
+        return None
+    before, after = frames[at - 1], frames[at]
+    if after.time - before.time > longest:
+        return None
+    return before.time + (after.time - before.time) * (number - before.number) / (after.number - before.number)
