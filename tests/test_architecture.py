@@ -34,6 +34,8 @@ SANS_IO = (
         for name in ("forwarding", "received", "buffers", "keyframe_requests", "events", "timing")
     ),
     *(f"relay/media/quality/{name}.py" for name in ("statistics", "mos")),
+    "relay/recording/limits.py",
+    *(f"relay/recording/verify/{name}.py" for name in ("facts", "figures", "intervals", "measures", "verdict")),
     *(
         f"relay/recording/{name}.py"
         for name in (

@@ -1,7 +1,6 @@
 """`python -m relay verify`: what a recording proves, held to limits; and `reference`, which makes a source to prove it with."""
 
 import argparse
-import os
 import re
 import sys
 from contextlib import ExitStack
@@ -12,16 +11,14 @@ import msgspec
 
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import bars
+from relay.cli.recordings import recording_settings
 from relay.errors import ConfigurationError
 from relay.recording.limits import EXAMPLES, LimitError, VerificationLimits, parse_limit
 from relay.sealed import SealKeys
-from relay.settings.all import Settings
-from relay.settings.base import variable
 from relay.settings.recording import RecordingSettings
-from relay.settings.spelling import read
 
 if TYPE_CHECKING:
-    from relay.recording.verify import RecordingVerdict
+    from relay.recording.verify import VerificationResult
 
 _MARKS: Final = {"passed": "✓", "failed": "✗", "measured": "·", "not_measured": "?", "not_applicable": "–"}
 _WORDS: Final = {"passed": "Passed.", "failed": "Failed:", "unreadable": "Cannot be judged:"}
@@ -77,7 +74,7 @@ def _verify(given: argparse.Namespace) -> int:
     limits, references = _limits_of(given), _references_of(given.reference)
     if limits.need_reference and not references:
         raise ConfigurationError(f"{', '.join(limits.need_reference)} means nothing without --reference FILE")
-    settings = _settings()
+    settings = recording_settings()
     path = _find(given.path, settings)
     keys = tuple(SealKeys.parse(settings.recording_key))
     try:
@@ -92,17 +89,6 @@ def _verify(given: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     _print(verdict, given.json)
     return verdict.exit_status
-
-
-def _settings() -> RecordingSettings:
-    """Where recordings are, and what opens them. The other settings may be wrong, or those of a server elsewhere."""
-    names = ("dev", "recording_directory", "recording_key")
-    kinds = Settings.kinds()
-    texts = {name: os.environ.get(variable(name), "").strip() for name in names}
-    try:
-        return RecordingSettings(**{name: read(kinds[name], text) for name, text in texts.items() if text})
-    except ValueError as error:
-        raise ConfigurationError(f"RELAY_DEV: {error}") from None
 
 
 def _limits_of(given: argparse.Namespace) -> VerificationLimits:
@@ -144,7 +130,7 @@ def _find(text: str, settings: RecordingSettings) -> Path:
     raise ConfigurationError(f"{settings.recordings} has no recording {text}")
 
 
-def _print(verdict: "RecordingVerdict", as_json: bool) -> None:
+def _print(verdict: "VerificationResult", as_json: bool) -> None:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(verdict.report), indent=2).decode())
         return
@@ -153,7 +139,7 @@ def _print(verdict: "RecordingVerdict", as_json: bool) -> None:
             print(f"{_MARKS[finding.state]} {finding.sentence}")
     for note in verdict.report.notes:
         print(f"  {note}")
-    print(_WORDS[verdict.state])
+    print(_WORDS[verdict.verdict])
     for reason in verdict.reasons:
         print(f"  {reason}")
     if verdict.files:

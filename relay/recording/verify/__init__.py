@@ -10,14 +10,14 @@ from relay.recording.limits import LimitError, VerificationLimits, parse_limit
 from relay.recording.verify.figures import VerificationReport
 from relay.recording.verify.reference import ReferencePlan, write_reference
 from relay.recording.verify.run import verify
-from relay.recording.verify.verdict import RecordingVerdict
+from relay.recording.verify.verdict import VerificationResult
 
 __all__ = [
     "LimitError",
-    "RecordingVerdict",
     "ReferencePlan",
     "VerificationLimits",
     "VerificationReport",
+    "VerificationResult",
     "parse_limit",
     "verify",
     "write_reference",

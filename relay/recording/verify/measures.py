@@ -7,6 +7,8 @@ from typing import Final
 from relay.recording.limits import UNITS, count_of, shown
 from relay.recording.verify.figures import Finding, FindingState, OffsetFigures, PacketFigures, TrackReport
 
+_TOGETHER = 0.0005
+"""Seconds: what would be printed as 0 ms."""
 DRIFT_ERRORS = 2
 """Standard errors by which a drift must exceed its limit: some reports of a short call say little."""
 
@@ -94,11 +96,11 @@ def _av_offset(one: Judged, measured: Measured) -> Iterator[Finding]:
         elif offset is None:
             yield one.unmeasured(party, "the offset between audio and video cannot be measured without a counter or a reference")
         else:
-            late = "later" if offset.median > 0 else "earlier"
-            what = (
-                f"audio is {shown(abs(offset.median), 's')} {late} than video (median; {shown(offset.p95, 's')} off in 95 % of "
-            )
-            yield one.measured(party, offset.p95, f"{what}{count_of(len(offset.seconds), 'second')})")
+            where = f"{shown(abs(offset.median), 's')} {'later' if offset.median > 0 else 'earlier'} than video"
+            where = "together with video" if abs(offset.median) < _TOGETHER else where
+            seconds = count_of(len(offset.seconds), "second")
+            what = f"audio is {where} (median; at most {shown(offset.p95, 's')} off in 95 % of {seconds})"
+            yield one.measured(party, offset.p95, what)
 
 
 def _silence(one: Judged, measured: Measured) -> Iterator[Finding]:

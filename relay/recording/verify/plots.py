@@ -87,7 +87,7 @@ def _drawn(label: str, report: VerificationReport, draw: Callable[[Axes], None],
     with mpl.rc_context({**_STYLE, "svg.hashsalt": salt}):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         figure.patch.set_alpha(0)
-        axes = figure.add_axes((0.055, 0.16, 0.935, 0.78))
+        axes = figure.add_axes((0.055, 0.16, 0.92, 0.78))
         axes.patch.set_alpha(0)
         axes.grid(axis="y")
         axes.set_axisbelow(True)

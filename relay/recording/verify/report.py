@@ -14,7 +14,7 @@ from markupsafe import Markup
 from relay.recording.limits import shown
 from relay.recording.verify.figures import AudioFigures, Finding, Interval, TrackReport, VerificationReport, VideoFigures
 from relay.recording.verify.plots import Plot, clock, plots_of
-from relay.recording.verify.verdict import RecordingVerdict
+from relay.recording.verify.verdict import VerificationResult
 
 JSON_NAME: Final = "report.json"
 HTML_NAME: Final = "report.html"
@@ -49,7 +49,7 @@ _FORMATS: Final = {".webm": "WebM", ".mkv": "Matroska", ".mp4": "MP4"}
 _WORDS: Final = {"passed": "Passed", "failed": "Failed", "unreadable": "Cannot be judged"}
 
 
-def write_report(report: VerificationReport, folder: Path) -> RecordingVerdict:
+def write_report(report: VerificationReport, folder: Path) -> VerificationResult:
     """Write both files into a directory, which is made if it is missing; each is replaced at once.
 
     Raises:
@@ -65,7 +65,7 @@ def write_report(report: VerificationReport, folder: Path) -> RecordingVerdict:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as target:
             target.write(content)
         part.replace(file)
-    return RecordingVerdict(report.verdict, tuple(report.reasons), report, files)
+    return VerificationResult(report.verdict, tuple(report.reasons), report, files)
 
 
 def schema() -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _safe(plot: Plot) -> dict[str, object]:
 
 def _rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     """One for each question, with the answers of all tracks, and the worst state of them."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in dict.fromkeys(finding.name for finding in findings):
         answers = [finding for finding in findings if finding.name == name]
         worst = min((finding.state for finding in answers), key=[*_STATES].index)
@@ -129,7 +129,9 @@ def _facts(report: VerificationReport) -> list[tuple[str, str]]:
         ("Started", _moment(report.started)),
         ("Ended", report.end_reason.replace("_", " ")),
     ]
-    found += [(f"Reference of {party}", name) for party, name in report.references.items()]
+    of_all = len(set(report.references.values())) == 1
+    found += [("Reference" if of_all else f"Reference of {party}", name) for party, name in report.references.items()]
+    found = [*dict.fromkeys(found)]
     return [(name, value) for name, value in found if value]
 
 

@@ -45,7 +45,7 @@ from relay.recording.verify.products import (
     pauses,
 )
 from relay.recording.verify.report import write_report
-from relay.recording.verify.verdict import RecordingVerdict, examine, judge
+from relay.recording.verify.verdict import VerificationResult, examine, judge
 from relay.sealed import SealError
 
 References = Path | str | Mapping[str, Path | str] | None
@@ -59,7 +59,7 @@ def verify(
     out: Path | str | None = None,
     keys: Sequence[bytes] = (),
     progress: Progress | None = None,
-) -> RecordingVerdict:
+) -> VerificationResult:
     """Verify a recording, and write `report.json` and `report.html`.
 
     Args:
@@ -93,7 +93,7 @@ def verify(
 
 def _verify_capture(
     path: Path, reference: References, limits: VerificationLimits, out: Path | str | None, keys: Sequence[bytes], tell: Progress
-) -> RecordingVerdict:
+) -> VerificationResult:
     from relay.recording.assemble import assemble  # noqa: PLC0415 - only what is not assembled yet needs it
 
     with TemporaryDirectory(prefix="relay-verify-") as temporary:
@@ -105,7 +105,7 @@ def _verify_capture(
         return write_report(report, target)
 
 
-def _unreadable(path: Path, why: str, limits: VerificationLimits, out: Path | str | None) -> RecordingVerdict:
+def _unreadable(path: Path, why: str, limits: VerificationLimits, out: Path | str | None) -> VerificationResult:
     report = VerificationReport(
         generator=_generator(),
         created=_now(),
@@ -116,11 +116,11 @@ def _unreadable(path: Path, why: str, limits: VerificationLimits, out: Path | st
     )
     folder = Path(out) if out is not None else path if path.is_dir() else None
     if folder is None:
-        return RecordingVerdict("unreadable", tuple(report.reasons), report)
+        return VerificationResult("unreadable", tuple(report.reasons), report)
     try:
         return write_report(report, folder)
     except OSError:
-        return RecordingVerdict("unreadable", tuple(report.reasons), report)
+        return VerificationResult("unreadable", tuple(report.reasons), report)
 
 
 def _generator() -> str:

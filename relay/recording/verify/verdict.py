@@ -18,10 +18,10 @@ LEAST_PSNR = 16.0
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingVerdict:
+class VerificationResult:
     """The outcome of a verification."""
 
-    state: VerdictState
+    verdict: VerdictState
     reasons: tuple[str, ...]
     """Why it has not passed; empty when it has."""
     report: VerificationReport
@@ -31,7 +31,7 @@ class RecordingVerdict:
     @property
     def exit_status(self) -> int:
         """0 passed, 1 failed, 2 cannot be judged."""
-        return EXIT_STATUS[self.state]
+        return EXIT_STATUS[self.verdict]
 
 
 def judge(findings: Iterable[Finding]) -> tuple[VerdictState, list[str]]:

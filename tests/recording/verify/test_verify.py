@@ -200,14 +200,14 @@ def test_tones_in_another_order_fail(
 def test_a_reference_that_was_played_again_is_still_recognised(recording: Path, reference: Path) -> None:
     remux(reference, recording / "A.webm", loops=2)
     found = verify(recording, reference=reference, limits=VerificationLimits(max_av_offset=0.02, min_psnr=40))
-    assert found.state == "passed", found.reasons
+    assert found.verdict == "passed", found.reasons
     assert len(found.report.av_offsets["A"].seconds) == 16
 
 
 def test_a_smaller_video_is_compared_with_its_reference(recording: Path, reference: Path) -> None:
     write_reference(recording / "A.webm", ReferencePlan(duration=8, width=192, height=108))
     found = verify(recording, reference=reference, limits=VerificationLimits(min_psnr=20, max_av_offset=0.02))
-    assert found.state == "passed", found.reasons
+    assert found.verdict == "passed", found.reasons
     [match] = [one.video_match for one in found.report.tracks if one.video_match]
     assert (match.by, match.matched) == ("counter", 1)
 
@@ -218,7 +218,7 @@ def test_a_source_without_a_counter_is_recognised_by_its_content(tmp_path: Path)
     folder.mkdir()
     remux(scene, folder / "A.webm", delay=0.120)
     found = verify(folder, reference=scene, limits=VerificationLimits(max_av_offset=0.08, min_stoi=0.8))
-    assert found.state == "failed"
+    assert found.verdict == "failed"
     [reason] = found.reasons
     assert reason.startswith("A: audio is 120 ms later than video")
     [match] = [one.audio_match for one in found.report.tracks if one.audio_match]
