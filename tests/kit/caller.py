@@ -19,7 +19,10 @@ class Caller:
 
     Attributes:
         received: every message that came, oldest first.
+        shows_recording: it says that it shows its user when the call is recorded.
     """
+
+    shows_recording = False
 
     def __init__(self, profile: Profile, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.profile = profile
@@ -92,13 +95,18 @@ class Caller:
     async def invite(self, key: str, conversation_id: int, call_type: str, offer: Mapping[str, str]) -> None:
         """Send an invitation with that offer."""
         self._talk_to(Profile.parse(key), conversation_id)
-        await self.send("call_invitation", call_type=call_type, offer=offer)
+        await self.send("call_invitation", call_type=call_type, offer=offer, **self.abilities)
 
     async def ring(self) -> Message:
         """Wait for an invitation, and from then on belong to that call."""
         message = await self.expect("call_invitation")
         self._talk_to(Profile(message["from_profile_type"], message["from_profile_id"]), message["conversation_id"])
         return message
+
+    @property
+    def abilities(self) -> dict[str, bool]:
+        """What an invitation or an answer says of this client, beyond version 1."""
+        return {"can_show_recording": True} if self.shows_recording else {}
 
     async def hang_up(self) -> None:
         await self.send("call_ended")

@@ -188,7 +188,7 @@ class Peer(Caller):
     async def answer(self, invitation: Message) -> None:
         """Accept."""
         await self.prepare_answer(invitation)
-        await self.send("call_answer", answer=self.description)
+        await self.send("call_answer", answer=self.description, **self.abilities)
 
     async def prepare_answer(self, invitation: Message) -> None:
         """Make the answer, without sending it."""

@@ -1,0 +1,78 @@
+"""Recordings whose worker, server or database goes away."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Connect
+from tests.integration.recorded import begun, file_of, packets_by_party, rows, state, talking, the_row, time_passes
+from tests.kit.outages import locked
+from tests.kit.peer import Peer
+from tests.kit.process import serving
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+
+
+@pytest.fixture
+def relay_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Nothing is made of the captures."""
+    marker = request.node.get_closest_marker("settings")
+    return {"assemblers": 0, **(marker.kwargs if marker else {})}
+
+
+@pytest.fixture
+def no_errors_logged() -> None:
+    """The death of a worker is an error, and logged as one; so is an outage of the database."""
+
+
+@pytest.mark.settings(workers=1)
+async def test_a_recording_whose_worker_dies_is_kept(relay: RunningRelay, connect: Connect, tmp_path: Path) -> None:
+    caller, callee = await talking(connect)
+    recording_id = await begun(caller, callee)
+    await time_passes(caller, callee)
+    file = file_of(tmp_path, recording_id)
+    await eventually(lambda: min(map(len, packets_by_party(file).values())) > 10, "packets of both are in the file")
+    [victim] = [one.pid for one in relay.workers]
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    assert (await callee.expect("call_ended"))["reason"] == "worker_lost"
+    row = await the_row(relay)
+    assert (row["state"], row["end_reason"]) == ("captured", "worker_lost")
+
+
+async def test_a_database_that_is_away_loses_no_recording(relay: RunningRelay, connect: Connect, tmp_path: Path) -> None:
+    caller, callee = await talking(connect)
+    async with locked(tmp_path / "relay.db"):
+        recording_id = await begun(caller, callee)
+        await time_passes(caller, callee)
+        await callee.send("call_record_answer", accepted=False)
+        await state(caller, "stopped")
+    row = await the_row(relay)
+    assert (row["id"], row["end_reason"]) == (recording_id, "consent_withdrawn")
+    answers = {(one["profile_type"], one["answer"]) for one in await rows(relay, "recording_consents")}
+    assert answers == {("student", "requested"), ("tutor", "accepted"), ("tutor", "withdrawn")}
+
+
+@pytest.mark.servers
+async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir(mode=0o700)
+    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings")}
+    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
+
+        async def connect(key: str, **sends: Any) -> Peer:
+            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
+
+        caller, callee = await talking(connect)
+        recording_id = await begun(caller, callee)
+        await time_passes(caller, callee)
+        file = file_of(tmp_path, recording_id)
+        await eventually(lambda: min(map(len, packets_by_party(file).values())) > 10, "packets of both are in the file")
+        await server.stop(signal.SIGKILL)
+    async with serving(tmp_path, **settings) as server:
+        row = await the_row(server.relay)
+        assert (row["id"], row["end_reason"]) == (recording_id, "server_lost")
+    assert min(map(len, packets_by_party(file).values())) > 10
