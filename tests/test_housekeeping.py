@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from relay.clock import Clock
-from relay.housekeeping import DAY, RETRY, Housekeeping
+from relay.errors import Unavailable
+from relay.housekeeping import DAY, RETRY, WATCH, Housekeeping, RecordingWatch
 from relay.settings.retention import RetentionSettings
 from relay.signaling.records import Purged
 from tests.kit.clock import in_virtual_time
@@ -159,3 +160,40 @@ async def test_a_relay_deletes_expired_data_as_it_starts(tmp_path: Path, no_erro
     async with running_relay(tmp_path, retain_push_subscriptions_days=days, **quiet):
         await eventually(lambda: rows() == left, f"{left} subscription(s) are left")
     assert rows() == left
+
+
+@dataclass
+class Rows:
+    """What `RecordingWatch` asks of rows and captures, noted with the time."""
+
+    lost: list[str]
+    fails: int = 0
+    asked: list[float] = field(default_factory=list)
+    watched: list[float] = field(default_factory=list)
+    recording_ids: tuple[str, ...] = ("going",)
+
+    async def watch(self, now: float) -> None:
+        self.watched.append(now)
+
+    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
+        assert live == self.recording_ids
+        self.asked.append((at - T0).total_seconds())
+        if len(self.asked) <= self.fails:
+            raise Unavailable("the database is away")
+        lost, self.lost = self.lost, []
+        return lost
+
+
+@in_virtual_time
+async def test_recordings_that_lost_their_server_are_looked_for_at_a_start_and_from_time_to_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows, closed = Rows(["r1", "r2"], fails=1), list[bool]()
+    watch = RecordingWatch(rows, rows, lambda: closed.append(True), Calendar())
+    await watch.start()
+    await asyncio.sleep(2.5 * WATCH)
+    await watch.close()
+    assert rows.asked == rows.watched == [0, WATCH, 2 * WATCH]
+    assert closed == [True]
+    assert "2 recordings were not ended" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
