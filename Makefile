@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 
 # Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables. In the environment: what stands
 # on a command line, every user of the machine can read.
-OWN := PYTHON VENV BIN TESTS PROCESSES BENCH TARGET SECONDS
+OWN := PYTHON VENV BIN TESTS PROCESSES BROWSERS BENCH TARGET SECONDS
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 SETTINGS := $(filter-out $(OWN) MAKEFLAGS,$(GIVEN))
 $(foreach v,$(SETTINGS),$(eval export RELAY_$(v) = $$($(v))))
@@ -34,16 +34,23 @@ run: $(BIN)/.relay
 # Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
 # relay that a test starts, would else compile all of them again.
 PROCESSES ?= 3
-PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+# Of those with browsers and network namespaces. A call between two browsers keeps a processor busy.
+BROWSERS ?= 2
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+DRIVEN := $(addprefix tests/,browser foreign lab)
 
 quick: PROCESSES = 4
 quick: $(BIN)/.dev
-	$(PYTEST) --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
+	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 
 test: $(BIN)/.dev
 	@tests/install-peers
-	$(PYTEST) -m "not (browser or lab)" $(TESTS); status=$$?; [ $$status -eq 0 ] || [ $$status -eq 5 ]
-	$(BIN)/python -m pytest -m "browser or lab" $(TESTS); status=$$?; [ $$status -eq 0 ] || [ $$status -eq 5 ]
+	$(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not (browser or lab)" $(TESTS); $(OR_NONE)
+	$(PYTEST) -n $(BROWSERS) --dist loadgroup -m "(browser or lab) and not alone" $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
+	$(PYTEST) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
+
+# Of a part, a command may have none (pytest's status 5).
+OR_NONE = status=$$?; [ $$status -eq 0 ] || [ $$status -eq 5 ]
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff format --check .

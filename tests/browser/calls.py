@@ -9,6 +9,9 @@ from tests.kit.browsers import Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE, eventually
 
+A_SECOND = 20
+"""Frames of the browser's camera."""
+
 Record = Callable[[str, object], None]
 """pytest's `record_property`."""
 
@@ -34,13 +37,13 @@ class PagesInCall:
         """The caller's and the callee's."""
         return await self.caller.talking(), await self.callee.talking()
 
-    async def media_flows(self) -> None:
-        """Wait until both hear each other, and see each other where there is video, through the relay and without a loss."""
+    async def media_flows(self, frames: int = A_SECOND) -> None:
+        """Wait until both hear each other, and see more frames than that in a video call, by the relay and without a loss."""
 
         async def both_ways() -> bool:
             caller, callee = await self.statistics()
             heard = min(caller.audio_energy, callee.audio_energy) > 0
-            seen = min(caller.frames_decoded, callee.frames_decoded) > 100
+            seen = min(caller.frames_decoded, callee.frames_decoded) > frames
             as_sent = (caller.size_received, callee.size_received) == (callee.size_sent, caller.size_sent)
             return heard and (self.kind == "voice" or (seen and as_sent))
 
@@ -97,6 +100,15 @@ class PagesInCall:
         lasted = hung_up - await self.callee.moment("sent call_answer")
         assert (row["status"], row["call_type"], row["conversation_id"]) == ("ended", self.kind, 123)
         assert abs(row["duration_seconds"] - lasted) <= 1
+
+    async def more_frames(self, page: CallPage, of: str = "frames_decoded") -> None:
+        """Wait until the page has decoded a few more frames."""
+        before = getattr(await page.talking(), of)
+
+        async def more() -> bool:
+            return bool(getattr(await page.talking(), of) > before + 5)
+
+        await eventually(more, f"{of} grows")
 
     async def report_first_frames(self, record: Record) -> None:
         """How long it took from the answer until the first frame of the other was on the screen."""

@@ -163,6 +163,12 @@ class RelayPage(CallPage):
         return await self.hook("ended-card").inner_text()
 
 
+class LargeVideoPage(RelayPage):
+    """The same with the camera that it asks for."""
+
+    small_camera = False
+
+
 class Version1Page(CallPage):
     """A page from before the relay: a client of protocol version 1."""
 

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.calls import PagesInCall, Record
+from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
-from tests.browser.pages import STUDENT, TUTOR, RelayPage
+from tests.browser.pages import STUDENT, TUTOR, LargeVideoPage
 from tests.kit.impair import ImpairedPath
 from tests.kit.server import RunningRelay
 
 HERE = "127.0.0.1"
 
-TEN_SECONDS = 200
-"""Frames of the browser's camera."""
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.settings(media_host=HERE)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.alone,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.settings(media_host=HERE),
+]
 
 
 @contextlib.asynccontextmanager
@@ -26,8 +28,8 @@ async def video_call(browser: Browser, relay: RunningRelay, loss: float) -> Asyn
     [port] = relay.media_ports
     async with (
         ImpairedPath.to((HERE, port), seed=1, loss=loss) as path,
-        RelayPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT], media_at=path.address) as caller,
-        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR], media_at=path.address) as callee,
+        LargeVideoPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT], media_at=path.address) as caller,
+        LargeVideoPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR], media_at=path.address) as callee,
     ):
         call = await PagesInCall.connected(relay, "video", caller, callee)
         for one in await call.statistics():
@@ -40,7 +42,7 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty(
     relay: RunningRelay, browser: Browser, record_property: Record
 ) -> None:
     async with video_call(browser, relay, loss=0.05) as call:
-        both = await call.video_goes_on(TEN_SECONDS)
+        both = await call.video_goes_on(5 * A_SECOND)
         counted = await relay.counters()
         assert counted["relay_media_packets_resent_total"] > 0
         assert min(one.nacks for one in both) > 0
@@ -55,7 +57,7 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty(
 
 async def test_no_packet_is_retransmitted_over_a_path_without_loss(relay: RunningRelay, browser: Browser) -> None:
     async with video_call(browser, relay, loss=0.0) as call:
-        await call.media_flows()
+        await call.media_flows(frames=5 * A_SECOND)
         both = await call.statistics()
         assert [one.nacks for one in both] == [0, 0]
         assert (await relay.counters())["relay_media_packets_resent_total"] == 0

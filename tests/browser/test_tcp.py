@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,18 +13,18 @@ import msgspec
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import EDGE, create_app
 from relay.edge.edge import Edge
 from relay.serving import serve
 from relay.settings.all import Settings
-from tests.browser.calls import PagesInCall, Record
+from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.edge.kit import write_certificate
-from tests.kit.browsers import FLAGS
+from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -105,11 +104,8 @@ async def running(no_errors_logged: None, folder: Path, relay_settings: dict[str
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def careless() -> AsyncIterator[Browser]:
     """A browser that takes any certificate, from TURN servers too."""
-    path = shutil.which("chromium") or "/usr/bin/chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, "--ignore-certificate-errors"])
-        yield browser
-        await browser.close()
+    async with chromium("--ignore-certificate-errors") as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +130,7 @@ def only_turn(edge: Edge, way: Callable[[str], bool]) -> str:
 
 async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee: RelayPage, record: Record) -> PagesInCall:
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    statistics = await call.video_goes_on(90)
+    statistics = await call.video_goes_on(2 * A_SECOND)
     assert min(one.audio_energy for one in statistics) > 0
     await call.report_first_frames(record)
     assert await relay.losses() == {}
@@ -215,7 +211,7 @@ async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
     relay, edge = running
     async with pages(browser, relay.url, {STUDENT: "", TUTOR: WITHOUT_UDP}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        with_udp, without = await call.video_goes_on(60)
+        with_udp, without = await call.video_goes_on(2 * A_SECOND)
         assert with_udp.remote[1] != edge.port
         assert without.remote[1] == edge.port
         families = await routes_are(relay, call, "udp", "tcp")
@@ -253,6 +249,6 @@ async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(careless:
     script = only_turn(edge, lambda one: one.startswith("turns:"))
     async with pages(careless, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        await call.video_goes_on(60)
+        await call.video_goes_on(2 * A_SECOND)
         assert edge.counters["connections_turn"] >= 2
         assert edge.counters["connections_tls"] > edge.counters["connections_turn"]

@@ -58,6 +58,7 @@ async def test_the_ringing_stops_when_the_caller_hangs_up(relay: RunningRelay, o
     await missed(relay, "cancelled")
 
 
+@pytest.mark.settings(vanished_grace=2.0)
 async def test_a_page_that_is_closed_ends_its_call_when_it_does_not_come_back(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
@@ -82,6 +83,7 @@ async def test_a_page_that_is_closed_while_it_calls_stops_the_ringing(
     await missed(relay, "cancelled")
 
 
+@pytest.mark.settings(vanished_grace=2.0)
 async def test_a_page_that_crashes_ends_its_call(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)

@@ -65,6 +65,7 @@ async def test_an_old_page_learns_that_its_call_was_declined(relay: RunningRelay
     assert (row["status"], row["end_reason"]) == ("missed", "rejected")
 
 
+@pytest.mark.settings(vanished_grace=2.0)
 async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
     relay: RunningRelay, open_page: OpenPage[Version1Page]
 ) -> None:

@@ -6,13 +6,18 @@ import signal
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.calls import PagesInCall
+from tests.browser.calls import A_SECOND, PagesInCall
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import ADVERTISER, PARENT, STUDENT, TUTOR, RelayPage, Version1Page
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.settings(workers=2)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.alone,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.settings(workers=2),
+]
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ async def test_a_worker_that_dies_ends_its_own_call_and_no_other(relay: RunningR
             await tutor.reaches("ended")
             assert await tutor.reasons_of_ends() == ["worker_lost"]
             await student.shows("ended-card")
-            await other.video_goes_on(41)
+            await other.video_goes_on(2 * A_SECOND)
 
         await eventually(lambda: all(one.pid not in (None, victim) for one in relay.workers), "the worker is replaced")
         await student.put_away_the_ended_call()

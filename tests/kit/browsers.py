@@ -1,4 +1,5 @@
-"""Real browsers: Debian's Chromium without a window, driven by Playwright.
+"""Real browsers: Debian's Chromium, driven by Playwright. Most tests take the build of it that has no user interface of its own
+(`chromium-headless-shell`): a page costs less than half there, and audio, video and networks are the same code.
 
 Playwright's objects belong to the event loop that made them. One browser serves the whole run, so whatever uses it runs in the
 session's loop: `@pytest.mark.asyncio(loop_scope="session")` for tests, `loop_scope="session"` for fixtures.
@@ -11,9 +12,14 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+
+Program = Literal["chromium", "chromium-headless-shell"]
+
+CHROMIUM: Final = "chromium"
+SHELL: Final = "chromium-headless-shell"
 
 FLAGS = (
     "--no-sandbox",
@@ -56,6 +62,17 @@ window.moments = {};
 """
 
 CRASHED = "the page crashed"
+
+SMALL_CAMERA = """
+// A camera of 320 × 240.
+(() => {
+  if (!window.MediaDevices) return; // an empty page has none
+  const open = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function ({ video, ...wanted }) {
+    return open.call(this, video ? { ...wanted, video: { width: 320, height: 240 } } : wanted);
+  };
+})();
+"""
 
 MEDIA_AT = """
 // Send media to another address than the one that the relay names in its descriptions.
@@ -138,20 +155,21 @@ class Statistics:
 
 
 @contextlib.asynccontextmanager
-async def chromium(*flags: str, within: Sequence[str] = ()) -> AsyncIterator[Browser]:
+async def chromium(*flags: str, within: Sequence[str] = (), program: Program = SHELL) -> AsyncIterator[Browser]:
     """Chromium, as Debian installs it.
 
     Args:
         flags: of its command line, besides the usual ones.
+        program: `CHROMIUM` for the browser as its users have it, with everything around its pages.
         within: a command that runs the command behind it in the same process, somewhere else: in a network namespace.
     """
-    path = shutil.which("chromium") or "/usr/bin/chromium"
+    path = shutil.which(program) or f"/usr/bin/{program}"
     with tempfile.TemporaryDirectory(prefix="chromium-") as folder:
         if within:
-            program = Path(folder) / "chromium"
-            program.write_text(f'#!/bin/sh\nexec {shlex.join([*within, path])} "$@"\n')
-            program.chmod(0o755)
-            path = str(program)
+            script = Path(folder) / "chromium"
+            script.write_text(f'#!/bin/sh\nexec {shlex.join([*within, path])} "$@"\n')
+            script.chmod(0o755)
+            path = str(script)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
             try:
@@ -166,6 +184,9 @@ class BrowserPage:
     Attributes:
         problems: what it wrote to its console as errors, and uncaught exceptions.
     """
+
+    small_camera: ClassVar = True
+    """For tests in which it does not matter how much video there is."""
 
     connection: str
     """JavaScript: the `RTCPeerConnection` of the call, or null."""
@@ -195,6 +216,8 @@ class BrowserPage:
         context = await browser.new_context(permissions=["camera", "microphone"])
         try:
             await context.add_init_script(INSTRUMENTS)
+            if cls.small_camera:
+                await context.add_init_script(SMALL_CAMERA)
             if media_at:
                 await context.add_init_script(MEDIA_AT % media_at)
             page = cls(await context.new_page())

@@ -9,7 +9,7 @@ from tests.lab.calls import A_SECOND, Record, video_call
 from tests.lab.gateways import Access
 from tests.lab.network import Internet, Site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 LONGEST_GAP = 3.0
 """Seconds without a new video frame."""

@@ -78,6 +78,7 @@ async def test_a_call_survives_that_its_connections_are_reset(
             await call.goes_on(5 * A_SECOND)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("media_tcp", "turn", "route"), [("true", "false", "tcp"), ("false", "true", "turn-tcp")], ids=["TCP", "TURN"]
 )

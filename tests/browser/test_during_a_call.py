@@ -1,0 +1,98 @@
+"""What users can do during a call: hold, chat messages, the state of the other party. All tests share one call, which goes on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.browser.calls import PagesInCall
+from tests.browser.conftest import CONVERSATIONS
+from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.kit.server import running_relay
+from tests.kit.wait import eventually
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("one call"),
+    pytest.mark.usefixtures("no_errors_logged"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def call(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PagesInCall]:
+    async with (
+        running_relay(tmp_path_factory.mktemp("relay")) as relay,
+        RelayPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT]) as caller,
+        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
+    ):
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        await call.media_flows()
+        yield call
+        await caller.hang_up()
+        await callee.shows("ended-card")
+
+
+@pytest.fixture
+def caller(call: PagesInCall) -> RelayPage:
+    assert isinstance(call.caller, RelayPage)
+    return call.caller
+
+
+@pytest.fixture
+def callee(call: PagesInCall) -> RelayPage:
+    assert isinstance(call.callee, RelayPage)
+    return call.callee
+
+
+async def test_no_media_flows_while_a_call_is_on_hold(call: PagesInCall, caller: RelayPage, callee: RelayPage) -> None:
+    await caller.press_more("hold")
+    await caller.shows("resume")
+    await expect(callee.hook("call-status")).to_contain_text("has put the call on hold", timeout=PATIENCE)
+    await callee.hides("resume")
+
+    async def still() -> bool:
+        before = [one.frames_decoded for one in await call.statistics()]
+        await caller.page.wait_for_timeout(1000)
+        return before == [one.frames_decoded for one in await call.statistics()]
+
+    await eventually(still, "no frames arrive")
+    await caller.press("resume")
+    for page in (caller, callee):
+        await call.more_frames(page)
+        await expect(page.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
+
+
+async def test_each_page_shows_which_media_the_other_party_has_turned_off(
+    call: PagesInCall, caller: RelayPage, callee: RelayPage
+) -> None:
+    await caller.press("mute")
+    await callee.shows("other-muted")
+    await caller.press("camera")
+    await callee.shows("other-camera-off")
+    await expect(callee.hook("call-screen")).to_have_attribute("data-view", "persona", timeout=PATIENCE)
+    await caller.hides("other-muted")
+    await caller.press("mute")
+    await callee.hides("other-muted")
+    await caller.press("camera")
+    await callee.hides("other-camera-off")
+    await call.more_frames(callee)
+    await expect(callee.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
+
+
+async def test_the_quality_of_both_connections_is_shown(caller: RelayPage) -> None:
+    await caller.press("quality")
+    details = caller.hook("quality-details")
+    for text in ("Your connection", "Their connection", "Round trip", "Loss", "Score"):
+        await expect(details).to_contain_text(text, timeout=PATIENCE)
+
+
+async def test_chat_messages_arrive_as_they_were_written(caller: RelayPage, callee: RelayPage) -> None:
+    markup = "<img src=x onerror=alert(1)> & <b>bold</b>"
+    await caller.write(markup)
+    await expect(callee.hook("chat-unread")).to_have_text("1", timeout=PATIENCE)
+    await callee.reads(markup)
+    await callee.hides("chat-unread")
+    await callee.write("zwei\nZeilen 👋")
+    await caller.reads(markup, "zwei\nZeilen 👋")
