@@ -1,5 +1,6 @@
 """Real browsers: Debian's Chromium, driven by Playwright. Most tests take the build of it that has no user interface of its own
-(`chromium-headless-shell`): a page costs less than half there, and audio, video and networks are the same code.
+(`chromium-headless-shell`): a page costs less than half there, and audio, video and networks are the same code. Those of the
+network lab have Chromium as its users have it.
 
 Playwright's objects belong to the event loop that made them. One browser serves the whole run, so whatever uses it runs in the
 session's loop: `@pytest.mark.asyncio(loop_scope="session")` for tests, `loop_scope="session"` for fixtures.

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, Protocol, Self
 
 from tests.browser.pages import STUDENT, TUTOR, CallType, RelayPage
-from tests.kit.browsers import INSTRUMENTS, STATISTICS, Statistics, chromium
+from tests.kit.browsers import CHROMIUM, INSTRUMENTS, STATISTICS, Statistics, chromium
 from tests.kit.wait import PATIENCE, eventually
 from tests.lab.firefox import Firefox
 from tests.lab.network import Site
@@ -63,6 +63,8 @@ class LabPage(Protocol):
 
 
 class ChromiumPage(RelayPage):
+    small_camera = False
+
     async def run(self, function: str, *arguments: object) -> Any:
         return await self.page.evaluate(f"(all) => ({function})(...all)", arguments)
 
@@ -74,7 +76,7 @@ class ChromiumPage(RelayPage):
         # `ignore-certificate-errors` is for TURN over TLS too; the page of a plain HTTP origin gets its camera nevertheless.
         flags = ("--ignore-certificate-errors", f"--unsafely-treat-insecure-origin-as-secure={url}")
         async with (
-            chromium(*flags, within=site.client.command()) as browser,
+            chromium(*flags, within=site.client.command(), program=CHROMIUM) as browser,
             cls.used_by(browser, url, key, other, CONVERSATION) as page,
         ):
             yield page
