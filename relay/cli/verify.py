@@ -61,7 +61,10 @@ def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the parties sent; A=… and B=… where they sent different files",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIRECTORY", help="for report.json and report.html (default: beside the files)"
+        "--out",
+        type=Path,
+        metavar="DIRECTORY",
+        help="for report.json and report.html (default: beside the files; of a capture and of sealed files ID.report here)",
     )
     parser.add_argument("--json", action="store_true", help="print report.json instead of lines")
     parser.add_argument("--quiet", action="store_true", help="print no progress")

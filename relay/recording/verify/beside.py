@@ -17,9 +17,6 @@ from relay.recording.verify.products import Product
 Progress = Callable[[str, float], None]
 """Takes a step, `A video`, and how much of it is done, 0 to 1."""
 
-_TONE_TOLERANCE: Final = 60.0
-"""Hz: half of what is between two tones, less what a codec moves them."""
-
 _NEAR: Final = 5.0
 """Seconds around a window of sound in which the video's lag is looked for."""
 
@@ -54,7 +51,7 @@ def read_source(path: Path, tell: Progress) -> ReferenceSource:
     source = ReferenceSource(path, shown, heard)
     if shown is not None and heard is not None and shown.numbers:
         numbered = counter.passes(shown.numbered)
-        pairs = sync.pairs(sync.flashes(numbered, counter.rate_of(numbered)), sync.beeps(heard.samples, heard.start))
+        pairs = sync.pairs(sync.flashes(numbered, counter.rate_of(numbered)), sync.beeps(heard.samples, heard.start), {})
         own = sync.summary(sync.offsets(pairs), 0.0, True)
         source.offset = own.median if own is not None else 0.0
         source.tones = {flash.second: beep.frequency for flash, beep in pairs if beep is not None}
@@ -100,7 +97,7 @@ def match_audio(
         stoi=stoi,
         pesq=pesq,
         beeps=len(heard),
-        wrong_tones=sum(abs(expected - frequency) > _TONE_TOLERANCE for expected, frequency in heard),
+        wrong_tones=sum(abs(expected - frequency) > sync.TOLERANCE for expected, frequency in heard),
         missing_tones=len(judged) - len(heard),
     )
 

@@ -45,6 +45,8 @@ _STATES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Sign and words, the worst first."""
 _PARTIES: Final = {"A": "Party A, the caller", "B": "Party B, the callee"}
+_LATE_START: Final = 0.5
+"""Seconds of a recording without a track from which on the report says so."""
 _FORMATS: Final = {".webm": "WebM", ".mkv": "Matroska", ".mp4": "MP4"}
 _WORDS: Final = {"passed": "Passed", "failed": "Failed", "unreadable": "Cannot be judged"}
 
@@ -158,6 +160,7 @@ def _video_rows(video: VideoFigures) -> list[tuple[str, str]]:
         ("Codec", video.codec.upper()),
         ("Size", sizes + (" …" if len(video.sizes) > 6 else "")),
         ("Frames", f"{video.frames:,} in {clock(video.duration)}"),
+        ("Begins", f"after {shown(video.start, 's')}" if video.start > _LATE_START else ""),
         ("Frame rate", f"{video.frame_rate:.1f} per second" if video.frame_rate else ""),
         ("Key frames", f"{video.key_frames}, at most {video.longest_key_frame_distance or 0:.1f} s apart"),
         ("Freezes", _listed(video.freezes)),
@@ -175,6 +178,7 @@ def _audio_rows(audio: AudioFigures) -> list[tuple[str, str]]:
     return [
         ("Codec", f"{audio.codec}, {audio.sample_rate / 1000:g} kHz, {'stereo' if audio.channels == 2 else 'mono'}"),
         ("Duration", clock(audio.duration)),
+        ("Begins", f"after {shown(audio.start, 's')}" if audio.start > _LATE_START else ""),
         ("Loudness", f"{audio.loudness:.1f} LUFS" if audio.loudness is not None else ""),
         ("Level", f"{audio.rms:.1f} dBFS RMS, {audio.peak:.1f} peak" if audio.rms is not None and audio.peak is not None else ""),
         ("Clipping", f"{audio.clipped:,} times" if audio.clipped else "none"),

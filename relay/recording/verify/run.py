@@ -12,6 +12,7 @@ import av
 import msgspec
 
 from relay.recording.limits import VerificationLimits
+from relay.errors import RelayError
 from relay.recording.verify import audio, counter, sync, video
 from relay.recording.verify.beside import (
     Progress,
@@ -46,7 +47,7 @@ from relay.recording.verify.products import (
 )
 from relay.recording.verify.report import write_report
 from relay.recording.verify.verdict import VerificationResult, examine, judge
-from relay.sealed import SealError
+from relay.sealed import is_sealed
 
 References = Path | str | Mapping[str, Path | str] | None
 
@@ -66,7 +67,8 @@ def verify(
         path: a directory with the files of an assembled recording, one such file, or a capture, which is assembled first.
         reference: what the parties sent; by party (`A`, `B`) where they sent different files.
         limits: what to hold it to; without, it only has to be readable, whole, and its audio without holes.
-        out: directory of the report; without, that of the files (of a capture: `ID.report` beside it).
+        out: directory of the report; without, that of the files. Of a capture, and of sealed files, it is `ID.report` in the
+            working directory: what is said of a sealed recording is not left beside it in plain text.
         keys: that open sealed files.
         progress: takes steps and how much of each is done.
 
@@ -83,11 +85,8 @@ def verify(
             return _verify_capture(path, reference, limits, out, keys, tell)
         folder = path if path.is_dir() else path.parent
         found = _Verification(path, folder, reference, limits, keys, tell).run()
-        return write_report(found, Path(out) if out is not None else folder)
-    except (UnreadableRecording, SealError, OSError) as error:
-        # FFmpeg's errors are OSErrors or ValueErrors with a text of their own.
-        return _unreadable(path, str(error), limits, out)
-    except av.error.FFmpegError as error:
+        return write_report(found, _target(path.stem if path.is_file() else path.name, out, folder, keys))
+    except (RelayError, OSError, av.error.FFmpegError) as error:
         return _unreadable(path, str(error), limits, out)
 
 
@@ -101,8 +100,14 @@ def _verify_capture(
         assemble(path, folder, keys=tuple(keys), progress=tell)
         found = _Verification(folder, folder, reference, limits, keys, tell, capture=path).run()
         report = msgspec.structs.replace(found, recording=path.stem)
-        target = Path(out) if out is not None else path.with_suffix(".report")
-        return write_report(report, target)
+        return write_report(report, _target(path.stem, out, None, keys))
+
+
+def _target(name: str, out: Path | str | None, folder: Path | None, keys: Sequence[bytes]) -> Path:
+    if out is not None:
+        return Path(out)
+    sealed = folder is not None and any(is_sealed(product.path) for product in find_products(folder, keys))
+    return Path(f"{name}.report") if folder is None or sealed else folder
 
 
 def _unreadable(path: Path, why: str, limits: VerificationLimits, out: Path | str | None) -> VerificationResult:
@@ -114,7 +119,8 @@ def _unreadable(path: Path, why: str, limits: VerificationLimits, out: Path | st
         recording=path.stem,
         limits=_limits(limits),
     )
-    folder = Path(out) if out is not None else path if path.is_dir() else None
+    beside = path.is_dir() and not any(is_sealed(file) for file in path.iterdir() if file.is_file())
+    folder = Path(out) if out is not None else path if beside else None
     if folder is None:
         return VerificationResult("unreadable", tuple(report.reasons), report)
     try:
@@ -314,8 +320,9 @@ class _Verification:
         found: list[tuple[sync.Flash, sync.Beep | None]] = []
         if shown is not None and heard is not None and shown.numbers and len(heard.samples):
             numbered = counter.passes(shown.numbered)
+            tones = source.tones if source is not None else {}
             rate = (source.rate if source is not None else None) or counter.rate_of(numbered)
-            found = sync.pairs(sync.flashes(numbered, rate), sync.beeps(heard.samples, heard.start))
+            found = sync.pairs(sync.flashes(numbered, rate), sync.beeps(heard.samples, heard.start), tones)
             seconds = sync.offsets(found)
             by_flash = bool(seconds)
         if source is not None and source.heard is not None and heard is not None:

@@ -1,5 +1,6 @@
 """Flash and beep: when each second of the source is seen, when it is heard, and with which tone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ _TONE = slice(5, 65)
 """Milliseconds of a beep by which its frequency is measured."""
 NEAR = 0.5
 """Seconds between the flash and the beep of one second, at most: further away is another second's."""
+NEAR_BY_TONE = 2.0
+"""The same where the tone says whose it is."""
+TOLERANCE = 60.0
+"""Hz: half of what is between two tones, less what a codec moves them."""
 _SHORTEST_SLOPE = 60.0
 
 
@@ -86,15 +91,24 @@ def _frequency(samples: npt.NDArray[np.int16]) -> float:
     return float(spectrum.argmax())
 
 
-def pairs(seen: list[Flash], heard: list[Beep]) -> list[tuple[Flash, Beep | None]]:
-    """Each flash with its beep."""
-    times = np.array([one.time for one in heard])
+def pairs(seen: list[Flash], heard: list[Beep], tones: Mapping[int, float]) -> list[tuple[Flash, Beep | None]]:
+    """Each flash with its beep: the nearest one of its tone, else the nearest one.
+
+    Args:
+        tones: Hz that each second of the source has, where that is known.
+    """
     found: list[tuple[Flash, Beep | None]] = []
     for flash in seen:
-        nearest = int(np.abs(times - flash.time).argmin()) if len(times) else -1
-        near = nearest >= 0 and abs(heard[nearest].time - flash.time) <= NEAR
-        found.append((flash, heard[nearest] if near else None))
+        tone = tones.get(flash.second)
+        fitting = [one for one in heard if tone is not None and abs(one.frequency - tone) <= TOLERANCE]
+        best = _nearest(fitting, flash.time, NEAR_BY_TONE) or _nearest(heard, flash.time, NEAR)
+        found.append((flash, best))
     return found
+
+
+def _nearest(heard: list[Beep], time: float, most: float) -> Beep | None:
+    nearest = min(heard, key=lambda one: abs(one.time - time), default=None)
+    return nearest if nearest is not None and abs(nearest.time - time) <= most else None
 
 
 def offsets(found: list[tuple[Flash, Beep | None]]) -> list[Sample]:

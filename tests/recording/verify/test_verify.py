@@ -110,6 +110,12 @@ def test_audio_120_ms_late_fails(recording: Path, reference: Path, capsys: pytes
     assert reason.endswith("; the limit is 80 ms.")
 
 
+def test_an_offset_of_more_than_half_a_second_is_told_by_the_tones(recording: Path, reference: Path) -> None:
+    remux(reference, recording / "A.webm", delay=0.9)
+    offset = verify(recording, reference=reference).report.av_offsets["A"]
+    assert offset.median == pytest.approx(0.9, abs=0.005)
+
+
 def test_silence_fails(recording: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     remux(reference, recording / "A.webm", silent(2.5, 6.5))
     status, output = run(capsys, recording, "--max-silence", "2s")
@@ -279,8 +285,11 @@ def test_a_recording_is_found_by_its_id_and_opened_with_its_key(
     assert status == 2
     assert "was sealed with the key" in output
     monkeypatch.setenv("RELAY_RECORDING_KEY", key)
+    monkeypatch.chdir(recording.parent.parent)
     status, output = run(capsys, recording.name, "--max-loss", "1%")
     assert status == 0, output
+    assert f"Report: {recording.name}.report/report.html" in output
+    assert not (recording / "report.html").exists(), "what is said of a sealed recording is not left in plain text beside it"
 
 
 def test_each_party_is_held_to_what_it_sent(
