@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import av
 import msgspec
 
-from relay.recording.limits import VerificationLimits
 from relay.errors import RelayError
+from relay.recording.limits import VerificationLimits
 from relay.recording.verify import audio, counter, sync, video
 from relay.recording.verify.beside import (
     Progress,
@@ -176,7 +176,10 @@ class _Verification:
 
     def run(self) -> VerificationReport:
         if self._capture is not None:
-            self._facts = read_facts(self._capture, self._keys, partial(self._tell, "packets"))
+            try:
+                self._facts = read_facts(self._capture, self._keys, partial(self._tell, "packets"))
+            except (RelayError, OSError) as error:  # The files can be judged without it.
+                self._notes.append(f"The capture {self._capture.name} is not looked at: {error}.")
             self._notes += [note for note in self._facts.notes if note not in self._notes]
         events = self._sidecar.events or self._facts.events
         products: list[ProductReport] = []
