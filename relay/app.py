@@ -125,6 +125,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     if recorded.jobs is not None:
         app.cleanup_ctx.append(_running(recorded.jobs))
     app.cleanup_ctx.append(_running(Review(calls.enforcement.review)))
+    app.cleanup_ctx.append(_running(Review(calls.recordings.review)))
     app.cleanup_ctx.append(_forwarding(media, calls))
     app.cleanup_ctx.append(_running(RecordingWatch(calls.recordings.captures, recorded.store, calls.writes.on_recorded)))
     app.on_shutdown.append(_end_calls(calls, hooks))

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -75,8 +75,9 @@ class Housekeeping:
 class LiveCaptures(Protocol):
     """The recordings that this server captures."""
 
-    @property
-    def recording_ids(self) -> Collection[str]: ...
+    def concerns(self, recording_id: str) -> bool:
+        """Whether this server captures that recording, or is about to write how it ended."""
+        ...
 
     async def watch(self, now: float) -> None:
         """End those whose call is over."""
@@ -86,8 +87,8 @@ class LiveCaptures(Protocol):
 class LostRecordings(Protocol):
     """The rows of recordings."""
 
-    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
-        """Close those that are captured no more; their ids."""
+    async def close_lost(self, concerns: Callable[[str], bool], at: datetime) -> Sequence[str]:
+        """Close those that are captured and concern no server any more; their ids."""
         ...
 
 
@@ -127,8 +128,7 @@ class RecordingWatch:
 
     async def _look(self) -> None:
         await self._captures.watch(self._clock.now())
-        # Those that begin meanwhile have no row yet when their ids are taken, and none is closed that has begun before.
-        closed = await self._rows.close_lost(self._captures.recording_ids, self._clock.utcnow())
+        closed = await self._rows.close_lost(self._captures.concerns, self._clock.utcnow())
         if closed:
             logger.warning(
                 "%d recordings were not ended by the server that made them; they are closed as server_lost", len(closed)

@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +13,7 @@ import pytest
 
 from relay.settings.all import Settings
 from relay.signaling.calls.call import EndReason, State
-from relay.signaling.calls.diagram import state_diagram
+from relay.signaling.calls.diagram import recording_diagram, state_diagram
 from relay.signaling.messages import incoming, outgoing
 from tests.kit import metrics_document
 
@@ -127,8 +127,9 @@ def test_every_state_that_a_client_can_see_is_documented() -> None:
     assert not undocumented(state.value for state in State)
 
 
-def test_the_diagram_of_the_states_is_that_of_the_code() -> None:
-    assert f"```mermaid\n{state_diagram()}\n```" in PROTOCOL.read_text(), "see: python -m relay.signaling.calls.diagram"
+@pytest.mark.parametrize("diagram", [state_diagram, recording_diagram])
+def test_the_diagrams_of_the_states_are_those_of_the_code(diagram: Callable[[], str]) -> None:
+    assert f"```mermaid\n{diagram()}\n```" in PROTOCOL.read_text(), "see: python -m relay.signaling.calls.diagram"
 
 
 def test_every_message_of_a_client_has_a_chapter_with_an_example() -> None:

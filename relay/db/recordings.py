@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -133,14 +133,17 @@ class SqlRecordings:
                 adding = upsert(connection, row).values(**key, policy=policy.value)
                 await connection.execute(adding.on_conflict_do_update(index_elements=[*key], set_={"policy": policy.value}))
 
-    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
+    async def close_lost(self, concerns: Callable[[str], bool], at: datetime) -> Sequence[str]:
         """Close the recordings whose server does not capture them any more.
 
         They end as `server_lost` when their call did, as far as its row says; else when they began. The file says more.
+
+        Args:
+            concerns: whether this server captures a recording, or is about to write how it ended. Asked once its row was read.
         """
         closed = []
         for found in await self._lost(at):
-            if found.id in live:
+            if concerns(found.id):
                 continue
             ended = max(found.started_at, found.call_ended_at or found.started_at)
             row = RecordingRow

@@ -83,6 +83,9 @@ class _Snapshot:
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
         yield from by_route(calls.sessions_by_route, calls.sessions_connected, calls.round_trips)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
+        captures = calls.recordings.captures
+        yield GaugeMetricFamily("relay_recordings", "calls that are recorded at the moment", value=len(captures))
+        yield _counted("relay_recordings_ended", "recordings that have ended", "reason", captures.ended_by_reason)
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
         yield _counted("relay_limited", "what was refused because of a limit", "limit", self._observed.limits.refused)
         yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._observed.origins.refused)

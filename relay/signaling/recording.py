@@ -4,6 +4,7 @@ A party asks and has consented by that; the other one is asked, and has consente
 Nothing is written while `PAUSED`: the call is held, or a device that has taken the call over has not consented yet.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -91,6 +92,10 @@ NO_TERMS: Final = Terms()
 Origin = Literal["party", "service"]
 
 
+MAX_REQUESTS: Final = 5
+"""Times that a party may ask in a call: the other one is not to be worn down."""
+
+
 @dataclass(slots=True)
 class CallRecording:
     """The recording of one call: whether there is one, and who has said what about it.
@@ -118,18 +123,23 @@ class CallRecording:
     devices: dict[Profile, str | None] = field(default_factory=dict)
     """The device of each party that has consented, or was shown that the call is recorded."""
     pauses: set[str] = field(default_factory=set)
+    requests: Counter[Profile] = field(default_factory=Counter)
+    """How often each party has asked."""
     ordered: bool = False
     """The service wants the call to be recorded from its answer on."""
 
     @property
     def certain(self) -> bool:
         """It begins with the answer."""
-        return self.ordered or self.policy is RecordingPolicy.ALWAYS
+        return self.policy is RecordingPolicy.ALWAYS or (self.ordered and self._permits(RecordingEvent.ORDER))
 
-    @property
-    def may_be_asked(self) -> bool:
-        """A party may ask now."""
-        return RecordingEvent.ASK in PERMITTED[self.policy] and RecordingEvent.ASK in RECORDING_TRANSITIONS[self.stage]
+    def may_ask(self, profile: Profile) -> bool:
+        """Whether that party may ask now."""
+        possible = self._permits(RecordingEvent.ASK) and RecordingEvent.ASK in RECORDING_TRANSITIONS[self.stage]
+        return possible and self.requests[profile] < MAX_REQUESTS
+
+    def _permits(self, event: RecordingEvent) -> bool:
+        return event in PERMITTED[self.policy] and not (event is RecordingEvent.ORDER and self.consent_only)
 
     @property
     def active(self) -> bool:
@@ -142,7 +152,7 @@ class CallRecording:
         Raises:
             SignalingError: `not_allowed`, `wrong_state`.
         """
-        if event not in PERMITTED[self.policy] or (event is RecordingEvent.ORDER and self.consent_only):
+        if not self._permits(event):
             always = self.policy is RecordingPolicy.ALWAYS
             raise SignalingError("not_allowed", _BY_SERVICE if always else "this call may not be recorded")
         if event not in RECORDING_TRANSITIONS[self.stage]:
@@ -155,6 +165,9 @@ class CallRecording:
             SignalingError: `not_allowed`, `wrong_state`.
         """
         self.check(RecordingEvent.ASK)
+        if self.requests[asker] >= MAX_REQUESTS:
+            raise SignalingError("not_allowed", f"this party has asked {MAX_REQUESTS} times in this call")
+        self.requests[asker] += 1
         self._begin(recording_id, "party")
         self.asker, self.asked, self.expires_at = asker, asked, now + CONSENT_TIMEOUT
         self.devices = {asker: device_id}
@@ -247,9 +260,13 @@ class CallRecording:
         Returns:
             Whether that device is to be asked.
         """
-        if self.stage is RecordingStage.ASKED:
-            return self.asked == profile
-        if not self.active or self.devices.get(profile) == device_id:
+        if self.stage is RecordingStage.ASKED and self.asked == profile:
+            return True
+        if self.devices.get(profile) == device_id:
+            return False
+        if self.stage is RecordingStage.ASKED:  # the device that asked, and has consented by that, is not in the call any more
+            self.end("cancelled", now)
+        if not self.active:
             return False
         if self.origin == "service":
             if informed:

@@ -3,7 +3,7 @@
 All times are timezone-aware, in UTC.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -152,8 +152,8 @@ class RecordingLog(Protocol):
         """The policy of the scope itself; None: it has none."""
         ...
 
-    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
-        """`capturing` → `captured`, with reason `server_lost`, for recordings of this server that are not among `live`.
+    async def close_lost(self, concerns: Callable[[str], bool], at: datetime) -> Sequence[str]:
+        """`capturing` → `captured`, with reason `server_lost`, for recordings of this server that do not concern it any more.
 
         Also for those of other servers whose calls ended some minutes before `at`, or earlier.
 

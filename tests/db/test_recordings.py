@@ -206,10 +206,10 @@ async def test_recordings_of_a_server_that_died_end_with_their_calls(engine: Asy
     gone, going, unknown = new(call_id=over), new(), new(10)
     for one in (gone, going, unknown):
         await recordings.started(one)
-    assert sorted(await recordings.close_lost([going.recording_id], after(61))) == sorted(
+    assert sorted(await recordings.close_lost(going.recording_id.__eq__, after(61))) == sorted(
         [gone.recording_id, unknown.recording_id]
     )
-    assert await recordings.close_lost([going.recording_id], after(61)) == []
+    assert await recordings.close_lost(going.recording_id.__eq__, after(61)) == []
     found = await the(recordings, gone.recording_id)
     assert (found.state, found.end_reason, found.ended_at) == (CAPTURED, "server_lost", after(60))
     assert (await the(recordings, unknown.recording_id)).ended_at == after(10)
@@ -224,8 +224,8 @@ async def test_another_server_closes_a_recording_whose_call_ended_long_ago(
     for one in (ended, going):
         await recordings.started(one)
     there = SqlRecordings(engine, "there")
-    assert await there.close_lost([], after(100)) == []
-    assert await there.close_lost([], after(1000)) == [ended.recording_id]
+    assert await there.close_lost(lambda _: False, after(100)) == []
+    assert await there.close_lost(lambda _: False, after(1000)) == [ended.recording_id]
 
 
 async def test_what_parties_have_said_is_kept_once_and_in_order(recordings: SqlRecordings) -> None:

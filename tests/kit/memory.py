@@ -4,7 +4,7 @@ Each does what its interface in `relay.signaling.ports` says, and lets others go
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -288,9 +288,9 @@ class MemoryRecordings:
         await asyncio.sleep(0)
         return self.policies.get(scope)
 
-    async def close_lost(self, live: Collection[str], at: datetime) -> Sequence[str]:
+    async def close_lost(self, concerns: Callable[[str], bool], at: datetime) -> Sequence[str]:
         await asyncio.sleep(0)
-        lost = [key for key, one in self.entries.items() if one.state == "capturing" and key not in live]
+        lost = [key for key, one in self.entries.items() if one.state == "capturing" and not concerns(key)]
         for key in lost:
             await self.captured(key, at, CaptureResult(RecordingEnd.SERVER_LOST, files={f"{key}.pcapng": 0}))
         return lost

@@ -58,6 +58,7 @@ async def shown() -> Mapping[str, Row]:
         app = create_app(settings)
         observed = app[OBSERVED]
         counters: list[Counter[str]] = [observed.calls.ended, observed.calls.refused, observed.limits.refused]
+        counters.append(observed.calls.recordings.captures.ended_by_reason)
         for counter in (*counters, observed.origins.refused, observed.pushed):
             counter["something"] += 1
         async with (

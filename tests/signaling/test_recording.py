@@ -7,6 +7,7 @@ import pytest
 from relay.errors import SignalingError
 from relay.signaling.recording import (
     CONSENT_TIMEOUT,
+    MAX_REQUESTS,
     PERMITTED,
     RECORDING_TRANSITIONS,
     CallRecording,
@@ -174,8 +175,32 @@ def test_nothing_is_paused_that_is_not_recorded() -> None:
 def test_the_device_of_a_party_that_is_asked_is_asked_in_place_of_the_former() -> None:
     rec = at(ASKED)
     assert rec.joined(TUTOR, "t2", 20, informed=True)
-    assert not rec.joined(STUDENT, "s2", 20, informed=True)
+    assert not rec.joined(STUDENT, "s1", 20, informed=True)
     assert (rec.stage, rec.expires_at) == (ASKED, 40)
+
+
+def test_a_request_of_a_device_that_has_left_the_call_is_taken_back() -> None:
+    rec = at(ASKED)
+    assert not rec.joined(STUDENT, "s2", 20, informed=True)
+    assert (rec.stage, rec.reason, rec.asked) == (DECLINED, "cancelled", None)
+
+
+def test_a_party_asks_five_times_in_a_call_at_most() -> None:
+    rec = CallRecording(CONSENT)
+    for number in range(MAX_REQUESTS):
+        assert rec.may_ask(STUDENT)
+        rec.ask(f"r{number}", STUDENT, TUTOR, "s1", number)
+        rec.refused(TUTOR, number)
+    assert not rec.may_ask(STUDENT)
+    assert outcome(rec, lambda one: one.ask("r9", STUDENT, TUTOR, "s1", 9)) == "not_allowed"
+    assert outcome(rec, lambda one: one.ask("r9", TUTOR, STUDENT, "t1", 9)) == "asked"
+
+
+def test_an_order_that_the_policy_does_not_permit_any_more_is_none() -> None:
+    rec = CallRecording(CONSENT, ordered=True)
+    assert rec.certain
+    rec.consent_only = True
+    assert not rec.certain
 
 
 def test_a_device_that_does_not_consent_in_time_ends_the_recording() -> None:

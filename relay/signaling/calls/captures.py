@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,13 +43,17 @@ class CallCaptures:
         self._key = key
         self._captures: dict[str, _Capture] = {}
         """By recording id."""
+        self.ended_by_reason: Counter[str] = Counter()
+        """Recordings that have ended."""
         self._none_left = asyncio.Event()
         self._none_left.set()
 
-    @property
-    def recording_ids(self) -> Collection[str]:
-        """The recordings that this server captures."""
-        return self._captures.keys()
+    def __len__(self) -> int:
+        return len(self._captures)
+
+    def concerns(self, recording_id: str) -> bool:
+        """Whether this server captures that recording, or is about to write how it ended."""
+        return recording_id in self._captures or self._context.log.is_ending(recording_id)
 
     async def start(self, live: LiveCall) -> RecordingEnd | None:
         """Have a call captured; its lock is held.
@@ -71,6 +75,7 @@ class CallCaptures:
             logger.warning("call %s cannot be recorded: %s", call.call_id, reason)
             self._write_end(recording_id, CaptureResult(reason))
             return reason
+        logger.info("call %s is recorded from now on: %s, policy %s", call.call_id, recording_id, order.policy)
         return None
 
     async def stop(self, call_id: str, reason: RecordingEnd) -> None:
@@ -154,6 +159,8 @@ class CallCaptures:
         if capture is None:
             return
         self._forget(recording_id)
+        self.ended_by_reason[result.reason.value] += 1
+        logger.info("recording %s ended: %s, %d packets", recording_id, result.reason, result.packets)
         call, at = capture.live.call, self._context.time_of(capture.live)
         ended = RecordingCaptured(kind=call.scope.kind, call_id=call.call_id, recording_id=recording_id, at=at, result=result)
         self._context.log.add(ended)

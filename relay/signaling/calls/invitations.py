@@ -137,6 +137,9 @@ class Invitations:
             call = live.call
             if device.dropped or call.scope != message.scope or call.state not in BEFORE_ANSWER:
                 return False
+            if self._recordings.turns_away(live.recording, device):
+                await self._termination.end(live, EndReason.NOT_SUPPORTED)
+                return True
             repeated = (live.offer, call.call_type) == (offer, message.call_type)
             self._termination.hand_over(live, call.caller, device)
             if not repeated:

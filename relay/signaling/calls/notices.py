@@ -103,7 +103,7 @@ def recording_fields(rec: CallRecording, call: Call, to: Party, timeline: Timeli
         "since": milliseconds(timeline.at(rec.since)),
         "by": rec.origin,
         "yours": rec.asker == to.profile,
-        "can_record": call.answered and rec.may_be_asked and all(one.can_show_recording for one in call.parties),
+        "can_record": call.answered and rec.may_ask(to.profile) and all(one.can_show_recording for one in call.parties),
         "policy": rec.policy.value,
         "needs_answer": rec.asked == to.profile,
     }

@@ -11,7 +11,7 @@ from relay.ids import Scope, new_id
 from relay.media.api import CaptureEnded
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import Party
+from relay.signaling.calls.call import Party, State
 from relay.signaling.calls.captures import CallCaptures, label
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
@@ -59,7 +59,7 @@ class Recordings:
         if log is None or server is RecordingPolicy.OFF:
             return CallRecording()
         own = await log.policy(scope)
-        return CallRecording(server.stricter(own), own is RecordingPolicy.CONSENT, self._terms)
+        return CallRecording(server.stricter(own), own is RecordingPolicy.CONSENT, self._terms, since=self._now())
 
     def turns_away(self, recording: CallRecording, device: Device) -> bool:
         """Whether a device may not be in the call, because it cannot show that it is recorded."""
@@ -70,12 +70,27 @@ class Recordings:
         if live.recording.certain:
             await self._order(live)
 
+    async def review(self) -> None:
+        """Look whether the policies of scopes have changed, by another server say. No lock is held.
+
+        Raises:
+            Unavailable: they cannot be read now.
+        """
+        log = self._context.ports.recordings
+        if log is None or self.server_policy is RecordingPolicy.OFF:
+            return
+        for scope in {one.call.scope for one in self._context.live}:
+            await self.set_policy(scope, await log.policy(scope))
+
     async def set_policy(self, scope: Scope, policy: RecordingPolicy | None) -> None:
-        """The policy of a scope has changed: recordings there end that it does not allow any more. No lock is held."""
+        """The policy of a scope is this: recordings there end that it does not allow. No lock is held."""
+        new = self.server_policy.stricter(policy), policy is RecordingPolicy.CONSENT
         for live in [one for one in self._context.live if one.call.scope == scope]:
             async with live.lock:
                 rec = live.recording
-                rec.policy, rec.consent_only = self.server_policy.stricter(policy), policy is RecordingPolicy.CONSENT
+                if (rec.policy, rec.consent_only) == new or live.call.state is State.ENDED:
+                    continue
+                rec.policy, rec.consent_only = new
                 forbidden = rec.policy is RecordingPolicy.OFF or (rec.consent_only and rec.origin == "service")
                 if rec.active and forbidden:
                     await self._stop(live, RecordingEnd.STOPPED)
@@ -203,7 +218,7 @@ class Recordings:
     async def joined(self, live: LiveCall, party: Party, device: Device) -> None:
         """A device is in the call for a party: the same as before, or another one."""
         rec, call_id = live.recording, live.call.call_id
-        was_active, was_paused = rec.active, CONSENT in rec.pauses
+        before, was_active, was_paused = rec.stage, rec.active, CONSENT in rec.pauses
         informed = device.can_show_recording or self._settings.recording_legacy_clients
         asks = rec.joined(party.profile, device.device_id, self._now(), informed=informed)
         if was_active and not rec.active:
@@ -211,8 +226,10 @@ class Recordings:
             self._withdrawn(live)
         elif was_paused is not (CONSENT in rec.pauses):
             await self._context.sessions.pause_capture(call_id, not was_paused, CONSENT)
-        if asks or was_active:
+        if asks or was_active or rec.stage is not before:
             self._changed(live)
+        elif rec.policy is not RecordingPolicy.OFF:  # whether it can be recorded depends on this device
+            self._context.tell_state(live, live.call.other(party))
         if asks:
             self._request(live, party)
 

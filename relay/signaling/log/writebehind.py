@@ -143,6 +143,11 @@ class WriteBehind:
         if journal is not None:
             await journal.close()
 
+    def is_ending(self, recording_id: str) -> bool:
+        """Whether the end of that recording is not in the database yet."""
+        waiting = (entry for queue in self._queues.values() for entry in queue)
+        return any(isinstance(one, RecordingCaptured) and one.recording_id == recording_id for one in waiting)
+
     def add(self, entry: Entry) -> None:
         """Write it down, soon."""
         if self._journal is not None and not isinstance(entry, Said):

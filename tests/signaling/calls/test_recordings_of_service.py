@@ -1,6 +1,8 @@
 """Calls that are recorded without asking, and what ends recordings, as two clients see it, in virtual time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -72,7 +74,7 @@ async def test_a_capture_that_outlives_its_call_is_ended_and_then_given_up(harne
     captures, call_id = harness.calls.recordings.captures, caller.last("call_state")["call_id"]
     capturing = harness.engine._capturing.pop(call_id)  # the media plane forgets to say that it has ended
     await harness.say(caller, HANG_UP)
-    assert list(captures.recording_ids) == [capturing]
+    assert captures.concerns(capturing)
     harness.engine._capturing[call_id] = capturing
     for at in (1000, 1030):
         await captures.watch(at)
@@ -80,7 +82,7 @@ async def test_a_capture_that_outlives_its_call_is_ended_and_then_given_up(harne
     await captures.watch(1061)
     await asyncio.sleep(MOMENT)
     assert harness.recordings.ends == [("captured", "call_ended")]
-    assert not captures.recording_ids
+    assert len(captures) == 0
 
 
 @recording()
@@ -91,9 +93,9 @@ async def test_a_capture_of_which_nothing_is_heard_is_left_to_the_database(harne
     await harness.say(caller, HANG_UP)
     for at in (1000, 1061, 1121):
         await captures.watch(at)
-    assert not captures.recording_ids
+    assert len(captures) == 0
     await harness.calls.written()
-    await harness.recordings.close_lost(captures.recording_ids, EPOCH)
+    await harness.recordings.close_lost(captures.concerns, EPOCH)
     assert harness.recordings.ends == [("captured", "server_lost")]
 
 
@@ -213,3 +215,58 @@ async def test_a_stricter_policy_ends_what_it_does_not_allow(harness: MemoryHarn
     await harness.calls.recordings.set_policy(LESSON, policy)
     assert seen(caller) == ("stopped stopped" if policy is RecordingPolicy.OFF else "recording")
     assert callee.last("call_state" if policy is RecordingPolicy.CONSENT else "call_recording")["type"]
+
+
+@recording()
+async def test_a_policy_that_another_server_has_changed_is_noticed(harness: MemoryHarness) -> None:
+    caller, _ = await recorded(harness)
+    heard = len(caller.received)
+    await harness.calls.recordings.review()
+    assert len(caller.received) == heard, "nothing has changed"
+    harness.recordings.policies[LESSON] = RecordingPolicy.OFF
+    await harness.calls.recordings.review()
+    assert seen(caller) == "stopped stopped"
+
+
+@recording()
+async def test_an_order_before_the_answer_is_void_where_the_policy_has_changed(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connect(STUDENT), await harness.connect(TUTOR)
+    await harness.say(caller, invitation(TUTOR, can_show_recording=True))
+    await harness.calls.recordings.order(call_of(harness))
+    await harness.calls.recordings.set_policy(LESSON, RecordingPolicy.CONSENT)
+    await harness.say(callee, answer(can_show_recording=True))
+    assert callee.types()[-1] == "call_state answered"
+    assert harness.engine.captured == []
+
+
+@recording("always")
+async def test_a_call_is_not_made_again_from_a_client_that_cannot_show_it(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connect(STUDENT), await harness.connect(TUTOR)
+    await harness.say(caller, invitation(TUTOR, can_show_recording=True))
+    old = await harness.connect(STUDENT, version=1)
+    await harness.say(old, invitation(TUTOR))
+    assert callee.types()[-2:] == ["call_ended not_supported", "call_missed not_supported"]
+    assert harness.calls.call_count == 0
+
+
+@recording()
+async def test_a_recording_whose_end_waits_for_the_database_is_not_taken_for_lost(harness: MemoryHarness) -> None:
+    caller, callee = await recorded(harness)
+    await harness.calls.written()
+    recording_id = caller.last("call_recording")["recording_id"]
+    writing = asyncio.Event()
+    taking, harness.recordings.captured = harness.recordings.captured, lambda *given: later(writing, taking, *given)  # type: ignore[method-assign]
+    await harness.say(callee, STOP)
+    await asyncio.sleep(MOMENT)
+    captures = harness.calls.recordings.captures
+    assert len(captures) == 0
+    assert await harness.recordings.close_lost(captures.concerns, EPOCH) == []
+    writing.set()
+    await asyncio.sleep(MOMENT)
+    assert harness.recordings.ends == [("captured", "stopped")]
+    assert not captures.concerns(recording_id)
+
+
+async def later(when: asyncio.Event, taking: Callable[..., Awaitable[None]], *given: Any) -> None:
+    await when.wait()
+    await taking(*given)
