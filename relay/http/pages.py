@@ -18,6 +18,10 @@ async def connectivity(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB / "connectivity.html")
 
 
+async def recordings(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(WEB / "recordings.html")
+
+
 async def icon(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(WEB / "icon.svg")
 
@@ -44,6 +48,7 @@ async def part(request: web.Request) -> web.FileResponse:
 ROUTES: Final = [
     web.get("/", index),
     web.get("/connectivity", connectivity),
+    web.get("/recordings", recordings),
     web.get("/icon.svg", icon),
     web.get("/sw.js", service_worker),
     web.get("/{folder:css|js}/{path:.+}", part),

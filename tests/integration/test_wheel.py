@@ -64,7 +64,7 @@ async def test_an_installed_relay_migrates_its_database_and_serves_its_pages(ins
             async with http.get(path) as answer:
                 return answer.status, await answer.text()
 
-        for page in ("/", "/connectivity"):
+        for page in ("/", "/connectivity", "/recordings"):
             status, text = await get(page)
             assert (status, "<title>" in text) == (200, True)
             parts = re.findall(r'(?:href|src)="/?((?:css|js)/[^"]+|icon\.svg)"', text)

@@ -16,12 +16,11 @@ import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 
 from tests.kit.wait import PATIENCE
-from tests.lab.namespaces import Namespace
 
 PREFERENCES: Final[Mapping[str, bool | int]] = {
     "media.navigator.permission.disabled": True,
@@ -49,6 +48,18 @@ START: Final = 60.0
 """Seconds."""
 
 
+class Machine(Protocol):
+    """Where the browser runs: a machine of the lab, or this one."""
+
+    def command(self, *arguments: str) -> list[str]:
+        """A command line that runs there."""
+        ...
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """A new IPv4 socket of that machine, which does not block."""
+        ...
+
+
 class ScriptFailed(Exception):
     """The page's script threw."""
 
@@ -70,7 +81,7 @@ class Firefox:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, machine: Namespace, preferences: Mapping[str, bool | int | str] = {}) -> AsyncIterator[Self]:
+    async def started(cls, machine: Machine, preferences: Mapping[str, bool | int | str] = {}) -> AsyncIterator[Self]:
         """Start it on a machine of the lab, with an empty profile.
 
         Raises:
@@ -182,7 +193,7 @@ async def _drained(process: Process) -> AsyncIterator[None]:
         await asyncio.gather(reading, return_exceptions=True)
 
 
-def _session(machine: Namespace) -> aiohttp.ClientSession:
+def _session(machine: Machine) -> aiohttp.ClientSession:
     """HTTP on that machine."""
 
     def made(_: object) -> socket.socket:

@@ -45,6 +45,7 @@ export class Call extends CallLife {
     const send = (/** @type {AboutCall} */ message) => this.send(message);
     this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
+    if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
     this.leg.addEventListener("change", () => this.#legChanged());
     this.leg.addEventListener("transport", () => this.#transportChanged());
     this.talk.addEventListener("change", () => this.#talkChanged());
@@ -54,6 +55,11 @@ export class Call extends CallLife {
   get otherIsAway() {
     return this.phase === "reconnecting" && this.leg.isConnected;
   }
+  /** Whether it is recorded once it is answered. */
+  get willBeRecorded() {
+    return this.talk.recording.state === "announced";
+  }
+
   // -- what the user does ----------------------------------------------------------------------------------------------
 
   /** Make the call. */
@@ -65,7 +71,7 @@ export class Call extends CallLife {
       if (this.isOver) return;
       const { transferredFrom } = this.setup;
       const origin = transferredFrom === undefined ? {} : { transferred_from: transferredFrom };
-      this.#announce({ type: "call_invitation", call_type: this.kind, offer, ...origin });
+      this.#announce({ type: "call_invitation", call_type: this.kind, offer, ...origin, can_show_recording: true });
       this.enter("calling");
       this.giveUpAfter(INVITATION_TIMEOUT, "unavailable");
     });
@@ -81,7 +87,7 @@ export class Call extends CallLife {
       if (this.isOver) return;
       const answer = await this.leg.join(invitation.offer);
       if (this.isOver) return;
-      this.#unconfirmedAnswer = { type: "call_answer", answer };
+      this.#unconfirmedAnswer = { type: "call_answer", answer, can_show_recording: true };
       this.#announce(this.#unconfirmedAnswer);
       this.keepWaiting();
       this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
@@ -168,7 +174,7 @@ export class Call extends CallLife {
    * @returns {boolean} whether the message is consumed
    */
   refused(ref, code) {
-    if (this.talk.refused(ref)) return true;
+    if (this.talk.refused(ref, code)) return true;
     if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
     if (ref === "call_rejoin") this.finish("lost", null);
     else void this.leg.refused(ref, code).catch(() => {});
@@ -196,7 +202,7 @@ export class Call extends CallLife {
 
   /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
   async rejoin() {
-    if (this.#rejoining || !this.send({ type: "call_rejoin" })) return;
+    if (this.#rejoining || !this.send({ type: "call_rejoin", can_show_recording: true })) return;
     this.#rejoining = true;
     this.#transportChanged();
     await this.#attempt(() => this.#openAgain());

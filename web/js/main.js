@@ -58,6 +58,9 @@ const shell = createShell(root, {
   },
   onTransferTo: (person) => current()?.talk.transferTo(person),
   onTransferAnswer: (accepted) => current()?.talk.answerTransfer(accepted),
+  onRecord: () => record(),
+  onStopRecording: () => current()?.talk.recording.stop(),
+  onConsent: (accepted, shown) => void current()?.talk.recording.answer(accepted, shown),
   onAgain: () => callAgain(),
   onClose: () => {
     finished = null;
@@ -176,6 +179,13 @@ function ended(call) {
     if (text) shell.toast(text);
     sounds.silence();
   }
+}
+
+/** The entry of the call's menu: asks for a recording, or ends the one that there is. */
+function record() {
+  const recording = current()?.talk.recording;
+  if (recording?.canStop) recording.stop();
+  else recording?.start();
 }
 
 function callAgain() {

@@ -15,6 +15,7 @@ const UNANSWERED = {
 
 /** @type {Record<string, Outcome>} for either direction */
 const BROKEN = {
+  not_supported: "not_supported",
   ice_failed: "failed",
   ice_timeout: "lost",
   signaling_lost: "lost",

@@ -16,19 +16,22 @@
  * @typedef {WirePlace & {call_id?: string, to_profile_id: number, to_profile_type: string}} Addressed
  *
  * @typedef {{ref?: string} & (
- *   | {type: "call_invitation", call_type: CallKind, offer: Offer, transferred_from?: string}
- *   | {type: "call_answer", answer: Answer}
+ *   | {type: "call_invitation", call_type: CallKind, offer: Offer, transferred_from?: string, can_show_recording: true}
+ *   | {type: "call_answer", answer: Answer, can_show_recording: true}
  *   | {type: "ice_candidate", candidate: WireCandidate | null}
  *   | {type: "call_declined", reason: string}
  *   | {type: "call_ended"}
  *   | {type: "call_update", offer: Offer, call_type: CallKind}
  *   | {type: "call_update", answer: Answer, update_id?: string}
  *   | {type: "call_update", rejected: true}
- *   | {type: "call_restart" | "call_rejoin" | "call_hold" | "call_resume"}
+ *   | {type: "call_rejoin", can_show_recording: true}
+ *   | {type: "call_restart" | "call_hold" | "call_resume"}
  *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean}
  *   | {type: "call_transfer", target_profile_id: number, target_profile_type: string}
  *   | {type: "call_transfer_answer", accepted: boolean}
  *   | {type: "call_chat", text: string, message_id: string}
+ *   | {type: "call_record", action: "start" | "stop"}
+ *   | {type: "call_record_answer", accepted: boolean, recording_id?: string, text_hash?: string}
  * )} AboutCall What this page says about a call, still without an address.
  * @typedef {(AboutCall & Addressed) | {type: "ping", last_seq: number}} FromClient
  *
@@ -42,7 +45,7 @@
  * @typedef {{conversation_id: number, profile_id: number, profile_type: string, name: string, avatar: string}} TransferTarget
  *
  * @typedef {CallFields & {type: "call_invitation", call_type: CallKind, offer: Offer, expires_at: number,
- *   server_time: number, can_update?: boolean}} CallInvitation
+ *   server_time: number, can_update?: boolean, will_be_recorded?: boolean}} CallInvitation
  * @typedef {CallFields & {type: "call_answer", answer: Answer, can_update?: boolean}} CallAnswer
  * @typedef {CallFields & {type: "ice_candidate", candidate: WireCandidate | null}} IceCandidate
  * @typedef {CallFields & {type: "call_declined", reason: string}} CallDeclined
@@ -52,7 +55,8 @@
  * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean}} WireMedia
  * @typedef {CallFields & {type: "call_state", call_type: CallKind, answered_at: number | null, server_time: number,
  *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
- *   duration_seconds?: number | null, can_update?: boolean | null}} CallState
+ *   duration_seconds?: number | null, can_update?: boolean | null, recording?: WireRecording,
+ *   will_be_recorded?: boolean}} CallState
  * @typedef {CallFields & {type: "call_glare"}} CallGlare
  * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean,
  *   expired?: boolean, update_id?: string, expires_at?: number, call_type: CallKind}} CallUpdate
@@ -64,8 +68,16 @@
  * @typedef {CallFields & {type: "call_quality", leg: "yours" | "other", score: number, rtt_ms: number | null, jitter_ms: number,
  *   loss_from_peer: number, loss_to_peer: number, bitrate: number, route?: string | null,
  *   family?: "ipv4" | "ipv6" | null}} CallQuality
+ * @typedef {{recording_id: string | null, state: "idle" | "asked" | "declined" | "recording" | "paused" | "stopped",
+ *   reason: string | null, since: number, by: "party" | "service", yours: boolean, can_record: boolean,
+ *   policy: "off" | "consent" | "always", needs_answer: boolean, expires_at?: number, policy_version?: string,
+ *   policy_text?: string}} WireRecording
+ * @typedef {CallFields & WireRecording & {type: "call_recording"}} CallRecordingMessage
+ * @typedef {CallFields & {type: "call_record_request", recording_id: string, policy_version: string,
+ *   policy_text: string, expires_at: number, server_time: number}} CallRecordRequest
  * @typedef {CallInvitation | CallAnswer | IceCandidate | CallDeclined | CallEnded | CallState | CallGlare | CallUpdate
- *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallChat | CallQuality} CallMessage
+ *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallChat | CallQuality
+ *   | CallRecordingMessage | CallRecordRequest} CallMessage
  *
  * @typedef {WirePlace & Party & {call_id: string, call_type: CallKind, reason: string, started_at: number}} MissedCall
  * @typedef {{type: "call_missed", call: MissedCall}} CallMissed

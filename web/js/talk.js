@@ -1,6 +1,6 @@
 /**
- * What the two parties of a call exchange beside audio and video: chat messages, mute states, hold, transfer; and what
- * the relay says of their connections. No DOM.
+ * What the two parties of a call exchange beside audio and video: chat messages, mute states, hold, transfer, consent to a
+ * recording; and what the relay says of their connections. No DOM.
  *
  * @typedef {import("./model.js").Person} Person
  * @typedef {import("./model.js").MediaState} MediaState
@@ -15,6 +15,7 @@
 import { Chat } from "./chat.js";
 import { mediaOf } from "./protocol.js";
 import { qualityOf } from "./quality.js";
+import { CallRecording } from "./recording.js";
 
 /** Milliseconds without a report about a connection until the last one expires. */
 const QUALITY_LIFETIME = 8_000;
@@ -36,6 +37,8 @@ export class Talk extends EventTarget {
   transferRequest = null;
   /** @type {Person | null} the target of a transfer that we have asked for */
   transferringTo = null;
+  /** @type {CallRecording} */
+  recording;
 
   #send;
   #clock;
@@ -56,6 +59,9 @@ export class Talk extends EventTarget {
     this.#send = send;
     this.#clock = clock;
     this.chat = new Chat(entries);
+    this.recording = new CallRecording(send, clock);
+    this.recording.addEventListener("change", () => this.#changed());
+    this.recording.addEventListener("unsent", () => this.#tell("not_connected"));
   }
 
   get isHeld() {
@@ -126,7 +132,11 @@ export class Talk extends EventTarget {
       case "call_state":
         if (message.media) this.otherMedia = mediaOf(message.media);
         if (message.held_by) this.#heldBy(message.held_by);
+        this.recording.receive(message);
         break;
+      case "call_recording":
+      case "call_record_request":
+        return this.recording.receive(message); // says itself when it has changed
       case "call_media_state":
         this.otherMedia = mediaOf(message);
         break;
@@ -157,9 +167,11 @@ export class Talk extends EventTarget {
    * The server refuses something that we sent.
    *
    * @param {string} ref
+   * @param {string} code
    * @returns {boolean} whether it was one of these messages
    */
-  refused(ref) {
+  refused(ref, code) {
+    if (this.recording.refused(ref, code)) return true;
     if (ref.startsWith(CHAT_REF)) {
       this.chat.refuse(ref.slice(CHAT_REF.length));
       this.#tell("chat_failed");
@@ -184,6 +196,7 @@ export class Talk extends EventTarget {
     clearTimeout(this.#requestTimer);
     clearTimeout(this.#qualityTimer);
     this.transferRequest = null;
+    this.recording.close();
   }
 
   // -- inside ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
  * @property {import("../quality.js").CallQualities} qualities
  * @property {{target: Person} | null} transferRequest
  * @property {Person | null} transferringTo
+ * @property {import("./recording.js").RecordingView} recording
  *
  * @typedef {object} CallView What this screen needs to know of a call; it only reads.
  * @property {import("../model.js").CallKind} kind
@@ -45,6 +46,7 @@ import { fill, h, setText } from "./dom.js";
 import { createEndedCard } from "./endedcard.js";
 import { createLocalVideo, createRemoteVideo } from "./videos.js";
 import { createQualityMeter } from "./qualitymeter.js";
+import { createConsentDialog, createRecordingSign } from "./recording.js";
 import { createTransferRequest } from "./transfer.js";
 import { clockText, statusText } from "./words.js";
 
@@ -56,6 +58,7 @@ const IDLE_AFTER = 4_000;
 /**
  * @typedef {Omit<Parameters<typeof createControls>[0], "onChat"> & Omit<Parameters<typeof createChatPanel>[0], "onChat">
  *   & Parameters<typeof createEndedCard>[0] & Parameters<typeof createTransferRequest>[0]
+ *   & Parameters<typeof createRecordingSign>[0] & Parameters<typeof createConsentDialog>[0]
  *   & {onReadChat: () => void}} CallActions
  */
 
@@ -78,6 +81,8 @@ export function createCallScreen(actions) {
   const chat = createChatPanel({ ...actions, onChat: toggleChat });
   const ended = createEndedCard(actions);
   const request = createTransferRequest(actions);
+  const sign = createRecordingSign(actions);
+  const consent = createConsentDialog(actions);
   const stage = h(
     "div",
     { class: "call__stage" },
@@ -87,13 +92,13 @@ export function createCallScreen(actions) {
     h("div", { class: "call__shade", "aria-hidden": "true" }),
     h("div", { class: "call__centre" }, persona, title),
     own.element,
-    badges.sharing,
+    h("div", { class: "notices" }, sign.element, badges.sharing),
     quality.element,
     controls.element,
     ended.element,
   );
   const attributes = { class: "call", hidden: true, tabindex: -1, "aria-label": "Call", "data-testid": "call-screen" };
-  const element = h("section", attributes, stage, chat.element, request.element);
+  const element = h("section", attributes, stage, chat.element, request.element, consent.element);
   const watchIdleness = idleWatcher(element);
   let ticking = 0;
 
@@ -129,6 +134,8 @@ export function createCallScreen(actions) {
     chat.show(chatIsOpen);
     if (chatIsOpen && talk.chat.unread) actions.onReadChat();
     request.render(talk.transferRequest && { other: call.other, target: talk.transferRequest.target });
+    sign.render(talk.recording, call.other, call.isOver);
+    consent.render(call.isAnswered ? talk.recording : null, call.other);
     ended.render(call);
     watchIdleness(element.hasAttribute("data-picture") && call.phase === "connected" && !chatIsOpen);
     tick();
@@ -153,6 +160,8 @@ export function createCallScreen(actions) {
   function tick() {
     if (!call) return;
     const shown = call.phase === "connected" || call.phase === "reconnecting";
+    sign.tick(call.talk.recording);
+    consent.tick(call.talk.recording);
     setText(timer, shown && call.elapsed !== null ? clockText(call.elapsed) : "");
     element.style.setProperty("--level", call.phase === "connected" ? call.leg.remoteLevel.toFixed(2) : "0");
   }
@@ -198,6 +207,7 @@ export function createCallScreen(actions) {
       screen.clear();
       own.render(null, { shown: false, on: false });
       request.render(null);
+      consent.render(null, null);
     },
   };
 }

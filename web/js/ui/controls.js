@@ -3,14 +3,15 @@ import { canShareScreen } from "../media.js";
 import { fill, h, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { createMenu } from "./menu.js";
+import { createRecordItem } from "./recording.js";
 
 /** @typedef {import("./icons.js").IconName} IconName */
 
 /**
  * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
- *   onTransfer: () => void, onEnd: () => void}} actions
+ *   onTransfer: () => void, onRecord: () => void, onEnd: () => void}} actions
  */
-export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onEnd }) {
+export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onEnd }) {
   const mute = control("mute", onMute);
   const camera = control("camera", onCamera);
   const share = control("share", onShare);
@@ -21,6 +22,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
   const more = createMenu("more", "More", { class: "control", icon: "more", above: true });
   const hold = more.add("hold", onHold);
   const transfer = more.add("transfer", onTransfer);
+  const record = createRecordItem(more.add("record", onRecord));
   const element = h(
     "div",
     { class: "controls", role: "group", "aria-label": "Call controls" },
@@ -64,6 +66,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       setText(badge, unread > 9 ? "9+" : String(unread));
       hold.set(talk.heldBy.you ? "Resume call" : "Hold call", talk.heldBy.you ? "play" : "pause");
       transfer.element.disabled = talk.transferringTo !== null;
+      record.render(talk.recording);
       if (!going) more.close();
       end.set(call.isAnswered ? "End call" : "Cancel call", "hangUp", false);
     },

@@ -17,6 +17,8 @@ export function createIncoming({ onAccept, onDecline }) {
   const name = h("h2", { class: "incoming__name", id: "incoming-name", "data-testid": "incoming-name" });
   const type = h("p", { class: "muted" });
   const kind = h("p", { class: "incoming__kind", id: "incoming-kind" });
+  const recorded = h("p", { class: "incoming__recorded", id: "incoming-recorded", hidden: true, "data-testid": "will-be-recorded" });
+  fill(recorded, icon("record"), "This call will be recorded");
   const accept = choice("accept", "Accept", onAccept);
   const decline = choice("decline", "Decline", onDecline);
   const card = h(
@@ -26,6 +28,7 @@ export function createIncoming({ onAccept, onDecline }) {
       role: "alertdialog",
       "aria-modal": "true",
       "aria-labelledby": "incoming-kind incoming-name",
+      "aria-describedby": "incoming-recorded",
       tabindex: -1,
       "data-testid": "incoming",
     },
@@ -33,14 +36,16 @@ export function createIncoming({ onAccept, onDecline }) {
     picture,
     name,
     type,
+    recorded,
     h("div", { class: "incoming__choices" }, decline.element, accept.element),
   );
   const element = h("div", { class: "incoming", hidden: true }, card);
 
   return {
     element,
-    /** @param {Person} person @param {CallKind} callKind */
-    show(person, callKind) {
+    /** @param {Person} person @param {CallKind} callKind @param {boolean} willBeRecorded */
+    show(person, callKind, willBeRecorded) {
+      recorded.hidden = !willBeRecorded;
       fill(picture, avatar(person, "huge"));
       setText(name, person.name);
       setText(type, typeText(person.type));

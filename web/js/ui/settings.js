@@ -70,7 +70,8 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
   );
   const blocked = h("section", { class: "card" }, h("h2", { class: "card__title" }, "Blocked"), blocks);
   const check = h("a", { class: "button button--quiet", href: "connectivity", "data-testid": "connectivity" }, "Test the connection");
-  const parts = [fields, push, blocked, check];
+  const recordings = h("a", { class: "button button--quiet", href: "recordings", "data-testid": "recordings" }, "Recordings");
+  const parts = [fields, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
   const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, ...parts);
   let pushIsOn = false;
   pushButton.addEventListener("click", () => onPush(!pushIsOn));

@@ -76,7 +76,7 @@ export function createShell(root, actions) {
     /**
      * Show what there is of calls, or nothing.
      *
-     * @param {{other: Person, kind: CallKind} | null} ringing
+     * @param {{other: Person, kind: CallKind, willBeRecorded: boolean} | null} ringing
      * @param {import("./callscreen.js").CallView | null} call
      */
     showCalls(ringing, call) {
@@ -85,7 +85,7 @@ export function createShell(root, actions) {
       if (call) callScreen.show(call);
       else if (!callScreen.element.hidden) callScreen.hide();
       if (!call || call.isOver) transferChooser.close();
-      if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind);
+      if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind, ringing.willBeRecorded);
       else if (!ringing) incoming.hide();
       document.title = ringing ? `${ringing.other.name} is calling…` : call ? `${call.other.name} · ${TITLE}` : TITLE;
       arrange();

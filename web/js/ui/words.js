@@ -125,6 +125,7 @@ export function outcomeText(outcome, name, kind) {
     transferred: ["Call transferred", `${who} is being connected with someone else.`],
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],
+    not_supported: ["Call not possible", "Calls are recorded here, and the other side’s app can’t show that."],
     media_denied: [`No access to your ${what}`, "Allow it in your browser’s site settings, then call again."],
     media_missing: ["No microphone found", "Connect one, then call again."],
     media_busy: [`Your ${what} can’t be used`, "Another program may be using it. Close that, then call again."],

@@ -1,0 +1,255 @@
+"""The page of recordings: it finds, plays, verifies and deletes them."""
+
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Locator, expect
+
+from relay.ids import Profile
+from relay.signaling.recording_records import RecordingState, RecordingVerdict
+from tests.browser.pages import PATIENCE
+from tests.http.recorded import NODE, Recorded, recordings_of
+from tests.http.records import DANIEL, ELENA, MAYA
+from tests.kit.browsers import BrowserPage
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+from tests.kit.webm import webm
+from tests.lab.firefox import Firefox
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+quiet = pytest.mark.settings(node=NODE, assemblers=0)
+"""No job touches what a test has written."""
+
+SERVICE_TOKEN = "the platform's own token, which is long"
+
+SECONDS = 8
+"""That the recorded files last."""
+
+SIDECAR = {
+    "version": 1,
+    "events": [{"time": 0.0, "event": "started"}, {"time": 5.0, "event": "hold", "on": True}],
+    "tracks": [{"party": "B", "kind": "audio", "inserted": [[2.0, 1.5]]}],
+}
+REPORT = "<!doctype html><title>Report</title><p>Two limits were exceeded.</p>"
+
+VIDEOS = """() => ["A", "B"].map((party) => {
+  const { currentTime, duration, paused, videoWidth } = document.querySelector(`[data-testid=video-${party}]`);
+  return { at: currentTime, duration, paused, width: videoWidth };
+})"""
+CLICK = "(name) => document.querySelector(`[data-testid=${name}]`).click()"
+TEXT = "(name) => document.querySelector(`[data-testid=${name}]`)?.innerText ?? ''"
+SKEW = "(seconds) => { document.querySelector('[data-testid=video-B]').currentTime += seconds; }"
+PRESS = """(key) => document.querySelector("[data-testid=title]")
+  .dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }))"""
+
+
+class Driven(Protocol):
+    """What these tests need of a page, in any browser."""
+
+    async def goto(self, url: str) -> None: ...
+
+    async def run(self, function: str, *arguments: object) -> Any:
+        """Call a JavaScript function in the page."""
+        ...
+
+
+class RecordingsPage(BrowserPage):
+    """The page in Chromium."""
+
+    def _note(self, message: ConsoleMessage) -> None:
+        # A sandboxed frame does not run the instruments of these tests either.
+        if "frame is sandboxed" not in message.text:
+            super()._note(message)
+
+    def hook(self, name: str) -> Locator:
+        return self.page.get_by_test_id(name)
+
+    async def goto(self, url: str) -> None:
+        await self.page.goto(url)
+
+    async def run(self, function: str, *arguments: object) -> Any:
+        return await self.page.evaluate(f"(all) => ({function})(...all)", arguments)
+
+    async def signed_in(self, url: str, key: str) -> None:
+        """Open it as a profile of the demo."""
+        login = await self.page.request.post(f"{url}/api/dev/login", data=Profile.parse(key)._asdict())
+        assert login.ok
+        await self.goto(f"{url}/recordings")
+
+
+class FirefoxPage:
+    """The page in Firefox."""
+
+    def __init__(self, firefox: Firefox) -> None:
+        self._firefox = firefox
+
+    async def goto(self, url: str) -> None:
+        await self._firefox.goto(url)
+
+    async def run(self, function: str, *arguments: object) -> Any:
+        return await self._firefox.evaluate(function, *arguments)
+
+
+class ThisMachine:
+    """In place of a machine of the lab."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*arguments]
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        made = socket.socket(socket.AF_INET, kind)
+        made.setblocking(False)
+        return made
+
+
+@contextlib.asynccontextmanager
+async def opened(name: str, browser: Browser) -> AsyncIterator[Driven]:
+    if name == "chromium":
+        async with RecordingsPage.opened(browser) as page:
+            yield page
+    else:
+        async with Firefox.started(ThisMachine()) as firefox:
+            yield FirefoxPage(firefox)
+            assert firefox.problems == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def recorded(relay: RunningRelay, tmp_path: Path) -> AsyncIterator[Recorded]:
+    async with recordings_of(relay, tmp_path) as recorded:
+        yield recorded
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[RecordingsPage]:
+    async with RecordingsPage.opened(browser) as opened:
+        yield opened
+
+
+def products() -> dict[str, bytes]:
+    sidecar = json.dumps(SIDECAR).encode()
+    report = {"report.json": b'{"verdict": "failed", "reasons": ["B froze for 900 ms"]}', "report.html": REPORT.encode()}
+    return {"A.webm": webm(SECONDS, 80), "B.webm": webm(SECONDS, 180), "sidecar.json": sidecar, **report}
+
+
+async def until(page: Driven, holds: Callable[[list[dict[str, Any]]], bool], what: str) -> None:
+    """Wait until that is true of the two videos."""
+
+    async def looked() -> bool:
+        return holds(await page.run(VIDEOS))
+
+    await eventually(looked, what)
+
+
+@quiet
+@pytest.mark.parametrize("name", ["chromium", "firefox"])
+async def test_both_videos_of_a_recording_play_in_step(
+    name: str, browser: Browser, relay: RunningRelay, recorded: Recorded
+) -> None:
+    recording = await recorded.add(products=products())
+    async with opened(name, browser) as page:
+        await page.goto(f"{relay.url}/")
+        await page.run(
+            "(profile) => fetch('api/dev/login', { method: 'POST', body: JSON.stringify(profile), headers: "
+            "{ 'Content-Type': 'application/json' } })",
+            {"profile_type": "student", "profile_id": 456},
+        )
+        await page.goto(f"{relay.url}/recordings#{recording}")
+        await until(page, lambda both: all(one["width"] == 160 for one in both), "both videos have a frame")
+        assert [round(one["duration"]) for one in await page.run(VIDEOS)] == [SECONDS, SECONDS]
+
+        await page.run(PRESS, "k")
+        await until(page, lambda both: all(one["at"] > 0.5 and not one["paused"] for one in both), "both play")
+        await page.run(SKEW, 2)
+        await until(page, lambda both: abs(both[1]["at"] - both[0]["at"]) < 0.15, "the second one is beside the first again")
+        await page.run(PRESS, " ")
+        await until(page, lambda both: all(one["paused"] for one in both), "both are paused")
+
+        await page.run(PRESS, "j")
+        await page.run(PRESS, "ArrowRight")
+        await until(page, lambda both: all(round(one["at"], 2) == 5 for one in both), "both are 5 s from the beginning")
+
+        async def caption() -> bool:
+            return str(await page.run(TEXT, "caption")) == "On hold"
+
+        await eventually(caption, "the caption says what happened there")
+
+
+@quiet
+async def test_a_failed_verification_is_shown_with_its_reasons_and_its_report(
+    relay: RunningRelay, recorded: Recorded, page: RecordingsPage
+) -> None:
+    files = products()
+    recording = await recorded.add(products=files)
+    await recorded.store.set_verdict(recording, RecordingVerdict.FAILED)
+    await page.signed_in(relay.url, MAYA)
+    await page.page.get_by_role("link", name="Daniel Okafor → Maya Lindgren").click()
+    await expect(page.hook("verdict-card")).to_contain_text("Verification failed", timeout=PATIENCE)
+    await expect(page.hook("reasons")).to_have_text("B froze for 900 ms", timeout=PATIENCE)
+    await expect(page.page.frame_locator("[data-testid=report]").get_by_text("Two limits were exceeded.")).to_be_visible(
+        timeout=PATIENCE
+    )
+    async with page.page.expect_download() as download:
+        await page.hook("file-B.webm").click()
+    assert (await (await download.value).path()).read_bytes() == files["B.webm"]
+    await expect(page.hook("file-sidecar.json")).to_be_visible()
+
+
+@quiet
+async def test_recordings_are_found_by_what_they_are_and_deleted_after_a_question(
+    relay: RunningRelay, recorded: Recorded, page: RecordingsPage
+) -> None:
+    broken = await recorded.add(0, state=RecordingState.FAILED)
+    ready = await recorded.add(5)
+    await page.signed_in(relay.url, MAYA)
+    rows = page.hook("recording")
+    await expect(rows).to_have_count(2, timeout=PATIENCE)
+    await page.page.get_by_label("State").select_option("failed")
+    await expect(rows).to_have_count(1, timeout=PATIENCE)
+    await expect(rows).to_have_attribute("data-id", broken)
+    await page.page.get_by_label("From").fill("2031-01-01")
+    await page.hook("search").click()
+    await expect(page.hook("message")).to_contain_text("No recording fits this search.", timeout=PATIENCE)
+    await page.hook("clear").click()
+    await expect(rows).to_have_count(2, timeout=PATIENCE)
+
+    await page.page.goto(f"{relay.url}/recordings#{ready}")
+    await page.hook("delete").click()
+    await page.page.keyboard.press("Escape")
+    await expect(page.hook("delete-dialog")).to_be_hidden()
+    await page.hook("delete").click()
+    await page.hook("delete-confirm").click()
+    await expect(rows).to_have_count(1, timeout=PATIENCE)
+    assert recorded.files(ready) == []
+
+
+@pytest.mark.settings(node=NODE, assemblers=0, service_token=SERVICE_TOKEN)
+async def test_quality_assurance_plays_all_recordings_by_the_service_token(
+    relay: RunningRelay, recorded: Recorded, page: RecordingsPage
+) -> None:
+    recording = await recorded.add(caller=ELENA, callee=DANIEL, products=products())
+    await page.goto(f"{relay.url}/recordings")
+    await page.hook("service-token").fill("wrong")
+    await page.hook("service-signin").click()
+    await expect(page.hook("signin-problem")).to_contain_text("not the service token", timeout=PATIENCE)
+    await page.hook("service-token").fill(SERVICE_TOKEN)
+    await page.hook("service-signin").click()
+    await page.page.get_by_role("link", name="Elena").click()
+    await until(page, lambda both: all(one["width"] == 160 for one in both), "both videos have a frame")
+    await expect(page.hook(f"file-{recording}.pcapng")).to_be_visible(timeout=PATIENCE)
+    sources = await page.run("() => [...document.querySelectorAll('video, iframe, a')].map((one) => one.src ?? one.href)")
+    assert not [one for one in sources if "platform" in one], "the service token is in no URL"
+    page.forgive("401")
+
+
+async def test_a_page_without_a_user_asks_who_it_is(relay: RunningRelay, page: RecordingsPage) -> None:
+    await page.goto(f"{relay.url}/recordings")
+    await expect(page.hook("signin")).to_be_visible(timeout=PATIENCE)
+    await expect(page.hook("recordings")).to_be_hidden()
+    page.forgive("401")
