@@ -118,6 +118,8 @@ class CallRecording:
     """The party that asked; None: the service has ordered it."""
     asked: Profile | None = None
     """The party that is to answer."""
+    asked_device: str | None = None
+    """Its device that was asked."""
     expires_at: float | None = None
     """When that counts as declined; seconds, monotonic."""
     devices: dict[Profile, str | None] = field(default_factory=dict)
@@ -158,19 +160,23 @@ class CallRecording:
         if event not in RECORDING_TRANSITIONS[self.stage]:
             raise SignalingError("wrong_state", f"the recording of this call is {self.stage}")
 
-    def ask(self, recording_id: str, asker: Profile, asked: Profile, device_id: str | None, now: float) -> None:
+    def ask(self, recording_id: str, asker: tuple[Profile, str | None], asked: tuple[Profile, str | None], now: float) -> None:
         """A party asks, and has consented by that.
+
+        Args:
+            asker: the party, and its device in the call; `asked` likewise.
 
         Raises:
             SignalingError: `not_allowed`, `wrong_state`.
         """
         self.check(RecordingEvent.ASK)
-        if self.requests[asker] >= MAX_REQUESTS:
+        profile, device_id = asker
+        if self.requests[profile] >= MAX_REQUESTS:
             raise SignalingError("not_allowed", f"this party has asked {MAX_REQUESTS} times in this call")
-        self.requests[asker] += 1
+        self.requests[profile] += 1
         self._begin(recording_id, "party")
-        self.asker, self.asked, self.expires_at = asker, asked, now + CONSENT_TIMEOUT
-        self.devices = {asker: device_id}
+        self.asker, self.devices = profile, {profile: device_id}
+        (self.asked, self.asked_device), self.expires_at = asked, now + CONSENT_TIMEOUT
         self._apply(RecordingEvent.ASK, None, now)
 
     def order(self, recording_id: str, devices: Mapping[Profile, str | None], now: float) -> None:
@@ -260,8 +266,9 @@ class CallRecording:
         Returns:
             Whether that device is to be asked.
         """
-        if self.stage is RecordingStage.ASKED and self.asked == profile:
-            return True
+        if self.asked == profile and (self.stage is RecordingStage.ASKED or self.asked_device == device_id):
+            again, self.asked_device = self.asked_device != device_id, device_id
+            return again
         if self.devices.get(profile) == device_id:
             return False
         if self.stage is RecordingStage.ASKED:  # the device that asked, and has consented by that, is not in the call any more
@@ -278,7 +285,7 @@ class CallRecording:
         if self.asked not in (None, profile):  # both parties have taken other devices: one after the other is too much to ask
             self.end("consent_withdrawn", now)
             return False
-        self.asked, self.expires_at = profile, now + CONSENT_TIMEOUT
+        self.asked, self.asked_device, self.expires_at = profile, device_id, now + CONSENT_TIMEOUT
         self.pause(CONSENT, now)
         return True
 

@@ -76,3 +76,22 @@ async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again(
         row = await the_row(server.relay)
         assert (row["id"], row["end_reason"]) == (recording_id, "server_lost")
     assert min(map(len, packets_by_party(file).values())) > 10
+
+
+@pytest.mark.servers
+async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir(mode=0o700)
+    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings"), "workers": "1"}
+    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
+
+        async def connect(key: str, **sends: Any) -> Peer:
+            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
+
+        caller, callee = await talking(connect)
+        recording_id = await begun(caller, callee)
+        await time_passes(caller, callee)
+        outcome = await server.stop(signal.SIGTERM)
+        assert outcome.status == 0, outcome.err
+        [row] = await rows(server.relay)
+        assert (row["state"], row["end_reason"]) == ("captured", "call_ended")
+        assert row["packets"] == sum(map(len, packets_by_party(file_of(tmp_path, recording_id)).values()))

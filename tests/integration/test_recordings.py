@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from relay.recording.records import CaptureInterface, read_capture
 from tests.integration.conftest import Connect
 from tests.integration.recorded import (
+    HIGH,
+    SIZE,
     TOLERANCE,
     begun,
     events,
@@ -20,6 +23,7 @@ from tests.integration.recorded import (
     the_row,
     time_passes,
 )
+from tests.kit.peer import BLUE, Peer
 from tests.kit.server import RunningRelay
 
 
@@ -131,3 +135,43 @@ async def test_a_full_disk_keeps_no_one_from_talking(relay: RunningRelay, connec
         assert (await state(one, "stopped"))["reason"] == "disk_full"
     await media_flows(caller, callee)
     assert (await the_row(relay))["state"] == "failed"
+
+
+async def rejoined(connect: Connect) -> Peer:
+    """The tutor is in the call by another device, whose media has not connected yet."""
+    other = await connect("tutor_789", colour=BLUE, size=SIZE, tone=HIGH)
+    other.talk_to("student_456", 123)
+    await other.send("call_rejoin", can_show_recording=True)
+    return other
+
+
+async def test_another_device_is_recorded_once_it_has_consented_and_nothing_before(
+    relay: RunningRelay, connect: Connect, tmp_path: Path
+) -> None:
+    caller, callee = await talking(connect)
+    recording_id = await begun(caller, callee)
+    await time_passes(caller, callee)
+    await callee.lose_socket()
+    other = await rejoined(connect)
+    paused = await state(caller, "paused")
+    assert paused["reason"] == "consent"
+    request = await other.expect("call_record_request")
+    update = await other.expect("call_update")
+    await other.prepare_answer(update)
+    await other.send("call_update", answer=other.description, update_id=update["update_id"])
+    await media_flows(caller, other)
+    await other.send("call_record_answer", accepted=True, recording_id=request["recording_id"])
+    going_on = await state(caller, "recording")
+    await time_passes(caller, other)
+    await caller.hang_up()
+    await other.expect("call_ended")
+    assert (await the_row(relay))["end_reason"] == "call_ended"
+    file = file_of(tmp_path, recording_id)
+    quiet = (paused["since"] * 1_000_000 + TOLERANCE, going_on["since"] * 1_000_000 - TOLERANCE)
+    for times in packets_by_party(file).values():
+        assert not [one for one in times if quiet[0] < one < quiet[1]]
+        assert times[0] < quiet[0]
+        assert times[-1] > quiet[1]
+    interfaces = [one.name for one in read_capture(file) if isinstance(one, CaptureInterface)]
+    assert "B2" in interfaces
+    assert len([one for one in other.received if one["type"] == "call_record_request"]) == 1

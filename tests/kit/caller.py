@@ -111,6 +111,10 @@ class Caller:
     async def hang_up(self) -> None:
         await self.send("call_ended")
 
+    def talk_to(self, key: str, conversation_id: int) -> None:
+        """Belong to a call that another device of the profile has made or taken."""
+        self._talk_to(Profile.parse(key), conversation_id)
+
     def _talk_to(self, other: Profile, conversation_id: int) -> None:
         self._conversation = {
             "conversation_id": conversation_id,

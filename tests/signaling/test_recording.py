@@ -53,7 +53,7 @@ def at(stage: RecordingStage, policy: RecordingPolicy = CONSENT, *, service: boo
     if service and stage is not ASKED:
         rec.order("r1", {STUDENT: "s1", TUTOR: "t1"}, 10)
     else:
-        rec.ask("r1", STUDENT, TUTOR, "s1", 10)
+        rec.ask("r1", (STUDENT, "s1"), (TUTOR, "t1"), 10)
         if stage in (RECORDING, PAUSED, STOPPED):
             rec.agreed(TUTOR, "t1", 10)
     match stage:
@@ -79,7 +79,7 @@ def outcome(rec: CallRecording, what: Callable[[CallRecording], object]) -> str:
 
 
 BEGINNINGS: dict[str, Callable[[CallRecording], object]] = {
-    "ask": lambda rec: rec.ask("r2", TUTOR, STUDENT, "t1", 20),
+    "ask": lambda rec: rec.ask("r2", (TUTOR, "t1"), (STUDENT, "s1"), 20),
     "order": lambda rec: rec.order("r2", {}, 20),
 }
 
@@ -174,6 +174,7 @@ def test_nothing_is_paused_that_is_not_recorded() -> None:
 
 def test_the_device_of_a_party_that_is_asked_is_asked_in_place_of_the_former() -> None:
     rec = at(ASKED)
+    assert not rec.joined(TUTOR, "t1", 20, informed=True), "it was asked"
     assert rec.joined(TUTOR, "t2", 20, informed=True)
     assert not rec.joined(STUDENT, "s1", 20, informed=True)
     assert (rec.stage, rec.expires_at) == (ASKED, 40)
@@ -189,11 +190,11 @@ def test_a_party_asks_five_times_in_a_call_at_most() -> None:
     rec = CallRecording(CONSENT)
     for number in range(MAX_REQUESTS):
         assert rec.may_ask(STUDENT)
-        rec.ask(f"r{number}", STUDENT, TUTOR, "s1", number)
+        rec.ask(f"r{number}", (STUDENT, "s1"), (TUTOR, "t1"), number)
         rec.refused(TUTOR, number)
     assert not rec.may_ask(STUDENT)
-    assert outcome(rec, lambda one: one.ask("r9", STUDENT, TUTOR, "s1", 9)) == "not_allowed"
-    assert outcome(rec, lambda one: one.ask("r9", TUTOR, STUDENT, "t1", 9)) == "asked"
+    assert outcome(rec, lambda one: one.ask("r9", (STUDENT, "s1"), (TUTOR, "t1"), 9)) == "not_allowed"
+    assert outcome(rec, lambda one: one.ask("r9", (TUTOR, "t1"), (STUDENT, "s1"), 9)) == "asked"
 
 
 def test_an_order_that_the_policy_does_not_permit_any_more_is_none() -> None:
@@ -208,6 +209,15 @@ def test_a_device_that_does_not_consent_in_time_ends_the_recording() -> None:
     assert rec.joined(STUDENT, "s2", 20, informed=True)
     rec.expired(50)
     assert (rec.stage, rec.reason) == (STOPPED, "consent_withdrawn")
+
+
+def test_a_device_is_asked_once() -> None:
+    rec = at(RECORDING)
+    assert rec.joined(TUTOR, "t2", 20, informed=False)
+    assert not rec.joined(TUTOR, "t2", 25, informed=True)
+    assert rec.expires_at == 50
+    assert rec.joined(TUTOR, "t3", 30, informed=True)
+    assert rec.expires_at == 60
 
 
 def test_two_new_devices_at_a_time_end_the_recording() -> None:

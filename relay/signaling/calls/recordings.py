@@ -119,7 +119,7 @@ class Recordings:
         rec.check(RecordingEvent.ASK)
         if not all(one.can_show_recording for one in live.call.parties):
             raise SignalingError("not_supported", "the client of a party cannot show that the call is recorded")
-        rec.ask(new_id(), party.profile, other.profile, device.device_id, self._now())
+        rec.ask(new_id(), (party.profile, device.device_id), (other.profile, other.device_id), self._now())
         self._write_answer(live, party, ConsentAnswer.REQUESTED, text_hash)
         self._changed(live)
         self._request(live, other)
