@@ -13,11 +13,12 @@ from typing import Final, NoReturn
 
 from bench import namespace
 from bench.plan import FULL, QUICK
+from bench.plan import RECORDING as RECORDING_PLAN
 from bench.plot import draw
 from bench.process import GENERATOR_CORE, SERVER_CORE, pin_generator
 from bench.results import Results
 from bench.run import Makers, run
-from bench.subjects.registry import STANDARD, SUBJECTS
+from bench.subjects.registry import RECORDING, STANDARD, SUBJECTS
 from bench.summary import figures, goals
 from bench.table import render
 
@@ -31,7 +32,7 @@ def main() -> int:
         namespace.enter(sys.argv[1:])  # Returns only where that is not possible.
     else:
         namespace.furnish()
-    plan = replace(QUICK if arguments.quick else FULL, burst=arguments.burst)
+    plan = replace(RECORDING_PLAN if arguments.record else QUICK if arguments.quick else FULL, burst=arguments.burst)
     if SERVER_CORE == GENERATOR_CORE:
         _say("only one core: server and generator share it, so the figures are worth little")
     pin_generator()
@@ -51,10 +52,11 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=sys.modules["bench"].__doc__)
     parser.add_argument("--quick", action="store_true", help="a short run, to see that everything works; its figures are rough")
+    parser.add_argument("--record", action="store_true", help="what recording costs: the relay with and without, in turn")
     parser.add_argument(
         "--subjects",
         type=lambda text: text.split(","),
-        default=list(STANDARD),
+        default=None,
         metavar="NAME,…",
         help=f"which servers to measure, of {', '.join(SUBJECTS)} (default: {','.join(STANDARD)})",
     )
@@ -69,6 +71,7 @@ def _arguments() -> argparse.Namespace:
         "--output", type=Path, default=_RESULTS, metavar="DIRECTORY", help="for JSON and plot (default: %(default)s)"
     )
     arguments = parser.parse_args()
+    arguments.subjects = arguments.subjects or list(RECORDING if arguments.record else STANDARD)
     unknown = set(arguments.subjects) - set(SUBJECTS)
     if unknown:
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")

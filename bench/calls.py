@@ -11,7 +11,7 @@ from bench.legs import Flow
 from bench.load import LoadResult, run_load
 from bench.packets import Batch
 from bench.subjects.api import Subject
-from bench.windows import Meter
+from bench.windows import Meter, quantiles
 
 SETTLE: Final = 1.0
 """Seconds that a server is left alone before its memory is read."""
@@ -57,6 +57,9 @@ class ActiveCalls:
     """More than before the calls."""
     others: float
     behind: float
+    residence_p50: float | None = None
+    """Seconds from send call to the receiver's network stack, where it was taken."""
+    residence_p99: float | None = None
 
     @property
     def cores_per_call(self) -> float:
@@ -88,17 +91,18 @@ async def idle_calls(subject: Subject, calls: int, seconds: float) -> IdleCalls:
     )
 
 
-async def active_calls(subject: Subject, calls: int, seconds: int) -> ActiveCalls:
+async def active_calls(subject: Subject, calls: int, seconds: int, *, timed: bool = False) -> ActiveCalls:
     """Set up calls in a server that has just started, and play them."""
     await asyncio.sleep(SETTLE)
     memory = subject.process.memory_bytes()
     directions = _with_audio(await subject.connect(calls * subject.transports_per_call))
     _prepared(directions, WARM_UP)()
     await asyncio.sleep(0)  # What has come for ICE and DTLS meanwhile.
-    play = _prepared(directions, seconds)
+    play = _prepared(directions, seconds, timed=timed)
     meter = Meter(subject.process)
     load = play()
     cpu_seconds, others = meter.read()
+    p50, p99 = quantiles(load)
     return ActiveCalls(
         subject=subject.name,
         calls=calls,
@@ -109,15 +113,17 @@ async def active_calls(subject: Subject, calls: int, seconds: int) -> ActiveCall
         memory_bytes=subject.process.memory_bytes() - memory,
         others=others,
         behind=load.behind,
+        residence_p50=p50,
+        residence_p99=p99,
     )
 
 
-def _prepared(directions: Sequence[Flow], seconds: int) -> Callable[[], LoadResult]:
+def _prepared(directions: Sequence[Flow], seconds: int, *, timed: bool = False) -> Callable[[], LoadResult]:
     """So many seconds of the calls, encrypted and ready to be played."""
     video = [packet for frame in hdcall.video(seconds) for packet in frame]
     audio = hdcall.audio(seconds)
     batches = [Batch(flow, audio if i % 2 else video) for i, flow in enumerate(directions)]
-    return lambda: run_load(directions, batches, hdcall.schedule(len(directions) // 2, seconds))
+    return lambda: run_load(directions, batches, hdcall.schedule(len(directions) // 2, seconds), timed=timed)
 
 
 def _with_audio(video: Sequence[Flow]) -> Sequence[Flow]:

@@ -27,6 +27,8 @@ class Plan:
     active: int
     deadline: int
     """After which the run is ended, whatever it is doing."""
+    timed_calls: bool = False
+    """Time in the server is also taken of audio while many calls are active: that costs the generator some of its pace."""
     burst: int = 1
     """Packets that a transport sends in a row, where traffic is steady."""
 
@@ -65,3 +67,21 @@ QUICK: Final = Plan(
     active=2,
     deadline=180,
 )
+
+RECORDING: Final = Plan(
+    repeats=3,
+    rates=(1_000, 20_000),
+    transports=(2, MIDDLE),
+    searched=(),
+    window=1.0,
+    peak_window=0.5,
+    bisections=1,
+    residence_window=1.0,
+    idle_calls=10,
+    idle=2.5,
+    active_calls=20,
+    active=4,
+    deadline=380,
+    timed_calls=True,
+)
+"""What recording costs: the relay with and without, in turn."""

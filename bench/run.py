@@ -44,7 +44,7 @@ async def run(makers: Makers, results: Results) -> None:
                 async with _subject(make, results) as subject:
                     results.idle.append(await idle_calls(subject, plan.idle_calls, plan.idle))
                 async with _subject(make, results) as subject:
-                    results.active.append(await active_calls(subject, plan.active_calls, plan.active))
+                    results.active.append(await active_calls(subject, plan.active_calls, plan.active, timed=plan.timed_calls))
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol, TypeVar
 
+from bench.calls import ActiveCalls
 from bench.plan import MIDDLE
 from bench.results import Results
 
@@ -63,9 +64,24 @@ def goals(rows: Iterable[Figure]) -> list[Goal]:
     def ratio(key: str, other: str) -> float | None:
         return _quotient(value(key), value(key, other))
 
+    def ratio_of(key: str, other: str) -> float | None:
+        return _quotient(value(key, other), value(key))
+
+    def more(key: str, other: str) -> float | None:
+        one, less = value(key, other), value(key)
+        return one - less if one is not None and less is not None else None
+
     cost, one_call = f"cost/{MIDDLE}/{GOAL_RATE}", "active/1/cpu"
     spread = _quotient(value(f"cost/400/{GOAL_RATE}"), value(f"cost/2/{GOAL_RATE}"))
+    recorded = "relay_recorded"
     found = [
+        (f"CPU per packet more than unrecorded, µs ({MIDDLE} transports, {GOAL_RATE:,}/s)", more(cost, recorded), 2.0, False),
+        (
+            "time of audio in the relay with recorded 720p30 calls, p99, against that without",
+            ratio_of("active/p99", recorded),
+            1.1,
+            False,
+        ),
         (f"CPU per packet against coturn ({MIDDLE} transports, {GOAL_RATE:,}/s)", ratio(cost, "coturn"), 1.0, False),
         (f"CPU per packet against Janus EchoTest ({MIDDLE} transports, {GOAL_RATE:,}/s)", ratio(cost, "janus_echo"), 0.4, False),
         ("CPU of one 720p30 call against aiortc MediaRelay", ratio(one_call, "aiortc_relay"), 1 / 50, False),
@@ -113,6 +129,7 @@ def _calls(results: Results) -> list[Figure]:
     one = _medians((a for a in results.active if a.calls == 1), lambda a: 100 * a.cores_per_call)
     each = _medians((a for a in results.active if a.calls == many), lambda a: 100 * a.cores_per_call)
     active_memory = _medians((a for a in results.active if a.calls == many), lambda a: a.memory_bytes / a.calls / 1e6)
+    timed = [one for one in results.active if one.calls == many and one.residence_p99 is not None]
     setups = _medians(results.idle, lambda i: i.setups_per_core_second)
     idle = _medians(results.idle, lambda i: 100 * i.idle_cpu_seconds / i.idle_seconds / i.calls)
     idle_memory = _medians(results.idle, lambda i: i.memory_bytes / i.calls / 1e6)
@@ -122,8 +139,19 @@ def _calls(results: Results) -> list[Figure]:
         Figure("idle/memory", f"memory per idle call, of {results.plan.idle_calls}", "MB", idle_memory),
         Figure("active/1/cpu", "CPU of one 720p30 call alone", "% of a core", one),
         Figure(f"active/{many}/cpu", f"CPU per 720p30 call, of {many}", "% of a core", each),
+        Figure(
+            "active/p50", f"time of audio in the server, {many} 720p30 calls, p50", "ms", _times(timed, lambda a: a.residence_p50)
+        ),
+        Figure(
+            "active/p99", f"time of audio in the server, {many} 720p30 calls, p99", "ms", _times(timed, lambda a: a.residence_p99)
+        ),
         Figure("active/memory", f"memory per 720p30 call, of {many}", "MB", active_memory),
     ]
+
+
+def _times(taken: Iterable[ActiveCalls], value: Callable[[ActiveCalls], float | None]) -> dict[str, float]:
+    """Milliseconds."""
+    return _medians(taken, lambda one: 1e3 * (value(one) or 0.0))
 
 
 def _medians(taken: Iterable[_T], value: Callable[[_T], float]) -> dict[str, float]:

@@ -122,7 +122,7 @@ class Sealer:
         """The next chunk, as it is written to the file."""
         number = self._number
         self._number += 1
-        sealed = self._cipher.encrypt(_nonce(number), bytes(plain), _associated(self.header, number, last))
+        sealed = self._cipher.encrypt(_nonce(number), plain, _associated(self.header, number, last))
         return (len(sealed) | (_LAST if last else 0)).to_bytes(_LENGTH_BYTES) + sealed
 
 

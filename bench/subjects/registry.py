@@ -9,11 +9,12 @@ from bench.subjects.api import Subject
 from bench.subjects.coturn import Coturn
 from bench.subjects.janus_echo import JanusEcho, JanusEchoOneLoop
 from bench.subjects.janus_videoroom import JanusVideoRoom
-from bench.subjects.relay import Relay
+from bench.subjects.relay import RecordedRelay, Relay
 
 SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
     {
         "relay": Relay,
+        "relay_recorded": RecordedRelay,
         "coturn": Coturn,
         "janus_echo": JanusEcho,
         "janus_videoroom": JanusVideoRoom,
@@ -22,6 +23,9 @@ SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
     }
 )
 """By the name that `--subjects` and the results use."""
+
+RECORDING: Final = ("relay", "relay_recorded")
+"""Those that are measured to see what recording costs."""
 
 STANDARD: Final = ("relay", "coturn", "janus_echo", "janus_videoroom", "aiortc_relay")
 """Those that are measured unless others are asked for."""

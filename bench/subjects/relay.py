@@ -44,6 +44,7 @@ class Relay(LineSubject):
             router, first, second = str(number), f"{number}a", f"{number}b"
             caller, callee = await asyncio.gather(self._transport(router, first), self._transport(router, second))
             await self.request({"do": "route", "router": router, "first": first, "second": second})
+            await self._routed(router, first, second)
             return Flow(caller, callee, 2 * number + 1), Flow(callee, caller, 2 * number + 2)
 
     async def _transport(self, router: str, transport: str) -> Leg:
@@ -52,3 +53,18 @@ class Relay(LineSubject):
         opened["address"] = tuple(opened["address"])
         await self.request({"do": "connect", "transport": transport, **asdict(peer.local)})
         return await peer.connect(Description(**opened))
+
+    async def _routed(self, router: str, first: str, second: str) -> None:
+        """What follows once a call is up."""
+
+
+class RecordedRelay(Relay):
+    """The same, with every call recorded to a temporary directory."""
+
+    name = "relay_recorded"
+    description = "this relay, recording every call to disk"
+
+    async def _routed(self, router: str, first: str, second: str) -> None:
+        # Below the directory that is removed with the server.
+        directory = f"{self._directory.name}/recordings"
+        await self.request({"do": "record", "router": router, "first": first, "second": second, "directory": directory})

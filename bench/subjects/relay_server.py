@@ -1,12 +1,13 @@
 """The relay's media engine as a process of its own, as a worker runs it; see `bench.subjects.lines`."""
 
 from typing import Any
+from uuid import uuid4
 
 import uvloop
 
 from bench.namespace import ADDRESS
 from bench.subjects.lines import serve
-from relay.media.api import DtlsRole, Fingerprint, TransportParameters
+from relay.media.api import CaptureOrder, DtlsRole, Fingerprint, TransportParameters
 from relay.media.engine import LocalEngine
 from relay.workers.worker import spare_the_collector
 
@@ -25,6 +26,10 @@ async def _main() -> None:
                 await engine.connect_transport(request["transport"], _parameters(request), ())
             case "route":
                 await engine.route(request["router"], (request["first"], request["second"]))
+            case "record":
+                first, second = request["first"], request["second"]
+                order = CaptureOrder(uuid4().hex, request["directory"], "bench", "always", {first: "A", second: "B"})
+                await engine.start_capture(request["router"], order)
             case "counters":
                 return dict(await engine.counters())
         return {}

@@ -66,8 +66,12 @@ def packet_headers(party: PartyLabel) -> tuple[bytes, ...]:
 
 def media_comment(media: Iterable[MediaDescription]) -> bytes:
     """What an interface says of its media, as JSON. Of a description that is too long, without what is needed least."""
+    media = tuple(media)
+    comment = msgspec.json.encode({"media": media})
+    if len(comment) <= MAX_COMMENT:
+        return comment
     sections = [msgspec.to_builtins(one, str_keys=True) for one in media]
-    for needless in ((), _NEEDED_LEAST[:1], _NEEDED_LEAST[:2], _NEEDED_LEAST):
+    for needless in (_NEEDED_LEAST[:1], _NEEDED_LEAST[:2], _NEEDED_LEAST):
         comment = msgspec.json.encode({"media": [_without(one, needless) for one in sections]})
         if len(comment) <= MAX_COMMENT:
             return comment

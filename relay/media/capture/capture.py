@@ -55,7 +55,7 @@ class Capture:
         """By the id of the transport."""
         self._numbers: Counter[PartyLabel] = Counter()
         """Transports that each party has had."""
-        self.flush_at = now + FLUSH / 2
+        self.flush_at = now
         self.look_at = now
         self.ends_at = now + order.max_hours * _HOUR if order.max_hours else float("inf")
         self.paused: set[str] = set()

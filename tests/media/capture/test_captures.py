@@ -14,6 +14,7 @@ import pytest
 from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused
 from relay.media.capture import captures
 from relay.media.capture.capture import FLUSH
+from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, read_capture
 from relay.rtp.packet import is_rtcp
 from relay.sealed import is_sealed, open_sealed
 from tests.kit.media import AUDIO, VIDEO, MediaPeer, RunningEngine, picture_loss_indication, rtcp_compound, rtp_packet, still_talk
@@ -176,6 +177,23 @@ async def test_what_the_relay_sends_itself_is_not_captured(relay: RunningEngine,
         await send(first, relay, packet := rtp_packet(1))
         await eventually(lambda: picture_loss_indication(0x1234) in first.packets, "a key frame is requested")
         assert [packet for _, packet in (await captured(relay, tmp_path)).packets] == [packet]
+
+
+async def test_the_reader_of_recordings_understands_the_file(relay: RunningEngine, tmp_path: Path) -> None:
+    async with recorded(relay, tmp_path) as (first, second):
+        await send(first, relay, there := rtp_packet(1, 0xA, payload_type=111), report := rtcp_compound(0xA))
+        await send(second, relay, back := rtp_packet(1, 0xB, payload_type=111))
+        await captured(relay, tmp_path)
+    records = list(read_capture(file_of(tmp_path)))
+    interfaces = {one.number: one for one in records if isinstance(one, CaptureInterface)}
+    assert [(one.party, [section.kind for section in one.media]) for one in interfaces.values()] == [
+        ("A", ["audio", "video"]),
+        ("B", ["audio", "video"]),
+    ]
+    packets = [one for one in records if isinstance(one, CapturedPacket)]
+    assert [(interfaces[one.interface].party, one.data) for one in packets] == [("A", there), ("A", report), ("B", back)]
+    assert [one.name for one in records if isinstance(one, CaptureEvent)] == ["started", "transport", "transport", "ended"]
+    assert not [one for one in records if isinstance(one, CaptureCut)]
 
 
 # -- parties and their media ------------------------------------------------------------------------------------------
