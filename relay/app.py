@@ -34,7 +34,7 @@ from relay.settings.limits import LimitSettings
 from relay.settings.media import MediaSettings
 from relay.settings.push import PushSettings
 from relay.settings.recording import RecordingSettings
-from relay.settings.retention import RetentionSettings
+from relay.settings.retention import RecordingRetentionSettings, RetentionSettings
 from relay.settings.turn import TurnSettings
 from relay.signaling.calls.faults import Faults
 from relay.signaling.calls.hooks import HookRunner
@@ -122,6 +122,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
     if waker is not None:
         app.cleanup_ctx.append(_running(waker))
     app.cleanup_ctx.append(_running(housekeeping))
+    app.cleanup_ctx.append(_running(Housekeeping(recorded.retention, settings.only(RecordingRetentionSettings))))
     if recorded.jobs is not None:
         app.cleanup_ctx.append(_running(recorded.jobs))
     app.cleanup_ctx.append(_running(Review(calls.enforcement.review)))

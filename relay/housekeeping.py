@@ -5,11 +5,11 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from relay.clock import Clock
 from relay.errors import Unavailable
-from relay.settings.retention import RetentionSettings
+from relay.settings.retention import RecordingRetentionSettings, RetentionSettings
 from relay.signaling.records import Purged
 
 logger = logging.getLogger(__name__)
@@ -20,28 +20,30 @@ DAY: Final = 86_400.0
 RETRY: Final = 300.0
 """Seconds from a failure to the next attempt."""
 
-
 WATCH: Final = 30.0
 """Seconds between two looks at the recordings. A start has the first one."""
 
+_Days = TypeVar("_Days", bound=RetentionSettings | RecordingRetentionSettings)
+_Days_contra = TypeVar("_Days_contra", bound=RetentionSettings | RecordingRetentionSettings, contravariant=True)
 
-class Retention(Protocol):
+
+class Retention(Protocol[_Days_contra]):
     """Removes data older than its retention period."""
 
-    async def apply(self, days: RetentionSettings, now: datetime) -> Purged: ...
+    async def apply(self, days: _Days_contra, now: datetime) -> Purged: ...
 
 
-class Housekeeping:
+class Housekeeping(Generic[_Days]):
     """Runs the retention, one run after the other. Several servers may share a database."""
 
-    def __init__(self, retention: Retention, days: RetentionSettings, clock: Clock | None = None) -> None:
+    def __init__(self, retention: Retention[_Days], days: _Days, clock: Clock | None = None) -> None:
         self._retention = retention
         self._days = days
         self._clock = clock or Clock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if self._days != RetentionSettings():  # else everything is kept
+        if any(dataclasses.astuple(self._days)):  # else everything is kept
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:

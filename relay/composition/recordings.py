@@ -8,6 +8,7 @@ from typing import Final
 
 from relay.composition.database import DatabasePlane
 from relay.db.recording_accesses import SqlRecordingAccesses
+from relay.db.recording_retention import SqlRecordingRetention
 from relay.db.recordings import SqlRecordings
 from relay.recording.folder import RecordingFolder
 from relay.recording.jobs import RecordingJobs
@@ -31,14 +32,14 @@ class RecordingPlane:
     Attributes:
         folder: their files; None: no directory is set.
         jobs: None likewise.
-        verifies: verification is installed.
+        retention: removes what is too old.
     """
 
     store: SqlRecordings
     accesses: SqlRecordingAccesses
     folder: RecordingFolder | None
     jobs: RecordingJobs | None
-    verifies: bool
+    retention: SqlRecordingRetention
 
 
 class _JobStore:
@@ -63,13 +64,13 @@ class _JobStore:
         if await self._store.assembled(recording_id, files, note):
             await self._store.set_verdict(recording_id, RecordingVerdict(verdict or "none"))
 
-    async def assembly_failed(self, recording_id: str, note: str, *, state: str) -> None:
-        if state != RecordingState.READY:
-            await self._store.assembly_failed(recording_id, note, again=state == RecordingState.CAPTURED)
-        elif await self._store.move(recording_id, [RecordingState.ASSEMBLING], RecordingState.READY):
-            record = await self._store.get(recording_id)
-            if record is not None:
-                await self._store.set_verdict(recording_id, record.verdict, note=note)
+    async def assembly_failed(self, recording_id: str, note: str, *, state: str, files: Mapping[str, int]) -> None:
+        if state == RecordingState.READY:
+            changed = await self._store.move(recording_id, [RecordingState.ASSEMBLING], RecordingState.READY)
+        else:
+            changed = await self._store.assembly_failed(recording_id, note, again=state == RecordingState.CAPTURED)
+        if changed:
+            await self.verified(recording_id, files, None, note)
 
     async def put_back(self, recording_id: str) -> None:
         await self._store.move(recording_id, [RecordingState.ASSEMBLING], RecordingState.CAPTURED)
@@ -89,11 +90,16 @@ def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> Rec
     node, keys = database.settings.node, SealKeys.parse(settings.recording_key)
     store, directory = SqlRecordings(database.engine, node), settings.recordings
     folder = None if directory is None else RecordingFolder(Path(directory), keys)
-    verifies = all(_is_installed(name) for name in _VERIFICATION)
-    jobs = None
+    accesses, jobs = SqlRecordingAccesses(database.engine), None
     if folder is not None:
+        verifies = all(_is_installed(name) for name in _VERIFICATION)
         jobs = RecordingJobs(folder, _JobStore(store), node, settings.assemblers, keys=settings.recording_key, verifies=verifies)
-    return RecordingPlane(store, SqlRecordingAccesses(database.engine), folder, jobs, verifies)
+
+    def expired() -> None:
+        if jobs is not None:
+            jobs.wake()
+
+    return RecordingPlane(store, accesses, folder, jobs, SqlRecordingRetention(database.engine, store, expired))
 
 
 def _is_installed(name: str) -> bool:

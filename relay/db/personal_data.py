@@ -17,6 +17,7 @@ from relay.db.platform import SqlPlatform
 from relay.db.profiles import columns as columns_of
 from relay.db.profiles import names, same
 from relay.db.push import SqlPushSubscriptions
+from relay.db.recording_people import SqlRecordingPeople
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, ScopeKind
 from relay.signaling.records import CallRecord
@@ -30,12 +31,14 @@ class SqlPersonalData:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._recordings = SqlRecordingPeople(engine)
 
     async def export(self, profile: Profile) -> dict[str, Any] | None:
         """The data of a profile as JSON values; times in ISO 8601. None if there is none.
 
         An object of `profile` (an object, or None), `settings` (an object) and lists of objects: `blocks`, `connections`,
-        `conversations`, `whiteboard_sessions`, `calls`, `whiteboard_calls`, `chat`, `push_subscriptions`. Calls are as the
+        `conversations`, `whiteboard_sessions`, `calls`, `whiteboard_calls`, `chat`, `push_subscriptions`, `recordings`,
+        `recording_consents`. Calls and recordings are as the
         profile may see them; chat messages are its own; push subscriptions come without their keys.
         """
         subscriptions = [_plain(one) for one in await SqlPushSubscriptions(self._engine).of(profile)]
@@ -50,6 +53,8 @@ class SqlPersonalData:
             "push_subscriptions": [
                 {name: value for name, value in one.items() if name not in ("p256dh", "auth")} for one in subscriptions
             ],
+            "recordings": [_plain(one) for one in await self._recordings.recordings(profile)],
+            "recording_consents": [_plain(one) for one in await self._recordings.consents(profile)],
         }
         known = await self._profile(profile)
         if known is None and not any(lists.values()):
@@ -61,17 +66,19 @@ class SqlPersonalData:
 
         The profile goes with its settings, blocks, connections, memberships, push subscriptions and its own chat messages. Its
         calls belong to the other party too: their rows stay, without its name, avatar and user id, and are invisible to this
-        profile, should it come back. May be repeated if it was interrupted.
+        profile, should it come back. Recordings that it is heard in are deleted, but for those under legal hold, and its consents
+        go. May be repeated if it was interrupted.
 
         Returns:
             Whether there was anything to erase.
         """
         # First of all: then it begins no more calls.
         deleted = await SqlPlatform(self._engine).forget_profile(profile)
+        deleted = await self._recordings.erase(profile) or deleted
         return await self._erase_history(profile, at, (INITIATED, ANSWERED, MISSED, ENDED)) or deleted
 
     async def erase_history(self, profile: Profile, at: datetime) -> bool:
-        """Take a profile out of the calls that it had, and delete its own chat messages; it stays itself.
+        """Take a profile out of the calls that it had; delete its own chat messages, and recordings of its calls by consent.
 
         The other parties' rows stay, without its name, avatar and user id, and are invisible to this profile. Calls that have not
         ended stay as they are.
@@ -79,7 +86,8 @@ class SqlPersonalData:
         Returns:
             Whether there was anything to erase.
         """
-        return await self._erase_history(profile, at, (MISSED, ENDED))
+        deleted = await self._recordings.erase_own(profile)
+        return await self._erase_history(profile, at, (MISSED, ENDED)) or deleted
 
     async def _erase_history(self, profile: Profile, at: datetime, statuses: Sequence[str]) -> bool:
         erased = False

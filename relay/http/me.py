@@ -27,6 +27,9 @@ class Export(TypedDict):
     """Its own messages."""
     push_subscriptions: list[dict[str, Any]]
     """Without their keys."""
+    recordings: list[dict[str, Any]]
+    """Of its calls, by consent; without their files."""
+    recording_consents: list[dict[str, Any]]
 
 
 async def export(request: web.Request, *, who: HttpAuthenticator, data: PersonalData) -> web.Response:
@@ -56,8 +59,8 @@ EXPORT: Final = Operation(
     "Everything that there is about the profile, as a file.", Export, errors={404: "There is nothing about the profile."}
 )
 ERASE_HISTORY: Final = Operation(
-    "Takes the profile out of its calls that have ended, and deletes its chat messages. The other parties keep their calls, "
-    "without its name."
+    "Takes the profile out of its calls that have ended, and deletes its chat messages and the recordings by consent of its "
+    "calls. The other parties keep their calls, without its name."
 )
 
 ROUTES: Final = [

@@ -164,7 +164,7 @@ def view_of(
         policy="always" if record.policy is RecordingPolicy.ALWAYS else "consent",
         consented=record.consented,
         legal_hold=record.legal_hold,
-        note=record.note,
+        note=record.note or None,
         job=None if job is None else _job(job),
         can_delete=may_delete(record, asker),
     )

@@ -1,7 +1,7 @@
 """The directory of recordings: which file is where, how large it is, and how it is read whether it is sealed or not.
 
-`ID.pcapng` is the capture and `ID/` has what was made of it. `ID.part/` is what is being made, and `ID.plain/` what a
-verification reads of a sealed recording. Paths are made of ids and names that were checked, and of nothing else.
+`ID.pcapng` is the capture and `ID/` has what was made of it. `ID.part/` and `ID.verify/` have what is being made. Paths are made
+of ids and names that were checked, and of nothing else.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ from relay.sealed import SealCutOff, SealedFile, SealKeys, is_sealed, open_seale
 
 CAPTURE_SUFFIX: Final = ".pcapng"
 PART_SUFFIX: Final = ".part"
-PLAIN_SUFFIX: Final = ".plain"
+REPORT_SUFFIX: Final = ".verify"
+_PARTS: Final = (PART_SUFFIX, f"{PART_SUFFIX}{PART_SUFFIX}", REPORT_SUFFIX)
+"""Of what is being made: the second is the assembler's own, from which it makes the first."""
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -75,8 +77,8 @@ class RecordingFolder:
     def part(self, recording_id: str) -> Path:
         return self._of(recording_id, PART_SUFFIX)
 
-    def plain(self, recording_id: str) -> Path:
-        return self._of(recording_id, PLAIN_SUFFIX)
+    def report(self, recording_id: str) -> Path:
+        return self._of(recording_id, REPORT_SUFFIX)
 
     def path(self, recording_id: str, name: str) -> Path:
         """The file of that name. Whether the recording has such a file, its row says.
@@ -93,7 +95,7 @@ class RecordingFolder:
         return self.capture(recording_id).is_file()
 
     def has_anything(self, recording_id: str) -> bool:
-        return any(self._of(recording_id, suffix).exists() for suffix in (CAPTURE_SUFFIX, "", PART_SUFFIX, PLAIN_SUFFIX))
+        return any(self._of(recording_id, suffix).exists() for suffix in (CAPTURE_SUFFIX, "", *_PARTS))
 
     def open(self, recording_id: str, name: str) -> Readable:
         """A finished file, to be read from any position.
@@ -157,17 +159,26 @@ class RecordingFolder:
         Raises:
             OSError: one cannot be removed.
         """
-        for suffix in (PART_SUFFIX, PLAIN_SUFFIX, ""):
-            remove_tree(self._of(recording_id, suffix))
+        self.remove_parts(recording_id)
+        remove_tree(self.products(recording_id))
         self.capture(recording_id).unlink(missing_ok=True)
+
+    def remove_parts(self, recording_id: str) -> None:
+        """Remove what is being made. Take the lock first.
+
+        Raises:
+            OSError: something cannot be removed.
+        """
+        for suffix in _PARTS:
+            remove_tree(self._of(recording_id, suffix))
 
     def remove_leftovers(self) -> None:
         """Remove what jobs left that were ended in the middle."""
-        for path in [*self.directory.glob(f"*{PART_SUFFIX}"), *self.directory.glob(f"*{PLAIN_SUFFIX}")]:
-            recording_id = path.name.partition(".")[0]
+        found = {path.name.partition(".")[0] for suffix in _PARTS for path in self.directory.glob(f"*{suffix}")}
+        for recording_id in sorted(found):
             if _ID.fullmatch(recording_id) and not self.is_locked(recording_id):
                 with contextlib.suppress(OSError):
-                    remove_tree(path)
+                    self.remove_parts(recording_id)
 
     def is_locked(self, recording_id: str) -> bool:
         """Whether a job works on the recording."""

@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from relay.errors import Unavailable
 from relay.recording.folder import RecordingFolder
+from relay.recording.job import Job, JobKind, JobStore, Unfinished
 from relay.recording.process import WorkFailed, run
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,6 @@ MAX_ATTEMPTS: Final = 3
 MAX_QUEUED: Final = 1000
 """Jobs that wait. A look finds the rest of the captures when there is room again."""
 
-BASE_LIMIT: Final = 1800.0
-"""Seconds that a job may take, however short the recording is."""
-
-SPEED: Final = 20.0
-"""Seconds of a recording for which a job gets one more second. Assembling runs at 150 times real time or more."""
-
 INHERITED: Final = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
 """What a job has of the server's environment."""
 
@@ -66,87 +60,6 @@ LEVELS: Final = {
     "jobs_running": "recordings that are being assembled or verified",
     "jobs_waiting": "recordings that wait to be assembled or verified",
 }
-
-
-class JobKind(StrEnum):
-    ASSEMBLE = "assemble"
-    VERIFY = "verify"
-
-
-@dataclass(slots=True)
-class Job:
-    """Something to be done with one recording.
-
-    Attributes:
-        duration: seconds of the recording.
-        mp4: with an MP4 of both parties side by side.
-        asked_for: a user waits for it and sees whether it fails, so it is tried once.
-        step: what is done just now; empty while the job waits.
-        done: how much of that, from 0 to 1.
-    """
-
-    kind: JobKind
-    recording_id: str
-    duration: float
-    mp4: bool = False
-    asked_for: bool = False
-    running: bool = False
-    step: str = ""
-    done: float = 0.0
-
-    @property
-    def time_limit(self) -> float:
-        """Seconds after which the process is killed."""
-        return BASE_LIMIT + self.duration / SPEED
-
-
-class Unfinished(Protocol):
-    """A row that says that something is to be done."""
-
-    @property
-    def recording_id(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def started_at(self) -> datetime: ...
-    @property
-    def ended_at(self) -> datetime | None: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def node(self) -> str: ...
-
-
-class JobStore(Protocol):
-    """The rows of recordings. Each method raises `Unavailable` while the database is away."""
-
-    async def unfinished(self) -> Sequence[Unfinished]:
-        """Those in state `captured`, `assembling` or `deleting`, of any server, oldest first."""
-        ...
-
-    async def begin_assembly(self, recording_id: str) -> int:
-        """`captured`, `ready` or `failed` → `assembling`; the number of this attempt, or 0 if it was in no such state."""
-        ...
-
-    async def assembled(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:
-        """`assembling` → `ready`. Without a verdict, that becomes `none`: the products are new."""
-        ...
-
-    async def assembly_failed(self, recording_id: str, note: str, *, state: str) -> None:
-        """`assembling` → `captured` (to be tried again), `ready` (with the products that there were) or `failed`."""
-        ...
-
-    async def put_back(self, recording_id: str) -> None:
-        """`assembling` → `captured`: it was interrupted, and is to be begun anew."""
-        ...
-
-    async def verified(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:
-        """Write what a verification has found. Without a verdict, that stays as it was."""
-        ...
-
-    async def removed(self, recording_id: str) -> None:
-        """The files are gone: the row of a recording in state `deleting` goes too."""
-        ...
 
 
 def work_command(job: Job, folder: RecordingFolder, *, verify: bool) -> Sequence[str]:
@@ -293,13 +206,14 @@ class RecordingJobs:
             if row.state == "captured" and not await self.store.begin_assembly(row.recording_id):
                 return
             logger.error("recording %s: its capture is missing in %s", row.recording_id, self.folder.directory)
-            await self.store.assembly_failed(row.recording_id, "the capture is missing", state="failed")
+            await self.store.assembly_failed(row.recording_id, "the capture is missing", state="failed", files={})
 
     async def _take_back(self, row: Unfinished) -> None:
         """What was interrupted is to be assembled again, or was interrupted often enough."""
         if row.attempts >= MAX_ATTEMPTS:
             note = f"assembling was interrupted {row.attempts} times"
-            await self.store.assembly_failed(row.recording_id, note, state="failed")
+            files = await asyncio.to_thread(self.folder.sizes, row.recording_id)
+            await self.store.assembly_failed(row.recording_id, note, state="failed", files=files)
             self.counters["assembly_failures"] += 1
             logger.error("recording %s: %s", row.recording_id, note)
         else:
@@ -369,12 +283,12 @@ class RecordingJobs:
         logger.warning("recording %s: attempt %d to assemble it failed: %s", recording_id, attempt, reason)
         state = "captured"
         if job.asked_for or attempt >= MAX_ATTEMPTS:
-            had_products = await asyncio.to_thread(self.folder.products(recording_id).is_dir)
-            state = "ready" if had_products else "failed"
+            state = "ready" if await asyncio.to_thread(self.folder.products(recording_id).is_dir) else "failed"
             self._not_before.pop(recording_id, None)
         else:
             self._not_before[recording_id] = asyncio.get_running_loop().time() + self.pause
-        await _written(lambda: self.store.assembly_failed(recording_id, reason, state=state))
+        files = await asyncio.to_thread(self.folder.sizes, recording_id)
+        await _written(lambda: self.store.assembly_failed(recording_id, reason, state=state, files=files))
 
     async def _verify(self, job: Job) -> None:
         verdict, note = None, None

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,8 +16,11 @@ import msgspec
 MAX_LINE: Final = 1024 * 1024
 """Bytes of a line; ours have less than 10 KB."""
 
-MAX_LAST_WORDS: Final = 20
-"""Lines of its standard error that are kept: a traceback ends with what is of use."""
+MAX_LAST_WORDS: Final = 4096
+"""Bytes of its standard error that are kept: a traceback ends with what is of use."""
+
+LOOK_INTERVAL: Final = 0.25
+"""Seconds between two looks whether the program has ended."""
 
 Progress = Callable[[str, float], None]
 """Takes the step and how much of it is done, from 0 to 1."""
@@ -74,8 +76,9 @@ async def run(
 async def _result(process: asyncio.subprocess.Process, progress: Progress) -> Mapping[str, Any]:
     assert process.stdout is not None
     assert process.stderr is not None
-    last_words: deque[str] = deque(maxlen=MAX_LAST_WORDS)
+    last_words = bytearray()
     listening = asyncio.create_task(_keep(process.stderr, last_words))
+    ending = asyncio.create_task(_end_group(process))
     last = _Line()
     try:
         while line := await process.stdout.readline():
@@ -89,30 +92,44 @@ async def _result(process: asyncio.subprocess.Process, progress: Progress) -> Ma
         raise WorkFailed(f"a line of its output is longer than {MAX_LINE} bytes") from None
     finally:
         listening.cancel()
+        ending.cancel()
     if last.result is not None and status == 0:
         return last.result
     raise WorkFailed(last.failed or _reason(status, last_words))
 
 
-async def _keep(stream: asyncio.StreamReader, lines: deque[str]) -> None:
-    """Read to the end, so that the program never waits for this process to read, and keep the last lines."""
+async def _keep(stream: asyncio.StreamReader, last: bytearray) -> None:
+    """Read to the end, so that the program never waits for this process to read, and keep the last bytes."""
     while chunk := await stream.read(65536):
-        lines.extend(chunk.decode(errors="replace").splitlines())
+        last += chunk
+        del last[:-MAX_LAST_WORDS]
 
 
-def _reason(status: int, last_words: Sequence[str]) -> str:
+def _reason(status: int, last_words: bytes | bytearray) -> str:
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"the process was ended by {signal.Signals(-status).name}"
-    said = next((line.strip() for line in reversed(last_words) if line.strip()), "")
+    said = next((line.strip() for line in reversed(last_words.decode(errors="replace").splitlines()) if line.strip()), "")
     return f"the process ended with status {status}{f': {said[:300]}' if said else ''}"
 
 
+async def _end_group(process: asyncio.subprocess.Process) -> None:
+    """What the program has started ends with it: it would keep the pipes open, and this process would wait for it."""
+    # `wait` may itself wait for the pipes, depending on the version of Python, and there is no event.
+    while process.returncode is None:  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_INTERVAL)
+    _kill(process)
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
-    # The whole group: also what the program has started.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process)
     if process.stdin is not None:
         process.stdin.close()
     if process.returncode is None:
         await asyncio.shield(process.wait())
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    # The whole group, which it leads: also what it has started.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -8,23 +8,24 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from relay.errors import RelayError
+from relay.recording.assemble import assemble
 from relay.recording.folder import RecordingFolder, remove_tree
 from relay.sealed import SealedFile, SealKeys, seal_file
 
 NICE: Final = 10
 """Calls come first: with this a job gets a ninth of a processor that media wants too."""
 
-REPORTS: Final = ("report.json", "report.html")
+MAX_NOTE: Final = 500
+"""Characters of what people are told."""
 
-Verdict = dict[str, Any]
+Outcome = dict[str, Any]
+"""`verdict` and `note`, as far as there are."""
 
 
 class _Reporter:
@@ -69,80 +70,52 @@ def main(arguments: list[str]) -> int:
         reporter.say(failed="another process works on this recording")
         return 1
     except (RelayError, OSError, ValueError, ImportError) as error:
-        reporter.say(failed=f"{type(error).__name__}: {error}"[:500])
+        reporter.say(failed=f"{type(error).__name__}: {error}"[:MAX_NOTE])
         return 1
     reporter.say(result=result)
     return 0
 
 
-def _assemble(folder: RecordingFolder, recording_id: str, reporter: _Reporter, *, mp4: bool, verify: bool) -> Verdict:
-    assemble = import_module("relay.recording.assemble").assemble  # PyAV is loaded for it
-
+def _assemble(folder: RecordingFolder, recording_id: str, reporter: _Reporter, *, mp4: bool, verify: bool) -> Outcome:
     part, products = folder.part(recording_id), folder.products(recording_id)
-    remove_tree(part)
-    part.mkdir(mode=0o700)
-    assemble(folder.capture(recording_id), part, mp4=mp4, keys=folder.keys, progress=reporter.progress)
-    verdict = _judged(part, reporter.progress) if verify else {}
+    folder.remove_parts(recording_id)
+    made = assemble(folder.capture(recording_id), part, mp4=mp4, keys=tuple(folder.keys), progress=reporter.progress)
+    outcome: Outcome = {"note": "; ".join(made.warnings)[:MAX_NOTE]}
+    if verify:
+        try:
+            outcome["verdict"] = _judge(folder, part, reporter, part)
+        except Exception as error:
+            # The products are as good as they were; the verification can be asked for again.
+            outcome["note"] = f"verifying failed: {type(error).__name__}: {error}"[:MAX_NOTE]
     _finish(folder, part, reporter)
-    # Nothing is ever missing for longer than between these two: a download that has begun goes on with the old file.
+    # Nothing is there for the moment between these two. A download that has begun goes on with the old file.
     remove_tree(products)
     part.rename(products)
     _sync(folder.directory)
-    return verdict
+    return outcome
 
 
-def _judged(directory: Path, progress: Callable[[str, float], None]) -> Verdict:
-    """What the verification has found; nothing where it is not installed. That it fails does not make the products bad."""
-    try:
-        verify = import_module("relay.recording.verify").verify  # numpy and scipy are loaded for it
-    except ImportError:
-        return {}
-    try:
-        return {"verdict": _word(verify(directory, progress=progress))}
-    except ImportError:
-        return {}
-    except Exception as error:
-        return {"note": f"verifying failed: {type(error).__name__}: {error}"[:500]}
-
-
-def _word(found: Any) -> str:
-    """`passed`, `failed` or `unreadable`."""
-    return str(getattr(found, "verdict", found))
-
-
-def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> Verdict:
-    verify = import_module("relay.recording.verify").verify
-
+def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> Outcome:
     products = folder.products(recording_id)
-    if folder.keys.first is None:
-        found = _word(verify(products, progress=reporter.progress))
-        for name in REPORTS:
-            (products / name).chmod(0o600)
-        return {"verdict": found}
-    plain = folder.plain(recording_id)
-    remove_tree(plain)
-    plain.mkdir(mode=0o700)
+    report = folder.report(recording_id)
+    remove_tree(report)
+    report.mkdir(mode=0o700)
     try:
-        for file in sorted(products.iterdir()):
-            _unseal(folder, recording_id, file.name, plain / file.name)
-        found = _word(verify(plain, progress=reporter.progress))
-        for name in REPORTS:
-            sealed = plain / f"{name}.sealed"
-            seal_file(plain / name, sealed, folder.keys.first)
-            sealed.replace(products / name)
+        verdict = _judge(folder, products, reporter, report)
+        _finish(folder, report, reporter)
+        for file in report.iterdir():
+            file.replace(products / file.name)
+        _sync(products)
     finally:
-        remove_tree(plain)
-    return {"verdict": found}
+        remove_tree(report)
+    return {"verdict": verdict, "note": ""}
 
 
-def _unseal(folder: RecordingFolder, recording_id: str, name: str, target: Path) -> None:
-    opened = folder.open(recording_id, name)
-    try:
-        with target.open("wb") as file:
-            for start in range(0, opened.size, 1 << 20):
-                file.write(opened.read(start, start + (1 << 20)))
-    finally:
-        opened.close()
+def _judge(folder: RecordingFolder, products: Path, reporter: _Reporter, out: Path) -> str:
+    """What the verification finds: `passed`, `failed` or `unreadable`."""
+    from relay.recording.verify import verify  # noqa: PLC0415 - numpy and scipy are loaded for it
+
+    return verify(products, out=out, keys=tuple(folder.keys), progress=reporter.progress).verdict
 
 
 def _finish(folder: RecordingFolder, part: Path, reporter: _Reporter) -> None:
@@ -171,7 +144,9 @@ def _sync(path: Path) -> None:
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    # Not `sys.stdin`: its lock, which a thread has while it reads, aborts the interpreter as that ends.
+    while os.read(0, 4096):
+        pass
     os._exit(1)
 
 

@@ -22,7 +22,7 @@ from relay.settings.logs import LogSettings
 from relay.settings.media import MediaSettings
 from relay.settings.push import PushSettings
 from relay.settings.recording import RecordingSettings
-from relay.settings.retention import RetentionSettings
+from relay.settings.retention import RecordingRetentionSettings, RetentionSettings
 from relay.settings.turn import TurnSettings
 
 
@@ -39,6 +39,7 @@ class Settings(
     PushSettings,
     RecordingSettings,
     RetentionSettings,
+    RecordingRetentionSettings,
     LogSettings,
 ):
     """How this relay runs. Build it with `from_environment`, or directly in tests and when embedding.

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from relay.settings.base import PREFIX, Days, Development, Secret
+from relay.settings.base import PREFIX, Development, Secret
 
 RecordingPolicy = Literal["off", "consent", "always"]
 Mebibytes = Annotated[int, Meta(ge=1, le=1024 * 1024, extra={"unit": "MiB"})]
@@ -49,10 +49,6 @@ class RecordingSettings(Development):
     """Whether calls of clients that cannot show that they are recorded are recorded all the same, with `always`."""
     assemblers: Annotated[int, Meta(ge=0, le=64)] = 1
     """Processes at a time that make playable files of recordings; 0: only `python -m relay assemble` does."""
-    retain_recordings_days: Days = 30
-    """Days that recordings are kept after their call; 0: for ever."""
-    retain_recording_accesses_days: Days = 365
-    """Days that the log of accesses to recordings is kept; 0: for ever."""
 
     def _problems(self) -> Iterator[str]:
         if self.recording_policy != "off" and self.recordings is None:

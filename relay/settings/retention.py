@@ -17,3 +17,11 @@ class RetentionSettings(Group):
     """Days that chat messages of calls are kept."""
     retain_push_subscriptions_days: Days = 0
     """Days that a push subscription is kept after its last use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingRetentionSettings(Group):
+    retain_recordings_days: Days = 30
+    """Days that recordings are kept after they ended; not those under legal hold."""
+    retain_recording_accesses_days: Days = 365
+    """Days that the log of accesses to recordings is kept, and consents to recordings that are gone."""

@@ -221,3 +221,7 @@ class Purged:
     chat: int = 0
     """Chat messages removed for their own age."""
     push_subscriptions: int = 0
+    recordings: int = 0
+    """Recordings that are to be deleted now: their files go next."""
+    recording_accesses: int = 0
+    """Uses of recordings, and consents to recordings that are gone."""

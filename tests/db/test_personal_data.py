@@ -56,6 +56,8 @@ async def test_the_export_of_a_profile_without_data_has_the_profile(personal: Sq
         "whiteboard_calls": [],
         "chat": [],
         "push_subscriptions": [],
+        "recordings": [],
+        "recording_consents": [],
     }
 
 

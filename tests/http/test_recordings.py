@@ -1,17 +1,18 @@
 """A profile's own recordings, and no others."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from relay.http.downloads import MAX_DOWNLOADS
 from relay.signaling.recording_records import RecordingPolicy, RecordingState
 from tests.http.conftest import bearer
 from tests.http.recorded import KEY, NODE, VIDEO, Recorded, accesses, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, asked, milliseconds
-from tests.kit.server import RunningRelay
+from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 
 quiet = pytest.mark.settings(node=NODE, assemblers=0)
@@ -152,171 +153,6 @@ async def test_a_filter_that_makes_no_sense_is_refused(http: aiohttp.ClientSessi
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
-RANGES = [
-    ("bytes=0-9", slice(0, 10)),
-    ("bytes=65530-65545", slice(65530, 65546)),
-    ("bytes=131072-", slice(131072, None)),
-    ("bytes=-5", slice(-5, None)),
-    (f"bytes=-{len(VIDEO) + 5}", slice(0, None)),
-    (f"bytes=204799-{10**9}", slice(204799, None)),
-    ("Bytes=1-1", slice(1, 2)),
-]
-
-
-@pytest.mark.parametrize("key", [pytest.param("", marks=quiet, id="plain"), pytest.param(KEY, marks=sealed, id="sealed")])
-async def test_a_file_comes_whole_or_in_a_range(
-    http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path, key: str
-) -> None:
-    recording_id = await recorded.add(key=key)
-    assert (key == "") is (VIDEO[:500] in (tmp_path / "recordings" / recording_id / "A.webm").read_bytes())
-    async with http.get(file_of(recording_id), headers=bearer(MAYA)) as response:
-        assert (response.status, await response.read()) == (200, VIDEO)
-        assert response.headers["Content-Disposition"] == 'attachment; filename="A.webm"'
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert response.headers["Cache-Control"] == "private, no-store"
-        assert response.headers["Accept-Ranges"] == "bytes"
-        assert response.content_type == "video/webm"
-        tag = response.headers["ETag"]
-        assert recording_id in tag
-    for asked_for, expected in RANGES:
-        async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": asked_for}) as response:
-            assert (response.status, await response.read()) == (206, VIDEO[expected]), asked_for
-            start, stop, _ = expected.indices(len(VIDEO))
-            assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(VIDEO)}"
-            assert response.headers["ETag"] == tag
-    for same, status in ((tag, 206), ('"another"', 200), ("Sat, 01 Jan 2022 00:00:00 GMT", 200)):
-        headers = {**bearer(MAYA), "Range": "bytes=0-9", "If-Range": same}
-        async with http.get(file_of(recording_id), headers=headers) as response:
-            assert response.status == status, same
-            assert await response.read() == VIDEO[: 10 if status == 206 else None]
-    async with http.head(file_of(recording_id), headers=bearer(MAYA)) as response:
-        assert (response.status, response.content_length, await response.read()) == (200, len(VIDEO), b"")
-
-
-@quiet
-@pytest.mark.parametrize("wanted", ["bytes=204800-", "bytes=5-4", "bytes=-0", "bytes=0-1,4-5", "bytes=x-", "bytes=-"])
-async def test_a_range_that_is_not_there_is_refused_and_the_size_is_said(
-    http: aiohttp.ClientSession, recorded: Recorded, wanted: str
-) -> None:
-    recording_id = await recorded.add()
-    async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": wanted}) as response:
-        assert (response.status, response.headers["Content-Range"]) == (416, f"bytes */{len(VIDEO)}")
-        assert (await response.json())["error"]["code"] == "range_not_satisfiable"
-
-
-@quiet
-async def test_a_range_in_another_unit_is_ignored(http: aiohttp.ClientSession, recorded: Recorded) -> None:
-    recording_id = await recorded.add()
-    async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": "seconds=1-2"}) as response:
-        assert (response.status, await response.read()) == (200, VIDEO)
-
-
-@quiet
-async def test_a_file_that_is_not_in_the_row_is_not_found_though_it_lies_there(
-    http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path
-) -> None:
-    recording_id = await recorded.add()
-    (tmp_path / "recordings" / recording_id / "secret.txt").write_text("secret")
-    for name in ("secret.txt", f"{recording_id}.pcapng", "..", "%2e%2e%2frelay.db", "..%2F..%2Frelay.db", "A.webm%00", "a.webm"):
-        async with http.get(file_of(recording_id, name), headers=bearer(MAYA)) as response:
-            assert response.status == 404, name
-            assert b"secret" not in await response.read()
-
-
-@quiet
-async def test_a_symbolic_link_is_not_followed(
-    http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    recording_id = await recorded.add()
-    file = tmp_path / "recordings" / recording_id / "A.webm"
-    (tmp_path / "elsewhere").write_text("secret")
-    file.unlink()
-    file.symlink_to(tmp_path / "elsewhere")
-    status, answer = await asked(http, "GET", file_of(recording_id), MAYA)
-    assert (status, answer["error"]["code"]) == (500, "internal")
-    caplog.clear()  # the error that was logged is what it is for
-
-
-@quiet
-async def test_a_file_that_has_gone_is_not_found(http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path) -> None:
-    recording_id = await recorded.add()
-    (tmp_path / "recordings" / recording_id / "A.webm").unlink()
-    status, answer = await asked(http, "GET", file_of(recording_id), MAYA)
-    assert status == 404
-    assert NODE in answer["error"]["message"]
-
-
-@sealed
-@pytest.mark.parametrize("damage", ["changed", "cut off", "another key"])
-async def test_a_sealed_file_that_is_damaged_is_never_given_out(
-    http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
-) -> None:
-    recording_id = await recorded.add(key=KEY)
-    file = tmp_path / "recordings" / recording_id / "A.webm"
-    content = bytearray(file.read_bytes())
-    content[10 if damage == "another key" else 100_000] ^= 1
-    file.write_bytes(content[:150_000] if damage == "cut off" else content)
-    got = b""
-    try:
-        async with http.get(file_of(recording_id), headers=bearer(MAYA)) as response:
-            status = response.status
-            async for chunk in response.content.iter_any():
-                got += chunk
-    except aiohttp.ClientPayloadError:
-        assert (status, damage) == (200, "changed")  # the connection broke off before the chunk
-    else:
-        assert status == 500
-        got = b""
-    assert VIDEO.startswith(got)
-    assert len(got) < len(VIDEO)
-    assert "cannot be read" in caplog.text or "broke off" in caplog.text
-    caplog.clear()  # the error that was logged is what it is for
-
-
-@quiet
-async def test_a_report_is_json_or_a_page_that_runs_nothing(http: aiohttp.ClientSession, recorded: Recorded) -> None:
-    recording_id = await recorded.add()
-    async with http.get(f"/api/recordings/{recording_id}/report", headers=bearer(MAYA)) as response:
-        assert (response.status, await response.json()) == (200, {"verdict": "passed"})
-    async with http.get(f"/api/recordings/{recording_id}/report.html", headers=bearer(MAYA)) as response:
-        assert (response.status, response.content_type) == (200, "text/html")
-        assert "<title>Report</title>" in await response.text()
-        assert "sandbox" in response.headers["Content-Security-Policy"]
-        assert "frame-ancestors 'self'" in response.headers["Content-Security-Policy"]
-        assert "Content-Disposition" not in response.headers
-    unverified = await recorded.add(products={"A.webm": VIDEO})
-    for path in ("report", "report.html"):
-        assert (await asked(http, "GET", f"/api/recordings/{unverified}/{path}", MAYA))[0] == 404
-
-
-@quiet
-async def test_a_profile_has_four_downloads_at_a_time(
-    http: aiohttp.ClientSession, recorded: Recorded, relay: RunningRelay
-) -> None:
-    large = await recorded.add(products={"A.webm": bytes(64 * 1024 * 1024)})
-    running = [await http.get(file_of(large), headers=bearer(MAYA)) for _ in range(MAX_DOWNLOADS)]
-    try:
-        assert [one.status for one in running] == [200] * MAX_DOWNLOADS
-        async with http.get(file_of(large), headers=bearer(MAYA)) as response:
-            assert (response.status, response.headers["Retry-After"]) == (429, "1")
-        async with http.get(file_of(large), headers={**bearer(DANIEL), "Range": "bytes=0-0"}) as response:
-            assert response.status == 206
-    finally:
-        for one in running:
-            one.close()
-
-    async def free() -> bool:
-        return (await asked_range(http, large)) == 206
-
-    await eventually(free, "the places of downloads that were broken off are free")
-    assert (await relay.counters())["relay_limited_total"] >= 1
-
-
-async def asked_range(http: aiohttp.ClientSession, recording_id: str) -> int:
-    async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": "bytes=0-0"}) as response:
-        return response.status
-
-
 @quiet
 async def test_every_use_is_written_down_before_the_first_byte(
     http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path
@@ -379,3 +215,66 @@ async def test_without_a_directory_there_are_lists_and_no_files(http: aiohttp.Cl
         status, answer = await asked(http, method, f"/api/recordings/{recording_id}/{path}", MAYA)
         assert status == 404
         assert NODE in answer["error"]["message"]
+
+
+@quiet
+async def test_a_profile_that_erases_its_history_loses_its_recordings_and_their_files(
+    http: aiohttp.ClientSession, recorded: Recorded, relay: RunningRelay
+) -> None:
+    own, others = await recorded.add(), await recorded.add(caller=ELENA, callee=DANIEL)
+    status, export = await asked(http, "GET", "/api/me/export", MAYA)
+    assert (status, [one["recording_id"] for one in export["recordings"]]) == (200, [own])
+    assert (await asked(http, "DELETE", "/api/me/history", MAYA))[0] == 204
+    assert await listed(http, MAYA) == []
+    assert await listed(http, DANIEL) == [others]
+
+
+@pytest.mark.settings(node=NODE, assemblers=0, retain_recordings_days=30)
+async def test_a_start_removes_what_is_too_old_and_what_a_stop_left_half_deleted(tmp_path: Path, no_errors_logged: None) -> None:
+    settings = {"media_host": "127.0.0.1", "node": NODE, "assemblers": 0}
+    async with running_relay(tmp_path, **settings) as relay, recordings_of(relay, tmp_path) as recorded:
+        pass
+    async with recordings_of(relay, tmp_path) as recorded:
+        old, held, half = [await recorded.add() for _ in range(3)]  # in March
+        young = await recorded.add(since=datetime.now(UTC))
+        await recorded.store.set_legal_hold(held, True)
+        await recorded.store.begin_deletion(half)
+        (tmp_path / "recordings" / f"{half}.pcapng").unlink()
+        async with running_relay(tmp_path, retain_recordings_days=30, **settings):
+            await eventually(lambda: not recorded.files(old) and not recorded.files(half), "their files are gone")
+
+            async def gone() -> bool:
+                return [await recorded.store.get(one) for one in (old, half)] == [None, None]
+
+            await eventually(gone, "their rows are gone")
+            assert recorded.files(held)
+            assert recorded.files(young)
+
+
+@pytest.mark.settings(node=NODE)
+async def test_assembling_is_busy_while_it_goes_on(http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path) -> None:
+    """The capture is none, so that it fails; what is asked for is tried once, and says why."""
+    recording_id = await recorded.add(state=RecordingState.FAILED)
+    path = f"/api/recordings/{recording_id}"
+    status, answer = await asked(http, "POST", f"{path}/assemble", MAYA)
+    assert status == 202
+    assert answer["recording"]["job"]["kind"] == "assemble"
+    status, answer = await asked(http, "POST", f"{path}/assemble?mp4=1", MAYA)
+    assert (status, answer["error"]["code"]) == (409, "busy")
+
+    async def settled() -> Any:
+        _, found = await asked(http, "GET", path, MAYA)
+        return found["recording"] if found["recording"]["job"] is None else None
+
+    recording = await eventually(settled, "the attempt is over")
+    assert (recording["state"], recording["files"]) == ("failed", [])
+    assert recording["note"]
+    assert [one["action"] for one in accesses(tmp_path)] == ["assemble", "assemble", "view"]
+    assert (await asked(http, "POST", f"{path}/assemble?mp4=perhaps", MAYA))[0] == 400
+
+
+@quiet
+async def test_what_is_being_captured_is_neither_assembled_nor_verified(http: aiohttp.ClientSession, recorded: Recorded) -> None:
+    recording_id = await recorded.add(state=RecordingState.CAPTURING)
+    status, answer = await asked(http, "POST", f"/api/recordings/{recording_id}/assemble", MAYA)
+    assert (status, answer["error"]["code"]) == (409, "busy")
