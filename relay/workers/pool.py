@@ -256,13 +256,18 @@ class WorkerPool:
 
     async def start_capture(self, router_id: str, order: CaptureOrder) -> None:
         home = self._routers[router_id].home
+        # Before it is asked: the end may follow the answer at once. Until the answer is taken here, a lost worker is an error.
         home.recordings[order.recording_id] = router_id
+        home.beginning.add(order.recording_id)
         try:
             await home.engine.start_capture(router_id, order)
+            if not home.alive:
+                raise WorkerLost("the media worker that recorded this call is gone")
         except BaseException:
-            # It has not begun for the caller, so nothing more is said of it: not even that the worker is lost.
             home.recordings.pop(order.recording_id, None)
             raise
+        finally:
+            home.beginning.discard(order.recording_id)
 
     async def stop_capture(self, router_id: str, reason: str, at: float) -> None:
         if (router := self._routers.get(router_id)) is not None:
@@ -376,6 +381,8 @@ class WorkerPool:
             except Exception:
                 logger.exception("the loss of transport %s could not be taken", transport_id)
         for recording_id, router_id in life.recordings.items():
+            if recording_id in life.beginning:
+                continue
             try:
                 self._on_event(CaptureEnded(router_id, recording_id, WORKER_LOST))
             except Exception:

@@ -58,6 +58,8 @@ class WorkerProcess:
         self.routers: set[PlacedRouter] = set()
         self.recordings: dict[str, str] = {}
         """Recording id → router id, of each capture that it has been asked for and that has not ended."""
+        self.beginning: set[str] = set()
+        """Ids of those of which it has not said that they have begun."""
         self.transports = 0
         """Open, or being opened: what counts as its load."""
         self.counted: Mapping[str, int] = {}

@@ -1,5 +1,6 @@
 """Captures in worker processes: files are written where the packets are, and what becomes of them is said here."""
 
+import asyncio
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.media.api import CaptureEnded, CaptureRefused
+from relay.media.api import CaptureEnded, CaptureRefused, WorkerLost
 from relay.media.capture.capture import FLUSH
 from relay.sealed import SealCutOff, open_sealed
 from tests.kit.media import MediaPeer, rtp_packet, still_talk
@@ -108,6 +109,20 @@ async def test_only_the_recordings_of_the_worker_that_was_killed_are_lost(relay:
     ends = await eventually(lambda: [one for one in relay.events if isinstance(one, CaptureEnded)][1:], "the other one ends")
     assert [(one.recording_id, one.reason, one.packets) for one in ends] == [("f" * 32, "call_ended", 20)]
     assert read(tmp_path / f"{'f' * 32}.pcapng").of("A") == packets
+
+
+async def test_a_recording_that_was_to_begin_when_its_worker_died_is_an_error_and_has_no_end(
+    relay: RunningPool, tmp_path: Path
+) -> None:
+    await relay.call_of("call")
+    os.kill(relay.pids[0], signal.SIGSTOP)
+    starting = asyncio.create_task(relay.pool.start_capture("call", order(tmp_path, parties=PARTIES)))
+    await asyncio.sleep(0)
+    os.kill(relay.pids[0], signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        await starting
+    await relay.ended("call first", "call second")
+    assert not [one for one in relay.events if isinstance(one, CaptureEnded)]
 
 
 async def test_a_recording_ends_with_its_pool_which_says_so(relay: RunningPool, tmp_path: Path) -> None:

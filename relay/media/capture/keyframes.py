@@ -68,6 +68,8 @@ class KeyframeSchedule:
             lower: those that are a lower layer of simulcast: they are asked once, and not again and again.
         """
         due = []
+        for gone in self._streams.keys() - streams.keys():
+            del self._streams[gone]
         for ssrc, stream in streams.items():
             if not stream.is_video or now - stream.heard_at > SILENT:
                 continue
