@@ -25,6 +25,7 @@ from tests.integration.recorded import (
 )
 from tests.kit.peer import BLUE, Peer
 from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
 
 
 @pytest.fixture
@@ -175,3 +176,23 @@ async def test_another_device_is_recorded_once_it_has_consented_and_nothing_befo
     interfaces = [one.name for one in read_capture(file) if isinstance(one, CaptureInterface)]
     assert "B2" in interfaces
     assert len([one for one in other.received if one["type"] == "call_record_request"]) == 1
+
+
+@pytest.mark.settings(recording_on_withdrawal="delete")
+async def test_a_withdrawal_deletes_the_recording_where_the_operator_wants_that(
+    relay: RunningRelay, connect: Connect, tmp_path: Path
+) -> None:
+    caller, callee = await talking(connect)
+    recording_id = await begun(caller, callee)
+    await time_passes(caller, callee)
+    assert file_of(tmp_path, recording_id).exists()
+    await callee.send("call_record_answer", accepted=False)
+    await state(caller, "stopped")
+
+    async def gone() -> bool:
+        return not await rows(relay) and not file_of(tmp_path, recording_id).exists()
+
+    await eventually(gone, "the recording is deleted")
+    await media_flows(caller, callee)
+    answers = {one["answer"] for one in await rows(relay, "recording_consents")}
+    assert answers == {"requested", "accepted", "withdrawn"}
