@@ -1,9 +1,12 @@
 """Video calls over UDP, from whatever network lets UDP through."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from relay.recording.assemble import assemble
+from tests.kit.recorded import NOTE_FRAMES, missing_frames, only_capture
 from tests.lab.calls import A_SECOND, LabCall, Record, video_call
 from tests.lab.gateways import Access
 from tests.lab.network import SERVER, Internet
@@ -40,9 +43,17 @@ async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(
     [(BrowserKind.FIREFOX, BrowserKind.CHROMIUM), (BrowserKind.CHROMIUM, BrowserKind.FIREFOX)],
     ids=["Firefox calls Chromium", "Chromium calls Firefox"],
 )
-async def test_firefox_and_chromium_see_and_hear_each_other(
+async def test_firefox_and_chromium_see_and_hear_each_other_and_the_recording_has_what_chromium_showed(
     internet: Internet, tmp_path: Path, record_property: Record, browsers: tuple[BrowserKind, BrowserKind]
 ) -> None:
     caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee, browsers) as call:
+    recordings = tmp_path / "recordings"
+    recordings.mkdir(mode=0o700)
+    record_all = partial(video_call, recording="always", recording_directory=str(recordings), assemblers="0")
+    async with record_all(internet, tmp_path, caller, callee, browsers) as call:
+        chromium = call.callee if browsers[1] is BrowserKind.CHROMIUM else call.caller
+        await chromium.run(NOTE_FRAMES)
         await see_and_hear_each_other_over_udp(call, record_property)
+        shown = await chromium.run("() => shownFrames")
+    result = assemble(only_capture(recordings), tmp_path / "assembled")
+    assert missing_frames(shown, result.folder / ("A.webm" if chromium is call.callee else "B.webm")) == []

@@ -1,0 +1,60 @@
+"""Whether the video that a browser showed is in the recording of the call."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import av
+
+NOTE_FRAMES: Final = """
+() => {
+  window.shownFrames = [];
+  const video = document.querySelector("video[data-testid=remote-video]");
+  const note = (_now, { rtpTimestamp, width }) => {
+    window.shownFrames.push(rtpTimestamp);
+    window.shownWidth = width;
+    video.requestVideoFrameCallback(note);
+  };
+  video.requestVideoFrameCallback(note);
+}
+"""
+
+TOLERANCE: Final = 0.005
+"""Seconds. Of a frame that is missing, the next one is a frame's duration away: 50 ms."""
+
+
+def missing_frames(shown: Sequence[int], file: Path) -> list[float]:
+    """Of the frames that were shown, those that are not in the file: seconds from each to the nearest frame that is there.
+
+    Args:
+        shown: RTP timestamps, at 90 kHz, as `NOTE_FRAMES` collects them in `shownFrames`.
+    """
+    return [one for one in _matched(shown, _video_times(file)) if one > TOLERANCE]
+
+
+def _matched(shown: Sequence[int], recorded: Sequence[float]) -> list[float]:
+    """Seconds from each frame that was shown to the frame of the recording that is nearest to it, on the best common time line.
+
+    Args:
+        shown: RTP timestamps, at 90 kHz.
+        recorded: seconds.
+    """
+    times = [((one - shown[0]) % 2**32) / 90_000 for one in shown]
+
+    def distances(begin: float) -> list[float]:
+        return [min(abs(begin + time - one) for one in recorded) for time in times]
+
+    return min((distances(begin) for begin in recorded), key=statistics.median)
+
+
+def _video_times(file: Path) -> list[float]:
+    with av.open(file) as container:
+        [stream] = container.streams.video
+        return [float(packet.pts * packet.time_base) for packet in container.demux(stream) if packet.pts is not None]
+
+
+def only_capture(recordings: Path) -> Path:
+    """The capture of the only recording in that directory."""
+    [capture] = recordings.glob("*.pcapng")
+    return capture
