@@ -5,6 +5,7 @@ import sys
 from typing import Final
 
 from relay.cli.assemble import ASSEMBLE
+from relay.cli.call import CALL
 from relay.cli.check_config import CHECK_CONFIG
 from relay.cli.command import EXIT_CONFIGURATION
 from relay.cli.connectivity import CHECK
@@ -14,7 +15,7 @@ from relay.cli.vapid_keys import VAPID_KEYS
 from relay.cli.verify import REFERENCE, VERIFY
 from relay.errors import ConfigurationError
 
-COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, ASSEMBLE, VERIFY, REFERENCE)
+COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, CALL, ASSEMBLE, VERIFY, REFERENCE)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,6 +20,8 @@ SANS_IO = (
     *(f"relay/edge/tcp/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "pace", "bounds", "connection_table")),
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),
     "relay/counting.py",
+    "relay/mos.py",
+    *(f"relay/client/{name}.py" for name in ("events", "figures", "resumption")),
     "relay/stun.py",
     *(f"relay/turn/{name}.py" for name in ("allocate", "allocations", "authentication", "credentials", "limits", "messages")),
     *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),
@@ -33,7 +35,7 @@ SANS_IO = (
         f"relay/media/transport/{name}.py"
         for name in ("forwarding", "received", "buffers", "keyframe_requests", "events", "timing")
     ),
-    *(f"relay/media/quality/{name}.py" for name in ("statistics", "mos")),
+    "relay/media/quality/statistics.py",
     "relay/recording/limits.py",
     *(f"relay/recording/verify/{name}.py" for name in ("facts", "figures", "intervals", "measures", "verdict")),
     *(
@@ -73,7 +75,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.cli": ("relay",),
     "relay.sealed": ("relay.errors",),
     "relay.stun": (),
-    "relay.media.quality": ("relay.media.quality", "relay.rtp", "relay.counting"),
+    "relay.mos": (),
+    # Not one plane of the server: a program that calls runs beside it, or far away.
+    "relay.client": ("relay.client", "relay.mos", "relay.ice_servers", "relay.ids", "relay.errors"),
+    "relay.media.quality": ("relay.media.quality", "relay.rtp", "relay.counting", "relay.mos"),
     "relay.media.api": ("relay.media.quality.statistics", "relay.errors"),
     "relay.media.net": ("relay.media.net", "relay.media.api"),
     "relay.media.repair": ("relay.media.repair", "relay.media.quality", "relay.rtp"),
@@ -100,7 +105,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("relay.signaling", "relay.sdp", "relay.media.api", "relay.settings.calls", "relay.settings.recording"),
         *("relay.clock", "relay.errors", "relay.ids"),
     ),
-    "relay.check": ("relay.check", "relay.edge.tcp.framing", "relay.ice_servers", "relay.ids"),
+    "relay.check": ("relay.check", "relay.client", "relay.edge.tcp.framing", "relay.ice_servers", "relay.ids"),
     "relay.turn": ("relay.turn", "relay.settings.turn", "relay.counting", "relay.ip", "relay.errors"),
     "relay.edge": (
         *("relay.edge", "relay.turn", "relay.media.api", "relay.rtp.packet", "relay.stun", "relay.counting", "relay.ip"),

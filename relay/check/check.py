@@ -11,11 +11,12 @@ import aiohttp
 from aioice.ice import get_host_addresses
 from yarl import URL
 
-from relay.check.client import ClientLogin, HopFailed, ProbeSocket, RelayClient, SignedIn, target_of, turn_url
+from relay.check.client import HopFailed, ProbeSocket, RelayClient, target_of, turn_url
 from relay.check.descriptions import candidates
 from relay.check.loopback import LoopbackCall
 from relay.check.report import PATHS, Hop, LoopbackFigures, ProbeState, Report, Result, Target
 from relay.check.transports import Connector, TcpConnector, TurnConnector, UdpConnector
+from relay.client.signin import ClientLogin, SignedIn
 
 PATH_TIMEOUT: Final = 5.0
 """Seconds for a path to connect: ICE has sent its check four times by then."""

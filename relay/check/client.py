@@ -3,23 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from relay.check.report import Target
+from relay.client.errors import SignInFailed
+from relay.client.signin import TIMEOUT, ClientLogin, RelayHttp, SignedIn
 from relay.ice_servers import IceServer
-
-TIMEOUT: Final = 5.0
-"""Seconds for one answer."""
-
-MAX_BODY: Final = 64 * 1024
-"""Bytes of an answer that are read."""
-
-_ICE_SERVERS: Final = "api/ice-servers"
 
 
 class HopFailed(Exception):
@@ -33,42 +25,6 @@ class HopFailed(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLogin:
-    """A token, or, in development mode, the profile to log in as."""
-
-    token: str = ""
-    profile_type: str = "student"
-    profile_id: int = 456
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """What signing in gives."""
-
-    base: URL
-    """URL of the relay, after redirects; its path ends with a slash."""
-    token: str
-    ice_servers: tuple[IceServer, ...]
-
-
-class _IceServers(msgspec.Struct, frozen=True):
-    ice_servers: tuple[IceServer, ...]
-
-
-class _LoggedIn(msgspec.Struct, frozen=True):
-    token: str
-
-
-class _Error(msgspec.Struct, frozen=True):
-    code: str
-    message: str = ""
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    error: _Error
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -95,23 +51,15 @@ class RelayClient:
         self._timeout = timeout
 
     async def sign_in(self, url: URL, credential: ClientLogin) -> SignedIn:
-        """Ask for the ICE servers, and log in for that where no token is given and development mode allows it.
+        """As every client does.
 
         Raises:
             HopFailed: of the page.
         """
-        base = url if url.path.endswith("/") else url.with_path(f"{url.path}/")
-        token = credential.token
-        status, body, reached = await self._request("GET", base / _ICE_SERVERS, token)
-        base = reached.with_query(None).with_fragment(None).parent.parent
-        base = base if base.path.endswith("/") else base.with_path(f"{base.path}/")
-        if status == 401 and not token:
-            _problem_in(status, body)
-            token = await self._log_in(base, credential)
-            status, body, _ = await self._request("GET", base / _ICE_SERVERS, token)
-        if status != 200:
-            raise _problem_in(status, body)
-        return SignedIn(base, token, _decoded(status, body, _IceServers).ice_servers)
+        try:
+            return await RelayHttp(self._http, timeout=self._timeout).sign_in(url, credential)
+        except SignInFailed as failed:
+            raise HopFailed(failed.reason, failed.detail) from failed
 
     @contextlib.asynccontextmanager
     async def connect(self, access: SignedIn) -> AsyncIterator["ProbeSocket"]:
@@ -139,28 +87,6 @@ class RelayClient:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout):
                     await websocket.close()
-
-    async def _log_in(self, base: URL, credential: ClientLogin) -> str:
-        profile = {"profile_type": credential.profile_type, "profile_id": credential.profile_id}
-        status, body, _ = await self._request("POST", base / "api/dev/login", "", profile)
-        if status == 404:
-            raise HopFailed("unauthorized", "give a token with --token (only development mode logs in without one)")
-        if status != 200:
-            raise _problem_in(status, body)
-        answer: _LoggedIn = _decoded(status, body, _LoggedIn)
-        return answer.token
-
-    async def _request(self, method: str, url: URL, token: str, content: object = None) -> tuple[int, bytes, URL]:
-        """Status and body of the answer, and the URL that it came from."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._http.request(method, url, headers=headers, json=content) as response,
-            ):
-                return response.status, await _body(response), response.url
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure(error) from error
 
 
 class ProbeSocket:
@@ -214,50 +140,6 @@ class ProbeSocket:
             return msgspec.json.decode(message.data, type=_Message)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise HopFailed("lost") from None
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The body, up to `MAX_BODY`."""
-    body = b""
-    while len(body) < MAX_BODY and (chunk := await response.content.read(MAX_BODY - len(body))):
-        body += chunk
-    return body
-
-
-def _failure(error: Exception) -> HopFailed:
-    """Why a request failed. aiohttp's exceptions are subclasses of each other: the order of the cases counts."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            inner = error.certificate_error
-            return HopFailed("certificate", getattr(inner, "verify_message", "") or str(inner))
-        case aiohttp.ClientSSLError():
-            return HopFailed("broken", "the server does not speak TLS")
-        case aiohttp.ClientConnectorDNSError():
-            return HopFailed("name")
-        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionRefusedError):
-            return HopFailed("refused")
-        case TimeoutError() | aiohttp.ClientConnectorError():
-            return HopFailed("silent")
-        case _:
-            return HopFailed("broken", str(error)[:200] or type(error).__name__)
-
-
-def _problem_in(status: int, body: bytes) -> HopFailed:
-    """The relay's error answer as a failed hop.
-
-    Raises:
-        HopFailed: the answer is not a relay's.
-    """
-    error = _decoded(status, body, _Problem).error
-    return HopFailed("unauthorized" if status in {401, 403} else "broken", error.message or error.code)
-
-
-def _decoded(status: int, body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        what = "HTML" if body.lstrip()[:1] == b"<" else "unknown content"
-        raise HopFailed("not_relay", f"it answers with status {status} and {what}") from None
 
 
 def turn_url(servers: Sequence[IceServer], scheme: str, transport: str) -> tuple[Target, IceServer] | None:

@@ -10,9 +10,9 @@ import msgspec
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.client import ClientLogin
 from relay.check.report import Hop, Report, Result
 from relay.check.verdicts import LABELS, ConnectionVerdict, figures_text, result_text, verdict
+from relay.client.signin import ClientLogin
 from relay.ids import Profile
 
 NAME: Final = "check"

@@ -8,9 +8,9 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from relay.check.check import check
-from relay.check.client import ClientLogin
 from relay.check.report import PATHS, Hop, ProbeState, Report, Result, Target
 from relay.check.verdicts import NO_MEDIA, NOT_TESTED, WORKS, verdict
+from relay.client.signin import ClientLogin
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually

@@ -13,8 +13,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from relay.check.client import TIMEOUT, ClientLogin, HopFailed, RelayClient, SignedIn, turn_url
+from relay.check.client import HopFailed, RelayClient, turn_url
 from relay.check.report import Target
+from relay.client.signin import TIMEOUT, ClientLogin, SignedIn
 from relay.ice_servers import IceServer
 from tests.edge.kit import write_certificate
 

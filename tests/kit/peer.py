@@ -231,7 +231,7 @@ class Peer(Caller):
                 frame = await track.recv()
                 assert isinstance(frame, VideoFrame)
                 self.frames += 1
-                self.frame = Frame(frame.width, frame.height, _colour_of(frame))
+                self.frame = Frame(frame.width, frame.height, colour_of(frame))
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
@@ -246,7 +246,7 @@ def _only(kind: str, codecs: Collection[str]) -> list[Any]:
     return [c for c in RTCRtpSender.getCapabilities(kind).codecs if c.mimeType.partition("/")[2].lower() in wanted]
 
 
-def _colour_of(frame: VideoFrame) -> Colour:
+def colour_of(frame: VideoFrame) -> Colour:
     """The mean of the middle row of each plane."""
 
     def middle(plane: Any) -> int:

@@ -7,7 +7,7 @@ a few times a second.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from relay.media.quality.mos import QualityScore, mean_opinion, transmission_rating
+from relay.mos import QualityScore, mean_opinion, transmission_rating
 from relay.rtp.rtcp import FullIntraRequest, Nack, PictureLoss, ReceiverReport, ReportBlock, RtcpPacket, SenderReport
 
 SNAPSHOT_INTERVAL = 2.0

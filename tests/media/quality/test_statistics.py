@@ -8,7 +8,6 @@ from aiortc.rtp import RtpPacket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.media.quality.mos import BEST_RATING, mean_opinion
 from relay.media.quality.statistics import (
     MAX_RTT,
     MAX_SENDER_REPORTS,
@@ -18,6 +17,7 @@ from relay.media.quality.statistics import (
     RoundTripTime,
     StreamStatistics,
 )
+from relay.mos import BEST_RATING, mean_opinion
 from relay.rtp.rtcp import (
     Bye,
     FullIntraRequest,

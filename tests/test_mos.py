@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.media.quality.mos import BEST_MOS, WORST_MOS, QualityScore, mean_opinion, transmission_rating
+from relay.mos import BEST_MOS, WORST_MOS, QualityScore, mean_opinion, transmission_rating
 
 DELAYS = st.floats(0, 5)
 LOSSES = st.floats(0, 1)

@@ -1,0 +1,62 @@
+"""The messages of one call: each says which call it is about."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from relay.client.connection import ServerMessage, SignalingSocket, Wanted
+from relay.client.errors import CallOver
+from relay.ids import Profile, Scope
+
+ANSWER_TIMEOUT: Final = 15.0
+"""Seconds for the relay to answer a message."""
+
+
+class CallMessages:
+    """
+    Attributes:
+        call_id: the relay's; empty until it is known.
+    """
+
+    def __init__(self, signaling: SignalingSocket, scope: Scope, other: Profile) -> None:
+        self.call_id = ""
+        self._signaling = signaling
+        self._scope = scope
+        self._other = other
+
+    async def tell(self, kind: str, **fields: Any) -> None:
+        """Send a message that is not answered.
+
+        Raises:
+            Disconnected: there is no connection.
+        """
+        await self._signaling.send({"type": kind, **self._about, **fields})
+
+    async def ask(self, message: Mapping[str, Any], wanted: Wanted, within: float = ANSWER_TIMEOUT) -> ServerMessage:
+        """Send a message, and wait for the one about this call that is wanted, or for the end of the call.
+
+        Raises:
+            Refused: an error came for it, or nothing within so many seconds.
+            CallOver: the call ended.
+            Disconnected: the connection is lost for good.
+        """
+        field, number = self._scope.kind.id_field, self._scope.scope_id
+
+        def of_this_call(one: ServerMessage) -> bool:
+            known = not self.call_id or one.get("call_id") == self.call_id
+            ends = one.get("type") in {"call_ended", "call_declined"}
+            return one.get(field) == number and known and (ends or wanted(one))
+
+        found = await self._signaling.ask({**self._about, **message}, of_this_call, within)
+        if found.get("type") == "call_ended":
+            raise CallOver(str(found.get("reason")))
+        return found
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        named = {"call_id": self.call_id} if self.call_id else {}
+        return {
+            self._scope.kind.id_field: self._scope.scope_id,
+            "to_profile_id": self._other.profile_id,
+            "to_profile_type": self._other.profile_type,
+            **named,
+        }
