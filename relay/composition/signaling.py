@@ -41,7 +41,7 @@ def signaling_plane(
         journal=database.journal,
         judge=judge,
         hooks=hooks,
-        recordings=None if recording.recording_policy == "off" else recordings,
+        recordings=recordings,  # also where recording is off: an earlier life may have left some in the journal
     )
     return Calls(
         ports=ports,

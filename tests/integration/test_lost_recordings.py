@@ -95,3 +95,25 @@ async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path
         [row] = await rows(server.relay)
         assert (row["state"], row["end_reason"]) == ("captured", "call_ended")
         assert row["packets"] == sum(map(len, packets_by_party(file_of(tmp_path, recording_id)).values()))
+
+
+@pytest.mark.servers
+async def test_a_recording_in_the_journal_is_written_although_recording_is_off_by_then(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir(mode=0o700)
+    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings"), "workers": "1"}
+    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
+
+        async def connect(key: str, **sends: Any) -> Peer:
+            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
+
+        caller, callee = await talking(connect)
+        async with locked(tmp_path / "relay.db"):
+            recording_id = await begun(caller, callee)
+            await time_passes(caller, callee)
+            await callee.send("call_record", action="stop")
+            journal = tmp_path / "calls.journal"
+            await eventually(lambda: b"recording_captured" in journal.read_bytes(), "the end is in the journal")
+            await server.stop(signal.SIGKILL)
+    async with serving(tmp_path, recording="off", **settings) as server:
+        row = await the_row(server.relay)
+        assert (row["id"], row["end_reason"]) == (recording_id, "stopped")

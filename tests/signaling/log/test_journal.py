@@ -14,10 +14,27 @@ import pytest
 from relay.composition.database import journal_of
 from relay.media.api import Route
 from relay.settings.all import Settings
-from relay.signaling.log.entries import Entry, Updated, line_of
+from relay.signaling.log.entries import (
+    Entry,
+    RecordingAnswered,
+    RecordingCaptured,
+    RecordingDiscarded,
+    RecordingStarted,
+    Updated,
+    line_of,
+)
 from relay.signaling.log.journal import FileJournal
 from relay.signaling.ports import MediaPath
+from relay.signaling.recording_records import (
+    CaptureResult,
+    ConsentAnswer,
+    NewRecording,
+    RecordingConsent,
+    RecordingEnd,
+    RecordingPolicy,
+)
 from tests.signaling.log.test_writebehind import KIND, answered, at, ended, opened
+from tests.signaling.people import LESSON, STUDENT, TUTOR
 
 
 async def left_in(path: Path) -> dict[str, list[Entry]]:
@@ -57,6 +74,26 @@ async def test_what_was_not_written_is_there_for_the_next_life_in_full(tmp_path:
     await killed(one)
     for _ in range(2):  # also if that dies before it has written anything
         assert await left_in(path) == {"a": life}
+
+
+async def test_recordings_are_there_for_the_next_life_in_full(tmp_path: Path) -> None:
+    path, recording_id = tmp_path / "calls.journal", "5c" * 16
+    one = FileJournal(path)
+    await one.open()
+    about: dict[str, Any] = {"kind": KIND, "call_id": "a"}
+    recording = NewRecording(recording_id, "a", LESSON, STUDENT, TUTOR, at(1), RecordingPolicy.CONSENT, "3", True, True)
+    consent = RecordingConsent("c1", recording_id, "a", TUTOR, ConsentAnswer.ACCEPTED, at(1), "3", "ab" * 32)
+    result = CaptureResult(RecordingEnd.DISK_FULL, 7, 700, 1, {f"{recording_id}.pcapng": 700})
+    life: list[Entry] = [
+        RecordingAnswered(consent=consent, **about),
+        RecordingStarted(recording=recording, **about),
+        RecordingCaptured(recording_id=recording_id, at=at(2), result=result, **about),
+        RecordingDiscarded(recording_id=recording_id, **about),
+    ]
+    for entry in life:
+        one.append(entry)
+    await killed(one)
+    assert await left_in(path) == {"a": life}
 
 
 async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
