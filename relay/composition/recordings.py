@@ -8,6 +8,7 @@ from typing import Final
 
 from relay.composition.database import DatabasePlane
 from relay.db.recording_accesses import SqlRecordingAccesses
+from relay.db.recording_people import SqlRecordingPeople
 from relay.db.recording_retention import SqlRecordingRetention
 from relay.db.recordings import SqlRecordings
 from relay.recording.folder import RecordingFolder
@@ -45,13 +46,18 @@ class RecordingPlane:
 class _JobStore:
     """`relay.recording.jobs.JobStore` on the rows."""
 
-    def __init__(self, store: SqlRecordings) -> None:
+    def __init__(self, store: SqlRecordings, people: SqlRecordingPeople) -> None:
         self._store = store
+        self._people = people
 
     async def unfinished(self) -> Sequence[RecordingRecord]:
         own = [one for state in _UNFINISHED for one in await self._store.unfinished(state)]
         others = await self._store.page(RecordingFilter(states=_UNFINISHED), limit=_OTHERS)
         return [*{one.recording_id: one for one in (*own, *reversed(others.entries))}.values()]
+
+    async def unknown(self, recording_ids: Sequence[str]) -> Sequence[str]:
+        known = await self._people.known(recording_ids)
+        return [one for one in recording_ids if one not in known]
 
     async def begin_assembly(self, recording_id: str) -> int:
         from_states = (RecordingState.CAPTURED, RecordingState.READY, RecordingState.FAILED)
@@ -61,8 +67,9 @@ class _JobStore:
         return 0 if record is None else record.attempts
 
     async def assembled(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:
-        if await self._store.assembled(recording_id, files, note):
-            await self._store.set_verdict(recording_id, RecordingVerdict(verdict or "none"))
+        # The verdict first: a client that sees that it is ready sees this, too.
+        await self._store.set_verdict(recording_id, RecordingVerdict(verdict or "none"))
+        await self._store.assembled(recording_id, files, note)
 
     async def assembly_failed(self, recording_id: str, note: str, *, state: str, files: Mapping[str, int]) -> None:
         if state == RecordingState.READY:
@@ -93,7 +100,14 @@ def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> Rec
     accesses, jobs = SqlRecordingAccesses(database.engine), None
     if folder is not None:
         verifies = all(_is_installed(name) for name in _VERIFICATION)
-        jobs = RecordingJobs(folder, _JobStore(store), node, settings.assemblers, keys=settings.recording_key, verifies=verifies)
+        jobs = RecordingJobs(
+            folder,
+            _JobStore(store, SqlRecordingPeople(database.engine)),
+            node,
+            settings.assemblers,
+            keys=settings.recording_key,
+            verifies=verifies,
+        )
 
     def expired() -> None:
         if jobs is not None:

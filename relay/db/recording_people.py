@@ -1,5 +1,6 @@
-"""What the tables of recordings have about one profile: to be exported, and to be erased."""
+"""What the tables of recordings have about one profile, to be exported and to be erased; and about files that are found."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,6 +38,12 @@ class SqlRecordingPeople:
         shown = (row.policy == RecordingPolicy.CONSENT.value, row.state != RecordingState.DELETING.value)
         query = select(*columns).where(_of_party(row, profile), *shown).order_by(row.started_at, row.id)
         return await self._rows(query)
+
+    async def known(self, recording_ids: Collection[str]) -> frozenset[str]:
+        """Those that have a row."""
+        query = select(RecordingRow.id).where(RecordingRow.id.in_(sorted(recording_ids)))
+        async with self._engine.connect() as connection:
+            return frozenset((await connection.execute(query)).scalars())
 
     async def consents(self, profile: Profile) -> list[dict[str, Any]]:
         """What a profile has said about recordings, oldest first, as rows."""

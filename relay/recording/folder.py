@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -179,6 +179,15 @@ class RecordingFolder:
             if _ID.fullmatch(recording_id) and not self.is_locked(recording_id):
                 with contextlib.suppress(OSError):
                     self.remove_parts(recording_id)
+
+    def old_captures(self, before: float) -> Sequence[str]:
+        """The recordings whose captures were last written to before a time, in seconds since 1970."""
+        found = []
+        for path in self.directory.glob(f"*{CAPTURE_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                if _ID.fullmatch(path.stem) and path.stat().st_mtime < before:
+                    found.append(path.stem)
+        return sorted(found)
 
     def is_locked(self, recording_id: str) -> bool:
         """Whether a job works on the recording."""

@@ -69,6 +69,10 @@ class JobStore(Protocol):
         """Those in state `captured`, `assembling` or `deleting`, of any server, oldest first."""
         ...
 
+    async def unknown(self, recording_ids: Sequence[str]) -> Sequence[str]:
+        """Those of them that have no row."""
+        ...
+
     async def begin_assembly(self, recording_id: str) -> int:
         """`captured`, `ready` or `failed` → `assembling`; the number of this attempt, or 0 if it was in no such state."""
         ...

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,15 @@ RETRY: Final = 5.0
 
 PAUSE: Final = 60.0
 """Seconds between two attempts at one recording: what failed for a full disk may fit by then."""
+
+SEARCH_INTERVAL: Final = 86_400.0
+"""Seconds between two searches for orphans."""
+
+ORPHAN_AGE: Final = 3600.0
+"""Seconds that a capture is old before it is an orphan: the row of one that begins is written a little later than the file."""
+
+SEARCHED: Final = 200
+"""Recordings that the database is asked for at a time."""
 
 SUSPICION: Final = 20.0
 """Seconds that a recording may be said to be assembled while no process has a lock on it: the time to start one is in it."""
@@ -57,6 +67,7 @@ NAMES: Final = {
 """Counters, and what they mean."""
 
 LEVELS: Final = {
+    "orphans": "captures in the directory that the database does not know, found once a day",
     "jobs_running": "recordings that are being assembled or verified",
     "jobs_waiting": "recordings that wait to be assembled or verified",
 }
@@ -99,6 +110,9 @@ class RecordingJobs:
         self._suspected: dict[str, float] = {}
         """Recordings that are being assembled, and which no process has a lock on → since when, by the loop's clock."""
         self._looking: asyncio.Task[None] | None = None
+        self._orphans = 0
+        self._next_search = 0.0
+        """When orphans are looked for again, by the loop's clock."""
         self._starting = True
         self._failing = False
 
@@ -119,7 +133,7 @@ class RecordingJobs:
 
     def levels(self) -> Mapping[str, float]:
         running = sum(job.running for job in self._jobs.values())
-        return {"jobs_running": running, "jobs_waiting": len(self._jobs) - running}
+        return {"jobs_running": running, "jobs_waiting": len(self._jobs) - running, "orphans": self._orphans}
 
     def of(self, recording_id: str) -> Job | None:
         """What is being done with a recording, or is to be done soon, by this server."""
@@ -188,8 +202,10 @@ class RecordingJobs:
                 continue
             elif not await asyncio.to_thread(self.folder.has_capture, recording_id):
                 await self._miss(row)
+            elif row.state == "captured" and not self.at_a_time:
+                await self._adopt(row)
             elif row.state == "captured":
-                if self.at_a_time and self._not_before.get(recording_id, 0.0) <= now:
+                if self._not_before.get(recording_id, 0.0) <= now:
                     self._add(Job(JobKind.ASSEMBLE, recording_id, seconds_of(row.started_at, row.ended_at)))
             elif not await asyncio.to_thread(self.folder.is_locked, recording_id):
                 since = self._suspected.get(recording_id, now)
@@ -199,6 +215,22 @@ class RecordingJobs:
                 else:
                     suspected[recording_id] = since
         self._suspected, self._starting = suspected, False
+        if now >= self._next_search:
+            await self._search_orphans()
+            self._next_search = now + SEARCH_INTERVAL
+
+    async def _search_orphans(self) -> None:
+        """Say which files there are that fill the disk and that no retention removes. They stay: the database may be the wrong
+        one, or an older one that was restored.
+        """
+        there = await asyncio.to_thread(self.folder.old_captures, time.time() - ORPHAN_AGE)
+        orphans = [one for at in range(0, len(there), SEARCHED) for one in await self.store.unknown(there[at : at + SEARCHED])]
+        if len(orphans) != self._orphans and orphans:
+            logger.warning(
+                "%d captures in %s are of no recording that the database knows, the first one %s.pcapng; see docs/recording.md",
+                *(len(orphans), self.folder.directory, orphans[0]),
+            )
+        self._orphans = len(orphans)
 
     async def _miss(self, row: Unfinished) -> None:
         """The files are with another server, or are lost."""
@@ -207,6 +239,14 @@ class RecordingJobs:
                 return
             logger.error("recording %s: its capture is missing in %s", row.recording_id, self.folder.directory)
             await self.store.assembly_failed(row.recording_id, "the capture is missing", state="failed", files={})
+
+    async def _adopt(self, row: Unfinished) -> None:
+        """Show what `python -m relay assemble` has made, where that is what assembles. All files appear at once, by a rename."""
+        if not await asyncio.to_thread(self.folder.products(row.recording_id).is_dir):
+            return
+        if await self.store.begin_assembly(row.recording_id):
+            files = await asyncio.to_thread(self.folder.sizes, row.recording_id)
+            await self.store.assembled(row.recording_id, files, None, None)
 
     async def _take_back(self, row: Unfinished) -> None:
         """What was interrupted is to be assembled again, or was interrupted often enough."""

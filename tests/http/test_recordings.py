@@ -1,5 +1,6 @@
 """A profile's own recordings, and no others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from relay.signaling.recording_records import RecordingPolicy, RecordingState
 from tests.http.conftest import bearer
 from tests.http.recorded import KEY, NODE, VIDEO, Recorded, accesses, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, asked, milliseconds
+from tests.kit.outages import locked
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 
@@ -177,6 +179,20 @@ async def test_every_use_is_written_down_before_the_first_byte(
     [hashed] = {one["address_hash"] for one in found}
     assert len(hashed) == 32
     assert "127.0.0.1" not in hashed
+
+
+@quiet
+async def test_nothing_is_shown_or_sent_while_a_use_cannot_be_written_down(
+    http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording_id = await recorded.add()
+    async with locked(tmp_path / "relay.db"):
+        paths = ("", f"/{recording_id}", f"/{recording_id}/files/A.webm", f"/{recording_id}/report")
+        answers = await asyncio.gather(*(asked(http, "GET", f"/api/recordings{path}", MAYA) for path in paths))
+    assert [(status, answer["error"]["code"]) for status, answer in answers] == [(503, "unavailable")] * len(paths)
+    assert accesses(tmp_path) == []
+    assert await listed(http, MAYA) == [recording_id]
+    caplog.clear()  # the outage was logged, as it is to be
 
 
 @quiet

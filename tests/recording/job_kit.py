@@ -66,6 +66,10 @@ class Rows:
         self._check()
         return [one for one in self.rows.values() if one.state in ("captured", "assembling", "deleting")]
 
+    async def unknown(self, recording_ids: Sequence[str]) -> Sequence[str]:
+        self._check()
+        return [one for one in recording_ids if one not in self.rows]
+
     async def begin_assembly(self, recording_id: str) -> int:
         self._check()
         row = self.rows[recording_id]

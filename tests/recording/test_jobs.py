@@ -1,6 +1,7 @@
 """Recordings are assembled beside the calls, by processes that may die."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from relay.ids import new_id
 from relay.recording import jobs as module
 from relay.recording.folder import RecordingFolder
 from relay.recording.job import Job, JobKind
-from relay.recording.jobs import MAX_ATTEMPTS
+from relay.recording.jobs import MAX_ATTEMPTS, work_command
 from relay.recording.process import WorkFailed, run
 from tests.kit.wait import eventually
 from tests.recording.job_kit import Bench
@@ -38,14 +39,12 @@ def lives(process: int) -> bool:
 
 def group_lives(process: int) -> bool:
     """Whether anything is left of what a process has started: it leads a group of its own."""
-    return any(
-        stat.rpartition(")")[2].split()[2] == str(process) and stat.rpartition(")")[2].split()[0] != "Z"
-        for stat in (one.read_text() for one in _stats())
-    )
-
-
-def _stats() -> Sequence[Path]:
-    return [one for one in Path("/proc").glob("[0-9]*/stat") if one.exists()]
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            state, _parent, group, *_ = file.read_text().rpartition(")")[2].split()
+            if group == str(process) and state != "Z":
+                return True
+    return False
 
 
 async def test_what_was_captured_is_assembled_at_a_start(bench: Bench) -> None:
@@ -53,7 +52,7 @@ async def test_what_was_captured_is_assembled_at_a_start(bench: Bench) -> None:
     async with bench.running() as jobs:
         await eventually(lambda: all(bench.state(one) == "ready" for one in recording_ids), "all are assembled")
         assert jobs.counters["assembled"] == 2
-        assert jobs.levels() == {"jobs_running": 0, "jobs_waiting": 0}
+        assert jobs.levels() == {"jobs_running": 0, "jobs_waiting": 0, "orphans": 0}
     row = bench.store.rows[recording_ids[0]]
     assert row.files == {f"{recording_ids[0]}.pcapng": 7, "A.webm": 5}
     assert (row.verdict, row.attempts) == ("passed", 1)
@@ -72,7 +71,7 @@ async def test_no_more_processes_run_than_may(bench: Bench) -> None:
         bench.add()
     async with bench.running(at_a_time=2) as jobs:
         await eventually(lambda: len(bench.began()) == 2, "two have begun")
-        assert jobs.levels() == {"jobs_running": 2, "jobs_waiting": 2}
+        assert jobs.levels() == {"jobs_running": 2, "jobs_waiting": 2, "orphans": 0}
         assert sorted(bench.state(one) for one in bench.store.rows) == ["assembling", "assembling", "captured", "captured"]
 
 
@@ -279,6 +278,48 @@ async def test_a_server_without_assemblers_removes_only(bench: Bench) -> None:
         await eventually(lambda: deleting not in bench.store.rows, "it is removed")
         assert not jobs.assemble(captured, 60.0)
     assert (bench.state(captured), bench.began()) == ("captured", [])
+
+
+async def test_a_server_without_assemblers_shows_what_the_command_made(bench: Bench) -> None:
+    recording_id, untouched = bench.add(), bench.add()
+    bench.folder.products(recording_id).mkdir()
+    (bench.folder.products(recording_id) / "A.webm").write_bytes(b"video")
+    async with bench.running(at_a_time=0):
+        await eventually(lambda: bench.state(recording_id) == "ready", "it is shown")
+    assert bench.store.rows[recording_id].files == {f"{recording_id}.pcapng": 7, "A.webm": 5}
+    assert bench.state(untouched) == "captured"
+
+
+async def test_captures_that_no_row_is_about_are_counted_and_stay(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    orphan, young, known = new_id(), new_id(), bench.add("ready")
+    for one in (orphan, young, known):
+        bench.folder.capture(one).write_bytes(b"packets")
+    (bench.folder.directory / "notes.pcapng").write_bytes(b"of another program")
+    for one in (orphan, known):
+        os.utime(bench.folder.capture(one), (0, 0))
+    os.utime(bench.folder.directory / "notes.pcapng", (0, 0))
+    async with bench.running() as jobs:
+        await eventually(lambda: jobs.levels()["orphans"] == 1, "it is found")
+    assert f"1 captures in {bench.folder.directory}" in caplog.text
+    assert orphan in caplog.text
+    assert bench.folder.has_capture(orphan)
+
+
+async def test_a_job_ends_with_the_server_however_that_ends(bench: Bench) -> None:
+    recording_id = new_id()
+    os.mkfifo(bench.folder.capture(recording_id))  # it waits for a writer, and does nothing else
+    job = Job(JobKind.ASSEMBLE, recording_id, 60.0)
+    arguments = work_command(job, bench.folder, verify=False)
+    process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdin is not None
+        process.stdin.close()  # as the kernel does when the server is killed
+        async with asyncio.timeout(20):
+            assert await process.wait() == 1
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def test_a_job_has_the_key_of_the_recordings_and_no_other_secret(
