@@ -20,6 +20,10 @@ class CodedFrame(NamedTuple):
     """Packets are missing between the frame before and this one, or before what is there of it."""
 
 
+_NONE: list[CodedFrame] = []
+"""Not to be changed."""
+
+
 class FrameAssembler:
     """Puts the frames of one stream and codec together. Complete: it begins, it ends, and nothing is missing between."""
 
@@ -41,9 +45,18 @@ class FrameAssembler:
 
     def push(self, packet: Arrived) -> list[CodedFrame]:
         """The frames that this packet ends: that before it, its own."""
+        sequence = packet.sequence
+        together = self._last is None or sequence == self._last + 1
+        self._last = sequence
+        if together and packet.timestamp == self._open and packet.codec:
+            if not self._torn:
+                try:
+                    self._depacketizer.add(packet.payload)
+                except ValueError:
+                    self.malformed += 1
+                    self._torn = True
+            return [self._finish()] if packet.marker else _NONE
         frames: list[CodedFrame] = []
-        together = self._last is None or packet.sequence == self._last + 1
-        self._last = packet.sequence
         if not together:
             if self._open is not None and packet.timestamp == self._open:
                 self._torn = True

@@ -18,6 +18,10 @@ WEBM: Final = frozenset({"vp8", "vp9", "av1", "opus"})
 
 _VIDEO_BASE: Final = Fraction(1, 90000)
 
+_CUES_HEAD: Final = 1024
+_CUE: Final = 48
+"""Bytes of an index, and of each position in it."""
+
 MILLISECOND: Final = 90
 """Of 90 kHz: the resolution of the container."""
 
@@ -33,6 +37,13 @@ class PlannedTrack:
     size: tuple[int, int] = (0, 0)
     rotation: int = 0
     """Degrees clockwise by which players turn the frames."""
+    parameter_sets: bytes = b""
+    """Of H.264: an Annex B byte stream of those that the sender used."""
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the container says the rotation."""
+        return bool(self.rotation) and (self.key.codec in ("vp8", "vp9") or bool(self.parameter_sets))
 
 
 def product_names(tracks: Iterable[PlannedTrack]) -> dict[str, list[PlannedTrack]]:
@@ -51,16 +62,22 @@ def product_names(tracks: Iterable[PlannedTrack]) -> dict[str, list[PlannedTrack
 class Muxer:
     """Writes each track to all of its files."""
 
-    def __init__(self, folder: Path, tracks: Iterable[PlannedTrack]) -> None:
+    def __init__(self, folder: Path, tracks: Iterable[PlannedTrack], *, cues: int) -> None:
+        """Open all files.
+
+        Args:
+            cues: about how many positions each file's index will have. If they are more, closing takes longer.
+        """
         self._containers: list[OutputContainer] = []
         self._outputs: dict[TrackKey, list[tuple[OutputContainer, Any]]] = {}
         self._decoders: dict[TrackKey, Any] = {}
         self._times: dict[TrackKey, Fraction] = {}
+        options = {"cues_to_front": "1", "reserve_index_space": str(_CUES_HEAD + _CUE * cues)}
         self.unwritten = 0
         """Packets that the container did not take."""
         for name, planned in product_names(tracks).items():
             kind = "webm" if name.endswith(".webm") else "matroska"
-            container = av.open(str(folder / name), "w", format=kind, options={"cues_to_front": "1"})
+            container = av.open(str(folder / name), "w", format=kind, options=options)
             self._containers.append(container)
             for track in planned:
                 stream = _add_stream(container, track)
@@ -113,10 +130,26 @@ def _add_stream(container: OutputContainer, track: PlannedTrack) -> Any:
         stream: Any = container.add_stream("pcm_s16le", rate=16000 if codec == "g722" else track.rate)
         stream.codec_context.layout = "mono"
         return stream
+    if track.is_turned:
+        return _add_turned(container, track)
     width, height = track.size
-    stream = container.add_mux_stream(codec, width=width, height=height, time_base=_VIDEO_BASE)
-    if track.rotation:
-        stream.set_display_rotation(track.rotation)
+    return container.add_mux_stream(codec, width=width, height=height, time_base=_VIDEO_BASE)
+
+
+def _add_turned(container: OutputContainer, track: PlannedTrack) -> Any:
+    """A stream with a display matrix, which PyAV writes only where there is a codec context. For AV1 there is none that would not
+    have an encoder's own sequence header."""
+    codec = track.key.codec
+    if codec == "h264":
+        with av.open(io.BytesIO(track.parameter_sets), "r", format="h264") as template:
+            stream: Any = container.add_stream_from_template(template.streams.video[0], opaque=True)
+            stream.time_base = _VIDEO_BASE
+    else:
+        stream = container.add_stream({"vp8": "libvpx", "vp9": "libvpx-vp9"}[codec], rate=25)
+        stream.codec_context.time_base = _VIDEO_BASE
+        stream.pix_fmt = "yuv420p"
+    stream.width, stream.height = track.size
+    stream.set_display_rotation(-track.rotation)  # PyAV counts counter-clockwise
     return stream
 
 

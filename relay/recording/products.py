@@ -55,7 +55,9 @@ def _write(
     plan = {key: _plan(track, tracks) for key, track in tracks.items()}
     if not plan:
         facts.warnings.append("no media that can be written was captured")
-    muxer = Muxer(folder, plan.values())
+    # One of each key frame, or of each cluster of 5 s where there is no video.
+    cues = sum(one.keyframes for one in tracks.values()) + int(facts.seconds(facts.last))
+    muxer = Muxer(folder, plan.values(), cues=cues)
     try:
         writer = TrackWriter(facts, tracks, muxer, zero, keep_broken=keep_broken)
         writer.take(read_capture(path, keys, advance=advance))
@@ -70,7 +72,7 @@ def _write(
 
 def _zero(facts: CaptureFacts) -> float:
     """Where the files begin, in seconds from the event `started`: what arrived just then was sent a little earlier."""
-    first = [one.timing.at(one.first) for one in facts.streams.values() if one.packets and one.first]
+    first = [one.timing.at(one.first) for one in facts.streams.values() if one.packets and one.first is not None]
     return max(EARLIEST, min([0.0, *first]))
 
 
@@ -94,4 +96,6 @@ def _plan(track: TrackFacts, tracks: Mapping[TrackKey, TrackFacts]) -> PlannedTr
     turned = {degrees for _, degrees in sidecar.rotations(track)}
     rotation = turned.pop() if len(turned) == 1 else 0
     title = f"{_TITLES[key.party]} {key.kind}{number}"
-    return PlannedTrack(key, title, track.streams[0].rate, track.stereo, track.size, rotation)
+    sets = track.parameter_units
+    parameters = b"".join(sets[kind] for kind in sorted(sets)) if len(sets) == 2 else b""
+    return PlannedTrack(key, title, track.streams[0].rate, track.stereo, track.size, rotation, parameters)

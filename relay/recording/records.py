@@ -198,7 +198,8 @@ class _Blocks:
 
     def __init__(self, order: str) -> None:
         self._head = Struct(f"{order}II").unpack_from
-        self._packet = Struct(f"{order}IIIII").unpack_from
+        self._whole = Struct(f"{order}IIIIIII").unpack_from
+        """The beginning of a block that may be a packet's."""
         self._word = Struct(f"{order}I").unpack_from
         self._option = Struct(f"{order}HH").unpack_from
         self._link = Struct(f"{order}H").unpack_from
@@ -214,14 +215,18 @@ class _Blocks:
             yield CaptureCut(pieces.size, 0, pieces.cut)
 
     def _read(self, pieces: "_Pieces") -> Iterator[Record]:  # noqa: PLR0912
-        head, packet, word, types, units = self._head, self._packet, self._word, self._types, self._units
+        head, whole, word, types, units = self._head, self._whole, self._word, self._types, self._units
         rest, position, base = b"", 0, 0
         for piece in pieces:
             base += position
             rest = rest[position:] + piece if position < len(rest) else piece
             position, end = 0, len(rest)
             while end - position >= 12:
-                kind, length = head(rest, position)
+                if end - position >= 28:
+                    kind, length, number, high, low, size, _ = whole(rest, position)
+                else:
+                    kind, length = head(rest, position)
+                    number = high = low = size = 0
                 after = position + length
                 if length < 12 or length & 3 or length > MAX_BLOCK:
                     yield self._cut(base + position, len(rest) - position, pieces, f"a block says that it has {length} bytes")
@@ -232,7 +237,6 @@ class _Blocks:
                     yield self._cut(base + position, len(rest) - position, pieces, "the two lengths of a block differ")
                     return
                 if kind == _ENHANCED_PACKET and length >= 32:
-                    number, high, low, size, _ = packet(rest, position + 8)
                     if number >= len(types) or size > length - 32:
                         reason = "a packet names no interface, or is longer than its block"
                         yield self._cut(base + position, len(rest) - position, pieces, reason)

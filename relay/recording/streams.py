@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
+from relay.rtp.packet import payload_range
+
 REORDER_TIME: Final = 2.0
 """Seconds of arrival that a gap stays open: browsers ask for a packet again for 1 s, and a round trip may take another."""
 
@@ -15,6 +17,14 @@ RESTART_SECONDS: Final = 30.0
 """A jump of more than this, without a pause of arrival that matches, is a sender that began anew."""
 
 _osn = Struct("!H").unpack_from
+
+
+def payload_of(data: bytes, flags: int) -> tuple[int, int]:
+    """As `relay.rtp.packet.payload_range`, quicker for the header that browsers send: an extension, no CSRC, no padding."""
+    if flags == 0x90 and len(data) >= 16:
+        begin = 16 + ((data[14] << 8 | data[15]) << 2)
+        return (begin, len(data)) if begin <= len(data) else (0, 0)
+    return payload_range(data, len(data)) if flags & 0x3F else (12, len(data))
 
 
 class Unwrap:
@@ -68,7 +78,7 @@ class Unwrap:
             self.newest = self.timestamp
         else:
             pause = arrival - self._arrival
-            if later > 0 and abs(later / self._rate - pause) <= max(2.0, pause * 0.1):
+            if later > 0 and abs(later / self._rate - pause) <= max(1.0, pause * 0.02):
                 # It went on sending while nothing arrived: a hold, an outage. Its numbers may have wrapped any number of times.
                 self.sequence = self.high = self.high + (ahead & 0xFFFF)
                 self.timestamp = self.newest = self.newest + later
@@ -124,11 +134,13 @@ class Arrived(NamedTuple):
 class Reorder:
     """Gives packets on by their sequence numbers. A gap is waited for, then given up."""
 
-    __slots__ = ("_missing", "_next", "_waiting", "duplicates", "late", "lost")
+    __slots__ = ("_missing", "duplicates", "late", "lost", "next", "waiting")
 
     def __init__(self) -> None:
-        self._next: int | None = None
-        self._waiting: dict[int, Arrived] = {}
+        self.next: int | None = None
+        """The sequence number that is next in order; None before the first."""
+        self.waiting: dict[int, Arrived] = {}
+        """Behind a gap, in the order of arrival."""
         self._missing: set[int] = set()
         """Given up, of the last `REORDER_PACKETS`."""
         self.lost = self.late = self.duplicates = 0
@@ -136,24 +148,24 @@ class Reorder:
     def push(self, packet: Arrived) -> list[Arrived]:
         """What may go on now that this packet is here, in order."""
         sequence = packet.sequence
-        if self._next is None:
-            self._next = sequence
-        if sequence == self._next and not self._waiting:
-            self._next = sequence + 1
+        if self.next is None:
+            self.next = sequence
+        if sequence == self.next and not self.waiting:
+            self.next = sequence + 1
             return [packet]
-        if sequence < self._next or sequence in self._waiting:
+        if sequence < self.next or sequence in self.waiting:
             self._count_behind(sequence)
             return []
-        self._waiting[sequence] = packet
+        self.waiting[sequence] = packet
         return self._ready(packet.arrival)
 
     def missing(self, sequence: int) -> bool:
         """Whether a packet is of use still."""
-        return self._next is not None and sequence >= self._next and sequence not in self._waiting
+        return self.next is not None and sequence >= self.next and sequence not in self.waiting
 
     def _ready(self, now: float) -> list[Arrived]:
-        assert self._next is not None
-        waiting, following, out = self._waiting, self._next, []
+        assert self.next is not None
+        waiting, following, out = self.waiting, self.next, []
         while waiting:
             if (packet := waiting.pop(following, None)) is not None:
                 out.append(packet)
@@ -165,17 +177,21 @@ class Reorder:
                 following = first
             else:
                 break
-        self._next = following
+        self.next = following
         return out
+
+    def expire(self, now: float) -> list[Arrived]:
+        """What has waited long enough, by now."""
+        return self._ready(now) if self.waiting else []
 
     def flush(self) -> list[Arrived]:
         """What still waits, in order: no more will come before it."""
-        return self._ready(float("inf")) if self._waiting else []
+        return self.expire(float("inf"))
 
     def begin(self, sequence: int) -> list[Arrived]:
         """Go on from here: the sender has restarted. Returns what still waited."""
         out = self.flush()
-        self._next = sequence
+        self.next = sequence
         self._missing.clear()
         return out
 

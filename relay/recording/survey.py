@@ -7,12 +7,12 @@ from struct import Struct
 from typing import Any, Final
 
 from relay.recording.clock import StreamTiming, solve
-from relay.recording.payloads.audio import opus_is_stereo
-from relay.recording.payloads.formats import VIDEO, KeySize
+from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO
+from relay.recording.payloads.h264 import parameter_units
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, Record
 from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, CapturedSource, CapturedTransport, PayloadUse, TrackKey
-from relay.recording.streams import Unwrap, header_extensions
-from relay.rtp.packet import is_rtcp, payload_range, peek
+from relay.recording.streams import Unwrap, header_extensions, payload_of
+from relay.rtp.packet import is_rtcp, peek
 from relay.rtp.rtcp import RtcpError, walk
 
 MAX_EVENTS: Final = 100_000
@@ -32,13 +32,17 @@ class StreamFacts:
     timing: StreamTiming
     unwrap: Unwrap
     rate: int
+    payloads: dict[int, PayloadUse]
+    """Those of its media section, now."""
     packets: int = 0
     largest: int = 0
     """Pixels of the largest key frame: what ranks the layers of simulcast."""
     rotations: list[tuple[int, int]] = field(default_factory=list)
     """Timestamps, and by how many degrees the frames from there on are to be turned clockwise."""
-    first: int = 0
-    """The lowest timestamp."""
+    first: int | None = None
+    """The lowest timestamp of media."""
+    tracks: "dict[str, TrackFacts | None]" = field(default_factory=dict)
+    """By codec; None: it is left out."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class TrackFacts:
     keyframes: int = 0
     stereo: bool = False
     packets: int = 0
+    parameter_units: dict[int, bytes] = field(default_factory=dict)
+    """Of H.264 that says its rotation: the last parameter set of each type."""
 
 
 @dataclass(slots=True)
@@ -99,8 +105,6 @@ class _Survey:
         self._interfaces: dict[int, CapturedTransport] = {}
         self._streams: dict[int, dict[int, StreamFacts | None]] = {}
         """Interface → SSRC → stream; None: nothing that counts here."""
-        self._tracks: dict[tuple[int, str], TrackFacts | None] = {}
-        """By id of the stream, and codec."""
         self._by_transport: dict[str, dict[int, StreamFacts | None]] = {}
 
     def other(self, record: Record) -> None:
@@ -144,7 +148,7 @@ class _Survey:
         if stream is None:
             facts.counts["other_packets"] += 1
             return
-        use = stream.sender.section.payloads.get(second & 0x7F)
+        use = stream.payloads.get(second & 0x7F)
         if use is None:
             facts.counts["unknown_payload_types"] += 1
             return
@@ -159,37 +163,41 @@ class _Survey:
         timestamp = unwrap.timestamp
         timing.add(timestamp, arrival)
         stream.packets += 1
-        begin, end = payload_range(data, len(data)) if flags & 0x3F else (12, len(data))
+        begin, end = payload_of(data, flags)
         if begin >= end:
             return
         if use.role == "red":
-            begin, use = _primary(data, begin, end, use, stream.sender.section.payloads)
+            begin, use = _primary(data, begin, end, use, stream.payloads)
             if begin >= end:
                 return
         if use.role == "media":
-            self._media(stream, use, data[begin:end], timestamp)
+            self._media(stream, use, data, begin, end, timestamp)
             if second & 0x80 and stream.sender.section.orientation and flags & 0x10:
                 _note_rotation(stream, data, timestamp)
         elif use.role == "other":
             facts.unknown_codecs[use.codec] += 1
 
-    def _media(self, stream: StreamFacts, use: PayloadUse, payload: bytes, timestamp: int) -> None:
+    def _media(self, stream: StreamFacts, use: PayloadUse, data: bytes, begin: int, end: int, timestamp: int) -> None:
         codec = use.codec
-        try:
-            track = self._tracks[id(stream), codec]
-        except KeyError:
-            track = self._tracks[id(stream), codec] = self._track(stream, codec)
+        track = stream.tracks.get(codec)
         if track is None:
-            return
-        if not track.packets:
-            stream.first = min(stream.first, timestamp) if stream.first else timestamp
+            if codec in stream.tracks:
+                return
+            track = stream.tracks[codec] = self._track(stream, codec)
+            if track is None:
+                return
         track.packets += 1
-        sizer: KeySize | None = VIDEO.get(codec)
-        if sizer is None:
-            if codec == "opus" and not track.stereo and opus_is_stereo(payload):
+        if stream.first is None or timestamp < stream.first:
+            stream.first = timestamp
+        quick = MAY_BE_KEY.get(codec)
+        if quick is None:
+            if data[begin] & 4 and codec == "opus":
                 track.stereo = True
             return
-        size = sizer(payload)
+        octet = data[begin]
+        if codec == "h264" and stream.sender.section.orientation and octet & 0x1F in (7, 8, 24):
+            track.parameter_units.update(parameter_units(data[begin:end]))
+        size = VIDEO[codec](data[begin:end]) if quick[octet] else None
         if size is not None:
             track.keyframes += 1
             pixels = size[0] * size[1]
@@ -224,7 +232,7 @@ class _Survey:
         if sender.role != "media":
             return None
         rate = sender.section.payloads[payload_type].rate
-        stream = StreamFacts(sender, transport, StreamTiming(rate), Unwrap(rate), rate)
+        stream = StreamFacts(sender, transport, StreamTiming(rate), Unwrap(rate), rate, sender.section.payloads)
         facts.streams[transport.name, ssrc] = stream
         return stream
 

@@ -12,9 +12,9 @@ from relay.recording.mux import MILLISECOND, Muxer
 from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
 from relay.recording.selection import LayerSelector, TimedFrame
 from relay.recording.sources import PayloadUse, TrackKey
-from relay.recording.streams import Arrived, Reorder, Unwrap, unpack_red, unpack_rtx
+from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack_red, unpack_rtx
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
-from relay.rtp.packet import is_rtcp, payload_range, peek
+from relay.rtp.packet import is_rtcp, peek
 
 TICK: Final = 0.5
 """Seconds of arrival after which tracks are looked at that got nothing."""
@@ -94,7 +94,7 @@ class _Stream:
     """One SSRC of media in the second pass: its packets in order, each to its track."""
 
     def __init__(self, facts: StreamFacts, zero: float) -> None:
-        self.facts = facts
+        self.facts, self.payloads = facts, facts.payloads
         self.unwrap = Unwrap(facts.rate)
         self.reorder = Reorder()
         self.held: tuple[bool, PayloadUse, bytes, float] | None = None
@@ -124,14 +124,23 @@ class _Stream:
         codec = use.codec if use.role == "media" and payload else ""
         if use.role == "fec":
             self.repair_packets += 1
-        ready = self.reorder.push(Arrived(sequence, timestamp, marker, codec, payload, arrival))
-        if ready:
-            self.deliver(ready)
+        reorder = self.reorder
+        packet = Arrived(sequence, timestamp, marker, codec, payload, arrival)
+        if sequence == reorder.next and not reorder.waiting:  # as nearly always: what `push` does then
+            reorder.next = sequence + 1
+            self._deliver_one(packet)
+            return
+        for ready in reorder.push(packet):
+            self._deliver_one(ready)
 
     def _red(self, sequence: int, timestamp: int, marker: bool, payload: bytes, arrival: float) -> None:
-        payloads = self.facts.sender.section.payloads
+        payloads = self.payloads
         if not payload:
             self._push(sequence, timestamp, marker, _NOTHING, b"", arrival)
+            return
+        if not payload[0] & 0x80:  # one block, as all of Chromium's video
+            use = payloads.get(payload[0])
+            self._push(sequence, timestamp, marker, use if use and use.role != "red" else _NOTHING, payload[1:], arrival)
             return
         try:
             blocks = unpack_red(payload)
@@ -151,7 +160,7 @@ class _Stream:
     def resent(self, use: PayloadUse, payload: bytes, timestamp: int, marker: bool, arrival: float) -> None:
         """A retransmission (RFC 4588)."""
         original = unpack_rtx(payload)
-        inner = self.facts.sender.section.payloads.get(use.original)
+        inner = self.payloads.get(use.original)
         if original is None or inner is None or not self.unwrap.started:
             return
         sequence, when = self.unwrap.locate(original[0], timestamp)
@@ -181,20 +190,25 @@ class _Stream:
 
     def deliver(self, packets: list[Arrived]) -> None:
         for packet in packets:
-            if packet.codec in self.audio:
-                self._audio(packet)
-            elif self.video:
-                self._video(packet)
-            else:
-                self._sequence = packet.sequence
+            self._deliver_one(packet)
+
+    def _deliver_one(self, packet: Arrived) -> None:
+        if packet.codec in self.audio:
+            self._audio(packet)
+        elif self.video:
+            self._video(packet)
+        else:
+            self._sequence = packet.sequence
 
     def _audio(self, packet: Arrived) -> None:
         track = self.audio[packet.codec]
         time = self.facts.timing.at(packet.timestamp) - self._zero
         reason = ""
-        if not track.cursor:
+        if not track.packets:
             reason = "start"
-        elif self._sequence is None or packet.sequence != self._sequence + 1:
+        elif self._sequence is None:
+            reason = "pause"
+        elif packet.sequence != self._sequence + 1:
             reason = "lost"
         elif abs(packet.timestamp - self._expected) > 2:
             reason = "pause"
@@ -207,10 +221,13 @@ class _Stream:
             found = self.video.get(packet.codec)
             if found is None:
                 return
-            others = () if len(self.video) == 1 else [one for codec, one in self.video.items() if codec != packet.codec]
-            for assembler, _, _, _ in others:
-                assembler.gap()
-            self._frames(found, found[0].push(packet))
+            if len(self.video) > 1:
+                for codec, other in self.video.items():
+                    if codec != packet.codec:
+                        other[0].gap()
+            frames = found[0].push(packet)
+            if frames:
+                self._frames(found, frames)
         else:
             for found in self.video.values():
                 self._frames(found, found[0].push(packet))
@@ -291,13 +308,13 @@ class TrackWriter:
         stream, original = self._by_interface[record.interface].get(ssrc, (None, 0))
         if stream is None:
             return
-        use = stream.facts.sender.section.payloads.get(second & 0x7F)
+        use = stream.payloads.get(second & 0x7F)
         if use is None:
             return
         arrival = (record.at - self._facts.begin) * NANOSECOND
         if arrival >= self._next_tick:
             self._tick(arrival)
-        begin, end = payload_range(data, len(data)) if flags & 0x3F else (12, len(data))
+        begin, end = payload_of(data, flags)
         marker, payload = second & 0x80 != 0, data[begin:end]
         if original:
             stream.resent(use, payload, ts, marker, arrival)
@@ -313,8 +330,11 @@ class TrackWriter:
     def _tick(self, arrival: float) -> None:
         self._next_tick = arrival + TICK
         now = arrival - self._zero
+        for stream in self.streams.values():
+            # Before silence takes its time.
+            stream.deliver(stream.reorder.expire(arrival))
         for audio in self.audio.values():
-            audio.fill_until(now - FILL_DELAY, "pause" if audio.cursor and audio.packets else "start")
+            audio.fill_until(now - FILL_DELAY, "pause" if audio.packets else "start")
         for video in self.video.values():
             video.tick(now)
 

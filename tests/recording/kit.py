@@ -68,19 +68,21 @@ def opus_packets(count: int, frequency: int = 440, layout: str = "mono") -> tupl
 # -- packets ------------------------------------------------------------------------------------------------------------------
 
 
-def vp8_payloads(frame: bytes, number: int, *, layer: int | None = None, base: int = 0, sync: bool = False) -> list[bytes]:
+def vp8_payloads(
+    frame: bytes, number: int, *, layer: int | None = None, base: int = 0, sync: bool = False, size: int = MTU
+) -> list[bytes]:
     """RFC 7741, as Chromium does: a 15-bit picture id, and with temporal layers TL0PICIDX and TID."""
     picture = pack("!H", 0x8000 | number & 0x7FFF)
     extended = bytes([0x80 if layer is None else 0xE0]) + picture
     if layer is not None:
         extended += bytes([base & 0xFF, layer << 6 | (0x20 if sync else 0)])
-    pieces = [frame[at : at + MTU] for at in range(0, len(frame), MTU)]
+    pieces = [frame[at : at + size] for at in range(0, len(frame), size)]
     return [bytes([0x80 | (0x10 if not index else 0)]) + extended + piece for index, piece in enumerate(pieces)]
 
 
-def vp9_payloads(frame: bytes, number: int, *, key: bool, spatial: int | None = None) -> list[bytes]:
+def vp9_payloads(frame: bytes, number: int, *, key: bool, spatial: int | None = None, size: int = MTU) -> list[bytes]:
     """RFC 9628, non-flexible mode."""
-    pieces = [frame[at : at + MTU] for at in range(0, len(frame), MTU)]
+    pieces = [frame[at : at + size] for at in range(0, len(frame), size)]
     out = []
     for index, piece in enumerate(pieces):
         first = 0x80 | (0 if key else 0x40) | (0 if index else 0x08) | (0x04 if index == len(pieces) - 1 else 0)
@@ -93,20 +95,20 @@ def annex_b_units(frame: bytes) -> list[bytes]:
     return [unit for unit in frame.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
 
 
-def h264_payloads(frame: bytes) -> list[bytes]:
+def h264_payloads(frame: bytes, size: int = MTU) -> list[bytes]:
     """RFC 6184: small units together in a STAP-A, large ones in FU-A."""
     out: list[bytes] = []
     small: list[bytes] = []
     for unit in annex_b_units(frame):
-        if len(unit) <= 200:
+        if len(unit) <= min(200, size):
             small.append(unit)
             continue
         out += _aggregated(small)
         small = []
-        if len(unit) <= MTU:
+        if len(unit) <= size:
             out.append(unit)
             continue
-        pieces = [unit[at : at + MTU] for at in range(1, len(unit), MTU)]
+        pieces = [unit[at : at + size] for at in range(1, len(unit), size)]
         for index, piece in enumerate(pieces):
             flags = (0x80 if not index else 0) | (0x40 if index == len(pieces) - 1 else 0)
             out.append(bytes([unit[0] & 0xE0 | 28, flags | unit[0] & 0x1F]) + piece)
@@ -138,25 +140,25 @@ def obus(unit: bytes) -> Iterator[bytes]:
         position = begin + size
 
 
-def av1_payloads(unit: bytes, *, key: bool) -> list[bytes]:
+def av1_payloads(unit: bytes, *, key: bool, size: int = MTU) -> list[bytes]:
     """One OBU after the other, each in as many packets as it needs; W is 1."""
     out = []
     for number, obu in enumerate(obus(unit)):
-        pieces = [obu[at : at + MTU] for at in range(0, len(obu), MTU)]
+        pieces = [obu[at : at + size] for at in range(0, len(obu), size)]
         for index, piece in enumerate(pieces):
             head = (0x80 if index else 0) | (0x40 if index < len(pieces) - 1 else 0) | 0x10
             out.append(bytes([head | (0x08 if key and not number and not index else 0)]) + piece)
     return out
 
 
-def payloads(payload_type: int, frame: bytes, number: int, *, key: bool) -> list[bytes]:
+def payloads(payload_type: int, frame: bytes, number: int, *, key: bool, size: int = MTU) -> list[bytes]:
     if payload_type == VP8:
-        return vp8_payloads(frame, number)
+        return vp8_payloads(frame, number, size=size)
     if payload_type == VP9:
-        return vp9_payloads(frame, number, key=key)
+        return vp9_payloads(frame, number, key=key, size=size)
     if payload_type == H264:
-        return h264_payloads(frame)
-    return av1_payloads(frame, key=key)
+        return h264_payloads(frame, size)
+    return av1_payloads(frame, key=key, size=size)
 
 
 def rtp(

@@ -32,10 +32,6 @@ def opus_samples(payload: bytes) -> int:
     return samples
 
 
-def opus_is_stereo(payload: bytes) -> bool:
-    return bool(payload) and bool(payload[0] & 4)
-
-
 def opus_silence(samples: int, *, stereo: bool) -> list[tuple[int, bytes]]:
     """Packets of silence that together last for so many samples at 48 kHz, rounded down to 2.5 ms."""
     packets = []

@@ -16,6 +16,16 @@ VIDEO: Final[Mapping[str, KeySize]] = {
 }
 """Width and height, if a key frame begins with a packet; (0, 0) if it does not say them, None if none begins. Never raises."""
 
+_H264_FIRST: Final = frozenset({5, 7, 24, 28})
+
+MAY_BE_KEY: Final[Mapping[str, bytes]] = {
+    "vp8": bytes(octet & 0x17 == 0x10 for octet in range(256)),
+    "vp9": bytes(octet & 0x48 == 0x08 for octet in range(256)),
+    "h264": bytes(octet & 0x1F in _H264_FIRST for octet in range(256)),
+    "av1": bytes(octet & 0x88 == 0x08 for octet in range(256)),
+}
+"""By a payload's first byte: 0 if no key frame begins with it. Spares a look at most packets."""
+
 AUDIO: Final = frozenset({"opus", "pcmu", "pcma", "g722"})
 
 REDUNDANT: Final = frozenset({"red"})

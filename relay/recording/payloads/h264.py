@@ -129,6 +129,16 @@ def parameter_sets(sprop: str) -> bytes:
     return b"".join(one for one in sets if len(one) > 5)
 
 
+def parameter_units(payload: bytes) -> dict[int, bytes]:
+    """The parameter sets in a packet, by their type: 7, 8. Never raises."""
+    if not payload or payload[0] & 0x1F not in (_SPS, _PPS, _STAP_A):
+        return {}
+    try:
+        return {unit[0] & 0x1F: _START + unit for unit in _units(payload) if unit[0] & 0x1F in (_SPS, _PPS)}
+    except ValueError:
+        return {}
+
+
 class H264Frames:
     __slots__ = ("_fragment", "_kinds", "_parts", "_referred", "_sets", "_size")
 

@@ -68,6 +68,9 @@ class Vp8Frames:
         return payload[0] & 0x17 == 0x10
 
     def add(self, payload: bytes) -> None:
+        if self._parts and payload[:2] == b"\x80\x80" and len(payload) > 4 and payload[2] & 0x80:
+            self._parts.append(payload[4:])  # later packets of Chromium's frames
+            return
         begin, layer, sync, base = _descriptor(payload)
         if not self._parts:
             key = payload[0] & 0x17 == 0x10 and not payload[begin] & 1
