@@ -12,7 +12,7 @@ from relay.media.net.dtls_srtp import length_cell, srtcp_protect, srtp_protect, 
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import MAX_PACKET, Remote, UdpSocket
 from relay.media.quality.counters import MediaCounters
-from relay.media.routing.slow import receive, show
+from relay.media.routing.slow import receive, remove_tap
 from relay.media.transport.intake import refusal, take_first
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import peek
@@ -107,7 +107,10 @@ class ForwardingSocket(UdpSocket):
             if stream.received(sequence, timestamp, size, now) and stream.is_read:
                 source.read_payload(stream, octets[start : start + size], timestamp)
             if source.tap is not None:
-                show(source, octets, start, size, now)
+                try:
+                    source.tap(octets, start, size, now)
+                except Exception as error:
+                    remove_tap(source, error)
             remote.last_seen = now
             received += 1
             received_bytes += length

@@ -37,7 +37,10 @@ def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
     if not control:
         _count(source, packet, now)
     if source.tap is not None:
-        show(source, packet, 0, len(packet), now)
+        try:
+            source.tap(packet, 0, len(packet), now)
+        except Exception as error:
+            remove_tap(source, error)
     target = source.peer
     if target is None:
         counters["dropped_unjoined"] += 1
@@ -76,20 +79,11 @@ def forward_early(source: Transport, now: float) -> None:
         counters[refused or "packets_early"] += 1
 
 
-def show(source: Transport, octets: memoryview | bytes, start: int, size: int, now: float) -> None:
-    """Show a decrypted packet to the tap of the transport that it arrived at. One that fails is taken off: the call goes on.
-
-    Args:
-        octets: has the packet, `size` bytes from `start` on.
-        now: seconds, monotonic.
-    """
-    assert source.tap is not None, "asked for before this is called"
-    try:
-        source.tap(octets, start, size, now)
-    except Exception as error:
-        source.tap = None
-        reason = f"{type(error).__name__}: {error}"
-        logger.warning("the tap of transport %s has failed, and sees no more of it: %s", source.transport_id, reason)
+def remove_tap(source: Transport, error: Exception) -> None:
+    """The tap of a transport has failed: it is taken off, and the call goes on."""
+    source.tap = None
+    reason = f"{type(error).__name__}: {error}"
+    logger.warning("the tap of transport %s has failed, and sees no more of it: %s", source.transport_id, reason)
 
 
 def _decrypt_rtcp(source: Transport, datagram: bytes, now: float) -> bytes | str:
