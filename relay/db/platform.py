@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from relay.db import batches
 from relay.db.engine import execute
-from relay.db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow
+from relay.db.models import OF_KIND, ConnectionRow, KnownConnectionRow, KnownProfileRow, ProfileRow, RecordingPolicyRow
 from relay.db.naming import part_of, require_own
 from relay.db.profiles import (
     CARD,
@@ -116,14 +116,18 @@ class SqlPlatform:
             return await batches.put_scopes(connection, kind, scopes)
 
     async def delete_scope(self, scope: Scope) -> bool:
-        """Delete a conversation or whiteboard session; its calls stay, without a scope.
+        """Delete a conversation or whiteboard session with its policy on recording; its calls stay, without a scope.
 
         Returns:
             Whether it was there.
         """
         require_own(self._engine, part_of(scope.kind))
-        scopes = OF_KIND[scope.kind].scopes
-        return await execute(self._engine, delete(scopes).where(scopes.id == scope.scope_id)) == 1
+        scopes, policy = OF_KIND[scope.kind].scopes, RecordingPolicyRow
+        async with self._engine.begin() as connection:
+            deleted = (await connection.execute(delete(scopes).where(scopes.id == scope.scope_id))).rowcount == 1
+            own = (policy.scope_kind == scope.kind.value, policy.scope_id == scope.scope_id)
+            await connection.execute(delete(policy).where(*own))
+        return deleted
 
     async def scope(self, scope: Scope) -> ScopeRecord | None:
         """A conversation or whiteboard session and its members; None if it does not exist."""

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.history import SqlHistory
+from relay.db.platform import SqlPlatform
 from relay.db.recording_accesses import SqlRecordingAccesses
 from relay.db.recordings import SqlRecordings
 from relay.ids import Scope, ScopeKind, new_id
@@ -243,6 +244,14 @@ async def test_a_scope_has_a_policy_until_it_is_taken_away(recordings: SqlRecord
         await recordings.set_policy(CONVERSATION, policy)
         assert await recordings.policy(CONVERSATION) is policy
         assert await recordings.policy(Scope(ScopeKind.WHITEBOARD_SESSION, 7)) is None
+
+
+async def test_a_scope_that_is_deleted_leaves_no_policy_to_the_next_one(engine: AsyncEngine, recordings: SqlRecordings) -> None:
+    platform = SqlPlatform(engine)
+    await platform.put_scope(CONVERSATION, [])
+    await recordings.set_policy(CONVERSATION, OFF)
+    assert await platform.delete_scope(CONVERSATION)
+    assert await recordings.policy(CONVERSATION) is None
 
 
 async def test_accesses_are_kept_for_their_time_and_with_a_recording_under_legal_hold(
