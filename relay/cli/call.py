@@ -16,10 +16,11 @@ from yarl import URL
 
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import Progress, bars
-from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged
+from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
 from relay.client.headless import (
     BUSY,
     MAX_CALLS,
+    RECORDED,
     Account,
     CallPlan,
     CallResult,
@@ -118,6 +119,9 @@ def run(given: argparse.Namespace, write: Callable[[str], None]) -> int:
         if given.calls > 1 or given.accounts:
             return asyncio.run(_load(given, media, write))
         return asyncio.run(_single(given, media, write))
+    except SignInFailed as failed:
+        write(f"{given.url}: {failed}")
+        return EXIT_IMPOSSIBLE
     except (ClientError, OSError, msgspec.DecodeError, ValueError) as error:
         write(f"{error}")
         return EXIT_IMPOSSIBLE
@@ -195,7 +199,11 @@ def _lines(result: CallResult) -> Iterator[str]:
     if result.round_trip_ms is not None:
         yield f"round trip between the parties: {result.round_trip_ms:.0f} ms"
     if result.recording:
-        yield f"recording: {result.recording}{f' {result.recording_id}' if result.recording_id else ''}"
+        yield (
+            f"recorded by the relay: {result.recording_id}"
+            if result.recording == RECORDED
+            else f"not recorded: {result.recording}"
+        )
 
 
 def _passed(given: argparse.Namespace, result: CallResult) -> Iterator[str]:
@@ -213,7 +221,7 @@ def _passed(given: argparse.Namespace, result: CallResult) -> Iterator[str]:
         yield f"the jitter of the audio is {result.audio_jitter_ms:.1f} ms, over {given.max_jitter * 1000:g} ms"
     if given.min_mos is not None and (result.mos is None or result.mos < given.min_mos):
         yield f"the MOS is {result.mos}, below {given.min_mos:g}"
-    if given.request_recording and result.recording != "recording":
+    if given.request_recording and result.recording != RECORDED:
         yield f"the call was not recorded: {result.recording}"
 
 

@@ -23,6 +23,9 @@ MAX_CALLS: Final = 500
 BUSY: Final = 0.8
 """Of a core: a load generator that uses more is late itself, and what it measures is not the relay's."""
 
+RECORDED: Final = "recording"
+"""What became of a request to record the call, if it was granted."""
+
 SETUP_TIMEOUT: Final = 60.0
 """Seconds from the invitation until media flows: ringing is 45 s, connecting 15 s at most."""
 
@@ -91,7 +94,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the audio, 1 to 4.5 (ITU-T G.107)."""
     recording_id: str | None = None
     recording: str = ""
-    """How the request to record it went."""
+    """How the request to record it went: `RECORDED`, or why not."""
 
 
 class LoadSecond(msgspec.Struct, frozen=True, kw_only=True):
@@ -364,7 +367,7 @@ async def _requested(call: ClientCall) -> str:
         await call.record()
     except ClientError as error:
         return _why(error)
-    return "recording"
+    return RECORDED
 
 
 async def _answer_all(client: CallClient, plan: CallPlan, on_call: OnCall) -> None:

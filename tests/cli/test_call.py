@@ -121,4 +121,4 @@ def test_arguments_that_make_no_sense_are_status_2(
 
 async def test_a_relay_that_cannot_be_reached_is_status_2(tmp_path: Path) -> None:
     outcome = await call(tmp_path, "http://127.0.0.1:1", *BOTH, "--kind", "voice")
-    assert (outcome.status, outcome.out) == (2, "connections are refused\n")
+    assert (outcome.status, outcome.out) == (2, "http://127.0.0.1:1: connections are refused\n")

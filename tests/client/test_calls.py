@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -222,6 +223,32 @@ async def test_a_program_that_only_counts_decodes_nothing(join: Join) -> None:
         audio = other.figures("audio")
         assert audio is not None
         assert (audio.lost, audio.clock_rate) == (0, 48_000)
+
+
+@pytest.mark.settings(assemblers=0)
+async def test_a_call_is_recorded_when_the_other_party_consents_and_until_it_withdraws(join: Join, tmp_path: Path) -> None:
+    caller = await join("student_456", can_show_recording=True)
+    callee = await join("tutor_789", can_show_recording=True, consent=True)
+    async with talking(caller, callee) as (call, other):
+        recording_id = await call.record()
+        await eventually(
+            lambda: (other.recording.state, other.recording.recording_id) == ("recording", recording_id), "both know"
+        )
+        await other.consent(False)
+        await eventually(lambda: call.recording.state == "stopped", "the recording ends")
+        assert call.recording.reason == "consent_withdrawn"
+    assert [one.name for one in (tmp_path / "recordings").glob("*.pcapng")] == [f"{recording_id}.pcapng"]
+
+
+@pytest.mark.settings(assemblers=0)
+@pytest.mark.parametrize(("shows", "consent", "reason"), [(True, False, "declined"), (False, True, "not_supported")])
+async def test_a_recording_that_is_not_agreed_to_is_refused(join: Join, shows: bool, consent: bool, reason: str) -> None:
+    caller = await join("student_456", can_show_recording=True)
+    callee = await join("tutor_789", can_show_recording=shows, consent=consent)
+    async with talking(caller, callee) as (call, _):
+        with pytest.raises(Refused) as refused:
+            await call.record()
+        assert refused.value.code == reason
 
 
 async def test_closing_a_client_ends_its_calls(relay: RunningRelay, join: Join) -> None:

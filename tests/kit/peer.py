@@ -1,4 +1,4 @@
-"""A client without a browser: aiortc's peer connection, and the messages of protocol version 1.
+"""A client without a browser: the media of `relay.client`, and the messages of protocol version 1.
 
 async with Peer.connected(relay.url, "student_456", colour=RED, tone=440) as caller:
     await caller.call("tutor_789", 123, "video", codecs=("VP8", "opus"))
@@ -15,20 +15,12 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import aiohttp
-from aiortc import (
-    MediaStreamError,
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-    VideoStreamTrack,
-)
+from aiortc import MediaStreamError, MediaStreamTrack, RTCBundlePolicy, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 
+from relay.client.peer import MediaEnd
 from relay.ids import Profile
 from tests.kit.caller import Caller, Message
-from tests.kit.wait import eventually
 
 SAMPLE_RATE = 48_000
 """Hz, of the tones that are sent."""
@@ -148,8 +140,9 @@ class Peer(Caller):
         tone: float = 440.0,
     ) -> None:
         super().__init__(profile, socket)
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.connection.on("track", self._take_in)
+        # Each kind has a transport of its own until the answer bundles them, as in the offer of a browser.
+        self._end = MediaEnd(bundle=RTCBundlePolicy.BALANCED, on_track=self._take_in)
+        self.connection = self._end.connection
         self.frame: Frame | None = None
         self.frames = 0
         self._sends = {"video": ColourTrack(colour, size), "audio": ToneTrack(tone)}
@@ -157,9 +150,7 @@ class Peer(Caller):
 
     async def close(self) -> None:
         """Leave: end the media, the connection and everything that waits for them."""
-        await self.connection.close()
-        for track in self._sends.values():
-            track.stop()
+        await self._end.aclose()
         await super().close()
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -173,16 +164,12 @@ class Peer(Caller):
 
     async def prepare_offer(self, call_type: str, codecs: Collection[str]) -> None:
         """Make the offer, without sending it."""
-        for kind in ("audio", "video") if call_type == "video" else ("audio",):
-            transceiver = self.connection.addTransceiver(self._sends[kind])
-            transceiver.setCodecPreferences(_only(kind, codecs))
-        await self.connection.setLocalDescription(await self.connection.createOffer())
+        await self._end.offer({kind: self._sends[kind] for kind in kinds_of(call_type)}, codecs)
 
     async def accept_answer(self) -> Message:
         """Wait for the answer and connect."""
         message = await self.expect("call_answer")
-        await self.connection.setRemoteDescription(RTCSessionDescription(**message["answer"]))
-        await self._connecting()
+        await self._end.accept(message["answer"])
         return message
 
     async def answer(self, invitation: Message) -> None:
@@ -192,21 +179,12 @@ class Peer(Caller):
 
     async def prepare_answer(self, invitation: Message) -> None:
         """Make the answer, without sending it."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(**invitation["offer"]))
-        for transceiver in self.connection.getTransceivers():
-            self.connection.addTrack(self._sends[transceiver.kind])
-        await self.connection.setLocalDescription(await self.connection.createAnswer())
-        await self._connecting()
-
-    async def _connecting(self) -> None:
-        """Wait until ICE has begun: aiortc logs an exception when it is closed on the way there."""
-        await eventually(lambda: self.connection.iceConnectionState != "new", "ICE begins")
+        await self._end.answer(invitation["offer"], self._sends)
 
     @property
     def description(self) -> dict[str, str]:
         """The local description, as messages carry it."""
-        local = self.connection.localDescription
-        return {"type": local.type, "sdp": local.sdp}
+        return self._end.description
 
     # -- media --------------------------------------------------------------------------------------------------------
 
@@ -241,9 +219,9 @@ class Peer(Caller):
                 self._ear.hear(frame)
 
 
-def _only(kind: str, codecs: Collection[str]) -> list[Any]:
-    wanted = {name.lower() for name in codecs}
-    return [c for c in RTCRtpSender.getCapabilities(kind).codecs if c.mimeType.partition("/")[2].lower() in wanted]
+def kinds_of(call_type: str) -> tuple[str, ...]:
+    """The kinds of media of a call."""
+    return ("audio", "video") if call_type == "video" else ("audio",)
 
 
 def colour_of(frame: VideoFrame) -> Colour:
