@@ -24,6 +24,8 @@ _CHUNK = 60 * RATE
 """Samples of the reference that are searched at a time when nothing is known."""
 SHORTEST_SPEECH = 3.0
 MOST_SPEECH_WINDOWS = 30
+MOST_SEARCHES = 20
+"""Windows that are looked for in all of the reference, where they are not where they are expected."""
 _FRAME = 400
 """Samples, 25 ms."""
 _ACTIVE = 0.03
@@ -67,15 +69,20 @@ def align(
         return []
     found: list[AlignedWindow] = []
     last: float | None = None
+    searches = MOST_SEARCHES
     for at in range(0, len(samples) - length + 1, int(STEP * RATE)):
         window = samples[at : at + length].astype(np.float32)
         if float(np.sqrt(np.mean(window**2))) < _QUIET:
             continue
         time = start + at / RATE
         seen = expected(time + length / RATE / 2)
+        if seen is None and last is None and not searches:
+            break  # none of them is in it
+        searches -= seen is None and last is None
         guess = seen - length / RATE / 2 if seen is not None else time - last if last is not None else None
         place, correlation = _search(window, reference, None if guess is None else guess - begin)
-        if correlation < FOUND and guess is not None:
+        if correlation < FOUND and guess is not None and searches:
+            searches -= 1
             place, correlation = _search(window, reference, None)
         known = np.take(reference, np.arange(round(place * RATE), round(place * RATE) + length), mode="wrap")
         one = AlignedWindow(time, begin + place % (len(reference) / RATE), correlation, window, known.astype(np.float32))

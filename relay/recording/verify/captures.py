@@ -39,11 +39,11 @@ def is_capture(path: Path) -> bool:
 
 
 def capture_of(folder: Path, recording_id: str) -> Path | None:
-    """The capture of an assembled recording: in its directory, or beside that under its name."""
-    names = {folder.name.partition(".")[0], recording_id} - {""}
-    inside = sorted(folder.glob(f"*{SUFFIX}"))
-    beside = [folder.resolve().parent / f"{name}{SUFFIX}" for name in sorted(names)]
-    return next((one for one in [*inside, *beside] if one.is_file()), None)
+    """The capture of an assembled recording, by its name: in the recording's directory, or beside that."""
+    folder = folder.resolve()
+    names = dict.fromkeys(name for name in (recording_id, folder.name.partition(".")[0]) if name)
+    places = [place / f"{name}{SUFFIX}" for name in names for place in (folder, folder.parent)]
+    return next((one for one in places if one.is_file()), None)
 
 
 def read_facts(path: Path, keys: Sequence[bytes], progress: Callable[[float], None]) -> CaptureFindings:
@@ -71,6 +71,8 @@ def read_facts(path: Path, keys: Sequence[bytes], progress: Callable[[float], No
         elif isinstance(record, CaptureEvent):
             begin = record.at if begin is None else begin
             _note(found, record, (record.at - begin) / 1e9)
+            if record.name in {"hold", "paused"}:
+                facts.interrupt()
         elif isinstance(record, CaptureCut):
             found.notes.append(
                 f"The capture is cut off: {record.reason} at byte {record.offset:,}; {record.left:,} bytes follow."

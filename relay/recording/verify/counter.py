@@ -5,6 +5,7 @@ is the number's upper 12 bits. A square's middle above 125 is a 1. The field
 begins 4 squares from the left and 1 from the top.
 """
 
+import functools
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +23,8 @@ _SQUARES = 20
 _LEFT = 4
 _TOP = 1
 _THRESHOLD = 125
+_SAMPLES = 4
+"""To each direction of a square, within its middle half."""
 _BLACK = 16
 _WHITE = 235
 _RATES = (5, 6, 7.5, 8, 10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60)
@@ -52,20 +55,27 @@ def read(luma: Luma) -> int | None:
 
     An empty field reads as 0, and 1 of 256 fields of anything as some number: only a sequence of numbers proves a counter.
     """
-    height, width = luma.shape
+    where = _samples_of(*luma.shape)
+    if where is None:
+        return None
+    squares = luma[where].reshape(ROWS, _SAMPLES, COLUMNS, _SAMPLES).sum(axis=(1, 3), dtype=np.int32)
+    word = 0
+    for bit in (squares > _THRESHOLD * _SAMPLES**2).ravel().tolist():
+        word = word << 1 | bit
+    number = word >> 8
+    return number if bits_of(number) == word else None
+
+
+@functools.lru_cache(maxsize=64)
+def _samples_of(height: int, width: int) -> tuple[npt.NDArray[np.intp], ...] | None:
+    """The samples of the squares' middles in a frame of that size; None for one that is too small."""
     side = width / _SQUARES
     if side < 4 or height < side * (_TOP + ROWS):
         return None
-    quarter = max(1, int(side / 4))
-    bits = 0
-    for row in range(ROWS):
-        middle = int(side * (_TOP + row + 0.5))
-        band = luma[middle - quarter : middle + quarter]
-        for column in range(COLUMNS):
-            at = int(side * (_LEFT + column + 0.5))
-            bits = bits << 1 | int(band[:, at - quarter : at + quarter].mean() > _THRESHOLD)
-    number = bits >> 8
-    return number if bits_of(number) == bits else None
+    within = (np.arange(_SAMPLES) - (_SAMPLES - 1) / 2) * (side / 2 / _SAMPLES)
+    rows = (side * (_TOP + 0.5 + np.arange(ROWS)[:, np.newaxis]) + within).astype(np.intp).ravel()
+    columns = (side * (_LEFT + 0.5 + np.arange(COLUMNS)[:, np.newaxis]) + within).astype(np.intp).ravel()
+    return np.ix_(rows, columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class _RtpStream:
         self.packets = self.bytes = self.duplicates = self.reordered = self.late = self.repaired = self.restarts = 0
         self.gone = self._expected_before = 0
         self._first = self._highest = -1
+        self.interrupted = False
+        """Whether what comes next goes on after a gap that is no loss."""
         self._missing: dict[int, float] = {}
         """Unwrapped sequence number → when it was found missing."""
         self._timestamp: int | None = None
@@ -97,8 +99,9 @@ class _RtpStream:
             return True
         ahead = (sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000
         unwrapped = self._highest + ahead
-        if abs(ahead) > RESTART:
-            self.restarts += 1
+        if abs(ahead) > RESTART or (self.interrupted and ahead > 0):
+            self.restarts += not self.interrupted
+            self.interrupted = False
             self._expected_before += self._highest - self._first + 1
             self._first = self._highest = unwrapped
             return True
@@ -243,6 +246,11 @@ class PacketFacts:
             self._add_rtcp(arrival, party, data)
         else:
             self._add_rtp(arrival, party, data)
+
+    def interrupt(self) -> None:
+        """The recording paused, for a hold or otherwise: what was not captured is not lost."""
+        for stream in self._streams.values():
+            stream.interrupted = True
 
     def _add_rtp(self, arrival: float, party: str, data: Buffer) -> None:
         size = len(data)

@@ -120,6 +120,13 @@ def find_products(path: Path, keys: Sequence[bytes]) -> list[Product]:
     return found
 
 
+def others_of(path: Path, verified: Sequence[Product], keys: Sequence[bytes]) -> list[Product]:
+    """The files of a directory that are made of the same packets: they only have to be whole."""
+    known = {product.path for product in verified}
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    return [Product(file, file.stem, tuple(keys)) for file in files if file.suffix in SUFFIXES and file not in known]
+
+
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """`sidecar.json`, as far as it is there. What another version of the relay wrote otherwise is not known."""
@@ -220,11 +227,11 @@ def pauses(events: Iterable[CallEvent], end: float) -> list[Interval]:
     return [*found, *((start, end - start) for start in begun.values() if end > start)]
 
 
-def describe(product: Product, end: float, sidecar_end: float | None) -> ProductReport:
+def describe(product: Product, end: float | None, sidecar_end: float | None = None) -> ProductReport:
     """What the report says of a file.
 
     Args:
-        end: seconds, of the last packet in it.
+        end: seconds, of the last packet in it; None if that is not known.
         sidecar_end: seconds, of the last packet that the assembly wrote, if it says so.
 
     Raises:
@@ -238,6 +245,8 @@ def describe(product: Product, end: float, sidecar_end: float | None) -> Product
         duration = (container.duration or 0) / av.time_base
         form = container.format.name
     cut = cut_of(beginning, size)
+    if end is None:
+        end = duration
     if not cut and duration - end > _MISSING_END:
         cut = f"it says that it lasts {duration:.1f} s, and ends at {end:.1f} s"
     if not cut and sidecar_end is not None and sidecar_end - end > _MISSING_END:

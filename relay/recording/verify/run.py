@@ -43,6 +43,7 @@ from relay.recording.verify.products import (
     find_products,
     intervals_of,
     number_of,
+    others_of,
     pauses,
 )
 from relay.recording.verify.report import write_report
@@ -186,6 +187,7 @@ class _Verification:
         tracks: list[TrackReport] = []
         for product in self._products:
             self._verify_product(product, products, tracks, events_end=events[-1].time if events else 0.0)
+        products += [describe(product, None) for product in others_of(self._path, self._products, self._keys)]
         measured = Measured(tracks, self._offsets, {party: path.name for party, path in self._references.items()})
         findings = examine(products, measured, self._limits)
         state, reasons = judge(findings)

@@ -1,5 +1,6 @@
 """Flash and beep: when each second of the source is seen, when it is heard, and with which tone."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -97,11 +98,13 @@ def pairs(seen: list[Flash], heard: list[Beep], tones: Mapping[int, float]) -> l
     Args:
         tones: Hz that each second of the source has, where that is known.
     """
+    times = [one.time for one in heard]
     found: list[tuple[Flash, Beep | None]] = []
     for flash in seen:
         tone = tones.get(flash.second)
-        fitting = [one for one in heard if tone is not None and abs(one.frequency - tone) <= TOLERANCE]
-        best = _nearest(fitting, flash.time, NEAR_BY_TONE) or _nearest(heard, flash.time, NEAR)
+        near = heard[bisect_left(times, flash.time - NEAR_BY_TONE) : bisect_right(times, flash.time + NEAR_BY_TONE)]
+        fitting = [one for one in near if tone is not None and abs(one.frequency - tone) <= TOLERANCE]
+        best = _nearest(fitting, flash.time, NEAR_BY_TONE) or _nearest(near, flash.time, NEAR)
         found.append((flash, best))
     return found
 

@@ -158,6 +158,17 @@ def test_a_truncated_file_fails(recording: Path, capsys: pytest.CaptureFixture[s
     assert f"A.webm is truncated: {size - size * 7 // 10:,} of {size:,} bytes are missing at its end." in reasons(output)
 
 
+def test_a_truncated_file_of_the_whole_call_fails_too(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(recording / "A.webm", recording / "call.mkv")
+    assert run(capsys, recording)[0] == 0
+    with (recording / "call.mkv").open("r+b") as opened:
+        opened.truncate((recording / "A.webm").stat().st_size - 1000)
+    status, output = run(capsys, recording)
+    assert status == 1
+    [reason] = reasons(output)
+    assert reason.startswith("call.mkv is truncated: 1,000 of")
+
+
 def test_a_file_that_ends_before_its_sidecar_says_fails(
     recording: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
