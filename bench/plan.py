@@ -19,7 +19,7 @@ class Plan:
     peak_window: float
     """Of each try at a rate, in the search for the highest."""
     bisections: int
-    """Of the search for the highest rate."""
+    """Of the search for the highest rate; 0: it is not searched."""
     residence_window: float
     idle_calls: int
     idle: float
@@ -70,12 +70,12 @@ QUICK: Final = Plan(
 
 RECORDING: Final = Plan(
     repeats=3,
-    rates=(1_000, 20_000),
+    rates=(20_000,),
     transports=(2, MIDDLE),
     searched=(),
     window=1.0,
     peak_window=0.5,
-    bisections=1,
+    bisections=0,
     residence_window=1.0,
     idle_calls=10,
     idle=2.5,

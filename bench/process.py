@@ -52,6 +52,10 @@ class Process:
                 total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
 
+    def first_thread_seconds(self) -> float:
+        """The same, of its first thread alone."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
+
     def memory_bytes(self) -> int:
         """Memory that is its own: private and resident (smaps_rollup)."""
         kilobytes = 0

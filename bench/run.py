@@ -70,7 +70,7 @@ async def _packets(subject: Subject, transports: int, results: Results, *, first
         window = steady_window(place, rate, plan.window)
         results.steady.append(window)
         cost = window.microseconds / 1e6
-    if transports != MIDDLE and not (first and transports in plan.searched):
+    if not plan.bisections or (transports != MIDDLE and not (first and transports in plan.searched)):
         return
     peak = highest_rate(place, round(_HEADROOM / cost), plan.peak_window, plan.bisections)
     if peak is None:

@@ -75,7 +75,12 @@ def goals(rows: Iterable[Figure]) -> list[Goal]:
     spread = _quotient(value(f"cost/400/{GOAL_RATE}"), value(f"cost/2/{GOAL_RATE}"))
     recorded = "relay_recorded"
     found = [
-        (f"CPU per packet more than unrecorded, µs ({MIDDLE} transports, {GOAL_RATE:,}/s)", more(cost, recorded), 2.0, False),
+        (
+            f"CPU of a recorded packet in the thread that forwards, more than unrecorded, µs ({GOAL_RATE:,}/s)",
+            more(f"{cost}/first", recorded),
+            2.0,
+            False,
+        ),
         (
             "time of audio in the relay with recorded 720p30 calls, p99, against that without",
             ratio_of("active/p99", recorded),
@@ -106,6 +111,10 @@ def _costs(results: Results) -> list[Figure]:
         for rate in results.plan.rates:
             values = _medians((w for w in at if w.rate == rate), lambda w: w.microseconds)
             rows.append(Figure(f"cost/{transports}/{rate}", f"CPU per packet, {transports} transports, {rate:,}/s", "µs", values))
+            if "relay_recorded" in results.subjects:
+                values = _medians((w for w in at if w.rate == rate), lambda w: w.first_thread_microseconds)
+                label = f"of that, by the first thread, {transports} transports, {rate:,}/s"
+                rows.append(Figure(f"cost/{transports}/{rate}/first", label, "µs", values))
         values = _medians((w for w in results.peaks if w.transports == transports), lambda w: w.microseconds)
         rows.append(Figure(f"cost/{transports}/max", f"CPU per packet, {transports} transports, highest rate", "µs", values))
     return rows

@@ -53,6 +53,8 @@ class Window:
     residence_p50: float | None = None
     """Seconds from send call to the receiver's network stack."""
     residence_p99: float | None = None
+    first_thread_seconds: float = 0.0
+    """Of the server's CPU, that of its first thread: of the relay, the one that forwards."""
 
     @property
     def lost(self) -> int:
@@ -63,6 +65,11 @@ class Window:
     def microseconds(self) -> float:
         """Of CPU per forwarded packet."""
         return self.cpu_seconds / max(1, self.received) * 1e6
+
+    @property
+    def first_thread_microseconds(self) -> float:
+        """Of that, by the first thread."""
+        return self.first_thread_seconds / max(1, self.received) * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ def steady_window(place: Place, rate: int, seconds: float, *, timed: bool = Fals
     meter = Meter(place.process)
     load = run_load(flows, batches, schedule(), tick=tick, timed=timed)
     cpu_seconds, others = meter.read()
+    first_thread = meter.read_first_thread()
     p50, p99 = quantiles(load)
     return Window(
         subject=place.subject,
@@ -104,6 +112,7 @@ def steady_window(place: Place, rate: int, seconds: float, *, timed: bool = Fals
         behind=load.behind,
         residence_p50=p50,
         residence_p99=p99,
+        first_thread_seconds=first_thread,
     )
 
 
@@ -167,6 +176,7 @@ class Meter:
         self._process = process
         self._started = time.monotonic()
         self._server = self._server_seconds()
+        self._first_thread = self._first_thread_seconds()
         self._own = time.process_time()
         self._machine = _machine_seconds()
 
@@ -176,6 +186,13 @@ class Meter:
         own = time.process_time() - self._own
         others = _machine_seconds() - self._machine - server - own
         return server, max(0.0, others / (time.monotonic() - self._started))
+
+    def read_first_thread(self) -> float:
+        """CPU seconds of the server's first thread."""
+        return self._first_thread_seconds() - self._first_thread
+
+    def _first_thread_seconds(self) -> float:
+        return self._process.first_thread_seconds() if self._process is not None else 0.0
 
     def _server_seconds(self) -> float:
         return self._process.cpu_seconds() if self._process is not None else 0.0
