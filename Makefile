@@ -35,7 +35,7 @@ run: $(BIN)/.relay
 # Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
 # relay that a test starts, would else compile all of them again.
 PROCESSES ?= 3
-# Of those with browsers and network namespaces. A call between two browsers keeps a processor busy.
+# Of those with browsers. A call between two browsers keeps a processor busy.
 BROWSERS ?= 2
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 DRIVEN := $(addprefix tests/,browser foreign lab)
@@ -46,8 +46,8 @@ quick: $(BIN)/.dev
 
 test: $(BIN)/.dev
 	@tests/install-peers
-	$(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not (browser or lab)" $(TESTS); $(OR_NONE)
-	$(PYTEST) -n $(BROWSERS) --dist loadgroup -m "(browser or lab) and not alone" $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
+	$(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not browser" $(TESTS); $(OR_NONE)
+	$(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
 	$(PYTEST) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
 
 # Of a part, a command may have none (pytest's status 5).

@@ -229,6 +229,7 @@ def test_no_room_imports_another_one_that_imports_it() -> None:
     TopologicalSorter(imported).prepare()  # raises CycleError, which names the rooms
 
 
+@functools.cache
 def room_of(module: str) -> str:
     path = ROOT.joinpath(*module.split("."))
     folder = path if path.is_dir() else path.parent

@@ -16,6 +16,9 @@ from tests.kit.server import RunningRelay
 PATIENCE = 20.0
 """Seconds for anything that a process does; only ever used up by a test that fails."""
 
+START = 60.0
+"""Seconds until a process is ready: on a busy machine its imports alone may take many. One that ends is noticed at once."""
+
 LOCAL = {"dev": "true", "host": "127.0.0.1", "port": "0", "media_host": "127.0.0.1", "media_port": "0", "turn_port": "0"}
 """Free ports of this machine, in development mode."""
 
@@ -80,7 +83,7 @@ async def serving(folder: Path, **settings: str) -> AsyncIterator[Server]:
     try:
         greeting = ""
         while not (url := re.search(r"https?://\S+", greeting)):
-            line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+            line = await asyncio.wait_for(process.stdout.readline(), START)
             assert line, f"it did not start: {(await process.stderr.read()).decode()}"
             greeting += line.decode()
         yield Server(process, RunningRelay(url[0], f"sqlite+aiosqlite:///{folder / 'relay.db'}"), greeting)

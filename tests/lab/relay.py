@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from tests.kit.process import START
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE
 from tests.lab.network import SERVER, Internet
@@ -40,7 +41,7 @@ async def relay_in(internet: Internet, folder: Path, *, scheme: str = "http", **
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
     try:
         assert process.stdout is not None
-        greeting = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        greeting = await asyncio.wait_for(process.stdout.readline(), START)
         assert greeting, f"the relay did not start:\n{log.read_text()}"
         yield RunningRelay(f"{scheme}://{SERVER}:{PORT}", database)
         process.terminate()

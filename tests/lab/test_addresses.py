@@ -19,6 +19,7 @@ import pytest
 from relay.media.api import DtlsRole, TransportParameters
 from tests.integration.sdp import values
 from tests.kit.media import connectivity_check
+from tests.kit.process import START
 from tests.kit.wait import PATIENCE, eventually
 from tests.lab.namespaces import Namespace, connect, fresh_prefix
 
@@ -95,7 +96,7 @@ class Machines:
             process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
         try:
             assert process.stdout is not None
-            assert await asyncio.wait_for(process.stdout.readline(), PATIENCE), log.read_text()
+            assert await asyncio.wait_for(process.stdout.readline(), START), log.read_text()
             yield log
         finally:
             process.terminate()
