@@ -53,6 +53,9 @@ async def test_the_relay_requests_key_frames_after_a_hold_before_the_browsers_do
     counted.clear()
     await pages[0].press("resume")
 
+    # A decoder that this machine gave no time to may still have frames from before the hold.
+    await eventually(lambda: len(set(counted)) == 2, "the key frames that come are counted")
+
     async def moves() -> list[dict[str, int]] | None:
         now = [await video(page) for page in pages]
         return now if all(one["decoded"] > old["decoded"] + 5 for one, old in zip(now, before, strict=True)) else None
@@ -60,5 +63,4 @@ async def test_the_relay_requests_key_frames_after_a_hold_before_the_browsers_do
     after = await eventually(moves, "frames arrive again")
     assert [one["asked"] for one in after] == [one["asked"] for one in before], "neither browser had to ask for a key frame"
     assert all(one["was_asked"] > old["was_asked"] for one, old in zip(after, before, strict=True)), "the relay asked for it"
-    assert len(set(counted)) == 2, "the key frames that came are counted"
     assert (await relay.counters())["relay_media_keyframes_requested_total"] >= 2
