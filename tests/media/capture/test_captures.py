@@ -13,7 +13,6 @@ import pytest
 
 from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused
 from relay.media.capture import captures
-from relay.media.capture.capture import FLUSH
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, read_capture
 from relay.rtp.packet import is_rtcp
 from relay.sealed import is_sealed, open_sealed
@@ -134,10 +133,8 @@ async def test_the_file_grows_while_the_call_goes_on(relay: RunningEngine, tmp_p
     async with recorded(relay, tmp_path) as (first, _):
         for number in range(3):
             await send(first, relay, packet := rtp_packet(number))
-            sent_at = time.monotonic()
             await eventually(lambda: packet in read(file_of(tmp_path)).of("A"), "the packet is in the file")
             assert read(file_of(tmp_path)).rest == 0
-            assert time.monotonic() - sent_at < 20 * FLUSH, "generous: the machine may be busy"
 
 
 async def test_a_sealed_file_says_nothing_without_its_key(relay: RunningEngine, tmp_path: Path) -> None:
