@@ -19,6 +19,7 @@ from relay.cli.progress import Progress, bars
 from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
 from relay.client.headless import (
     BUSY,
+    LATE,
     MAX_CALLS,
     RECORDED,
     Account,
@@ -265,6 +266,8 @@ def _load_lines(report: LoadReport) -> Iterator[str]:
         yield f"audio: loss median {middle(losses):.2%}, worst {losses[-1]:.2%}; jitter worst {jitters[-1]:.1f} ms"
         yield f"MOS: median {middle(scores):.2f}, worst {scores[0]:.2f}"
     yield f"this load generator used {report.cpu:.0%} of a core"
+    if report.late > LATE:
+        yield f"It was up to {report.late:.1f} s late, as other programs took the processor: its own delays are in these figures."
     if report.cpu > BUSY:
         yield f"That is over {BUSY:.0%}: its own delays are in these figures. Make fewer calls, or use another machine too."
 

@@ -23,6 +23,9 @@ MAX_CALLS: Final = 500
 BUSY: Final = 0.8
 """Of a core: a load generator that uses more is late itself, and what it measures is not the relay's."""
 
+LATE: Final = 0.25
+"""Seconds: a load generator that runs later than that has not had the processor when it needed it."""
+
 RECORDED: Final = "recording"
 """What became of a request to record the call, if it was granted."""
 
@@ -113,6 +116,8 @@ class LoadSecond(msgspec.Struct, frozen=True, kw_only=True):
     """Of all that was sent so far."""
     cpu_percent: float
     """Of a core, of this load generator."""
+    late_ms: float
+    """By which this line was late: what else runs on the machine keeps the load generator waiting."""
 
 
 @dataclass(slots=True)
@@ -121,10 +126,12 @@ class LoadReport:
     Attributes:
         results: of each caller.
         cpu: of a core, while calls were up.
+        late: seconds by which the load generator was late at its worst moment.
     """
 
     results: list[CallResult] = field(default_factory=list)
     cpu: float = 0.0
+    late: float = 0.0
 
     @property
     def failed(self) -> list[CallResult]:
@@ -272,6 +279,8 @@ class LoadTest:
             cpu, at = time.process_time(), time.monotonic()
             second += 1
             await asyncio.sleep(max(0.0, begin + second - at))
+            late = time.monotonic() - begin - second
+            self._report.late = max(self._report.late, late)
             used = (time.process_time() - cpu) / max(1e-9, time.monotonic() - at)
             all_packets, all_octets = sum(call.packets for call in self._calls), sum(call.octets for call in self._calls)
             streams = [one for call in self._calls for kind in ("audio", "video") if (one := call.figures(kind)) is not None]
@@ -287,6 +296,7 @@ class LoadTest:
                     kbit_s=round((all_octets - octets) * 8 / 1000),
                     loss_percent=round(100 * lost / expected, 3) if expected else 0.0,
                     cpu_percent=round(100 * used, 1),
+                    late_ms=round(1000 * late, 1),
                 )
             )
             packets, octets = all_packets, all_octets
