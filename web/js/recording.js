@@ -141,8 +141,12 @@ export class CallRecording extends EventTarget {
   refused(ref, code) {
     if (!ref.startsWith("call_record:")) return false;
     // A stop or an answer that came too late changes nothing: the relay has said what is the case.
-    if (ref === "call_record:start") this.#enter("declined", code);
-    else this.#dropRequest();
+    if (ref === "call_record:start") {
+      this.yours = true;
+      this.#enter("declined", code);
+    } else {
+      this.#dropRequest();
+    }
     this.#changed();
     return true;
   }

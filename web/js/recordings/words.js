@@ -14,13 +14,20 @@
 const REFUSALS = {
   declined: "{who} does not want this call to be recorded.",
   expired: "{who} did not answer in time.",
-  cancelled: "The request was taken back.",
+  cancelled: "You took the request back.",
   not_supported: "{who}’s app cannot show that a call is recorded.",
   not_allowed: "Calls of this conversation are not recorded.",
   wrong_state: "This call cannot be recorded just now.",
   disk_full: "The server has no room for recordings.",
   write_failed: "The server cannot write recordings at the moment.",
   unavailable: "The server cannot record at the moment.",
+};
+
+/** @type {Record<string, string>} the same for the party that was asked */
+const OWN_REFUSALS = {
+  declined: "You declined.",
+  expired: "You did not answer in time.",
+  cancelled: "{who} took the request back.",
 };
 
 /** @type {Record<string, string>} why a recording ended, during a call */
@@ -52,6 +59,7 @@ export function signText({ state, reason, by, yours }, who) {
   const starter = by === "service" ? "by the service" : yours ? "you started it" : `${who} started it`;
   const because = (/** @type {Record<string, string>} */ texts, /** @type {string} */ otherwise) =>
     (texts[reason ?? ""] ?? otherwise).replaceAll("{who}", who);
+  const refused = "The server refused the recording.";
   switch (state) {
     case "announced":
       return { words: "This call will be recorded", detail: by === "service" ? starter : "" };
@@ -64,7 +72,7 @@ export function signText({ state, reason, by, yours }, who) {
     case "stopped":
       return { words: "Recording stopped", detail: because(STOPS, "The server ended it.") };
     case "declined":
-      return { words: "Not recorded", detail: because(REFUSALS, "The server refused the recording.") };
+      return { words: "Not recorded", detail: because(yours ? REFUSALS : { ...REFUSALS, ...OWN_REFUSALS }, refused) };
     case "idle":
       return { words: "", detail: "" };
   }
