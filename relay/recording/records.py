@@ -31,6 +31,11 @@ MAX_BLOCK: Final = 1 << 20
 MAX_INTERFACES: Final = 4096
 """A description is sent with each renegotiation; a call has tens of them."""
 
+MAX_PAUSE: Final = 4 * 3600 * 10**9
+MAX_BACK: Final = 10 * 10**9
+"""Nanoseconds that a record may be later, or earlier, than the latest before it. Else its time is damaged, and would make days of
+silence."""
+
 _CHUNK: Final = 1 << 20
 
 _SECTION: Final = 0x0A0D0D0A
@@ -216,7 +221,7 @@ class _Blocks:
 
     def _read(self, pieces: "_Pieces") -> Iterator[Record]:  # noqa: PLR0912
         head, whole, word, types, units = self._head, self._whole, self._word, self._types, self._units
-        rest, position, base = b"", 0, 0
+        rest, position, base, latest = b"", 0, 0, 0
         for piece in pieces:
             base += position
             rest = rest[position:] + piece if position < len(rest) else piece
@@ -243,6 +248,16 @@ class _Blocks:
                         return
                     begin = position + 28
                     at = ((high << 32) | low) * units[number]
+                    if at > latest:
+                        if at > latest + MAX_PAUSE and latest:
+                            yield self._cut(
+                                base + position, len(rest) - position, pieces, "a record is hours after the one before"
+                            )
+                            return
+                        latest = at
+                    elif at < latest - MAX_BACK:
+                        yield self._cut(base + position, len(rest) - position, pieces, "a record is earlier than the one before")
+                        return
                     if types[number] == PACKETS:
                         if size >= HEADERS + 8:
                             yield CapturedPacket(at, number, rest[begin + HEADERS : begin + size])

@@ -16,6 +16,9 @@ from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
 from relay.rtp.packet import is_rtcp, peek
 
+CAUSAL: Final = 0.1
+"""Seconds that media may seem to be sent after it arrived: what the time lines are off at most."""
+
 TICK: Final = 0.5
 """Seconds of arrival after which tracks are looked at that got nothing."""
 
@@ -202,7 +205,8 @@ class _Stream:
 
     def _audio(self, packet: Arrived) -> None:
         track = self.audio[packet.codec]
-        time = self.facts.timing.at(packet.timestamp) - self._zero
+        # Nothing is sent after it has arrived: whatever a hostile sender's timestamps say, audio is no longer than the recording.
+        time = min(self.facts.timing.at(packet.timestamp), packet.arrival + CAUSAL) - self._zero
         reason = ""
         if not track.packets:
             reason = "start"
@@ -227,23 +231,25 @@ class _Stream:
                         other[0].gap()
             frames = found[0].push(packet)
             if frames:
-                self._frames(found, frames)
+                self._frames(found, frames, packet.arrival)
         else:
             for found in self.video.values():
-                self._frames(found, found[0].push(packet))
+                self._frames(found, found[0].push(packet), packet.arrival)
 
-    def _frames(self, found: tuple[FrameAssembler, Decodability, _VideoTrack, int], frames: list[CodedFrame]) -> None:
+    def _frames(
+        self, found: tuple[FrameAssembler, Decodability, _VideoTrack, int], frames: list[CodedFrame], arrival: float
+    ) -> None:
         if not frames:
             return
         _, decodability, track, layer = found
         for frame in frames:
-            time = self.facts.timing.at(frame.timestamp) - self._zero
+            time = min(self.facts.timing.at(frame.timestamp), arrival + CAUSAL) - self._zero
             track.frame(layer, max(0.0, time), frame, decodable=decodability.decodable(frame))
 
     def flush(self) -> None:
         self.deliver(self.reorder.flush())
         for found in self.video.values():
-            self._frames(found, found[0].flush())
+            self._frames(found, found[0].flush(), math.inf)
 
 
 _NOTHING: Final = PayloadUse("other", "", 90000, {}, -1)
