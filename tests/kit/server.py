@@ -161,7 +161,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
         }
     )
     if not own.exists() and not any(name.startswith("database_") for name in settings):
-        shutil.copy(await _migrated(), own)
+        shutil.copy(await migrated(), own)
     app = create_app(chosen)
     contract = Contract(app)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
@@ -178,7 +178,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
         )
 
 
-async def _migrated() -> Path:
+async def migrated() -> Path:
     """An SQLite file with the newest schema and no rows, made once: bringing it up to date takes longer than most tests."""
     file = Path(_FOLDER.name) / "relay.db"
     if not file.exists():
