@@ -75,11 +75,11 @@ class Downloads:
     ) -> web.StreamResponse:
         """Send bytes of a file. What fails on the way ends the connection: the client has fewer bytes than it was promised."""
         response.content_length = wanted.stop - wanted.start
-        await response.prepare(request)
-        self.counters["downloads"] += 1
-        if request.method == "HEAD":
-            return response
         try:
+            await response.prepare(request)  # fails where the client has gone meanwhile
+            self.counters["downloads"] += 1
+            if request.method == "HEAD":
+                return response
             for start in range(wanted.start, wanted.stop, CHUNK):
                 data = await asyncio.to_thread(opened.read, start, min(start + CHUNK, wanted.stop))
                 if not data:
@@ -98,11 +98,11 @@ class Downloads:
     async def stream(self, request: web.Request, response: web.StreamResponse, chunks: Iterator[bytes]) -> web.StreamResponse:
         """Send a file whose size is not known. Likewise."""
         response.enable_chunked_encoding()
-        await response.prepare(request)
-        self.counters["downloads"] += 1
-        if request.method == "HEAD":
-            return response
         try:
+            await response.prepare(request)  # fails where the client has gone meanwhile
+            self.counters["downloads"] += 1
+            if request.method == "HEAD":
+                return response
             while data := await asyncio.to_thread(next, chunks, b""):
                 async with asyncio.timeout(STALLED):
                     await response.write(data)

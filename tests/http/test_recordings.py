@@ -294,3 +294,24 @@ async def test_what_is_being_captured_is_neither_assembled_nor_verified(http: ai
     recording_id = await recorded.add(state=RecordingState.CAPTURING)
     status, answer = await asked(http, "POST", f"/api/recordings/{recording_id}/assemble", MAYA)
     assert (status, answer["error"]["code"]) == (409, "busy")
+
+
+@quiet
+async def test_a_client_that_goes_before_the_answer_leaves_no_error_in_the_log(
+    relay: RunningRelay, http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path
+) -> None:
+    recording_id = await recorded.add()
+    host, port = relay.url.removeprefix("http://").split(":")
+    request = [f"GET {file_of(recording_id)} HTTP/1.1", f"Host: {host}:{port}"]
+    request += [f"{name}: {value}" for name, value in bearer(MAYA).items()]
+    for _ in range(5):
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write("\r\n".join([*request, "", ""]).encode())
+        writer.transport.close()  # what was written is sent
+
+    async def looked_up() -> bool:
+        return len(accesses(tmp_path)) == 5
+
+    await eventually(looked_up, "the relay has found the file five times")
+    async with http.get(file_of(recording_id), headers=bearer(MAYA)) as response:
+        assert await response.read() == VIDEO
