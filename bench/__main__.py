@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from bench import namespace
+from bench import assembly, namespace
 from bench.plan import FULL, QUICK
 from bench.plan import RECORDING as RECORDING_PLAN
 from bench.plot import draw
@@ -21,6 +21,9 @@ from bench.run import Makers, run
 from bench.subjects.registry import RECORDING, STANDARD, SUBJECTS
 from bench.summary import figures, goals
 from bench.table import render
+
+ASSEMBLED_MINUTES: Final = 5
+"""Duration of the call whose capture is assembled."""
 
 _RESULTS: Final = Path(__file__).parent / "results"
 
@@ -46,6 +49,8 @@ def main() -> int:
         results.failures.append(f"incomplete: {interrupt!r}")
     signal.alarm(0)
     _publish(results, arguments.output)
+    if arguments.record:
+        print(assembly.row(assembly.measure(ASSEMBLED_MINUTES)))
     return int(any(failure.startswith(("relay:", "incomplete:")) for failure in results.failures))
 
 

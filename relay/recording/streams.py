@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
+import msgspec
+
 from relay.rtp.packet import payload_range
 
 REORDER_TIME: Final = 2.0
@@ -118,7 +120,7 @@ class Unwrap:
         return self.newest + ((ts - self._ts + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-class Arrived(NamedTuple):
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """A packet of a stream, without what it was wrapped in."""
 
     sequence: int

@@ -14,7 +14,7 @@ from relay.recording.selection import LayerSelector, TimedFrame
 from relay.recording.sources import PayloadUse, TrackKey
 from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack_red, unpack_rtx
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
-from relay.rtp.packet import is_rtcp, peek
+from relay.rtp.packet import peek
 
 CAUSAL: Final = 0.1
 """Seconds that media may seem to be sent after it arrived: what the time lines are off at most."""
@@ -308,7 +308,7 @@ class TrackWriter:
 
     def _packet(self, record: CapturedPacket) -> None:
         data = record.data
-        if len(data) < 12 or data[0] & 0xC0 != 0x80 or is_rtcp(data[1]):
+        if len(data) < 12 or data[0] & 0xC0 != 0x80 or 192 <= data[1] <= 223:  # RTCP
             return
         flags, second, seq, ts, ssrc = peek(data)
         stream, original = self._by_interface[record.interface].get(ssrc, (None, 0))
