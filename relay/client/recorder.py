@@ -13,7 +13,6 @@ from typing import Any, Final
 import av
 from aiortc import RTCRtpCodecParameters
 from aiortc.codecs import depayload
-from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtp import RtpPacket, unwrap_rtx
 
 from relay.client.errors import UnusableMedia
@@ -27,6 +26,8 @@ MAX_PENDING: Final = 3000
 """Frames that are kept until the file begins."""
 
 _OPUS_SILENCE: Final = {1: b"\xf8\xff\xfe", 2: b"\xfc\xff\xfe"}
+_OF_AIORTC: Final = {"vp8": "VP8", "h264": "H264"}
+"""aiortc tells codecs apart by their names with the capitals of their registration."""
 _MUXED: Final = {"vp8": "vp8", "h264": "h264"}
 
 
@@ -37,7 +38,7 @@ class _Stream:
     kind: str
     codec: str
     clock_rate: int
-    buffer: JitterBuffer
+    order: "_Order"
     origin: int | None = None
     """Timestamp of the first frame."""
     last: int = 0
@@ -49,6 +50,65 @@ class _Stream:
     stream: Any = None
     pending: list[tuple[float, int, bytes]] = field(default_factory=list)
     """Arrival, units since `origin`, data."""
+
+
+class _Order:
+    """Puts packets in order and together to frames. Frames with a hole are left out."""
+
+    def __init__(self, kind: str) -> None:
+        self._video = kind == "video"
+        # Video waits for packets that are sent again; audio is not sent again, and only sorted.
+        self._patience = 256 if self._video else 8
+        self._packets: dict[int, tuple[RtpPacket, bytes]] = {}
+        self._next: int | None = None
+        self._highest = 0
+        self._parts: list[bytes] = []
+        self._broken = False
+
+    def add(self, packet: RtpPacket, data: bytes) -> list[tuple[bytes, int]]:
+        """The frames that are whole now, each with its timestamp."""
+        if self._next is None:
+            self._next = self._highest = packet.sequence_number
+        # RFC 1982: the signed difference of two 16-bit numbers.
+        number = self._highest + ((packet.sequence_number - self._highest + 0x8000) & 0xFFFF) - 0x8000
+        if number < self._next:
+            return []
+        self._packets[number] = packet, data
+        self._highest = max(self._highest, number)
+        frames = self._whole()
+        while self._packets and self._highest - self._next >= self._patience:
+            self._skip()
+            frames += self._whole()
+        return frames
+
+    def flush(self) -> list[tuple[bytes, int]]:
+        """What waits for packets that will not come."""
+        frames: list[tuple[bytes, int]] = []
+        while self._packets:
+            self._skip()
+            frames += self._whole()
+        return frames
+
+    def _skip(self) -> None:
+        """Give up what is missing."""
+        self._next = min(self._packets)
+        self._parts.clear()
+        self._broken = self._video
+
+    def _whole(self) -> list[tuple[bytes, int]]:
+        frames: list[tuple[bytes, int]] = []
+        assert self._next is not None, "a packet has come"
+        while (found := self._packets.pop(self._next, None)) is not None:
+            self._next += 1
+            packet, data = found
+            self._parts.append(data)
+            if packet.marker or not self._video:
+                whole = b"".join(self._parts)
+                if whole and not self._broken:
+                    frames.append((whole, packet.timestamp))
+                self._parts.clear()
+                self._broken = False
+        return frames
 
 
 class PacketRecorder:
@@ -85,22 +145,24 @@ class PacketRecorder:
         """Take a packet. `arrival`: in seconds."""
         stream = self._streams.get(kind)
         if stream is None:
-            # Video waits for packets that are sent again; audio is not sent again, and only sorted.
-            buffer = JitterBuffer(capacity=512, is_video=True) if kind == "video" else JitterBuffer(capacity=16)
-            stream = self._streams[kind] = _Stream(kind, codec, clock_rate, buffer)
+            stream = self._streams[kind] = _Stream(kind, codec, clock_rate, _Order(kind))
         if codec != stream.codec:
             return
-        parameters = RTCRtpCodecParameters(mimeType=f"{kind}/{codec}", clockRate=clock_rate, payloadType=packet.payload_type)
+        parameters = RTCRtpCodecParameters(
+            mimeType=f"{kind}/{_OF_AIORTC.get(codec, codec)}", clockRate=clock_rate, payloadType=packet.payload_type
+        )
         try:
-            packet._data = depayload(parameters, packet.payload) if packet.payload else b""  # type: ignore[attr-defined]
+            data = depayload(parameters, packet.payload) if packet.payload else b""
         except ValueError:
             return
-        _, frame = stream.buffer.add(packet)
-        if frame is not None and frame.data:
-            self._take(stream, frame.data, frame.timestamp, arrival)
+        for frame, timestamp in stream.order.add(packet, data):
+            self._take(stream, frame, timestamp, arrival)
 
     def close(self) -> None:
         """Write what is left, and close the file."""
+        for stream in self._streams.values():
+            for frame, timestamp in stream.order.flush():
+                self._take(stream, frame, timestamp, self._zero or 0.0)
         if not self._begun and self._streams:
             self._begin()
         if self._begun:
