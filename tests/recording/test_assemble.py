@@ -166,3 +166,27 @@ def test_a_film_of_both_parties_side_by_side_is_made_on_demand(tmp_path: Path) -
         assert len(list(container.decode(video=0))) == 50
     assert level(tmp_path / "out" / "call.mp4", 0.5, 1.5) > 0.1
     assert said[-1] == ("transcoding", 1.0)
+
+
+def test_g722_becomes_linear_samples_at_16_khz(tmp_path: Path) -> None:
+    """Its RTP clock is 8 kHz (RFC 3551, 4.5.2)."""
+    import math
+
+    import av
+
+    encoder: Any = av.CodecContext.create("g722", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 16000, "mono", "s16"
+    sent = []
+    for number in range(100):
+        frame = av.AudioFrame(format="s16", layout="mono", samples=320)
+        samples = [int(16000 * math.sin(2 * math.pi * 440 * (number * 320 + n) / 16000)) for n in range(320)]
+        frame.planes[0].update(b"".join(one.to_bytes(2, "little", signed=True) for one in samples))
+        frame.sample_rate, frame.pts = 16000, number * 320
+        sent += [bytes(packet) for packet in encoder.encode(frame)]
+    packets = [one for n, one in enumerate(Stream(AUDIO_SSRC, 9, 8000).audio(sent)) if not 40 <= n < 60]
+    assemble(written(tmp_path / "x.pcapng", packets, duration=2.02), tmp_path / "out")
+    file = tmp_path / "out" / "A.mkv"
+    assert level(file, 0.1, 0.7) > 0.3
+    assert level(file, 0.9, 1.1) < 0.01
+    assert level(file, 1.3, 1.9) > 0.3
+    assert max(map(abs, abut(file))) <= 0.001
