@@ -11,6 +11,8 @@ from relay.cli.progress import bars
 from relay.cli.recordings import recording_settings
 from relay.errors import ConfigurationError
 from relay.recording.assemble import AssemblyResult, assemble
+from relay.recording.folder import RecordingFolder
+from relay.recording.placing import assemble_in_place
 from relay.recording.records import CaptureError
 from relay.sealed import SealKeys
 from relay.settings.recording import RecordingSettings
@@ -33,18 +35,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     settings = recording_settings()
-    path = _capture(given.capture, settings)
-    out = given.out or path.with_suffix("")
+    path, keys = _capture(given.capture, settings), SealKeys.parse(settings.recording_key)
     try:
         with bars(sys.stderr) as progress:
-            result = assemble(
-                path,
-                out,
-                keep_broken=given.keep_broken,
-                mp4=given.mp4,
-                keys=SealKeys.parse(settings.recording_key),
-                progress=progress,
-            )
+            made = {"keep_broken": given.keep_broken, "mp4": given.mp4, "progress": progress}
+            if given.out is None and settings.recordings is not None and path.parent.resolve() == settings.recordings.resolve():
+                folder = RecordingFolder(settings.recordings, keys)
+                with folder.locked(path.stem):
+                    result = assemble_in_place(folder, path.stem, **made)
+            else:
+                result = assemble(path, given.out or path.with_suffix(""), keys=keys, **made)
+    except BlockingIOError:
+        print(f"{path}: another process works on this recording", file=sys.stderr)
+        return EXIT_CONFIGURATION
     except (CaptureError, OSError) as error:
         print(f"{path}: {error}" if isinstance(error, CaptureError) else error, file=sys.stderr)
         return EXIT_CONFIGURATION

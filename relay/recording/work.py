@@ -5,7 +5,6 @@ It reports in lines of JSON (`relay.recording.process`). It ends when its standa
 
 import argparse
 import os
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from relay.errors import RelayError
-from relay.recording.assemble import assemble
 from relay.recording.folder import RecordingFolder, remove_tree
-from relay.sealed import SealedFile, SealKeys, seal_file
+from relay.recording.placing import assemble_in_place, finish, sync
+from relay.sealed import SealKeys
 
 NICE: Final = 10
 """Calls come first: with this a job gets a ninth of a processor that media wants too."""
@@ -77,22 +76,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _assemble(folder: RecordingFolder, recording_id: str, reporter: _Reporter, *, mp4: bool, verify: bool) -> Outcome:
-    part, products = folder.part(recording_id), folder.products(recording_id)
-    folder.remove_parts(recording_id)
-    made = assemble(folder.capture(recording_id), part, mp4=mp4, keys=tuple(folder.keys), progress=reporter.progress)
-    outcome: Outcome = {"note": "; ".join(made.warnings)[:MAX_NOTE]}
-    if verify:
+    outcome: Outcome = {}
+
+    def judge(made: Path) -> None:
         try:
-            outcome["verdict"] = _judge(folder, part, reporter, part)
+            outcome["verdict"] = _judge(folder, made, reporter, made)
         except Exception as error:
             # The products are as good as they were; the verification can be asked for again.
             outcome["note"] = f"verifying failed: {type(error).__name__}: {error}"[:MAX_NOTE]
-    _finish(folder, part, reporter)
-    # Nothing is there for the moment between these two. A download that has begun goes on with the old file.
-    remove_tree(products)
-    part.rename(products)
-    _sync(folder.directory)
-    return outcome
+
+    examine = judge if verify else None
+    made = assemble_in_place(folder, recording_id, mp4=mp4, progress=reporter.progress, examine=examine)
+    return {"note": "; ".join(made.warnings)[:MAX_NOTE], **outcome}
 
 
 def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> Outcome:
@@ -102,10 +97,10 @@ def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> 
     report.mkdir(mode=0o700)
     try:
         verdict = _judge(folder, products, reporter, report)
-        _finish(folder, report, reporter)
+        finish(folder, report, reporter.progress)
         for file in report.iterdir():
             file.replace(products / file.name)
-        _sync(products)
+        sync(products)
     finally:
         remove_tree(report)
     return {"verdict": verdict, "note": ""}
@@ -116,31 +111,6 @@ def _judge(folder: RecordingFolder, products: Path, reporter: _Reporter, out: Pa
     from relay.recording.verify import verify  # noqa: PLC0415 - numpy and scipy are loaded for it
 
     return verify(products, out=out, keys=tuple(folder.keys), progress=reporter.progress).verdict
-
-
-def _finish(folder: RecordingFolder, part: Path, reporter: _Reporter) -> None:
-    """Seal what was made, if there is a key, and wait until it is on the disk."""
-    for file in sorted(part.iterdir()):
-        if file.is_dir():
-            shutil.rmtree(file)
-        elif folder.keys.first is None:
-            file.chmod(0o600)
-            _sync(file)
-        else:
-            reporter.progress("sealing", 0.0)
-            sealed = file.with_name(f"{file.name}.sealed")
-            seal_file(file, sealed, folder.keys.first)
-            SealedFile(sealed, folder.keys).close()
-            sealed.replace(file)
-    _sync(part)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _end_with_input() -> None:
