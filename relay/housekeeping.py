@@ -49,8 +49,7 @@ class Housekeeping(Generic[_Days]):
     async def close(self) -> None:
         """Stop, even in the middle of a run: the next run removes the rest."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _ended(self._task)
 
     async def _run(self) -> None:
         failing = False
@@ -115,8 +114,7 @@ class RecordingWatch:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _ended(self._task)
 
     async def _run(self) -> None:
         while True:
@@ -136,3 +134,10 @@ class RecordingWatch:
                 "%d recordings were not ended by the server that made them; they are closed as server_lost", len(closed)
             )
             self._on_closed()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: one that waits for a connection of the pool may miss it (`wait_for`, before 3.12)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1.0)

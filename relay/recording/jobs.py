@@ -122,9 +122,7 @@ class RecordingJobs:
     async def close(self) -> None:
         """Stop everything. What was being assembled is begun anew at the next start."""
         tasks = [*self._tasks.values(), *([] if self._looking is None else [self._looking])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*map(_ended, tasks))
         self._jobs.clear()
 
     def wake(self) -> None:
@@ -164,8 +162,7 @@ class RecordingJobs:
         self._jobs.pop(recording_id, None)
         task = self._tasks.get(recording_id)
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _ended(task)
 
     # -- what there is to do ------------------------------------------------------------------------------------------
 
@@ -360,6 +357,13 @@ def _environment(keys: str) -> Mapping[str, str]:
     """What a job gets of the environment. It reads what clients have sent, so it has no secret that it does not need."""
     inherited = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith(("LC_", "PYTHON"))}
     return {**inherited, **({"RELAY_RECORDING_KEY": keys} if keys else {})}
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: one that waits for a connection of the pool may miss it (`wait_for`, before 3.12)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1.0)
 
 
 async def _written(write: Callable[[], Awaitable[_Answer]]) -> _Answer:
