@@ -43,6 +43,7 @@ SANS_IO = (
         for name in (
             "records",
             "streams",
+            "ulpfec",
             "sources",
             "clock",
             "survey",

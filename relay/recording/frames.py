@@ -121,7 +121,7 @@ class Decodability:
     With temporal layers (RFC 7741 and RFC 9628: TID, Y or U, TL0PICIDX), a hole in an upper layer takes nothing of those below.
     """
 
-    __slots__ = ("_base", "_blocked", "_waiting")
+    __slots__ = ("_base", "_blocked", "_picture", "_waiting")
 
     def __init__(self) -> None:
         self._waiting = True
@@ -129,11 +129,15 @@ class Decodability:
         self._blocked: int | None = None
         """The lowest temporal layer that cannot be decoded."""
         self._base: int | None = None
+        self._picture: tuple[int, int] | None = None
+        """Of the frame before."""
 
     def decodable(self, frame: CodedFrame) -> bool:
         facts = frame.facts
-        if frame.hole:
+        # What is missing may be padding, or forward error correction, which is not sent again.
+        if frame.hole and not facts.follows(self._picture):
             self._lose_between(facts)
+        self._picture = facts.picture
         if facts.base is not None and facts.layer == 0:
             self._base = facts.base
         if frame.data is None:

@@ -51,8 +51,8 @@ async def run(
     Raises:
         WorkFailed: it ended otherwise, took too long, or could not be started.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *arguments,
             # It reads its input to learn that this process has died (SIGKILL included): the kernel closes the pipe then.
             stdin=asyncio.subprocess.PIPE,
@@ -62,6 +62,14 @@ async def run(
             env=dict(environment),
             start_new_session=True,
         )
+    )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio itself would kill the program only, and wait for the pipes that what it has started keeps open.
+        with contextlib.suppress(OSError):
+            await _end(await starting)
+        raise
     except OSError as error:
         raise WorkFailed(f"the program could not be started: {error.strerror}") from None
     try:

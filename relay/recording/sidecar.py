@@ -69,6 +69,7 @@ def _track(track: TrackFacts, plan: PlannedTrack, file: str, writer: TrackWriter
         "repaired": sum(one.repaired + one.redundant for one in streams),
         "late": sum(one.reorder.late for one in streams),
         "duplicates": sum(one.reorder.duplicates for one in streams),
+        "recovered": sum(one.recovered for one in streams),
         "fec_packets": sum(one.repair_packets for one in streams),
         "restarts": sum(one.unwrap.restarts for one in streams),
         "pauses": sum(one.timing.pauses for one in track.streams),

@@ -260,6 +260,11 @@ def unpack_red(payload: bytes) -> list[RedBlock]:
 
 def header_extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The elements of a packet's header extension, by id (RFC 8285 sections 4.2 and 4.3). Ends at what makes no sense."""
+    return ((identifier, data[begin:end]) for identifier, begin, end in extension_elements(data))
+
+
+def extension_elements(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Id of each element of a packet's header extension, and where its value lies: its first byte, and the one behind it."""
     if len(data) < 16 or not data[0] & 0x10:
         return
     position = 12 + (data[0] & 0x0F) * 4
@@ -288,5 +293,5 @@ def header_extensions(data: bytes) -> Iterator[tuple[int, bytes]]:
             position += 2
         if position + length > end:
             return
-        yield identifier, data[position : position + length]
+        yield identifier, position, position + length
         position += length

@@ -14,6 +14,7 @@ from relay.recording.selection import LayerSelector, TimedFrame
 from relay.recording.sources import PayloadUse, TrackKey
 from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack_red, unpack_rtx
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
+from relay.recording.ulpfec import UlpfecDecoder
 from relay.rtp.packet import peek
 
 CAUSAL: Final = 0.1
@@ -101,7 +102,9 @@ class _Stream:
         self.unwrap = Unwrap(facts.rate)
         self.reorder = Reorder()
         self.held: tuple[bool, PayloadUse, bytes, float] | None = None
-        self.repaired = self.redundant = self.repair_packets = self.malformed = 0
+        self.repaired = self.redundant = self.repair_packets = self.recovered = self.malformed = 0
+        protected = any(one.codec == "ulpfec" for one in self.payloads.values())
+        self.ulpfec = UlpfecDecoder(facts.sender.section.extensions.items()) if protected else None
         self.resumed = False
         self.audio: dict[str, AudioTrack] = {}
         self.video: dict[str, tuple[FrameAssembler, Decodability, _VideoTrack, int]] = {}
@@ -127,6 +130,8 @@ class _Stream:
         codec = use.codec if use.role == "media" and payload else ""
         if use.role == "fec":
             self.repair_packets += 1
+            if self.ulpfec is not None and use.codec == "ulpfec":
+                self._repair(payload, arrival)
         reorder = self.reorder
         packet = Arrived(sequence, timestamp, marker, codec, payload, arrival)
         if sequence == reorder.next and not reorder.waiting:  # as nearly always: what `push` does then
@@ -174,6 +179,32 @@ class _Stream:
             self._red(sequence, when, marker, original[1], arrival)
         elif inner.role == "media":
             self._push(sequence, when, marker, inner, original[1], arrival)
+
+    def remember(self, data: bytes, begin: int, use: PayloadUse, arrival: float) -> None:
+        """A packet that forward error correction may protect. What is repaired with its help goes where it belongs."""
+        assert self.ulpfec is not None, "asked before"
+        if begin == len(data):  # padding
+            return
+        inner = self.payloads.get(data[begin]) if use.role == "red" else use
+        if inner is not None and inner.role == "media":
+            self._recovered(self.ulpfec.packet(data, red=use.role == "red"), arrival)
+
+    def _repair(self, payload: bytes, arrival: float) -> None:
+        assert self.ulpfec is not None, "asked before"
+        try:
+            self._recovered(self.ulpfec.repair(payload), arrival)
+        except ValueError:
+            self.malformed += 1
+
+    def _recovered(self, packets: list[bytes], arrival: float) -> None:
+        for data in packets:
+            flags, second, seq, ts, _ = peek(data)
+            sequence, timestamp = self.unwrap.locate(seq, ts)
+            use = self.payloads.get(second & 0x7F)
+            begin, end = payload_of(data, flags)
+            if use is not None and use.role == "media" and begin < end and self.reorder.missing(sequence):
+                self.recovered += 1
+                self._push(sequence, timestamp, second & 0x80 != 0, use, data[begin:end], arrival)
 
     def restart(self, use: PayloadUse, marker: bool, payload: bytes, arrival: float) -> None:
         """The sender began anew with the packet that was held, and this one."""
@@ -328,6 +359,8 @@ class TrackWriter:
         placed = stream.unwrap.feed(seq, ts, arrival)
         if placed == Unwrap.ORDINARY:
             stream.arrived(use, marker, payload, arrival)
+            if stream.ulpfec is not None:
+                stream.remember(data, begin, use, arrival)
         elif placed == Unwrap.HELD:
             stream.held = (marker, use, payload, arrival)
         else:

@@ -2,14 +2,17 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
+from relay.recording.assemble import assemble
 from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import STUDENT, TUTOR, LargeVideoPage
 from tests.kit.impair import ImpairedPath
+from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.kit.server import RunningRelay
 
 HERE = "127.0.0.1"
@@ -38,14 +41,22 @@ async def video_call(browser: Browser, relay: RunningRelay, loss: float) -> Asyn
         assert path.delivered < path.taken or not loss
 
 
-async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty(
-    relay: RunningRelay, browser: Browser, record_property: Record
+@pytest.mark.settings(media_host=HERE, recording="always", assemblers=0)
+async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty_and_the_recording_has_all_that_was_shown(
+    relay: RunningRelay, browser: Browser, record_property: Record, tmp_path: Path
 ) -> None:
     async with video_call(browser, relay, loss=0.05) as call:
+        for page in (call.caller, call.callee):
+            await page.page.evaluate(NOTE_FRAMES)
         both = await call.video_goes_on(5 * A_SECOND)
         counted = await relay.counters()
         assert counted["relay_media_packets_resent_total"] > 0
         assert min(one.nacks for one in both) > 0
+        shown = [await page.page.evaluate("shownFrames") for page in (call.callee, call.caller)]
+        await call.caller.hang_up()
+    result = assemble(await finished_capture(tmp_path / "recordings"), tmp_path / "assembled")
+    for frames, party in zip(shown, "AB", strict=True):
+        assert missing_frames(frames, result.folder / f"{party}.webm") == []
     for name, one in zip(("caller", "callee"), both, strict=True):
         record_property(f"5 % loss: frames decoded at the {name}", one.frames_decoded)
         record_property(f"5 % loss: freezes at the {name}", one.freezes)

@@ -7,13 +7,15 @@ from typing import Final
 
 import av
 
+from relay.recording.records import CaptureEvent, read_capture
+from tests.kit.wait import eventually
+
 NOTE_FRAMES: Final = """
 () => {
   window.shownFrames = [];
   const video = document.querySelector("video[data-testid=remote-video]");
-  const note = (_now, { rtpTimestamp, width }) => {
+  const note = (_now, { rtpTimestamp }) => {
     window.shownFrames.push(rtpTimestamp);
-    window.shownWidth = width;
     video.requestVideoFrameCallback(note);
   };
   video.requestVideoFrameCallback(note);
@@ -54,7 +56,12 @@ def _video_times(file: Path) -> list[float]:
         return [float(packet.pts * packet.time_base) for packet in container.demux(stream) if packet.pts is not None]
 
 
-def only_capture(recordings: Path) -> Path:
-    """The capture of the only recording in that directory."""
-    [capture] = recordings.glob("*.pcapng")
-    return capture
+async def finished_capture(recordings: Path) -> Path:
+    """The capture of the only recording in that directory, once all of it is written."""
+
+    def whole() -> Path | None:
+        [capture] = recordings.glob("*.pcapng")
+        ended = any(isinstance(one, CaptureEvent) and one.name == "ended" for one in read_capture(capture))
+        return capture if ended else None
+
+    return await eventually(whole, "the capture has its end")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.recording.assemble import assemble
-from tests.kit.recorded import NOTE_FRAMES, missing_frames, only_capture
+from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.lab.calls import A_SECOND, LabCall, Record, video_call
 from tests.lab.gateways import Access
 from tests.lab.network import SERVER, Internet
@@ -55,5 +55,5 @@ async def test_firefox_and_chromium_see_and_hear_each_other_and_the_recording_ha
         await chromium.run(NOTE_FRAMES)
         await see_and_hear_each_other_over_udp(call, record_property)
         shown = await chromium.run("() => shownFrames")
-    result = assemble(only_capture(recordings), tmp_path / "assembled")
+    result = assemble(await finished_capture(recordings), tmp_path / "assembled")
     assert missing_frames(shown, result.folder / ("A.webm" if chromium is call.callee else "B.webm")) == []

@@ -71,7 +71,7 @@ async def test_no_more_processes_run_than_may(bench: Bench) -> None:
         bench.add()
     async with bench.running(at_a_time=2) as jobs:
         await eventually(lambda: len(bench.began()) == 2, "two have begun")
-        assert jobs.levels() == {"jobs_running": 2, "jobs_waiting": 2, "orphans": 0}
+        await eventually(lambda: jobs.levels() == {"jobs_running": 2, "jobs_waiting": 2, "orphans": 0}, "two wait")
         assert sorted(bench.state(one) for one in bench.store.rows) == ["assembling", "assembling", "captured", "captured"]
 
 

@@ -21,6 +21,23 @@ class FrameFacts(NamedTuple):
     """Number of its frame of the base layer (TL0PICIDX), 8 bits."""
     discardable: bool = False
     """No frame refers to it."""
+    picture: tuple[int, int] | None = None
+    """Its number (PictureID), and the greatest that there is, after which 0 follows."""
+
+    def follows(self, before: tuple[int, int] | None) -> bool:
+        """Whether its number is the one after that: no frame is missing between, whatever packets are."""
+        return self.picture is not None and before is not None and self.picture[0] == (before[0] + 1) & self.picture[1]
+
+
+def picture_id(payload: bytes, at: int) -> tuple[int, int]:
+    """The PictureID of VP8 and VP9 at that byte, and the greatest that there is: it has 7 bits, or 15 by its first one.
+
+    Raises:
+        ValueError: it is cut off.
+    """
+    if at + (2 if payload[at] & 0x80 else 1) > len(payload):
+        raise ValueError("a PictureID is cut off")
+    return ((payload[at] & 0x7F) << 8 | payload[at + 1], 0x7FFF) if payload[at] & 0x80 else (payload[at], 0x7F)
 
 
 class Depacketizer(Protocol):

@@ -2,16 +2,19 @@
 
 from typing import Final
 
-from relay.recording.payloads.frame import FrameFacts, Parts
+from relay.recording.payloads.frame import FrameFacts, Parts, picture_id
 
 _START_CODE: Final = b"\x9d\x01\x2a"
 
 
-def _descriptor(payload: bytes) -> tuple[int, int, bool, int | None]:
-    """Length of the payload descriptor, temporal layer, whether it is a layer's switching point, TL0PICIDX (RFC 7741, 4.2)."""
+def _descriptor(payload: bytes) -> tuple[int, int, bool, int | None, tuple[int, int] | None]:
+    """Of a payload descriptor (RFC 7741, 4.2): its length, the temporal layer, whether it is a switching point of the layer,
+    TL0PICIDX, and the PictureID with its greatest value."""
     if not payload:
         raise ValueError("a VP8 payload is empty")
-    length, layer, sync, base = 1, 0, False, None
+    length, layer, sync = 1, 0, False
+    base: int | None = None
+    picture: tuple[int, int] | None = None
     if payload[0] & 0x80:
         if len(payload) < 2:
             raise ValueError("a VP8 descriptor is cut off")
@@ -20,6 +23,7 @@ def _descriptor(payload: bytes) -> tuple[int, int, bool, int | None]:
         if present & 0x80:
             if len(payload) < 3:
                 raise ValueError("a VP8 descriptor is cut off")
+            picture = picture_id(payload, 2)
             length += 2 if payload[2] & 0x80 else 1
         if present & 0x40:
             if len(payload) <= length:
@@ -34,7 +38,7 @@ def _descriptor(payload: bytes) -> tuple[int, int, bool, int | None]:
             length += 1
     if len(payload) <= length:
         raise ValueError("a VP8 payload has no more than its descriptor")
-    return length, layer, sync, base
+    return length, layer, sync, base, picture
 
 
 def key_size(payload: bytes) -> tuple[int, int] | None:
@@ -71,11 +75,11 @@ class Vp8Frames:
         if self._parts and payload[:2] == b"\x80\x80" and len(payload) > 4 and payload[2] & 0x80:
             self._parts.append(payload[4:])  # later packets of Chromium's frames
             return
-        begin, layer, sync, base = _descriptor(payload)
+        begin, layer, sync, base, picture = _descriptor(payload)
         if not self._parts:
             key = payload[0] & 0x17 == 0x10 and not payload[begin] & 1
             size = _size(payload, begin) if key else None
-            self._facts = FrameFacts(key, size, layer, sync or key, base, bool(payload[0] & 0x20))
+            self._facts = FrameFacts(key, size, layer, sync or key, base, bool(payload[0] & 0x20), picture)
         self._parts.append(payload[begin:])
 
     def facts(self) -> FrameFacts:

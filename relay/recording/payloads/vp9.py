@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from relay.recording.payloads.frame import Bits, FrameFacts, Parts
+from relay.recording.payloads.frame import Bits, FrameFacts, Parts, picture_id
 
 
 class _Vp9Descriptor(NamedTuple):
@@ -19,6 +19,7 @@ class _Vp9Descriptor(NamedTuple):
     """U: one may switch up to this temporal layer here."""
     spatial: int
     base: int | None
+    picture: tuple[int, int] | None
 
 
 def _descriptor(payload: bytes) -> _Vp9Descriptor:
@@ -33,8 +34,9 @@ def _parse(payload: bytes) -> _Vp9Descriptor:
     first = payload[0]
     position = 1
     temporal = spatial = 0
-    up, base = False, None
+    up, base, picture = False, None, None
     if first & 0x80:
+        picture = picture_id(payload, position)
         position += 2 if payload[position] & 0x80 else 1
     flexible = bool(first & 0x10)
     if first & 0x20:
@@ -56,9 +58,8 @@ def _parse(payload: bytes) -> _Vp9Descriptor:
         position = _scalability(payload, position)
     if position >= len(payload):
         raise ValueError("a VP9 payload has no more than its descriptor")
-    return _Vp9Descriptor(
-        position, bool(first & 0x40), bool(first & 0x08), bool(first & 0x04), bool(first & 0x01), temporal, up, spatial, base
-    )
+    inter, begin, end, not_referred = (bool(first & bit) for bit in (0x40, 0x08, 0x04, 0x01))
+    return _Vp9Descriptor(position, inter, begin, end, not_referred, temporal, up, spatial, base, picture)
 
 
 def _scalability(payload: bytes, position: int) -> int:
@@ -138,7 +139,7 @@ class Vp9Frames:
                 size = _frame_size(data)
             key = size is not None and not descriptor.spatial
             sync = key or descriptor.up
-            self._facts = FrameFacts(key, size, descriptor.temporal, sync, descriptor.base)
+            self._facts = FrameFacts(key, size, descriptor.temporal, sync, descriptor.base, picture=descriptor.picture)
         elif descriptor.begin:
             self._whole = self._whole and self._complete
             if self._facts.key and descriptor.spatial:
