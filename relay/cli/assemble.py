@@ -1,14 +1,13 @@
 """`python -m relay assemble`: make the files of a recording from its capture."""
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import Final
 
 from relay.cli.command import EXIT_CONFIGURATION, EXIT_INTERRUPTED, Command
 from relay.cli.progress import bars
-from relay.cli.recordings import recording_settings
+from relay.cli.recordings import RECORDING_ID, directory_of, recording_settings
 from relay.errors import ConfigurationError
 from relay.recording.assemble import AssemblyResult, assemble
 from relay.recording.folder import RecordingFolder
@@ -16,8 +15,6 @@ from relay.recording.placing import assemble_in_place
 from relay.recording.records import CaptureError
 from relay.sealed import SealKeys
 from relay.settings.recording import RecordingSettings
-
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,13 +57,11 @@ def _run(given: argparse.Namespace) -> int:
 
 def _capture(text: str, settings: RecordingSettings) -> Path:
     path = Path(text)
-    if path.exists() or not _ID.fullmatch(text):
+    if path.exists() or not RECORDING_ID.fullmatch(text):
         if path.suffix != ".pcapng":
             raise ConfigurationError(f"{text} is no capture: those are called ID.pcapng")
         return path
-    if settings.recordings is None:
-        raise ConfigurationError(f"{text} looks like the id of a recording, and RELAY_RECORDING_DIRECTORY is not set")
-    return settings.recordings / f"{text}.pcapng"
+    return directory_of(settings, text) / f"{text}.pcapng"
 
 
 def _described(result: AssemblyResult) -> list[str]:

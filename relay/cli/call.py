@@ -16,6 +16,7 @@ from yarl import URL
 
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import Progress, bars
+from relay.cli.times import seconds
 from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
 from relay.client.headless import (
     BUSY,
@@ -55,7 +56,6 @@ _EPILOG: Final = """\
 exit status: 0, all was well; 1, a call failed or a limit was passed; 2, it could not be tried; 130, interrupted.
 """
 _CODECS: Final = {"vp8": "VP8", "h264": "H264"}
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -366,14 +366,6 @@ def _profile(text: str) -> Profile:
         return Profile.parse(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a profile; an example is student_456") from None
-
-
-def seconds(text: str) -> float:
-    """A time such as `500ms`, `10s`, `2m`, or a number of seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 500ms, 10s or 2m")
-    return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 def _calls(text: str) -> int:

@@ -11,7 +11,8 @@ import msgspec
 
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import bars
-from relay.cli.recordings import recording_settings
+from relay.cli.recordings import RECORDING_ID, directory_of, newest_recording, recording_settings
+from relay.cli.times import seconds
 from relay.errors import ConfigurationError
 from relay.recording.limits import EXAMPLES, LimitError, VerificationLimits, parse_limit
 from relay.sealed import SealKeys
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _MARKS: Final = {"passed": "✓", "failed": "✗", "measured": "·", "not_measured": "?", "not_applicable": "–"}
 _WORDS: Final = {"passed": "Passed.", "failed": "Failed:", "unreadable": "Cannot be judged:"}
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MISSING: Final = "verification needs more packages ({name} is missing): pip install 'call-relay[verify]'"
 
 _EPILOG: Final = """\
@@ -50,8 +50,9 @@ def _add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         metavar="PATH_OR_ID",
+        nargs="?",
         help="a directory of an assembled recording, one file of it, a capture (.pcapng), or the id of a recording in "
-        "RELAY_RECORDING_DIRECTORY",
+        "RELAY_RECORDING_DIRECTORY (default: the newest one there)",
     )
     parser.add_argument(
         "--reference",
@@ -78,7 +79,7 @@ def _verify(given: argparse.Namespace) -> int:
     if limits.need_reference and not references:
         raise ConfigurationError(f"{', '.join(limits.need_reference)} means nothing without --reference FILE")
     settings = recording_settings()
-    path = _find(given.path, settings)
+    path = _find(given.path or newest_recording(settings), settings)
     keys = tuple(SealKeys.parse(settings.recording_key))
     try:
         from relay.recording.verify import verify  # noqa: PLC0415 - its packages are an extra
@@ -123,14 +124,13 @@ def _references_of(given: list[str]) -> dict[str, Path] | Path | None:
 def _find(text: str, settings: RecordingSettings) -> Path:
     """A path, or what there is of a recording with that id: its files, else its capture."""
     path = Path(text)
-    if path.exists() or not _ID.fullmatch(text):
+    if path.exists() or not RECORDING_ID.fullmatch(text):
         return path
-    if settings.recordings is None:
-        raise ConfigurationError(f"{text} looks like the id of a recording, and RELAY_RECORDING_DIRECTORY is not set")
-    for found in (settings.recordings / text, settings.recordings / f"{text}.pcapng"):
+    directory = directory_of(settings, text)
+    for found in (directory / text, directory / f"{text}.pcapng"):
         if found.exists():
             return found
-    raise ConfigurationError(f"{settings.recordings} has no recording {text}")
+    raise ConfigurationError(f"{directory} has no recording {text}")
 
 
 def _print(verdict: "VerificationResult", as_json: bool) -> None:
@@ -156,7 +156,7 @@ VERIFY: Final = Command(
 
 def _add_reference_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write: a .webm or .mkv")
-    parser.add_argument("--duration", metavar="SECONDS", type=float, default=10.0, help="1 to 1,800 (default: 10)")
+    parser.add_argument("--duration", metavar="TIME", type=seconds, default=10.0, help="1s to 30m (default: 10s)")
     parser.add_argument("--size", metavar="WIDTHxHEIGHT", type=_size, default=(640, 360), help="of the video (default: 640x360)")
     parser.add_argument("--rate", metavar="FPS", type=int, default=30, help="frames per second (default: 30)")
     parser.add_argument("--bitrate", metavar="BIT/S", type=int, default=800_000, help="of the video (default: 800000)")

@@ -303,6 +303,21 @@ def test_a_recording_is_found_by_its_id_and_opened_with_its_key(
     assert not (recording / "report.html").exists(), "what is said of a sealed recording is not left in plain text beside it"
 
 
+def test_without_a_name_it_verifies_the_newest_recording_of_a_relay_in_development_mode(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RELAY_RECORDING_DIRECTORY", "RELAY_RECORDING_KEY", "RELAY_DEV"):
+        monkeypatch.delenv(name, raising=False)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    status, output = run(capsys)
+    assert (status, "there is no recording in RELAY_RECORDING_DIRECTORY" in output) == (2, True)
+    shutil.copytree(recording, here / "recordings" / recording.name)
+    status, output = run(capsys)
+    assert (status, f"Report: recordings/{recording.name}/report.html" in output) == (0, True), output
+
+
 def test_each_party_is_held_to_what_it_sent(
     recording: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,32 @@
+"""What the README tells QA to do: two callers without browsers, a recording by consent, and a verdict."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+from relay.recording.limits import VerificationLimits
+from relay.recording.verify import verify
+from relay.recording.verify.reference import ReferencePlan, write_reference
+from tests.kit.recorded import finished_capture
+from tests.kit.server import RunningRelay
+
+
+@pytest.mark.settings(assemblers=0)
+async def test_the_recording_of_two_headless_callers_has_each_frame_in_its_time(relay: RunningRelay, tmp_path: Path) -> None:
+    talk = tmp_path / "talk.webm"
+    await asyncio.to_thread(write_reference, talk, ReferencePlan(duration=6.0))
+    options = f"--url {relay.url} --as student_456 --to tutor_789 --answer --request-recording --consent yes --media {talk}"
+    caller = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relay", "call", *options.split(), stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await caller.communicate()
+    assert caller.returncode == 0, said.decode()
+    capture = await finished_capture(tmp_path / "recordings")
+    assert f"recorded by the relay: {capture.stem}" in said.decode()
+    # The offset of the source is 0: a flash and a tone begin together.
+    limits = VerificationLimits(max_av_offset=0.010, max_missing_frames=0, min_psnr=60.0)
+    result = await asyncio.to_thread(verify, capture, reference=talk, limits=limits, out=tmp_path / "report")
+    assert (result.verdict, result.reasons) == ("passed", ())
