@@ -46,6 +46,7 @@ class MediaEnd:
     Args:
         tap: sees each RTP packet before aiortc does.
         ice_servers: TURN servers to gather relayed candidates from.
+        configuration: of the connection, in place of one with `ice_servers` and `bundle`.
 
     Attributes:
         connection: aiortc's.
@@ -59,9 +60,10 @@ class MediaEnd:
         ice_servers: Iterable[IceServer] = (),
         on_track: Callable[[MediaStreamTrack], None] | None = None,
         bundle: RTCBundlePolicy = RTCBundlePolicy.MAX_BUNDLE,
+        configuration: RTCConfiguration | None = None,
     ) -> None:
         servers = [RTCIceServer([*one.urls], one.username, one.credential) for one in ice_servers]
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
+        self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
         self._tap = tap
         self._tapped: set[RTCRtpReceiver] = set()
         self._tracks: Mapping[str, MediaStreamTrack] = {}

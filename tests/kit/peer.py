@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import aiohttp
-from aiortc import MediaStreamError, MediaStreamTrack, RTCBundlePolicy, VideoStreamTrack
+from aiortc import MediaStreamError, MediaStreamTrack, RTCBundlePolicy, RTCConfiguration, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 
 from relay.client.peer import MediaEnd
@@ -147,6 +147,12 @@ class Peer(Caller):
         self.frames = 0
         self._sends = {"video": ColourTrack(colour, size), "audio": ToneTrack(tone)}
         self._ear = Ear()
+
+    async def replace_connection(self, configuration: RTCConfiguration) -> None:
+        """Have another peer connection for the call to come."""
+        await self._end.aclose()
+        self._end = MediaEnd(configuration=configuration, on_track=self._take_in)
+        self.connection = self._end.connection
 
     async def close(self) -> None:
         """Leave: end the media, the connection and everything that waits for them."""

@@ -150,7 +150,7 @@ def test_the_keys_of_a_browser_are_taken_with_padding_and_without() -> None:
         (BROWSER.p256dh, BROWSER.auth[:-2]),
         (BROWSER.p256dh, BROWSER.auth + "AA"),
         (base64url(b"\x04" + bytes(64)), BROWSER.auth),
-        (BROWSER.p256dh.replace(BROWSER.p256dh[5], "+"), BROWSER.auth),
+        (BROWSER.p256dh.replace(BROWSER.p256dh[5], "*"), BROWSER.auth),
         ("A" * 1000, BROWSER.auth),
         ("A", "A"),
     ],
