@@ -36,8 +36,8 @@ def _run(given: argparse.Namespace) -> int:
     try:
         with bars(sys.stderr) as progress:
             made = {"keep_broken": given.keep_broken, "mp4": given.mp4, "progress": progress}
-            if given.out is None and settings.recordings is not None and path.parent.resolve() == settings.recordings.resolve():
-                folder = RecordingFolder(settings.recordings, keys)
+            if given.out is None and _is_recording(path, settings):
+                folder = RecordingFolder(path.parent, keys)
                 with folder.locked(path.stem):
                     result = assemble_in_place(folder, path.stem, **made)
             else:
@@ -53,6 +53,12 @@ def _run(given: argparse.Namespace) -> int:
     for line in _described(result):
         print(line)
     return 0
+
+
+def _is_recording(path: Path, settings: RecordingSettings) -> bool:
+    """Whether it is one of the directory that a relay writes to, which may be at work on it."""
+    directory = settings.recordings
+    return directory is not None and path.parent.resolve() == directory.resolve() and bool(RECORDING_ID.fullmatch(path.stem))
 
 
 def _capture(text: str, settings: RecordingSettings) -> Path:

@@ -76,10 +76,11 @@ class AttentivePage(RelayPage):
         self.heard.append(json.loads(frame))
 
     async def hears_of(self, **legs: tuple[str, str]) -> None:
-        """Wait until what it hears of each leg, `yours` and `other`, is that route and that family."""
+        """Wait until what it hears of each leg, `yours` and `other`, is that route and that family, with a round trip time."""
 
         def last() -> dict[str, tuple[str, str]]:
-            return {one["leg"]: (one["route"], one["family"]) for one in self.heard if one["type"] == "call_quality"}
+            told = [one for one in self.heard if one["type"] == "call_quality" and one["rtt_ms"] is not None]
+            return {one["leg"]: (one["route"], one["family"]) for one in told}
 
         await eventually(lambda: last() == legs, lambda: f"{legs}, but {last()}")
 
