@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from relay.http.recording_ports import (
     RecordingAccesses,
     RecordingCatalogue,
     RecordingFiles,
+    RecordingJob,
     RecordingWork,
 )
 from relay.http.recording_views import (
@@ -103,16 +104,18 @@ class RecordingDesk:
             RelayError: the cursor is none of ours.
         """
         await self._used(request, asker, AccessAction.LIST, None, request.query_string[:500] or None)
+        jobs = self._jobs()
         try:
             page = await self._catalogue.page(wanted, limit=limit, cursor=cursor)
         except ValueError as error:
             raise RelayError(f"after: {error}") from None
-        return answer(RecordingList(await self._views_of(page.entries, asker), page.next_cursor))
+        return answer(RecordingList(await self._views_of(page.entries, asker, jobs), page.next_cursor))
 
     async def read(self, request: web.Request, asker: Profile | None) -> web.Response:
+        jobs = self._jobs()
         record = await self.find(request, asker)
         await self._viewed(request, asker, record.recording_id)
-        return await self._answer(record, asker)
+        return await self._answer(record, asker, jobs)
 
     async def find(self, request: web.Request, asker: Profile | None) -> RecordingRecord:
         """The recording of the path.
@@ -217,7 +220,7 @@ class RecordingDesk:
         await self._used(request, asker, AccessAction.ASSEMBLE, record.recording_id, "mp4" if mp4 else None)
         if record.state in _UNSETTLED or not work.assemble(record.recording_id, _seconds(record), mp4=mp4):
             return _busy(record)
-        return await self._answer(record, asker, 202)
+        return await self._answer(record, asker, self._jobs(), 202)
 
     async def verify(self, request: web.Request, asker: Profile | None) -> web.Response:
         """Have a recording verified, also again."""
@@ -230,7 +233,7 @@ class RecordingDesk:
         await self._used(request, asker, AccessAction.VERIFY, record.recording_id)
         if record.state is not RecordingState.READY or not work.verify(record.recording_id, _seconds(record)):
             return _busy(record)
-        return await self._answer(record, asker, 202)
+        return await self._answer(record, asker, self._jobs(), 202)
 
     async def delete(self, request: web.Request, asker: Profile | None) -> web.Response:
         """Delete a recording with its files. What is being done with it ends."""
@@ -261,14 +264,21 @@ class RecordingDesk:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, record: RecordingRecord, asker: Profile | None, status: int = 200) -> web.Response:
-        [shown] = await self._views_of([record], asker)
+    def _jobs(self) -> Mapping[str, RecordingJob]:
+        """To be read before the rows: a client that sees no job is to see what the job has written."""
+        return {} if self._work is None else self._work.under_way()
+
+    async def _answer(
+        self, record: RecordingRecord, asker: Profile | None, jobs: Mapping[str, RecordingJob], status: int = 200
+    ) -> web.Response:
+        [shown] = await self._views_of([record], asker, jobs)
         return answer(RecordingDetails(shown), status)
 
-    async def _views_of(self, records: Sequence[RecordingRecord], asker: Profile | None) -> list[Any]:
+    async def _views_of(
+        self, records: Sequence[RecordingRecord], asker: Profile | None, jobs: Mapping[str, RecordingJob]
+    ) -> list[Any]:
         cards = await self._names.cards({party for one in records for party in (one.caller, one.callee)})
-        jobs = [None if self._work is None else self._work.of(one.recording_id) for one in records]
-        return [view_of(one, cards, job, asker) for one, job in zip(records, jobs, strict=True)]
+        return [view_of(one, cards, jobs.get(one.recording_id), asker) for one in records]
 
     async def _viewed(self, request: web.Request, asker: Profile | None, recording_id: str) -> None:
         key, now = (asker, recording_id), time.monotonic()

@@ -129,7 +129,9 @@ class RecordingJob(Protocol):
 class RecordingWork(Protocol):
     """What is done with recordings beside the calls."""
 
-    def of(self, recording_id: str) -> RecordingJob | None: ...
+    def under_way(self) -> Mapping[str, RecordingJob]:
+        """What is being done at this moment, or is to be done soon: by recording."""
+        ...
 
     def assemble(self, recording_id: str, duration: float, *, mp4: bool = False) -> bool:
         """Whether nothing else is being done with it, and there is room. `duration` is in seconds."""

@@ -133,9 +133,9 @@ class RecordingJobs:
         running = sum(job.running for job in self._jobs.values())
         return {"jobs_running": running, "jobs_waiting": len(self._jobs) - running, "orphans": self._orphans}
 
-    def of(self, recording_id: str) -> Job | None:
-        """What is being done with a recording, or is to be done soon, by this server."""
-        return self._jobs.get(recording_id)
+    def under_way(self) -> Mapping[str, Job]:
+        """What is being done at this moment, or is to be done soon, by this server: by recording."""
+        return dict(self._jobs)
 
     def assemble(self, recording_id: str, duration: float, *, mp4: bool = False) -> bool:
         """Assemble a recording, also one that was assembled before; whether nothing else is being done with it.

@@ -139,7 +139,8 @@ async def test_a_product_that_was_damaged_is_unreadable_to_the_verification(tmp_
     async with relay_with(tmp_path, captured(tmp_path / "capture")) as (_, recorded, recording_id, http):
         await settled(http, recording_id)
         (recorded.directory / recording_id / "A.webm").write_bytes(b"not a video any more")
-        await asked(http, "POST", f"/api/recordings/{recording_id}/verify", MAYA)
+        status, answer = await asked(http, "POST", f"/api/recordings/{recording_id}/verify", MAYA)
+        assert status == 202, answer
         recording = await settled(http, recording_id)
         assert (recording["state"], recording["verdict"]) == ("ready", "unreadable")
 

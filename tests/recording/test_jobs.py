@@ -81,11 +81,11 @@ async def test_progress_is_known_while_a_job_runs(bench: Bench) -> None:
     async with bench.running() as jobs:
 
         def halfway() -> bool:
-            job = jobs.of(running)
+            job = jobs.under_way().get(running)
             return job is not None and (job.running, job.step, job.done) == (True, "reading", 0.5)
 
         await eventually(halfway, "half of it is read")
-        job = jobs.of(waiting)
+        job = jobs.under_way().get(waiting)
         assert job is not None
         assert not job.running
         assert not jobs.assemble(running, 60.0)
