@@ -12,9 +12,6 @@ from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-GRACE = 2
-"""Seconds after which a party is given up that has neither a WebSocket nor media."""
-
 IN_VAIN = ("net::ERR_", "WebSocket connection to")
 """A browser writes to its console whenever it could not connect."""
 
@@ -23,7 +20,6 @@ def port_of(relay: RunningRelay) -> int:
     return int(relay.url.rpartition(":")[2])
 
 
-@pytest.mark.settings(vanished_grace=GRACE)
 async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_back(relay: RunningRelay, browser: Browser) -> None:
     async with (
         CuttablePath.to(port_of(relay)) as path,
@@ -44,7 +40,7 @@ async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_bac
             await expect(caller.hook("chat-entry").last).to_have_attribute("data-state", "pending", timeout=PATIENCE)
             await callee.write("to the one who is away")
             await caller.press("mute")
-            await call.video_goes_on(2 * GRACE * A_SECOND)
+            await call.video_goes_on(10 * A_SECOND)
         assert await caller.state() == "connected"
         path.mend()
 
@@ -97,7 +93,7 @@ async def test_a_page_that_is_loaded_anew_rejoins_its_call(
     await page.reaches("connected")
     await other.reaches("connected")
     assert await page.page.evaluate("relayCall.callId") == name
-    await call.video_goes_on(A_SECOND)
+    await call.video_goes_on(2 * A_SECOND)
     for one in (page, other):
         await one.shows("remote-video")
         await one.hides("ended-card")
@@ -135,7 +131,7 @@ async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: 
         return bool(await callee.page.evaluate(credentials) != before)
 
     await eventually(restarted, "the page has asked for another path")
-    await call.video_goes_on(A_SECOND)
+    await call.video_goes_on(2 * A_SECOND)
     assert await callee.state() == "connected"
     await caller.hang_up()
     await callee.shows("ended-card")

@@ -131,7 +131,7 @@ def only_turn(edge: Edge, way: Callable[[str], bool]) -> str:
 
 async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee: RelayPage, record: Record) -> PagesInCall:
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    statistics = await call.video_goes_on(2 * A_SECOND)
+    statistics = await call.video_goes_on(5 * A_SECOND)
     assert min(one.audio_energy for one in statistics) > 0
     await call.report_first_frames(record)
     assert await relay.losses() == {}
@@ -212,7 +212,7 @@ async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
     relay, edge = running
     async with pages(browser, relay.url, {STUDENT: "", TUTOR: WITHOUT_UDP}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        with_udp, without = await call.video_goes_on(2 * A_SECOND)
+        with_udp, without = await call.video_goes_on(3 * A_SECOND)
         assert with_udp.remote[1] != edge.port
         assert without.remote[1] == edge.port
         families = await routes_are(relay, call, "udp", "tcp")
@@ -250,6 +250,6 @@ async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(careless:
     script = only_turn(edge, lambda one: one.startswith("turns:"))
     async with pages(careless, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        await call.video_goes_on(2 * A_SECOND)
+        await call.video_goes_on(3 * A_SECOND)
         assert edge.counters["connections_turn"] >= 2
         assert edge.counters["connections_tls"] > edge.counters["connections_turn"]

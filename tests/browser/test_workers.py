@@ -54,7 +54,7 @@ async def test_a_worker_that_dies_ends_its_own_call_and_no_other(relay: RunningR
             await tutor.reaches("ended")
             assert await tutor.reasons_of_ends() == ["worker_lost"]
             await student.shows("ended-card")
-            await other.video_goes_on(2 * A_SECOND)
+            await other.video_goes_on(3 * A_SECOND)
 
         await eventually(lambda: all(one.pid not in (None, victim) for one in relay.workers), "the worker is replaced")
         await student.put_away_the_ended_call()
