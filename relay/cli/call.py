@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 from yarl import URL
 
+from relay.cli.arguments import profile, seconds, url
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import Progress, bars
-from relay.cli.times import seconds
 from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
 from relay.client.headless import (
     BUSY,
@@ -72,9 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add("--url", type=_url, default=URL("http://localhost:8000"), help="URL of the relay's page (default: %(default)s)")
-    add("--as", dest="own", metavar="KEY", type=_profile, required=True, help="the profile to be, such as student_456")
-    add("--to", metavar="KEY", type=_profile, help="the profile to call, such as tutor_789")
+    add("--url", type=url, default=URL("http://localhost:8000"), help="URL of the relay's page (default: %(default)s)")
+    add("--as", dest="own", metavar="KEY", type=profile, required=True, help="the profile to be, such as student_456")
+    add("--to", metavar="KEY", type=profile, help="the profile to call, such as tutor_789")
     add("--answer", action="store_true", help="answer a call; with --to: be both ends")
     add("--token", default="", help="the token to sign in with; none is needed in development mode")
     add("--to-token", default="", help="the token of --to, to be both ends")
@@ -349,23 +349,6 @@ def _plans(given: argparse.Namespace, media: MediaFile) -> list[CallPlan]:
         )
         for one in accounts[: given.calls if given.calls > 1 else None]
     ]
-
-
-def _url(text: str) -> URL:
-    try:
-        url = URL(text if "://" in text else f"https://{text}")
-        if url.scheme not in {"http", "https"} or not url.host or not url.port:
-            raise ValueError(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an http or https URL") from None
-    return url.with_query(None).with_fragment(None)
-
-
-def _profile(text: str) -> Profile:
-    try:
-        return Profile.parse(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a profile; an example is student_456") from None
 
 
 def _calls(text: str) -> int:

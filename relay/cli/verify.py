@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from relay.cli.arguments import seconds
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import bars
 from relay.cli.recordings import RECORDING_ID, directory_of, newest_recording, recording_settings
-from relay.cli.times import seconds
 from relay.errors import ConfigurationError
 from relay.recording.limits import EXAMPLES, LimitError, VerificationLimits, parse_limit
 from relay.sealed import SealKeys

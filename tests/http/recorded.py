@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.demo import LESSONS
@@ -23,7 +25,7 @@ from relay.signaling.recording_records import (
     RecordingRecord,
     RecordingState,
 )
-from tests.http.records import DANIEL, MAYA, T0
+from tests.http.records import DANIEL, MAYA, T0, asked
 from tests.kit.server import RunningRelay
 
 KEY: Final = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -130,3 +132,26 @@ def accesses(folder: Path) -> list[dict[str, Any]]:
         connection.row_factory = sqlite3.Row
         rows = connection.execute("SELECT * FROM recording_accesses ORDER BY accessed_at, rowid").fetchall()
     return [dict(one) for one in rows]
+
+
+quiet = pytest.mark.settings(node=NODE, assemblers=0)
+"""No job touches what a test has written."""
+sealed = pytest.mark.settings(node=NODE, assemblers=0, recording_key=KEY)
+
+UNKNOWN = "0123456789abcdef0123456789abcdef"
+
+
+async def listed(http: aiohttp.ClientSession, who: str, query: str = "") -> list[str]:
+    status, answer = await asked(http, "GET", f"/api/recordings{query}", who)
+    assert status == 200, answer
+    return [one["recording_id"] for one in answer["recordings"]]
+
+
+def file_of(recording_id: str, name: str = "A.webm") -> str:
+    return f"/api/recordings/{recording_id}/files/{name}"
+
+
+@pytest.fixture
+async def recorded(relay: RunningRelay, tmp_path: Path) -> AsyncIterator[Recorded]:
+    async with recordings_of(relay, tmp_path) as recorded:
+        yield recorded

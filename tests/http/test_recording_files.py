@@ -1,6 +1,5 @@
 """Files of recordings: whole and in ranges, sealed and not, and never one that is not in the row."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -8,33 +7,12 @@ import pytest
 
 from relay.http.downloads import MAX_DOWNLOADS
 from tests.http.conftest import bearer
-from tests.http.recorded import KEY, NODE, VIDEO, Recorded, recordings_of
+from tests.http.recorded import KEY, NODE, VIDEO, Recorded, file_of, quiet, recorded, sealed
 from tests.http.records import DANIEL, MAYA, asked
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
-quiet = pytest.mark.settings(node=NODE, assemblers=0)
-"""No job touches what a test has written."""
-sealed = pytest.mark.settings(node=NODE, assemblers=0, recording_key=KEY)
-
-UNKNOWN = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-async def recorded(relay: RunningRelay, tmp_path: Path) -> AsyncIterator[Recorded]:
-    async with recordings_of(relay, tmp_path) as recorded:
-        yield recorded
-
-
-async def listed(http: aiohttp.ClientSession, who: str, query: str = "") -> list[str]:
-    status, answer = await asked(http, "GET", f"/api/recordings{query}", who)
-    assert status == 200, answer
-    return [one["recording_id"] for one in answer["recordings"]]
-
-
-def file_of(recording_id: str, name: str = "A.webm") -> str:
-    return f"/api/recordings/{recording_id}/files/{name}"
-
+__all__ = ["recorded"]
 
 RANGES = [
     ("bytes=0-9", slice(0, 10)),

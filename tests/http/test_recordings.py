@@ -1,7 +1,6 @@
 """A profile's own recordings, and no others."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,33 +10,13 @@ import pytest
 
 from relay.signaling.recording_records import RecordingPolicy, RecordingState
 from tests.http.conftest import bearer
-from tests.http.recorded import KEY, NODE, VIDEO, Recorded, accesses, recordings_of
+from tests.http.recorded import NODE, UNKNOWN, VIDEO, Recorded, accesses, file_of, listed, quiet, recorded, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, asked, milliseconds
 from tests.kit.outages import locked
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 
-quiet = pytest.mark.settings(node=NODE, assemblers=0)
-"""No job touches what a test has written."""
-sealed = pytest.mark.settings(node=NODE, assemblers=0, recording_key=KEY)
-
-UNKNOWN = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-async def recorded(relay: RunningRelay, tmp_path: Path) -> AsyncIterator[Recorded]:
-    async with recordings_of(relay, tmp_path) as recorded:
-        yield recorded
-
-
-async def listed(http: aiohttp.ClientSession, who: str, query: str = "") -> list[str]:
-    status, answer = await asked(http, "GET", f"/api/recordings{query}", who)
-    assert status == 200, answer
-    return [one["recording_id"] for one in answer["recordings"]]
-
-
-def file_of(recording_id: str, name: str = "A.webm") -> str:
-    return f"/api/recordings/{recording_id}/files/{name}"
+__all__ = ["recorded"]
 
 
 @quiet
@@ -304,13 +283,13 @@ async def test_a_client_that_goes_before_the_answer_leaves_no_error_in_the_log(
     host, port = relay.url.removeprefix("http://").split(":")
     request = [f"GET {file_of(recording_id)} HTTP/1.1", f"Host: {host}:{port}"]
     request += [f"{name}: {value}" for name, value in bearer(MAYA).items()]
-    for _ in range(5):
+
+    async def looked_up() -> bool:
+        # A server that learns of the end before it has begun with the request does not look the file up.
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write("\r\n".join([*request, "", ""]).encode())
         writer.transport.close()  # what was written is sent
-
-    async def looked_up() -> bool:
-        return len(accesses(tmp_path)) == 5
+        return len(accesses(tmp_path)) >= 5
 
     await eventually(looked_up, "the relay has found the file five times")
     async with http.get(file_of(recording_id), headers=bearer(MAYA)) as response:

@@ -27,6 +27,7 @@ def webm(seconds: int, luma: int) -> bytes:
         video = container.add_stream("libvpx", rate=FRAME_RATE, options={"deadline": "realtime", "cpu-used": "8", "g": "10"})
         video.width, video.height = SIZE
         video.pix_fmt = "yuv420p"
+        video.codec_context.thread_count = 1  # threads of libvpx spin while they wait for each other
         audio = container.add_stream("libopus", rate=48_000)
         audio.layout = "mono"
         for number in range(seconds * FRAME_RATE):

@@ -49,7 +49,7 @@ fill(
   h(
     "main",
     { class: "check" },
-    h("a", { class: "check__back", href: "./" }, icon("arrow"), "Back to calls"),
+    h("a", { class: "back", href: "./" }, icon("arrow"), "Back to calls"),
     h("h1", { class: "check__title" }, "Connection test"),
     h(
       "p",

@@ -20,7 +20,7 @@ import { endText, endedEarly, fileText, sizeText, stateText } from "./words.js";
 export function createDetail({ onBack, onWork, onDelete }) {
   /** @type {RecordingFacts | null} */
   let shown = null;
-  const back = h("a", { class: "recpage__back", href: "#", "data-testid": "to-list", onclick: goBack }, icon("arrow"), "All recordings");
+  const back = h("a", { class: "back", href: "#", "data-testid": "to-list", onclick: goBack }, icon("arrow"), "All recordings");
   const title = h("h1", { class: "recpage__title", tabindex: -1, "data-testid": "title" });
   const when = h("p", { class: "recpage__lead" });
   const chips = h("div", { class: "recdetail__chips" });

@@ -35,7 +35,7 @@ const who = h("p", { class: "recpage__lead", "data-testid": "who" });
 const overview = h(
   "div",
   { class: "recpage__overview" },
-  h("a", { class: "recpage__back", href: "./" }, icon("arrow"), "Back to calls"),
+  h("a", { class: "back", href: "./" }, icon("arrow"), "Back to calls"),
   h("h1", { class: "recpage__title" }, "Recordings"),
   who,
   list.element,

@@ -10,8 +10,11 @@ import pytest
 
 from relay.__main__ import main
 from relay.check.report import Hop, ProbeState, Report
+from tests.check.conftest import relay
 from tests.kit import process
 from tests.kit.server import RunningRelay
+
+__all__ = ["relay"]
 
 pytestmark = pytest.mark.servers
 
