@@ -46,6 +46,12 @@ ALREADY_CAPTURED: Final = "already_captured"
 TOO_LONG: Final = "too_long"
 
 
+def _compressed(comment: bytes) -> bytes:
+    # With a window of 4 KiB: what zlib takes by itself, 256 KiB a time, stays with the process of a relay that records nothing.
+    compressor = zlib.compressobj(wbits=12, memLevel=4)
+    return compressor.compress(comment) + compressor.flush()
+
+
 class Captures:
     """Those of one engine.
 
@@ -140,7 +146,7 @@ class Captures:
     def describe(self, router_id: str, transport_id: str, media: tuple[MediaDescription, ...]) -> None:
         """The peer of a transport has described what it sends from now on."""
         comment = media_comment(media)
-        self._described[transport_id] = zlib.compress(comment, 1)
+        self._described[transport_id] = _compressed(comment)
         capture = self._running.get(router_id)
         if capture is not None:
             capture.describe(transport_id, comment, time.monotonic())
