@@ -9,6 +9,7 @@ from aiohttp import web
 from relay.composition.database import DatabasePlane, database_plane
 from relay.composition.edge import edge_plane
 from relay.composition.http import http_plane
+from relay.composition.limits import USUAL, AppLimits
 from relay.composition.media import MediaPlane, media_plane
 from relay.composition.push import push_plane
 from relay.composition.recordings import recording_plane
@@ -62,17 +63,18 @@ class _Part(Protocol):
     async def close(self) -> None: ...
 
 
-def create_app(settings: Settings, *, extensions: Extensions | None = None) -> web.Application:
+def create_app(settings: Settings, *, extensions: Extensions | None = None, app_limits: AppLimits = USUAL) -> web.Application:
     """The relay as an aiohttp application: run it by itself, or mount it with `add_subapp` in a server of your own.
 
     Args:
         extensions: the policy, the hooks and the identification of the embedding program.
+        app_limits: what is no setting.
 
     Starting the application opens the database and the media port; it raises `ConfigurationError` if one cannot be opened.
     """
     settings = settings.with_secret()
     extensions, faults = extensions or Extensions(), Faults()
-    hooks = HookRunner(extensions.hooks, faults)
+    hooks = HookRunner(extensions.hooks, faults, extensions.hook_timeout)
     identification = extensions.identification
     limits = HttpLimits(settings.only(LimitSettings))
     database = database_plane(settings.only(DatabaseSettings))
@@ -80,7 +82,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         settings.only(MediaSettings),
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
-    edge = edge_plane(settings.only(EdgeSettings), settings.only(TurnSettings), media)
+    edge = edge_plane(settings.only(EdgeSettings), settings.only(TurnSettings), media, app_limits.edge)
     recorded = recording_plane(settings.only(RecordingSettings), database)
     waker = push_plane(settings.only(PushSettings), settings.ring_timeout, database.subscriptions)
     calls = signaling_plane(
@@ -90,7 +92,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         route_of=edge.route_of,
         waker=waker,
         limiter=limits,
-        judge=Judge(extensions.policy, faults),
+        judge=Judge(extensions.policy, faults, extensions.policy_timeout),
         hooks=hooks,
         recording=settings.only(RecordingSettings),
         recordings=recorded.store,
@@ -107,8 +109,9 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None) -> w
         calls=calls,
         recorded=recorded,
         limits=limits,
+        app_limits=app_limits,
         waker=waker,
-        identifier=None if identification is None else Identifier(identification, faults),
+        identifier=None if identification is None else Identifier(identification, faults, extensions.identification_timeout),
         faults=faults,
     )
     app[SETTINGS], app[EDGE], app[MEDIA_PORTS], app[CALLS_ENDED] = settings, edge, [], asyncio.Event()

@@ -5,8 +5,11 @@ See docs/embedding.md.
 
 from dataclasses import dataclass
 
+from relay.http import identity
 from relay.http.identity import Identification, Identity
 from relay.ids import Profile, Scope, ScopeKind
+from relay.signaling.calls import hooks as call_hooks
+from relay.signaling.calls import judge
 from relay.signaling.calls.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
 from relay.signaling.ports import Eligibility, Privacy, ProfileCard
 
@@ -38,3 +41,9 @@ class Extensions:
     """Authentication of users, in addition to the relay's tokens."""
     hooks: CallHooks | None = None
     """Hooks for the events of calls."""
+    policy_timeout: float = judge.PATIENCE
+    """Seconds that a caller waits for the policy; then it counts as failed."""
+    identification_timeout: float = identity.PATIENCE
+    """Seconds that a request waits for the identification; then it counts as failed."""
+    hook_timeout: float = call_hooks.PATIENCE
+    """Seconds until a hook is given up."""

@@ -16,7 +16,6 @@ from aiohttp.typedefs import Handler
 from relay.app import EDGE, SETTINGS
 from relay.edge import public
 from relay.edge.discovery import FIRST_WAIT, discover
-from relay.edge.limits import DEFAULTS
 from relay.http.admin import sync
 from relay.http.directory import host_of
 from relay.http.hosts import only_local_names
@@ -27,14 +26,8 @@ from relay.settings.all import Settings
 
 logger = logging.getLogger(__name__)
 
-KEEPALIVE_TIMEOUT: Final = DEFAULTS.keepalive
-"""Seconds from an answer until the head of the connection's next request must be whole; fewer where places are scarce."""
-
 SOFTWARE: Final = "call-relay"
 """The `Server` header. Names of libraries with their versions would only help an attacker who looks for old ones."""
-
-BODY_TIMEOUT: Final = 20.0
-"""Seconds for the body of a request: 64 KB at most."""
 
 FILES: Final = 20_000
 """File descriptors for all connections together, with a reserve."""
@@ -75,7 +68,7 @@ async def serve(app: web.Application, shutdown_timeout: float = 1.0) -> AsyncIte
         app,
         access_log=None,
         logger=_ServerLog(logger, edge.counters),
-        keepalive_timeout=KEEPALIVE_TIMEOUT,
+        keepalive_timeout=edge.limits.keepalive,
         shutdown_timeout=shutdown_timeout,
     )
     try:
@@ -134,11 +127,12 @@ async def _bodies_in_time(request: web.Request, handler: Handler) -> web.StreamR
     # A synchronization is larger, and is read after its credential is checked.
     if request.can_read_body and request.path != sync.PATH:
         with contextlib.suppress(web.RequestPayloadError):  # the handler that reads it reports it
+            patience = request.config_dict[EDGE].limits.request_body
             try:
-                async with asyncio.timeout(BODY_TIMEOUT):
+                async with asyncio.timeout(patience):
                     await request.read()
             except TimeoutError:
-                raise web.HTTPRequestTimeout(text=f"the body did not come within {BODY_TIMEOUT:g} s") from None
+                raise web.HTTPRequestTimeout(text=f"the body did not come within {patience:g} s") from None
     return await handler(request)
 
 

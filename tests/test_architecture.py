@@ -129,7 +129,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.clock"),
         *("relay.errors", "relay.ids"),
     ),
-    "relay.extensions": ("relay.http.identity", "relay.signaling.calls.extensions", "relay.signaling.ports", "relay.ids"),
+    "relay.extensions": (
+        *("relay.http.identity", "relay.signaling.ports", "relay.ids"),
+        *(f"relay.signaling.calls.{name}" for name in ("extensions", "hooks", "judge")),
+    ),
     "relay.recording": ("relay.recording", "relay.rtp", "relay.sealed", "relay.errors", "relay.ids"),
     "relay.housekeeping": ("relay.settings.retention", "relay.signaling.records", "relay.clock", "relay.errors"),
     "relay.composition": ("relay",),
@@ -320,3 +323,29 @@ def test_handlers_take_what_they_need_as_parameters_and_look_nothing_up_in_the_a
         if isinstance(node, ast.Attribute) and node.attr in {"app", "config_dict"}
     }
     assert looking == set()
+
+
+def test_no_test_changes_what_a_module_of_ours_was_written_with() -> None:
+    """What a test needs otherwise is an argument: a constant that is replaced is one that nothing else can set."""
+    wrong = []
+    for file in sorted(ROOT.glob("tests/**/*.py")):
+        tree = parsed(file)
+        modules = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module and within(node.module, "relay")
+            for alias in node.names
+            if ROOT.joinpath(*node.module.split("."), f"{alias.name}.py").is_file()
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("setattr", "setitem"):
+                what = node.args[0]
+                named = isinstance(what, ast.Name) and what.id in modules
+                spelled = isinstance(what, ast.Constant) and str(what.value).startswith("relay.")
+                wrong += [f"{file.relative_to(ROOT)}:{node.lineno}"] if named or spelled else []
+            elif isinstance(node, ast.Assign):
+                owners = [one.value for one in node.targets if isinstance(one, ast.Attribute)]
+                wrong += [
+                    f"{file.relative_to(ROOT)}:{node.lineno}" for one in owners if isinstance(one, ast.Name) and one.id in modules
+                ]
+    assert not wrong

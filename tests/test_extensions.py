@@ -215,11 +215,10 @@ async def counted(sessions: Any, url: str, name: str) -> float:
 
 @pytest.mark.parametrize("mood", ["fails", "hangs"])
 async def test_hooks_that_fail_or_hang_hold_up_no_call(
-    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("relay.signaling.calls.hooks.HookRunner.__init__.__defaults__", (None, None, 0.2))
     hooks = Faulty(mood)
-    url = await serve(create_app(settings(tmp_path), extensions=Extensions(hooks=hooks)))
+    url = await serve(create_app(settings(tmp_path), extensions=Extensions(hooks=hooks, hook_timeout=0.2)))
     student, tutor = await two(sessions, url)
     for _ in range(2):
         await a_call(student, tutor)
@@ -257,11 +256,10 @@ async def test_a_hook_gets_the_facts_of_the_call(serve: Any, sessions: Any, tmp_
 
 @pytest.mark.parametrize("mood", ["fails", "hangs"])
 async def test_a_policy_that_cannot_say_lets_no_call_be_made_until_it_can(
-    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("relay.signaling.calls.judge.Judge.__init__.__defaults__", (None, None, 0.05))
     policy = Faulty(mood)
-    url = await serve(create_app(settings(tmp_path), extensions=Extensions(policy=policy)))
+    url = await serve(create_app(settings(tmp_path), extensions=Extensions(policy=policy, policy_timeout=0.05)))
     student, tutor = await two(sessions, url)
     for _ in range(2):
         await student.invite(TUTOR)
@@ -306,11 +304,10 @@ async def test_a_session_counts_after_a_token_and_before_the_relays_own_cookie(
 
 @pytest.mark.parametrize("mood", ["fails", "hangs"])
 async def test_an_identification_that_cannot_say_is_answered_with_503(
-    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    serve: Any, sessions: Any, tmp_path: Path, mood: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("relay.http.identity.Identifier.__init__.__defaults__", (0.05,))
     users = Faulty(mood)
-    url = await serve(create_app(settings(tmp_path), extensions=Extensions(identification=users)))
+    url = await serve(create_app(settings(tmp_path), extensions=Extensions(identification=users, identification_timeout=0.05)))
     http = sessions(cookies={"who": "parent_321"})
     for _ in range(2):
         async with http.get(f"{url}/api/profiles") as response:

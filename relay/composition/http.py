@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from relay.composition.database import DatabasePlane
+from relay.composition.limits import AppLimits
 from relay.composition.media import MediaPlane
 from relay.composition.recordings import RecordingPlane
 from relay.db.figures import LEVELS as DATABASE_LEVELS
@@ -96,6 +97,7 @@ def http_plane(
     calls: Calls,
     recorded: RecordingPlane,
     limits: HttpLimits,
+    app_limits: AppLimits,
     waker: PushWaker | None,
     identifier: Identifier | None,
     faults: Faults,
@@ -103,15 +105,17 @@ def http_plane(
     """The application with all its routes.
 
     Args:
+        limits: of requests.
+        app_limits: what bounds this application besides.
         identifier: asks the embedding program for the sender of a request; None: only tokens identify it.
         faults: what went wrong in the embedding program.
     """
     origins, service_token = Origins(settings.allowed_origins), ServiceToken(auth.service_token)
     verified, open_sockets = tokens(auth), sockets.OpenSockets()
-    revocations = _revocations(database, calls, open_sockets)
+    revocations = _revocations(database, calls, open_sockets, app_limits.revocation_interval)
     who = HttpAuthenticator(verified, limits, revocations, identifier)
     app = _bare_app(trusted_proxies, origins, admission.middleware(limits, who, service_token))
-    probes = connectivity.Probes(calls.sessions)
+    probes = connectivity.Probes(calls.sessions, app_limits.connection_test)
     described = _routes(auth)
     personal_data, downloads = SqlPersonalData(database.engine), Downloads(limits)
     needs = _Needs(
@@ -240,7 +244,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
     return described
 
 
-def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.OpenSockets) -> Revocations:
+def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.OpenSockets, interval: float) -> Revocations:
     """What is revoked; it ends what goes on with that."""
 
     async def expel(revocation: Revocation, issued_before: float) -> None:
@@ -251,7 +255,7 @@ def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.Op
             await calls.enforcement.revoke(revocation.profile, issued_before)
         open_sockets.drop_revoked(revocations)
 
-    revocations = Revocations(SqlRevocations(database.engine), expel)
+    revocations = Revocations(SqlRevocations(database.engine), expel, interval)
     return revocations
 
 

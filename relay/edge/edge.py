@@ -93,7 +93,7 @@ class Edge:
         self._media_of: tuple[object, frozenset[Address]] = (None, frozenset())
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
-        self._limits = limits
+        self.limits = limits
         self._admission = Admission(bounds, tuple(parse_networks(edge.trusted_proxies)), self.counters, limits)
         self._streams = Streams(self._admission)
         self.http: HttpConnections | None = None
@@ -126,7 +126,7 @@ class Edge:
         if edge.media_tcp_port and (edge.media_tcp or self._turn_settings.has_built_in):
             ports.append(edge.media_tcp_port)
         for port in ports:
-            self._listeners.append(Listener(bind(edge.listen_host, port), self._admission, self.counters, self._limits))
+            self._listeners.append(Listener(bind(edge.listen_host, port), self._admission, self.counters, self.limits))
 
     async def start(self, http: Callable[[], asyncio.Protocol] | None = None) -> None:
         """Open everything that is turned on.
@@ -293,13 +293,13 @@ class Edge:
 
     def _ice_tcp(self, peer: Peer) -> IceTcp:
         assert self._tunnel is not None, "ICE-TCP needs the tunnel"
-        connection = IceTcp(peer, self._tunnel, self._engine.port_of, self.counters, self._streams, self._limits)
+        connection = IceTcp(peer, self._tunnel, self._engine.port_of, self.counters, self._streams, self.limits)
         self._streams.add(connection)
         return connection
 
     def _turn_connection(self, peer: Peer) -> TurnConnection:
         assert self._turn is not None, "this is the TURN server's"
-        connection = TurnConnection(peer, self._turn, self.counters, self._streams, self._limits)
+        connection = TurnConnection(peer, self._turn, self.counters, self._streams, self.limits)
         self._streams.add(connection)
         return connection
 
@@ -311,7 +311,7 @@ class Edge:
         self._admission.shorten_keepalive()
 
     def _look_at_certificate(self, certificate: CertificateFiles) -> None:
-        self._again(self._limits.certificate_interval, lambda: self._look_at_certificate(certificate))
+        self._again(self.limits.certificate_interval, lambda: self._look_at_certificate(certificate))
         certificate.check()
 
     def _again(self, delay: float, what: Callable[[], None]) -> None:

@@ -31,6 +31,10 @@ class EdgeLimits:
     path in reserve."""
     without_allocation: float = 30.0
     """That a TURN connection may stay without an allocation."""
+    request_body: float = 20.0
+    """For the body of an HTTP request: 64 KB at most."""
+    unacknowledged: float = 20.0
+    """That sent bytes may go without acknowledgement, before the connection counts as broken (TCP_USER_TIMEOUT, tcp(7))."""
     messages_per_second: int = 5000
     """Of one ICE-TCP or TURN connection: 48 Mbit/s in packets of usual length. A browser sends less in a call, even when it
     sends what it queued during an outage."""

@@ -130,12 +130,16 @@ class Probe:
 class Probes:
     """All tests that run at this moment.
 
+    Args:
+        max_seconds: as of `MAX_SECONDS`.
+
     Attributes:
         counters: by the names in `NAMES`.
     """
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, sessions: SessionManager, max_seconds: float = MAX_SECONDS) -> None:
         self.counters: Counter[str] = Counter()
+        self.max_seconds = max_seconds
         self._sessions = sessions
         self._running: dict[Profile, WebSocketConnection] = {}
         self._rate = Limit(RATE)
@@ -197,7 +201,7 @@ async def _serve(probes: Probes, profile: Profile, connection: WebSocketConnecti
         _send(connection, Failed(error.code, str(error)))
         connection.drop(REFUSED, "no room for a test")
         return
-    end = asyncio.get_running_loop().call_later(MAX_SECONDS, _overdue, probes, connection)
+    end = asyncio.get_running_loop().call_later(probes.max_seconds, _overdue, probes, connection)
     try:
         _send(connection, Ready(connection.remote_address))
         for _ in range(MAX_MESSAGES):

@@ -37,10 +37,12 @@ class Revocations:
 
     Args:
         on_revoked: called with each revocation that is new, and its time in seconds since 1970, to close what is open.
+        interval: as of `INTERVAL`.
     """
 
-    def __init__(self, store: RevocationStore, on_revoked: OnRevoked) -> None:
+    def __init__(self, store: RevocationStore, on_revoked: OnRevoked, interval: float = INTERVAL) -> None:
         self._store = store
+        self._interval = interval
         self._on_revoked = on_revoked
         self._before: dict[tuple[Profile | None, RevocationCause], float] = {}
         self._known_until: datetime | None = None
@@ -103,7 +105,7 @@ class Revocations:
     async def _poll(self) -> None:
         failing = False
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             try:
                 await self._read()
                 failing = False

@@ -374,7 +374,7 @@ class MediaEngine(Protocol):
 
         Args:
             at: seconds, monotonic: of what arrived later, nothing is in the file. Exact for a moment up to
-                `relay.media.capture.captures.GRACE` seconds ago: what came before that is written.
+                `relay.media.capture.captures.CaptureTiming.grace` seconds ago: what came before that is written.
         """
         ...
 

@@ -19,7 +19,7 @@ from relay.media.api import (
     TransportReport,
     TransportUp,
 )
-from relay.media.capture.captures import Captures
+from relay.media.capture.captures import USUAL_TIMING, Captures, CaptureTiming
 from relay.media.listening import Listening
 from relay.media.net.addresses import AddressWatch, local_addresses
 from relay.media.net.dtls_srtp import Certificate
@@ -54,6 +54,7 @@ class LocalEngine:
         announces: log the addresses that come and go.
         limits: what each peer may send.
         timing: by what times peers are judged.
+        capture_timing: how long captures wait.
         tick: see `TICK`.
         find_addresses: finds this machine's addresses.
         max_failures, max_failing_hosts: see `relay.media.validation`.
@@ -68,6 +69,7 @@ class LocalEngine:
         announces: bool = True,
         limits: MediaLimits = UNLIMITED,
         timing: Timing = USUAL,
+        capture_timing: CaptureTiming = USUAL_TIMING,
         tick: float = TICK,
         find_addresses: Callable[[], list[str]] = local_addresses,
         max_failures: int = MAX_FAILURES,
@@ -90,7 +92,7 @@ class LocalEngine:
         self._policer = Policer(self._transports, limits, self._exclude)
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = Repairs()
-        self._captures = Captures(on_event, self._counters)
+        self._captures = Captures(on_event, self._counters, capture_timing)
 
     async def start(self) -> tuple[int, ...]:
         """Open the sockets.

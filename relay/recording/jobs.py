@@ -88,6 +88,7 @@ class RecordingJobs:
         keys: `RELAY_RECORDING_KEY`.
         verifies: a recording is verified right after it was assembled.
         command: the program for a job.
+        pause, retry: as of `PAUSE` and `RETRY`.
     """
 
     folder: RecordingFolder
@@ -98,6 +99,7 @@ class RecordingJobs:
     verifies: bool = True
     command: Callable[..., Sequence[str]] = work_command
     pause: float = PAUSE
+    retry: float = RETRY
     counters: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(NAMES, 0)))
 
     def __post_init__(self) -> None:
@@ -295,7 +297,7 @@ class RecordingJobs:
 
     async def _assemble(self, job: Job) -> None:
         recording_id = job.recording_id
-        attempt = await _written(lambda: self.store.begin_assembly(recording_id))
+        attempt = await self._written(lambda: self.store.begin_assembly(recording_id))
         if not attempt:
             return  # another server was first, or it is being deleted
         try:
@@ -311,7 +313,7 @@ class RecordingJobs:
             self.counters["assembled"] += 1
             files = await asyncio.to_thread(self.folder.sizes, recording_id)
             verdict, note = result.get("verdict"), result.get("note")
-            await _written(lambda: self.store.assembled(recording_id, files, verdict, note))
+            await self._written(lambda: self.store.assembled(recording_id, files, verdict, note))
             logger.info("recording %s is assembled: %s", recording_id, ", ".join(sorted(files)))
 
     async def _failed(self, job: Job, attempt: int, reason: str) -> None:
@@ -325,7 +327,7 @@ class RecordingJobs:
         else:
             self._not_before[recording_id] = asyncio.get_running_loop().time() + self.pause
         files = await asyncio.to_thread(self.folder.sizes, recording_id)
-        await _written(lambda: self.store.assembly_failed(recording_id, reason, state=state, files=files))
+        await self._written(lambda: self.store.assembly_failed(recording_id, reason, state=state, files=files))
 
     async def _verify(self, job: Job) -> None:
         verdict, note = None, None
@@ -338,7 +340,15 @@ class RecordingJobs:
             logger.warning("recording %s: verifying it failed: %s", job.recording_id, error)
             note = f"verifying failed: {error}"
         files = await asyncio.to_thread(self.folder.sizes, job.recording_id)
-        await _written(lambda: self.store.verified(job.recording_id, files, verdict, note))
+        await self._written(lambda: self.store.verified(job.recording_id, files, verdict, note))
+
+    async def _written(self, write: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Say something to the database, for as long as it takes: the work of minutes is not to be lost for an outage."""
+        while True:
+            try:
+                return await write()
+            except Unavailable:
+                await asyncio.sleep(self.retry)
 
     async def _run(self, job: Job) -> Mapping[str, Any]:
         def progress(step: str, done: float) -> None:
@@ -364,12 +374,3 @@ async def _ended(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=1.0)
-
-
-async def _written(write: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Say something to the database, for as long as it takes: the work of minutes is not to be lost for an outage."""
-    while True:
-        try:
-            return await write()
-        except Unavailable:
-            await asyncio.sleep(RETRY)

@@ -32,27 +32,10 @@ from relay.media.api import (
 )
 from relay.settings.media import UNLIMITED, MediaLimits
 from relay.workers.process import PlacedRouter, WorkerProcess
+from relay.workers.timing import USUAL, WorkerTiming
 from relay.workers.worker import Assignment
 
 logger = logging.getLogger(__name__)
-
-OPEN_PATIENCE: Final = 3.0
-"""Seconds that a new call waits while no worker answers: a restart takes about one."""
-
-OPEN_TIMEOUT: Final = 2.0
-"""Seconds that a worker may take to open the first transport of a call; then another one gets the call, if one answers."""
-
-SCRAPE_TIMEOUT: Final = 1.0
-"""Seconds that `counters` waits for a worker; then its last known figures count."""
-
-RESTART_FIRST: Final = 0.05
-"""Seconds from the death of a worker to its restart. Doubled each time, up to `RESTART_LAST`."""
-
-RESTART_LAST: Final = 10.0
-"""Seconds, at most, between restarts. A worker that lived longer begins with `RESTART_FIRST` again."""
-
-CAPTURE_GRACE: Final = 0.5
-"""Seconds that `close` waits for the last writes of captures."""
 
 MAX_PORT: Final = 65535
 
@@ -67,7 +50,7 @@ class WorkerStatus:
     routers: int
     transports: int
     answering: bool = True
-    """It has answered within the last `ANSWER_FRESH` seconds, so that it gets new calls."""
+    """It has answered within the last `WorkerTiming.answer_fresh` seconds, so that it gets new calls."""
 
 
 class WorkerPool:
@@ -82,6 +65,7 @@ class WorkerPool:
         hosts: addresses to listen on; none: every address of this machine.
         port: UDP port of the first worker, the next ones following; 0: each takes any free one.
         limits: what each peer may send.
+        timing: how long workers get.
     """
 
     def __init__(
@@ -92,9 +76,11 @@ class WorkerPool:
         port: int = 0,
         *,
         limits: MediaLimits = UNLIMITED,
+        timing: WorkerTiming = USUAL,
     ) -> None:
         assert workers > 0, "without a worker there is no media: use a LocalEngine"
         self._on_event = on_event
+        self._timing = timing
         self._assignments = [
             Assignment(
                 number=number,
@@ -189,7 +175,7 @@ class WorkerPool:
             router.opening += 1
             try:
                 opening = asyncio.ensure_future(home.engine.open_transport(router.router_id, transport_id, router.kind))
-                await asyncio.wait([opening], timeout=OPEN_TIMEOUT)
+                await asyncio.wait([opening], timeout=self._timing.open_timeout)
                 if opening.done() or not self._rehome(router):
                     return await opening
             except BaseException:
@@ -281,7 +267,7 @@ class WorkerPool:
         await self._routers[router_id].home.engine.capture_party(router_id, transport_id, party)
 
     async def counters(self) -> Mapping[str, int]:
-        looks = [one.refresh(SCRAPE_TIMEOUT) for one in self._alive.values() if one.alive]
+        looks = [one.refresh(self._timing.scrape_timeout) for one in self._alive.values() if one.alive]
         for outcome in await asyncio.gather(*looks, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, TimeoutError | WorkerLost):
                 raise outcome
@@ -305,18 +291,18 @@ class WorkerPool:
         """Let the ends of captures arrive, while there are channels by which they do."""
         left = [(life, router_id) for life in self._alive.values() for router_id in life.recordings.values()]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CAPTURE_GRACE):
+            async with asyncio.timeout(self._timing.capture_grace):
                 for life, router_id in left:
                     with contextlib.suppress(WorkerLost):
                         await life.engine.stop_capture(router_id, "call_ended", time.monotonic())
                 while any(life.recordings and life.alive for life in self._alive.values()):  # noqa: ASYNC110 - at the very end
-                    await asyncio.sleep(CAPTURE_GRACE / 50)
+                    await asyncio.sleep(self._timing.capture_grace / 50)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     async def _least_loaded(self) -> WorkerProcess:
         try:
-            async with asyncio.timeout(OPEN_PATIENCE):
+            async with asyncio.timeout(self._timing.open_patience):
                 while True:
                     answering = [one for _, one in sorted(self._alive.items()) if one.answering]
                     if answering:
@@ -327,7 +313,7 @@ class WorkerPool:
             raise WorkerLost("no media worker is running" if not self._alive else "no media worker answers") from None
 
     async def _launch(self, assignment: Assignment) -> None:
-        life = await WorkerProcess.launch(assignment, self._happened, partial(self._answered, assignment.number))
+        life = await WorkerProcess.launch(assignment, self._happened, partial(self._answered, assignment.number), self._timing)
         self._unburied.add(life)
         self._alive[assignment.number] = life
         self._available.set()
@@ -342,7 +328,8 @@ class WorkerPool:
 
     async def _look_after(self, assignment: Assignment) -> None:
         """Watch a worker, and put another process in its place whenever it dies."""
-        delay = RESTART_FIRST
+        timing = self._timing
+        delay = timing.restart_first
         while True:
             life = self._alive[assignment.number]
             try:
@@ -359,11 +346,11 @@ class WorkerPool:
             status = await life.end()
             logger.error("media worker %d (process %d) has died (%s): %d calls lost", assignment.number, life.pid, status, lost)
             self._unburied.discard(life)
-            if time.monotonic() - life.born > RESTART_LAST:
-                delay = RESTART_FIRST
+            if time.monotonic() - life.born > timing.restart_last:
+                delay = timing.restart_first
             while assignment.number not in self._alive:
                 await asyncio.sleep(delay)
-                delay = min(2 * delay, RESTART_LAST)
+                delay = min(2 * delay, timing.restart_last)
                 try:
                     await self._launch(assignment)
                 except (ConfigurationError, WorkerLost) as error:

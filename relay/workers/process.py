@@ -11,28 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from relay.media.api import MediaEventSink, RouterKind, WorkerLost
 from relay.workers.channel import Caller, WorkerEngine
+from relay.workers.timing import WorkerTiming
 from relay.workers.worker import Assignment
-
-START_TIMEOUT: Final = 30.0
-"""Seconds until a new worker must listen. Generous: all of them start at once, on a machine that may be busy."""
-
-POLL_INTERVAL: Final = 1.0
-"""Seconds between looks at a worker's counters: what it counted after the last one is lost when it dies."""
-
-ANSWER_FRESH: Final = 2.0
-"""Seconds after its last answer that a worker still gets new calls."""
-
-ANSWER_TIMEOUT: Final = 10.0
-"""Seconds that a worker may take to answer a look; then it hangs, and is killed."""
-
-CLOSE_GRACE: Final = 0.7
-"""Seconds that a worker gets to end by itself; then it is killed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,10 +37,12 @@ class WorkerProcess:
     """One life of a worker.
 
     Args:
-        on_answer: called with True whenever it has answered, and with False once when it has not for `ANSWER_FRESH`.
+        on_answer: called with True whenever it has answered, and with False once when it has not for `WorkerTiming.answer_fresh`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, caller: Caller, on_answer: Callable[[bool], None]) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, caller: Caller, on_answer: Callable[[bool], None], timing: WorkerTiming
+    ) -> None:
         self.routers: set[PlacedRouter] = set()
         self.recordings: dict[str, str] = {}
         """Recording id → router id, of each capture that it has been asked for and that has not ended."""
@@ -70,9 +58,12 @@ class WorkerProcess:
         self._process = process
         self._caller = caller
         self._on_answer = on_answer
+        self._timing = timing
 
     @classmethod
-    async def launch(cls, assignment: Assignment, on_event: MediaEventSink, on_answer: Callable[[bool], None]) -> Self:
+    async def launch(
+        cls, assignment: Assignment, on_event: MediaEventSink, on_answer: Callable[[bool], None], timing: WorkerTiming
+    ) -> Self:
         """Start a process and wait until it listens.
 
         Args:
@@ -104,9 +95,9 @@ class WorkerProcess:
                     raise WorkerLost(f"no worker process can be started: {error}") from None
                 raise
         caller = Caller(on_event)
-        life = cls(process, caller, on_answer)
+        life = cls(process, caller, on_answer, timing)
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(timing.start_timeout):
                 await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
                 (life.port,) = await life.engine.start()
                 life._answered_at = time.monotonic()
@@ -130,7 +121,7 @@ class WorkerProcess:
     @property
     def answering(self) -> bool:
         """It is alive, and has answered a moment ago."""
-        return self.alive and time.monotonic() - self._answered_at <= ANSWER_FRESH
+        return self.alive and time.monotonic() - self._answered_at <= self._timing.answer_fresh
 
     @property
     def pid(self) -> int:
@@ -151,15 +142,15 @@ class WorkerProcess:
         """Read its counters again and again, until it is gone."""
         while self.alive:
             try:
-                async with asyncio.timeout(POLL_INTERVAL):
+                async with asyncio.timeout(self._timing.poll_interval):
                     await self._caller.lost.wait()
             except TimeoutError:
                 await self._look()
 
     async def _look(self) -> None:
-        look = asyncio.ensure_future(self.refresh(ANSWER_TIMEOUT))
+        look = asyncio.ensure_future(self.refresh(self._timing.answer_timeout))
         try:
-            await asyncio.wait([look], timeout=ANSWER_FRESH - POLL_INTERVAL)
+            await asyncio.wait([look], timeout=self._timing.answer_fresh - self._timing.poll_interval)
             if not look.done():
                 self._on_answer(False)
             await look
@@ -176,7 +167,7 @@ class WorkerProcess:
         """Close the channel, upon which it ends; kill it if it does not. How it ended, in words."""
         self._caller.close()
         try:
-            async with asyncio.timeout(CLOSE_GRACE):
+            async with asyncio.timeout(self._timing.close_grace):
                 status = await self._process.wait()
         except TimeoutError:
             self.kill()

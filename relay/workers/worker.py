@@ -63,8 +63,14 @@ class _Engine(LocalEngine):
         return ports
 
 
-def main(arguments: list[str]) -> None:
-    """Serve until the channel closes."""
+def main(arguments: list[str], engine: type[LocalEngine] = _Engine, *, stuck: float = STUCK) -> None:
+    """Serve until the channel closes.
+
+    Args:
+        arguments: an `Assignment` as JSON.
+        engine: what forwards.
+        stuck: as of `STUCK`.
+    """
     # A service manager sends what it sends to every process. What that means is the starting process's to judge.
     for number in _NOT_OURS:
         signal.signal(number, signal.SIG_IGN)
@@ -72,18 +78,18 @@ def main(arguments: list[str]) -> None:
     assignment = msgspec.json.decode(arguments[0], type=Assignment)
     logs.configure(assignment.log_level, assignment.log_style, worker=assignment.number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(_serve(assignment))
+        runner.run(_serve(assignment, engine, stuck))
 
 
-async def _serve(assignment: Assignment) -> None:
+async def _serve(assignment: Assignment, engine: type[LocalEngine], stuck: float) -> None:
     loop = asyncio.get_running_loop()
     server = Server()
-    server.engine = _Engine(
+    server.engine = engine(
         server.emit, assignment.hosts, assignment.port, announces=assignment.number == 0, limits=assignment.limits
     )
     for number in (signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, lambda: loop.call_later(TERM_GRACE, server.close))
-    _show_life(server, assignment.parent)
+    _show_life(server, assignment.parent, stuck)
     await loop.create_unix_connection(lambda: server, sock=socket.socket(fileno=assignment.descriptor))
     await server.lost.wait()
     with contextlib.suppress(TimeoutError):
@@ -91,12 +97,12 @@ async def _serve(assignment: Assignment) -> None:
             await server.engine.close()
 
 
-def _show_life(server: Server, parent: int) -> None:
+def _show_life(server: Server, parent: int, stuck: float) -> None:
     # The C thread behind this needs no GIL: it also ends a process without a parent.
-    faulthandler.dump_traceback_later(STUCK, exit=True)
+    faulthandler.dump_traceback_later(stuck, exit=True)
     if os.getppid() != parent:
         server.close()  # and yet the channel is open: an unknown fork of the parent has inherited it
-    asyncio.get_running_loop().call_later(STUCK / 5, _show_life, server, parent)
+    asyncio.get_running_loop().call_later(stuck / 5, _show_life, server, parent, stuck)
 
 
 def spare_the_collector() -> None:

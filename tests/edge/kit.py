@@ -126,7 +126,10 @@ class RunningEdge:
     Attributes:
         engine: as signaling would use it.
         media: the engine that forwards.
+        workers_are_gone: there are no UDP ports of media any more.
     """
+
+    workers_are_gone = False
 
     def __init__(self, edge: Edge, engine: ReachableEngine, media: LocalEngine) -> None:
         self.edge, self.engine, self.media = edge, engine, media
@@ -158,18 +161,22 @@ class RunningEdge:
         engine = ReachableEngine(media)
         chosen = Settings(**{"dev": True, "host": HERE, "port": 0, "turn_port": 0, **settings})
         own, turn = chosen.only(EdgeSettings), chosen.only(TurnSettings)
-        edge = Edge(own, turn, engine, lambda: worker_ports or media.ports, addresses, local, bounds, limits)
+        edge = Edge(own, turn, engine, lambda: running.worker_ports(worker_ports), addresses, local, bounds, limits)
+        running = cls(edge, engine, media)
         runner = web.AppRunner(_app(edge), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
             assert runner.server is not None
             await edge.start(runner.server)
-            yield cls(edge, engine, media)
+            yield running
         finally:
             edge.stop_listening()
             await runner.cleanup()
             edge.close()
             await media.close()
+
+    def worker_ports(self, instead: tuple[int, ...]) -> tuple[int, ...]:
+        return () if self.workers_are_gone else instead or self.media.ports
 
     @contextlib.asynccontextmanager
     async def connected(self, port: int | None = None, **options: Any) -> AsyncIterator[Connection]:

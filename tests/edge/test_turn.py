@@ -147,13 +147,13 @@ async def test_only_the_media_plane_is_reached_however_many_peers_are_permitted(
     assert edge.edge.turn_counters["peers_refused"] == len(strangers)
 
 
-async def test_a_worker_that_is_gone_gets_nothing_more(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_is_gone_gets_nothing_more(edge: RunningEdge) -> None:
     relay = await edge.transport()
     async with allocation(edge, "tcp") as (transport, heard):
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
         await eventually(lambda: heard.datagrams, "the check is answered")
         before = edge.counters["stream_packets_received"]
-        monkeypatch.setattr(edge.edge, "_worker_ports", lambda: ())
+        edge.workers_are_gone = True
         transport.sendto(bytes(connectivity_check(relay)), media_address(relay))
         await eventually(lambda: edge.edge.turn_counters["dropped_foreign"] > 0, "it is dropped")
         assert edge.counters["stream_packets_received"] == before

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.http import connectivity
+from relay.composition.limits import AppLimits
 from relay.http.connectivity import MAX_FRAME, MAX_LOOPS, MAX_MESSAGES, MAX_PROBES, REFUSED, REPLACED, TIME_IS_UP
 from tests.check.test_verdicts import CASES, explanation_of
 from tests.http.conftest import SECRET, bearer
@@ -257,10 +257,8 @@ async def test_a_client_that_sends_too_much_is_disconnected(relay: RunningRelay,
     assert await counted(relay, "overdue") == 1
 
 
-async def test_a_test_that_takes_too_long_is_ended(
-    relay: RunningRelay, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connectivity, "MAX_SECONDS", 0.2)
+@pytest.mark.parametrize("relay_settings", [{"limits": AppLimits(connection_test=0.2)}], ids=["impatient"])
+async def test_a_test_that_takes_too_long_is_ended(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
     async with probing(http, "student_456") as socket:
         await ask(socket, "offer", VIDEO_OFFER)
         assert await closed_with(socket) == TIME_IS_UP

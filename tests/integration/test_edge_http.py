@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay import serving
+from relay.composition.limits import AppLimits
+from relay.edge.limits import EdgeLimits
 from tests.edge.kit import HERE, Connection, trusting, write_certificate
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
@@ -119,9 +120,15 @@ async def test_a_good_host_is_where_turn_is_said_to_be(relay: RunningRelay, host
 # -- who takes their time -----------------------------------------------------------------------------------------------
 
 
-async def test_a_body_that_trickles_in_is_answered_with_408(relay: RunningRelay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "BODY_TIMEOUT", 0.2)
-    async with connected(relay) as one:
+@contextlib.asynccontextmanager
+async def impatient(folder: Path, **limits: float) -> AsyncIterator[RunningRelay]:
+    """A relay whose edge has other `EdgeLimits`."""
+    async with running_relay(folder, limits=AppLimits(edge=EdgeLimits(**limits))) as relay:  # type: ignore[arg-type]
+        yield relay
+
+
+async def test_a_body_that_trickles_in_is_answered_with_408(no_errors_logged: None, tmp_path: Path) -> None:
+    async with impatient(tmp_path, request_body=0.2) as relay, connected(relay) as one:
         one.send(LOGIN)
         trickle = asyncio.create_task(_trickle(one))
         assert b" 408 " in await one_answer(one)
@@ -136,22 +143,16 @@ async def _trickle(one: Connection) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /heal", GOOD[:-2], b"\r\n"])
-async def test_the_next_request_of_a_connection_has_its_time_too(
-    no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr(serving, "KEEPALIVE_TIMEOUT", 0.3)
-    async with running_relay(tmp_path) as relay, connected(relay) as one:
+async def test_the_next_request_of_a_connection_has_its_time_too(no_errors_logged: None, tmp_path: Path, said: bytes) -> None:
+    async with impatient(tmp_path, keepalive=0.3) as relay, connected(relay) as one:
         one.send(GOOD)
         assert b" 200 " in await one_answer(one)
         one.send(said)
         assert await one.rest() == b""
 
 
-async def test_a_head_that_trickles_in_gains_no_time_by_it(
-    no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "KEEPALIVE_TIMEOUT", 0.3)
-    async with running_relay(tmp_path) as relay, connected(relay) as one:
+async def test_a_head_that_trickles_in_gains_no_time_by_it(no_errors_logged: None, tmp_path: Path) -> None:
+    async with impatient(tmp_path, keepalive=0.3) as relay, connected(relay) as one:
         one.send(GOOD)
         await one_answer(one)
         one.send(b"GET /healthz HTTP/1.1\r\nX: ")
@@ -160,12 +161,9 @@ async def test_a_head_that_trickles_in_gains_no_time_by_it(
         trickle.cancel()
 
 
-async def test_a_websocket_may_be_silent_for_longer_than_any_request(
-    no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serving, "KEEPALIVE_TIMEOUT", 0.2)
+async def test_a_websocket_may_be_silent_for_longer_than_any_request(no_errors_logged: None, tmp_path: Path) -> None:
     async with (
-        running_relay(tmp_path) as relay,
+        impatient(tmp_path, keepalive=0.2) as relay,
         aiohttp.ClientSession(relay.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
     ):
         await (await http.post("/api/dev/login", json={"profile_type": "student", "profile_id": 456})).read()
@@ -178,11 +176,10 @@ async def test_a_websocket_may_be_silent_for_longer_than_any_request(
 
 
 async def test_the_connection_of_a_client_that_does_not_read_its_response_is_closed(
-    no_errors_logged: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_errors_logged: None, tmp_path: Path
 ) -> None:
     """The kernel does that: what it cannot get rid of for so long ends the connection (TCP_USER_TIMEOUT)."""
-    monkeypatch.setattr("relay.edge.tcp.outlet.USER_TIMEOUT", 500)
-    async with running_relay(tmp_path) as relay:
+    async with impatient(tmp_path, unacknowledged=0.5) as relay:
         with socket.socket() as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             one.setblocking(False)

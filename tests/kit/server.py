@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.app import MEDIA_PORTS, create_app
+from relay.composition.limits import USUAL
 from relay.db.engine import create_engine
 from relay.db.migrate import upgrade
 from relay.http.operations import ENGINE
@@ -143,7 +144,11 @@ class RunningRelay:
 
 @contextlib.asynccontextmanager
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
-    """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings."""
+    """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings.
+
+    `limits` among them are `AppLimits`.
+    """
+    limits = settings.pop("limits", USUAL)
     own, recordings = folder / "relay.db", folder / "recordings"
     recordings.mkdir(mode=0o700, exist_ok=True)
     chosen = Settings(
@@ -162,7 +167,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
     )
     if not own.exists() and not any(name.startswith("database_") for name in settings):
         shutil.copy(await migrated(), own)
-    app = create_app(chosen)
+    app = create_app(chosen, app_limits=limits)
     contract = Contract(app)
     # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
     for file in ("version_1.html", "version_1.js"):

@@ -123,7 +123,7 @@ class Bench:
         def command(job: Job, folder: RecordingFolder, *, verify: bool) -> Sequence[str]:
             return [sys.executable, "-c", WORKER, job.kind, str(folder.directory), job.recording_id, self.how]
 
-        return RecordingJobs(self.folder, self.store, "here", **{"command": command, "pause": 0.0, **values})
+        return RecordingJobs(self.folder, self.store, "here", **{"command": command, "pause": 0.0, "retry": 0.05, **values})
 
     @contextlib.asynccontextmanager
     async def running(self, **values: Any) -> AsyncIterator[RecordingJobs]:

@@ -6,15 +6,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from relay.ids import new_id
-from relay.recording import jobs as module
 from relay.recording.folder import RecordingFolder
 from relay.recording.job import Job, JobKind
 from relay.recording.jobs import MAX_ATTEMPTS, work_command
@@ -24,8 +21,7 @@ from tests.recording.job_kit import Bench
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(module, "RETRY", 0.05)
+def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
@@ -327,22 +323,14 @@ async def test_a_job_has_the_key_of_the_recordings_and_no_other_secret(
 ) -> None:
     monkeypatch.setenv("RELAY_JWT_SECRET", "the secret")
     monkeypatch.setenv("RELAY_RECORDING_KEY", "of another server")
-    printing = "import json, os; print(json.dumps({'result': dict(os.environ)}))"
-    seen: list[Mapping[str, Any]] = []
-
-    async def spying(
-        arguments: Sequence[str], environment: Mapping[str, str], limit: float, progress: Callable[..., None]
-    ) -> Any:
-        seen.append(await run([sys.executable, "-c", printing], environment, limit, progress))
-        return {}
-
-    monkeypatch.setattr(module, "run", spying)
+    printing = "import json, os; print(json.dumps({'result': {'note': json.dumps(dict(os.environ))}}))"
     recording_id = bench.add("ready")
-    async with bench.running(keys="the key") as jobs:
+    async with bench.running(keys="the key", command=lambda *_, **__: [sys.executable, "-c", printing]) as jobs:
         jobs.verify(recording_id, 1.0)
-        await eventually(lambda: len(seen) == 1, "it has run")
-    assert {name: value for name, value in seen[0].items() if name.startswith("RELAY_")} == {"RELAY_RECORDING_KEY": "the key"}
-    assert json.dumps(dict(seen[0])).count("the secret") == 0
+        note = await eventually(lambda: bench.store.rows[recording_id].note, "it has run")
+    environment = json.loads(note)
+    assert {name: value for name, value in environment.items() if name.startswith("RELAY_")} == {"RELAY_RECORDING_KEY": "the key"}
+    assert "the secret" not in note
 
 
 async def test_a_program_that_is_not_there_is_a_failed_attempt(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from relay.media.api import TransportClosed, TransportParameters
 from relay.media.engine import LocalEngine
 from relay.workers.pool import WorkerPool
+from relay.workers.timing import WorkerTiming
 from tests.kit.media import IPV4, MediaPeer, RunningEngine
 from tests.kit.wait import eventually
 
@@ -22,9 +23,9 @@ from tests.kit.wait import eventually
 class RunningPool(RunningEngine):
     """A pool that serves until its context ends, and the peers that tests made for it."""
 
-    def __init__(self, workers: int, port: int = 0) -> None:
+    def __init__(self, workers: int, port: int, timing: WorkerTiming) -> None:
         super().__init__()
-        self.pool = WorkerPool(self.events.append, workers, [IPV4], port)
+        self.pool = WorkerPool(self.events.append, workers, [IPV4], port, timing=timing)
         self.engine = cast(LocalEngine, self.pool)  # the same interface
 
     @property
@@ -57,9 +58,9 @@ class RunningPool(RunningEngine):
 
 
 @contextlib.asynccontextmanager
-async def running(workers: int = 2, port: int = 0) -> AsyncIterator[RunningPool]:
-    """A pool on this machine's loopback address."""
-    self = RunningPool(workers, port)
+async def running(workers: int = 2, port: int = 0, **timing: float) -> AsyncIterator[RunningPool]:
+    """A pool on this machine's loopback address; `timing` as of `WorkerTiming`."""
+    self = RunningPool(workers, port, WorkerTiming(**timing))
     try:
         await self.pool.start()
         yield self

@@ -9,8 +9,6 @@ import socket
 import pytest
 
 from relay.media.api import WorkerLost
-from relay.workers import pool as pool_module
-from relay.workers import process as process_module
 from relay.workers.pool import WorkerPool
 from tests.kit.media import IPV4, still_talk
 from tests.kit.wait import eventually
@@ -42,15 +40,15 @@ async def test_another_process_takes_calls_on_the_port_of_the_dead_one() -> None
         await still_talk(first, second)
 
 
-async def test_new_calls_go_to_the_others_meanwhile(relay: RunningPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "RESTART_FIRST", 60.0)
-    survivor = relay.pids[1]
-    port = port_of(await relay.pool.open_transport("first", "first"))
-    os.kill(relay.pids[0], signal.SIGKILL)
-    await relay.ended("first")
-    opened = [await relay.pool.open_transport(f"call {number}", f"transport {number}") for number in range(3)]
-    assert port not in map(port_of, opened)
-    assert relay.pids == [survivor]
+async def test_new_calls_go_to_the_others_meanwhile() -> None:
+    async with running(restart_first=60.0) as relay:
+        survivor = relay.pids[1]
+        port = port_of(await relay.pool.open_transport("first", "first"))
+        os.kill(relay.pids[0], signal.SIGKILL)
+        await relay.ended("first")
+        opened = [await relay.pool.open_transport(f"call {number}", f"transport {number}") for number in range(3)]
+        assert port not in map(port_of, opened)
+        assert relay.pids == [survivor]
 
 
 async def test_a_call_whose_worker_has_died_is_lost_until_it_is_closed(relay: RunningPool) -> None:
@@ -79,9 +77,8 @@ async def test_a_call_under_way_when_its_worker_dies_gets_an_error(relay: Runnin
     await relay.pool.close_router("call")
 
 
-async def test_a_call_waits_for_the_restart_when_no_worker_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "OPEN_PATIENCE", 20.0)
-    async with running(workers=1) as relay:
+async def test_a_call_waits_for_the_restart_when_no_worker_is_there() -> None:
+    async with running(workers=1, open_patience=20.0) as relay:
         [victim] = relay.pids
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: not relay.pids, "the death is noticed")
@@ -89,32 +86,28 @@ async def test_a_call_waits_for_the_restart_when_no_worker_is_there(monkeypatch:
         assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(1, 2)]
 
 
-async def test_a_call_is_refused_when_no_worker_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "OPEN_PATIENCE", 0.1)
-    monkeypatch.setattr(pool_module, "RESTART_FIRST", 60.0)
-    async with running(workers=1) as relay:
+async def test_a_call_is_refused_when_no_worker_comes_back() -> None:
+    async with running(workers=1, open_patience=0.1, restart_first=60.0) as relay:
         os.kill(relay.pids[0], signal.SIGKILL)
         await eventually(lambda: not relay.pids, "the death is noticed")
         with pytest.raises(WorkerLost, match="no media worker is running"):
             await relay.pool.open_transport("call", "one")
 
 
-async def test_a_worker_that_hangs_is_killed_and_replaced(
-    relay: RunningPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(process_module, "ANSWER_TIMEOUT", 0.2)
-    await relay.pool.open_transport("call", "transport")
-    victim = relay.pids[0]
-    os.kill(victim, signal.SIGSTOP)
-    await relay.ended("transport")
-    await relay.replaced(victim)
-    assert not is_running(victim)
+async def test_a_worker_that_hangs_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(answer_timeout=0.2) as relay:
+        await relay.pool.open_transport("call", "transport")
+        victim = relay.pids[0]
+        os.kill(victim, signal.SIGSTOP)
+        await relay.ended("transport")
+        await relay.replaced(victim)
+        assert not is_running(victim)
     assert f"media worker 0 (process {victim}) hangs, and is killed" in caplog.text
     assert f"media worker 0 (process {victim}) has died (SIGKILL): 1 calls lost" in caplog.text
 
 
 async def test_a_port_that_another_process_takes_meanwhile_is_tried_again_until_it_is_free(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = free_ports(1)
     async with running(workers=1, port=port) as relay:
@@ -192,9 +185,8 @@ async def test_a_call_that_a_worker_does_not_open_is_opened_by_another_one(relay
     assert [(worker.routers, worker.transports) for worker in relay.pool.workers] == [(0, 0), (1, 2)]
 
 
-async def test_a_call_is_refused_while_no_worker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "OPEN_PATIENCE", 0.1)
-    async with running(workers=1) as relay:
+async def test_a_call_is_refused_while_no_worker_answers() -> None:
+    async with running(workers=1, open_patience=0.1) as relay:
         pid = await stops_answering(relay)
         with pytest.raises(WorkerLost, match="no media worker answers"):
             await relay.pool.open_transport("call", "transport")

@@ -152,9 +152,7 @@ class Stuck(worker.LocalEngine):
     async def start(self):
         time.sleep(60)
 
-worker.STUCK = 1.0
-worker._Engine = Stuck
-worker.main(sys.argv[1:])
+worker.main(sys.argv[1:], Stuck, stuck=1.0)
 """
 
 

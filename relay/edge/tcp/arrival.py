@@ -67,7 +67,7 @@ class Arrival(asyncio.Protocol):
         self._tls = tls
         self._host = host
         self._counters = counters
-        self._timeout = limits.decision_timeout
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._peeked = 0
         self._may_have_header = True
@@ -83,7 +83,7 @@ class Arrival(asyncio.Protocol):
     def start(self) -> None:
         assert self._connection is not None, "it has just been accepted"
         self._connection.setblocking(False)
-        self._timer = self._loop.call_later(self._timeout, self._refuse, "refused_slow")
+        self._timer = self._loop.call_later(self._limits.decision_timeout, self._refuse, "refused_slow")
         self._loop.add_reader(self._connection, self._peek)
 
     def evict(self) -> None:
@@ -148,7 +148,7 @@ class Arrival(asyncio.Protocol):
             self._loop.remove_reader(connection)
             self._is_tls = kind is Kind.TLS
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _UNREAD if self._is_tls else 1)
-            configure_socket(connection)
+            configure_socket(connection, self._limits.unacknowledged)
             self._connection = None
             self._task = self._loop.create_task(self._connect(connection))
 
@@ -198,7 +198,7 @@ class Arrival(asyncio.Protocol):
         raw.set_write_buffer_limits(high=UNSENT_LIMIT, low=0)
         self._counters["connections_tls"] += 1
         handshake = self._loop.create_task(
-            self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=self._timeout)
+            self._loop.start_tls(raw, self, tls(), server_side=True, ssl_handshake_timeout=self._limits.decision_timeout)
         )
         handshake.add_done_callback(_consume_exception)
         try:

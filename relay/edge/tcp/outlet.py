@@ -11,18 +11,19 @@ UNSENT_LIMIT: Final = 8 * 1024
 """Bytes that may wait in the kernel, and as many in the event loop: audio waits behind those, so they are few (130 ms at
 1 Mbit/s). What is sent and not yet acknowledged does not count, so throughput does not suffer."""
 
-USER_TIMEOUT: Final = 20_000
-"""Milliseconds that what was sent may go without acknowledgement, before the connection counts as broken (tcp(7))."""
-
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 """Seconds of silence, seconds between probes, and their number, until a connection counts as half open."""
 
 
-def configure_socket(connection: socket.socket) -> None:
-    """Set the options of a TCP connection that carries media: no delay, a short unsent queue, keepalives."""
+def configure_socket(connection: socket.socket, unacknowledged: float) -> None:
+    """Set the options of a TCP connection that carries media: no delay, a short unsent queue, keepalives.
+
+    Args:
+        unacknowledged: as of `EdgeLimits`, in seconds.
+    """
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unacknowledged))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,10 +23,6 @@ from relay.media.transport.transport import Transport
 
 logger = logging.getLogger(__name__)
 
-GRACE: Final = FLUSH / 2
-"""Seconds that a packet waits at least, so that a capture can be cut at a moment ago: a party withdrew its consent, and this
-process hears of it from another one."""
-
 MAX_AT_ONCE: Final = 8
 """Captures whose blocks are taken in one turn of the event loop, 5 to 10 µs each: packets of calls wait meanwhile."""
 
@@ -35,15 +32,25 @@ SHORTEST_PAUSE: Final = 0.001
 LOOK: Final = 1.0
 """Seconds between looks at the key frames of a capture, and at its age."""
 
-OPEN_PATIENCE: Final = 5.0
-"""Seconds that creating a file may take."""
-
-CLOSE_PATIENCE: Final = 0.3
-"""Seconds that the end of the process waits for the last writes. A worker has half a second for all of its end."""
-
 CALL_ENDED: Final = "call_ended"
 ALREADY_CAPTURED: Final = "already_captured"
 TOO_LONG: Final = "too_long"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureTiming:
+    """Seconds."""
+
+    grace: float = FLUSH / 2
+    """That a packet waits at least, so that a capture can be cut at a moment ago: a party withdrew its consent, and this process
+    hears of it from another one."""
+    open_patience: float = 5.0
+    """That creating a file may take."""
+    close_patience: float = 0.3
+    """That the end of the process waits for the last writes. A worker has half a second for all of its end."""
+
+
+USUAL_TIMING: Final = CaptureTiming()
 
 
 def _compressed(comment: bytes) -> bytes:
@@ -59,8 +66,11 @@ class Captures:
         emit: takes the end of each.
     """
 
-    def __init__(self, emit: Callable[[CaptureEnded], None], counters: MediaCounters) -> None:
+    def __init__(
+        self, emit: Callable[[CaptureEnded], None], counters: MediaCounters, timing: CaptureTiming = USUAL_TIMING
+    ) -> None:
         self._emit = emit
+        self._timing = timing
         self._counters = counters
         self._writer = CaptureWriter()
         self._running: dict[str, Capture] = {}
@@ -170,7 +180,7 @@ class Captures:
         if self._timer is not None:
             self._timer.cancel()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_PATIENCE):
+            async with asyncio.timeout(self._timing.close_patience):
                 while self._ending:
                     self._all_written.clear()
                     await self._all_written.wait()
@@ -196,12 +206,12 @@ class Captures:
         self._writer.backlog.limit = order.buffer
         self._put(Open(file, partial(_in_loop, loop, opened.set_result)))
         try:
-            async with asyncio.timeout(OPEN_PATIENCE):
+            async with asyncio.timeout(self._timing.open_patience):
                 refused = await asyncio.shield(opened)
         except BaseException as error:
             opened.add_done_callback(partial(self._opened_late, file))
             if isinstance(error, TimeoutError):
-                logger.warning("%s cannot be created within %g s", file.path, OPEN_PATIENCE)
+                logger.warning("%s cannot be created within %g s", file.path, self._timing.open_patience)
                 raise CaptureRefused(WRITE_FAILED) from None
             raise
         if refused is not None:
@@ -249,7 +259,7 @@ class Captures:
 
     def _step(self) -> None:
         """Take the blocks of the captures that are due."""
-        now = time.monotonic()
+        now, grace = time.monotonic(), self._timing.grace
         jobs: list[Job] = []
         due = self._due
         for _ in range(MAX_AT_ONCE):
@@ -262,9 +272,9 @@ class Captures:
             if capture.reason:
                 continue
             # The next turn takes the block that this one closes, so that no packet waits for longer than FLUSH.
-            capture.flush_at = now + GRACE
+            capture.flush_at = now + grace
             due.append(capture)
-            blocks = capture.blocks.take(now - GRACE)
+            blocks = capture.blocks.take(now - grace)
             if blocks:
                 jobs.append(Append(capture.file, tuple(blocks)))
         if jobs:

@@ -36,6 +36,7 @@ class WebSocketConnection:
         name: of its profile, for the log.
         ping_interval: seconds between pings; a client that does not answer within half of it is gone.
         on_overdue: called when a message has not come to its end in time; the connection is closed.
+        message_timeout: as of `MESSAGE_TIMEOUT`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class WebSocketConnection:
         subprotocols: tuple[str, ...] = (),
         ping_interval: float = 20.0,
         on_overdue: Callable[[], None] = lambda: None,
+        message_timeout: float = MESSAGE_TIMEOUT,
     ) -> None:
         self.local_address: str | None = None
         self.remote_address: str | None = None
@@ -56,6 +58,7 @@ class WebSocketConnection:
             decode_text=False,  # a message that is too long is cut off, maybe within a character
         )
         self._on_overdue = on_overdue
+        self._message_timeout = message_timeout
         self._name = name
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(OUTGOING_LIMIT)
         self._writer: asyncio.Task[None] | None = None
@@ -74,7 +77,8 @@ class WebSocketConnection:
         if getattr(request.protocol, "_message_tail", b""):
             raise web.HTTPBadRequest(text="nothing may be sent before the upgrade is answered")
         if transport is not None:
-            transport.set_protocol(_Limited(cast(asyncio.Protocol, transport.get_protocol()), self._overdue))
+            inner = cast(asyncio.Protocol, transport.get_protocol())
+            transport.set_protocol(_Limited(inner, self._overdue, self._message_timeout))
         await self.response.prepare(request)
         self.remote_address = remote_address
         self._transport = request.transport
@@ -132,7 +136,7 @@ class WebSocketConnection:
 
     def _overdue(self) -> None:
         self._on_overdue()
-        self.drop(WSCloseCode.POLICY_VIOLATION, f"a message did not come within {MESSAGE_TIMEOUT:g} s")
+        self.drop(WSCloseCode.POLICY_VIOLATION, f"a message did not come within {self._message_timeout:g} s")
 
     def _abort(self) -> None:
         if self._transport is not None:
@@ -152,10 +156,12 @@ class _Limited(asyncio.Protocol):
 
     Args:
         on_overdue: called once, when a message takes too long.
+        timeout: seconds that one may take.
     """
 
-    def __init__(self, inner: asyncio.Protocol, on_overdue: Callable[[], None]) -> None:
+    def __init__(self, inner: asyncio.Protocol, on_overdue: Callable[[], None], timeout: float) -> None:
         self._inner = inner
+        self._timeout = timeout
         self._on_overdue = on_overdue
         self._limit = MessageLimit(MAX_FRAME_LENGTH, HARD_LIMIT)
         self._finished = 0
@@ -167,7 +173,7 @@ class _Limited(asyncio.Protocol):
             self._stop()
             self._finished = self._limit.finished
         if self._limit.is_unfinished and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(MESSAGE_TIMEOUT, self._on_overdue)
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._on_overdue)
         self._inner.data_received(kept)
 
     def eof_received(self) -> bool | None:

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
+from relay.composition.limits import AppLimits
 from relay.db.engine import create_engine
-from relay.http import revocations
 from relay.ids import Profile
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.conftest import SECRET, bearer, socket_of
@@ -167,9 +167,13 @@ async def test_an_invalid_time_revokes_nothing(admin: Admin, http: aiohttp.Clien
     assert (await asked(http, "GET", "/api/calls", bearer(MAYA)))[0] == 200
 
 
-async def test_a_revocation_outlives_the_server_and_reaches_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocations, "INTERVAL", 0.05)
-    settings: dict[str, Any] = {"jwt_secret": SECRET, "service_token": SERVICE_TOKEN, "media_host": "127.0.0.1"}
+async def test_a_revocation_outlives_the_server_and_reaches_others(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "limits": AppLimits(revocation_interval=0.05),
+        "jwt_secret": SECRET,
+        "service_token": SERVICE_TOKEN,
+        "media_host": "127.0.0.1",
+    }
     old = bearer(MAYA)
     async with (
         running_relay(tmp_path, **settings) as one,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused
-from relay.media.capture import captures
+from relay.media.capture.captures import CaptureTiming
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, read_capture
 from relay.rtp.packet import is_rtcp
 from relay.sealed import is_sealed, open_sealed
@@ -313,11 +313,9 @@ async def test_a_capture_that_is_too_long_ends_and_the_call_goes_on(relay: Runni
     assert read(file_of(tmp_path)).named("ended") == [{"reason": "too_long"}]
 
 
-async def test_of_what_arrived_after_a_withdrawal_nothing_is_in_the_file(
-    relay: RunningEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(captures, "GRACE", 60.0)  # the machine may be busy, and the word of it late
-    async with recorded(relay, tmp_path) as (first, second):
+async def test_of_what_arrived_after_a_withdrawal_nothing_is_in_the_file(tmp_path: Path) -> None:
+    patient = RunningEngine.started(capture_timing=CaptureTiming(grace=60.0))  # the machine may be busy, and the word of it late
+    async with patient as relay, recorded(relay, tmp_path) as (first, second):
         await send(first, relay, before := rtp_packet(1))
         withdrawn_at = time.monotonic()
         await send(first, relay, after := rtp_packet(2, payload=b"not for the file"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.media.api import CaptureEnded, CaptureRefused
-from relay.media.capture import captures
+from relay.media.capture.captures import CaptureTiming
 from relay.media.capture.writer import CaptureFile
 from relay.sealed import SealCutOff, open_sealed
 from tests.kit.media import RunningEngine, rtp_packet, still_talk
@@ -132,10 +132,10 @@ async def test_while_the_disk_hangs_packets_are_left_out_beyond_the_bound_and_th
 
 
 async def test_a_recording_that_cannot_begin_because_the_disk_hangs_is_refused_and_leaves_no_file(
-    relay: RunningEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(captures, "OPEN_PATIENCE", 0.1)
-    async with recorded(relay, tmp_path) as (first, second):
+    impatient = RunningEngine.started(capture_timing=CaptureTiming(open_patience=0.1))
+    async with impatient as relay, recorded(relay, tmp_path) as (first, second):
         disk = HangingDisk(written_by(relay))
         try:
             await send(first, relay, *PACKETS[:200])

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from relay.signaling.messages.incoming import MAX_FRAME_LENGTH
 from relay.signaling.presence.outbox import MAX_FRAMES
-from relay.signaling.presence.websocket import HARD_LIMIT, OUTGOING_LIMIT, WebSocketConnection
+from relay.signaling.presence.websocket import HARD_LIMIT, MESSAGE_TIMEOUT, OUTGOING_LIMIT, WebSocketConnection
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 from tests.signaling.people import STUDENT
@@ -37,6 +37,7 @@ class Line:
         connections: all that came, oldest first.
         heard: what each of them said.
         over: the connections that are over.
+        message_timeout: of the connections that come from here on.
     """
 
     def __init__(self) -> None:
@@ -44,9 +45,10 @@ class Line:
         self.heard: dict[WebSocketConnection, list[str | bytes]] = {}
         self.over: set[WebSocketConnection] = set()
         self.host, self.port = "127.0.0.1", 0
+        self.message_timeout = MESSAGE_TIMEOUT
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        connection = WebSocketConnection(STUDENT.key)
+        connection = WebSocketConnection(STUDENT.key, message_timeout=self.message_timeout)
         await connection.open(request, "203.0.113.7")
         self.connections.append(connection)
         heard = self.heard[connection] = []
@@ -169,10 +171,8 @@ async def test_what_is_too_long_is_not_kept(line: Line) -> None:
 
 
 @pytest.mark.parametrize("said", [b"\x81", b"\x81\xfe\xff", b"\x81\x85abcdxx", b"\x01\x80abcd", b"\x01\x80abcd\x89\x80abcd"])
-async def test_a_message_that_does_not_come_to_its_end_closes_the_connection(
-    line: Line, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr("relay.signaling.presence.websocket.MESSAGE_TIMEOUT", 0.2)
+async def test_a_message_that_does_not_come_to_its_end_closes_the_connection(line: Line, said: bytes) -> None:
+    line.message_timeout = 0.2
     reader, writer = await upgraded(line)
     writer.write(b"\x81\x84\0\0\0\0good" + said)
     async with asyncio.timeout(PATIENCE):
