@@ -213,7 +213,7 @@ class SealedFile:
         position = HEADER_LENGTH + number * (_LENGTH_BYTES + _FULL)
         data = os.pread(self._file.fileno(), _LENGTH_BYTES + _FULL, position)
         length, last = _read_length(data[:_LENGTH_BYTES], position)
-        if length > len(data) - _LENGTH_BYTES or last is not (number == self._last):
+        if length != len(data) - _LENGTH_BYTES or last is not (number == self._last):
             raise SealCutOff(f"chunk {number} is not as long as in a finished file, or the end is missing", position)
         return _open(self._cipher, self._header, number, last, data[_LENGTH_BYTES : _LENGTH_BYTES + length], position)
 

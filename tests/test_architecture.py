@@ -42,6 +42,7 @@ SANS_IO = (
         f"relay/recording/{name}.py"
         for name in (
             "records",
+            "budget",
             "streams",
             "ulpfec",
             "sources",
@@ -50,6 +51,7 @@ SANS_IO = (
             "frames",
             "selection",
             "audio_track",
+            "video_track",
             "tracks",
             "sidecar",
         )

@@ -140,6 +140,14 @@ def test_a_finished_file_that_was_cut_off_is_not_opened(tmp_path: Path, size: in
                 SealedFile(path, [KEY])
 
 
+@pytest.mark.parametrize("more", [b"\0", bytes(CHUNK)])
+def test_a_finished_file_that_goes_on_after_its_end_is_not_opened(tmp_path: Path, more: bytes) -> None:
+    path = finished(tmp_path, bytes(CHUNK + 100))
+    path.write_bytes(path.read_bytes() + more)
+    with pytest.raises(SealError):
+        SealedFile(path, [KEY])
+
+
 def test_a_capture_is_not_read_as_a_finished_file(tmp_path: Path) -> None:
     with pytest.raises(SealError):
         SealedFile(captured(tmp_path / "file"), [KEY])

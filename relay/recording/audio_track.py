@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from relay.recording.budget import NoteBudget
 from relay.recording.payloads.audio import G711_SILENCE, OPUS_STEP, opus_samples, opus_silence
 
 AHEAD: Final = 0.0025
@@ -23,9 +24,6 @@ OVERLAP: Final = 0.060
 FILL_DELAY: Final = 5.0
 """Seconds after which silence is laid where nothing came: longer than any packet is waited for."""
 
-MAX_INSERTED: Final = 1_000_000
-"""Pieces of silence that are listed."""
-
 Lay = Callable[[int, bytes, int], None]
 """Write a packet: where it begins, its bytes, how long it lasts, in samples."""
 
@@ -33,8 +31,15 @@ Lay = Callable[[int, bytes, int], None]
 class AudioTrack:
     """Lays the packets of one track."""
 
-    def __init__(self, codec: str, rate: int, lay: Lay, *, stereo: bool = False) -> None:
-        """Args: rate: samples per second in which times are counted: 48,000 for Opus, else the clock rate."""
+    def __init__(self, codec: str, rate: int, lay: Lay, budget: NoteBudget, *, stereo: bool = False) -> None:
+        """
+        Args:
+            rate: samples per second in which times are counted: 48,000 for Opus, else the clock rate.
+            budget: of the party.
+        """
+        self._budget = budget
+        self.unlisted = 0
+        """Pieces of silence that `inserted` has not."""
         self._codec, self._rate, self._lay, self._stereo = codec, rate, lay, stereo
         self._step = OPUS_STEP if codec == "opus" else 1
         self.cursor = 0
@@ -94,8 +99,10 @@ class AudioTrack:
         start, duration = begin / self._rate, samples / self._rate
         if self.inserted and abs(self.inserted[-2] + self.inserted[-1] - start) < 1e-6:
             self.inserted[-1] += duration
-        elif len(self.inserted) < 2 * MAX_INSERTED:
+        elif self._budget.take("silences"):
             self.inserted.extend((start, duration))
+        else:
+            self.unlisted += 1
 
     def fill_until(self, time: float, reason: str) -> None:
         """Lay silence in pieces of 20 ms until then."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+from relay.recording.budget import NoteBudget
+
 WINDOW: Final = 60.0
 """Seconds from one bend of a line to the next."""
 
@@ -26,12 +28,6 @@ STEP: Final = 0.5
 
 _STEP_STAYS: Final = 5.0
 _STEP_LEAST: Final = 1.0
-
-MAX_SEGMENTS: Final = 1000
-"""Restarts and pauses of a stream, above which no further ones are told apart."""
-
-MAX_REPORTS: Final = 200_000
-"""Sender reports of a stream: 4 h of ten a second."""
 
 DOUBTFUL: Final = 0.25
 WRONG: Final = 1.0
@@ -142,12 +138,25 @@ class StreamTiming:
     """The times of one stream, gathered packet by packet; then its time line."""
 
     __slots__ = (
-        *("_before", "_bucket_end", "_floor", "_last_arrival", "_last_media", "_least", "_least_at", "_since", "_unit"),
+        *(
+            "_before",
+            "_bucket_end",
+            "_budget",
+            "_floor",
+            "_last_arrival",
+            "_last_media",
+            "_least",
+            "_least_at",
+            "_since",
+            "_unit",
+        ),
         *("method", "pauses", "reports", "segments"),
     )
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, budget: NoteBudget | None = None) -> None:
+        """Args: budget: of the party that sends it; None: of its own."""
         self._unit = 1 / rate
+        self._budget = budget or NoteBudget()
         self.segments: list[_Segment] = []
         self._least, self._least_at, self._bucket_end = 0.0, 0.0, float("-inf")
         self._last_arrival = self._last_media = 0.0
@@ -165,14 +174,9 @@ class StreamTiming:
         delay = arrival - media
         if not self.segments:
             self._begin(media, delay, arrival)
-        elif (
-            delay - self._least > STEP
-            and len(self.segments) < MAX_SEGMENTS
-            and arrival - self._last_arrival > STEP
-            and not self._since
-        ):
+        elif delay - self._least > STEP and arrival - self._last_arrival > STEP and not self._since:
             gap = arrival - self._last_arrival - (media - self._last_media)
-            if gap > STEP:
+            if gap > STEP and self._budget.take("segments"):
                 floor = min(self._least, self._before) + gap / 2
                 self._close()
                 self._begin(media, delay, arrival)
@@ -194,7 +198,7 @@ class StreamTiming:
     def restart(self, timestamp: int, arrival: float) -> None:
         """The sender began anew with this packet."""
         media = timestamp * self._unit
-        if len(self.segments) >= MAX_SEGMENTS:
+        if not self._budget.take("segments"):
             return
         if self.segments:
             self._close()
@@ -204,7 +208,7 @@ class StreamTiming:
 
     def report(self, ntp: int, timestamp: int) -> None:
         """A sender report: both clocks at one moment."""
-        if not self.segments or self.reports >= MAX_REPORTS or not ntp:
+        if not self.segments or not ntp or not self._budget.take("reports"):
             return
         self.reports += 1
         self.segments[-1].report_media.append(timestamp * self._unit)

@@ -43,6 +43,11 @@ class FrameAssembler:
         """Packets are missing since the frame before."""
         self.malformed = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of the frame that has begun."""
+        return self._depacketizer.held
+
     def push(self, packet: Arrived) -> list[CodedFrame]:
         """The frames that this packet ends: that before it, its own."""
         sequence = packet.sequence
@@ -109,6 +114,12 @@ class FrameAssembler:
             return []
         self._torn = True
         return [self._finish()]
+
+    def drop(self) -> list[CodedFrame]:
+        """Leave out the frame that has begun, with what is still to come of it."""
+        frames = self.flush()
+        self._hole = True
+        return frames
 
     def gap(self) -> None:
         """The sender has restarted: nothing that follows belongs to what is here."""

@@ -108,6 +108,8 @@ class CaptureEvent(msgspec.Struct, frozen=True):
     name: str
     """`started`, `hold`, …: see docs/recording.md. `unreadable` if it is no JSON object with a name."""
     fields: Mapping[str, Any]
+    size: int = 0
+    """Bytes of its text."""
 
 
 class CaptureCut(msgspec.Struct, frozen=True):
@@ -319,4 +321,4 @@ class _Blocks:
             if name != "started":
                 raise CaptureError("this is no recording of a relay: its first event is not `started`")
             self._started = True
-        return CaptureEvent(at, name if isinstance(name, str) else "unreadable", fields)
+        return CaptureEvent(at, name if isinstance(name, str) else "unreadable", fields, len(text))

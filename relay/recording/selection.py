@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from relay.recording.budget import PER_ITEM, NoteBudget
 from relay.recording.frames import CodedFrame
 
 DELAY: Final = 4.0
 """Seconds after which a second is complete: as long as a packet may be late, and some."""
-
-MAX_WAITING: Final = 64 << 20
-"""Bytes of frames that wait for the others of their second."""
 
 
 class TimedFrame(NamedTuple):
@@ -29,11 +27,13 @@ class _Second:
 class LayerSelector:
     """Takes the highest layer that is complete in each second, and changes to another one at its key frames only."""
 
-    def __init__(self, ranks: list[int]) -> None:
+    def __init__(self, ranks: list[int], budget: NoteBudget) -> None:
         """Args: ranks: of each layer; the highest is the best."""
+        self._budget = budget
         self._order = sorted(range(len(ranks)), key=lambda layer: (-ranks[layer], -layer))
         self._seconds: dict[int, _Second] = {}
-        self._waiting = 0
+        self.held = 0
+        """Bytes of frames that wait for the others of their second."""
         self._current: int | None = None
         self._done = -1_000_000
         self.switches: list[tuple[float, int]] = []
@@ -42,14 +42,14 @@ class LayerSelector:
     def add(self, layer: int, frame: TimedFrame) -> None:
         second = max(int(frame.time), self._done + 1)
         self._seconds.setdefault(second, _Second()).layers.setdefault(layer, []).append(frame)
-        self._waiting += len(frame.frame.data or b"")
+        self.held += _size(frame)
 
     def ready(self, now: float) -> list[TimedFrame]:
         """The frames of the seconds that are complete by now, in order. `inf`: all."""
         out: list[TimedFrame] = []
         while self._seconds:
             second = min(self._seconds)
-            if second + 1 + DELAY > now and self._waiting <= MAX_WAITING:
+            if second + 1 + DELAY > now:
                 break
             out += self._choose(self._seconds.pop(second))
             self._done = second
@@ -57,7 +57,7 @@ class LayerSelector:
 
     def _choose(self, second: _Second) -> list[TimedFrame]:
         layers = second.layers
-        self._waiting -= sum(len(one.frame.data or b"") for frames in layers.values() for one in frames)
+        self.held -= sum(_size(one) for frames in layers.values() for one in frames)
         current = self._current
         for layer in self._order:
             frames = layers.get(layer)
@@ -72,10 +72,15 @@ class LayerSelector:
             if start is None:
                 continue
             self._current = layer
-            self.switches.append((start.time, layer))
+            if self._budget.take("changes"):
+                self.switches.append((start.time, layer))
             before = [one for one in layers.get(current, ()) if one.time < start.time] if current is not None else []
             return before + [one for one in frames if one.time >= start.time]
         return list(layers.get(current, ())) if current is not None else []
+
+
+def _size(frame: TimedFrame) -> int:
+    return len(frame.frame.data or b"") + 2 * PER_ITEM
 
 
 def _whole_from_key(frames: list[TimedFrame]) -> TimedFrame | None:

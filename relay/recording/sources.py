@@ -12,6 +12,12 @@ MAX_SSRCS: Final = 256
 MAX_TRACKS: Final = 64
 """Of a recording. What comes beyond is counted and left out."""
 
+MAX_TRANSPORTS: Final = 64
+"""Of a recording, with other names. A party that rejoins has a new one."""
+
+_MAX_REPEATS: Final = 4 * MAX_SSRCS
+"""SSRCs of repair that descriptions may name in one media section."""
+
 _MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _RID: Final = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 _REPAIRED: Final = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
@@ -87,16 +93,19 @@ class CapturedTransport:
         for one in media[:MAX_TRACKS]:
             ordinal = counts.get(one.kind, 0)
             counts[one.kind] = ordinal + 1
+            if one.mid not in self.sections and len(self.sections) >= MAX_TRACKS:
+                continue
             section = self.sections.setdefault(one.mid, MediaSection(self.party, one.mid, one.kind, ordinal))
-            section.payloads.update({codec.payload_type: _use(codec.name.lower(), codec) for codec in one.codecs})
+            known = (codec for codec in one.codecs if 0 <= codec.payload_type <= 127)
+            section.payloads.update({codec.payload_type: _use(codec.name.lower(), codec) for codec in known})
             section.extensions = {uri: identifier for identifier, uri in one.extensions.items()}
             section.orientation = section.extensions.get(_ORIENTATION, 0)
             section.ssrcs = one.ssrcs
             for group in one.ssrc_groups:
                 first, *others = group.ssrcs or (0,)
-                if group.semantics == "FID":
+                if group.semantics == "FID" and len(section.originals) < _MAX_REPEATS:
                     section.originals.update(dict.fromkeys(others, first))
-                elif group.semantics.startswith("FEC"):
+                elif group.semantics.startswith("FEC") and len(section.repair) < _MAX_REPEATS:
                     section.repair |= frozenset(others)
                 elif group.semantics == "SIM":
                     section.layers = group.ssrcs

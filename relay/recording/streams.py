@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from relay.recording.budget import PER_ITEM
 from relay.rtp.packet import payload_range
 
 REORDER_TIME: Final = 2.0
@@ -136,7 +137,7 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
 class Reorder:
     """Gives packets on by their sequence numbers. A gap is waited for, then given up."""
 
-    __slots__ = ("_missing", "duplicates", "late", "lost", "next", "waiting")
+    __slots__ = ("_missing", "duplicates", "held", "late", "lost", "next", "waiting")
 
     def __init__(self) -> None:
         self.next: int | None = None
@@ -145,6 +146,8 @@ class Reorder:
         """Behind a gap, in the order of arrival."""
         self._missing: set[int] = set()
         """Given up, of the last `REORDER_PACKETS`."""
+        self.held = 0
+        """Bytes that wait."""
         self.lost = self.late = self.duplicates = 0
 
     def push(self, packet: Arrived) -> list[Arrived]:
@@ -159,6 +162,7 @@ class Reorder:
             self._count_behind(sequence)
             return []
         self.waiting[sequence] = packet
+        self.held += len(packet.payload) + PER_ITEM
         return self._ready(packet.arrival)
 
     def missing(self, sequence: int) -> bool:
@@ -171,6 +175,7 @@ class Reorder:
         while waiting:
             if (packet := waiting.pop(following, None)) is not None:
                 out.append(packet)
+                self.held -= len(packet.payload) + PER_ITEM
                 following += 1
             elif len(waiting) > REORDER_PACKETS or now - next(iter(waiting.values())).arrival > REORDER_TIME:
                 # `next(iter())` is the one that has waited longest.

@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, Final
 
+from relay.recording.budget import NoteBudget
 from relay.recording.clock import StreamTiming, solve
 from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO
 from relay.recording.payloads.h264 import parameter_units
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, Record
-from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, CapturedSource, CapturedTransport, PayloadUse, TrackKey
+from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, MAX_TRANSPORTS, CapturedSource, CapturedTransport, PayloadUse, TrackKey
 from relay.recording.streams import Unwrap, header_extensions, payload_of
 from relay.rtp.packet import is_rtcp, peek
 from relay.rtp.rtcp import RtcpError, walk
 
 MAX_EVENTS: Final = 100_000
-MAX_ROTATIONS: Final = 10_000
+MAX_EVENT_BYTES: Final = 16 << 20
+"""Of all events: the relay's own have about 100 bytes each."""
 
 NANOSECOND: Final = 1e-9
 
@@ -77,6 +79,12 @@ class CaptureFacts:
     counts: Counter[str] = field(default_factory=Counter)
     unknown_codecs: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
+    budgets: dict[str, NoteBudget] = field(default_factory=dict)
+    """By party."""
+
+    def budget(self, party: str) -> NoteBudget:
+        """Of a party; those that a call has not share one."""
+        return self.budgets.setdefault(party if party in ("A", "B") else "", NoteBudget())
 
     def seconds(self, at: int) -> float:
         """A record's time, from the beginning of the recording."""
@@ -102,6 +110,7 @@ def survey(records: Iterable[Record]) -> CaptureFacts:
 class _Survey:
     def __init__(self) -> None:
         self._facts = CaptureFacts()
+        self._event_bytes = 0
         self._interfaces: dict[int, CapturedTransport] = {}
         self._streams: dict[int, dict[int, StreamFacts | None]] = {}
         """Interface → SSRC → stream; None: nothing that counts here."""
@@ -110,8 +119,10 @@ class _Survey:
     def other(self, record: Record) -> None:
         facts = self._facts
         if isinstance(record, CaptureInterface):
-            transport = facts.transports.setdefault(record.name, CapturedTransport(record.name, record.party))
-            transport.describe(record.media)
+            transport = facts.transports.get(record.name) or CapturedTransport(record.name, record.party)
+            if len(facts.transports) < MAX_TRANSPORTS or record.name in facts.transports:
+                facts.transports[record.name] = transport
+                transport.describe(record.media)
             self._interfaces[record.number] = transport
             self._streams[record.number] = self._by_transport.setdefault(record.name, {})
             # What no description named until now may have its description here.
@@ -122,8 +133,11 @@ class _Survey:
             if facts.started is None:
                 facts.started, facts.begin = record, record.at
             facts.last = max(facts.last, record.at)
-            if len(facts.events) < MAX_EVENTS:
+            self._event_bytes += record.size
+            if len(facts.events) < MAX_EVENTS and self._event_bytes <= MAX_EVENT_BYTES:
                 facts.events.append(record)
+            else:
+                facts.counts["events_left_out"] += 1
         elif isinstance(record, CaptureCut):
             facts.cut = record
 
@@ -173,7 +187,7 @@ class _Survey:
         if use.role == "media":
             self._media(stream, use, data, begin, end, timestamp)
             if second & 0x80 and stream.sender.section.orientation and flags & 0x10:
-                _note_rotation(stream, data, timestamp)
+                self._note_rotation(stream, data, timestamp)
         elif use.role == "other":
             facts.unknown_codecs[use.codec] += 1
 
@@ -232,7 +246,8 @@ class _Survey:
         if sender.role != "media":
             return None
         rate = sender.section.payloads[payload_type].rate
-        stream = StreamFacts(sender, transport, StreamTiming(rate), Unwrap(rate), rate, sender.section.payloads)
+        timing = StreamTiming(rate, facts.budget(transport.party))
+        stream = StreamFacts(sender, transport, timing, Unwrap(rate), rate, sender.section.payloads)
         facts.streams[transport.name, ssrc] = stream
         return stream
 
@@ -248,6 +263,16 @@ class _Survey:
                         stream.timing.report(ntp, stream.unwrap.timestamp_of(timestamp))
         except RtcpError:
             self._facts.counts["malformed"] += 1
+
+    def _note_rotation(self, stream: StreamFacts, data: bytes, timestamp: int) -> None:
+        """3GPP TS 26.114, 7.4.5: the last packet of a key frame has it, and of each frame where it changes."""
+        for identifier, value in header_extensions(data):
+            if identifier == stream.sender.section.orientation and value:
+                degrees = (value[0] & 3) * 90
+                known = stream.rotations
+                budget = self._facts.budget(stream.transport.party)
+                if (not known or known[-1][1] != degrees) and budget.take("rotations"):
+                    known.append((timestamp, degrees))
 
     def finish(self) -> CaptureFacts:
         facts = self._facts
@@ -279,16 +304,6 @@ def _primary(data: bytes, begin: int, end: int, red: PayloadUse, payloads: dict[
         return end, red
     use = payloads.get(data[begin] & 0x7F)
     return (begin + 1 + redundant, use) if use is not None and use.role != "red" else (end, red)
-
-
-def _note_rotation(stream: StreamFacts, data: bytes, timestamp: int) -> None:
-    """3GPP TS 26.114, 7.4.5: the last packet of a key frame has it, and of each frame where it changes."""
-    for identifier, value in header_extensions(data):
-        if identifier == stream.sender.section.orientation and value:
-            degrees = (value[0] & 3) * 90
-            known = stream.rotations
-            if (not known or known[-1][1] != degrees) and len(known) < MAX_ROTATIONS:
-                known.append((timestamp, degrees))
 
 
 def describe_started(facts: CaptureFacts) -> dict[str, Any]:

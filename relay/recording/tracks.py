@@ -1,20 +1,19 @@
 """The second pass over a capture: packets become tracks. Holds the packets and frames of a few seconds."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from relay.recording.audio_track import FILL_DELAY, AudioTrack, Lay
+from relay.recording.budget import LOOKED_AT_EVERY, MAX_HELD
 from relay.recording.frames import CodedFrame, Decodability, FrameAssembler
-from relay.recording.mux import MILLISECOND, Muxer
+from relay.recording.mux import Muxer
 from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
-from relay.recording.selection import LayerSelector, TimedFrame
 from relay.recording.sources import PayloadUse, TrackKey
 from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack_red, unpack_rtx
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
 from relay.recording.ulpfec import UlpfecDecoder
+from relay.recording.video_track import VideoTrack
 from relay.rtp.packet import peek
 
 CAUSAL: Final = 0.1
@@ -22,76 +21,6 @@ CAUSAL: Final = 0.1
 
 TICK: Final = 0.5
 """Seconds of arrival after which tracks are looked at that got nothing."""
-
-MAX_SIZES: Final = 10_000
-
-
-@dataclass(slots=True)
-class VideoFacts:
-    """What was written of a track of video."""
-
-    frames: int = 0
-    keyframes: int = 0
-    broken: int = 0
-    """Frames of which a part was missing."""
-    dependent: int = 0
-    """Complete frames that refer to one that is missing."""
-    start: float = 0.0
-    end: float = 0.0
-    sizes: list[tuple[float, int, int]] = field(default_factory=list)
-    """When the frames had another size, and which."""
-    layers: list[tuple[float, int]] = field(default_factory=list)
-
-
-class _VideoTrack:
-    """Writes the frames of one track of video."""
-
-    def __init__(self, track: TrackFacts, muxer: Muxer, *, keep_broken: bool) -> None:
-        self.key = track.key
-        self._muxer = muxer
-        self._keep_broken = keep_broken
-        self._last = -MILLISECOND
-        self.facts = VideoFacts()
-        self._selector: LayerSelector | None = None
-        if len(track.streams) > 1:
-            self._selector = LayerSelector([one.largest for one in track.streams])
-            self.facts.layers = self._selector.switches
-
-    def frame(self, layer: int, time: float, frame: CodedFrame, *, decodable: bool) -> None:
-        timed = TimedFrame(time, frame, decodable)
-        if self._selector is None:
-            self._write(timed)
-        else:
-            self._selector.add(layer, timed)
-
-    def tick(self, now: float) -> None:
-        if self._selector is not None:
-            for timed in self._selector.ready(now):
-                self._write(timed)
-
-    def _write(self, timed: TimedFrame) -> None:
-        facts, frame = self.facts, timed.frame
-        if frame.data is None:
-            facts.broken += 1
-            return
-        if not timed.decodable:
-            facts.dependent += 1
-            # A decoder cannot begin with such a frame, whatever one wants to see.
-            if not self._keep_broken or not facts.frames:
-                return
-        pts = max(round(timed.time * 90000), self._last + MILLISECOND)
-        self._last = pts
-        self._muxer.write(self.key, pts, frame.data, 0, is_keyframe=frame.facts.key)
-        seconds = pts / 90000
-        if not facts.frames:
-            facts.start = seconds
-        facts.end = seconds
-        facts.frames += 1
-        if frame.facts.key:
-            facts.keyframes += 1
-            size = frame.facts.size
-            if size and (not facts.sizes or facts.sizes[-1][1:] != size) and len(facts.sizes) < MAX_SIZES:
-                facts.sizes.append((seconds, *size))
 
 
 class _Stream:
@@ -107,7 +36,7 @@ class _Stream:
         self.ulpfec = UlpfecDecoder(facts.sender.section.extensions.items()) if protected else None
         self.resumed = False
         self.audio: dict[str, AudioTrack] = {}
-        self.video: dict[str, tuple[FrameAssembler, Decodability, _VideoTrack, int]] = {}
+        self.video: dict[str, tuple[FrameAssembler, Decodability, VideoTrack, int]] = {}
         self._zero = zero
         self._sequence: int | None = None
         self._expected = 0
@@ -268,7 +197,7 @@ class _Stream:
                 self._frames(found, found[0].push(packet), packet.arrival)
 
     def _frames(
-        self, found: tuple[FrameAssembler, Decodability, _VideoTrack, int], frames: list[CodedFrame], arrival: float
+        self, found: tuple[FrameAssembler, Decodability, VideoTrack, int], frames: list[CodedFrame], arrival: float
     ) -> None:
         if not frames:
             return
@@ -277,11 +206,29 @@ class _Stream:
             time = min(self.facts.timing.at(frame.timestamp), arrival + CAUSAL) - self._zero
             track.frame(layer, max(0.0, time), frame, decodable=decodability.decodable(frame))
 
+    @property
+    def bytes_held(self) -> int:
+        """That wait."""
+        frames = sum(assembler.held for assembler, *_ in self.video.values())
+        return self.reorder.held + frames + (0 if self.ulpfec is None else self.ulpfec.held)
+
+    def relieve(self) -> None:
+        """Go on without what is missing."""
+        if self.ulpfec is not None:
+            self.ulpfec.forget()
+        self.deliver(self.reorder.flush())
+        for found in self.video.values():
+            self._frames(found, found[0].drop(), math.inf)
+
     def flush(self) -> None:
         self.deliver(self.reorder.flush())
         for found in self.video.values():
             self._frames(found, found[0].flush(), math.inf)
 
+
+_RELIEVED: Final = (
+    f"more than {MAX_HELD >> 20} MiB waited for missing packets: frames were left out that these might have completed"
+)
 
 _NOTHING: Final = PayloadUse("other", "", 90000, {}, -1)
 
@@ -295,19 +242,21 @@ class TrackWriter:
         """Args: zero: seconds of the relay's clock, from the beginning of the recording, at which the files begin."""
         self._facts, self._zero = facts, zero
         self.audio: dict[TrackKey, AudioTrack] = {}
-        self.video: dict[TrackKey, _VideoTrack] = {}
+        self.video: dict[TrackKey, VideoTrack] = {}
         self.streams = {name: _Stream(one, zero) for name, one in facts.streams.items() if one.packets}
         self._by_interface: dict[int, dict[int, tuple[_Stream | None, int]]] = {}
         """Interface → SSRC → its stream, and of retransmissions the SSRC that they repeat, else 0."""
         self._routes: dict[str, dict[int, tuple[_Stream | None, int]]] = {}
         self._next_tick = 0.0
-        self.counts: Counter[str] = Counter()
+        self._unlooked = 0
+        """Bytes of packets since it was looked at how much waits."""
         for key, track in tracks.items():
+            budget = facts.budget(key.party)
             if key.kind == "audio":
                 rate = track.streams[0].rate
-                self.audio[key] = AudioTrack(key.codec, rate, _layer(muxer, key), stereo=track.stereo)
+                self.audio[key] = AudioTrack(key.codec, rate, _layer(muxer, key), budget, stereo=track.stereo)
             else:
-                self.video[key] = _VideoTrack(track, muxer, keep_broken=keep_broken)
+                self.video[key] = VideoTrack(track, muxer, budget, keep_broken=keep_broken)
             for layer, one in enumerate(track.streams):
                 stream = self.streams[one.transport.name, one.sender.ssrc]
                 if key.kind == "audio":
@@ -321,7 +270,11 @@ class TrackWriter:
             if type(record) is CapturedPacket:
                 self._packet(record)
             elif isinstance(record, CaptureInterface):
-                self._facts.transports[record.name].describe(record.media)
+                transport = self._facts.transports.get(record.name)
+                if transport is None:  # beyond as many as a recording has
+                    self._by_interface[record.number] = {}
+                    continue
+                transport.describe(record.media)
                 self._by_interface[record.number] = self._routes.setdefault(record.name, self._route(record.name))
             elif isinstance(record, CaptureEvent) and record.name in ("hold", "paused"):
                 for stream in self.streams.values():
@@ -351,6 +304,9 @@ class TrackWriter:
         arrival = (record.at - self._facts.begin) * NANOSECOND
         if arrival >= self._next_tick:
             self._tick(arrival)
+        self._unlooked += len(data)
+        if self._unlooked > LOOKED_AT_EVERY:
+            self._relieve()
         begin, end = payload_of(data, flags)
         marker, payload = second & 0x80 != 0, data[begin:end]
         if original:
@@ -376,6 +332,22 @@ class TrackWriter:
             audio.fill_until(now - FILL_DELAY, "pause" if audio.packets else "start")
         for video in self.video.values():
             video.tick(now)
+
+    def _relieve(self) -> None:
+        """Where too much waits, let the largest go on without what they wait for."""
+        self._unlooked = 0
+        holders: list[_Stream | VideoTrack] = [*self.streams.values(), *self.video.values()]
+        held = sum(one.bytes_held for one in holders)
+        if held <= MAX_HELD:
+            return
+        if not self._facts.counts["relieved"]:
+            self._facts.warnings.append(_RELIEVED)
+        for _ in range(2 * len(holders)):  # what a stream gives on may wait in its track
+            self._facts.counts["relieved"] += 1
+            max(holders, key=lambda one: one.bytes_held).relieve()
+            held = sum(one.bytes_held for one in holders)
+            if held <= MAX_HELD // 2:
+                break
 
     def finish(self, end: float) -> None:
         """Write what still waits; audio goes on until the end of the recording.

@@ -38,13 +38,15 @@ class UlpfecDecoder:
         extensions: URI of a header extension → its id.
     """
 
-    __slots__ = ("_mutable", "_pending", "_seen")
+    __slots__ = ("_mutable", "_pending", "_seen", "held")
 
     def __init__(self, extensions: Iterable[tuple[str, int]]) -> None:
         self._mutable = {identifier: _MUTABLE[uri] for uri, identifier in extensions if uri in _MUTABLE}
         self._seen: dict[int, tuple[bytes, bool]] = {}
         """By sequence number: a packet, and whether it is wrapped in RED."""
         self._pending: list[bytes] = []
+        self.held = 0
+        """Bytes of the packets that are remembered."""
 
     def packet(self, data: bytes, *, red: bool) -> list[bytes]:
         """Remember a packet of media; returns the packets that can be repaired now that it is here, without RED."""
@@ -62,12 +64,19 @@ class UlpfecDecoder:
         self._pending = [*self._pending[1 - MAX_PENDING :], payload]
         return self._retry()
 
+    def forget(self) -> None:
+        """Keep nothing of what came."""
+        self._seen.clear()
+        self._pending.clear()
+        self.held = 0
+
     def _remember(self, data: bytes, *, red: bool) -> None:
         sequence = (data[2] << 8) | data[3]
-        self._seen.pop(sequence, None)  # the newest is the last one
+        before = self._seen.pop(sequence, None)  # the newest is the last one
+        if before is None and len(self._seen) >= REMEMBERED:
+            before = self._seen.pop(next(iter(self._seen)))
         self._seen[sequence] = (data, red)
-        if len(self._seen) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        self.held += len(data) - (len(before[0]) if before is not None else 0)
 
     def _retry(self) -> list[bytes]:
         found: list[bytes] = []

@@ -11,6 +11,7 @@ from typing import Final
 
 from aioice import stun
 
+from tests.fuzz import recording_corpus
 from tests.kit.media import rtcp_compound, rtp_packet
 
 FOLDER: Final = Path(__file__).with_name("corpus")
@@ -316,6 +317,7 @@ CORPUS: Final = {
     "sdp": SDP,
     "messages": MESSAGES,
     "demultiplexer": DEMULTIPLEXER,
+    **recording_corpus.CORPUS,
 }
 """Target → name → bytes."""
 

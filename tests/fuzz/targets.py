@@ -22,6 +22,7 @@ from relay.sdp.parse import MAX_SECTIONS, is_candidate, parse_sdp
 from relay.sdp.rewrite import rewrite_sdp
 from relay.signaling.messages import incoming, outgoing
 from relay.stun import local_ufrag, parse
+from tests.fuzz import recording_targets
 from tests.fuzz.demultiplexer import Demultiplexer
 from tests.fuzz.make_corpus import PWD, UFRAG
 from tests.fuzz.seeds import signed
@@ -255,4 +256,5 @@ TARGETS: Final[Mapping[str, Target]] = {
     "sdp": fuzz_sdp,
     "messages": fuzz_messages,
     "demultiplexer": fuzz_demultiplexer,
+    **recording_targets.TARGETS,
 }

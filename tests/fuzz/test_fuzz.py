@@ -17,7 +17,7 @@ from tests.fuzz.seeds import mutated, seeds, signed
 from tests.fuzz.targets import TARGETS
 from tests.kit.media import rtcp_compound, rtp_packet
 
-MUTATIONS: Final = 20_000
+MUTATIONS: Final = (200, pytest.param(20_000, marks=pytest.mark.long))
 """Of each target's corpus. The same ones each time: what looks for new ones is `tests.fuzz.coverage_guided`."""
 
 CASES: Final = [(target, name) for target in TARGETS for name in seeds(target)]
@@ -55,11 +55,11 @@ def test_every_file_of_the_corpus_keeps_the_promises(target: str, name: str) -> 
 # -- changes to it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
 @EVERY_TARGET
-def test_mutations_of_the_corpus_keep_the_promises(target: str) -> None:
+@pytest.mark.parametrize("count", MUTATIONS)
+def test_mutations_of_the_corpus_keep_the_promises(target: str, count: int) -> None:
     rng, unspoiled, keep = Random(f"{target} 2026"), originals(target), TARGETS[target]
-    for number in range(MUTATIONS):
+    for number in range(count):
         data = mutated(rng, unspoiled)
         try:
             keep(data)

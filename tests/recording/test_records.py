@@ -8,7 +8,11 @@ from struct import pack
 import pytest
 
 from relay.__main__ import main
+from relay.recording import tracks
 from relay.recording.assemble import assemble
+from relay.recording.clock import StreamTiming
+from relay.recording.payloads.formats import depacketizer
+from relay.recording.payloads.frame import MAX_FRAME
 from relay.recording.records import (
     CaptureCut,
     CapturedPacket,
@@ -18,8 +22,8 @@ from relay.recording.records import (
     read_blocks,
     read_capture,
 )
-from relay.recording.sources import MAX_SSRCS, MAX_TRACKS
-from relay.recording.survey import survey
+from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, MAX_TRANSPORTS
+from relay.recording.survey import CaptureFacts, survey
 from tests.fuzz.seeds import mutated
 from tests.recording.capture_file import OPUS, RECORDING, VP8, CaptureFile, audio_section, interface_block, option
 
@@ -144,6 +148,78 @@ def test_more_senders_than_a_call_has_are_counted_and_left_out(tmp_path: Path) -
     tracemalloc.stop()
     assert len(track(result.sidecar, "audio")["ssrcs"]) == MAX_SSRCS
     assert result.sidecar["counts"]["ssrcs_left_out"] >= 5000 - MAX_SSRCS
+
+
+@pytest.mark.parametrize(
+    ("senders", "packets", "limit"),
+    [(40, 150, 1 << 18), pytest.param(200, 1000, 32 << 20, marks=pytest.mark.long)],
+    ids=["a few", "all that there may be"],
+)
+def test_what_all_senders_leave_open_together_is_bounded_and_takes_nothing_from_the_other_party(
+    senders: int, packets: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each begins a frame, leaves out a packet, and sends what waits for it."""
+    monkeypatch.setattr(tracks, "MAX_HELD", limit)
+    monkeypatch.setattr(tracks, "LOOKED_AT_EVERY", limit // 32)
+    size = 1000 if limit > 1 << 20 else 250
+    frame = b"\x10" + encoded("libvpx", 1)[0][0][:200]
+    hostile = [Packet(0.1, rtp(VP8, 0, 0, 1000 + n, frame, marker=False)) for n in range(senders)]
+    hostile += [
+        Packet(0.2 + 1.5 * number / packets, rtp(VP8, 2 + number, 90 * number, 1000 + n, b"\x10" + bytes(size)))
+        for number in range(packets)
+        for n in range(senders)
+    ]
+    honest = list(Stream(VIDEO_SSRC, VP8, 90000, interface=2).frames(encoded("libvpx", 50)))
+    path = written(tmp_path / "x.pcapng", [*hostile, *honest], duration=2.1)
+    size = path.stat().st_size
+    assert size > 4 * limit
+    hostile.clear()
+    tracemalloc.start()
+    result = assemble(path, tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * limit + (12 << 20)
+    assert result.sidecar["counts"]["relieved"] > 0
+    assert any("waited for missing packets" in one for one in result.warnings)
+    [theirs] = [one for one in result.sidecar["tracks"] if one["party"] == "B"]
+    assert (theirs["frames"], theirs["broken"], theirs["lost"]) == (50, 0, 0)
+
+
+def test_a_frame_of_many_small_packets_takes_no_more_memory_than_one_of_few(tmp_path: Path) -> None:
+    unpacker = depacketizer("vp8", {})
+    with pytest.raises(ValueError, match="parts"):
+        for _ in range(MAX_FRAME):
+            unpacker.add(b"\0x")
+    assert unpacker.held < 40_000
+
+
+def test_descriptions_without_end_describe_no_more_than_a_call_has(tmp_path: Path) -> None:
+    with CaptureFile(tmp_path / "x.pcapng") as capture:
+        for n in range(600):
+            section = audio_section(f"mid {n}", [n])
+            section["codecs"].append({**section["codecs"][0], "payload_type": 1000 + n})
+            section["ssrc_groups"] = [{"semantics": "FID", "ssrcs": [n, *range(10**6 + 100 * n, 10**6 + 100 * n + 100)]}]
+            capture.interface(f"A{n % 100 or ''}", [section])
+        capture.event(1, "ended", reason="stopped")
+    facts = survey(read_capture(tmp_path / "x.pcapng"))
+    assert len(facts.transports) == MAX_TRANSPORTS
+    for transport in facts.transports.values():
+        assert len(transport.sections) <= MAX_TRACKS
+        assert all(len(one.payloads) <= 128 for one in transport.sections.values())
+        assert all(len(one.originals) <= 5 * MAX_SSRCS for one in transport.sections.values())
+
+
+def test_one_party_cannot_use_up_what_is_noted_of_the_other(tmp_path: Path) -> None:
+    budgets = CaptureFacts()
+    while budgets.budget("A").take("reports"):
+        pass
+    assert budgets.budget("B").take("reports")
+    assert not StreamTiming(48_000, budgets.budget("A")).reports
+    hostile, honest = (StreamTiming(48_000, budgets.budget(party)) for party in ("A", "B"))
+    for timing in (hostile, honest):
+        timing.add(0, 0.1)
+        timing.report(1 << 32, 0)
+    assert (hostile.reports, honest.reports) == (0, 1)
 
 
 def test_more_tracks_than_a_call_has_are_counted_and_left_out(tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ class Av1Frames:
         self._key = False
         self._size: tuple[int, int] | None = None
 
+    @property
+    def held(self) -> int:
+        return self._parts.size + self._piece.size
+
     def begins(self, payload: bytes) -> bool:
         if len(payload) < 2:
             raise ValueError("an AV1 payload is cut off")

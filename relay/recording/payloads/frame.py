@@ -5,6 +5,9 @@ from typing import Final, NamedTuple, Protocol
 MAX_FRAME: Final = 8 << 20
 """Bytes of a frame. An intra frame of 4K video has 1 or 2 MB."""
 
+MAX_PARTS: Final = 32_768
+"""Parts of a frame: packets, or units. Small ones take more memory than they have bytes."""
+
 
 class FrameFacts(NamedTuple):
     """What a frame says of itself."""
@@ -43,6 +46,11 @@ def picture_id(payload: bytes, at: int) -> tuple[int, int]:
 class Depacketizer(Protocol):
     """Puts the frames of one stream together."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of the frame so far."""
+        ...
+
     def begins(self, payload: bytes) -> bool:
         """Whether a frame may begin with this packet.
 
@@ -55,7 +63,7 @@ class Depacketizer(Protocol):
         """Take the next packet of the frame.
 
         Raises:
-            ValueError: it is no packet of this format, or the frame is longer than `MAX_FRAME`.
+            ValueError: it is no packet of this format, or the frame is longer than `MAX_FRAME`, or has more than `MAX_PARTS`.
         """
         ...
 
@@ -92,6 +100,8 @@ class Parts:
         self._size += len(part)
         if self._size > MAX_FRAME:
             raise ValueError(f"a frame has more than {MAX_FRAME} bytes")
+        if len(self._parts) >= MAX_PARTS:
+            raise ValueError(f"a frame has more than {MAX_PARTS} parts")
         self._parts.append(part)
 
     def take(self) -> bytes:

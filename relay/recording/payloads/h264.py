@@ -152,6 +152,10 @@ class H264Frames:
         self._fragment = False
         """The last unit is not whole yet."""
 
+    @property
+    def held(self) -> int:
+        return self._parts.size
+
     def begins(self, payload: bytes) -> bool:
         if len(payload) < 2:
             raise ValueError("an H.264 payload is cut off")

@@ -67,6 +67,10 @@ class Vp8Frames:
         self._parts = Parts()
         self._facts = FrameFacts()
 
+    @property
+    def held(self) -> int:
+        return self._parts.size
+
     def begins(self, payload: bytes) -> bool:
         _descriptor(payload)
         return payload[0] & 0x17 == 0x10

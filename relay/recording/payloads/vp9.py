@@ -126,6 +126,10 @@ class Vp9Frames:
         self._complete = False
         self._whole = True
 
+    @property
+    def held(self) -> int:
+        return self._parts.size
+
     def begins(self, payload: bytes) -> bool:
         descriptor = _descriptor(payload)
         return descriptor.begin and not descriptor.spatial
