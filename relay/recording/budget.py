@@ -7,14 +7,21 @@ have one, too. A call of two people stays below all of these by a factor of ten.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-MAX_HELD: Final = 32 << 20
-"""Bytes that may wait: packets behind gaps, frames that are not whole yet, layers of simulcast."""
-
-LOOKED_AT_EVERY: Final = 1 << 20
-"""Bytes of packets between two looks at how much waits, which is what it may be more for a moment."""
-
 PER_ITEM: Final = 256
 """Bytes that a packet or a frame takes beside its payload."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLimit:
+    """Bytes."""
+
+    held: int = 32 << 20
+    """That may wait: packets behind gaps, frames that are not whole yet, layers of simulcast."""
+    unseen: int = 1 << 20
+    """Of packets between two looks at how much waits, which is what it may be more for a moment."""
+
+
+USUAL_LIMIT: Final = HeldLimit()
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from relay.recording.audio_track import FILL_DELAY, AudioTrack, Lay
-from relay.recording.budget import LOOKED_AT_EVERY, MAX_HELD
+from relay.recording.budget import USUAL_LIMIT, HeldLimit
 from relay.recording.frames import CodedFrame, Decodability, FrameAssembler
 from relay.recording.mux import Muxer
 from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
@@ -226,9 +226,7 @@ class _Stream:
             self._frames(found, found[0].flush(), math.inf)
 
 
-_RELIEVED: Final = (
-    f"more than {MAX_HELD >> 20} MiB waited for missing packets: frames were left out that these might have completed"
-)
+_RELIEVED: Final = "more than {} MiB waited for missing packets: frames were left out that these might have completed"
 
 _NOTHING: Final = PayloadUse("other", "", 90000, {}, -1)
 
@@ -237,9 +235,17 @@ class TrackWriter:
     """Takes the records of a capture once more, and writes the tracks that the first pass found."""
 
     def __init__(
-        self, facts: CaptureFacts, tracks: Mapping[TrackKey, TrackFacts], muxer: Muxer, zero: float, *, keep_broken: bool
+        self,
+        facts: CaptureFacts,
+        tracks: Mapping[TrackKey, TrackFacts],
+        muxer: Muxer,
+        zero: float,
+        *,
+        keep_broken: bool,
+        limit: HeldLimit = USUAL_LIMIT,
     ) -> None:
         """Args: zero: seconds of the relay's clock, from the beginning of the recording, at which the files begin."""
+        self._limit = limit
         self._facts, self._zero = facts, zero
         self.audio: dict[TrackKey, AudioTrack] = {}
         self.video: dict[TrackKey, VideoTrack] = {}
@@ -305,7 +311,7 @@ class TrackWriter:
         if arrival >= self._next_tick:
             self._tick(arrival)
         self._unlooked += len(data)
-        if self._unlooked > LOOKED_AT_EVERY:
+        if self._unlooked > self._limit.unseen:
             self._relieve()
         begin, end = payload_of(data, flags)
         marker, payload = second & 0x80 != 0, data[begin:end]
@@ -338,15 +344,15 @@ class TrackWriter:
         self._unlooked = 0
         holders: list[_Stream | VideoTrack] = [*self.streams.values(), *self.video.values()]
         held = sum(one.bytes_held for one in holders)
-        if held <= MAX_HELD:
+        if held <= self._limit.held:
             return
         if not self._facts.counts["relieved"]:
-            self._facts.warnings.append(_RELIEVED)
+            self._facts.warnings.append(_RELIEVED.format(self._limit.held >> 20))
         for _ in range(2 * len(holders)):  # what a stream gives on may wait in its track
             self._facts.counts["relieved"] += 1
             max(holders, key=lambda one: one.bytes_held).relieve()
             held = sum(one.bytes_held for one in holders)
-            if held <= MAX_HELD // 2:
+            if held <= self._limit.held // 2:
                 break
 
     def finish(self, end: float) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from relay.recording.audio_track import AudioTrack
-from relay.recording.budget import LOOKED_AT_EVERY, MAX_HELD, NoteBudget
+from relay.recording.budget import USUAL_LIMIT, HeldLimit, NoteBudget
 from relay.recording.frames import Decodability, FrameAssembler
 from relay.recording.payloads import h264
 from relay.recording.payloads.audio import opus_samples
@@ -187,10 +187,11 @@ class _EnoughWritten(Exception):
     """Hours of silence between two packets are no news."""
 
 
-class _NullMuxer:
+class NullMuxer:
     """Instead of the containers, which are PyAV's: takes what is written, and looks at its times."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: int = _ENOUGH) -> None:
+        self._enough = enough
         self._ends: dict[Any, int] = {}
         self._written = 0
 
@@ -204,25 +205,32 @@ class _NullMuxer:
             assert len(payload) <= MAX_FRAME + 1000
         self._ends[key] = begin + duration
         self._written += 1
-        if self._written > _ENOUGH:
+        if self._written > self._enough:
             raise _EnoughWritten
 
 
-def _assembled(records: Callable[[], Iterable[Record]]) -> None:
-    """Both passes over a capture, as `relay.recording.products` has them."""
+def assembled(
+    records: Callable[[], Iterable[Record]], limit: HeldLimit = USUAL_LIMIT, enough: int = _ENOUGH
+) -> tuple[CaptureFacts, TrackWriter]:
+    """Both passes over a capture, as `relay.recording.products` has them.
+
+    Args:
+        enough: packets in the tracks, after which no more are wanted.
+    """
     facts = survey(records())
     _bounded(facts)
     tracks = {key: track for key, track in sorted(facts.tracks.items()) if key.kind == "audio" or track.keyframes}
-    muxer: Any = _NullMuxer()
+    muxer: Any = NullMuxer(enough)
     first = [one.timing.at(one.first) for one in facts.streams.values() if one.packets and one.first is not None]
     zero = max(-5.0, min([0.0, *first]))
-    writer = TrackWriter(facts, tracks, muxer, zero, keep_broken=True)
+    writer = TrackWriter(facts, tracks, muxer, zero, keep_broken=True, limit=limit)
     with suppress(_EnoughWritten):
         writer.take(records())
         held = [one.bytes_held for one in writer.streams.values()] + [one.bytes_held for one in writer.video.values()]
-        assert sum(held) <= MAX_HELD + 2 * LOOKED_AT_EVERY
+        assert sum(held) <= limit.held + 2 * limit.unseen + 65_536
         writer.finish(facts.seconds(facts.last) - zero)
     _bounded(facts)
+    return facts, writer
 
 
 def _bounded(facts: CaptureFacts) -> None:
@@ -238,7 +246,7 @@ def fuzz_capture(data: bytes) -> None:
         time += (said >> 2) / 100
         packets.append((time, 1 + (said & 1), packet[:2048]))
     file = _around(packets)
-    _assembled(lambda: read_blocks([file]))
+    assembled(lambda: read_blocks([file]))
 
 
 @cache
@@ -277,7 +285,7 @@ def fuzz_pcapng(data: bytes) -> None:
             case CaptureCut():
                 assert record is read[-1]
                 assert record.offset + record.left <= len(data)
-    _assembled(lambda: read)
+    assembled(lambda: read)
 
 
 def _records(pieces: list[bytes]) -> list[Record]:

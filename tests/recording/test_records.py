@@ -8,8 +8,8 @@ from struct import pack
 import pytest
 
 from relay.__main__ import main
-from relay.recording import tracks
 from relay.recording.assemble import assemble
+from relay.recording.budget import USUAL_LIMIT, HeldLimit
 from relay.recording.clock import StreamTiming
 from relay.recording.payloads.formats import depacketizer
 from relay.recording.payloads.frame import MAX_FRAME
@@ -24,6 +24,7 @@ from relay.recording.records import (
 )
 from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, MAX_TRANSPORTS
 from relay.recording.survey import CaptureFacts, survey
+from tests.fuzz.recording_targets import assembled
 from tests.fuzz.seeds import mutated
 from tests.recording.capture_file import OPUS, RECORDING, VP8, CaptureFile, audio_section, interface_block, option
 
@@ -152,37 +153,33 @@ def test_more_senders_than_a_call_has_are_counted_and_left_out(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("senders", "packets", "limit"),
-    [(40, 150, 1 << 18), pytest.param(200, 1000, 32 << 20, marks=pytest.mark.long)],
+    [(40, 150, HeldLimit(held=1 << 18, unseen=1 << 14)), pytest.param(200, 1000, USUAL_LIMIT, marks=pytest.mark.long)],
     ids=["a few", "all that there may be"],
 )
 def test_what_all_senders_leave_open_together_is_bounded_and_takes_nothing_from_the_other_party(
-    senders: int, packets: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    senders: int, packets: int, limit: HeldLimit, tmp_path: Path
 ) -> None:
     """Each begins a frame, leaves out a packet, and sends what waits for it."""
-    monkeypatch.setattr(tracks, "MAX_HELD", limit)
-    monkeypatch.setattr(tracks, "LOOKED_AT_EVERY", limit // 32)
-    size = 1000 if limit > 1 << 20 else 250
-    frame = b"\x10" + encoded("libvpx", 1)[0][0][:200]
-    hostile = [Packet(0.1, rtp(VP8, 0, 0, 1000 + n, frame, marker=False)) for n in range(senders)]
+    frame, rest = b"\x10" + encoded("libvpx", 1)[0][0][:200], b"\x10" + bytes(1000 if limit is USUAL_LIMIT else 250)
+    hostile = [Packet(0.1, rtp(VP8, 0, 0, 1000 + n, frame)) for n in range(senders)]
     hostile += [
-        Packet(0.2 + 1.5 * number / packets, rtp(VP8, 2 + number, 90 * number, 1000 + n, b"\x10" + bytes(size)))
+        Packet(0.2 + 1.5 * number / packets, rtp(VP8, 2 + number, 90 * number, 1000 + n, rest))
         for number in range(packets)
         for n in range(senders)
     ]
     honest = list(Stream(VIDEO_SSRC, VP8, 90000, interface=2).frames(encoded("libvpx", 50)))
     path = written(tmp_path / "x.pcapng", [*hostile, *honest], duration=2.1)
-    size = path.stat().st_size
-    assert size > 4 * limit
+    assert path.stat().st_size > 4 * limit.held
     hostile.clear()
     tracemalloc.start()
-    result = assemble(path, tmp_path / "out")
+    facts, writer = assembled(lambda: read_capture(path), limit, enough=10**6)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2 * limit + (12 << 20)
-    assert result.sidecar["counts"]["relieved"] > 0
-    assert any("waited for missing packets" in one for one in result.warnings)
-    [theirs] = [one for one in result.sidecar["tracks"] if one["party"] == "B"]
-    assert (theirs["frames"], theirs["broken"], theirs["lost"]) == (50, 0, 0)
+    assert peak < 2 * limit.held + (12 << 20)
+    assert facts.counts["relieved"] > 0
+    assert any("waited for missing packets" in one for one in facts.warnings)
+    [theirs] = [track.facts for key, track in writer.video.items() if key.party == "B"]
+    assert (theirs.frames, theirs.broken, theirs.dependent) == (50, 0, 0)
 
 
 def test_a_frame_of_many_small_packets_takes_no_more_memory_than_one_of_few(tmp_path: Path) -> None:
