@@ -21,7 +21,7 @@ SANS_IO = (
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),
     "relay/counting.py",
     "relay/mos.py",
-    *(f"relay/client/{name}.py" for name in ("events", "figures", "resumption")),
+    *(f"relay/client/{name}.py" for name in ("av_offset", "events", "figures", "resumption")),
     "relay/stun.py",
     *(f"relay/turn/{name}.py" for name in ("allocate", "allocations", "authentication", "credentials", "limits", "messages")),
     *(f"relay/turn/{name}.py" for name in ("outputs", "refusal", "server", "stream")),

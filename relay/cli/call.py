@@ -5,7 +5,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,26 +15,12 @@ import msgspec
 from yarl import URL
 
 from relay.cli.arguments import profile, seconds, url
+from relay.cli.call_report import lines_of, lines_of_load, load_failures, passed_limits
 from relay.cli.command import EXIT_INTERRUPTED, Command
 from relay.cli.progress import Progress, bars
 from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
-from relay.client.headless import (
-    BUSY,
-    LATE,
-    MAX_CALLS,
-    RECORDED,
-    Account,
-    CallPlan,
-    CallResult,
-    LoadReport,
-    LoadSecond,
-    LoadTest,
-    make_call,
-    middle,
-    pairs,
-    percentile,
-    take_call,
-)
+from relay.client.headless import Account, CallPlan, make_call, take_call
+from relay.client.load import MAX_CALLS, LoadSecond, LoadTest, pairs
 from relay.client.pattern import pattern
 from relay.client.recorder import SUFFIXES
 from relay.ids import Profile
@@ -92,8 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--accounts", metavar="FILE", help="a JSON object a line: caller, callee, caller_token, callee_token, …")
     limits = parser.add_argument_group("limits", "the exit status is 1 if one is passed")
     limits.add_argument("--max-setup", metavar="TIME", type=seconds, help="from the invitation until media flows")
-    limits.add_argument("--max-loss", metavar="PERCENT", type=_percent, help="of audio, and of video after retransmission")
+    limits.add_argument(
+        "--max-loss", metavar="PERCENT", type=_percent, help="of audio and of video, before retransmission, as RFC 3550 counts it"
+    )
+    limits.add_argument("--max-residual-loss", metavar="PERCENT", type=_percent, help="of video, after retransmission")
     limits.add_argument("--max-jitter", metavar="TIME", type=seconds, help="of the audio")
+    limits.add_argument("--max-av-offset", metavar="TIME", type=seconds, help="between audio and video, of 95 %% of the flashes")
     limits.add_argument("--min-mos", metavar="N", type=float, help="mean opinion score, 1 to 4.5")
     limits.add_argument("--max-failed", metavar="PERCENT", type=_percent, default=0.0, help="calls that fail (default: 0)")
     add("--insecure", action="store_true", help="accept any TLS certificate")
@@ -156,11 +146,11 @@ async def _single(given: argparse.Namespace, media: MediaFile, write: Callable[[
     if given.json:
         write(msgspec.json.encode(result).decode())
     else:
-        for line in _lines(result):
+        for line in lines_of(result):
             write(line)
         if given.record and not result.error:
             write(f"written: {given.record}")
-    failures = [result.error] if result.error else [*_passed(given, result)]
+    failures = [result.error] if result.error else [*passed_limits(given, result)]
     if not given.json:
         for failure in failures:
             write(f"FAILED: {failure}")
@@ -173,57 +163,6 @@ async def _narrate(call: ClientCall, say: Callable[[str], None]) -> None:
         if isinstance(event, RecordingChanged):
             reason = f" ({event.reason})" if event.reason else ""
             say(f"{call.own.key}: recording: {event.state}{reason}")
-
-
-def _lines(result: CallResult) -> Iterator[str]:
-    setup = {
-        "ringing": result.ringing,
-        "answered": result.answered,
-        "connected": result.connected,
-        "first audio": result.first_audio,
-        "first video": result.first_video,
-    }
-    known = [f"{name} {value:.2f} s" for name, value in setup.items() if value is not None]
-    if known:
-        yield f"set-up: {', '.join(known)}"
-    if result.error:
-        return
-    kbit = result.octets * 8 / 1000 / result.seconds if result.seconds else 0.0
-    yield f"call {result.call_id}: {result.seconds:.1f} s, {result.packets} packets, {kbit:.0f} kbit/s; ended: {result.reason}"
-    if result.audio_loss is not None:
-        yield f"audio: loss {result.audio_loss:.2%}, jitter {result.audio_jitter_ms:.1f} ms, MOS {result.mos:.2f}"
-    if result.video_loss is not None:
-        repaired = f", {result.repaired} packets repaired" if result.repaired else ""
-        yield (
-            f"video: loss {result.video_loss:.2%}{repaired}, jitter {result.video_jitter_ms:.1f} ms, {result.video_frames} frames"
-        )
-    if result.round_trip_ms is not None:
-        yield f"round trip between the parties: {result.round_trip_ms:.0f} ms"
-    if result.recording:
-        yield (
-            f"recorded by the relay: {result.recording_id}"
-            if result.recording == RECORDED
-            else f"not recorded: {result.recording}"
-        )
-
-
-def _passed(given: argparse.Namespace, result: CallResult) -> Iterator[str]:
-    """The limits that a call has passed."""
-    if given.max_setup is not None and (result.connected or 0.0) > given.max_setup:
-        yield f"set-up took {result.connected:.2f} s, over {given.max_setup:g} s"
-    if given.max_loss is not None:
-        if result.audio_loss is None:
-            yield "no audio came"
-        elif result.audio_loss > given.max_loss:
-            yield f"{result.audio_loss:.2%} of the audio is lost, over {given.max_loss:.2%}"
-        if result.video_loss is not None and result.video_loss > given.max_loss:
-            yield f"{result.video_loss:.2%} of the video is lost, over {given.max_loss:.2%}"
-    if given.max_jitter is not None and (result.audio_jitter_ms or 0.0) > given.max_jitter * 1000:
-        yield f"the jitter of the audio is {result.audio_jitter_ms:.1f} ms, over {given.max_jitter * 1000:g} ms"
-    if given.min_mos is not None and (result.mos is None or result.mos < given.min_mos):
-        yield f"the MOS is {result.mos}, below {given.min_mos:g}"
-    if given.request_recording and result.recording != RECORDED:
-        yield f"the call was not recorded: {result.recording}"
 
 
 # -- load -------------------------------------------------------------------------------------------------------------
@@ -239,46 +178,16 @@ async def _load(given: argparse.Namespace, media: MediaFile, write: Callable[[st
                 progress("calls", (second.ended + second.failed) / len(plans))
 
         report = await LoadTest(plans, given.rate, on_second).run()
-    failures = [*_load_failures(given, report)]
+    failures = [*load_failures(given, report)]
     if given.json:
         whole = {"results": report.results, "cpu": report.cpu, "failures": failures}
         write(msgspec.json.encode(whole).decode())
     else:
-        for line in _load_lines(report):
+        for line in lines_of_load(report):
             write(line)
         for failure in failures:
             write(f"FAILED: {failure}")
     return EXIT_FAILED if failures else 0
-
-
-def _load_lines(report: LoadReport) -> Iterator[str]:
-    setups = report.setups
-    yield f"{len(report.results)} calls, {len(report.failed)} failed"
-    for reason in sorted({one.error for one in report.failed}):
-        yield f"  {sum(one.error == reason for one in report.failed)} × {reason}"
-    if setups:
-        yield f"set-up: median {middle(setups):.2f} s, 95 % {percentile(setups, 0.95):.2f} s, longest {setups[-1]:.2f} s"
-    good = [one for one in report.results if one.audio_loss is not None and one.mos is not None]
-    if good:
-        losses = sorted(one.audio_loss or 0.0 for one in good)
-        jitters = sorted(one.audio_jitter_ms or 0.0 for one in good)
-        scores = sorted(one.mos or 0.0 for one in good)
-        yield f"audio: loss median {middle(losses):.2%}, worst {losses[-1]:.2%}; jitter worst {jitters[-1]:.1f} ms"
-        yield f"MOS: median {middle(scores):.2f}, worst {scores[0]:.2f}"
-    yield f"this load generator used {report.cpu:.0%} of a core"
-    if report.late > LATE:
-        yield f"It was up to {report.late:.1f} s late, as other programs took the processor: its own delays are in these figures."
-    if report.cpu > BUSY:
-        yield f"That is over {BUSY:.0%}: its own delays are in these figures. Make fewer calls, or use another machine too."
-
-
-def _load_failures(given: argparse.Namespace, report: LoadReport) -> Iterator[str]:
-    part = len(report.failed) / max(1, len(report.results))
-    if part > given.max_failed:
-        yield f"{len(report.failed)} of {len(report.results)} calls failed"
-    for result in report.results:
-        if not result.error:
-            yield from (f"call {result.call_id}: {failure}" for failure in _passed(given, result))
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -286,17 +195,19 @@ def _load_failures(given: argparse.Namespace, report: LoadReport) -> Iterator[st
 
 def _problem_in(given: argparse.Namespace) -> str:
     """What is wrong with the arguments together; empty: nothing."""
-    if given.to is None and not given.answer:
-        return "name the profile to call with --to, or wait for a call with --answer"
-    if given.to == given.own:
-        return "--as and --to are the same profile"
-    if given.calls > 1 and given.to is None:
-        return "--calls makes calls: it needs --to"
-    if given.calls > 1 and (given.record or given.token or given.request_recording):
-        return "--record, --token and --request-recording are for one call; --accounts has the tokens of many"
-    if given.record and not given.record.endswith(SUFFIXES):
-        return f"--record {given.record}: the file ends in {' or '.join(SUFFIXES)}"
-    return ""
+    many = given.calls > 1
+    problems = {
+        "name the profile to call with --to, or wait for a call with --answer": given.to is None and not given.answer,
+        "--as and --to are the same profile": given.to == given.own,
+        "--calls makes calls: it needs --to": many and given.to is None,
+        "--record, --token and --request-recording are for one call; --accounts has the tokens of many": many
+        and (given.record or given.token or given.request_recording),
+        "--max-av-offset is for one call: the load generator decodes nothing": given.max_av_offset is not None
+        and (many or given.accounts),
+        f"--record {given.record}: the file ends in {' or '.join(SUFFIXES)}": given.record
+        and not given.record.endswith(SUFFIXES),
+    }
+    return next((problem for problem, found in problems.items() if found), "")
 
 
 def _media(given: argparse.Namespace, progress: Progress) -> MediaFile:

@@ -42,6 +42,7 @@ class ClientCall:
         other: the other party.
         kind: `voice` or `video`.
         outgoing: this party called.
+        media: what it sends and receives.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ClientCall:
         self._progress = CallProgress()
         self._updating = asyncio.Lock()
         self._rejoining = False
-        self._media = CallMedia(self._start, options, record)
+        self.media = CallMedia(self._start, options, record)
 
     @property
     def call_id(self) -> str:
@@ -104,12 +105,12 @@ class ClientCall:
     @property
     def audio(self) -> ReceivedFrames[AudioFrame]:
         """The decoded audio of the other party: `async for frame in call.audio`."""
-        return self._media.audio
+        return self.media.audio
 
     @property
     def video(self) -> ReceivedFrames[VideoFrame]:
         """Its decoded video."""
-        return self._media.video
+        return self.media.video
 
     # -- the life of the call -----------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class ClientCall:
             Refused, CallOver, UnusableMedia, ClientError: it does not work.
         """
         self._check_going()
-        answer = await self._media.answer(self._offer, media, codecs)
+        answer = await self.media.answer(self._offer, media, codecs)
         await self._messages.ask(
             {"type": "call_answer", "answer": answer, "can_show_recording": self._options.can_show_recording},
             lambda message: message.get("type") == "call_state",
@@ -171,8 +172,8 @@ class ClientCall:
 
     async def finished(self) -> None:
         """Wait until the file that is sent has been sent once; returns at once without a file."""
-        if self._media.playback is not None:
-            await self._media.playback.finished()
+        if self.media.playback is not None:
+            await self.media.playback.finished()
 
     # -- during the call ----------------------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class ClientCall:
         """
         self._check_going()
         async with self._updating:
-            offer = await self._media.replace(media)
+            offer = await self.media.replace(media)
             if offer is None:
                 return
             named = {} if kind is None else {"call_type": kind}
@@ -241,7 +242,7 @@ class ClientCall:
             )
             if not message.get("answer"):
                 raise Refused("rejected", "the other party does not take the offer")
-            await self._media.accept(message["answer"])
+            await self.media.accept(message["answer"])
             self.kind = kind or self.kind
 
     # -- recording ----------------------------------------------------------------------------------------------------
@@ -279,29 +280,29 @@ class ClientCall:
 
     def figures(self, kind: str) -> StreamFigures | None:
         """Of the received stream of that kind with the most packets; None: none."""
-        return self._media.figures(kind)
+        return self.media.figures(kind)
 
     @property
     def packets(self) -> int:
         """RTP packets received so far, retransmissions included."""
-        return sum(one.packets + one.repaired for one in self._media.streams)
+        return sum(one.packets + one.duplicates + one.resent for one in self.media.streams)
 
     @property
     def octets(self) -> int:
         """Bytes of RTP payload received so far."""
-        return sum(one.octets for one in self._media.streams)
+        return sum(one.octets for one in self.media.streams)
 
     @property
     def first_packets(self) -> Mapping[str, float]:
         """Seconds of the event loop at which the first packet came, by kind."""
-        return self._media.first
+        return self.media.first
 
     # -- for the client -----------------------------------------------------------------------------------------------
 
     async def invite(self, media: Media, codecs: Collection[str]) -> None:
         """Send the invitation. `CallClient.call` does it."""
         kinds = ("audio", "video") if self.kind == "video" else ("audio",)
-        offer = await self._media.offer(media, kinds, codecs)
+        offer = await self.media.offer(media, kinds, codecs)
         self._progress.times["called"] = asyncio.get_running_loop().time()
         try:
             message = await self._messages.ask(
@@ -347,7 +348,7 @@ class ClientCall:
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))
-            case "call_state" if message.get("yours") is False and self._media.end is not None:
+            case "call_state" if message.get("yours") is False and self.media.end is not None:
                 # This device is a new one to the relay: it comes back with a new peer connection.
                 self._start(self._rejoin())
         if isinstance(event, CallFinished):
@@ -359,7 +360,7 @@ class ClientCall:
 
     async def _accept(self, answer: Mapping[str, str]) -> None:
         try:
-            await self._media.accept(answer)
+            await self.media.accept(answer)
         except ClientError as error:
             _log.warning("call %s: %s", self.call_id, error)
             await self.hang_up()
@@ -368,7 +369,7 @@ class ClientCall:
         """Answer an offer during the call. Answers to one's own are waited for where it is made."""
         async with self._updating:
             try:
-                answer = await self._media.answer_update(message["offer"])
+                answer = await self.media.answer_update(message["offer"])
             except ClientError as error:
                 _log.warning("call %s: %s", self.call_id, error)
                 await self._messages.tell("call_update", rejected=True, **_named(message))
@@ -380,12 +381,12 @@ class ClientCall:
         async with self._updating:
             self._rejoining = True
             try:
-                await self._media.leave()
+                await self.media.leave()
                 message = await self._messages.ask(
                     {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
                     lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
                 )
-                answer = await self._media.rejoin(message["offer"])
+                answer = await self.media.rejoin(message["offer"])
             except ClientError as error:
                 _log.warning("call %s cannot be rejoined: %s", self.call_id, error)
                 return
@@ -401,7 +402,7 @@ class ClientCall:
         if self.state == "ended":
             return
         self._progress.take(event)
-        self._start(self._media.close())
+        self._start(self.media.close())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

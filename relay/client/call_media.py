@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from aiortc import MediaStreamTrack, RTCRtpTransceiver
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpSrPacket, RtpPacket
 from av import AudioFrame, VideoFrame
 
 from relay.client.figures import StreamFigures
 from relay.client.media_file import VIDEO_CODECS, MediaFile, Playback
-from relay.client.peer import MediaEnd, Negotiated, SdpDescription, codecs_in, kinds_in
+from relay.client.peer import MediaEnd, Negotiated, SdpDescription, codecs_in, kinds_in, timestamp_of
 from relay.client.recorder import PacketRecorder, without_retransmission
 from relay.client.tracks import OutgoingAudio, ReceivedFrames
 from relay.ice_servers import IceServer
@@ -168,7 +168,9 @@ class CallMedia:
         return answer
 
     def _new_end(self) -> MediaEnd:
-        self.end = MediaEnd(tap=self._take_packet, ice_servers=self._ice_servers, on_track=self._take_track)
+        self.end = MediaEnd(
+            tap=self._take_packet, report_tap=self._take_report, ice_servers=self._ice_servers, on_track=self._take_track
+        )
         return self.end
 
     # -- sending ------------------------------------------------------------------------------------------------------
@@ -197,12 +199,40 @@ class CallMedia:
         found = self._main(kind)
         return found[1] if found is not None else None
 
+    def position(self, frame: AudioFrame | VideoFrame) -> float | None:
+        """Seconds of a decoded frame on the line of its stream's timestamps; None: the connection it came by is gone.
+
+        What `epochs` says, added to it, is a time line that audio and video have in common.
+        """
+        kind = "audio" if isinstance(frame, AudioFrame) else "video"
+        stream, receiver = self.figures(kind), self.end.receiver(kind) if self.end is not None else None
+        if stream is None or receiver is None or frame.pts is None:
+            return None
+        return stream.unwrapped(timestamp_of(receiver, frame.pts)) / stream.clock_rate
+
+    def epochs(self) -> tuple[float, float] | None:
+        """Where the timestamps of video and of audio begin on a time line that both have in common, in seconds.
+
+        The sender's, by its sender reports, as players keep audio and video together (RFC 3550 section 6.4.1); before those
+        have come that of the arrivals. None: there is not both.
+        """
+        video, audio = self.figures("video"), self.figures("audio")
+        if video is None or audio is None:
+            return None
+        if video.epoch is not None and audio.epoch is not None:
+            return video.epoch, audio.epoch
+        return video.least_transit, audio.least_transit
+
     def _main(self, kind: str) -> tuple[int, StreamFigures] | None:
         found = [(ssrc, stream) for (of, ssrc), stream in self._streams.items() if of == kind]
         return max(found, key=lambda one: one[1].packets, default=None)
 
     def _take_track(self, track: MediaStreamTrack) -> None:
         self._spawn((self.audio if track.kind == "audio" else self.video).consume(track))
+
+    def _take_report(self, transceiver: RTCRtpTransceiver, report: RtcpSrPacket) -> None:
+        if (stream := self._streams.get((transceiver.kind, report.ssrc))) is not None:
+            stream.add_report(report.sender_info.ntp_timestamp, report.sender_info.rtp_timestamp)
 
     def _take_packet(self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> bool:
         codec, rate = self._negotiated.get(packet.payload_type, ("", 0))
@@ -225,7 +255,8 @@ class CallMedia:
         if (main := self._main(kind)) is None:
             return
         ssrc, stream = main
-        stream.repaired += 1
+        # A packet with nothing but the number in it is a probe.
+        stream.add_retransmission(int.from_bytes(packet.payload[:2]) if len(packet.payload) > 2 else None)
         if self._recorder is not None:
             numbers = {name: number for number, (name, _) in self._negotiated.items()}
             codec = next((name for name in ("vp8", "h264") if name in numbers), "")

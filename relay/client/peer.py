@@ -22,7 +22,8 @@ from aiortc import (
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
-from aiortc.rtp import RtpPacket
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
 from relay.client.errors import ClientError
 from relay.ice_servers import IceServer
@@ -32,6 +33,12 @@ SdpDescription = dict[str, str]
 
 Tap = Callable[[RTCRtpTransceiver, RtpPacket, float], bool]
 """Takes each RTP packet that arrives, with its time in seconds of the event loop; returns whether aiortc is to decode it."""
+
+ReportTap = Callable[[RTCRtpTransceiver, RtcpSrPacket], None]
+"""Takes each sender report that arrives."""
+
+MAX_REPORTED: Final = 31
+"""SSRCs of a receiver that are reported: as many as a receiver report holds (RFC 3550 section 6.4.2)."""
 
 _RTPMAP: Final = re.compile(r"^a=rtpmap:(\d{1,3}) ([\w.-]+)/(\d+)", re.MULTILINE)
 _KIND: Final = re.compile(r"^m=(audio|video) ", re.MULTILINE)
@@ -45,6 +52,7 @@ class MediaEnd:
     """
     Args:
         tap: sees each RTP packet before aiortc does.
+        report_tap: sees each sender report.
         ice_servers: TURN servers to gather relayed candidates from.
         configuration: of the connection, in place of one with `ice_servers` and `bundle`.
 
@@ -57,6 +65,7 @@ class MediaEnd:
         self,
         *,
         tap: Tap | None = None,
+        report_tap: ReportTap | None = None,
         ice_servers: Iterable[IceServer] = (),
         on_track: Callable[[MediaStreamTrack], None] | None = None,
         bundle: RTCBundlePolicy = RTCBundlePolicy.MAX_BUNDLE,
@@ -65,6 +74,7 @@ class MediaEnd:
         servers = [RTCIceServer([*one.urls], one.username, one.credential) for one in ice_servers]
         self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
         self._tap = tap
+        self._report_tap = report_tap
         self._tapped: set[RTCRtpReceiver] = set()
         self._tracks: Mapping[str, MediaStreamTrack] = {}
         self._ice_began = asyncio.Event()
@@ -77,6 +87,10 @@ class MediaEnd:
         await self.connection.close()
         for track in self._tracks.values():
             track.stop()
+
+    def receiver(self, kind: str) -> RTCRtpReceiver | None:
+        """The first receiver of that kind."""
+        return next((one.receiver for one in self.connection.getTransceivers() if one.kind == kind), None)
 
     @property
     def description(self) -> SdpDescription:
@@ -168,23 +182,43 @@ class MediaEnd:
         for transceiver in self.connection.getTransceivers():
             if transceiver.receiver not in self._tapped:
                 self._tapped.add(transceiver.receiver)
-                tap_receiver(transceiver, self._tap)
+                tap_receiver(transceiver, self._tap, self._report_tap)
 
 
-def tap_receiver(transceiver: RTCRtpTransceiver, tap: Tap) -> None:
-    """Have `tap` see every RTP packet of a receiver.
+def tap_receiver(transceiver: RTCRtpTransceiver, tap: Tap, report_tap: ReportTap | None = None) -> None:
+    """Have `tap` see every RTP packet of a receiver, and `report_tap` every sender report.
 
-    aiortc has no public way to take packets: this replaces a private method of the one receiver.
+    aiortc has no public way to take packets: this replaces private methods of the one receiver. A packet that is not decoded
+    still comes into aiortc's statistics, of which its receiver reports are made: else the sender would see no loss, and no
+    round trip.
     """
     receiver: Any = transceiver.receiver
-    decode = receiver._handle_rtp_packet
+    decode, report = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
+    reported: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams
+    codecs: Mapping[int, Any] = receiver._RTCRtpReceiver__codecs
     time = asyncio.get_running_loop().time
 
     async def handle(packet: RtpPacket, arrival_time_ms: int) -> None:
         if tap(transceiver, packet, time()):
             await decode(packet, arrival_time_ms=arrival_time_ms)
+        elif packet.ssrc in reported:
+            reported[packet.ssrc].add(packet)
+        elif (codec := codecs.get(packet.payload_type)) is not None and len(reported) < MAX_REPORTED:
+            reported[packet.ssrc] = StreamStatistics(codec.clockRate)
+            reported[packet.ssrc].add(packet)
 
-    receiver._handle_rtp_packet = handle
+    async def handle_rtcp(packet: AnyRtcpPacket) -> None:
+        if report_tap is not None and isinstance(packet, RtcpSrPacket):
+            report_tap(transceiver, packet)
+        await report(packet)
+
+    receiver._handle_rtp_packet, receiver._handle_rtcp_packet = handle, handle_rtcp
+
+
+def timestamp_of(receiver: RTCRtpReceiver, pts: int) -> int:
+    """The RTP timestamp of a decoded frame, whose `pts` aiortc counts from the receiver's first one."""
+    whole: Any = receiver
+    return int((pts + (whole._RTCRtpReceiver__timestamp_mapper._origin or 0)) % 2**32)
 
 
 def capabilities(kind: str, codecs: Mapping[str, Collection[str]] | Collection[str]) -> list[Any]:

@@ -28,14 +28,16 @@ async def test_one_program_calls_another_and_writes_down_what_it_receives(tmp_pa
         callee = await process.start(tmp_path, "call", "--url", server.relay.url, "--as", "tutor_789", "--answer")
         assert callee.stdout is not None
         assert await callee.stdout.readline() == b"tutor_789 waits for a call\n"
-        outcome = await online(tmp_path, server, "--duration", "2s", "--record", str(out), "--max-loss", "1%", "--min-mos", "4")
+        limits = ("--max-loss", "1%", "--max-residual-loss", "1%", "--min-mos", "4", "--max-av-offset", "90ms")
+        outcome = await online(tmp_path, server, "--duration", "3s", "--record", str(out), *limits)
         assert outcome.status == 0, outcome
-        setup, about, audio, video, *_, written = outcome.out.splitlines()
+        setup, about, audio, video, offset, *_, written = outcome.out.splitlines()
         assert setup.startswith("set-up: ringing 0.")
         assert about.startswith("call ")
         assert about.endswith("ended: hangup")
         assert audio.startswith("audio: loss 0.00%, jitter ")
-        assert video.startswith("video: loss 0.00%, ")
+        assert video.startswith("video: loss 0.00% before and 0.00% after retransmission, jitter ")
+        assert offset.startswith("A/V offset: audio ")
         assert written == f"written: {out}"
         theirs, _ = await callee.communicate()
         assert callee.returncode == 0
@@ -68,9 +70,12 @@ async def test_limits_decide_about_the_exit_status(tmp_path: Path) -> None:
             "4.6",
             "--max-setup",
             "9s",
+            "--max-av-offset",
+            "80ms",
         )
         assert outcome.status == 1
-        [failure] = [line for line in outcome.out.splitlines() if line.startswith("FAILED")]
+        unmeasured, failure = [line for line in outcome.out.splitlines() if line.startswith("FAILED")]
+        assert unmeasured.startswith("FAILED: the A/V offset is not measurable")
         assert failure.startswith("FAILED: the MOS is 4.")
         assert failure.endswith(", below 4.6")
 
@@ -101,6 +106,10 @@ async def test_load_is_told_each_second_and_summed_up(tmp_path: Path) -> None:
         ((*BOTH, "--media", "/does/not/exist.webm"), "/does/not/exist.webm cannot be sent: "),
         ((*BOTH, "--calls", "501"), "'501' is not a number of calls, 1 to 500"),
         ((*BOTH, "--calls", "2", "--record", "a.mkv"), "--record, --token and --request-recording are for one call"),
+        (
+            (*BOTH, "--calls", "2", "--max-av-offset", "80ms"),
+            "--max-av-offset is for one call: the load generator decodes nothing",
+        ),
         ((*BOTH, "--record", "a.wav"), "the file ends in .webm or .mkv"),
         ((*BOTH, "--duration", "soon"), "'soon' is not a time such as 500ms, 10s or 2m"),
         (("--as", "student_456"), "name the profile to call with --to, or wait for a call with --answer"),

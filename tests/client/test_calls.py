@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiortc import MediaStreamTrack
+from aiortc.rtp import RtpPacket
+from aiortc.stats import RTCRemoteInboundRtpStreamStats
 from av import AudioFrame, VideoFrame
 
 from relay.client import (
@@ -223,6 +227,32 @@ async def test_a_program_that_only_counts_decodes_nothing(join: Join) -> None:
         audio = other.figures("audio")
         assert audio is not None
         assert (audio.lost, audio.clock_rate) == (0, 48_000)
+
+
+async def test_a_sender_sees_the_loss_of_a_receiver_that_only_counts(join: Join) -> None:
+    caller, callee = await join("student_456"), await join("tutor_789", decode=False)
+    async with talking(caller, callee, "voice", sends(440)) as (call, other):
+        await eventually(lambda: (found := other.figures("audio")) and found.packets > 10, "audio arrives")
+        assert call.media.end is not None
+        assert other.media.end is not None
+        connection, receiver = call.media.end.connection, cast(Any, other.media.end.receiver("audio"))
+        arrived, count = receiver._handle_rtp_packet, itertools.count()
+
+        async def losing(packet: RtpPacket, arrival_time_ms: int) -> None:
+            if next(count) % 4:
+                await arrived(packet, arrival_time_ms)
+
+        receiver._handle_rtp_packet = losing
+
+        async def seen() -> bool:
+            stats = (await connection.getStats()).values()
+            reports = [one for one in stats if isinstance(one, RTCRemoteInboundRtpStreamStats)]
+            return any(one.packetsLost > 5 and one.roundTripTime is not None for one in reports)
+
+        await eventually(seen, "the receiver reports its loss")
+        audio = other.figures("audio")
+        assert audio is not None
+        assert audio.loss > 0.05
 
 
 @pytest.mark.settings(assemblers=0)

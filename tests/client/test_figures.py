@@ -27,6 +27,28 @@ def test_what_comes_late_or_twice_is_neither_lost_nor_counted_twice() -> None:
     assert (stream.packets, stream.lost, stream.loss) == (5, 0, 0.0)
 
 
+def test_loss_is_counted_before_retransmission_as_a_receiver_report_does_and_after_it() -> None:
+    stream = fed([10, 11, 14, 15, 17, 17])  # 12, 13 and 16 are lost, and 17 came twice
+    assert (stream.packets, stream.duplicates, stream.lost, stream.missing) == (5, 1, 2, 3)
+    stream.add_retransmission(12)
+    stream.add_retransmission(12)
+    stream.add_retransmission(15)  # it has come
+    stream.add_retransmission(None)  # a probe
+    assert (stream.lost, stream.repaired, stream.missing, stream.resent) == (2, 1, 2, 4)
+    assert (stream.loss, stream.residual_loss) == (2 / 8, 2 / 8)
+
+
+def test_sender_reports_say_where_the_timestamps_begin_across_a_wrap() -> None:
+    stream = StreamFigures(48_000)
+    for at in range(20):
+        stream.add(at, (2**32 - 4800 + at * 960) & 0xFFFFFFFF, 10, False, at / 50)
+    assert stream.epoch is None
+    stream.add_report(0, 0)  # nothing was sent before it
+    for at, late in ((5, 0.0), (10, 0.001), (15, 0.200)):
+        stream.add_report(round((5000 + at / 50 + late) * 2**32), (2**32 - 4800 + at * 960) & 0xFFFFFFFF)
+    assert stream.epoch == pytest.approx(5000.001 - (2**32 - 4800) / 48_000, abs=1e-6)
+
+
 def test_steady_packets_have_no_jitter_even_where_the_timestamp_wraps() -> None:
     stream = StreamFigures(90_000)
     for at in range(50):

@@ -1,8 +1,12 @@
-"""The one private name of aiortc that the client uses."""
+"""The private names of aiortc that the client uses. All are in `relay/client/peer.py`."""
 
+import contextlib
 import inspect
+from typing import Any
 
 from aiortc import RTCRtpReceiver
+
+from relay.client.peer import MediaEnd, timestamp_of
 
 
 def test_packets_still_come_to_a_method_of_the_receiver_that_can_be_replaced() -> None:
@@ -11,3 +15,22 @@ def test_packets_still_come_to_a_method_of_the_receiver_that_can_be_replaced() -
     assert [*inspect.signature(method).parameters] == ["self", "packet", "arrival_time_ms"]
     assert inspect.iscoroutinefunction(method)
     assert not hasattr(RTCRtpReceiver, "__slots__"), "an instance can have its own"
+
+
+def test_sender_reports_still_come_to_a_method_of_the_receiver_that_can_be_replaced() -> None:
+    """If this fails, audio and video have no time line in common but that of their arrival."""
+    method = RTCRtpReceiver._handle_rtcp_packet
+    assert [*inspect.signature(method).parameters] == ["self", "packet"]
+    assert inspect.iscoroutinefunction(method)
+
+
+async def test_a_receiver_still_keeps_what_it_reports_and_where_the_timestamps_of_its_frames_begin() -> None:
+    """If this fails, packets that are not decoded are missing in receiver reports, or frames cannot be placed in time."""
+    async with contextlib.aclosing(MediaEnd()) as end:
+        await end.offer({"audio": None})
+        receiver: Any = end.receiver("audio")
+        assert receiver._RTCRtpReceiver__remote_streams == {}
+        assert receiver._RTCRtpReceiver__codecs == {}
+        mapper = receiver._RTCRtpReceiver__timestamp_mapper
+        assert mapper._origin is None
+        assert (mapper.map(5000), timestamp_of(receiver, mapper.map(5960))) == (0, 5960)
