@@ -16,6 +16,9 @@ from relay.recording.records import CaptureError
 from relay.sealed import SealKeys
 from relay.settings.recording import RecordingSettings
 
+_SAID: Final = {name: name for name in ("lost", "repaired", "broken", "dependent")} | {"before_keyframe": "before a key frame"}
+"""Counts of a track in the sidecar, and how they are printed."""
+
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -73,7 +76,7 @@ def _capture(text: str, settings: RecordingSettings) -> Path:
 def _described(result: AssemblyResult) -> list[str]:
     lines = [f"{result.folder / name}: {size} bytes" for name, size in result.files.items()]
     for track in result.sidecar["tracks"]:
-        missing = ", ".join(f"{track[name]} {name}" for name in ("lost", "repaired", "broken", "dependent") if track.get(name))
+        missing = ", ".join(f"{track[name]} {said}" for name, said in _SAID.items() if track.get(name))
         lines.append(
             f"{track['id']}: {track['frames']} {'frames' if track['kind'] == 'video' else 'packets'} in {track['duration']:.2f} s"
             + (f" ({missing})" if missing else "")

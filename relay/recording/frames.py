@@ -130,11 +130,16 @@ class Decodability:
     """Follows what frames refer to: after a hole, all up to the next key frame that depend on it cannot be decoded.
 
     With temporal layers (RFC 7741 and RFC 9628: TID, Y or U, TL0PICIDX), a hole in an upper layer takes nothing of those below.
+
+    Attributes:
+        lost: what the last frame that cannot be decoded refers to was lost. Else it was not captured: the recording, or a part of
+            it after a hold, began between two key frames.
     """
 
-    __slots__ = ("_base", "_blocked", "_picture", "_waiting")
+    __slots__ = ("_base", "_blocked", "_picture", "_waiting", "lost")
 
     def __init__(self) -> None:
+        self.lost = False
         self._waiting = True
         """For a key frame."""
         self._blocked: int | None = None
@@ -143,7 +148,18 @@ class Decodability:
         self._picture: tuple[int, int] | None = None
         """Of the frame before."""
 
+    def resume(self) -> None:
+        """Frames before the next one were not captured."""
+        self.lost = False
+
     def decodable(self, frame: CodedFrame) -> bool:
+        decodable = self._decodable(frame)
+        if decodable or frame.facts.key:
+            # Whatever is missing from now on was sent to the recording.
+            self.lost = True
+        return decodable
+
+    def _decodable(self, frame: CodedFrame) -> bool:
         facts = frame.facts
         # What is missing may be padding, or forward error correction, which is not sent again.
         if frame.hole and not facts.follows(self._picture):

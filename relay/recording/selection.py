@@ -17,6 +17,8 @@ class TimedFrame(NamedTuple):
     """Seconds, of the recording."""
     frame: CodedFrame
     decodable: bool
+    lost: bool = True
+    """If it is not decodable: what it takes was lost, and not just not captured."""
 
 
 @dataclass(slots=True)

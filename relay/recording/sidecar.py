@@ -87,6 +87,7 @@ def _track(track: TrackFacts, plan: PlannedTrack, file: str, writer: TrackWriter
         "keyframes": video.keyframes,
         "broken": video.broken,
         "dependent": video.dependent,
+        "before_keyframe": video.before_keyframe,
         "inserted": [],
         "sizes": [list(one) for one in video.sizes],
         "rotation": plan.rotation,

@@ -9,6 +9,7 @@ from relay.recording.budget import USUAL_LIMIT, HeldLimit
 from relay.recording.frames import CodedFrame, Decodability, FrameAssembler
 from relay.recording.mux import Muxer
 from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
+from relay.recording.selection import TimedFrame
 from relay.recording.sources import PayloadUse, TrackKey
 from relay.recording.streams import Arrived, Reorder, Unwrap, payload_of, unpack_red, unpack_rtx
 from relay.recording.survey import NANOSECOND, CaptureFacts, StreamFacts, TrackFacts
@@ -50,6 +51,8 @@ class _Stream:
             self.resumed = False
             self.deliver(self.reorder.begin(sequence))
             self.gap()
+            for _, decodability, *_ in self.video.values():
+                decodability.resume()
         if use.role == "red":
             self._red(sequence, timestamp, marker, payload, arrival)
         else:
@@ -204,7 +207,8 @@ class _Stream:
         _, decodability, track, layer = found
         for frame in frames:
             time = min(self.facts.timing.at(frame.timestamp), arrival + CAUSAL) - self._zero
-            track.frame(layer, max(0.0, time), frame, decodable=decodability.decodable(frame))
+            decodable = decodability.decodable(frame)
+            track.frame(layer, TimedFrame(max(0.0, time), frame, decodable, decodability.lost))
 
     @property
     def bytes_held(self) -> int:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field
 
 from relay.recording.budget import NoteBudget
-from relay.recording.frames import CodedFrame
 from relay.recording.mux import MILLISECOND, Muxer
 from relay.recording.selection import LayerSelector, TimedFrame
 from relay.recording.survey import TrackFacts
@@ -20,6 +19,8 @@ class VideoFacts:
     """Frames of which a part was missing."""
     dependent: int = 0
     """Complete frames that refer to one that is missing."""
+    before_keyframe: int = 0
+    """Frames that cannot be decoded, but lack no packet: the capture began, or went on after a pause, before a key frame."""
     start: float = 0.0
     end: float = 0.0
     sizes: list[tuple[float, int, int]] = field(default_factory=list)
@@ -42,8 +43,7 @@ class VideoTrack:
             self._selector = LayerSelector([one.largest for one in track.streams], budget)
             self.facts.layers = self._selector.switches
 
-    def frame(self, layer: int, time: float, frame: CodedFrame, *, decodable: bool) -> None:
-        timed = TimedFrame(time, frame, decodable)
+    def frame(self, layer: int, timed: TimedFrame) -> None:
         if self._selector is None:
             self._write(timed)
         else:
@@ -65,14 +65,18 @@ class VideoTrack:
 
     def _write(self, timed: TimedFrame) -> None:
         facts, frame = self.facts, timed.frame
-        if frame.data is None:
-            facts.broken += 1
-            return
         if not timed.decodable:
-            facts.dependent += 1
-            # A decoder cannot begin with such a frame, whatever one wants to see.
-            if not self._keep_broken or not facts.frames:
-                return
+            if not timed.lost:
+                facts.before_keyframe += 1
+            elif frame.data is None:
+                facts.broken += 1
+            else:
+                facts.dependent += 1
+        if frame.data is None:
+            return
+        # A decoder cannot begin with such a frame, whatever one wants to see.
+        if not timed.decodable and (not self._keep_broken or not facts.frames):
+            return
         pts = max(round(timed.time * 90000), self._last + MILLISECOND)
         self._last = pts
         self._muxer.write(self.key, pts, frame.data, 0, is_keyframe=frame.facts.key)

@@ -44,6 +44,20 @@ def test_a_frame_that_lacks_a_packet_is_left_out_with_all_that_refer_to_it(tmp_p
     assert (kept["frames"], kept["broken"], kept["dependent"]) == (74, 1, 19)
 
 
+def test_frames_before_the_first_key_frame_and_after_a_hold_are_not_taken_for_lost(tmp_path: Path) -> None:
+    packets = list(Stream(VIDEO_SSRC, VP8, 90000).frames(encoded("libvpx", 200, 640, 480)))  # key frames are 25 apart: 1 s
+    markers = [at for at, one in enumerate(packets) if one.data[1] & 0x80]
+    held = range(markers[79] + 1, markers[134] + 1)  # frames 80 to 134
+    # The capture begins with the last packet of frame 9; a packet of frame 180 is lost.
+    kept = [one for at, one in enumerate(packets) if at >= markers[9] and at not in held and at != markers[180]]
+    events = [(packets[held.start].time - 0.001, "hold", {"on": True}), (packets[held.stop].time - 0.001, "hold", {"on": False})]
+    result = assemble(written(tmp_path / "x.pcapng", kept, duration=8, events=events), tmp_path / "out")
+    video = track(result.sidecar, "video")
+    # 9 to 24, and 135 to 149 of which the key frame was sent during the hold; 180 itself, and 181 to 199 which refer to it.
+    assert (video["before_keyframe"], video["broken"], video["dependent"]) == (16 + 15, 1, 19)
+    assert len(decoded_frames(tmp_path / "out" / "A.webm")) == video["frames"] == 200 - 9 - 55 - 31 - 20
+
+
 def test_packets_that_were_sent_again_come_to_their_frames(tmp_path: Path) -> None:
     media = [audio_section(), video_section("1", [VIDEO_SSRC, RTX_SSRC], [("FID", [VIDEO_SSRC, RTX_SSRC])])]
     video = Stream(VIDEO_SSRC, VP8, 90000)

@@ -202,7 +202,9 @@ class TrackReport(msgspec.Struct, frozen=True, kw_only=True):
     """Packets, after repair: by the capture, else by the sidecar."""
     expected: int | None = None
     incomplete_frames: int | None = None
-    """Frames that the assembly left out because packets of theirs are missing."""
+    """Frames that the assembly left out because packets of theirs, or of frames that they refer to, are missing."""
+    frames_before_keyframe: int | None = None
+    """Frames that it left out because the capture began, or went on after a pause, before a key frame: no packet is missing."""
     video: VideoFigures | None = None
     audio: AudioFigures | None = None
     video_match: VideoMatch | None = None

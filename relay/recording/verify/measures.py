@@ -171,15 +171,21 @@ def _missing_frames(one: Judged, measured: Measured) -> Iterator[Finding]:
         if missing is None:
             yield one.unmeasured(name_of(track), "missing frames are not known without a sidecar or a counter")
         else:
-            yield one.measured(name_of(track), missing, f"{count_of(missing, 'frame')} {what}")
+            yield one.measured(name_of(track), missing, what)
 
 
 def _missing(track: TrackReport) -> tuple[int | None, str]:
-    if track.video_match is not None and track.video_match.missing_frames is not None:
-        return track.video_match.missing_frames, "of the reference missing"
-    if track.incomplete_frames is not None:
-        return track.incomplete_frames, "left out, as packets of theirs are missing"
-    return (track.video.counter.missing if track.video and track.video.counter else None), "of its counter missing"
+    """How many, and the sentence."""
+    early = track.frames_before_keyframe
+    if track.video_match is not None and (missing := track.video_match.missing_frames) is not None:
+        return missing, f"{count_of(missing, 'frame')} of the reference missing"
+    if (missing := track.incomplete_frames) is not None:
+        if not missing and early:
+            return 0, f"no frame left out for packets that are missing; {early:,} before a key frame, of which none is"
+        also = f"; {early:,} more before a key frame, of which none is" if early else ""
+        return missing, f"{count_of(missing, 'frame')} left out, as packets of theirs are missing{also}"
+    missing = track.video.counter.missing if track.video and track.video.counter else None
+    return missing, "" if missing is None else f"{count_of(missing, 'frame')} of its counter missing"
 
 
 LIMITS: Final[Mapping[str, Callable[[Judged, Measured], Iterable[Finding]]]] = {

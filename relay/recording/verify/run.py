@@ -269,6 +269,7 @@ class _Verification:
     ) -> tuple[TrackReport, float]:
         packets = self._packets(product.party, "video") if number == 1 else []
         lost, expected = _loss(packets, entry)
+        early = number_of(entry, "before_keyframe")
         left_out = [count for name in ("broken", "dependent") if (count := number_of(entry, name)) is not None]
         report = TrackReport(
             party=product.party,
@@ -279,6 +280,7 @@ class _Verification:
             lost=lost,
             expected=expected,
             incomplete_frames=int(sum(left_out)) if left_out else None,
+            frames_before_keyframe=None if early is None else int(early),
             video=video.figures(track, missing),
         )
         return report, max((time for time, _, _ in track.packets), default=0.0)

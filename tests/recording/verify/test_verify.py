@@ -68,6 +68,32 @@ def reasons(output: str) -> list[str]:
     return [line.strip() for line in output.partition("Failed:\n")[2].splitlines() if line.startswith("  ")]
 
 
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({"broken": 1, "dependent": 3}, "A video: 4 frames left out, as packets of theirs are missing."),
+        (
+            {"before_keyframe": 29},
+            "A video: no frame left out for packets that are missing; 29 before a key frame, of which none is.",
+        ),
+    ],
+)
+def test_why_frames_were_left_out_is_said(
+    recording: Path, capsys: pytest.CaptureFixture[str], counts: dict[str, int], sentence: str
+) -> None:
+    sidecar = json.loads((recording / "sidecar.json").read_bytes())
+    sidecar["tracks"][1] |= counts
+    (recording / "sidecar.json").write_text(json.dumps(sidecar))
+    _, output = run(capsys, recording, "--max-missing-frames", "10")
+    assert sentence in output
+    report = msgspec.json.decode((recording / "report.json").read_bytes(), type=VerificationReport)
+    video = next(one for one in report.tracks if one.kind == "video")
+    assert (video.incomplete_frames, video.frames_before_keyframe) == (
+        counts.get("broken", 0) + counts.get("dependent", 0),
+        counts.get("before_keyframe"),
+    )
+
+
 def test_a_good_recording_passes_all_limits(recording: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, output = run(capsys, recording, "--reference", reference, *LIMITS)
     assert status == 0, output
