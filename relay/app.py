@@ -18,11 +18,11 @@ from relay.db.retention import SqlRetention
 from relay.edge.edge import Edge
 from relay.extensions import Extensions
 from relay.housekeeping import Housekeeping, RecordingWatch
-from relay.http.auth import TOKENS
-from relay.http.identity import Identifier
-from relay.http.keys import Keys, load_at_start
+from relay.http.access.auth import TOKENS
+from relay.http.access.identity import Identifier
+from relay.http.access.keys import Keys, load_at_start
+from relay.http.access.revocations import REVOCATIONS
 from relay.http.limits import HttpLimits
-from relay.http.revocations import REVOCATIONS
 from relay.http.sockets import OPEN_SOCKETS
 from relay.media.capture.directory import examine_directory, warn_of_others
 from relay.settings.all import Settings

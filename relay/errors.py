@@ -7,7 +7,7 @@ be shown to their sender and end at the edge. A broken invariant of ours is an `
     ├── ConfigurationError     a setting is wrong: the process does not start
     ├── ReadOnly               the data come from views of the platform
     ├── Unauthorized           the credential is missing or not valid
-    │   └── Expired            (relay.http.auth) the token was valid, and has expired
+    │   └── Expired            (relay.http.access.auth) the token was valid, and has expired
     ├── TooMany                (relay.http.limits) a rate limit is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
     ├── Unavailable            the database is away; answered to the client, and logged once

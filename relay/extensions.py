@@ -5,13 +5,14 @@ See docs/embedding.md.
 
 from dataclasses import dataclass
 
-from relay.http import identity
-from relay.http.identity import Identification, Identity
+from relay.http.access import identity
+from relay.http.access.identity import Identification, Identity
 from relay.ids import Profile, Scope, ScopeKind
+from relay.records.profiles import Privacy, ProfileCard
 from relay.signaling.calls import hooks as call_hooks
 from relay.signaling.calls import judge
 from relay.signaling.calls.extensions import CallFacts, CallHooks, CallPolicy, CallRequest, Verdict
-from relay.signaling.ports import Eligibility, Privacy, ProfileCard
+from relay.signaling.ports import Eligibility
 
 __all__ = [
     "CallFacts",

@@ -9,8 +9,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from relay.clock import Clock
 from relay.errors import Unavailable
+from relay.records.calls import Purged
 from relay.settings.retention import RecordingRetentionSettings, RetentionSettings
-from relay.signaling.records import Purged
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from aiohttp.typedefs import Handler
 from relay.app import EDGE, SETTINGS
 from relay.edge import public
 from relay.edge.discovery import FIRST_WAIT, discover
+from relay.http.access.hosts import only_local_names
 from relay.http.admin import sync
 from relay.http.directory import host_of
-from relay.http.hosts import only_local_names
 from relay.http.proxies import CLIENT, Client, asker_of, remote_address
 from relay.http.responses import problem
 from relay.media.net.addresses import local_addresses

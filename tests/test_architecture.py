@@ -37,12 +37,12 @@ SANS_IO = (
     ),
     "relay/media/quality/statistics.py",
     "relay/recording/limits.py",
+    "relay/recording/assembly/budget.py",
+    "relay/recording/records.py",
     *(f"relay/recording/verify/{name}.py" for name in ("facts", "figures", "intervals", "measures", "verdict")),
     *(
-        f"relay/recording/{name}.py"
+        f"relay/recording/assembly/{name}.py"
         for name in (
-            "records",
-            "budget",
             "streams",
             "ulpfec",
             "sources",
@@ -67,6 +67,7 @@ WORLD = {"asyncio", "socket", "time", "aiohttp", "threading", "selectors", "sqla
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.ids": (),
+    "relay.records": ("relay.records", "relay.ids"),
     "relay.errors": (),
     "relay.logs": (),
     "relay.counting": (),
@@ -106,7 +107,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.sdp": ("relay.sdp", "relay.media.api", "relay.errors"),
     "relay.signaling": (
         *("relay.signaling", "relay.sdp", "relay.media.api", "relay.settings.calls", "relay.settings.recording"),
-        *("relay.clock", "relay.errors", "relay.ids"),
+        *("relay.records", "relay.clock", "relay.errors", "relay.ids"),
     ),
     "relay.check": ("relay.check", "relay.client", "relay.edge.tcp.framing", "relay.ice_servers", "relay.ids"),
     "relay.turn": ("relay.turn", "relay.settings.turn", "relay.counting", "relay.ip", "relay.errors"),
@@ -124,22 +125,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.quality.counters"),
         *("relay.check.report", "relay.check.verdicts", "relay.sealed"),
-        *("relay.errors", "relay.ids", "relay.ip", "relay.ice_servers", "relay.settings.notation"),
+        *("relay.records", "relay.errors", "relay.ids", "relay.ip", "relay.ice_servers", "relay.settings.notation"),
         *("relay.settings.auth", "relay.settings.http", "relay.settings.limits"),
     ),
     "relay.push": (
-        *("relay.push", "relay.signaling.ports", "relay.signaling.records", "relay.clock"),
+        *("relay.push", "relay.signaling.ports", "relay.records", "relay.clock"),
         *("relay.errors", "relay.ids"),
     ),
     "relay.extensions": (
-        *("relay.http.identity", "relay.signaling.ports", "relay.ids"),
+        *("relay.http.access.identity", "relay.signaling.ports", "relay.records.profiles", "relay.ids"),
         *(f"relay.signaling.calls.{name}" for name in ("extensions", "hooks", "judge")),
     ),
     "relay.recording": ("relay.recording", "relay.rtp", "relay.sealed", "relay.errors", "relay.ids"),
-    "relay.housekeeping": ("relay.settings.retention", "relay.signaling.records", "relay.clock", "relay.errors"),
+    "relay.housekeeping": ("relay.settings.retention", "relay.records.calls", "relay.clock", "relay.errors"),
     "relay.composition": ("relay",),
     "relay.serving": ("relay",),
-    "relay.signals": (),
     "relay.app": ("relay",),
     "relay.__main__": ("relay",),
     "relay.db": (
@@ -151,7 +151,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "relay.ids",
             "relay.errors",
         ),
-        *("relay.signaling.ports", "relay.signaling.records", "relay.signaling.recording_records"),
+        *("relay.signaling.ports", "relay.records"),
     ),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""

@@ -14,8 +14,8 @@ import pytest
 from relay.clock import Clock
 from relay.errors import Unavailable
 from relay.housekeeping import DAY, RETRY, WATCH, Housekeeping, RecordingWatch
+from relay.records.calls import Purged
 from relay.settings.retention import RetentionSettings
-from relay.signaling.records import Purged
 from tests.kit.clock import in_virtual_time
 from tests.kit.server import running_relay
 from tests.kit.wait import eventually

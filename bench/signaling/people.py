@@ -8,8 +8,8 @@ import jwt
 from sqlalchemy import insert
 
 from relay.db.engine import create_engine
-from relay.db.migrate import upgrade
 from relay.db.models import ConversationRow, MemberRow, ProfileRow
+from relay.db.schema.migrate import upgrade
 from relay.ids import Profile
 
 SECRET: Final = "the benchmark's own secret, 32 characters long"

@@ -10,8 +10,8 @@ from relay.cli.progress import bars
 from relay.cli.recordings import RECORDING_ID, directory_of, recording_settings
 from relay.errors import ConfigurationError
 from relay.recording.assemble import AssemblyResult, assemble
-from relay.recording.folder import RecordingFolder
-from relay.recording.placing import assemble_in_place
+from relay.recording.jobs.folder import RecordingFolder
+from relay.recording.jobs.placing import assemble_in_place
 from relay.recording.records import CaptureError
 from relay.sealed import SealKeys
 from relay.settings.recording import RecordingSettings

@@ -8,7 +8,7 @@ from relay.composition.http import tokens
 from relay.edge.counters import EdgeCounters
 from relay.edge.tcp.tls import CertificateFiles
 from relay.errors import ConfigurationError
-from relay.http.keys import load_at_start
+from relay.http.access.keys import load_at_start
 from relay.media.capture.directory import examine_directory
 from relay.settings.all import Settings
 

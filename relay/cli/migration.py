@@ -6,8 +6,8 @@ from typing import Final
 
 from relay.cli.command import Command, settings_of_environment
 from relay.composition.database import open_database
-from relay.db import migrate
 from relay.db.engine import check
+from relay.db.schema import migrate
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

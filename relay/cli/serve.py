@@ -8,9 +8,9 @@ from typing import Final
 
 from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
 from relay.cli.command import Command, settings_of_environment
+from relay.cli.signals import Signals
 from relay.serving import find_public_address, serve
 from relay.settings.all import Settings
-from relay.signals import Signals
 from relay.workers.worker import fastest_loop
 
 SHUTDOWN_TIMEOUT: Final = 1.0

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relay.db import demo, migrate
+from relay.db import demo
 from relay.db.call_log import SqlCallLog
 from relay.db.directory import SqlDirectory
 from relay.db.engine import answers, check, create_engine, file_of, folder_of
@@ -15,7 +15,8 @@ from relay.db.figures import DatabaseMetrics
 from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
-from relay.db.views import require_views
+from relay.db.schema import migrate
+from relay.db.schema.views import require_views
 from relay.ids import ScopeKind
 from relay.settings.database import DatabaseSettings, TableSettings
 from relay.signaling.log.journal import FileJournal

@@ -24,7 +24,6 @@ from relay.edge.counters import LEVELS as EDGE_LEVELS
 from relay.edge.counters import NAMES as EDGE_NAMES
 from relay.edge.edge import Edge
 from relay.http import (
-    admission,
     blocks,
     connectivity,
     dev,
@@ -36,13 +35,20 @@ from relay.http import (
     ports,
     push,
     readiness,
-    recordings,
     responses,
     sockets,
     whiteboard,
 )
 from relay.http import calls as call_history
 from relay.http import settings as profile_settings
+from relay.http.access import admission
+from relay.http.access.auth import TOKENS, HttpAuthenticator, Tokens
+from relay.http.access.cors import Cors
+from relay.http.access.identity import Identifier
+from relay.http.access.keys import Keys, fetch_from
+from relay.http.access.origins import Origins
+from relay.http.access.revocations import REVOCATIONS, Revocations
+from relay.http.access.service_token import ServiceToken
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
 from relay.http.admin import profiles as admin_profiles
@@ -51,29 +57,24 @@ from relay.http.admin import recordings as admin_recordings
 from relay.http.admin import scopes as admin_places
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
-from relay.http.admin.access import ServiceToken
 from relay.http.admin.tickets import Tickets
 from relay.http.api import DescribedRoute
-from relay.http.auth import TOKENS, HttpAuthenticator, Tokens
 from relay.http.consequences import EnforcedPersonalData, EnforcedPlatform, EnforcedSettings
-from relay.http.cors import Cors
-from relay.http.downloads import NAMES as DOWNLOAD_NAMES
-from relay.http.downloads import Downloads
-from relay.http.identity import Identifier
-from relay.http.keys import Keys, fetch_from
 from relay.http.limits import HttpLimits
 from relay.http.needs import by_type
-from relay.http.origins import Origins
 from relay.http.proxies import Proxies
 from relay.http.proxy_faults import ProxyFaults
 from relay.http.readiness import Readiness
-from relay.http.recording_desk import RecordingDesk
-from relay.http.revocations import REVOCATIONS, Revocations
+from relay.http.recordings import routes as recordings
+from relay.http.recordings.desk import RecordingDesk
+from relay.http.recordings.downloads import NAMES as DOWNLOAD_NAMES
+from relay.http.recordings.downloads import Downloads
 from relay.ids import ScopeKind
 from relay.media.api import MediaEngine
 from relay.push.waker import PushWaker
-from relay.recording.jobs import LEVELS as JOB_LEVELS
-from relay.recording.jobs import NAMES as JOB_NAMES
+from relay.recording.jobs.jobs import LEVELS as JOB_LEVELS
+from relay.recording.jobs.jobs import NAMES as JOB_NAMES
+from relay.records.calls import Revocation, RevocationCause
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings
 from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
@@ -82,7 +83,6 @@ from relay.signaling.calls.service import Calls
 from relay.signaling.log.writebehind import NAMES as WRITE_NAMES
 from relay.signaling.log.writebehind import WAITING
 from relay.signaling.ports import Directory
-from relay.signaling.records import Revocation, RevocationCause
 from relay.turn.counters import NAMES as TURN_NAMES
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from relay.edge.limits import DEFAULTS, EdgeLimits
+from relay.http.access.revocations import INTERVAL
 from relay.http.connectivity import MAX_SECONDS
-from relay.http.revocations import INTERVAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from relay.composition.database import DatabasePlane
-from relay.db.recording_accesses import SqlRecordingAccesses
-from relay.db.recording_people import SqlRecordingPeople
-from relay.db.recording_retention import SqlRecordingRetention
-from relay.db.recordings import SqlRecordings
-from relay.recording.folder import RecordingFolder
-from relay.recording.jobs import RecordingJobs
+from relay.db.recordings.accesses import SqlRecordingAccesses
+from relay.db.recordings.people import SqlRecordingPeople
+from relay.db.recordings.retention import SqlRecordingRetention
+from relay.db.recordings.rows import SqlRecordings
+from relay.recording.jobs.folder import RecordingFolder
+from relay.recording.jobs.jobs import RecordingJobs
+from relay.records.recordings import RecordingFilter, RecordingRecord, RecordingState, RecordingVerdict
 from relay.sealed import SealKeys
 from relay.settings.recording import RecordingSettings
-from relay.signaling.recording_records import RecordingFilter, RecordingRecord, RecordingState, RecordingVerdict
 
 _VERIFICATION: Final = ("relay.recording.verify", "numpy", "scipy", "jinja2")
 """What the extra `verify` brings."""
@@ -44,7 +44,7 @@ class RecordingPlane:
 
 
 class _JobStore:
-    """`relay.recording.jobs.JobStore` on the rows."""
+    """`relay.recording.jobs.job.JobStore` on the rows."""
 
     def __init__(self, store: SqlRecordings, people: SqlRecordingPeople) -> None:
         self._store = store

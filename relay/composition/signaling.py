@@ -12,8 +12,7 @@ from relay.signaling.calls.context import Ports
 from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
 from relay.signaling.calls.service import Calls
-from relay.signaling.ports import Limiter, Waker
-from relay.signaling.recording_records import RecordingLog
+from relay.signaling.ports import Limiter, RecordingLog, Waker
 
 
 def signaling_plane(

@@ -2,6 +2,6 @@
 
 `relay.signaling.ports` says what calls need: `SqlDirectory`, `SqlCallLog`, `SqlChatLog` and `SqlMissedCalls` provide it, on
 SQLite and on PostgreSQL. For the API there are `SqlSettings`, `SqlPlatform`, `SqlHistory`, `SqlPushSubscriptions`,
-`SqlRetention` and `SqlPersonalData`, whose results are the plain records of `relay.signaling.records`. `SqlRecordings` has the
+`SqlRetention` and `SqlPersonalData`, whose results are the plain records of `relay.records.calls`. `SqlRecordings` has the
 recordings of calls for both.
 """

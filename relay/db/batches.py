@@ -14,7 +14,7 @@ from relay.db.naming import layout_of
 from relay.db.profiles import columns, mirror, unknown, upsert, values
 from relay.db.scopes import advance_sequence
 from relay.ids import Profile, ScopeKind
-from relay.signaling.records import ScopeRecord
+from relay.records.calls import ScopeRecord
 
 CHUNK: Final = 400
 """Profiles or scopes per statement. SQLite before 3.32 takes 999 parameters."""

@@ -16,7 +16,8 @@ from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_
 from relay.db.profiles import names
 from relay.errors import ConfigurationError, LostRace
 from relay.ids import Profile, ScopeKind
-from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall, ProfileCard
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall
 
 logger = logging.getLogger(__name__)
 

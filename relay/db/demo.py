@@ -9,7 +9,7 @@ from relay.db.models import OF_KIND, ConnectionRow
 from relay.db.profiles import insert_new, values
 from relay.db.scopes import advance_sequence, insert_members
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import ProfileCard
+from relay.records.profiles import ProfileCard
 
 STUDENT = Profile("student", 456)
 TUTOR = Profile("tutor", 789)

@@ -26,8 +26,9 @@ from relay.db.profiles import (
 )
 from relay.db.scopes import insert_members
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import ConversationCard, Eligibility, ProfileCard
-from relay.signaling.records import SessionCard
+from relay.records.calls import SessionCard
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import ConversationCard, Eligibility
 
 
 class SqlDirectory:

@@ -29,8 +29,9 @@ from relay.db.models.base import UtcDateTime
 from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
 from relay.db.profiles import acquainted, columns, names
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
-from relay.signaling.records import CallDetail, CallDirection, CallPage, CallRecord, ChatRecord
+from relay.records.calls import CallDetail, CallDirection, CallPage, CallRecord, ChatRecord
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import MissedCallRecord, Unseen
 
 BLOCKED = "blocked"
 REJECTED = "rejected"

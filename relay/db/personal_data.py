@@ -17,10 +17,10 @@ from relay.db.platform import SqlPlatform
 from relay.db.profiles import columns as columns_of
 from relay.db.profiles import names, same
 from relay.db.push import SqlPushSubscriptions
-from relay.db.recording_people import SqlRecordingPeople
+from relay.db.recordings.people import SqlRecordingPeople
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, ScopeKind
-from relay.signaling.records import CallRecord
+from relay.records.calls import CallRecord
 
 BATCH = 200
 """Rows per transaction, or per page."""

@@ -30,8 +30,8 @@ from relay.db.profiles import (
 )
 from relay.db.scopes import advance_sequence, insert_members
 from relay.ids import MAX_PROFILE_ID, Profile, Scope, ScopeKind
-from relay.signaling.ports import ProfileCard
-from relay.signaling.records import Page, ScopeRecord
+from relay.records.calls import Page, ScopeRecord
+from relay.records.profiles import ProfileCard
 
 MAX_DIGITS: Final = 10
 """Of an id of a scope, which has the same bound as that of a profile."""

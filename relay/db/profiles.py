@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from relay.db.models import OF_KIND, Base, KnownBlockRow, KnownConnectionRow, KnownProfileRow, ProfileRow
 from relay.db.naming import layout_of
 from relay.ids import Profile
-from relay.signaling.ports import Privacy, ProfileCard
+from relay.records.profiles import Privacy, ProfileCard
 
 Named = tuple[Any, Any]
 """A profile's type and id: a `Profile`, or two columns or parameters of the statement."""

@@ -10,7 +10,7 @@ from relay.db.engine import execute
 from relay.db.models import PushSubscriptionRow
 from relay.db.profiles import locked, names, unknown, upsert, values
 from relay.ids import Profile
-from relay.signaling.records import PushSubscription
+from relay.records.calls import PushSubscription
 
 MAX_SUBSCRIPTIONS = 10
 """Browsers per profile; a new one takes the place of the one that has been silent for longest."""
@@ -29,7 +29,7 @@ class SqlPushSubscriptions:
         """Register a browser, or bring its keys up to date.
 
         Args:
-            endpoint: at most `relay.signaling.records.MAX_ENDPOINT_LENGTH` characters.
+            endpoint: at most `relay.records.calls.MAX_ENDPOINT_LENGTH` characters.
             p256dh, auth: at most `MAX_PUSH_KEY_LENGTH` characters each.
 
         Returns:

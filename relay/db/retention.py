@@ -12,8 +12,8 @@ from relay.db.engine import execute
 from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
 from relay.db.models.calls import ENDED, IS_NAMED, MISSED
 from relay.ids import ScopeKind
+from relay.records.calls import Purged
 from relay.settings.retention import RetentionSettings
-from relay.signaling.records import Purged
 
 BATCH = 200
 """Rows per transaction."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from relay.db.models import RevocationRow
 from relay.db.profiles import columns, upsert
 from relay.ids import Profile
-from relay.signaling.records import Revocation, RevocationCause
+from relay.records.calls import Revocation, RevocationCause
 
 EVERYBODY = ("", 0)
 """What a row has in place of a profile."""

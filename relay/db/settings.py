@@ -9,8 +9,8 @@ from relay.db.models import BlockRow, KnownBlockRow, KnownProfileRow, KnownSetti
 from relay.db.naming import require_own
 from relay.db.profiles import acquainted, columns, insert_new, locked, names, privacy_of, unknown, upsert, values
 from relay.ids import Profile
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, ProfileSettingsChange, SettingsRecord
+from relay.records.calls import BlockRecord, ProfileSettingsChange, SettingsRecord
+from relay.records.profiles import Privacy, ProfileCard
 
 
 class SqlSettings:

@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 
 from relay.errors import RelayError
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, delete, get, put
-from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import PROFILE, Milliseconds, ProfileView, profile_in, view
 from relay.http.ports import ProfileSettings
 from relay.http.responses import answer

@@ -9,8 +9,8 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import RelayError
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import DescribedRoute, Operation, get, post
-from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import (
     CALL,
     CURSOR,
@@ -29,16 +29,16 @@ from relay.http.parameters import (
 from relay.http.ports import Histories, History
 from relay.http.responses import answer, body_of
 from relay.ids import Profile, ScopeKind
+from relay.records.calls import CallDirection, CallRecord, ChatRecord
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.calls.service import Calls
-from relay.signaling.records import CallDirection, CallRecord, ChatRecord
 
 MAX_SEEN: Final = 100
 """Calls that one request may mark."""
 
 
 class CallView(msgspec.Struct, frozen=True):
-    """`relay.signaling.records.CallRecord`, as the API shows it. Times are milliseconds since 1970, as on the WebSocket."""
+    """`relay.records.calls.CallRecord`, as the API shows it. Times are milliseconds since 1970, as on the WebSocket."""
 
     call_id: str
     call_type: str

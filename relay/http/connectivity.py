@@ -17,8 +17,8 @@ from aiohttp import web
 from relay.check.report import Report
 from relay.check.verdicts import Explanation, explain
 from relay.errors import SignalingError
+from relay.http.access.auth import SUBPROTOCOL, HttpAuthenticator
 from relay.http.api import Access, Operation, get, post
-from relay.http.auth import SUBPROTOCOL, HttpAuthenticator
 from relay.http.limits import Limit
 from relay.http.proxies import remote_address
 from relay.http.responses import answer, body_of, problem

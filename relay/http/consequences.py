@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from relay.http.access.revocations import Revocations
 from relay.http.ports import Enforcer, PersonalData, Platform, ProfileSettings
-from relay.http.revocations import Revocations
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import BlockRecord, Page, ProfileSettingsChange, RevocationCause, ScopeRecord, SettingsRecord
+from relay.records.calls import BlockRecord, Page, ProfileSettingsChange, RevocationCause, ScopeRecord, SettingsRecord
+from relay.records.profiles import Privacy, ProfileCard
 
 
 class EnforcedPlatform:

@@ -8,14 +8,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import RelayError
+from relay.http.access.auth import Tokens, set_cookie
 from relay.http.api import Access, Operation, post
-from relay.http.auth import Tokens, set_cookie
 from relay.http.directory import IceServers, host_of
 from relay.http.parameters import ProfileName, ProfileView, view
 from relay.http.responses import answer, body_of
 from relay.ice_servers import IceServer
 from relay.ids import Profile
-from relay.signaling.ports import ProfileCard
+from relay.records.profiles import ProfileCard
 
 
 class WritableDirectory(Protocol):

@@ -10,8 +10,8 @@ import msgspec
 from aiohttp import web
 
 from relay.errors import RelayError
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, get
-from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import ProfileView, view
 from relay.http.proxies import asker_of
 from relay.http.responses import answer

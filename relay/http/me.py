@@ -5,8 +5,8 @@ from typing import Any, Final, TypedDict
 
 from aiohttp import web
 
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, delete, get
-from relay.http.auth import HttpAuthenticator
 from relay.http.ports import OwnHistory, PersonalData
 from relay.http.responses import answer
 from relay.ids import Profile

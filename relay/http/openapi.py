@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.helpers import ETAG_ANY
 
+from relay.http.access.auth import COOKIE, SECURE_COOKIE, SUBPROTOCOL
 from relay.http.api import JSON, SCHEMAS, Access, DescribedRoute, Operation, Parameter, get
-from relay.http.auth import COOKIE, SECURE_COOKIE, SUBPROTOCOL
 from relay.http.build import BUILD
 from relay.http.parameters import PATH_PARAMETERS
 from relay.http.responses import ProblemBody

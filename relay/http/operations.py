@@ -14,10 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from relay.http.access.origins import Origins
 from relay.http.api import Access, Operation, get
 from relay.http.build import BUILD
 from relay.http.limits import HttpLimits
-from relay.http.origins import Origins
 from relay.http.responses import answer
 from relay.media.api import MediaEngine, Route
 from relay.media.quality.counters import NAMES

@@ -9,8 +9,8 @@ from msgspec import Meta
 from relay.errors import RelayError
 from relay.http.api import Parameter
 from relay.ids import Profile, Scope, ScopeKind
+from relay.records.profiles import ProfileCard
 from relay.signaling.messages.common import Id, ProfileType
-from relay.signaling.ports import ProfileCard
 
 PROFILE: Final = r"{profile_type:\w+}/{profile_id:\d+}"
 """Part of a path that names a profile."""

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import (
+from relay.records.calls import (
     BlockRecord,
     CallDetail,
     CallPage,
@@ -21,6 +20,7 @@ from relay.signaling.records import (
     SessionCard,
     SettingsRecord,
 )
+from relay.records.profiles import Privacy, ProfileCard
 
 
 class ProfileSettings(Protocol):

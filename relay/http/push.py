@@ -8,11 +8,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import RelayError
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, delete, get, post
-from relay.http.auth import HttpAuthenticator
 from relay.http.ports import PushGate, PushSubscriptions
 from relay.http.responses import answer, body_of
-from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
+from relay.records.calls import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
 
 _Endpoint = Annotated[str, Meta(min_length=1, max_length=MAX_ENDPOINT_LENGTH, pattern=r"^[!-~]*\Z")]
 """Printable ASCII without spaces, as a URL is. PostgreSQL takes no NUL, not even to compare with."""

@@ -5,13 +5,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, get, put
-from relay.http.auth import HttpAuthenticator
 from relay.http.ports import ProfileSettings
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
-from relay.signaling.ports import Privacy
-from relay.signaling.records import SettingsRecord
+from relay.records.calls import SettingsRecord
+from relay.records.profiles import Privacy
 
 
 class SettingsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,15 +8,16 @@ from typing import Final
 
 from aiohttp import WSCloseCode, web
 
+from relay.http.access.auth import SUBPROTOCOL, Credential, HttpAuthenticator
+from relay.http.access.revocations import Revocations
 from relay.http.api import Access, Operation, Parameter, get
-from relay.http.auth import SUBPROTOCOL, Credential, HttpAuthenticator
 from relay.http.proxies import remote_address
 from relay.http.responses import problem
-from relay.http.revocations import Revocations
+from relay.records.profiles import ProfileCard
 from relay.settings.http import HttpSettings
 from relay.signaling.calls.enforcement import CREDENTIAL_OVER
 from relay.signaling.calls.service import Calls
-from relay.signaling.ports import Directory, ProfileCard
+from relay.signaling.ports import Directory
 from relay.signaling.presence.websocket import WebSocketConnection
 
 LONGEST_WAIT: Final = 30 * 86_400.0

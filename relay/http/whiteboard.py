@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 
 from relay.http import calls
+from relay.http.access.auth import HttpAuthenticator
 from relay.http.api import Operation, get
-from relay.http.auth import HttpAuthenticator
 from relay.http.parameters import ProfileView, view
 from relay.http.ports import WhiteboardSessions
 from relay.http.responses import answer

@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
-from relay.signaling.records import MAX_ENDPOINT_LENGTH
+from relay.records.calls import MAX_ENDPOINT_LENGTH
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

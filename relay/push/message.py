@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from pywebpush import WebPusher
 
 from relay.push.endpoints import check_keys
+from relay.records.calls import PushSubscription
 from relay.signaling.ports import MissedCallRecord
-from relay.signaling.records import PushSubscription
 
 MISSED_FOR: Final = timedelta(days=1)
 """The time that the push service keeps the message of a missed call for a browser that is off. The history has older calls."""

@@ -11,7 +11,7 @@ import aiohttp
 from relay.push.endpoints import HTTPS_PORTS, Address, Forbidden, GuardedResolver, is_public, parse_endpoint
 from relay.push.message import PushMessage, encrypt
 from relay.push.vapid import VapidKey
-from relay.signaling.records import PushSubscription
+from relay.records.calls import PushSubscription
 
 TIMEOUT: Final = 10.0
 """Seconds that an attempt may take."""

@@ -17,8 +17,8 @@ from relay.push.endpoints import HTTPS_PORTS, Address, check_keys, is_public, pa
 from relay.push.message import PushMessage, missed, ringing
 from relay.push.sender import Outcome, Sender
 from relay.push.vapid import VapidKey
+from relay.records.calls import PushSubscription
 from relay.signaling.ports import MissedCallRecord
-from relay.signaling.records import PushSubscription
 
 logger = logging.getLogger(__name__)
 

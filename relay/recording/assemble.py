@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from relay.recording.assembly.survey import survey
 from relay.recording.records import CaptureError, read_capture
-from relay.recording.survey import survey
 
 StepProgress = Callable[[str, float], None]
 """Called with the step (`reading`, `writing`, `transcoding`) and how much of it is done, from 0 to 1."""
@@ -73,7 +73,7 @@ def assemble(
     facts = survey(read_capture(path, keys, advance=lambda done: step("reading", min(1.0, done / size))))
     step("reading", 1.0)
     # PyAV takes 60 MB and a part of a second, which a server that only looks after recordings does without.
-    from relay.recording.products import write_products  # noqa: PLC0415
+    from relay.recording.assembly.products import write_products  # noqa: PLC0415
 
     with _new_folder(out) as folder:
         described = write_products(facts, path, folder, keys, step, keep_broken=keep_broken, mp4=mp4)

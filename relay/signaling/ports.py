@@ -1,6 +1,6 @@
 """What the signaling plane needs from the world, as interfaces: other packages provide them, tests bring their own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,18 +8,8 @@ from typing import Final, Protocol
 
 from relay.ids import Profile, Scope
 from relay.media.api import Route
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileCard:
-    """A profile as others see it."""
-
-    profile: Profile
-    name: str
-    avatar: str
-    """A URL, or empty."""
-    user_id: int | None = None
-    """The platform's account behind the profile; written to `call_logs.caller_user_id`."""
+from relay.records.profiles import Privacy, ProfileCard
+from relay.records.recordings import CaptureResult, NewRecording, RecordingConsent, RecordingPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +18,6 @@ class ConversationCard:
 
     conversation_id: int
     members: tuple[ProfileCard, ...]
-
-
-class Privacy(StrEnum):
-    """Who may call a profile, among those who share the conversation or whiteboard session with it."""
-
-    EVERYONE = "everyone"
-    CONNECTIONS = "connections"
-    """Profiles that the platform says it is connected with."""
-    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +199,43 @@ class ChatLog(Protocol):
 
         Returns:
             Whether it was kept.
+        """
+        ...
+
+
+class RecordingLog(Protocol):
+    """The recordings of this server, as they are written down.
+
+    Each method may be repeated with the same result, and raises `Unavailable` while the database is away.
+    """
+
+    async def started(self, recording: NewRecording) -> None:
+        """Insert the recording's row with state `capturing`."""
+        ...
+
+    async def captured(self, recording_id: str, at: datetime, result: CaptureResult) -> None:
+        """`capturing` → `captured`, or `failed` if nothing was written."""
+        ...
+
+    async def answered(self, consent: RecordingConsent) -> None:
+        """Insert what a party has said."""
+        ...
+
+    async def discard(self, recording_id: str) -> None:
+        """→ `deleting`, unless it is under legal hold: a party has withdrawn its consent, and the operator deletes then."""
+        ...
+
+    async def policy(self, scope: Scope) -> RecordingPolicy | None:
+        """The policy of the scope itself; None: it has none."""
+        ...
+
+    async def close_lost(self, concerns: Callable[[str], bool], at: datetime) -> Sequence[str]:
+        """`capturing` → `captured`, with reason `server_lost`, for recordings of this server that do not concern it any more.
+
+        Also for those of other servers whose calls ended some minutes before `at`, or earlier.
+
+        Returns:
+            The ids of those that it closed.
         """
         ...
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from relay.errors import SignalingError
 from relay.ids import Profile
-from relay.signaling.recording_records import RecordingPolicy
+from relay.records.recordings import RecordingPolicy
 
 CONSENT_TIMEOUT: Final = 30.0
 """Seconds that a party may think about being recorded."""

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Response, expect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relay.check.verdicts import LABELS
-from relay.db.migrate import upgrade
-from relay.http.auth import Tokens
+from relay.db.schema.migrate import upgrade
+from relay.http.access.auth import Tokens
 from relay.ids import Profile
 from relay.settings.auth import AuthSettings
 from tests.browser.pages import PATIENCE

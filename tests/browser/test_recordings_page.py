@@ -12,9 +12,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, expect
 
 from relay.ids import Profile
-from relay.signaling.recording_records import RecordingState, RecordingVerdict
+from relay.records.recordings import RecordingState, RecordingVerdict
 from tests.browser.pages import PATIENCE
-from tests.http.recorded import NODE, Recorded, recordings_of
+from tests.http.recordings.recorded import NODE, Recorded, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA
 from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from relay.__main__ import main
-from relay.recording.folder import RecordingFolder
+from relay.recording.jobs.folder import RecordingFolder
 from relay.sealed import SealKeys, is_sealed
-from tests.http.recorded import KEY
+from tests.http.recordings.recorded import KEY
 from tests.recording.capture_file import OPUS, CaptureFile, audio_section
 from tests.recording.kit import Stream, opus_packets
 

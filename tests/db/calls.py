@@ -13,8 +13,9 @@ from relay.db.history import SqlHistory
 from relay.db.models import OF_KIND, Base
 from relay.db.profiles import values
 from relay.ids import Profile, Scope, ScopeKind, new_id
-from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
-from relay.signaling.records import CallRecord
+from relay.records.calls import CallRecord
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall
 from tests.db.people import STUDENT, T0, TUTOR, after
 
 

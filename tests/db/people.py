@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from relay.ids import Profile
-from relay.signaling.ports import ProfileCard
+from relay.records.profiles import ProfileCard
 
 STUDENT = ProfileCard(Profile("student", 456), "Maya", "/avatars/maya.png", 1456)
 TUTOR = ProfileCard(Profile("tutor", 789), "Émile", "")

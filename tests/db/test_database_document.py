@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from relay.db.adoption import CONTRACT
-from relay.db.migrate import upgrade
 from relay.db.naming import VIEWS
 from relay.db.platform import SqlPlatform
+from relay.db.schema.adoption import CONTRACT
+from relay.db.schema.migrate import upgrade
 from relay.ids import Scope, ScopeKind
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR

@@ -7,7 +7,7 @@ from relay.db.demo import ADVERTISER, LESSONS, PARENT, PROFILES, STUDENT, TUTOR,
 from relay.db.directory import SqlDirectory
 from relay.db.platform import SqlPlatform
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import ProfileCard
+from relay.records.profiles import ProfileCard
 
 
 @pytest.mark.parametrize(

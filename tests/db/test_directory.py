@@ -8,8 +8,9 @@ from relay.db.directory import SqlDirectory
 from relay.db.platform import SqlPlatform
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import Directory, Eligibility, Privacy, ProfileCard
-from relay.signaling.records import SessionCard
+from relay.records.calls import SessionCard
+from relay.records.profiles import Privacy, ProfileCard
+from relay.signaling.ports import Directory, Eligibility
 from tests.db.calls import plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 

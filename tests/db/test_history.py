@@ -10,8 +10,9 @@ from relay.db.platform import SqlPlatform
 from relay.db.profiles import values
 from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import Route
-from relay.signaling.ports import MediaPath, ProfileCard
-from relay.signaling.records import CallDirection, CallRecord, ChatRecord
+from relay.records.calls import CallDirection, CallRecord, ChatRecord
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import MediaPath
 from tests.db.calls import call, crowd, foreign, plans, public, row, say, scanned, the_call
 from tests.db.people import PARENT, STRANGER, STUDENT, T0, TUTOR, after
 

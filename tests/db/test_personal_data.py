@@ -14,8 +14,8 @@ from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, Scope, ScopeKind
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import ScopeRecord
+from relay.records.calls import ScopeRecord
+from relay.records.profiles import Privacy, ProfileCard
 from tests.db.calls import call, foreign, plans, row, say, scanned
 from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
 

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from relay.db.platform import SqlPlatform
 from relay.db.push import MAX_FAILURES, MAX_SUBSCRIPTIONS, SqlPushSubscriptions
 from relay.ids import Profile
-from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH, PushSubscription
+from relay.records.calls import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH, PushSubscription
 from tests.db.calls import plans, scanned
 from tests.db.people import STUDENT, T0, TUTOR, after
 

@@ -12,10 +12,10 @@ from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
 from relay.db.retention import BATCH, SqlRetention
 from relay.ids import Scope, ScopeKind
+from relay.records.calls import Purged
+from relay.records.profiles import ProfileCard
 from relay.settings.base import names_of
 from relay.settings.retention import RetentionSettings
-from relay.signaling.ports import ProfileCard
-from relay.signaling.records import Purged
 from tests.db.calls import call, plans, row, say, scanned
 from tests.db.people import STUDENT, T0, TUTOR, after
 

@@ -1,7 +1,7 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.revocations import SqlRevocations
-from relay.signaling.records import Revocation, RevocationCause
+from relay.records.calls import Revocation, RevocationCause
 from tests.db.people import STUDENT, TUTOR, after
 
 REVOKED, DELETED = RevocationCause

@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from relay.db.platform import SqlPlatform
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, Scope
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import SettingsRecord
+from relay.records.calls import SettingsRecord
+from relay.records.profiles import Privacy, ProfileCard
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
 
 

@@ -9,9 +9,14 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
-from relay.recording.audio_track import AudioTrack
-from relay.recording.budget import USUAL_LIMIT, HeldLimit, NoteBudget
-from relay.recording.frames import Decodability, FrameAssembler
+from relay.recording.assembly.audio_track import AudioTrack
+from relay.recording.assembly.budget import USUAL_LIMIT, HeldLimit, NoteBudget
+from relay.recording.assembly.frames import Decodability, FrameAssembler
+from relay.recording.assembly.sources import MAX_SSRCS, MAX_TRACKS, PayloadUse
+from relay.recording.assembly.streams import Arrived, header_extensions, unpack_red, unpack_rtx
+from relay.recording.assembly.survey import CaptureFacts, _primary, survey
+from relay.recording.assembly.tracks import TrackWriter
+from relay.recording.assembly.ulpfec import MAX_PENDING, REMEMBERED, UlpfecDecoder
 from relay.recording.payloads import h264
 from relay.recording.payloads.audio import opus_samples
 from relay.recording.payloads.formats import VIDEO, depacketizer
@@ -26,11 +31,6 @@ from relay.recording.records import (
     Record,
     read_blocks,
 )
-from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, PayloadUse
-from relay.recording.streams import Arrived, header_extensions, unpack_red, unpack_rtx
-from relay.recording.survey import CaptureFacts, _primary, survey
-from relay.recording.tracks import TrackWriter
-from relay.recording.ulpfec import MAX_PENDING, REMEMBERED, UlpfecDecoder
 from relay.rtp.packet import payload_range
 from relay.sealed import SealedFile, SealError, open_sealed
 from tests.fuzz.recording_corpus import GAP, IN_RED, KEY, MARKER, NEXT, PLAIN, REPAIR, capture_of
@@ -212,7 +212,7 @@ class NullMuxer:
 def assembled(
     records: Callable[[], Iterable[Record]], limit: HeldLimit = USUAL_LIMIT, enough: int = _ENOUGH
 ) -> tuple[CaptureFacts, TrackWriter]:
-    """Both passes over a capture, as `relay.recording.products` has them.
+    """Both passes over a capture, as `relay.recording.assembly.products` has them.
 
     Args:
         enough: packets in the tracks, after which no more are wanted.

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.http.auth import Tokens
-from relay.http.keys import Keys
+from relay.http.access.auth import Tokens
+from relay.http.access.keys import Keys
 from relay.ids import Profile
 from relay.settings.auth import AuthSettings
 from tests.kit.server import RunningRelay, running_relay

@@ -14,7 +14,8 @@ from relay.db.chat import SqlChatLog
 from relay.db.demo import LESSONS, WHITEBOARD
 from relay.db.engine import create_engine
 from relay.ids import Profile, Scope, new_id
-from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall, ProfileCard
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall
 from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
 

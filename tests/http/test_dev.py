@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from relay.db.migrate import upgrade
+from relay.db.schema.migrate import upgrade
 from relay.ids import Profile
 from tests.http.conftest import SECRET, TOKENS, bearer
 from tests.kit.server import running_relay

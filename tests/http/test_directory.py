@@ -9,14 +9,14 @@ from relay.db.directory import SqlDirectory
 from relay.db.engine import create_engine
 from relay.db.revocations import SqlRevocations
 from relay.http import directory
-from relay.http.auth import HttpAuthenticator
+from relay.http.access.auth import HttpAuthenticator
+from relay.http.access.revocations import Revocations
 from relay.http.limits import HttpLimits
-from relay.http.revocations import Revocations
 from relay.ice_servers import IceServer
 from relay.ids import Profile
+from relay.records.calls import Revocation
 from relay.settings.limits import LimitSettings
 from relay.signaling.ports import Directory
-from relay.signaling.records import Revocation
 from tests.http.conftest import TOKENS, bearer
 
 

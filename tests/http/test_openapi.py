@@ -20,7 +20,7 @@ from relay.http.responses import answer
 from relay.settings.all import Settings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.http.conftest import SECRET, bearer
-from tests.http.recorded import recordings_of
+from tests.http.recordings.recorded import recordings_of
 from tests.http.records import LESSONS, MAYA, WHITEBOARD, asked, calls_of
 from tests.kit.contract import Contract, resolved
 from tests.kit.server import RunningRelay

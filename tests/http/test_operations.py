@@ -14,12 +14,12 @@ from relay.db.outage import NAMES as DATABASE_NAMES
 from relay.edge.counters import LEVELS
 from relay.edge.counters import NAMES as FRONT_NAMES
 from relay.http.connectivity import NAMES as CONNECTIVITY_NAMES
-from relay.http.downloads import NAMES as DOWNLOAD_NAMES
 from relay.http.operations import by_route
+from relay.http.recordings.downloads import NAMES as DOWNLOAD_NAMES
 from relay.media.api import Route
 from relay.media.quality.counters import NAMES
-from relay.recording.jobs import LEVELS as RECORDING_LEVELS
-from relay.recording.jobs import NAMES as RECORDING_NAMES
+from relay.recording.jobs.jobs import LEVELS as RECORDING_LEVELS
+from relay.recording.jobs.jobs import NAMES as RECORDING_NAMES
 from relay.signaling.calls.faults import NAMES as EXTENSION_NAMES
 from relay.signaling.calls.paths import RTT_BOUNDS, RoundTrips
 from relay.signaling.log.writebehind import NAMES as WRITE_NAMES

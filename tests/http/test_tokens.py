@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.errors import Unauthorized
-from relay.http.auth import Credential, Expired, Tokens
-from relay.http.keys import Keys, fetch_from
+from relay.http.access.auth import Credential, Expired, Tokens
+from relay.http.access.keys import Keys, fetch_from
 from tests.http.conftest import SECRET, STUDENT, TOKENS, TUTOR, tokens
 from tests.kit.issuer import ALGORITHMS, Issuer, key_server, key_set
 

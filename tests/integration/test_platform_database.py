@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from relay.db.engine import create_engine
-from relay.db.migrate import upgrade
 from relay.db.naming import Layout
+from relay.db.schema.migrate import upgrade
 from relay.settings.database import TableSettings
 from tests.db import platform_database
 from tests.kit.databases import database_url, postgresql

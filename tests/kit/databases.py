@@ -25,8 +25,8 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from relay.db.engine import create_engine
-from relay.db.migrate import upgrade
 from relay.db.models import Base
+from relay.db.schema.migrate import upgrade
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.servers))
 

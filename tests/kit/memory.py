@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 from relay.errors import LostRace
 from relay.ids import Profile, Scope, ScopeKind
+from relay.records.profiles import Privacy, ProfileCard
+from relay.records.recordings import CaptureResult, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
 from relay.signaling.ports import (
     UNKNOWN_PATH,
     ChatMessage,
@@ -18,11 +20,8 @@ from relay.signaling.ports import (
     MediaPath,
     MissedCallRecord,
     NewCall,
-    Privacy,
-    ProfileCard,
     Unseen,
 )
-from relay.signaling.recording_records import CaptureResult, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
 
 
 @dataclass(slots=True)
@@ -247,7 +246,7 @@ class RecordingEntry:
 
 
 class MemoryRecordings:
-    """`relay.signaling.recording_records.RecordingLog`."""
+    """`relay.records.recordings.RecordingLog`."""
 
     def __init__(self) -> None:
         self.entries: dict[str, RecordingEntry] = {}

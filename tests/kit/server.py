@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from relay.app import MEDIA_PORTS, create_app
 from relay.composition.limits import USUAL
 from relay.db.engine import create_engine
-from relay.db.migrate import upgrade
+from relay.db.schema.migrate import upgrade
 from relay.http.operations import ENGINE
 from relay.ids import Profile
 from relay.serving import serve

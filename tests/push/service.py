@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from relay.push.endpoints import Address
 from relay.push.sender import Sender
 from relay.push.vapid import VapidKey, generate
-from relay.signaling.records import PushSubscription
+from relay.records.calls import PushSubscription
 
 HOST = "localhost"
 PRIVATE_KEY, PUBLIC_KEY = generate()

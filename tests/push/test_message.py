@@ -8,7 +8,8 @@ import pytest
 
 from relay.ids import Profile, Scope, ScopeKind
 from relay.push.message import encrypt, missed, ringing
-from relay.signaling.ports import MissedCallRecord, ProfileCard
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import MissedCallRecord
 from tests.push.service import Browser
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from py_vapid import Vapid02
 from relay.push.endpoints import is_public
 from relay.push.message import PushMessage
 from relay.push.sender import Outcome, Sender
-from relay.signaling.records import PushSubscription
+from relay.records.calls import PushSubscription
 from tests.kit.wait import PATIENCE
 from tests.push.service import HOST, PUBLIC_KEY, Browser, LocalPushService
 

@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.clock import Clock
-from relay.db import migrate
 from relay.db.engine import create_engine
 from relay.db.platform import SqlPlatform
 from relay.db.push import SqlPushSubscriptions
+from relay.db.schema import migrate
 from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.push.waker import CONNECTIONS, MAX_WAITING, PushWaker, Subscriptions
-from relay.signaling.ports import MissedCallRecord, ProfileCard
-from relay.signaling.records import PushSubscription
+from relay.records.calls import PushSubscription
+from relay.records.profiles import ProfileCard
+from relay.signaling.ports import MissedCallRecord
 from tests.kit.wait import eventually
 from tests.push.service import KEY, Browser, LocalPushService, is_loopback, push_service
 

@@ -9,8 +9,10 @@ import pytest
 
 from relay.__main__ import main
 from relay.recording.assemble import assemble
-from relay.recording.budget import USUAL_LIMIT, HeldLimit
-from relay.recording.clock import StreamTiming
+from relay.recording.assembly.budget import USUAL_LIMIT, HeldLimit
+from relay.recording.assembly.clock import StreamTiming
+from relay.recording.assembly.sources import MAX_SSRCS, MAX_TRACKS, MAX_TRANSPORTS
+from relay.recording.assembly.survey import CaptureFacts, survey
 from relay.recording.payloads.formats import depacketizer
 from relay.recording.payloads.frame import MAX_FRAME
 from relay.recording.records import (
@@ -22,8 +24,6 @@ from relay.recording.records import (
     read_blocks,
     read_capture,
 )
-from relay.recording.sources import MAX_SSRCS, MAX_TRACKS, MAX_TRANSPORTS
-from relay.recording.survey import CaptureFacts, survey
 from tests.fuzz.recording_targets import assembled
 from tests.fuzz.seeds import mutated
 from tests.recording.capture_file import OPUS, RECORDING, VP8, CaptureFile, audio_section, interface_block, option

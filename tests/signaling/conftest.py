@@ -18,8 +18,8 @@ from relay.db.demo import load_demo
 from relay.db.directory import SqlDirectory
 from relay.db.engine import create_engine
 from relay.db.history import SqlMissedCalls
-from relay.db.migrate import upgrade
 from relay.db.platform import SqlPlatform
+from relay.db.schema.migrate import upgrade
 from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import RouterKind, TransportParameters
 from relay.settings.calls import CallSettings

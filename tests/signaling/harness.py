@@ -23,11 +23,12 @@ from relay.media.api import (
     TransportUp,
 )
 from relay.media.engine import LocalEngine
+from relay.records.profiles import ProfileCard
 from relay.settings.calls import CallSettings
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.context import Ports
 from relay.signaling.calls.service import Calls
-from relay.signaling.ports import Action, MissedCallRecord, ProfileCard
+from relay.signaling.ports import Action, MissedCallRecord
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls, MemoryRecordings
 from tests.kit.wait import PATIENCE, eventually

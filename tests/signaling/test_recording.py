@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from relay.errors import SignalingError
+from relay.records.recordings import RecordingPolicy
 from relay.signaling.recording import (
     CONSENT_TIMEOUT,
     MAX_REQUESTS,
@@ -14,7 +15,6 @@ from relay.signaling.recording import (
     RecordingEvent,
     RecordingStage,
 )
-from relay.signaling.recording_records import RecordingPolicy
 from tests.signaling.people import STUDENT, TUTOR
 
 OFF, CONSENT, ALWAYS = RecordingPolicy

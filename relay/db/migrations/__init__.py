@@ -1,1 +1,1 @@
-"""The schema's history, run by `relay.db.migrate`."""
+"""The schema's history, run by `relay.db.schema.migrate`."""

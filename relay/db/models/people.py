@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, Uni
 from sqlalchemy.orm import Mapped, mapped_column
 
 from relay.db.models.base import Base, FreeText, UtcNow
-from relay.signaling.records import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
+from relay.records.calls import MAX_ENDPOINT_LENGTH, MAX_PUSH_KEY_LENGTH
 
 
 def _of_profile(prefix: str = "") -> ForeignKeyConstraint:

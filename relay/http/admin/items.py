@@ -10,9 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.http.parameters import Avatar, Name, ProfileName
 from relay.http.ports import Platform, ProfileSettings
 from relay.ids import MAX_PROFILE_ID, Profile, Scope, ScopeKind
+from relay.records.calls import ProfileSettingsChange, ScopeRecord
+from relay.records.profiles import Privacy, ProfileCard
 from relay.signaling.messages.common import Id, ProfileType
-from relay.signaling.ports import Privacy, ProfileCard
-from relay.signaling.records import ProfileSettingsChange, ScopeRecord
 
 MAX_MEMBERS: Final = 1000
 """Of a conversation or whiteboard session."""

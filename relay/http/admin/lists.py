@@ -8,14 +8,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import RelayError
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.admin.items import ProfileDetails, ScopeView
 from relay.http.api import Operation, get
 from relay.http.parameters import CURSOR, Cursor, ProfileName, cursor_in, limit_in, limit_parameter
 from relay.http.ports import Platform
 from relay.http.responses import answer
 from relay.ids import ScopeKind
-from relay.signaling.records import Page, ScopeRecord
+from relay.records.calls import Page, ScopeRecord
 
 MAX_LIMIT: Final = 1000
 """Entries of one page."""

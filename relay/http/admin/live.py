@@ -7,15 +7,15 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.http.admin.access import guarded
+from relay.http.access.revocations import Revocations
+from relay.http.access.service_token import guarded
 from relay.http.api import Operation, delete, get, post, put
 from relay.http.parameters import CALL, MAX_MILLISECONDS, PROFILE, Milliseconds, ProfileName, profile_in
 from relay.http.ports import Enforcer
 from relay.http.responses import answer, body_of
-from relay.http.revocations import Revocations
 from relay.ids import Profile
+from relay.records.calls import OngoingCall, RevocationCause
 from relay.signaling.calls.notices import milliseconds
-from relay.signaling.records import OngoingCall, RevocationCause
 
 
 class RevocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from relay.http import api, blocks, me, settings
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.admin.items import ProfileBody, ProfileDetails
 from relay.http.parameters import OTHER_PROFILE, PROFILE, ProfileView, other_profile_in, profile_in, view
 from relay.http.ports import OwnHistory, PersonalData, Platform, ProfileSettings

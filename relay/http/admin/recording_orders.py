@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from relay.errors import RelayError, SignalingError
 from relay.http import api
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.parameters import CALL, SCOPE, scope_in
 from relay.http.responses import answer, body_of, problem
 from relay.ids import Scope, ScopeKind
-from relay.signaling.recording_records import RecordingPolicy
+from relay.records.recordings import RecordingPolicy
 
 PolicyName = Literal["off", "consent", "always"]
 

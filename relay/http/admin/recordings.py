@@ -5,14 +5,14 @@ from typing import Annotated, Final
 from aiohttp import web
 from msgspec import Meta
 
-from relay.http import recordings
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.admin.tickets import Tickets, platform_or_ticket
 from relay.http.api import Access, Operation, Parameter, delete, get, post, put
 from relay.http.parameters import RECORDING, flag_in, limit_in
-from relay.http.recording_desk import RecordingDesk
-from relay.http.recording_views import RecordingAccessList, RecordingList, Ticket, access_of
-from relay.http.recordings import FILE, FILTER, MAX_LIMIT, after_in, filter_in
+from relay.http.recordings import routes as recordings
+from relay.http.recordings.desk import RecordingDesk
+from relay.http.recordings.routes import FILE, FILTER, MAX_LIMIT, after_in, filter_in
+from relay.http.recordings.views import RecordingAccessList, RecordingList, Ticket, access_of
 from relay.http.responses import answer
 
 

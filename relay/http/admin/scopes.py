@@ -7,7 +7,7 @@ from aiohttp import web
 
 from relay.errors import RelayError
 from relay.http import api
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.admin.items import ScopeBody, ScopeView
 from relay.http.parameters import PROFILE, SCOPE, profile_in, scope_in
 from relay.http.ports import Platform

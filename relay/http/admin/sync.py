@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import ReadOnly, RelayError, Unavailable
-from relay.http.admin.access import guarded
+from relay.http.access.service_token import guarded
 from relay.http.admin.items import ITEMS, LISTS, Item, Stores, item_of, name_of
 from relay.http.api import Operation, either, post
 from relay.http.ports import Platform, ProfileSettings

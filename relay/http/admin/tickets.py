@@ -13,8 +13,8 @@ from typing import Final
 from aiohttp import web
 
 from relay.errors import Unauthorized
-from relay.http.admin.access import ServiceToken, platform_only
-from relay.http.auth import checking_credential
+from relay.http.access.auth import checking_credential
+from relay.http.access.service_token import ServiceToken, platform_only
 from relay.http.limits import HttpLimits
 
 LIFETIME: Final = 3600

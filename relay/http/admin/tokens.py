@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from relay.http.admin.access import guarded
+from relay.http.access.auth import Tokens
+from relay.http.access.service_token import guarded
 from relay.http.api import Operation, post
-from relay.http.auth import Tokens
 from relay.http.parameters import ProfileName
 from relay.http.responses import answer, body_of
 from relay.signaling.ports import Directory

@@ -8,12 +8,12 @@ from typing import Final
 
 from relay.errors import RelayError
 from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused, PartyLabel
+from relay.records.recordings import CaptureResult, NewRecording, RecordingEnd, RecordingPolicy
 from relay.settings.recording import MEBIBYTE, RecordingSettings
 from relay.signaling.calls.call import Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.log.entries import RecordingCaptured, RecordingStarted
-from relay.signaling.recording_records import CaptureResult, NewRecording, RecordingEnd, RecordingPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,8 @@ from relay.signaling.calls.live import LiveCall, LiveCalls
 from relay.signaling.calls.paths import Paths
 from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
-from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, Waker
+from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, RecordingLog, Waker
 from relay.signaling.presence.devices import Device, Devices
-from relay.signaling.recording_records import RecordingLog
 from relay.signaling.sessions.addresses import Addresses
 from relay.signaling.sessions.session import Session, SessionManager
 

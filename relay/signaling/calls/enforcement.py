@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from relay.ids import Profile, Scope
+from relay.records.calls import OngoingCall
 from relay.signaling.calls import policy
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
@@ -15,7 +16,6 @@ from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.termination import Termination
 from relay.signaling.presence.devices import Device
-from relay.signaling.records import OngoingCall
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
+from relay.records.profiles import ProfileCard
 from relay.sdp.model import SessionDescription
 from relay.sdp.parse import is_candidate, parse_sdp
 from relay.signaling.calls import notices, policy
@@ -15,7 +16,7 @@ from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.ports import Action, Eligibility, NewCall, ProfileCard
+from relay.signaling.ports import Action, Eligibility, NewCall
 from relay.signaling.presence.devices import VERSION_2, Device
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from relay.clock import Timeline
 from relay.ids import Scope
+from relay.records.profiles import ProfileCard
 from relay.sdp.parse import MAX_SECTIONS
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party
@@ -14,7 +15,7 @@ from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
 from relay.signaling.messages.outgoing import CallMessage, TransferTarget
-from relay.signaling.ports import MissedCallRecord, ProfileCard, Unseen
+from relay.signaling.ports import MissedCallRecord, Unseen
 from relay.signaling.recording import CallRecording, RecordingStage
 
 DECLINING: Final[dict[EndReason, str]] = {

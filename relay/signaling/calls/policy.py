@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from relay.records.profiles import Privacy
 from relay.signaling.calls.call import EndReason
-from relay.signaling.ports import Eligibility, Privacy
+from relay.signaling.ports import Eligibility
 
 NEVER_CAME: Final = frozenset({EndReason.BLOCKED, EndReason.REJECTED})
 """Refusals of calls that are not for the callee at all: it does not see them, or anybody could write into its history."""

@@ -9,6 +9,7 @@ from typing import Final
 from relay.errors import SignalingError
 from relay.ids import Scope, new_id
 from relay.media.api import CaptureEnded
+from relay.records.recordings import ConsentAnswer, RecordingConsent, RecordingEnd, RecordingPolicy
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Party, State
@@ -19,7 +20,6 @@ from relay.signaling.log.entries import RecordingAnswered, RecordingDiscarded
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.presence.devices import Device
 from relay.signaling.recording import CONSENT, HOLD, CallRecording, RecordingEvent, RecordingStage, Terms
-from relay.signaling.recording_records import ConsentAnswer, RecordingConsent, RecordingEnd, RecordingPolicy
 
 
 class Recordings:

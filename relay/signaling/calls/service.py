@@ -25,6 +25,7 @@ from relay.media.api import (
     TransportReport,
     TransportUp,
 )
+from relay.records.profiles import ProfileCard
 from relay.settings.calls import CallSettings
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
@@ -41,7 +42,7 @@ from relay.signaling.calls.termination import Termination
 from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.ports import Action, Connection, ProfileCard
+from relay.signaling.ports import Action, Connection
 from relay.signaling.presence.devices import Device, Devices
 from relay.signaling.sessions.session import SessionManager
 

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from relay.ids import Scope, ScopeKind
+from relay.records.recordings import CaptureResult, NewRecording, RecordingConsent
 from relay.signaling.ports import ChatMessage, MediaPath, NewCall
-from relay.signaling.recording_records import CaptureResult, NewRecording, RecordingConsent
 
 MAX_LINE: Final = 16 * 1024
 """Bytes of a line. Names and avatars are the longest that it has."""

@@ -25,8 +25,7 @@ from relay.signaling.log.entries import (
     Said,
     Updated,
 )
-from relay.signaling.ports import CallLog, ChatLog
-from relay.signaling.recording_records import RecordingLog
+from relay.signaling.ports import CallLog, ChatLog, RecordingLog
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import pytest
 
 from relay.http.admin import tickets
 from relay.http.admin.tickets import Tickets
-from relay.signaling.recording_records import RecordingPolicy, RecordingState
+from relay.records.recordings import RecordingPolicy, RecordingState
 from tests.http.admin.conftest import PLATFORM, Admin
 from tests.http.conftest import bearer
-from tests.http.recorded import KEY, NODE, Recorded, accesses, recordings_of
+from tests.http.recordings.recorded import KEY, NODE, Recorded, accesses, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA, asked
 from tests.kit.server import RunningRelay
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from relay.db.engine import create_engine
-from relay.db.migrate import upgrade
+from relay.db.schema.migrate import upgrade
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
 from tests.http.records import asked
 from tests.kit.server import running_relay

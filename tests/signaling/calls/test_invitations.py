@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from relay.ids import Profile
-from relay.signaling.ports import Action, Privacy
+from relay.records.profiles import Privacy
+from relay.signaling.ports import Action
 from tests.sdp.descriptions import VIDEO_ANSWER, VIDEO_OFFER, VOICE_OFFER, plain
 from tests.signaling.harness import EPOCH, MemoryHarness, in_memory
 from tests.signaling.people import (

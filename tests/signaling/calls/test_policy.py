@@ -4,10 +4,11 @@ from itertools import product
 
 import pytest
 
+from relay.records.profiles import Privacy, ProfileCard
 from relay.signaling.calls.call import EndReason
 from relay.signaling.calls.notices import DECLINING
 from relay.signaling.calls.policy import refusal
-from relay.signaling.ports import Eligibility, Privacy, ProfileCard
+from relay.signaling.ports import Eligibility
 from tests.signaling.people import STUDENT, TUTOR
 
 EVERYONE, CONNECTIONS, NOBODY = Privacy

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from relay.errors import SignalingError
-from relay.signaling.recording_records import RecordingPolicy
+from relay.records.recordings import RecordingPolicy
 from tests.signaling.calls.recorded import (
     AGREE,
     HOLD,

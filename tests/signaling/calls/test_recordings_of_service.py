@@ -8,7 +8,7 @@ import pytest
 
 from relay.errors import SignalingError
 from relay.ids import Profile
-from relay.signaling.recording_records import RecordingPolicy
+from relay.records.recordings import RecordingPolicy
 from tests.signaling.calls.recorded import (
     AGREE,
     REFUSE,

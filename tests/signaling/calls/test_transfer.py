@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from relay.records.profiles import Privacy
 from relay.signaling.calls.live import MAX_TRANSFERS
-from relay.signaling.ports import Privacy
 from tests.signaling.harness import MemoryHarness, in_memory
 from tests.signaling.people import (
     AGREE,

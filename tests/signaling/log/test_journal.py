@@ -13,6 +13,7 @@ import pytest
 
 from relay.composition.database import journal_of
 from relay.media.api import Route
+from relay.records.recordings import CaptureResult, ConsentAnswer, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
 from relay.settings.all import Settings
 from relay.signaling.log.entries import (
     Entry,
@@ -25,14 +26,6 @@ from relay.signaling.log.entries import (
 )
 from relay.signaling.log.journal import FileJournal
 from relay.signaling.ports import MediaPath
-from relay.signaling.recording_records import (
-    CaptureResult,
-    ConsentAnswer,
-    NewRecording,
-    RecordingConsent,
-    RecordingEnd,
-    RecordingPolicy,
-)
 from tests.signaling.log.test_writebehind import KIND, answered, at, ended, opened
 from tests.signaling.people import LESSON, STUDENT, TUTOR
 

@@ -9,9 +9,10 @@ import pytest
 
 from relay.errors import LostRace, Unavailable
 from relay.ids import ScopeKind
+from relay.records.profiles import ProfileCard
 from relay.signaling.log.entries import Answered, Ended, Entry, Opened, Said
 from relay.signaling.log.writebehind import RETRY_LAST, WriteBehind
-from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, NewCall, ProfileCard
+from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, NewCall
 from tests.kit.clock import in_virtual_time
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog
 from tests.signaling.harness import EPOCH, MemoryHarness, in_memory

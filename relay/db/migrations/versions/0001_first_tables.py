@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from relay.db.adoption import CallTable
+from relay.db.schema.adoption import CallTable
 
 revision = "0001"
 down_revision = None

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from relay.db.adoption import CallTable
+from relay.db.schema.adoption import CallTable
 
 revision = "0003"
 down_revision = "0002"

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from relay.db.adoption import CallTable
+from relay.db.schema.adoption import CallTable
 
 revision = "0004"
 down_revision = "0003"

@@ -1,6 +1,6 @@
 """Indexes for reports on calls: by when they ended, and by the account that began them."""
 
-from relay.db.adoption import CallTable
+from relay.db.schema.adoption import CallTable
 
 revision = "0006"
 down_revision = "0005"

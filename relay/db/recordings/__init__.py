@@ -1,0 +1,1 @@
+"""The tables of recordings: rows, consents and uses, and how long they are kept."""

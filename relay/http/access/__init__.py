@@ -1,0 +1,1 @@
+"""Who may ask: origins and hosts, tokens and their keys, the embedding program, and what was revoked."""

@@ -1,0 +1,1 @@
+"""From packets of a capture to files that play, in two passes."""
