@@ -10,7 +10,10 @@ ROOT = Path(__file__).parents[1]
 
 SANS_IO = (
     "relay/signaling/sessions/addresses.py",
-    *(f"relay/signaling/calls/{name}.py" for name in ("call", "notices", "policy", "paths", "diagram", "quality", "summary")),
+    *(
+        f"relay/signaling/calls/{name}.py"
+        for name in ("call", "notices", "policy", "paths", "diagram", "measured", "quality", "summary")
+    ),
     "relay/signaling/log/entries.py",
     "relay/signaling/recording.py",
     *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "message_limit")),

@@ -13,6 +13,7 @@ from relay.records.calls import (
     CallDetail,
     CallPage,
     OngoingCall,
+    OngoingCallDetail,
     Page,
     ProfileSettingsChange,
     Revocation,
@@ -103,6 +104,10 @@ class Enforcer(Protocol):
 
     def ongoing(self) -> Sequence[OngoingCall]:
         """The calls that have not ended."""
+        ...
+
+    def detail(self, call_id: str) -> OngoingCallDetail | None:
+        """A call that has not ended, with what its parties send; None: there is none."""
         ...
 
     async def end_call(self, call_id: str) -> bool:

@@ -113,6 +113,70 @@ class OngoingCall:
     answered_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredStream:
+    """One RTP stream that a party sends: an encoding of a microphone, a camera or a screen."""
+
+    mid: str
+    """Of the media section that it belongs to."""
+    kind: str
+    """`audio` or `video`."""
+    ssrc: int
+    codec: str
+    """Lower-case encoding name; empty before a packet has arrived."""
+    repair_ssrc: int | None
+    """By which its packets are sent again (RFC 4588), if that was announced."""
+    forwarded: bool
+    """It leaves by the other party's transport: not in a hold, nor while one of the two transports is down."""
+    packets: int
+    lost: int
+    """Sequence numbers that have not arrived."""
+    loss: float
+    """Of the packets expected in the last interval, 0 to 1."""
+    jitter: float
+    """Seconds."""
+    bitrate: float
+    """Bit/s, in the last interval."""
+    keyframes: int
+    keyframe_requests: int
+    """By the receiver (PLI and FIR)."""
+    nacks: int
+    """Packets that the receiver asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMedia:
+    """The media of one party, by the latest report on its transport: about the last two seconds of it."""
+
+    score: float
+    """1 to 4.5 (docs/protocol.md, `call_quality`)."""
+    rtt: float | None
+    """Seconds between the relay and the party; None while unknown."""
+    jitter: float
+    """Seconds."""
+    loss_from_peer: float
+    loss_to_peer: float
+    """Of the packets, 0 to 1."""
+    bitrate: float
+    """Bit/s from the party."""
+    route: str | None
+    """`udp`, `tcp`, `turn-udp`, `turn-tcp` or `turn-tls`; None while unknown."""
+    family: str | None
+    """`ipv4` or `ipv6`."""
+    streams: tuple[MeasuredStream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OngoingCallDetail:
+    """A call that has not ended, with its media."""
+
+    call: OngoingCall
+    started_at: datetime
+    caller: MeasuredMedia | None
+    """None before the first report: the call is not answered, or media does not flow yet."""
+    callee: MeasuredMedia | None
+
+
 # -- what a profile settles -------------------------------------------------------------------------------------------
 
 

@@ -4,9 +4,11 @@ import asyncio
 import re
 from dataclasses import dataclass
 
+import aiohttp
 import pytest
 from aiortc.rtp import RtcpByePacket
 
+from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.integration.conftest import Connect
 from tests.integration.sdp import media_sections, secrets_of, values
 from tests.kit.caller import Message
@@ -45,6 +47,19 @@ async def start(connect: Connect, call_type: str, codecs: tuple[str, ...]) -> Ru
     return RunningCall(caller, callee, invitation, answer, answered_at)
 
 
+async def shown_to_operators(relay: RunningRelay, call: RunningCall, sent: set[tuple[str, str]]) -> bool:
+    """Whether `/api/admin/calls/{call_id}` has these streams of both parties, all of them with packets and on their way."""
+    url = f"{relay.url}/api/admin/calls/{call.invitation['call_id']}"
+    async with aiohttp.ClientSession(raise_for_status=True) as http, http.get(url, headers=PLATFORM) as response:
+        media = (await response.json())["media"]
+    for party in ("caller", "callee"):
+        streams = [] if media[party] is None else [one for one in media[party]["streams"] if one["forwarded"]]
+        if {(one["kind"], one["codec"]) for one in streams if one["packets"] and one["bitrate"]} != sent:
+            return False
+    return {media["caller"]["route"], media["callee"]["route"]} == {"udp"}
+
+
+@pytest.mark.parametrize("relay_settings", [{"service_token": SERVICE_TOKEN}], ids=[""])
 @pytest.mark.parametrize(
     ("call_type", "codecs"),
     [
@@ -61,6 +76,11 @@ async def test_both_sides_see_and_hear_each_other_until_one_hangs_up(
     if call_type == "video":
         await eventually(lambda: min(call.caller.frames, call.callee.frames) > 30, "30 decoded frames on both sides")
     assert await relay.losses() == {}
+    sent = {
+        (kind, codec.lower())
+        for kind, codec in zip(("video", "audio") if call_type == "video" else ("audio",), codecs, strict=True)
+    }
+    await eventually(lambda: shown_to_operators(relay, call, sent), "an operator sees what both send")
 
     await call.caller.hang_up()
     lasted = asyncio.get_running_loop().time() - call.answered_at

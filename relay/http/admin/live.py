@@ -14,7 +14,7 @@ from relay.http.parameters import CALL, MAX_MILLISECONDS, PROFILE, Milliseconds,
 from relay.http.ports import Enforcer
 from relay.http.responses import answer, body_of
 from relay.ids import Profile
-from relay.records.calls import OngoingCall, RevocationCause
+from relay.records.calls import MeasuredMedia, MeasuredStream, OngoingCall, RevocationCause
 from relay.signaling.calls.notices import milliseconds
 
 
@@ -47,8 +47,99 @@ class OngoingCalls(msgspec.Struct, frozen=True):
     calls: list[OngoingCallView]
 
 
+class MeasuredStreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """One RTP stream that a party sends."""
+
+    mid: str
+    kind: str
+    ssrc: int
+    codec: Annotated[str, Meta(description="Lower-case encoding name; empty before a packet has arrived.")]
+    repair_ssrc: Annotated[int | None, Meta(description="Of its retransmissions (RFC 4588), if it was announced.")]
+    forwarded: Annotated[bool, Meta(description="It leaves by the other party's transport.")]
+    bitrate: Annotated[int, Meta(description="Bit/s, in the last two seconds.")]
+    loss: Annotated[float, Meta(description="Of the packets of the last two seconds, 0 to 1.")]
+    jitter_ms: float
+    packets: int
+    lost: int
+    keyframes: int
+    keyframe_requests: int
+    nacks: int
+
+    @classmethod
+    def of(cls, one: MeasuredStream) -> "MeasuredStreamView":
+        return cls(
+            mid=one.mid,
+            kind=one.kind,
+            ssrc=one.ssrc,
+            codec=one.codec,
+            repair_ssrc=one.repair_ssrc,
+            forwarded=one.forwarded,
+            bitrate=round(one.bitrate),
+            loss=round(one.loss, 4),
+            jitter_ms=round(one.jitter * 1000, 1),
+            packets=one.packets,
+            lost=one.lost,
+            keyframes=one.keyframes,
+            keyframe_requests=one.keyframe_requests,
+            nacks=one.nacks,
+        )
+
+
+class MeasuredMediaView(msgspec.Struct, frozen=True, kw_only=True):
+    """The media of one party in the last two seconds."""
+
+    score: Annotated[float, Meta(description="1 to 4.5, as in `call_quality`.")]
+    rtt_ms: float | None
+    jitter_ms: float
+    loss_from_peer: float
+    loss_to_peer: float
+    bitrate: Annotated[int, Meta(description="Bit/s from the party.")]
+    route: str | None
+    family: str | None
+    streams: list[MeasuredStreamView]
+
+    @classmethod
+    def of(cls, one: MeasuredMedia | None) -> "MeasuredMediaView | None":
+        if one is None:
+            return None
+        return cls(
+            score=round(one.score, 2),
+            rtt_ms=None if one.rtt is None else round(one.rtt * 1000, 1),
+            jitter_ms=round(one.jitter * 1000, 1),
+            loss_from_peer=round(one.loss_from_peer, 4),
+            loss_to_peer=round(one.loss_to_peer, 4),
+            bitrate=round(one.bitrate),
+            route=one.route,
+            family=one.family,
+            streams=[MeasuredStreamView.of(stream) for stream in one.streams],
+        )
+
+
+class CallMediaView(msgspec.Struct, frozen=True):
+    """Null before the first report on a party's transport."""
+
+    caller: MeasuredMediaView | None
+    callee: MeasuredMediaView | None
+
+
+class OngoingCallMedia(msgspec.Struct, frozen=True):
+    """A call in progress on this server, and what its parties send."""
+
+    call: OngoingCallView
+    started_at: Milliseconds
+    media: CallMediaView
+
+
 async def list_calls(_request: web.Request, *, enforcer: Enforcer) -> web.Response:
     return answer(OngoingCalls([_call(one) for one in enforcer.ongoing()]))
+
+
+async def read_call(request: web.Request, *, enforcer: Enforcer) -> web.Response:
+    found = enforcer.detail(request.match_info["call_id"])
+    if found is None:
+        raise web.HTTPNotFound(text="no such call goes on")
+    media = CallMediaView(MeasuredMediaView.of(found.caller), MeasuredMediaView.of(found.callee))
+    return answer(OngoingCallMedia(_call(found.call), milliseconds(found.started_at), media))
 
 
 async def end_call(request: web.Request, *, enforcer: Enforcer) -> web.Response:
@@ -110,6 +201,15 @@ _LIFT: Final = Operation("Lifts a revocation: tokens that have not expired are v
 ROUTES: Final = guarded(
     [
         get("/api/admin/calls", list_calls, Operation("The calls in progress on this server, oldest first.", OngoingCalls)),
+        get(
+            f"/api/admin/calls/{CALL}",
+            read_call,
+            Operation(
+                "A call in progress on this server, with what its parties send: streams, codecs, rates, loss.",
+                OngoingCallMedia,
+                errors={404: "No such call is in progress on this server."},
+            ),
+        ),
         post(
             f"/api/admin/calls/{CALL}/end",
             end_call,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from relay.ids import Profile, Scope
-from relay.records.calls import OngoingCall
-from relay.signaling.calls import policy
+from relay.records.calls import OngoingCall, OngoingCallDetail
+from relay.signaling.calls import measured, policy
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
@@ -40,19 +40,12 @@ class Enforcement:
 
     def ongoing(self) -> Sequence[OngoingCall]:
         """The calls that have not ended, oldest first."""
-        found = [
-            OngoingCall(
-                call_id=one.call.call_id,
-                scope=one.call.scope,
-                call_type=one.call.call_type,
-                state=one.call.state.value,
-                caller=one.call.caller.profile,
-                callee=one.call.callee.profile,
-                answered_at=one.answered_at,
-            )
-            for one in sorted(self._context.live, key=lambda live: live.call.invited_at)
-        ]
-        return tuple(found)
+        return tuple(measured.ongoing(one) for one in sorted(self._context.live, key=lambda live: live.call.invited_at))
+
+    def detail(self, call_id: str) -> OngoingCallDetail | None:
+        """A call that has not ended, with its media; None: it does not go on here."""
+        live = self._context.live.with_id(call_id)
+        return None if live is None else measured.detail(live)
 
     async def end_call(self, call_id: str) -> bool:
         """End a call; whether it was going on here."""

@@ -184,8 +184,10 @@ class InCall:
         party = call.party_with(event.transport_id)
         if party is None or not call.answered:
             return
-        live.media(party).quality.add(event)
-        route = self._context.paths.seen(live.media(party), event.remote, report.rtt).route
+        media = live.media(party)
+        media.quality.add(event)
+        media.report = event
+        route = self._context.paths.seen(media, event.remote, report.rtt).route
         for to in call.parties:
             quality = notices.about(
                 outgoing.CallQuality,

@@ -11,7 +11,7 @@ from typing import Final
 from relay.clock import Timeline
 from relay.errors import SignalingError
 from relay.ids import Profile, ScopeKind, new_id
-from relay.media.api import DtlsRole
+from relay.media.api import DtlsRole, TransportReport
 from relay.sdp.model import SessionDescription
 from relay.signaling.calls.call import Call, Party
 from relay.signaling.calls.quality import Course, PathQuality
@@ -37,6 +37,8 @@ class PartyMedia:
     session: Session | None = None
     path: MediaPath = UNKNOWN_PATH
     quality: PathQuality = field(default_factory=PathQuality)
+    report: TransportReport | None = None
+    """The latest one."""
 
     @property
     def negotiated(self) -> tuple[Session, SessionDescription]:
