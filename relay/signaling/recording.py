@@ -108,6 +108,8 @@ class CallRecording:
     consent_only: bool = False
     """The scope itself wants consent, so the service may not order a recording."""
     terms: Terms = NO_TERMS
+    answer_timeout: float = CONSENT_TIMEOUT
+    """Seconds in which a party that is asked is to answer."""
     stage: RecordingStage = RecordingStage.IDLE
     since: float = 0.0
     """When that began; seconds, monotonic."""
@@ -176,7 +178,7 @@ class CallRecording:
         self.requests[profile] += 1
         self._begin(recording_id, "party")
         self.asker, self.devices = profile, {profile: device_id}
-        (self.asked, self.asked_device), self.expires_at = asked, now + CONSENT_TIMEOUT
+        (self.asked, self.asked_device), self.expires_at = asked, now + self.answer_timeout
         self._apply(RecordingEvent.ASK, None, now)
 
     def order(self, recording_id: str, devices: Mapping[Profile, str | None], now: float) -> None:
@@ -285,7 +287,7 @@ class CallRecording:
         if self.asked not in (None, profile):  # both parties have taken other devices: one after the other is too much to ask
             self.end("consent_withdrawn", now)
             return False
-        self.asked, self.asked_device, self.expires_at = profile, device_id, now + CONSENT_TIMEOUT
+        self.asked, self.asked_device, self.expires_at = profile, device_id, now + self.answer_timeout
         self.pause(CONSENT, now)
         return True
 

@@ -8,12 +8,13 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser
 
+from tests.http.recorded import NODE, recordings_of
 from tests.kit.server import running_relay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 USE = """
-async (relay) => {
+async ([relay, recording]) => {
   const outcome = {};
   const attempt = async (name, what) => {
     try {
@@ -40,6 +41,14 @@ async (relay) => {
   const read = async (path) => (await fetch(`${relay}${path}`, { headers })).json();
   await attempt("reading", async () => (await read("/api/conversations")).conversations.length > 0);
   await attempt("error", async () => (await read("/api/calls/none")).error.code);
+  // As a player of its own does: the last bytes, then the first ones of the same version.
+  const part = (range) => fetch(`${relay}/api/recordings/${recording}/files/A.webm`, { headers: { ...headers, ...range } });
+  await attempt("range", async () => {
+    const last = await part({ Range: "bytes=-4" });
+    const first = await part({ Range: "bytes=0-3", "If-Range": last.headers.get("ETag") });
+    const said = ({ status, headers }) => [status, headers.get("Accept-Ranges"), headers.get("Content-Range")].join(" ");
+    return [last, first].map(said);
+  });
   await attempt("platform", async () => (await fetch(`${relay}/api/admin/profiles/student/456`, { headers })).status);
   await attempt("metrics", async () => (await fetch(`${relay}/metrics`)).status);
   return outcome;
@@ -72,14 +81,18 @@ async def test_a_page_uses_the_modules_and_the_api_from_an_origin_that_is_named_
     async with (
         page_server() as named,
         page_server() as other,
-        running_relay(tmp_path, allowed_origins=(named,), service_token="s" * 32) as relay,
+        running_relay(tmp_path, allowed_origins=(named,), service_token="s" * 32, node=NODE, assemblers=0) as relay,
+        recordings_of(relay, tmp_path) as recorded,
         await browser.new_context() as context,
     ):
+        recording = await recorded.add(products={"A.webm": b"0123456789"})
         outcomes = {}
         for origin in (named, other):
             page = await context.new_page()
             await page.goto(origin)
-            outcomes[origin] = await page.evaluate(USE, relay.url)
+            outcomes[origin] = await page.evaluate(USE, [relay.url, recording])
     closed = {"platform": "TypeError", "metrics": "TypeError"}
-    assert outcomes[named] == {"module": True, "style": True, "change": 200, "reading": True, "error": "not_found", **closed}
+    parts = ["206 bytes bytes 6-9/10", "206 bytes bytes 0-3/10"]
+    read = {"module": True, "style": True, "change": 200, "reading": True, "error": "not_found", "range": parts}
+    assert outcomes[named] == {**read, **closed}
     assert set(outcomes[other].values()) == {"TypeError"}

@@ -1,5 +1,6 @@
 """A call is recorded with the consent of both parties, and both see that it is."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,6 +40,15 @@ async def says(page: RelayPage, words: str, detail: str) -> None:
     await expect(page.hook("recording-detail")).to_have_text(detail, timeout=PATIENCE)
 
 
+async def answer_by_keyboard(page: RelayPage, button: str) -> None:
+    """Go to a button of the question by the keyboard, and press it."""
+    for _ in range(6):
+        if await page.page.evaluate("document.activeElement.textContent") == button:
+            break
+        await page.page.keyboard.press("Tab")
+    await page.page.keyboard.press("Enter")
+
+
 async def ends(relay: RunningRelay) -> list[str | None]:
     """Why the recordings ended, oldest first."""
     engine = create_async_engine(relay.database_url)
@@ -66,7 +76,7 @@ async def test_both_see_that_the_call_is_recorded_until_the_one_who_agreed_withd
         await callee.page.keyboard.press("Tab")
         focused = "document.activeElement === document.body || document.activeElement.closest('[role=alertdialog]') !== null"
         assert await callee.page.evaluate(focused)
-    await callee.hook("consent-allow").click()
+    await answer_by_keyboard(callee, "Allow recording")
     await says(caller, "Recording", "you started it")
     await says(callee, "Recording", "Maya started it")
     await expect(question).to_be_hidden()
@@ -85,7 +95,8 @@ async def test_both_see_that_the_call_is_recorded_until_the_one_who_agreed_withd
     await eventually(withdrawn, "the recording has ended for that reason")
 
 
-async def test_a_call_is_not_recorded_when_the_other_party_leaves_the_question_by_escape(
+@pytest.mark.settings(recording_consent_timeout=5)
+async def test_a_call_is_not_recorded_when_the_other_party_leaves_the_question_by_escape_or_does_not_answer(
     relay: RunningRelay, in_call: InCall
 ) -> None:
     caller, callee = await in_call()
@@ -95,8 +106,32 @@ async def test_a_call_is_not_recorded_when_the_other_party_leaves_the_question_b
     await says(caller, "Not recorded", "Daniel does not want this call to be recorded.")
     await callee.hides("consent-dialog")
     await says(callee, "Not recorded", "You declined.")
+
+    await caller.press_more("record")
+    await callee.shows("consent-dialog")
+    await expect(callee.hook("consent-left")).to_have_text(re.compile("counts as declined in 0:0[1-5]"), timeout=PATIENCE)
+    await says(caller, "Not recorded", "Daniel did not answer in time.")
+    await callee.hides("consent-dialog")
+    await says(callee, "Not recorded", "You did not answer in time.")
     assert await ends(relay) == []
     assert await caller.state() == "connected"
+
+
+@pytest.mark.settings(assemblers=0)
+async def test_a_device_that_takes_the_call_over_is_asked_in_place_of_the_one_that_was(
+    in_call: InCall, open_page: OpenPage[Any]
+) -> None:
+    caller, callee = await in_call()
+    await caller.press_more("record")
+    await callee.shows("consent-dialog")
+    await callee.crash()
+    second = await open_page(RelayPage, TUTOR)
+    await second.hook("take-over").click()
+    await second.shows("consent-dialog")
+    await says(caller, "Waiting for Daniel’s consent", "to record this call")
+    await answer_by_keyboard(second, "Allow recording")
+    await says(caller, "Recording", "you started it")
+    await says(second, "Recording", "Maya started it")
 
 
 async def test_the_one_who_asks_may_take_the_question_back(in_call: InCall) -> None:

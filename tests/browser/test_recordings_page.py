@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from relay.records.recordings import RecordingState, RecordingVerdict
 from tests.browser.pages import PATIENCE
 from tests.http.recordings.recorded import NODE, Recorded, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA
+from tests.http.test_recordings_assembled import captured
 from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
@@ -199,6 +202,7 @@ async def test_a_failed_verification_is_shown_with_its_reasons_and_its_report(
         await page.hook("file-B.webm").click()
     assert (await (await download.value).path()).read_bytes() == files["B.webm"]
     await expect(page.hook("file-sidecar.json")).to_be_visible()
+    await expect(page.hook("hold")).to_be_hidden()
 
 
 @quiet
@@ -245,6 +249,35 @@ async def test_quality_assurance_plays_all_recordings_by_the_service_token(
     await expect(page.hook(f"file-{recording}.pcapng")).to_be_visible(timeout=PATIENCE)
     sources = await page.run("() => [...document.querySelectorAll('video, iframe, a')].map((one) => one.src ?? one.href)")
     assert not [one for one in sources if "platform" in one], "the service token is in no URL"
+    page.forgive("401")
+
+
+@pytest.mark.settings(node=NODE, media_host="127.0.0.1", service_token=SERVICE_TOKEN)
+async def test_quality_assurance_has_an_mp4_made_and_watches_it_and_sets_a_legal_hold(
+    relay: RunningRelay, recorded: Recorded, page: RecordingsPage, tmp_path: Path
+) -> None:
+    capture = captured(tmp_path / "capture")
+    recording = await recorded.add(state=RecordingState.CAPTURED, capture=capture, since=datetime.now(UTC))
+    await page.goto(f"{relay.url}/recordings")
+    await page.hook("service-token").fill(SERVICE_TOKEN)
+    await page.hook("service-signin").click()
+    await page.page.get_by_role("link", name="Daniel Okafor → Maya Lindgren").click()
+    progress = page.hook("detail").get_by_test_id("progress")
+    await page.hook("mp4").click()
+    await expect(progress).to_contain_text(re.compile("Waiting for its turn|Assembling"), timeout=PATIENCE)
+    for button in ("mp4", "assemble"):
+        await expect(page.hook(button)).to_be_disabled(timeout=PATIENCE)
+    await expect(page.hook("file-call.mp4")).to_be_visible(timeout=2 * PATIENCE)
+    await expect(progress).to_be_hidden(timeout=2 * PATIENCE)
+    await expect(page.hook("mp4")).to_be_hidden()
+
+    await page.hook("hold").click()
+    await expect(page.hook("hold")).to_have_text("Lift legal hold", timeout=PATIENCE)
+    await expect(page.hook("delete")).to_be_disabled()
+    assert (await recorded.get(recording)).legal_hold
+    await page.hook("hold").click()
+    await expect(page.hook("hold")).to_have_text("Set legal hold", timeout=PATIENCE)
+    await expect(page.hook("delete")).to_be_enabled()
     page.forgive("401")
 
 

@@ -18,10 +18,10 @@ _SHARED: Final = re.compile(r"/(?:api/(?!admin/)|js/|css/|icon\.svg$)")
 """What pages of other origins may ask for, also below a prefix that the relay is mounted at. The platform's own resources are not
 for pages: their credential must not be in a browser."""
 
-_REQUEST_HEADERS: Final = "Authorization, Content-Type"
-"""That a page may set, besides those that need no leave."""
+_REQUEST_HEADERS: Final = "Authorization, Content-Type, If-Range, Range"
+"""That a page may set, besides those that need no leave. Of `Range`, `bytes=-500` needs one."""
 
-_RESPONSE_HEADERS: Final = "Allow, Retry-After"
+_RESPONSE_HEADERS: Final = "Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Retry-After"
 """That a page may read, besides those that need no leave."""
 
 _PREFLIGHT_LIFETIME: Final = 7200

@@ -59,7 +59,13 @@ class Recordings:
         if log is None or server is RecordingPolicy.OFF:
             return CallRecording()
         own = await log.policy(scope)
-        return CallRecording(server.stricter(own), own is RecordingPolicy.CONSENT, self._terms, since=self._now())
+        return CallRecording(
+            policy=server.stricter(own),
+            consent_only=own is RecordingPolicy.CONSENT,
+            terms=self._terms,
+            answer_timeout=self._settings.recording_consent_timeout,
+            since=self._now(),
+        )
 
     def turns_away(self, recording: CallRecording, device: Device) -> bool:
         """Whether a device may not be in the call, because it cannot show that it is recorded."""

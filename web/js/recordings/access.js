@@ -56,9 +56,21 @@ export class Access {
     return recordingOf((await this.#request("GET", this.#pathOf(id))).recording);
   }
 
-  /** @param {string} id @param {"assemble" | "verify"} what */
+  /** @param {string} id @param {import("./record.js").Work} what */
   async work(id, what) {
-    return recordingOf((await this.#request("POST", `${this.#pathOf(id)}/${what}`)).recording);
+    const path = what === "mp4" ? "assemble?mp4=1" : what;
+    return recordingOf((await this.#request("POST", `${this.#pathOf(id)}/${path}`)).recording);
+  }
+
+  /**
+   * Set or lift the legal hold: for the service token only.
+   *
+   * @param {string} id
+   * @param {boolean} isHeld
+   */
+  async hold(id, isHeld) {
+    await this.#request(isHeld ? "PUT" : "DELETE", `${this.#pathOf(id)}/hold`);
+    return this.find(id);
   }
 
   /** @param {string} id */

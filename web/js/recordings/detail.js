@@ -15,9 +15,15 @@ import { createReport } from "./report.js";
 import { endText, endedEarly, fileText, sizeText, stateText } from "./words.js";
 
 /**
- * @param {{onBack: () => void, onWork: (id: string, what: "assemble" | "verify") => void, onDelete: (id: string) => void}} actions
+ * @typedef {object} Actions
+ * @property {() => void} onBack
+ * @property {(id: string, what: import("./record.js").Work) => void} onWork
+ * @property {(id: string, isHeld: boolean) => void} onHold
+ * @property {(id: string) => void} onDelete
  */
-export function createDetail({ onBack, onWork, onDelete }) {
+
+/** @param {Actions} actions */
+export function createDetail({ onBack, onWork, onHold, onDelete }) {
   /** @type {RecordingFacts | null} */
   let shown = null;
   const back = h("a", { class: "back", href: "#", "data-testid": "to-list", onclick: goBack }, icon("arrow"), "All recordings");
@@ -30,8 +36,10 @@ export function createDetail({ onBack, onWork, onDelete }) {
   const report = createReport();
   const assemble = action("assemble", "Assemble", () => shown && onWork(shown.id, "assemble"));
   const verify = action("verify", "Verify", () => shown && onWork(shown.id, "verify"));
+  const film = action("mp4", "Make an MP4 of both", () => shown && onWork(shown.id, "mp4"));
+  const hold = action("hold", "", () => shown && onHold(shown.id, !shown.legalHold));
   const remove = action("delete", "Delete…", () => question.open());
-  const actions = h("div", { class: "recdetail__actions" }, assemble, verify, remove);
+  const actions = h("div", { class: "recdetail__actions" }, assemble, verify, film, hold, remove);
   const files = h("ul", { class: "recfiles", "data-testid": "files" });
   const facts = h("dl", { class: "recfacts" });
   const question = createDeletion(() => shown && onDelete(shown.id));
@@ -52,8 +60,8 @@ export function createDetail({ onBack, onWork, onDelete }) {
     onBack();
   }
 
-  /** @param {RecordingFacts} recording */
-  function render(recording) {
+  /** @param {RecordingFacts} recording @param {Access} access */
+  function render(recording, access) {
     const { state, endReason, job, note: words, legalHold, startedAt, duration, dropped } = recording;
     const names = `${partyName(recording, "A")} → ${partyName(recording, "B")}`;
     setText(title, names);
@@ -72,7 +80,10 @@ export function createDetail({ onBack, onWork, onDelete }) {
     setText(assemble, state === "ready" ? "Assemble again" : state === "failed" ? "Try to assemble again" : "Assemble");
     verify.hidden = state !== "ready";
     setText(verify, recording.verdict === "none" ? "Verify" : "Verify again");
-    assemble.disabled = verify.disabled = busy;
+    film.hidden = assemble.hidden || recording.files.some(({ name }) => name === "call.mp4");
+    assemble.disabled = verify.disabled = film.disabled = busy;
+    hold.hidden = !access.isService || state === "deleting";
+    setText(hold, legalHold ? "Lift legal hold" : "Set legal hold");
     remove.hidden = !recording.canDelete;
     remove.disabled = busy || legalHold || state === "capturing";
     renderFacts(recording);
@@ -141,7 +152,7 @@ export function createDetail({ onBack, onWork, onDelete }) {
       const before = shown?.id === recording.id ? shown : null;
       shown = recording;
       element.hidden = false;
-      render(recording);
+      render(recording, access);
       const same = before !== null && JSON.stringify(before.files) === JSON.stringify(recording.files);
       player.element.hidden = !playable(recording, "A") && !playable(recording, "B");
       element.toggleAttribute("data-plain", player.element.hidden && recording.verdict === "none");

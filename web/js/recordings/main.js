@@ -29,6 +29,7 @@ const list = createList({ onSearch: search, onMore: () => void more(), onAgain: 
 const detail = createDetail({
   onBack: () => go(""),
   onWork: (id, what) => void work(id, what),
+  onHold: (id, isHeld) => void hold(id, isHeld),
   onDelete: (id) => void remove(id),
 });
 const who = h("p", { class: "recpage__lead", "data-testid": "who" });
@@ -186,10 +187,18 @@ function go(id) {
   void route();
 }
 
-/** @param {string} id @param {"assemble" | "verify"} what */
+/** @param {string} id @param {import("./record.js").Work} what */
 async function work(id, what) {
   await attempt(async (granted) => detail.show(await granted.work(id, what), granted));
   watch();
+}
+
+/** @param {string} id @param {boolean} isHeld */
+async function hold(id, isHeld) {
+  await attempt(async (granted) => {
+    await detail.show(await granted.hold(id, isHeld), granted);
+    toasts.show(isHeld ? "Under legal hold: it is not deleted." : "The legal hold was lifted.");
+  });
 }
 
 /** @param {string} id */

@@ -15,6 +15,8 @@
  * @property {number | null} progress From 0 to 1; null: unknown.
  * @property {string} step What it does now; empty: unknown.
  *
+ * @typedef {"assemble" | "mp4" | "verify"} Work What can be asked for: `mp4` is to assemble it with one video of both parties.
+ *
  * @typedef {object} RecordingFacts
  * @property {string} id
  * @property {string} callId
