@@ -29,8 +29,8 @@ from relay.ids import Profile, Scope
 UPDATE_TIMEOUT: Final = 20.0
 """Seconds for the other party to answer an offer: the relay gives it 15."""
 
-CONSENT_TIMEOUT: Final = 45.0
-"""Seconds for the other party to answer a request to record: the relay gives it 30."""
+CONSENT_TIMEOUT: Final = 315.0
+"""Seconds for the other party to answer a request to record: the relay gives it 30, or what it was set to, at most 300."""
 
 _log = logging.getLogger(__name__)
 
@@ -248,7 +248,8 @@ class ClientCall:
     # -- recording ----------------------------------------------------------------------------------------------------
 
     async def record(self) -> str:
-        """Ask for a recording of this call; waits until the other party has agreed to it, which it has 30 s for.
+        """Ask for a recording of this call; waits until the other party has agreed to it, which it has 30 s for, unless the
+        relay was set to another time.
 
         Returns:
             The id of the recording.

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from relay.settings.base import PREFIX, Development, Seconds, Secret
+from relay.settings.base import PREFIX, Development, Secret
 
 RecordingPolicy = Literal["off", "consent", "always"]
 Mebibytes = Annotated[int, Meta(ge=1, le=1024 * 1024, extra={"unit": "MiB"})]
@@ -39,7 +39,7 @@ class RecordingSettings(Development):
     """Hours after which a recording ends; 0: it ends with its call."""
     recording_keyframe_interval: Annotated[float, Meta(ge=0, le=3600, extra={"unit": "s"})] = 20.0
     """Seconds between key frames that the relay requests of recorded video; 0: it requests only the first one."""
-    recording_consent_timeout: Seconds = 30.0
+    recording_consent_timeout: Annotated[float, Meta(ge=1, le=300, extra={"unit": "s"})] = 30.0
     """Seconds that a party has to answer whether the call may be recorded; without an answer, it is not."""
     recording_on_withdrawal: Literal["keep", "delete"] = "keep"
     """What happens to a recording when a party withdraws its consent."""
