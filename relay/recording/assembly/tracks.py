@@ -151,6 +151,8 @@ class _Stream:
         self.arrived(use, marker, payload, arrival)
 
     def gap(self) -> None:
+        """What comes next does not follow what came: nothing between is lost."""
+        self._sequence = None
         for assembler, *_ in self.video.values():
             assembler.gap()
 

@@ -172,6 +172,8 @@ def test_while_a_call_is_held_nothing_is_missing_and_afterwards_all_is_in_its_ti
     events = [(2.1, "hold", {"on": True}), (901.9, "hold", {"on": False})]
     result = assemble(written(tmp_path / "x.pcapng", packets, duration=904, events=events), tmp_path / "out")
     assert track(result.sidecar, "video")["lost"] == track(result.sidecar, "audio")["lost"] == 0
+    inserted = track(result.sidecar, "audio")["inserted_for"]
+    assert (inserted["pause"], "lost" in inserted) == (pytest.approx(900, abs=0.1), False)
     file = tmp_path / "out" / "A.webm"
     assert flash_times(file, frames[0][0]) == pytest.approx([0.02, 902.02], abs=0.003)
     assert audio_times(file, [tone[0]]) == pytest.approx([0.02, 902.02], abs=0.008)
