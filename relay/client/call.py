@@ -248,8 +248,7 @@ class ClientCall:
     # -- recording ----------------------------------------------------------------------------------------------------
 
     async def record(self) -> str:
-        """Ask for a recording of this call; waits until the other party has agreed to it, which it has 30 s for, unless the
-        relay was set to another time.
+        """Ask for a recording of this call; waits until the other party has agreed to it, which it has 30 s for.
 
         Returns:
             The id of the recording.
