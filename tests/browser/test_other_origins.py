@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser
 
-from tests.http.recorded import NODE, recordings_of
+from tests.http.recordings.recorded import NODE, recordings_of
 from tests.kit.server import running_relay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]

@@ -17,8 +17,8 @@ from relay.ids import Profile
 from relay.records.recordings import RecordingState, RecordingVerdict
 from tests.browser.pages import PATIENCE
 from tests.http.recordings.recorded import NODE, Recorded, recordings_of
+from tests.http.recordings.test_assembled import captured
 from tests.http.records import DANIEL, ELENA, MAYA
-from tests.http.test_recordings_assembled import captured
 from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
