@@ -23,7 +23,8 @@ scope.addEventListener("push", (event) => {
 scope.addEventListener("notificationclick", (event) => {
   const click = /** @type {NotificationEvent} */ (event);
   click.notification.close();
-  click.waitUntil(openPage());
+  const callId = click.notification.data?.answer;
+  click.waitUntil(openPage(typeof callId === "string" ? `#answer=${encodeURIComponent(callId)}` : ""));
 });
 
 /**
@@ -49,12 +50,17 @@ async function announce(pushed) {
     // One per call: the notification of the missed call replaces that of the ringing one.
     tag: pushed?.call_id ?? "call",
     requireInteraction: !missed,
+    data: missed ? null : { answer: pushed?.call_id },
   });
 }
 
-/** The page that is open comes to the front; without one, it is opened. */
-async function openPage() {
+/**
+ * The page that is open comes to the front, where the call rings by itself; without one, it is opened.
+ *
+ * @param {string} link what the page is to do
+ */
+async function openPage(link) {
   const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
   const page = pages.find(({ url }) => url.startsWith(scope.registration.scope));
-  await (page ? page.focus() : scope.clients.openWindow(scope.registration.scope));
+  await (page ? page.focus() : scope.clients.openWindow(scope.registration.scope + link));
 }

@@ -36,6 +36,7 @@ from relay.http import (
     push,
     readiness,
     responses,
+    session,
     sockets,
     whiteboard,
 )
@@ -155,10 +156,11 @@ def http_plane(
         tickets=Tickets(auth.service_token),
         orders=calls.recordings,
         recording_policies=recorded.store,
+        sign_in=session.SignInOptions.of(auth, settings),
     )
     provided = by_type(needs)
     app.add_routes([one.bound(provided) for one in described])
-    app.add_routes(pages.ROUTES)
+    app.add_routes(pages.Pages(watched=auth.dev, frame_ancestors=settings.frame_ancestors).routes())
     app[TOKENS], app[REVOCATIONS], app[sockets.OPEN_SOCKETS] = verified, revocations, open_sockets
     app[operations.OBSERVED], app[operations.ENGINE], app[openapi.DOCUMENT] = needs.observed, needs.engine, needs.document
     return app
@@ -197,6 +199,7 @@ class _Needs:
     tickets: Tickets
     orders: recording_orders.RecordingOrders
     recording_policies: recording_orders.RecordingPolicies
+    sign_in: session.SignInOptions
 
 
 def tokens(settings: AuthSettings) -> Tokens:
@@ -224,7 +227,15 @@ def _bare_app(trusted_proxies: Sequence[str], origins: Origins, admitted: Middle
 
 def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
     """What the settings switch on."""
-    described = [*openapi.ROUTES, *directory.ROUTES, *sockets.ROUTES, *connectivity.ROUTES, *operations.ROUTES, *push.ROUTES]
+    described = [
+        *openapi.ROUTES,
+        *session.ROUTES,
+        *directory.ROUTES,
+        *sockets.ROUTES,
+        *connectivity.ROUTES,
+        *operations.ROUTES,
+        *push.ROUTES,
+    ]
     described += [
         *readiness.ROUTES,
         *profile_settings.ROUTES,

@@ -100,6 +100,7 @@ _TAGS: Final = {
     "profiles": "Profiles.",
     "push": "Web Push.",
     "recordings": "Recordings of calls.",
+    "session": "Signing a browser in and out.",
     "settings": "Settings of a profile.",
     "websocket": "The WebSocket of the calls.",
     "whiteboard": "Whiteboard sessions, and the calls in them.",

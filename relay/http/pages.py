@@ -1,55 +1,107 @@
 """Serves the files of the browser client in `web/`."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ETag, hdrs, web
+
+from relay.http.assets.site import FOLDER, Asset, Site, Website
+from relay.http.proxies import asker_of
+from relay.http.responses import content_policy
+from relay.settings.notation import parse_origin, write_origin
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 WEB: Final = _PACKAGE / "web" if (_PACKAGE / "web").is_dir() else _PACKAGE.parent / "web"
 """Inside the package where it is installed from a wheel, beside it in a checkout (setup.py)."""
 
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+"""RFC 8246: what changes gets another name."""
 
-async def index(_request: web.Request) -> web.FileResponse:
-    return web.FileResponse(WEB / "index.html")
-
-
-async def connectivity(_request: web.Request) -> web.FileResponse:
-    return web.FileResponse(WEB / "connectivity.html")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def recordings(_request: web.Request) -> web.FileResponse:
-    return web.FileResponse(WEB / "recordings.html")
+class Pages:
+    """The pages and what they load.
+
+    Args:
+        watched: the files change while the server runs.
+        frame_ancestors: the origins whose pages may show these in a frame.
+    """
+
+    def __init__(self, *, watched: bool, frame_ancestors: Sequence[str]) -> None:
+        self._website = Website(WEB, watched=watched)
+        self._frame_ancestors = [write_origin(parse_origin(one)) for one in frame_ancestors]
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self._page("index.html")),
+            web.get("/connectivity", self._page("connectivity.html")),
+            web.get("/recordings", self._page("recordings.html")),
+            web.get("/icon.svg", self._file("icon.svg")),
+            # At the root, since the scope of a service worker is its own directory and those below.
+            web.get("/sw.js", self._file("sw.js")),
+            web.get("/{folder:css|js}/{path:.+}", self._part),
+            web.get(f"/{FOLDER}/{{version}}/{{name}}", self._bundle),
+        ]
+
+    async def _site(self) -> Site:
+        known = self._website.known
+        return known if known is not None else await asyncio.to_thread(self._website.site)
+
+    def _page(self, name: str) -> _Handler:
+        async def page(request: web.Request) -> web.StreamResponse:
+            # Asked for again at each load, and answered 304: it says which bundles belong together.
+            response = _sent(request, (await self._site()).pages[name])
+            response.headers["Content-Security-Policy"] = content_policy(asker_of(request), self._frame_ancestors)
+            return response
+
+        return page
+
+    def _file(self, path: str) -> _Handler:
+        async def file(request: web.Request) -> web.StreamResponse:
+            asset = await asyncio.to_thread(self._website.file, path)
+            if asset is None:
+                raise web.HTTPNotFound
+            return _sent(request, asset)
+
+        return file
+
+    async def _part(self, request: web.Request) -> web.StreamResponse:
+        """A stylesheet or a module, for pages that import single ones."""
+        return await self._file(f"{request.match_info['folder']}/{request.match_info['path']}")(request)
+
+    async def _bundle(self, request: web.Request) -> web.StreamResponse:
+        site = await self._site()
+        asset = site.bundles.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        # While several servers behind one name are updated, the page may be another's: a bundle of this version beats none.
+        current = request.match_info["version"] == site.version
+        return _sent(request, asset, _FOR_EVER if current else "no-cache")
 
 
-async def icon(_request: web.Request) -> web.FileResponse:
-    return web.FileResponse(WEB / "icon.svg")
+def _sent(request: web.Request, asset: Asset, cached: str = "no-cache") -> web.Response:
+    """An asset, compressed where the client takes that."""
+    headers = {hdrs.CACHE_CONTROL: cached, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+    tag = ETag(asset.tag, is_weak=True)
+    if any(one.value in (asset.tag, "*") for one in request.if_none_match or ()):
+        response = web.Response(status=304, headers=headers)
+    elif _takes_gzip(request):
+        response = web.Response(body=asset.compressed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+    else:
+        response = web.Response(body=asset.plain, headers=headers)
+    if response.status == 200:
+        response.content_type, response.charset = asset.content_type, "utf-8"
+    response.etag = tag
+    return response
 
 
-async def service_worker(_request: web.Request) -> web.FileResponse:
-    """At the root, since the scope of a service worker is its own directory and those below."""
-    return web.FileResponse(WEB / "sw.js")
-
-
-async def part(request: web.Request) -> web.FileResponse:
-    """A stylesheet or a module."""
-    folder = WEB / request.match_info["folder"]
-    # Not aiohttp's static route: its 404 is plain text that no middleware can turn into JSON.
-    try:
-        file = (folder / request.match_info["path"]).resolve()
-        found = file.is_relative_to(folder) and file.is_file()
-    except (OSError, ValueError):  # a name that is too long, or has a NUL
-        found = False
-    if not found:
-        raise web.HTTPNotFound
-    return web.FileResponse(file)
-
-
-ROUTES: Final = [
-    web.get("/", index),
-    web.get("/connectivity", connectivity),
-    web.get("/recordings", recordings),
-    web.get("/icon.svg", icon),
-    web.get("/sw.js", service_worker),
-    web.get("/{folder:css|js}/{path:.+}", part),
-]
+def _takes_gzip(request: web.Request) -> bool:
+    """Whether the client takes gzip (RFC 9110 section 12.5.3)."""
+    for one in ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())).split(","):
+        coding, _, weight = one.partition(";")
+        if coding.strip().lower() in ("gzip", "*"):
+            return weight.replace(" ", "").rstrip("0.") != "q="
+    return False

@@ -36,13 +36,13 @@ class Unsubscription(msgspec.Struct, frozen=True):
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    key: Annotated[str, Meta(description="`applicationServerKey` of `PushManager.subscribe`.")]
+    key: Annotated[str | None, Meta(description="`applicationServerKey` of `PushManager.subscribe`; null: there is no Web Push.")]
 
 
 async def key(request: web.Request, *, who: HttpAuthenticator, gate: PushGate | None) -> web.Response:
     """The key that browsers subscribe with."""
     await who.signed_in(request)
-    return answer(PublicKey(_configured(gate).public_key))
+    return answer(PublicKey(None if gate is None else gate.public_key))
 
 
 async def subscribe(
@@ -77,7 +77,7 @@ def _configured(gate: PushGate | None) -> PushGate:
 _OFF: Final = {404: "Web Push is not configured."}
 
 ROUTES: Final = [
-    get("/api/push/key", key, Operation("The key that browsers subscribe with.", PublicKey, errors=_OFF)),
+    get("/api/push/key", key, Operation("The key that browsers subscribe with.", PublicKey)),
     post(
         "/api/push/subscriptions",
         subscribe,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -169,13 +169,20 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     asker = asker_of(request)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", _content_policy(asker))
+    response.headers.setdefault("Content-Security-Policy", content_policy(asker))
     if asker.secure:
         response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
 
 
-def _content_policy(asker: Asker) -> str:
+def content_policy(asker: Asker, frame_ancestors: Sequence[str] = ()) -> str:
+    """The Content Security Policy of a response.
+
+    Args:
+        frame_ancestors: the origins whose pages may show it in a frame; none: no page may.
+    """
     policy = dict(_CONTENT)
+    if frame_ancestors:
+        policy["frame-ancestors"] = " ".join(frame_ancestors)
     if _HOST.fullmatch(asker.host):
         # To some browsers 'self' is https only, and not the WebSockets of the same host.
         policy["connect-src"] += f" {'wss' if asker.secure else 'ws'}://{asker.host}"

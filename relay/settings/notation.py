@@ -55,6 +55,34 @@ def parse_origin(text: str) -> Origin:
     return url.scheme, url.host.lower(), port
 
 
+def write_origin(origin: Origin) -> str:
+    """As browsers write it."""
+    scheme, host, port = origin
+    usual = {"http": 80, "https": 443}[scheme]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}" + ("" if port == usual else f":{port}")
+
+
+def check_page_url(text: str) -> None:
+    """The address of a page that the browser is led to: absolute and by https, or a path on the same host. Empty: none.
+
+    Raises:
+        ValueError: it is neither. By http only this machine is led to, for trying things out: the page hands out tokens.
+    """
+    if not text:
+        return
+    problem = f"{text[:100]!r} is neither an https URL nor a path such as /sign-in"
+    try:
+        url = URL(text)
+    except (ValueError, TypeError):
+        raise ValueError(problem) from None
+    local = url.scheme == "http" and url.host in ("localhost", "127.0.0.1", "::1")
+    path = not url.scheme and not url.raw_authority and text.startswith("/") and "\\" not in text
+    if not (url.scheme == "https" or local or path) or url.raw_user or url.raw_password or url.raw_fragment:
+        raise ValueError(problem)
+    if not path and not url.host:
+        raise ValueError(problem)
+
+
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Addresses, and networks in CIDR notation.
 

@@ -38,7 +38,6 @@ async def test_the_call_of_a_blocked_caller_is_declined_without_ringing(
     await caller.put_away_the_ended_call()
     await caller.call("video")
     await callee.ringing()
-    callee.forgive(PUSH_IS_OFF)
 
 
 async def test_a_callee_with_do_not_disturb_is_busy(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
@@ -52,7 +51,6 @@ async def test_a_callee_with_do_not_disturb_is_busy(relay: RunningRelay, open_pa
     assert "busy" in await caller.said()
     assert not await callee.was_asked()
     assert await reason(relay) == "busy"
-    callee.forgive(PUSH_IS_OFF)
 
 
 async def test_a_callee_who_allows_no_calls_declines_them_all(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
@@ -64,8 +62,3 @@ async def test_a_callee_who_allows_no_calls_declines_them_all(relay: RunningRela
     assert "declined" in await caller.said()
     assert not await callee.was_asked()
     assert await reason(relay) == "rejected"
-    callee.forgive(PUSH_IS_OFF)
-
-
-PUSH_IS_OFF = "/api/push/key"
-"""A browser writes to its console that the server has no key: 404."""

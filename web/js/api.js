@@ -1,8 +1,6 @@
 /**
  * Access to the relay's HTTP resources, and those that tell who can be called. No DOM.
  *
- * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").ProfileName} ProfileName
  * @typedef {import("./model.js").Contact} Contact
  * @typedef {import("./model.js").Scope} Scope
  * @typedef {import("./protocol.js").WireProfile} WireProfile
@@ -24,60 +22,48 @@ export class ApiError extends Error {
   }
 }
 
-/** One profile's access to the server. Logs in again by itself when its token has expired. */
+/**
+ * @param {string} base URL that the resources are relative to
+ * @param {string} path
+ * @param {RequestInit} init
+ * @returns {Promise<any>} the JSON of the response; null: it has none
+ * @throws {ApiError}
+ */
+export async function requestJson(base, path, init) {
+  const response = await fetch(new URL(path, base), init);
+  if (response.status === 204) return null;
+  // A proxy in front of the relay answers in HTML: then the status is all there is to go by.
+  const body = await response.json().catch(() => null);
+  if (response.ok && body !== null) return body;
+  const { code = `http_${response.status}`, message = response.statusText } = body?.error ?? {};
+  throw new ApiError(response.status, code, message);
+}
+
+/** One profile's access to the server. Renews its credential when that is not good any more. */
 export class Api {
   #base;
-  #token = "";
-  /** @type {ProfileName} */
-  #profile;
+  #credentials;
 
   /**
    * @param {string} base URL that the resources are relative to
-   * @param {ProfileName} profile
+   * @param {import("./credentials.js").Credentials} credentials of a profile that is signed in
    */
-  constructor(base, profile) {
+  constructor(base, credentials) {
     this.#base = base;
-    this.#profile = profile;
-  }
-
-  /** For the WebSocket, which cannot send the header that the other requests carry. */
-  get token() {
-    return this.#token;
+    this.#credentials = credentials;
   }
 
   /** @returns {string} */
   get socketUrl() {
-    const url = new URL(`ws/${this.#profile.id}/${this.#profile.type}`, this.#base);
+    const { type, id } = this.#me;
+    const url = new URL(`ws/${id}/${type}`, this.#base);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return url.href;
   }
 
-  /**
-   * @returns {Promise<{person: Person, iceServers: RTCIceServer[]}>}
-   * @throws {ApiError} 404: the server is not in development mode; there, logging in is the platform's business.
-   */
-  async logIn() {
-    const { type, id } = this.#profile;
-    const body = JSON.stringify({ profile_type: type, profile_id: id });
-    const headers = { "Content-Type": "application/json" };
-    const login = await this.#request("api/dev/login", { method: "POST", body, headers });
-    this.#token = login.token;
-    return { person: personOf(login.profile), iceServers: login.ice_servers ?? [] };
-  }
-
-  /**
-   * A token that the server accepts: the one in use if it still does, else a new one.
-   *
-   * @returns {Promise<string | null>} null when no log-in is possible any more
-   */
-  async renew() {
-    try {
-      await this.conversations();
-      return this.#token;
-    } catch (error) {
-      if (error instanceof ApiError && [401, 403, 404].includes(error.status)) return null;
-      throw error;
-    }
+  /** @returns {import("./model.js").ProfileName} */
+  get #me() {
+    return this.#credentials.person ?? { type: "", id: 0 };
   }
 
   /** @returns {Promise<Contact[]>} the conversations, each by its other member */
@@ -110,16 +96,17 @@ export class Api {
    */
   async send(method, path, content) {
     const asMe = () => {
+      const { token } = this.#credentials;
       /** @type {Record<string, string>} */
-      const headers = { Authorization: `Bearer ${this.#token}` };
+      const headers = token ? { Authorization: `Bearer ${token}` } : {};
       if (content !== undefined) headers["Content-Type"] = "application/json";
-      return this.#request(path, { method, headers, body: content === undefined ? undefined : JSON.stringify(content) });
+      return requestJson(this.#base, path, { method, headers, body: content === undefined ? undefined : JSON.stringify(content) });
     };
     try {
       return await asMe();
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      await this.logIn();
+      if (!(await this.#credentials.renew("refused"))) throw error;
       return asMe();
     }
   }
@@ -130,25 +117,10 @@ export class Api {
    * @returns {Contact[]}
    */
   #contacts(scope, members) {
-    const mine = keyOf(this.#profile);
+    const mine = keyOf(this.#me);
     const others = members.map(personOf).filter((member) => keyOf(member) !== mine);
     return scope.kind === "conversation"
       ? others.slice(0, 1).map((other) => ({ scope, other }))
       : others.map((other) => ({ scope, other }));
-  }
-
-  /**
-   * @param {string} path
-   * @param {RequestInit} init
-   * @returns {Promise<any>} the JSON of the response
-   */
-  async #request(path, init) {
-    const response = await fetch(new URL(path, this.#base), init);
-    if (response.status === 204) return null;
-    // A proxy in front of the relay answers in HTML: then the status is all there is to go by.
-    const body = await response.json().catch(() => null);
-    if (response.ok && body !== null) return body;
-    const { code = `http_${response.status}`, message = response.statusText } = body?.error ?? {};
-    throw new ApiError(response.status, code, message);
   }
 }

@@ -88,6 +88,11 @@ export class Calls extends EventTarget {
     this.#comeInto(state);
   }
 
+  /** Whether a call is the current one, or was here. @param {string} callId */
+  hasSeen(callId) {
+    return this.current?.id === callId || this.#finished.has(callId);
+  }
+
   /** The page is about to go. */
   leave() {
     clearTimeout(this.#resume);

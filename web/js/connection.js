@@ -9,9 +9,9 @@
  *
  * @typedef {object} ConnectionSetup
  * @property {string} url
- * @property {string} token The credential.
- * @property {() => Promise<string | null>} renew Called after a refused attempt, since a browser does not say why an upgrade was
- *   refused: resolves to a token that is good, or to null when there is none; rejects when the server is not there.
+ * @property {() => string} token The credential as it is now; empty: the browser sends it by itself.
+ * @property {() => Promise<boolean>} renew Called after a refused attempt, since a browser does not say why an upgrade was
+ *   refused: resolves to whether there is a credential that is good; rejects when the server is not there.
  * @property {{token: string, lastSeq: number} | null} device Which device this page was in its former life.
  * @property {(device: {token: string, lastSeq: number} | null) => void} remember Called whenever that changes.
  */
@@ -37,7 +37,7 @@ const TOO_MANY_MESSAGES = 4429;
 
 /**
  * Events: `state` when `state` changed; `message`, a `CustomEvent<FromServer>`, each message once and in order; `slowed` when the
- * server found that we talk too much; `refused` when it will not have us and no new token can be had: it is then closed.
+ * server found that we talk too much; `refused` when it will not have us and no new credential can be had: it is then closed.
  */
 export class Connection extends EventTarget {
   /** @type {ConnectionState} */
@@ -45,7 +45,6 @@ export class Connection extends EventTarget {
   /** @type {WebSocket | null} */
   #socket = null;
   #setup;
-  #token;
   /** @type {{token: string, lastSeq: number} | null} */
   #device;
   /** @type {number | null} the first message that a reloaded page would need again */
@@ -62,7 +61,6 @@ export class Connection extends EventTarget {
   constructor(setup) {
     super();
     this.#setup = setup;
-    this.#token = setup.token;
     this.#device = setup.device;
   }
 
@@ -125,7 +123,8 @@ export class Connection extends EventTarget {
     }
     // The token goes as a subprotocol: a page cannot set headers here, a URL ends up in logs, and the cookie belongs to
     // whichever tab logged in last.
-    const socket = new WebSocket(url, ["bearer", this.#token]);
+    const token = this.#setup.token();
+    const socket = new WebSocket(url, token ? ["bearer", token] : []);
     this.#socket = socket;
     this.#attemptedAt = performance.now();
     let opened = false;
@@ -200,14 +199,13 @@ export class Connection extends EventTarget {
   async #retry(trusted) {
     if (!trusted) {
       try {
-        const token = await this.#setup.renew();
+        const renewed = await this.#setup.renew();
         if (this.state !== "reconnecting" || this.#socket) return;
-        if (token === null) {
+        if (!renewed) {
           this.close();
           this.dispatchEvent(new Event("refused"));
           return;
         }
-        this.#token = token;
       } catch {
         // The server is not there; the attempt below finds out when it is back.
         if (this.state !== "reconnecting" || this.#socket) return;

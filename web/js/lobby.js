@@ -8,7 +8,7 @@
  * @typedef {ReturnType<typeof import("./ui/home.js").createHome>} Home
  */
 import { History } from "./history.js";
-import { keyOf } from "./model.js";
+import { keyOf, sameScope } from "./model.js";
 import { PreferenceStore } from "./preferences.js";
 import { Push } from "./push.js";
 
@@ -24,6 +24,8 @@ export class Lobby {
   #closed = false;
   /** @type {Contact[]} */
   #contacts = [];
+  /** @type {Contact[]} those of conversations, and of whiteboards */
+  #reachable = [];
   #missedOnly = false;
   /** @type {ReturnType<History["list"]> | null} the calls that are shown */
   #list = null;
@@ -54,6 +56,16 @@ export class Lobby {
     return [...new Map(this.#contacts.map(({ other }) => [keyOf(other), other])).values()];
   }
 
+  /** @param {import("./model.js").Scope} scope @returns {Contact | null} null: the user has no such conversation */
+  contactIn(scope) {
+    return this.#reachable.find((contact) => sameScope(contact.scope, scope)) ?? null;
+  }
+
+  /** This browser announces no calls any more, if it did. */
+  async forgetPush() {
+    await this.#try(() => this.#push.forget());
+  }
+
   async load() {
     this.#home.people.setLoading();
     await this.#try(
@@ -63,6 +75,7 @@ export class Lobby {
         const [conversations, whiteboards] = await Promise.all([this.#api.conversations(), boards]);
         if (this.#closed) return;
         this.#contacts = conversations;
+        this.#reachable = [...conversations, ...whiteboards];
         this.#home.people.setContacts(conversations, whiteboards);
       },
       () => this.#home.people.setProblem(),

@@ -8,18 +8,27 @@
  * @typedef {import("./protocol.js").MissedCall} MissedCall
  * @typedef {import("./session.js").Session} Session
  */
-import { ApiError } from "./api.js";
+import { Api, ApiError } from "./api.js";
+import { Credentials } from "./credentials.js";
+import { Entrance } from "./entrance.js";
 import { Lobby } from "./lobby.js";
-import { MediaUnavailable } from "./media.js";
-import { rememberProfile, rememberedProfile } from "./memory.js";
-import { UpdateFailed } from "./negotiation.js";
-import { close, signIn } from "./session.js";
-import { Sounds } from "./sounds.js";
+import { credentialText } from "./ui/gate.js";
 import { createShell } from "./ui/shell.js";
 import { outcomeText, shortName, updateProblemText } from "./ui/words.js";
 
+/** Milliseconds after a link has led to a call in which the server mentions it, if it still rings. */
+const RINGING_WINDOW = 4_000;
+
+const base = new URL("./", document.baseURI).href;
+const credentials = new Credentials(base);
 /** @type {Session | null} */
 let session = null;
+/** @type {Promise<typeof import("./calling.js")> | null} */
+let loading = null;
+/** @type {typeof import("./calling.js") | null} */
+let calling = null;
+/** @type {import("./sounds.js").Sounds | null} */
+let sounds = null;
 /** @type {Lobby | null} */
 let lobby = null;
 /** @type {Call | null} the call that is over, and whose card is still on the screen */
@@ -27,11 +36,10 @@ let finished = null;
 /** Aborted when the user signs out: nothing of the old session reaches the screen after that. */
 let listening = new AbortController();
 
-const sounds = new Sounds();
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 const shell = createShell(root, {
-  onChoose: (profile) => void enter(profile),
-  onSignOut: () => leave(),
+  onChoose: (profile) => void choose(profile),
+  onSignOut: () => void signOut(),
   onReload: () => void lobby?.load(),
   onTab: (name) => void lobby?.visit(name),
   onFilter: (missed) => void lobby?.showCalls(missed),
@@ -40,6 +48,7 @@ const shell = createShell(root, {
   onBlock: (person, blocked) => void lobby?.block(person, blocked),
   onPush: (on) => void lobby?.setPush(on),
   onCall: (contact, kind) => session?.calls.start(contact, kind),
+  onDismissOffer: () => shell.home.setOffer(null),
   onCallBack: ({ scope, other, kind }) => scope && other && session?.calls.start({ scope, other }, kind),
   onTakeOver: () => session?.calls.takeOver(),
   onAccept: () => void current()?.accept(),
@@ -54,7 +63,7 @@ const shell = createShell(root, {
   onReadChat: () => current()?.talk.readChat(),
   onTransfer: () => {
     const call = current();
-    if (call && lobby) shell.transferChooser.open(call.other, lobby.people);
+    if (call && lobby) shell.calls?.transferChooser.open(call.other, lobby.people);
   },
   onTransferTo: (person) => current()?.talk.transferTo(person),
   onTransferAnswer: (accepted) => current()?.talk.answerTransfer(accepted),
@@ -67,6 +76,22 @@ const shell = createShell(root, {
     render();
   },
 });
+
+const entrance = new Entrance({
+  base,
+  credentials,
+  enter: (state) => void enter(state),
+  leave,
+  showGate: (view) => {
+    shell.gate.show(view);
+    shell.showBase("gate");
+  },
+  showChooser: (problem) => void showChooser(problem),
+  warn: (problem) => shell.toast(credentialText(problem), "problem"),
+  intend: (intent) => void intend(intent),
+});
+credentials.addEventListener("expiring", () => shell.renewal.show(entrance.link));
+credentials.addEventListener("renewed", () => shell.renewal.hide());
 
 /** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; empty: no toast either */
 const BRIEF_ENDS = {
@@ -90,61 +115,123 @@ function current() {
   return session?.calls.current ?? null;
 }
 
-/** @param {ProfileName} profile */
-async function enter(profile) {
-  shell.signIn.setProblem("");
-  shell.signIn.setBusy(profile);
+/** @param {import("./entrance.js").GateProblem} problem */
+async function showChooser(problem) {
+  const { createSignIn } = await import("./ui/signin.js");
+  const chooser = shell.addSignIn(createSignIn);
+  chooser.setProblem(problem ? credentialText(problem) : "");
+  shell.showBase("signIn");
+}
+
+/** @param {ProfileName} profile of development mode */
+async function choose(profile) {
+  shell.signIn?.setProblem("");
+  shell.signIn?.setBusy(profile);
   try {
-    const opened = await signIn(document.baseURI, profile);
-    rememberProfile(profile);
-    start(opened);
+    await entrance.choose(profile);
   } catch (error) {
-    rememberProfile(null);
-    shell.showBase("signIn");
-    shell.signIn.setProblem(signInProblem(error));
+    const refused = error instanceof ApiError ? `The server refused: ${error.message}` : "";
+    shell.signIn?.setProblem(refused || "The server can’t be reached. Check your connection and try again.");
   } finally {
-    shell.signIn.setBusy(null);
+    shell.signIn?.setBusy(null);
   }
 }
 
-/** @param {Session} opened */
-function start(opened) {
-  session = opened;
+/** @param {import("./credentials.js").SessionState} state */
+async function enter({ iceServers, development }) {
+  const { person } = credentials;
+  if (!person) return;
   listening = new AbortController();
-  const { api, connection, calls, person } = opened;
-  const entered = (lobby = new Lobby(api, document.baseURI, shell.home, shell.toast));
-  const options = { signal: listening.signal };
+  const { signal } = listening;
+  const api = new Api(base, credentials);
+  const entered = (lobby = new Lobby(api, base, shell.home, shell.toast));
+  shell.home.setUser(person, development ? "Switch user" : "Sign out");
+  shell.home.setOnline(false);
+  shell.home.setElsewhere(null);
+  shell.home.tabs.show("people");
+  shell.showBase("home");
+  shell.connection.show("connecting");
+  const loaded = entered.load();
+  try {
+    const { openSession, close } = await loadCalling();
+    if (signal.aborted) return;
+    const opened = await openSession(api, credentials, iceServers);
+    if (signal.aborted) return close(opened);
+    listen(opened, signal);
+  } catch (error) {
+    console.info("the page could not be loaded:", error);
+    shell.gate.show({ problem: "unreachable", link: "", question: null, onRetry: () => location.reload() });
+    return shell.showBase("gate");
+  }
+  await loaded;
+  const intent = signal.aborted ? null : entrance.takeIntent();
+  if (intent) await intend(intent);
+}
+
+/** What it takes to call, once it has come. */
+async function loadCalling() {
+  loading ??= import("./calling.js");
+  if (calling) return calling;
+  const parts = await loading;
+  if (calling) return calling;
+  calling = parts;
+  sounds = new parts.Sounds();
+  shell.addCalls(parts);
+  return parts;
+}
+
+/** @param {Session} opened @param {AbortSignal} signal */
+function listen(opened, signal) {
+  session = opened;
+  const { connection, calls } = opened;
+  const options = { signal };
   connection.addEventListener("state", connectionChanged, options);
   connection.addEventListener("slowed", () => shell.toast("Too much at once: waiting a little."), options);
-  connection.addEventListener("refused", () => leave("Your sign-in has expired. Please sign in again."), options);
+  connection.addEventListener("refused", () => entrance.lost(), options);
   calls.addEventListener("change", render, options);
   calls.addEventListener("ended", (event) => ended(detailOf(event)), options);
   calls.addEventListener("notice", (event) => shell.toast(NOTICES[/** @type {Notice} */ (detailOf(event))]), options);
   calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
   calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
   calls.addEventListener("unseen", (event) => missedBefore(detailOf(event)), options);
-  shell.home.setUser(person);
-  shell.home.setOnline(false);
-  shell.home.setElsewhere(null);
-  shell.home.tabs.show("people");
-  shell.showBase("home");
   calls.comeBack();
   connection.open();
-  void entered.load();
 }
 
-/** @param {string} [problem] why, if it was not the user who wanted it */
-function leave(problem = "") {
+/** The session is over, or another one begins. */
+function leave() {
   listening.abort();
-  if (session) close(session);
+  if (session) calling?.close(session);
   lobby?.close();
   session = lobby = finished = null;
-  rememberProfile(null);
-  sounds.silence();
+  sounds?.silence();
   render();
+  shell.home.setOffer(null);
+  shell.renewal.hide();
   shell.connection.show("closed");
-  shell.signIn.setProblem(problem);
-  shell.showBase("signIn");
+}
+
+async function signOut() {
+  // A browser that others use as well must not go on to announce the calls of this profile.
+  if (!entrance.isDevelopment) await lobby?.forgetPush();
+  await entrance.signOut();
+}
+
+/**
+ * Do what a link wanted: one more click calls, and a call that rings is shown by itself.
+ *
+ * @param {import("./address.js").Intent} intent
+ */
+async function intend(intent) {
+  const entered = lobby;
+  if (intent.action === "call") {
+    const contact = entered?.contactIn(intent.scope);
+    if (!contact) return shell.toast("The link leads to a conversation that is not among yours.", "problem");
+    return shell.home.setOffer({ contact, kind: intent.kind });
+  }
+  await new Promise((resolve) => setTimeout(resolve, RINGING_WINDOW));
+  if (entered === null || lobby !== entered || session?.calls.hasSeen(intent.callId)) return;
+  shell.toast("The call that the link leads to does not ring any more.");
 }
 
 function connectionChanged() {
@@ -162,9 +249,10 @@ function render() {
   shell.home.setElsewhere(elsewhere ? elsewhere.from_name : null);
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
-  if (ringing) sounds.ring();
-  else if (call?.phase === "ringing") sounds.ringback();
-  else if (call) sounds.silence();
+  if (call) shell.home.setOffer(null);
+  if (ringing) sounds?.ring();
+  else if (call?.phase === "ringing") sounds?.ringback();
+  else if (call) sounds?.silence();
   if (call) warnWithoutCamera(call);
 }
 
@@ -174,10 +262,10 @@ function ended(call) {
   const text = (call.outcome && BRIEF_ENDS[call.outcome]?.(call)) ?? null;
   if (text === null) {
     finished = call;
-    sounds.farewell();
+    sounds?.farewell();
   } else {
     if (text) shell.toast(text);
-    sounds.silence();
+    sounds?.silence();
   }
 }
 
@@ -216,8 +304,8 @@ async function change(step) {
     await step(call);
   } catch (error) {
     if (call.isOver) return;
-    if (error instanceof UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
-    else if (!(error instanceof MediaUnavailable)) throw error;
+    if (calling && error instanceof calling.UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
+    else if (!calling || !(error instanceof calling.MediaUnavailable)) throw error;
     else shell.toast(outcomeText(`media_${error.problem}`, call.other.name, "video").title, "problem");
   }
 }
@@ -230,13 +318,6 @@ function warnWithoutCamera(call) {
   if (call.kind !== "video" || call.isAnswered || !call.leg.localStream || call.leg.hasCamera || warned.has(call)) return;
   warned.add(call);
   shell.toast(`No camera can be used here: ${shortName(call.other.name)} will hear you, but not see you.`);
-}
-
-/** @param {unknown} error */
-function signInProblem(error) {
-  if (!(error instanceof ApiError)) return "The server can’t be reached. Check your connection and try again.";
-  if (error.status !== 404) return `The server refused: ${error.message}`;
-  return "This relay is not in development mode, so signing in is up to your platform. Please sign in there.";
 }
 
 /** @param {Event} event */
@@ -284,6 +365,4 @@ Object.defineProperty(window, "relayCall", {
   }),
 });
 
-const lastUser = rememberedProfile();
-if (lastUser) void enter(lastUser);
-else shell.showBase("signIn");
+void entrance.begin();

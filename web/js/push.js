@@ -51,6 +51,11 @@ export class Push {
     return "on";
   }
 
+  /** Turn it off where it is on. */
+  async forget() {
+    if (await (await navigator.serviceWorker?.getRegistration(this.#base))?.pushManager?.getSubscription()) await this.turnOff();
+  }
+
   /** @returns {Promise<PushState>} */
   async turnOff() {
     const registration = await navigator.serviceWorker.getRegistration(this.#base);

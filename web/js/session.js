@@ -1,10 +1,9 @@
 /**
  * One signed-in profile with its connection and its calls. No DOM.
  *
+ * @typedef {import("./api.js").Api} Api
  * @typedef {import("./model.js").Person} Person
- * @typedef {import("./model.js").ProfileName} ProfileName
  */
-import { Api } from "./api.js";
 import { Calls } from "./calls.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connection.js";
@@ -20,22 +19,21 @@ import { keyOf } from "./model.js";
  */
 
 /**
- * @param {string} base URL that everything of the server is relative to
- * @param {ProfileName} profile
+ * @param {Api} api of a profile that is signed in
+ * @param {import("./credentials.js").Credentials} credentials its
+ * @param {RTCIceServer[]} iceServers
  * @returns {Promise<Session>} with a connection that is still to be opened
- * @throws {import("./api.js").ApiError}
  */
-export async function signIn(base, profile) {
-  const api = new Api(base, profile);
-  const { person, iceServers } = await api.logIn();
-  const owner = keyOf(profile);
+export async function openSession(api, credentials, iceServers) {
+  const person = /** @type {Person} */ (credentials.person);
+  const owner = keyOf(person);
   const kept = rememberedDevice(owner);
   const device = kept && (await claimDevice(kept.token)) ? kept : null;
   let claimed = device?.token;
   const connection = new Connection({
     url: api.socketUrl,
-    token: api.token,
-    renew: () => api.renew(),
+    token: () => credentials.token,
+    renew: () => credentials.renew("refused"),
     device: device && { token: device.token, lastSeq: device.lastSeq },
     remember: (next) => {
       rememberDevice(next && { ...next, owner });

@@ -52,6 +52,14 @@ class Expired(Unauthorized):
     """The token has expired. Its signature is valid, so it does not count as a failed login."""
 
 
+class NotYetValid(Unauthorized):
+    """The token is of the future: one of the clocks is wrong. Its signature is valid, so it does not count as a failed login."""
+
+
+class ForeignToken(Unauthorized):
+    """The token is valid, and for another service: its `iss` or `aud` says so."""
+
+
 class Tokens:
     """JSON Web Tokens (RFC 7519) that name a profile.
 
@@ -91,6 +99,8 @@ class Tokens:
 
         Raises:
             Expired: it was good once.
+            NotYetValid: its `nbf` or `iat` is in the future.
+            ForeignToken: it has another `iss` or `aud` than it must have.
             Unauthorized: it is malformed, not for us, or not signed by anyone that we believe.
         """
         if len(token) > MAX_TOKEN_LENGTH:
@@ -103,6 +113,10 @@ class Tokens:
             return self._credential(self._decode(token, key, algorithm))
         except jwt.ExpiredSignatureError as error:
             raise Expired(f"the token is not good: {error}") from None
+        except jwt.ImmatureSignatureError as error:
+            raise NotYetValid(f"the token is not good: {error}") from None
+        except (jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
+            raise ForeignToken(f"the token is not good: {error}") from None
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise Unauthorized(f"the token is not good: {error}") from None
 
@@ -217,7 +231,7 @@ def checking_credential(request: web.Request, limits: HttpLimits) -> Iterator[No
     """
     try:
         yield
-    except (Expired, Revoked):
+    except (Expired, NotYetValid, Revoked):
         raise
     except Unauthorized:
         limits.count_failed_login(request)
@@ -233,6 +247,11 @@ def bearer_token(request: web.Request) -> str | None:
     return offered[1] if len(offered) == 2 and offered[0] == SUBPROTOCOL else None
 
 
+def is_given(request: web.Request) -> bool:
+    """Whether a request carries a token at all."""
+    return bool(bearer_token(request) or request.query.get("token") or _cookie(request))
+
+
 def _cookie(request: web.Request) -> str | None:
     """The token of the cookie. The one without a prefix is that of plain HTTP, or of a log-in before there were two."""
     return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
@@ -242,9 +261,16 @@ def set_cookie(request: web.Request, response: web.Response, token: str, lifetim
     """Let the browser send `token` with its further requests. No script sees it and no other site can send it; after https, no
     http carries it.
     """
-    # Strict is enough: the page is never embedded in another site (frame-ancestors), and does not need it as it is opened.
+    # Strict is enough: the page does not need it as it is opened, and asks for a token where another site has it in a frame.
     secure = asker_of(request).secure
     name = SECURE_COOKIE if secure else COOKIE
     response.set_cookie(name, token, max_age=int(lifetime), path="/", httponly=True, samesite="Strict", secure=secure)
     if secure:
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=True)
+
+
+def clear_cookie(request: web.Request, response: web.Response) -> None:
+    """Let the browser forget the token."""
+    secure = asker_of(request).secure
+    for name in (SECURE_COOKIE, COOKIE) if secure else (COOKIE,):
+        response.del_cookie(name, path="/", httponly=True, samesite="Strict", secure=secure)

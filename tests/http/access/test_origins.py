@@ -196,7 +196,7 @@ async def test_every_answer_says_for_which_page_it_is(http: aiohttp.ClientSessio
         async with http.get(path, headers={"Origin": APP}) as response:
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, APP)
             assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
-            assert response.headers["Vary"] == "Origin"
+            assert "Origin" in response.headers["Vary"]
         for headers in ({}, {"Origin": "https://evil.example"}):
             async with http.get(path, headers=headers) as response:
                 assert "Access-Control-Allow-Origin" not in response.headers
@@ -208,5 +208,5 @@ async def test_every_answer_says_for_which_page_it_is(http: aiohttp.ClientSessio
 
 async def test_without_named_pages_nothing_is_said_of_origins(http: aiohttp.ClientSession) -> None:
     async with http.get("/js/protocol.js", headers={"Origin": APP}) as response:
-        assert "Vary" not in response.headers
+        assert "Origin" not in response.headers["Vary"]
         assert not [name for name in response.headers if name.startswith("Access-Control-")]

@@ -6,6 +6,7 @@
  * @typedef {import("./report.js").Report} Report
  * @typedef {import("./report.js").Result} Result
  */
+import { takeAddress } from "../address.js";
 import { rememberedProfile } from "../memory.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
@@ -32,7 +33,7 @@ const STATES = { ok: "works", failed: "fails", off: "turned off", skipped: "not 
 const ICONS = { ok: "check", failed: "close", off: "block", skipped: "block" };
 
 /** A link may carry a token to sign in with; browsers send no server the part after the `#`. */
-const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+const { token } = takeAddress();
 
 const rows = new Map(HOPS.map((hop) => [hop, createRow(hop)]));
 const start = h("button", { class: "button button--primary", type: "button", "data-testid": "start", onclick: () => void run() });

@@ -5,7 +5,9 @@
  * @typedef {import("./record.js").Filter} Filter
  * @typedef {import("./record.js").RecordingFacts} RecordingFacts
  */
-import { Api, ApiError } from "../api.js";
+import { takeAddress } from "../address.js";
+import { ApiError } from "../api.js";
+import { Credentials, developmentToken } from "../credentials.js";
 import { rememberedProfile } from "../memory.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
@@ -231,12 +233,12 @@ async function attempt(step, onProblem) {
 
 /** Who has signed in already: by a token behind the `#`, which browsers send no server; as a profile of this tab; by cookie. */
 async function begin() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) history.replaceState(null, "", `${location.pathname}${location.search}`);
+  const { token: given } = takeAddress();
   const profile = given ? null : rememberedProfile();
-  const api = profile && new Api(base, profile);
-  await api?.logIn().catch(() => {}); // not in development mode: then there is the cookie
-  await enter(new Access(base, given || (api?.token ?? ""), false));
+  const token = given || (profile && (await developmentToken(base, profile).catch(() => ""))) || "";
+  const state = await new Credentials(base).look(token).catch(() => null);
+  if (state && !state.person) return askWho(state.problem ? problemText("unauthorized") : "");
+  await enter(new Access(base, token, false));
 }
 
 addEventListener("popstate", () => void (chosen() || detail.recording ? route() : load()));

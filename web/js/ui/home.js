@@ -6,25 +6,27 @@
 import { fill, h, setText } from "./dom.js";
 import { avatar } from "./avatar.js";
 import { icon } from "./icons.js";
+import { createOffer } from "./offer.js";
 import { createPeople } from "./people.js";
 import { createRecents } from "./recents.js";
 import { createSettings } from "./settings.js";
 import { createTabs } from "./tabs.js";
-import { shortName, typeText } from "./words.js";
+import { nameOf, shortName, typeText } from "./words.js";
 
 /**
  * @typedef {Parameters<typeof createPeople>[0] & Parameters<typeof createRecents>[0] & Parameters<typeof createSettings>[0]
- *   & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
+ *   & Parameters<typeof createOffer>[0] & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
  */
 
 /** @param {HomeActions} actions */
 export function createHome(actions) {
   const who = h("div", { class: "topbar__who" });
+  const signOutText = h("span", { class: "topbar__switch" });
   const signOut = h(
     "button",
     { class: "button button--quiet", type: "button", "data-testid": "sign-out", onclick: actions.onSignOut },
     icon("swap"),
-    h("span", { class: "topbar__switch" }, "Switch user"),
+    signOutText,
   );
   const logo = h("img", { src: "icon.svg", alt: "", width: 28, height: 28 });
   const brand = h("span", { class: "topbar__brand" }, logo, h("span", {}, "Call Relay"));
@@ -54,11 +56,12 @@ export function createHome(actions) {
     elsewhere,
     takeOver,
   );
+  const offer = createOffer(actions);
   const element = h(
     "div",
     { class: "home", "data-testid": "home" },
     h("header", { class: "topbar" }, brand, who, signOut),
-    h("main", { class: "home__main" }, banner, title, tabs.element, people.element, recents.element, settings.element),
+    h("main", { class: "home__main" }, banner, offer.element, title, tabs.element, people.element, recents.element, settings.element),
   );
 
   return {
@@ -67,13 +70,15 @@ export function createHome(actions) {
     recents,
     settings,
     tabs,
-    /** @param {Person} person */
-    setUser(person) {
-      setText(title, `${greeting(new Date().getHours())}, ${shortName(person.name)}`);
+    setOffer: offer.set,
+    /** @param {Person} person @param {string} leaving what the button says that ends it */
+    setUser(person, leaving) {
+      setText(signOutText, leaving);
+      setText(title, `${greeting(new Date().getHours())}, ${shortName(nameOf(person))}`);
       const text = h(
         "span",
         { class: "topbar__text" },
-        h("span", { class: "topbar__name", "data-testid": "me" }, person.name),
+        h("span", { class: "topbar__name", "data-testid": "me" }, nameOf(person)),
         h("span", { class: "muted" }, typeText(person.type)),
       );
       fill(who, h("span", { class: "presence" }, avatar(person, "small")), text);
@@ -81,6 +86,7 @@ export function createHome(actions) {
     /** @param {boolean} online */
     setOnline(online) {
       element.toggleAttribute("data-online", online);
+      offer.setOnline(online);
       people.setOnline(online);
       recents.setOnline(online);
     },

@@ -4,20 +4,20 @@
  * @typedef {import("../model.js").Person} Person
  * @typedef {import("../model.js").CallKind} CallKind
  */
-import { createCallScreen } from "./callscreen.js";
 import { createConnectionBar } from "./connectionbar.js";
+import { createGate } from "./gate.js";
 import { createHome } from "./home.js";
-import { createIncoming } from "./incoming.js";
-import { createSignIn } from "./signin.js";
+import { createRenewal } from "./renewal.js";
 import { createToasts } from "./toasts.js";
-import { createTransferChooser } from "./transfer.js";
 
 const TITLE = "Call Relay";
 
 /**
- * @typedef {Parameters<typeof createSignIn>[0] & Parameters<typeof createHome>[0] & Parameters<typeof createIncoming>[0]
- *   & Parameters<typeof createCallScreen>[0] & Parameters<typeof createTransferChooser>[0]} Actions what the user can do;
- *   `main.js` says what then happens
+ * @typedef {typeof import("../calling.js")} CallParts
+ * @typedef {typeof import("./signin.js").createSignIn} CreateSignIn
+ * @typedef {Parameters<CreateSignIn>[0] & Parameters<typeof createHome>[0] & Parameters<CallParts["createIncoming"]>[0]
+ *   & Parameters<CallParts["createCallScreen"]>[0] & Parameters<CallParts["createTransferChooser"]>[0]} Actions what the user can
+ *   do; `main.js` says what then happens
  */
 
 /**
@@ -25,32 +25,40 @@ const TITLE = "Call Relay";
  * @param {Actions} actions
  */
 export function createShell(root, actions) {
-  const signIn = createSignIn(actions);
+  const gate = createGate();
   const home = createHome(actions);
-  const callScreen = createCallScreen(actions);
-  const incoming = createIncoming(actions);
-  const transferChooser = createTransferChooser(actions);
   const toasts = createToasts();
+  const renewal = createRenewal();
   const connection = createConnectionBar();
+  /** @type {ReturnType<CreateSignIn> | null} of development mode */
+  let signIn = null;
+  /** @type {ReturnType<typeof createCalls> | null} none before there can be calls */
+  let calls = null;
   // In the order in which they lie on one another. Bar and toasts are never covered.
-  root.replaceChildren(
-    signIn.element,
-    home.element,
-    callScreen.element,
-    incoming.element,
-    connection.element,
-    toasts.element,
-    transferChooser.element,
-  );
-  signIn.element.hidden = home.element.hidden = true;
+  root.replaceChildren(gate.element, home.element, renewal.element, connection.element, toasts.element);
+  home.element.hidden = true;
+
+  /** @param {CallParts} parts */
+  function createCalls({ createCallScreen, createIncoming, createTransferChooser }) {
+    const made = {
+      callScreen: createCallScreen(actions),
+      incoming: createIncoming(actions),
+      transferChooser: createTransferChooser(actions),
+    };
+    renewal.element.before(made.callScreen.element, made.incoming.element);
+    root.append(made.transferChooser.element);
+    // Its styles have come with the page, without holding up the first screen.
+    for (const link of document.querySelectorAll("link[media='not all']")) link.setAttribute("media", "all");
+    return made;
+  }
   /** @type {Element | null} where the focus was before something covered it */
   let covered = null;
 
   /** What is covered can neither be clicked nor reached by keyboard, nor is it read out. */
   function arrange() {
-    const called = !incoming.element.hidden;
-    const inCall = !callScreen.element.hidden;
-    signIn.element.inert = home.element.inert = called || inCall;
+    const called = calls !== null && !calls.incoming.element.hidden;
+    const inCall = calls !== null && !calls.callScreen.element.hidden;
+    for (const element of [signIn?.element, gate.element, home.element]) element?.toggleAttribute("inert", called || inCall);
     if (!called && !inCall && covered instanceof HTMLElement) {
       covered.focus();
       covered = null;
@@ -59,19 +67,38 @@ export function createShell(root, actions) {
 
   /** Call before something is put on top. */
   function rememberFocus() {
-    if (callScreen.element.hidden && incoming.element.hidden) covered = document.activeElement;
+    if (calls?.callScreen.element.hidden && calls.incoming.element.hidden) covered = document.activeElement;
   }
 
   return {
-    signIn,
+    gate,
     home,
+    renewal,
     connection,
-    transferChooser,
     toast: toasts.show,
-    /** @param {"signIn" | "home"} name */
+    get signIn() {
+      return signIn;
+    },
+    get calls() {
+      return calls;
+    },
+    /** @param {CreateSignIn} createSignIn */
+    addSignIn(createSignIn) {
+      if (!signIn) {
+        signIn = createSignIn(actions);
+        gate.element.before(signIn.element);
+      }
+      return signIn;
+    },
+    /** @param {CallParts} parts */
+    addCalls(parts) {
+      calls ??= createCalls(parts);
+    },
+    /** @param {"gate" | "signIn" | "home"} name */
     showBase(name) {
-      signIn.element.hidden = name !== "signIn";
+      gate.element.hidden = name !== "gate";
       home.element.hidden = name !== "home";
+      if (signIn) signIn.element.hidden = name !== "signIn";
     },
     /**
      * Show what there is of calls, or nothing.
@@ -80,6 +107,8 @@ export function createShell(root, actions) {
      * @param {import("./callscreen.js").CallView | null} call
      */
     showCalls(ringing, call) {
+      if (!calls) return;
+      const { callScreen, incoming, transferChooser } = calls;
       if (ringing || call) rememberFocus();
       callScreen.element.inert = ringing !== null; // first of all: what is inert cannot take the focus
       if (call) callScreen.show(call);

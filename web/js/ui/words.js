@@ -26,6 +26,15 @@ export function typeText(type) {
 }
 
 /**
+ * What to call a person whose name the server does not know.
+ *
+ * @param {import("../model.js").Person} person
+ */
+export function nameOf({ name, type, id }) {
+  return name || `${typeText(type)} ${id}`;
+}
+
+/**
  * The name that is short enough to be said in a sentence.
  *
  * @param {string} name

@@ -1,0 +1,59 @@
+"""The pages and what they load: few files, compressed, and kept as long as they are the same."""
+
+import re
+
+import aiohttp
+import pytest
+
+from tests.kit.server import RunningRelay
+
+
+async def bundles_of(http: aiohttp.ClientSession, page: str) -> list[str]:
+    async with http.get(page) as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+        return re.findall(r'(?:src|href)="(assets/[^"]+)"', await response.text())
+
+
+@pytest.mark.parametrize("page", ["/", "/connectivity", "/recordings"])
+async def test_a_page_names_bundles_that_browsers_keep_for_ever(http: aiohttp.ClientSession, page: str) -> None:
+    found = await bundles_of(http, page)
+    assert {one.rpartition(".")[2] for one in found} == {"css", "js"}
+    for path in found:
+        async with http.get(f"/{path}") as response:
+            assert response.status == 200
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Vary"] == "Accept-Encoding"
+            assert response.headers["Content-Type"].partition(";")[0] in ("text/css", "text/javascript")
+            assert "/**" not in await response.text(), "comments are for those who work on it"
+
+
+async def test_a_client_that_takes_no_gzip_gets_the_same_uncompressed(relay: RunningRelay) -> None:
+    async with aiohttp.ClientSession(relay.url, auto_decompress=False) as http:
+        for path in ("/", "/js/model.js", "/icon.svg"):
+            bodies = []
+            for coding in ("gzip, br", "gzip;q=0", "identity"):
+                async with http.get(path, headers={"Accept-Encoding": coding}) as response:
+                    assert ("Content-Encoding" in response.headers) == (coding == "gzip, br")
+                    bodies.append(await response.read())
+            assert bodies[1] == bodies[2]
+            assert len(bodies[0]) < len(bodies[1])
+
+
+async def test_a_file_that_has_not_changed_is_not_sent_again(http: aiohttp.ClientSession) -> None:
+    for path in ("/", "/sw.js", "/css/base.css"):
+        async with http.get(path) as response:
+            tag = response.headers["ETag"]
+        async with http.get(path, headers={"If-None-Match": tag}) as response:
+            assert (response.status, await response.read()) == (304, b"")
+            assert response.headers["ETag"] == tag
+        async with http.get(path, headers={"If-None-Match": '"another"'}) as response:
+            assert response.status == 200
+
+
+async def test_a_bundle_of_another_version_is_answered_with_this_one_and_not_kept(http: aiohttp.ClientSession) -> None:
+    path = (await bundles_of(http, "/"))[-1]
+    async with http.get(f"/{re.sub('/[0-9a-f]{16}/', '/0123456789abcdef/', path)}") as response:
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")
+    async with http.get("/assets/0123456789abcdef/js-gone.js") as response:
+        assert response.status == 404
