@@ -66,7 +66,7 @@ class SignInOptions:
         return cls(auth.dev, http.sign_in_url, [write_origin(parse_origin(one)) for one in http.frame_ancestors])
 
 
-class Session(msgspec.Struct, frozen=True):
+class SignInState(msgspec.Struct, frozen=True):
     """Whether a browser is signed in, and how it can be."""
 
     profile: Annotated[ProfileView | None, Meta(description="null: it is not signed in.")]
@@ -127,12 +127,12 @@ async def sign_out(request: web.Request) -> web.Response:
 
 async def _session(
     request: web.Request, credential: Credential, calls: Calls, directory: Directory, servers: IceServers, options: SignInOptions
-) -> Session:
+) -> SignInState:
     profile = credential.profile
     # A party of a call can come back while the database is away: the call has its card.
     card = calls.card_in_call(profile) or await directory.profile(profile) or ProfileCard(profile, "", "")
     left = credential.expires_at - time.time()
-    return Session(
+    return SignInState(
         profile=view(card),
         expires_in=round(left, 3) if left < LONGEST else None,
         problem=None,
@@ -143,8 +143,8 @@ async def _session(
     )
 
 
-def _without(options: SignInOptions, problem: Problem | None) -> Session:
-    return Session(None, None, problem, (), options.sign_in_url, options.development, options.frame_ancestors)
+def _without(options: SignInOptions, problem: Problem | None) -> SignInState:
+    return SignInState(None, None, problem, (), options.sign_in_url, options.development, options.frame_ancestors)
 
 
 def _problem(error: Unauthorized) -> Problem:
@@ -155,7 +155,7 @@ ROUTES: Final = [
     get(
         "/api/session",
         read,
-        Operation("Whether the browser is signed in, and how it can be.", Session, access=Access.ANYONE),
+        Operation("Whether the browser is signed in, and how it can be.", SignInState, access=Access.ANYONE),
     ),
     post(
         "/api/session",
@@ -163,7 +163,7 @@ ROUTES: Final = [
         Operation(
             "Signs the browser in with the token of the `Authorization` header: the answer sets the cookie, which lasts as long "
             "as the token. A token that is not good is told by `problem`.",
-            Session,
+            SignInState,
             access=Access.ANYONE,
         ),
     ),
