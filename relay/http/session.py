@@ -14,8 +14,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from relay.errors import Unauthorized
-from relay.http.api import Access, Operation, delete, get, post
-from relay.http.auth import (
+from relay.http.access.auth import (
     Credential,
     Expired,
     ForeignToken,
@@ -26,10 +25,11 @@ from relay.http.auth import (
     is_given,
     set_cookie,
 )
+from relay.http.access.revocations import Revoked
+from relay.http.api import Access, Operation, delete, get, post
 from relay.http.directory import IceServers, host_of
 from relay.http.parameters import ProfileView, view
 from relay.http.responses import answer
-from relay.http.revocations import Revoked
 from relay.ice_servers import IceServer
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings

@@ -8,7 +8,7 @@ import aiohttp
 import jwt
 import pytest
 
-from relay.http.auth import COOKIE, SECURE_COOKIE
+from relay.http.access.auth import COOKIE, SECURE_COOKIE
 from tests.http.conftest import SECRET, STUDENT, TOKENS, TUTOR, bearer, tokens
 from tests.kit.server import RunningRelay, running_relay
 
