@@ -31,11 +31,12 @@ from relay.http.directory import IceServers, host_of
 from relay.http.parameters import ProfileView, view
 from relay.http.responses import answer
 from relay.ice_servers import IceServer
+from relay.records.profiles import ProfileCard
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings
 from relay.settings.notation import parse_origin, write_origin
 from relay.signaling.calls.service import Calls
-from relay.signaling.ports import Directory, ProfileCard
+from relay.signaling.ports import Directory
 
 LONGEST: Final = 400 * 86_400.0
 """Seconds. Browsers keep no cookie for longer (RFC 6265bis section 5.5)."""
