@@ -27,7 +27,9 @@ PROGRAM = "/opt/call-relay/bin/call-relay"
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path, **environment}, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PATH": path, **environment}, check=False, timeout=60
+    )
 
 
 def settings_of(text: str) -> dict[str, str]:

@@ -37,7 +37,9 @@ def environment(tmp_path: Path) -> Path:
 def make(environment: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RELAY_", "MAKE"))}
     command = ["make", "--no-print-directory", f"VENV={environment}", *arguments]
-    return subprocess.run(command, cwd=ROOT, env={**inherited, **variables}, capture_output=True, text=True, check=True)
+    return subprocess.run(
+        command, cwd=ROOT, env={**inherited, **variables}, capture_output=True, text=True, check=True, timeout=60
+    )
 
 
 def test_settings_of_makes_command_line_reach_the_relay_by_its_environment(environment: Path) -> None:

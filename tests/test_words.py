@@ -31,7 +31,9 @@ KEPT: Final = (
 
 
 def lines() -> list[tuple[str, int, str]]:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.split(
+        "\n"
+    )
     written = [name for name in listed if name.endswith((".py", ".md", ".js", ".html", ".cfg", ".toml"))]
     return [(name, at, line) for name in written for at, line in enumerate((ROOT / name).read_text().split("\n"), 1)]
 

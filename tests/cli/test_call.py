@@ -1,5 +1,7 @@
 """`python -m relay call`, as QA and operators run it."""
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from relay.__main__ import main
 from tests.kit import process
 from tests.kit.process import Server, serving
+from tests.kit.wait import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -22,14 +25,21 @@ async def call(folder: Path, url: str, *arguments: str) -> process.Outcome:
     return outcome
 
 
+async def has_device(server: Server) -> bool:
+    return (await server.relay.counters())["relay_devices"] == 1
+
+
 async def test_one_program_calls_another_and_writes_down_what_it_receives(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
+    async with serving(tmp_path) as server, contextlib.AsyncExitStack() as apart:
         out = tmp_path / "got.webm"
-        callee = await process.start(tmp_path, "call", "--url", server.relay.url, "--as", "tutor_789", "--answer")
+        callee = await apart.enter_async_context(
+            process.started(tmp_path, "call", "--url", server.relay.url, "--as", "tutor_789", "--answer")
+        )
         assert callee.stdout is not None
-        assert await callee.stdout.readline() == b"tutor_789 waits for a call\n"
+        assert await asyncio.wait_for(callee.stdout.readline(), process.START) == b"tutor_789 waits for a call\n"
+        await eventually(lambda: has_device(server), "the callee is connected")
         limits = ("--max-loss", "1%", "--max-residual-loss", "1%", "--min-mos", "4", "--max-av-offset", "90ms")
-        outcome = await online(tmp_path, server, "--duration", "3s", "--record", str(out), *limits)
+        outcome = await call(tmp_path, server.relay.url, *BOTH, "--duration", "3s", "--record", str(out), *limits)
         assert outcome.status == 0, outcome
         setup, about, audio, video, offset, *_, written = outcome.out.splitlines()
         assert setup.startswith("set-up: ringing 0.")
@@ -39,20 +49,12 @@ async def test_one_program_calls_another_and_writes_down_what_it_receives(tmp_pa
         assert video.startswith("video: loss 0.00% before and 0.00% after retransmission, jitter ")
         assert offset.startswith("A/V offset: audio ")
         assert written == f"written: {out}"
-        theirs, _ = await callee.communicate()
+        theirs, _ = await asyncio.wait_for(callee.communicate(), process.PATIENCE)
         assert callee.returncode == 0
         assert b"ended: hangup" in theirs
     with av.open(str(out)) as container:
         assert [stream.codec_context.name for stream in container.streams] == ["opus", "vp8"]
         assert sum(1 for _ in container.decode(video=0)) > 40
-
-
-async def online(folder: Path, server: Server, *arguments: str) -> process.Outcome:
-    """A call, once the callee is connected."""
-    while True:
-        outcome = await call(folder, server.relay.url, *BOTH, *arguments)
-        if "not taken: offline" not in outcome.out:
-            return outcome
 
 
 async def test_limits_decide_about_the_exit_status(tmp_path: Path) -> None:

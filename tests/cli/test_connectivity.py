@@ -101,10 +101,9 @@ def test_wrong_arguments_are_a_usage_error(capsys: pytest.CaptureFixture[str], a
 
 
 async def test_the_command_needs_no_settings_of_the_relay(tmp_path: Path) -> None:
-    program = await process.start(tmp_path, "check", "http://127.0.0.1:1", port="nonsense")
-    out, err = await program.communicate()
-    assert (program.returncode, err) == (2, b"")
-    assert b"refuses connections" in out
+    outcome = await process.run(tmp_path, "check", "http://127.0.0.1:1", port="nonsense")
+    assert (outcome.status, outcome.err) == (2, "")
+    assert "refuses connections" in outcome.out
 
 
 async def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
@@ -117,8 +116,8 @@ async def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
         writer.close()
 
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    async with server:
-        program = await process.start(tmp_path, "check", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, process.started(tmp_path, "check", url) as program:
         await asyncio.wait_for(asked.wait(), process.PATIENCE)
         program.send_signal(signal.SIGINT)
         outcome = await asyncio.wait_for(program.communicate(), process.PATIENCE)

@@ -15,8 +15,9 @@ import pytest
 
 from tests.cli.test_main import call_at
 from tests.edge.kit import common_name, trusting, write_certificate
+from tests.kit.children import end_child, start_child
 from tests.kit.issuer import Issuer, key_set
-from tests.kit.process import LOCAL, PATIENCE, Server, defaults, serving, start
+from tests.kit.process import LOCAL, PATIENCE, START, Server, defaults, serving, started
 from tests.kit.wait import eventually
 
 pytestmark = pytest.mark.servers
@@ -97,7 +98,7 @@ async def test_a_server_in_development_ends_with_its_terminal(tmp_path: Path) ->
     """Else the port would be taken the next time, by a server that has no window any more."""
     ours, theirs = pty.openpty()
     given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(tmp_path), **LOCAL, "workers": "0"}.items()}
-    process = await asyncio.create_subprocess_exec(
+    process = await start_child(
         *("setsid", "--ctty", "--wait", sys.executable, "-m", "relay", "serve"),
         stdin=theirs,
         stdout=asyncio.subprocess.PIPE,
@@ -105,10 +106,13 @@ async def test_a_server_in_development_ends_with_its_terminal(tmp_path: Path) ->
         env={**os.environ, **given},
     )
     os.close(theirs)
-    assert process.stdout is not None
-    await asyncio.wait_for(process.stdout.readuntil(b"Ctrl-C"), PATIENCE)
-    os.close(ours)
-    _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    try:
+        assert process.stdout is not None
+        await asyncio.wait_for(process.stdout.readuntil(b"Ctrl-C"), PATIENCE)
+        os.close(ours)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    finally:
+        await end_child(process)
     assert process.returncode == 0, said
 
 
@@ -139,10 +143,10 @@ async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:
     """Though what it waits for, here a database that does not answer, takes ten seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+asyncpg://relay@127.0.0.1:{silent.getsockname()[1]}/relay?ssl=disable"
-        process = await start(tmp_path, "serve", **{**LOCAL, "database_url": url})
         silent.setblocking(False)
-        connection, _ = await asyncio.get_running_loop().sock_accept(silent)
-        process.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+        async with started(tmp_path, "serve", **{**LOCAL, "database_url": url}) as process:
+            connection, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(silent), START)
+            process.send_signal(signal.SIGTERM)
+            _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
         connection.close()
     assert (process.returncode, said.decode().count("Traceback")) == (0, 0)

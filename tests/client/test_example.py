@@ -33,18 +33,16 @@ async def read(stream: asyncio.StreamReader, lines: list[str]) -> None:
 
 
 async def test_the_example_prints_the_level_of_the_other_party(tmp_path: Path) -> None:
-    async with process.serving(tmp_path, limit_invitations="off") as server:
-        example = await process.start(tmp_path, str(EXAMPLE), server.relay.url, "tutor_789", program=sys.executable)
+    async with (
+        process.serving(tmp_path, limit_invitations="off") as server,
+        process.started(tmp_path, str(EXAMPLE), server.relay.url, "tutor_789", program=sys.executable) as example,
+        connect(server.relay.url, "student_456") as client,
+    ):
         assert example.stdout is not None
-        try:
-            async with connect(server.relay.url, "student_456") as client:
-                call = await eventually(lambda: called(client), "the example is connected")
-                printed: list[str] = []
-                reading = asyncio.create_task(read(example.stdout, printed))
-                await eventually(lambda: LEVEL in printed, lambda: f"the tone's level: {printed}")
-                await call.hang_up()
-                await eventually(lambda: printed[-1] == END, lambda: f"the end of the call: {printed}")
-                reading.cancel()
-        finally:
-            example.kill()
-            await example.wait()
+        call = await eventually(lambda: called(client), "the example is connected")
+        printed: list[str] = []
+        reading = asyncio.create_task(read(example.stdout, printed))
+        await eventually(lambda: LEVEL in printed, lambda: f"the tone's level: {printed}")
+        await call.hang_up()
+        await eventually(lambda: printed[-1] == END, lambda: f"the end of the call: {printed}")
+        reading.cancel()

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from tests.kit.wait import eventually
+from tests.kit.children import kill_group, start_child
+from tests.kit.wait import PATIENCE, eventually
 
 HERE: Final = "127.0.0.1"
 CLIENT: Final = "127.0.0.9"
@@ -32,7 +33,7 @@ def program(name: str) -> str:
 async def running(folder: Path, command: list[str], port: int) -> AsyncIterator[None]:
     """Run it until the context ends, and wait first until it listens."""
     homes = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env={**os.environ, **homes})
+    process = await start_child(*command, stderr=PIPE, env={**os.environ, **homes})
     assert process.stderr is not None
     log = asyncio.ensure_future(process.stderr.read())
 
@@ -48,7 +49,8 @@ async def running(folder: Path, command: list[str], port: int) -> AsyncIterator[
         await eventually(listens, f"{command[0]} listens")
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
             process.terminate()
-        await process.wait()
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        kill_group(process.pid)
         await log

@@ -10,8 +10,12 @@ import pytest
 from relay.recording.limits import VerificationLimits
 from relay.recording.verify import verify
 from relay.recording.verify.reference import ReferencePlan, write_reference
+from tests.kit.children import child
 from tests.kit.recorded import finished_capture
 from tests.kit.server import RunningRelay
+
+CALL = 60.0
+"""Seconds for a call of six; only ever used up by a test that fails."""
 
 
 @pytest.mark.settings(assemblers=0)
@@ -19,10 +23,8 @@ async def test_the_recording_of_two_headless_callers_has_each_frame_in_its_time(
     talk = tmp_path / "talk.webm"
     await asyncio.to_thread(write_reference, talk, ReferencePlan(duration=6.0))
     options = f"--url {relay.url} --as student_456 --to tutor_789 --answer --request-recording --consent yes --media {talk}"
-    caller = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", "call", *options.split(), stdout=PIPE, stderr=STDOUT
-    )
-    said, _ = await caller.communicate()
+    async with child(sys.executable, "-m", "relay", "call", *options.split(), stdout=PIPE, stderr=STDOUT) as caller:
+        said, _ = await asyncio.wait_for(caller.communicate(), CALL)
     assert caller.returncode == 0, said.decode()
     capture = await finished_capture(tmp_path / "recordings")
     assert f"recorded by the relay: {capture.stem}" in said.decode()

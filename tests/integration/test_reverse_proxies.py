@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from relay.ids import Profile
 from tests.edge.kit import write_certificate
 from tests.integration.proxies import CLIENT, HERE, free_ports, program, running
+from tests.kit.children import child
 from tests.kit.peer import BLUE, RED, Peer
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import PATIENCE, eventually
@@ -176,7 +177,7 @@ def stream_module() -> Path:
 async def connection_test(url: str) -> dict[str, str]:
     """What became of each hop, by `python -m relay check`."""
     arguments = ["-m", "relay", "check", url, "--insecure", "--json"]
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=PIPE)
-    out, err = await process.communicate()
+    async with child(sys.executable, *arguments, stdout=PIPE, stderr=PIPE) as process:
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert out, err.decode()
     return {hop: result["state"] for hop, result in msgspec.json.decode(out)["report"]["hops"].items()}

@@ -6,6 +6,7 @@ import shutil
 from typing import Final
 
 from relay.turn.messages import Address
+from tests.kit.children import child
 from tests.kit.turn import Echo
 
 OVER: Final = {"udp": (), "tcp": ("-t",), "tls": ("-t", "-S")}
@@ -31,20 +32,10 @@ async def uclient(server: Address, peer: Address, way: str, *options: str, secre
     assert program, "turnutils_uclient is missing: install coturn"
     login = "-u", "student_1", "-W", secret
     addresses = "-p", str(server[1]), "-e", peer[0], "-r", str(peer[1])
-    process = await asyncio.create_subprocess_exec(
-        *(program, *OVER[way], "-c", *login, *addresses, *options, server[0]),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        output = (await asyncio.wait_for(process.stdout.read(), 60)).decode(errors="replace")
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output
+    command = (program, *OVER[way], "-c", *login, *addresses, *options, server[0])
+    async with child(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT) as process:
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return output.decode(errors="replace")
 
 
 def totals(output: str) -> tuple[int, int]:

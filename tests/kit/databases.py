@@ -15,7 +15,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from relay.db.engine import create_engine
 from relay.db.models import Base
 from relay.db.schema.migrate import upgrade
+from tests.kit.children import ENDS
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.servers))
 
@@ -153,9 +154,12 @@ def drained_once(server: "subprocess.Popen[str]", ready: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # PostgreSQL's "fast" shutdown: it does not wait for its clients.
-        server.send_signal(signal.SIGINT)
-        reader.join()
+        # PostgreSQL's "immediate" shutdown: it waits neither for its clients nor for a checkpoint, and nothing is kept.
+        server.send_signal(signal.SIGQUIT)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(ENDS)
+        server.kill()
+        reader.join(ENDS)
 
 
 def program(name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kit.children import end_child, start_child
 from tests.kit.server import RunningRelay
 
 PATIENCE = 20.0
@@ -51,12 +52,12 @@ class Server:
 
 
 async def start(folder: Path, *arguments: str, program: str = "", cwd: str = ".", **settings: str) -> Process:
-    """Start `program`, or the relay of this checkout."""
+    """Start `program`, or the relay of this checkout; `end_child` ends it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(folder), **settings}.items()}
     command = [program] if program else [sys.executable, "-m", "relay"]
     environment = {**inherited, **given}
-    return await asyncio.create_subprocess_exec(*command, *arguments, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
+    return await start_child(*command, *arguments, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
 
 
 def defaults(folder: Path) -> dict[str, str]:
@@ -64,14 +65,20 @@ def defaults(folder: Path) -> dict[str, str]:
 
 
 async def run(folder: Path, *arguments: str, **settings: str) -> Outcome:
-    process = await start(folder, *arguments, **settings)
-    try:
+    async with started(folder, *arguments, **settings) as process:
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
     assert process.returncode is not None
     return Outcome(process.returncode, out.decode(), err.decode())
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, *arguments: str, program: str = "", **settings: str) -> AsyncIterator[Process]:
+    """`start`, until the context ends."""
+    process = await start(folder, *arguments, program=program, **settings)
+    try:
+        yield process
+    finally:
+        await end_child(process)
 
 
 @contextlib.asynccontextmanager
@@ -88,6 +95,4 @@ async def serving(folder: Path, **settings: str) -> AsyncIterator[Server]:
             greeting += line.decode()
         yield Server(process, RunningRelay(url[0], f"sqlite+aiosqlite:///{folder / 'relay.db'}"), greeting)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+        await end_child(process)

@@ -26,6 +26,7 @@ from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 from tests.foreign.client import CLIENTS, PROGRAMS
 from tests.foreign.media import write_media
 from tests.kit.browsers import chromium
+from tests.kit.children import child
 from tests.lab.firefox import Firefox
 from tests.lab.namespaces import Namespace
 
@@ -119,20 +120,12 @@ def of_client(program: str, offer: str) -> Callable[[], Awaitable[dict[str, str]
 
     async def ask(media: Path, **command: Any) -> str:
         interpreter, file = PROGRAMS[program]
-        process = await asyncio.create_subprocess_exec(
-            interpreter,
-            CLIENTS / file,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "MEDIA": str(media)},
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(command).encode() + b"\n")
-        answer = json.loads(await process.stdout.readline())
-        process.kill()
-        await process.wait()
-        return cast(str, answer["sdp"])
+        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+        async with child(interpreter, CLIENTS / file, **pipes, env={**os.environ, "MEDIA": str(media)}) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(command).encode() + b"\n")
+            return cast(str, json.loads(await process.stdout.readline())["sdp"])
 
     async def both() -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:

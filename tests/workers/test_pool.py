@@ -15,6 +15,7 @@ import pytest
 from relay.errors import ConfigurationError
 from relay.media.api import MediaEngine
 from relay.workers.pool import WorkerPool
+from tests.kit.children import child
 from tests.kit.media import IPV4, rtp_packet, still_talk
 from tests.kit.wait import eventually
 from tests.workers.kit import RunningPool, free_ports, is_running, note_processes, port_of, read_process, running
@@ -273,14 +274,13 @@ with asyncio.Runner(loop_factory=LOOP) as runner:
 
 @pytest.mark.parametrize("loop", ["None", "fastest_loop()"])
 async def test_no_worker_outlives_the_process_that_started_it(loop: str) -> None:
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT.replace("LOOP", loop), stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    pids = [int(pid) for pid in (await parent.stdout.readline()).split()]
-    assert len(pids) == 2
-    assert all(map(is_running, pids))
-    parent.kill()
-    await parent.communicate()
-    await eventually(lambda: not any(map(is_running, pids)), "the workers end")
+    async with child(sys.executable, "-c", PARENT.replace("LOOP", loop), stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in (await parent.stdout.readline()).split()]
+        assert len(pids) == 2
+        assert all(map(is_running, pids))
+        parent.kill()
+        await eventually(lambda: not any(map(is_running, pids)), "the workers end")
 
 
 FORKING_PARENT = """
@@ -304,14 +304,9 @@ time.sleep(60)
 
 
 async def test_a_worker_outlives_its_parent_not_even_if_a_fork_keeps_the_channel_open() -> None:
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", FORKING_PARENT, stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    worker, fork = map(int, (await parent.stdout.readline()).split())
-    try:
+    async with child(sys.executable, "-c", FORKING_PARENT, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker, _ = map(int, (await parent.stdout.readline()).split())
         assert is_running(worker)
         parent.kill()
-        await parent.wait()
         await eventually(lambda: not is_running(worker), "the worker ends")
-    finally:
-        os.kill(fork, signal.SIGKILL)
-        await parent.communicate()

@@ -19,6 +19,8 @@ from relay.errors import ConfigurationError
 from relay.media.api import MediaEvent, WorkerLost
 from relay.workers.channel import Caller
 from relay.workers.worker import Assignment
+from tests.kit.children import child, end_child, start_child
+from tests.kit.wait import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -50,14 +52,8 @@ async def running_worker(port: int = 0) -> AsyncIterator[Worker]:
     ours, theirs = socket.socketpair()
     with theirs:
         assignment = assigned(theirs, port)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "relay.workers.worker",
-            msgspec.json.encode(assignment),
-            pass_fds=[theirs.fileno()],
-            stderr=subprocess.PIPE,
-        )
+        command = (sys.executable, "-m", "relay.workers.worker", msgspec.json.encode(assignment))
+        process = await start_child(*command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
     events: list[MediaEvent] = []
     caller = Caller(events.append)
     await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
@@ -65,16 +61,13 @@ async def running_worker(port: int = 0) -> AsyncIterator[Worker]:
         yield Worker(process, caller)
     finally:
         caller.close()
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        await end_child(process)
 
 
 async def test_a_worker_loads_nothing_of_the_signaling_plane() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import sys, relay.workers.worker; print(*sys.modules)", stdout=subprocess.PIPE
-    )
-    output, _ = await process.communicate()
+    program = "import sys, relay.workers.worker; print(*sys.modules)"
+    async with child(sys.executable, "-c", program, stdout=subprocess.PIPE) as process:
+        output, _ = await process.communicate()
     assert "relay.media.engine" in (loaded := set(output.decode().split()))
     assert not loaded & NOT_FOR_WORKERS
 
@@ -160,19 +153,16 @@ async def test_a_stuck_worker_logs_where_and_ends_even_without_a_watching_parent
     ours, theirs = socket.socketpair()
     with theirs:
         assignment = assigned(theirs)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            STUCK_WORKER,
-            msgspec.json.encode(assignment),
-            pass_fds=[theirs.fileno()],
-            stderr=subprocess.PIPE,
-        )
+        command = (sys.executable, "-c", STUCK_WORKER, msgspec.json.encode(assignment))
+        process = await start_child(*command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
     caller = Caller(lambda _: None)
-    await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
-    with pytest.raises(WorkerLost):
-        await caller.engine.start()
-    _, log = await process.communicate()
+    try:
+        await asyncio.get_running_loop().create_unix_connection(lambda: caller, sock=ours)
+        with pytest.raises(WorkerLost):
+            await caller.engine.start()
+        _, log = await asyncio.wait_for(process.communicate(), PATIENCE)
+    finally:
+        await end_child(process)
     assert b"Timeout" in log
     assert b"in start" in log
     assert process.returncode == 1

@@ -28,6 +28,7 @@ from relay.media.transport.timing import Timing
 from relay.rtp import rtcp
 from relay.rtp.rtcp_cuts import count_nacked, cut_nacks, without_keyframe_requests
 from relay.settings.media import UNLIMITED, MediaLimits
+from tests.kit.children import child
 from tests.kit.media import (
     MediaPeer,
     RunningEngine,
@@ -180,18 +181,12 @@ async def sending(peer: MediaPeer, packets: list[bytes]) -> AsyncIterator[None]:
     datagrams = [peer.encrypted(one) for one in packets]
     descriptor = peer.path._socket.fileno()
     arguments = (str(descriptor), str(len(datagrams[0])), str(peer.path.relay[1]))
-    sender = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SENDER, *arguments), pass_fds=(descriptor,), stdin=asyncio.subprocess.PIPE
-    )
-    assert sender.stdin is not None
-    sender.stdin.write(b"".join(datagrams))
-    sender.stdin.close()
-    try:
+    command = (sys.executable, "-c", SENDER, *arguments)
+    async with child(*command, pass_fds=(descriptor,), stdin=asyncio.subprocess.PIPE) as sender:
+        assert sender.stdin is not None
+        sender.stdin.write(b"".join(datagrams))
+        sender.stdin.close()
         yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            sender.kill()
-        await sender.wait()
 
 
 async def test_while_a_flood_is_kept_off_another_call_loses_no_packet() -> None:

@@ -16,6 +16,7 @@ from relay.recording.jobs.folder import RecordingFolder
 from relay.recording.jobs.job import Job, JobKind
 from relay.recording.jobs.jobs import MAX_ATTEMPTS, work_command
 from relay.recording.jobs.process import WorkFailed, run
+from tests.kit.children import child
 from tests.kit.wait import eventually
 from tests.recording.jobs.kit import Bench
 
@@ -306,16 +307,11 @@ async def test_a_job_ends_with_the_server_however_that_ends(bench: Bench) -> Non
     os.mkfifo(bench.folder.capture(recording_id))  # it waits for a writer, and does nothing else
     job = Job(JobKind.ASSEMBLE, recording_id, 60.0)
     arguments = work_command(job, bench.folder, verify=False)
-    process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.PIPE)
-    try:
+    async with child(*arguments, stdin=asyncio.subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.close()  # as the kernel does when the server is killed
         async with asyncio.timeout(20):
             assert await process.wait() == 1
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 async def test_a_job_has_the_key_of_the_recordings_and_no_other_secret(
