@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from tests.browser.pages import CallPage, CallType
-from tests.kit.browsers import Statistics
+from tests.kit.browsers import LOOK, Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE, eventually
 
@@ -47,7 +47,7 @@ class PagesInCall:
             as_sent = (caller.size_received, callee.size_received) == (callee.size_sent, caller.size_sent)
             return heard and (self.kind == "voice" or (seen and as_sent))
 
-        await eventually(both_ways, "both sides hear (and see) each other")
+        await eventually(both_ways, "both sides hear (and see) each other", every=LOOK)
         for one in await self.statistics():
             assert one.remote in one.offered, f"{one.remote} is not the relay"
         caller, callee = await self.statistics()
@@ -56,7 +56,7 @@ class PagesInCall:
         async def relayed() -> bool:
             return (await self.relay.counters())["relay_media_packets_sent_total"] > 100
 
-        await eventually(relayed, "the relay has sent 100 packets")
+        await eventually(relayed, "the relay has sent 100 packets", every=LOOK)
         losses = await self.relay.losses()
         assert losses == {}, f"lost in the relay: {losses}"
 
@@ -69,7 +69,7 @@ class PagesInCall:
             enough = all(one.frames_decoded >= old.frames_decoded + frames for one, old in zip(now, before, strict=True))
             return now if enough else None
 
-        return await eventually(seen, f"both have decoded {frames} more frames", within=2 * PATIENCE)
+        return await eventually(seen, f"both have decoded {frames} more frames", within=2 * PATIENCE, every=LOOK)
 
     @contextlib.asynccontextmanager
     async def uninterrupted(self) -> AsyncIterator[None]:
@@ -108,7 +108,7 @@ class PagesInCall:
         async def more() -> bool:
             return bool(getattr(await page.talking(), of) > before + 5)
 
-        await eventually(more, f"{of} grows")
+        await eventually(more, f"{of} grows", every=LOOK)
 
     async def report_first_frames(self, record: Record) -> None:
         """How long it took from the answer until the first frame of the other was on the screen."""

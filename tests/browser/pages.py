@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Locator, expect
 
 from relay.ids import Profile
 from tests.kit import wait
-from tests.kit.browsers import BrowserPage, Statistics
+from tests.kit.browsers import LOOK, BrowserPage, Statistics
 from tests.kit.wait import eventually
 
 CallType = Literal["voice", "video"]
@@ -65,7 +65,7 @@ class CallPage(BrowserPage, ABC):
             statistics = await self.statistics()
             return statistics if statistics and statistics.state == "connected" else None
 
-        return await eventually(connected, "the peer connection is up")
+        return await eventually(connected, "the peer connection is up", every=LOOK)
 
 
 class RelayPage(CallPage):

@@ -18,7 +18,7 @@ from relay.settings.auth import AuthSettings
 from tests.browser.pages import PATIENCE
 from tests.check.test_verdicts import CASES, explanation_of
 from tests.edge.kit import write_certificate
-from tests.kit.browsers import BrowserPage, chromium
+from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 
@@ -81,13 +81,11 @@ async def test_the_page_says_the_same_as_the_command(relay: RunningRelay, page: 
     assert names == list(LABELS.values())
 
 
-async def test_everything_that_is_turned_on_works_and_the_call_has_figures(no_errors_logged: None, tmp_path: Path) -> None:
+async def test_everything_that_is_turned_on_works_and_the_call_has_figures(
+    no_errors_logged: None, tmp_path: Path, page: TestPage
+) -> None:
     certificate, key = write_certificate(tmp_path, "relay")
-    async with (
-        running_relay(tmp_path, tls_cert=certificate, tls_key=key, media_host="127.0.0.1") as relay,
-        chromium("--ignore-certificate-errors") as careless,
-        TestPage.opened(careless) as page,
-    ):
+    async with running_relay(tmp_path, tls_cert=certificate, tls_key=key, media_host="127.0.0.1") as relay:
         await page.run(f"{relay.url}/connectivity")
         page.forgive(NOT_SIGNED_IN)
         assert await page.states() == dict.fromkeys(HOPS, "ok")

@@ -24,7 +24,6 @@ from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.edge.kit import write_certificate
-from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -100,13 +99,6 @@ async def running(no_errors_logged: None, folder: Path, relay_settings: dict[str
     app = create_app(Settings(database_url=database, **given))
     async with serve(app) as port:
         yield RunningRelay(url=f"http://{HERE}:{port}", database_url=database), app[EDGE]
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def careless() -> AsyncIterator[Browser]:
-    """A browser that takes any certificate, from TURN servers too."""
-    async with chromium("--ignore-certificate-errors") as running:
-        yield running
 
 
 @contextlib.asynccontextmanager
@@ -225,14 +217,14 @@ async def test_a_page_that_can_use_udp_does_although_tcp_is_offered_too(
     ("scheme", "transport"), [("turn", "udp"), ("turn", "tcp"), ("turns", "tcp")], ids=["TURN/UDP", "TURN/TCP", "TURN/TLS"]
 )
 async def test_a_page_that_reaches_only_turn_sees_and_hears_the_other(
-    careless: Browser, running: Running, record_property: Record, scheme: str, transport: str
+    browser: Browser, running: Running, record_property: Record, scheme: str, transport: str
 ) -> None:
     relay, edge = running
 
     def way(url: str) -> bool:
         return url.startswith(f"{scheme}:") and url.endswith(f"transport={transport}")
 
-    async with pages(careless, relay.url, {STUDENT: only_turn(edge, way), TUTOR: ""}) as (caller, callee):
+    async with pages(browser, relay.url, {STUDENT: only_turn(edge, way), TUTOR: ""}) as (caller, callee):
         call = await see_and_hear_each_other(relay, caller, callee, record_property)
         assert edge.turn_counters["packets_to_media"] > 100
         assert edge.counters["connections_ice_tcp"] == 0
@@ -244,11 +236,11 @@ async def test_a_page_that_reaches_only_turn_sees_and_hears_the_other(
     await forgotten(edge)
 
 
-async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(careless: Browser, running: Running) -> None:
+async def test_the_page_itself_and_its_media_come_by_the_same_tls_port(browser: Browser, running: Running) -> None:
     relay, edge = running
     url = relay.url.replace("http:", "https:")
     script = only_turn(edge, lambda one: one.startswith("turns:"))
-    async with pages(careless, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
+    async with pages(browser, url, {STUDENT: script, TUTOR: script}) as (caller, callee):
         call = await PagesInCall.connected(relay, "video", caller, callee)
         await call.video_goes_on(3 * A_SECOND)
         assert edge.counters["connections_turn"] >= 2

@@ -40,8 +40,13 @@ async def test_a_double_click_on_an_old_page_makes_one_call(
 ) -> None:
     """It makes two peer connections, and goes on with the second."""
     caller, callee = await open_page(Version1Page, STUDENT), await open_page(kind, TUTOR)
-    await caller.call("voice")
-    call = await PagesInCall.connected(relay, "voice", caller, callee)
+    for _ in range(2):
+        await caller.call("voice")
+    # Until then the callee may answer the offer of the first one.
+    await callee.receives("call_invitation", 2)
+    await callee.ringing()
+    await callee.accept()
+    call = PagesInCall(relay, "voice", caller, callee)
     await call.media_flows()
     await call.hang_up(callee, record_property)
 

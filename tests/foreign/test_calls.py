@@ -7,6 +7,7 @@ import pytest
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, DataPage
 from tests.foreign.client import PROGRAMS, ForeignClient
+from tests.kit.browsers import LOOK
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -53,7 +54,7 @@ async def test_gstreamer_with_its_own_bundle_policy_calls_with_voice_alone(
         async def both_hear() -> bool:
             return (await page.talking()).audio_energy > 0 and (await client.heard()).audio > ENOUGH
 
-        await eventually(both_hear, "both hear each other")
+        await eventually(both_hear, "both hear each other", every=LOOK)
 
 
 async def both_understand_each_other(page: DataPage, client: ForeignClient) -> None:
@@ -67,8 +68,8 @@ async def both_understand_each_other(page: DataPage, client: ForeignClient) -> N
         heard = await client.heard()
         return min(heard.audio, heard.video) > ENOUGH
 
-    await eventually(page_sees_and_hears, "Chromium decodes audio and video")
-    await eventually(client_sees_and_hears, "audio and video arrive at the client")
+    await eventually(page_sees_and_hears, "Chromium decodes audio and video", every=LOOK)
+    await eventually(client_sees_and_hears, "audio and video arrive at the client", every=LOOK)
     await client.write("from afar")
     assert await page.receive() == "from afar"
     await page.send("from Chromium")

@@ -1,6 +1,6 @@
-"""Real browsers: Debian's Chromium, driven by Playwright. Most tests take the build of it that has no user interface of its own
-(`chromium-headless-shell`): a page costs less than half there, and audio, video and networks are the same code. Those of the
-network lab have Chromium as its users have it.
+"""Real browsers: Debian's Chromium, driven by Playwright. Tests take the build of it that has no user interface of its own
+(`chromium-headless-shell`): a page costs less than half there, and audio, video and networks are the same code. One of the
+network lab has Chromium as its users have it.
 
 Playwright's objects belong to the event loop that made them. One browser serves the whole run, so whatever uses it runs in the
 session's loop: `@pytest.mark.asyncio(loop_scope="session")` for tests, `loop_scope="session"` for fixtures.
@@ -38,16 +38,23 @@ FLAGS = (
 INSTRUMENTS = """
 // Milliseconds since 1970 at which things happened for the first time in this page, whatever page it is.
 window.moments = {};
+// How many messages of each type have arrived.
+window.arrivals = {};
 (() => {
   const note = (name) => { window.moments[name] ??= Date.now(); };
-  const send = WebSocket.prototype.send;
-  WebSocket.prototype.send = function (data) {
-    note(`sent ${JSON.parse(data).type}`);
-    if (!this.noted) {
-      this.noted = true;
-      this.addEventListener("message", (event) => note(`received ${JSON.parse(event.data).type}`));
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", ({ data }) => {
+        const { type } = JSON.parse(data);
+        note(`received ${type}`);
+        window.arrivals[type] = (window.arrivals[type] ?? 0) + 1;
+      });
     }
-    return send.call(this, data);
+    send(data) {
+      note(`sent ${JSON.parse(data).type}`);
+      return super.send(data);
+    }
   };
   const watched = new WeakSet();
   new MutationObserver(() => {
@@ -61,6 +68,9 @@ window.moments = {};
   }).observe(document, { subtree: true, childList: true, attributes: true });
 })();
 """
+
+LOOK: Final = 0.1
+"""Seconds between two looks at the statistics of a page."""
 
 CRASHED = "the page crashed"
 
@@ -240,6 +250,10 @@ class BrowserPage:
         """When that happened for the first time: seconds since 1970; waits until it has."""
         handle = await self.page.wait_for_function("(name) => window.moments[name]", arg=name)
         return float(await handle.json_value()) / 1000
+
+    async def receives(self, kind: str, number: int) -> None:
+        """Wait until so many messages of that type have arrived."""
+        await self.page.wait_for_function("([kind, number]) => window.arrivals[kind] >= number", arg=[kind, number])
 
     def forgive(self, *texts: str) -> None:
         """Problems with one of these texts were to be expected."""

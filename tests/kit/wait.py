@@ -16,17 +16,22 @@ INTERVAL = 0.02
 
 @overload
 async def eventually(
-    condition: Callable[[], Awaitable[T | None]], what: str | Callable[[], str], within: float = PATIENCE
+    condition: Callable[[], Awaitable[T | None]], what: str | Callable[[], str], within: float = PATIENCE, every: float = INTERVAL
 ) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T | None], what: str | Callable[[], str], within: float = PATIENCE) -> T: ...
-async def eventually(condition: Callable[[], object], what: str | Callable[[], str], within: float = PATIENCE) -> object:
+async def eventually(
+    condition: Callable[[], T | None], what: str | Callable[[], str], within: float = PATIENCE, every: float = INTERVAL
+) -> T: ...
+async def eventually(
+    condition: Callable[[], object], what: str | Callable[[], str], within: float = PATIENCE, every: float = INTERVAL
+) -> object:
     """The first value of `condition` that is true.
 
     Args:
         condition: asked again and again; may be a coroutine function.
         what: the sentence that is missing its "did not happen" when time is up, or how to make it then.
         within: seconds, by the clock of the event loop.
+        every: seconds between two looks: a look into a browser takes a few milliseconds of three processes.
 
     Raises:
         AssertionError: it stayed false.
@@ -42,4 +47,4 @@ async def eventually(condition: Callable[[], object], what: str | Callable[[], s
         if loop.time() >= deadline:
             sentence = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {within:g} s: {sentence} (last seen: {value!r})")
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(every)

@@ -1,5 +1,6 @@
 """A video call between two clients of the lab."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tests.browser.pages import STUDENT, TUTOR
-from tests.kit.browsers import Statistics
+from tests.kit.browsers import LOOK, Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 from tests.lab.network import Internet, Site
@@ -44,7 +45,7 @@ class LabCall:
             enough = all(one.frames_decoded >= old.frames_decoded + frames for one, old in zip(now, before, strict=True))
             return now if enough and all(one.audio_energy > 0 for one in now) else None
 
-        return await eventually(seen, f"both have heard the other, and decoded {frames} more frames")
+        return await eventually(seen, f"both have heard the other, and decoded {frames} more frames", every=LOOK)
 
     async def record_first_frames(self, record: Record) -> None:
         """Record the time from the answer until each page has shown the first frame of the other party."""
@@ -76,7 +77,7 @@ class LabCall:
             route, _ = await self.routes()
             return route if route in callers else None
 
-        await eventually(there, f"the caller's media goes by {' or '.join(callers)}")
+        await eventually(there, f"the caller's media goes by {' or '.join(callers)}", every=LOOK)
         await self.goes_on(A_SECOND)
 
     async def ends(self, by: LabPage) -> None:
@@ -104,11 +105,12 @@ async def video_call(
         relay_in(internet, folder, scheme=scheme, **settings) as relay,
         contextlib.AsyncExitStack() as stack,
     ):
-        opening = (
-            stack.enter_async_context(kind.value.at(site, relay.url, key))
-            for kind, site, key in zip(browsers, (caller, callee), (STUDENT, TUTOR), strict=True)
-        )
-        first, second = [await one for one in opening]
+        async with asyncio.TaskGroup() as tasks:
+            opening = [
+                tasks.create_task(stack.enter_async_context(kind.value.at(site, relay.url, key)))
+                for kind, site, key in zip(browsers, (caller, callee), (STUDENT, TUTOR), strict=True)
+            ]
+        first, second = [one.result() for one in opening]
         call = LabCall(relay, first, second)
         await first.call("video")
         await second.ringing()

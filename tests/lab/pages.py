@@ -3,13 +3,16 @@
 import contextlib
 from collections.abc import AsyncIterator
 from enum import Enum
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from tests.browser.pages import STUDENT, TUTOR, CallType, RelayPage
-from tests.kit.browsers import CHROMIUM, INSTRUMENTS, STATISTICS, Statistics, chromium
-from tests.kit.wait import PATIENCE, eventually
+from tests.kit.browsers import CHROMIUM, INSTRUMENTS, LOOK, SHELL, SMALL_CAMERA, STATISTICS, Program, Statistics, chromium
+from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox
-from tests.lab.network import Site
+from tests.lab.network import SERVER, Site
+
+TRUSTED = "relay.localhost"
+"""A name of the server, in Chromium: what is under .localhost it takes for this machine (Secure Contexts, section 3.1)."""
 
 CONVERSATION = 123
 """Of the student and the tutor, in the demo data."""
@@ -63,7 +66,7 @@ class LabPage(Protocol):
 
 
 class ChromiumPage(RelayPage):
-    small_camera = False
+    program: ClassVar[Program] = SHELL
 
     async def run(self, function: str, *arguments: object) -> Any:
         return await self.page.evaluate(f"(all) => ({function})(...all)", arguments)
@@ -73,13 +76,21 @@ class ChromiumPage(RelayPage):
     async def at(cls, site: Site, url: str, key: str) -> AsyncIterator[Self]:
         """A browser of its own on the site's client, which shows the page, logged in as `key`."""
         other = TUTOR if key == STUDENT else STUDENT
-        # `ignore-certificate-errors` is for TURN over TLS too; the page of a plain HTTP origin gets its camera nevertheless.
-        flags = ("--ignore-certificate-errors", f"--unsafely-treat-insecure-origin-as-secure={url}")
+        # `ignore-certificate-errors` is for TURN over TLS too. Over plain HTTP, only at such a name does a page get its camera.
+        flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP {TRUSTED} {SERVER}")
+        url = url.replace(f"http://{SERVER}", f"http://{TRUSTED}")
         async with (
-            chromium(*flags, within=site.client.command(), program=CHROMIUM) as browser,
+            chromium(*flags, within=site.client.command(), program=cls.program) as browser,
             cls.used_by(browser, url, key, other, CONVERSATION) as page,
         ):
             yield page
+
+
+class DesktopChromiumPage(ChromiumPage):
+    """The same in Chromium as its users have it."""
+
+    small_camera = False
+    program = CHROMIUM
 
 
 class FirefoxPage:
@@ -98,7 +109,7 @@ class FirefoxPage:
         """
         async with Firefox.started(site.client) as firefox:
             page = cls(firefox)
-            await firefox.before_every_page(INSTRUMENTS)
+            await firefox.before_every_page(INSTRUMENTS + SMALL_CAMERA)
             await firefox.goto(f"{url}/")
             await page._press(f"user-{key}")
             await page._usable(f"call-video-{CONVERSATION}")
@@ -125,11 +136,11 @@ class FirefoxPage:
             values = await self.run(f"() => {connection} && ({STATISTICS})({connection})")
             return Statistics.from_page(values) if values and values["state"] == "connected" else None
 
-        return await eventually(connected, "the peer connection is up")
+        return await eventually(connected, "the peer connection is up", every=LOOK)
 
     async def moment(self, name: str) -> float:
         """When that happened for the first time: seconds since 1970; waits until it has."""
-        value = await eventually(lambda: self.run("(name) => window.moments[name]", name), name)
+        value = await eventually(lambda: self.run("(name) => window.moments[name]", name), name, every=LOOK)
         return float(value) / 1000
 
     async def run(self, function: str, *arguments: object) -> Any:
@@ -140,7 +151,7 @@ class FirefoxPage:
           const element = document.querySelector(`[data-testid="${name}"]`);
           return Boolean(element?.checkVisibility() && !element.disabled);
         }"""
-        await eventually(lambda: self.run(see, name), f"{name} can be pressed", within=PATIENCE)
+        await eventually(lambda: self.run(see, name), f"{name} can be pressed", every=LOOK)
 
     async def _press(self, name: str) -> None:
         await self._usable(name)
@@ -149,4 +160,5 @@ class FirefoxPage:
 
 class BrowserKind(Enum):
     CHROMIUM = ChromiumPage
+    DESKTOP_CHROMIUM = DesktopChromiumPage
     FIREFOX = FirefoxPage

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.edge.kit import write_certificate
-from tests.kit.browsers import CHROMIUM, BrowserPage, chromium
+from tests.kit.browsers import BrowserPage, chromium
 from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox
 from tests.lab.gateways import Access
@@ -120,7 +120,7 @@ async def test_the_page_says_the_same(
     site = internet.site(access)
     async with (
         relay_in(internet, tmp_path, scheme="https", tls_cert=certificate, tls_key=key),
-        chromium("--ignore-certificate-errors", within=site.client.command(), program=CHROMIUM) as browser,
+        chromium("--ignore-certificate-errors", within=site.client.command()) as browser,
         BrowserPage.opened(browser) as page,
     ):
         await page.page.goto(f"https://{name}/connectivity")

@@ -22,12 +22,20 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
     await call.record_first_frames(record)
 
 
-@pytest.mark.parametrize("access", [Access.OPEN, Access.FULL_CONE, Access.SYMMETRIC], ids=lambda one: one.value)
+@pytest.mark.parametrize(
+    ("access", "kind"),
+    [
+        (Access.OPEN, BrowserKind.DESKTOP_CHROMIUM),
+        (Access.FULL_CONE, BrowserKind.CHROMIUM),
+        (Access.SYMMETRIC, BrowserKind.CHROMIUM),
+    ],
+    ids=["open", "full cone", "symmetric"],
+)
 async def test_two_clients_of_the_same_kind_of_network_see_and_hear_each_other(
-    internet: Internet, tmp_path: Path, record_property: Record, access: Access
+    internet: Internet, tmp_path: Path, record_property: Record, access: Access, kind: BrowserKind
 ) -> None:
     caller, callee = internet.site(access), internet.site(access)
-    async with video_call(internet, tmp_path, caller, callee) as call:
+    async with video_call(internet, tmp_path, caller, callee, (kind, kind)) as call:
         await see_and_hear_each_other_over_udp(call, record_property)
 
 
