@@ -131,7 +131,8 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
     app.cleanup_ctx.append(_running(Review(calls.enforcement.review)))
     app.cleanup_ctx.append(_running(Review(calls.recordings.review)))
     app.cleanup_ctx.append(_forwarding(media, calls))
-    app.cleanup_ctx.append(_running(RecordingWatch(calls.recordings.captures, recorded.store, calls.writes.on_recorded)))
+    watch = RecordingWatch(calls.recordings.captures, recorded.store, calls.writes.on_recorded, recorded.is_written)
+    app.cleanup_ctx.append(_running(watch))
     app.on_shutdown.append(_end_calls(calls, hooks))
     return app
 

@@ -98,11 +98,18 @@ class RecordingWatch:
 
     Args:
         on_closed: called when rows were closed, so that something is to be done about the recordings.
+        is_written: whether some process captures a recording, maybe one of another server of the same name.
     """
 
     def __init__(
-        self, captures: LiveCaptures, rows: LostRecordings, on_closed: Callable[[], None], clock: Clock | None = None
+        self,
+        captures: LiveCaptures,
+        rows: LostRecordings,
+        on_closed: Callable[[], None],
+        is_written: Callable[[str], bool] = lambda _: False,
+        clock: Clock | None = None,
     ) -> None:
+        self._is_written = is_written
         self._captures = captures
         self._rows = rows
         self._on_closed = on_closed
@@ -128,12 +135,15 @@ class RecordingWatch:
 
     async def _look(self) -> None:
         await self._captures.watch(self._clock.now())
-        closed = await self._rows.close_lost(self._captures.concerns, self._clock.utcnow())
+        closed = await self._rows.close_lost(self._concerns, self._clock.utcnow())
         if closed:
             logger.warning(
                 "%d recordings were not ended by the server that made them; they are closed as server_lost", len(closed)
             )
             self._on_closed()
+
+    def _concerns(self, recording_id: str) -> bool:
+        return self._captures.concerns(recording_id) or self._is_written(recording_id)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

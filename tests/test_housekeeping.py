@@ -191,7 +191,7 @@ async def test_recordings_that_lost_their_server_are_looked_for_at_a_start_and_f
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows, closed = Rows(["r1", "r2"], fails=1), list[bool]()
-    watch = RecordingWatch(rows, rows, lambda: closed.append(True), Calendar())
+    watch = RecordingWatch(rows, rows, lambda: closed.append(True), clock=Calendar())
     await watch.start()
     await asyncio.sleep(2.5 * WATCH)
     await watch.close()

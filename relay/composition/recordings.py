@@ -42,8 +42,12 @@ class RecordingPlane:
     jobs: RecordingJobs | None
     retention: SqlRecordingRetention
 
+    def is_written(self, recording_id: str) -> bool:
+        """Whether some process still captures that recording: maybe one of another server that has this directory, too."""
+        return self.folder is not None and self.folder.is_locked(recording_id)
 
-class _JobStore:
+
+class JobRows:
     """`relay.recording.jobs.job.JobStore` on the rows."""
 
     def __init__(self, store: SqlRecordings, people: SqlRecordingPeople) -> None:
@@ -59,8 +63,8 @@ class _JobStore:
         known = await self._people.known(recording_ids)
         return [one for one in recording_ids if one not in known]
 
-    async def begin_assembly(self, recording_id: str) -> int:
-        from_states = (RecordingState.CAPTURED, RecordingState.READY, RecordingState.FAILED)
+    async def begin_assembly(self, recording_id: str, *, again: bool = False) -> int:
+        from_states = (RecordingState.CAPTURED, *((RecordingState.READY, RecordingState.FAILED) if again else ()))
         if not await self._store.move(recording_id, from_states, RecordingState.ASSEMBLING):
             return 0
         record = await self._store.get(recording_id)
@@ -102,7 +106,7 @@ def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> Rec
         verifies = all(_is_installed(name) for name in _VERIFICATION)
         jobs = RecordingJobs(
             folder,
-            _JobStore(store, SqlRecordingPeople(database.engine)),
+            JobRows(store, SqlRecordingPeople(database.engine)),
             node,
             settings.assemblers,
             keys=settings.recording_key,

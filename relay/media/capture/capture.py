@@ -14,6 +14,9 @@ from relay.media.transport.transport import Transport
 FLUSH: Final = 0.25
 """Seconds after which a packet has been handed to the thread that writes: so much is lost with the process."""
 
+MAX_FAILURE: Final = 500
+"""Characters of the reason of a failure, in the file."""
+
 HOLD: Final = ""
 """The pause of two transports that are not routed."""
 
@@ -64,6 +67,8 @@ class Capture:
         """As of `figures`, what the counters have of it."""
         self.reason = ""
         """Why it ends, once it does."""
+        self.failure = ""
+        """Why packets are missing, once they are: a mistake of ours."""
 
     @property
     def figures(self) -> tuple[int, int, int]:
@@ -99,7 +104,12 @@ class Capture:
         """A transport is closed."""
         leg = self.legs.pop(transport_id, None)
         if leg is not None:
-            leg.transport.tap = None
+            leg.transport.tap = leg.transport.on_tap_failed = None
+
+    def fail(self, reason: str) -> None:
+        """Packets are missing, and more will be: the capture ends with the next look at it, which is soon."""
+        self.failure = self.failure or reason
+        self.look_at = 0.0
 
     def pause(self, reason: str, paused: bool, now: float) -> None:
         """Capture nothing, or all again, unless another pause is on."""
@@ -121,13 +131,16 @@ class Capture:
         open_ = not self.paused and not self.reason
         add, headers = self.blocks.add, packet_headers(leg.party)
         leg.transport.tap = functools.partial(add, leg.interface, headers) if open_ else None
+        leg.transport.on_tap_failed = self.fail if open_ else None
 
     def end(self, reason: str, at: float, now: float) -> Append:
         """Capture nothing more; what is still to be written."""
         self.reason = reason
         for leg in self.legs.values():
-            leg.transport.tap = None
+            leg.transport.tap = leg.transport.on_tap_failed = None
         self.blocks.cut(at)
+        if self.failure:
+            self.blocks.add_event("failed", {"reason": self.failure[:MAX_FAILURE]}, now)
         self.blocks.add_event("ended", {"reason": reason}, now)
         return Append(self.file, tuple(self.blocks.take_all()), last=True)
 

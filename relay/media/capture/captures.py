@@ -233,7 +233,18 @@ class Captures:
         now = time.monotonic()
         del self._running[capture.router.router_id]
         self._ending.add(capture)
-        self._put(capture.end(reason, at, now))
+        try:
+            last = capture.end(reason, at, now)
+        except Exception:
+            logger.exception("the last packets of router %s cannot be laid out", capture.router.router_id)
+            capture.reason, last = WRITE_FAILED, Append(capture.file, (), last=True)
+        self._put(last)
+
+    def _fail(self, capture: Capture) -> None:
+        """End a capture that lacks packets by a mistake of ours: it is not to pass for a whole one."""
+        self._counters["capture_errors"] += 1
+        if self._running.get(capture.router.router_id) is capture:
+            self._end(capture, WRITE_FAILED, time.monotonic())
 
     def _in_trouble(self, order: CaptureOrder, reason: str) -> None:
         self._counters["capture_errors"] += 1
@@ -266,15 +277,22 @@ class Captures:
             if not due or due[0].flush_at > now:
                 break
             capture = due.popleft()
-            if now >= capture.look_at and not capture.reason:
-                capture.look_at = now + LOOK
-                self._look(capture, now)
-            if capture.reason:
+            try:
+                if now >= capture.look_at and not capture.reason:
+                    capture.look_at = now + LOOK
+                    self._look(capture, now)
+                if capture.reason:
+                    continue
+                blocks = capture.blocks.take(now - grace)
+            except Exception as error:
+                # What goes wrong with one call must not keep the others from being written.
+                logger.exception("the packets of router %s cannot be taken", capture.router.router_id)
+                capture.fail(f"{type(error).__name__}: {error}")
+                self._fail(capture)
                 continue
             # The next turn takes the block that this one closes, so that no packet waits for longer than FLUSH.
             capture.flush_at = now + grace
             due.append(capture)
-            blocks = capture.blocks.take(now - grace)
             if blocks:
                 jobs.append(Append(capture.file, tuple(blocks)))
         if jobs:
@@ -284,6 +302,9 @@ class Captures:
 
     def _look(self, capture: Capture, now: float) -> None:
         self._count(capture)
+        if capture.failure:
+            self._fail(capture)
+            return
         if now >= capture.ends_at:
             self._end(capture, TOO_LONG, now)
             return

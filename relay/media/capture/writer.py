@@ -6,6 +6,7 @@ A second thread waits for `fdatasync`, so that a power failure loses `SYNC_INTER
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import queue
@@ -80,6 +81,7 @@ class CaptureFile:
                 return DISK_FULL
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self.descriptor = os.open(self.path, flags, FILE_MODE)
+            self._lock(fcntl.LOCK_SH | fcntl.LOCK_NB)
             if self._sealer is not None:
                 self._write(self._sealer.header)
         except OSError as error:
@@ -89,6 +91,16 @@ class CaptureFile:
                 self.unlink()
             return DISK_FULL if error.errno in _FULL else WRITE_FAILED
         return None
+
+    def unlock(self) -> None:
+        """Nothing more is written: others may work on it."""
+        self._lock(fcntl.LOCK_UN)
+
+    def _lock(self, how: int) -> None:
+        # The kernel ends it with this process, however that ends. By it, another server that has this directory too sees that the
+        # file is not lost. Some network file systems have none.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self.descriptor, how)
 
     def unlink(self) -> None:
         """Remove it from its directory."""
@@ -131,7 +143,7 @@ class CaptureFile:
             if self._free() < self.min_free:
                 logger.warning("the recording %s ends: less than %d MiB of disk space is free", self.path, self.min_free >> 20)
                 self.fail(DISK_FULL)
-        except OSError as error:
+        except Exception as error:
             logger.warning("the disk space for %s is unknown: %s", self.path, error)
             self.fail(WRITE_FAILED)
 
@@ -225,13 +237,30 @@ class CaptureWriter:
                 if jobs is None:
                     break
                 for job in jobs:
-                    self._do(job)
+                    self._attempt(job)
             if time.monotonic() - looked_at >= SPACE_INTERVAL:
                 looked_at = time.monotonic()
-                for file in self._files:
-                    if file.trouble is None:
-                        file.look()
+                for file in [one for one in self._files if one.trouble is None]:
+                    self._look_at(file)
         self._closed.put(None)
+
+    def _look_at(self, file: CaptureFile) -> None:
+        try:
+            file.look()
+        except Exception:
+            logger.exception("%s cannot be looked at", file.path)
+            file.fail(WRITE_FAILED)
+
+    def _attempt(self, job: Job) -> None:
+        """Do a job. This thread has the files of all calls: a mistake of ours with one must not end it."""
+        try:
+            self._do(job)
+        except Exception:
+            logger.exception("%s cannot be written", job.file.path)
+            if isinstance(job, Open):
+                self._files.pop(job.file, None)
+                job.on_opened(WRITE_FAILED)
+            job.file.fail(WRITE_FAILED)
 
     def _do(self, job: Job) -> None:
         file = job.file
@@ -262,8 +291,11 @@ class CaptureWriter:
             self.backlog.written += sum(block.length for block in job.blocks)
         if job.last:
             self._files.pop(file, None)
-            self._closed.put(file)
-            file.on_closed()
+            try:
+                file.unlock()
+            finally:
+                self._closed.put(file)
+                file.on_closed()
 
     # -- in the thread that syncs -------------------------------------------------------------------------------------
 
@@ -287,8 +319,8 @@ class CaptureWriter:
 def _sync_data(file: CaptureFile) -> None:
     try:
         os.fdatasync(file.descriptor)
-    except OSError as error:
-        if error.errno not in _NOT_SYNCED:
+    except Exception as error:
+        if not isinstance(error, OSError) or error.errno not in _NOT_SYNCED:
             logger.warning("%s cannot be written to the disk: %s", file.path, error)
             file.fail(WRITE_FAILED)
 

@@ -84,6 +84,8 @@ def remove_tap(source: Transport, error: Exception) -> None:
     source.tap = None
     reason = f"{type(error).__name__}: {error}"
     logger.warning("the tap of transport %s has failed, and sees no more of it: %s", source.transport_id, reason)
+    if source.on_tap_failed is not None:
+        source.on_tap_failed(reason)
 
 
 def _decrypt_rtcp(source: Transport, datagram: bytes, now: float) -> bytes | str:

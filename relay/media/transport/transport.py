@@ -65,6 +65,7 @@ class Transport(ForwardingState["Transport"]):
         "gap",
         "ice",
         "loses_many",
+        "on_tap_failed",
         "path",
         "received",
         "router",
@@ -99,6 +100,8 @@ class Transport(ForwardingState["Transport"]):
         self.budget = Budget(limits, now, timing.first_exclusion)
         self.gap = SendingGap(self)
         self.loses_many = False
+        self.on_tap_failed: Callable[[str], None] | None = None
+        """Is told why the tap was taken off. Called for the packet that the tap failed with, so it is to return at once."""
         self._dtls = DtlsAssociation(
             *(certificate, self.path, self.budget, counters),
             on_keys=self._keys,

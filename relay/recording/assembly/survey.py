@@ -287,6 +287,7 @@ class _Survey:
         if facts.cut is not None:
             cut = facts.cut
             facts.warnings.append(f"the file ends at byte {cut.offset}: {cut.reason}; {cut.left} bytes are left out")
+        facts.warnings += _missing(facts)
         for name in facts.transports:
             streams = [one for (of, _), one in facts.streams.items() if of == name and one.packets]
             for stream in streams:
@@ -312,6 +313,27 @@ def _primary(data: bytes, begin: int, end: int, red: PayloadUse, payloads: dict[
         return end, red
     use = payloads.get(data[begin] & 0x7F)
     return (begin + 1 + redundant, use) if use is not None and use.role != "red" else (end, red)
+
+
+_EARLY: Final = {
+    "disk_full": "the recording ended early: the disk was full",
+    "write_failed": "the recording ended early: it could not be written",
+    "worker_lost": "the recording ended early: the process that wrote it died",
+    "server_lost": "the recording ended early: the server died",
+}
+
+
+def _missing(facts: CaptureFacts) -> list[str]:
+    """What the capture says that it has not."""
+    dropped = sum(count for one in facts.events if one.name == "dropped" and isinstance(count := one.fields.get("packets"), int))
+    found = [f"{dropped} packets are missing: the disk was too slow"] if dropped else []
+    found += [f"packets are missing: {str(one.fields.get('reason'))[:200]}" for one in facts.events if one.name == "failed"][:1]
+    ended = next((one for one in reversed(facts.events) if one.name == "ended"), None)
+    if ended is not None:
+        found += [_EARLY[reason]] if (reason := str(ended.fields.get("reason"))) in _EARLY else []
+    elif facts.cut is None:
+        found.append("the recording has no end: the process that wrote it died, or its disk failed")
+    return found
 
 
 def describe_started(facts: CaptureFacts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ PART_SUFFIX: Final = ".part"
 REPORT_SUFFIX: Final = ".verify"
 _PARTS: Final = (PART_SUFFIX, f"{PART_SUFFIX}{PART_SUFFIX}", REPORT_SUFFIX)
 """Of what is being made: the second is the assembler's own, from which it makes the first."""
+
+LOCK_ATTEMPTS: Final = 3
+LOCK_PAUSE: Final = 0.02
+"""Seconds between attempts at a lock: another server that only asks whether it is taken has it for a moment."""
+
+_UNLOCKED: Final = contextlib.nullcontext()
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -176,9 +183,11 @@ class RecordingFolder:
         """Remove what jobs left that were ended in the middle."""
         found = {path.name.partition(".")[0] for suffix in _PARTS for path in self.directory.glob(f"*{suffix}")}
         for recording_id in sorted(found):
-            if _ID.fullmatch(recording_id) and not self.is_locked(recording_id):
-                with contextlib.suppress(OSError):
-                    self.remove_parts(recording_id)
+            if not _ID.fullmatch(recording_id):
+                continue
+            # Another server that has this directory too may begin a job at this moment: its lock tells.
+            with contextlib.suppress(OSError), self.locked(recording_id) if self.has_capture(recording_id) else _UNLOCKED:
+                self.remove_parts(recording_id)
 
     def old_captures(self, before: float) -> Sequence[str]:
         """The recordings whose captures were last written to before a time, in seconds since 1970."""
@@ -190,29 +199,50 @@ class RecordingFolder:
         return sorted(found)
 
     def is_locked(self, recording_id: str) -> bool:
-        """Whether a job works on the recording."""
+        """Whether a job works on the recording, or it is still being captured: on this machine, or on another one."""
         try:
-            with self.locked(recording_id):
-                return False
+            os.close(self.lock(recording_id, attempts=1))
         except BlockingIOError:
             return True
         except OSError:
-            return False
+            pass
+        return False
 
     @contextlib.contextmanager
     def locked(self, recording_id: str) -> Iterator[None]:
-        """While a job works on a recording. The kernel ends the lock with the process that has it, however that ends.
+        """While a job works on a recording.
 
         Raises:
-            BlockingIOError: another job does.
+            BlockingIOError, OSError: as of `lock`.
+        """
+        descriptor = self.lock(recording_id)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def lock(self, recording_id: str, attempts: int = LOCK_ATTEMPTS) -> int:
+        """Take the lock of a recording: a descriptor that has it until it is closed. The kernel closes it with the last process
+        that has it, however that ends.
+
+        Raises:
+            BlockingIOError: another job has it, or the recording is still being captured.
             OSError: there is no capture.
         """
         descriptor = os.open(self.capture(recording_id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        finally:
+            for attempt in range(attempts, 0, -1):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return descriptor
+                except BlockingIOError:
+                    if attempt == 1:
+                        raise
+                time.sleep(LOCK_PAUSE)
+        except BaseException:
             os.close(descriptor)
+            raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _of(self, recording_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(recording_id):

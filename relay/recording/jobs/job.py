@@ -73,8 +73,12 @@ class JobStore(Protocol):
         """Those of them that have no row."""
         ...
 
-    async def begin_assembly(self, recording_id: str) -> int:
-        """`captured`, `ready` or `failed` → `assembling`; the number of this attempt, or 0 if it was in no such state."""
+    async def begin_assembly(self, recording_id: str, *, again: bool = False) -> int:
+        """`captured` → `assembling`; the number of this attempt, or 0 if it was in no such state. Exactly one caller wins.
+
+        Args:
+            again: also from `ready` and `failed`.
+        """
         ...
 
     async def assembled(self, recording_id: str, files: Mapping[str, int], verdict: str | None, note: str | None) -> None:

@@ -75,7 +75,7 @@ LEVELS: Final = {
 
 def work_command(job: Job, folder: RecordingFolder, *, verify: bool) -> Sequence[str]:
     """The program that does a job. Its keys are in its environment: arguments can be read by all users of a machine."""
-    options = (["--mp4"] if job.mp4 else []) + (["--verify"] if verify else [])
+    options = ["--locked", *(["--mp4"] if job.mp4 else []), *(["--verify"] if verify else [])]
     return [sys.executable, "-m", "relay.recording.jobs.work", job.kind, str(folder.directory), job.recording_id, *options]
 
 
@@ -264,7 +264,9 @@ class RecordingJobs:
         if row.node != self.node and not await asyncio.to_thread(self.folder.has_anything, row.recording_id):
             return
         try:
-            await asyncio.to_thread(self.folder.remove, row.recording_id)
+            await asyncio.to_thread(self._remove_files, row.recording_id)
+        except BlockingIOError:
+            return  # another server is at work on it, and ends that at its next look: what it makes would be left
         except OSError as error:
             self.counters["removal_failures"] += 1
             logger.error("files of recording %s could not be removed: %s", row.recording_id, error)
@@ -272,6 +274,10 @@ class RecordingJobs:
         await self.store.removed(row.recording_id)
         self.counters["removed"] += 1
         logger.info("recording %s is deleted", row.recording_id)
+
+    def _remove_files(self, recording_id: str) -> None:
+        with self.folder.locked(recording_id) if self.folder.has_capture(recording_id) else contextlib.nullcontext():
+            self.folder.remove(recording_id)
 
     # -- doing it -----------------------------------------------------------------------------------------------------
 
@@ -284,24 +290,41 @@ class RecordingJobs:
                 self._tasks[job.recording_id] = asyncio.get_running_loop().create_task(self._do(job))
 
     async def _do(self, job: Job) -> None:
+        lock: int | None = None
         try:
-            await (self._assemble(job) if job.kind is JobKind.ASSEMBLE else self._verify(job))
+            # Before the row says so, and until it says what came of it: where it says that something is done, and no process has
+            # the lock, nothing is.
+            lock = await asyncio.to_thread(self.folder.lock, job.recording_id)
+            await (self._assemble(job, lock) if job.kind is JobKind.ASSEMBLE else self._verify(job, lock))
+        except BlockingIOError:  # another server, or the command
+            await self._put_off(job, "another process works on this recording", LOOK_INTERVAL / 2)
+        except OSError as error:
+            logger.error("recording %s: its capture cannot be opened: %s", job.recording_id, error)
+            await self._put_off(job, f"its capture cannot be opened: {error.strerror}", self.pause)
         except Exception:
             logger.exception("recording %s: %s failed", job.recording_id, job.kind)
         finally:
+            if lock is not None:
+                os.close(lock)
             self._tasks.pop(job.recording_id, None)
             self._jobs.pop(job.recording_id, None)
             if self._looking is not None and not self._looking.cancelling():
                 self._start_next()
                 self.wake()
 
-    async def _assemble(self, job: Job) -> None:
+    async def _put_off(self, job: Job, reason: str, pause: float) -> None:
+        """It cannot be done now. A user who asked for a verification is told."""
+        self._not_before[job.recording_id] = asyncio.get_running_loop().time() + pause
+        if job.kind is JobKind.VERIFY:
+            await self._verified(job, None, f"verifying failed: {reason}")
+
+    async def _assemble(self, job: Job, lock: int) -> None:
         recording_id = job.recording_id
-        attempt = await self._written(lambda: self.store.begin_assembly(recording_id))
+        attempt = await self._written(lambda: self.store.begin_assembly(recording_id, again=job.asked_for))
         if not attempt:
             return  # another server was first, or it is being deleted
         try:
-            result = await self._run(job)
+            result = await self._run(job, lock)
         except WorkFailed as error:
             await self._failed(job, attempt, str(error))
         except asyncio.CancelledError:
@@ -329,16 +352,19 @@ class RecordingJobs:
         files = await asyncio.to_thread(self.folder.sizes, recording_id)
         await self._written(lambda: self.store.assembly_failed(recording_id, reason, state=state, files=files))
 
-    async def _verify(self, job: Job) -> None:
+    async def _verify(self, job: Job, lock: int) -> None:
         verdict, note = None, None
         try:
-            result = await self._run(job)
+            result = await self._run(job, lock)
             verdict, note = result.get("verdict"), result.get("note")
             self.counters["verified"] += 1
         except WorkFailed as error:
             self.counters["verification_failures"] += 1
             logger.warning("recording %s: verifying it failed: %s", job.recording_id, error)
             note = f"verifying failed: {error}"
+        await self._verified(job, verdict, note)
+
+    async def _verified(self, job: Job, verdict: str | None, note: str | None) -> None:
         files = await asyncio.to_thread(self.folder.sizes, job.recording_id)
         await self._written(lambda: self.store.verified(job.recording_id, files, verdict, note))
 
@@ -350,12 +376,12 @@ class RecordingJobs:
             except Unavailable:
                 await asyncio.sleep(self.retry)
 
-    async def _run(self, job: Job) -> Mapping[str, Any]:
+    async def _run(self, job: Job, lock: int) -> Mapping[str, Any]:
         def progress(step: str, done: float) -> None:
             job.step, job.done = step, done
 
         arguments = self.command(job, self.folder, verify=self.verifies and job.kind is JobKind.ASSEMBLE)
-        return await run(arguments, _environment(self.keys), job.time_limit, progress)
+        return await run(arguments, _environment(self.keys), job.time_limit, progress, [lock])
 
 
 def seconds_of(started_at: datetime, ended_at: datetime | None) -> float:

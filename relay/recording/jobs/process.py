@@ -38,7 +38,11 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 async def run(
-    arguments: Sequence[str], environment: Mapping[str, str], time_limit: float, progress: Progress
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    time_limit: float,
+    progress: Progress,
+    descriptors: Sequence[int] = (),
 ) -> Mapping[str, Any]:
     """Run a program to its end; its result.
 
@@ -47,6 +51,7 @@ async def run(
     Args:
         environment: all that the program gets of it.
         time_limit: seconds.
+        descriptors: that the program has, too.
 
     Raises:
         WorkFailed: it ended otherwise, took too long, or could not be started.
@@ -61,6 +66,7 @@ async def run(
             limit=MAX_LINE,
             env=dict(environment),
             start_new_session=True,
+            pass_fds=tuple(descriptors),
         )
     )
     try:

@@ -96,4 +96,6 @@ def _note(found: CaptureFindings, event: CaptureEvent, time: float) -> None:
         found.end_reason = str(fields.get("reason", ""))
     if event.name == "dropped":
         found.notes.append(f"The relay dropped {fields.get('packets')} packets at {time:.1f} s: its disk was too slow.")
+    if event.name == "failed":
+        found.notes.append(f"Packets are missing from {time:.1f} s on, by a mistake of the relay: {fields.get('reason')}.")
     found.events.append(event_of(time, event.name, fields))

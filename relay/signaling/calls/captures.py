@@ -110,7 +110,9 @@ class CallCaptures:
             if capture.over_since is None:
                 capture.over_since = now
             elif now - capture.over_since > 2 * ENDS_WITHIN:
-                self._forget(recording_id)
+                logger.error("recording %s does not end: its disk hangs, or its writer has died", recording_id)
+                files = {f"{recording_id}.pcapng": 0}
+                self._write_end(recording_id, CaptureResult(RecordingEnd.WRITE_FAILED, files=files))
             elif now - capture.over_since > ENDS_WITHIN:
                 logger.warning("recording %s has gone on without its call: it ends now", recording_id)
                 await self.stop(call_id, RecordingEnd.CALL_ENDED)

@@ -18,17 +18,19 @@ from relay.sealed import SealKeys
 T0: Final = datetime(2026, 3, 1, tzinfo=UTC)
 
 WORKER: Final = """
-import fcntl, json, os, pathlib, sys, time
+import json, os, pathlib, sys, time
 kind, directory, recording_id, how = sys.argv[1:]
 folder = pathlib.Path(directory)
-lock = open(folder / f"{recording_id}.pcapng")
-fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 (folder / "began").open("a").write(f"{os.getpid()} {recording_id}\\n")
 print("a library says something", flush=True)
 print(json.dumps({"step": "reading", "done": 0.5}), flush=True)
 if how == "hangs" or (how == "hangs once" and len((folder / "began").read_text().splitlines()) == 1):
     os.fork()
     time.sleep(600)
+(folder / f"{recording_id}.part").mkdir(exist_ok=True)
+while how == "waits" and not (folder / "go").exists():
+    time.sleep(0.02)
+(folder / f"{recording_id}.part").rmdir()
 if how == "fails":
     print(json.dumps({"failed": "this is no recording of a relay"}), flush=True)
     sys.exit(1)
@@ -70,10 +72,10 @@ class Rows:
         self._check()
         return [one for one in recording_ids if one not in self.rows]
 
-    async def begin_assembly(self, recording_id: str) -> int:
+    async def begin_assembly(self, recording_id: str, *, again: bool = False) -> int:
         self._check()
         row = self.rows[recording_id]
-        if row.state not in ("captured", "ready", "failed"):
+        if row.state not in (("captured", "ready", "failed") if again else ("captured",)):
             return 0
         self._change(recording_id, state="assembling", attempts=row.attempts + 1)
         return row.attempts + 1

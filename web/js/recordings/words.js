@@ -192,6 +192,7 @@ const EVENTS = {
   camera_off_on: "{party}’s camera off",
   camera_off_off: "{party}’s camera on",
   dropped: "Packets were not written: the disk was too slow",
+  failed: "Packets are missing: the recording failed",
   transport: "{party} connected",
   loss: "Packets of {party} lost",
   silence: "No audio of {party}",
