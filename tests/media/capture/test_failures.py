@@ -8,8 +8,8 @@ import pytest
 
 from relay.media.capture.block import CaptureBlocks
 from relay.media.capture.capture import Capture
+from relay.recording.assembly.survey import survey
 from relay.recording.records import read_capture
-from relay.recording.survey import survey
 from tests.kit.media import MediaPeer, RunningEngine, rtp_packet, still_talk
 from tests.kit.wait import eventually
 from tests.media.capture.reading import read

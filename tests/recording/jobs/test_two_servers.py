@@ -12,20 +12,20 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.composition.recordings import JobRows
-from relay.db.recording_people import SqlRecordingPeople
-from relay.db.recordings import SqlRecordings
+from relay.db.recordings.people import SqlRecordingPeople
+from relay.db.recordings.rows import SqlRecordings
 from relay.housekeeping import RecordingWatch
 from relay.ids import new_id
 from relay.media.capture.writer import CaptureFile
-from relay.recording.folder import RecordingFolder
-from relay.recording.job import Job
-from relay.recording.jobs import RecordingJobs
+from relay.recording.jobs.folder import RecordingFolder
+from relay.recording.jobs.job import Job
+from relay.recording.jobs.jobs import RecordingJobs
+from relay.records.recordings import CaptureResult, RecordingEnd, RecordingState
 from relay.sealed import SealKeys
-from relay.signaling.recording_records import CaptureResult, RecordingEnd, RecordingState
-from tests.db.test_recordings import new
+from tests.db.recordings.test_rows import new
 from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema
 from tests.kit.wait import eventually
-from tests.recording.job_kit import WORKER
+from tests.recording.jobs.kit import WORKER
 
 __all__ = ["database_url", "empty_engine", "engine", "postgresql", "sqlite_with_schema"]
 
