@@ -37,7 +37,7 @@ class Unwrap:
     """
 
     __slots__ = (
-        *("_arrival", "_odd", "_rate", "_seq", "_ts", "held_sequence", "held_timestamp", "high", "newest", "restarts"),
+        *("_arrival", "_most", "_odd", "_rate", "_seq", "_ts", "held_sequence", "held_timestamp", "high", "newest", "restarts"),
         *("sequence", "started", "timestamp"),
     )
 
@@ -45,6 +45,7 @@ class Unwrap:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
+        self._most = int(RESTART_SECONDS * rate)
         self.started = False
         self._seq = self._ts = 0
         self._arrival = 0.0
@@ -66,13 +67,18 @@ class Unwrap:
         Args:
             arrival: seconds.
         """
+        if seq == self._seq + 1 and 0 <= ts - self._ts <= self._most and self.started:  # the next one, as nearly always
+            self.sequence = self.high = self.high + 1
+            self.timestamp = self.newest = self.newest + ts - self._ts
+            self._seq, self._ts, self._arrival, self._odd = seq, ts, arrival, None
+            return self.ORDINARY
         ahead = ((seq - self._seq + 0x8000) & 0xFFFF) - 0x8000
         later = ((ts - self._ts + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         if not self.started:
             self.started = True
             self.sequence = self.high = seq
             self.timestamp = self.newest = ts
-        elif -RESTART_PACKETS <= ahead <= RESTART_PACKETS and abs(later) <= RESTART_SECONDS * self._rate:
+        elif -RESTART_PACKETS <= ahead <= RESTART_PACKETS and abs(later) <= self._most:
             self.sequence = self.high + ahead
             self.timestamp = self.newest + later
             if ahead <= 0:

@@ -156,10 +156,10 @@ class _Survey:
         if len(data) < 12 or data[0] & 0xC0 != 0x80:
             facts.counts["malformed"] += 1
             return
-        if is_rtcp(data[1]):
+        flags, second, seq, ts, ssrc = peek(data)
+        if is_rtcp(second):
             self._rtcp(interface, data)
             return
-        flags, second, seq, ts, ssrc = peek(data)
         streams = self._streams[interface]
         try:
             stream = streams[ssrc]
@@ -176,11 +176,10 @@ class _Survey:
             return
         arrival = (at - facts.begin) * NANOSECOND
         unwrap = stream.unwrap
-        placed = unwrap.feed(seq, ts, arrival)
-        if placed == Unwrap.HELD:
-            return
-        timing = stream.timing
-        if placed == Unwrap.RESTARTED:
+        placed, timing = unwrap.feed(seq, ts, arrival), stream.timing
+        if placed != Unwrap.ORDINARY:
+            if placed == Unwrap.HELD:
+                return
             timing.restart(unwrap.held_timestamp, arrival)
         timestamp = unwrap.timestamp
         timing.add(timestamp, arrival)
@@ -189,7 +188,10 @@ class _Survey:
         if begin >= end:
             return
         if use.role == "red":
-            begin, use = _primary(data, begin, end, use, stream.payloads)
+            if data[begin] < 0x80:  # one block, as all of Chromium's video
+                begin, use = begin + 1, stream.payloads.get(data[begin], use)
+            else:
+                begin, use = _primary(data, begin, end, use, stream.payloads)
             if begin >= end:
                 return
         if use.role == "media":

@@ -15,7 +15,7 @@ from relay.recording.assembly.survey import NANOSECOND, CaptureFacts, StreamFact
 from relay.recording.assembly.ulpfec import UlpfecDecoder
 from relay.recording.assembly.video_track import VideoTrack
 from relay.recording.records import CapturedPacket, CaptureEvent, CaptureInterface, Record
-from relay.rtp.packet import peek
+from relay.rtp.packet import is_rtcp, peek
 
 CAUSAL: Final = 0.1
 """Seconds that media may seem to be sent after it arrived: what the time lines are off at most."""
@@ -42,6 +42,19 @@ class _Stream:
         self._sequence: int | None = None
         self._expected = 0
         """Timestamp at which the packet before this one ends, if it has one of audio."""
+
+    def packet(self, use: PayloadUse, marker: bool, data: bytes, begin: int, end: int, arrival: float) -> None:
+        """A packet whose numbers the unwrapping has, with its header.
+
+        Args:
+            begin, end: where its payload lies.
+        """
+        if use.role == "red" and begin < end and data[begin] < 0x80:  # one block, as all of Chromium's video
+            self.arrived(self.within_red(data[begin]), marker, data[begin + 1 : end], arrival)
+        else:
+            self.arrived(use, marker, data[begin:end], arrival)
+        if self.ulpfec is not None:
+            self.remember(data, begin, use, arrival)
 
     def arrived(self, use: PayloadUse, marker: bool, payload: bytes, arrival: float) -> None:
         """A packet whose numbers the unwrapping has."""
@@ -78,10 +91,6 @@ class _Stream:
         if not payload:
             self._push(sequence, timestamp, marker, _NOTHING, b"", arrival)
             return
-        if not payload[0] & 0x80:  # one block, as all of Chromium's video
-            use = payloads.get(payload[0])
-            self._push(sequence, timestamp, marker, use if use and use.role != "red" else _NOTHING, payload[1:], arrival)
-            return
         try:
             blocks = unpack_red(payload)
         except ValueError:
@@ -94,8 +103,12 @@ class _Stream:
             if use is not None and use.codec in self.audio and block.payload and self.reorder.missing(sequence - distance):
                 self.redundant += 1
                 self._push(sequence - distance, timestamp - block.offset, False, use, block.payload, arrival)
-        use = payloads.get(primary.payload_type)
-        self._push(sequence, timestamp, marker, use if use and use.role != "red" else _NOTHING, primary.payload, arrival)
+        self._push(sequence, timestamp, marker, self.within_red(primary.payload_type), primary.payload, arrival)
+
+    def within_red(self, payload_type: int) -> PayloadUse:
+        """What a block of RED is by its payload type."""
+        use = self.payloads.get(payload_type)
+        return use if use is not None and use.role != "red" else _NOTHING
 
     def resent(self, use: PayloadUse, payload: bytes, timestamp: int, marker: bool, arrival: float) -> None:
         """A retransmission (RFC 4588)."""
@@ -252,7 +265,7 @@ class TrackWriter:
     ) -> None:
         """Args: zero: seconds of the relay's clock, from the beginning of the recording, at which the files begin."""
         self._limit = limit
-        self._facts, self._zero = facts, zero
+        self._facts, self._begin, self._zero = facts, facts.begin, zero
         self.audio: dict[TrackKey, AudioTrack] = {}
         self.video: dict[TrackKey, VideoTrack] = {}
         self.streams = {name: _Stream(one, zero) for name, one in facts.streams.items() if one.packets}
@@ -304,35 +317,35 @@ class TrackWriter:
 
     def _packet(self, record: CapturedPacket) -> None:
         data = record.data
-        if len(data) < 12 or data[0] & 0xC0 != 0x80 or 192 <= data[1] <= 223:  # RTCP
+        if len(data) < 12:
             return
         flags, second, seq, ts, ssrc = peek(data)
+        if flags & 0xC0 != 0x80 or is_rtcp(second):
+            return
         stream, original = self._by_interface[record.interface].get(ssrc, (None, 0))
         if stream is None:
             return
         use = stream.payloads.get(second & 0x7F)
         if use is None:
             return
-        arrival = (record.at - self._facts.begin) * NANOSECOND
+        arrival = (record.at - self._begin) * NANOSECOND
         if arrival >= self._next_tick:
             self._tick(arrival)
         self._unlooked += len(data)
         if self._unlooked > self._limit.unseen:
             self._relieve()
         begin, end = payload_of(data, flags)
-        marker, payload = second & 0x80 != 0, data[begin:end]
+        marker = second & 0x80 != 0
         if original:
-            stream.resent(use, payload, ts, marker, arrival)
+            stream.resent(use, data[begin:end], ts, marker, arrival)
             return
         placed = stream.unwrap.feed(seq, ts, arrival)
         if placed == Unwrap.ORDINARY:
-            stream.arrived(use, marker, payload, arrival)
-            if stream.ulpfec is not None:
-                stream.remember(data, begin, use, arrival)
+            stream.packet(use, marker, data, begin, end, arrival)
         elif placed == Unwrap.HELD:
-            stream.held = (marker, use, payload, arrival)
+            stream.held = (marker, use, data[begin:end], arrival)
         else:
-            stream.restart(use, marker, payload, arrival)
+            stream.restart(use, marker, data[begin:end], arrival)
 
     def _tick(self, arrival: float) -> None:
         self._next_tick = arrival + TICK
