@@ -11,6 +11,7 @@ from yarl import URL
 from relay.check.report import Target
 from relay.client.errors import SignInFailed
 from relay.client.signin import TIMEOUT, ClientLogin, RelayHttp, SignedIn
+from relay.client.websocket import decoded, open_websocket
 from relay.ice_servers import IceServer
 
 
@@ -69,16 +70,10 @@ class RelayClient:
             HopFailed: of the WebSocket.
         """
         url = access.base / "ws/connectivity"
-        headers = {"Authorization": f"Bearer {access.token}"}
         try:
-            async with asyncio.timeout(self._timeout):
-                websocket = await self._http.ws_connect(url, headers=headers)
-        except aiohttp.WSServerHandshakeError as error:
-            raise HopFailed("upgrade", f"HTTP status {error.status} instead of 101") from error
-        except TimeoutError as error:
-            raise HopFailed("silent") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise HopFailed("upgrade", str(error)[:200]) from error
+            websocket = await open_websocket(self._http, url, access.token, within=self._timeout, heartbeat=None)
+        except SignInFailed as failed:
+            raise HopFailed("silent" if failed.reason == "silent" else "upgrade", failed.detail) from failed
         socket = ProbeSocket(websocket, self._timeout)
         try:
             await socket.wait_until_ready()
@@ -134,11 +129,9 @@ class ProbeSocket:
             message = await self._websocket.receive(self._timeout)
         except TimeoutError:
             raise HopFailed("lost") from None
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            raise HopFailed("lost")
         try:
-            return msgspec.json.decode(message.data, type=_Message)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return msgspec.convert(decoded(message), _Message)
+        except msgspec.ValidationError:
             raise HopFailed("lost") from None
 
 

@@ -4,34 +4,58 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.stats import RTCInboundRtpStreamStats, RTCRemoteInboundRtpStreamStats
+from aiortc import MediaStreamTrack, RTCRtpTransceiver
+from aiortc.rtp import RtpPacket
+from av import AudioFrame, VideoFrame
 
 from relay.check.client import HopFailed, ProbeSocket
 from relay.check.descriptions import with_candidates
 from relay.check.report import Hop, LoopbackFigures, Target
-from relay.check.synthetic import Sink, sent_tracks
+from relay.check.synthetic import sent_tracks
 from relay.check.transports import Connector, ProbeTransport
+from relay.client.errors import ClientError
+from relay.client.peer import MediaEnd, SdpDescription
+from relay.client.streams import CountedStreams
+from relay.client.tracks import ReceivedFrames
 
 CALL_SECONDS: Final = 3.0
 """Of the call that is measured."""
 
-OPUS_CLOCK_RATE: Final = 48_000
-"""Hz, of Opus' timestamps (RFC 7587 section 4.1)."""
-
 Plan = Callable[[str], Sequence[tuple[Target, Connector]]]
 """The relay's description → the addresses to try, each with its connector."""
+
+
+class _Received:
+    """What comes back, counted and decoded, so that the receiver behaves as one does."""
+
+    def __init__(self) -> None:
+        self.streams = CountedStreams()
+        self.audio: ReceivedFrames[AudioFrame] = ReceivedFrames("audio")
+        self.video: ReceivedFrames[VideoFrame] = ReceivedFrames("video")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take_track(self, track: MediaStreamTrack) -> None:
+        self._tasks.add(asyncio.create_task((self.audio if track.kind == "audio" else self.video).consume(track)))
+
+    def take_packet(self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> bool:
+        self.streams.take(transceiver, packet, arrival)
+        return True
+
+    async def close(self) -> None:
+        self.audio.end()
+        self.video.end()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
 class LoopbackCall:
     """Made by `begun`. The caller sends audio and video, the callee receives them."""
 
-    caller: RTCPeerConnection
-    callee: RTCPeerConnection
-    sink: Sink
+    caller: MediaEnd
+    callee: MediaEnd
+    received: _Received
     targets: tuple[Target, ...]
     """The addresses that are tried; empty: the relay does not offer this path, and there is no call."""
     transports: tuple[ProbeTransport, ...] = ()
@@ -49,36 +73,33 @@ class LoopbackCall:
             HopFailed: the relay refuses the call.
         """
         async with contextlib.AsyncExitStack() as stack:
-            sink = Sink()
-            stack.push_async_callback(sink.close)
-            caller, callee = [await stack.enter_async_context(_peer_connection()) for _ in range(2)]
-            callee.on("track", sink.take)
-            for track in sent_tracks():
-                stack.callback(track.stop)
-                caller.addTrack(track)
-            await caller.setLocalDescription(await caller.createOffer())
-            offer = await socket.exchange("offer", caller.localDescription.sdp)
+            received = _Received()
+            stack.push_async_callback(received.close)
+            caller = await stack.enter_async_context(contextlib.aclosing(MediaEnd()))
+            callee = await stack.enter_async_context(
+                contextlib.aclosing(MediaEnd(tap=received.take_packet, on_track=received.take_track))
+            )
+            ours = await caller.offer({track.kind: track for track in sent_tracks()})
+            offer = await socket.exchange("offer", ours["sdp"])
             planned = plan(offer)
             targets = tuple(target for target, _ in planned)
             if not planned:
-                yield cls(caller, callee, sink, ())
+                yield cls(caller, callee, received, ())
                 return
-            ours, theirs = [
+            here, there = [
                 [await stack.enter_async_context(ProbeTransport.opened(*one, host)) for one in planned] for _ in (caller, callee)
             ]
-            await _set_remote(callee, "offer", offer, theirs)
             with _relays_description():
-                await callee.setLocalDescription(await callee.createAnswer())
-            answer = await socket.exchange("answer", callee.localDescription.sdp)
-            await _set_remote(caller, "answer", answer, ours)
-            yield cls(caller, callee, sink, targets, (*ours, *theirs))
+                theirs = await callee.answer(_described("offer", offer, there))
+            received.streams.negotiated = callee.negotiated
+            answer = await socket.exchange("answer", theirs["sdp"])
+            with _relays_description():
+                await caller.accept(_described("answer", answer, here))
+            yield cls(caller, callee, received, targets, (*here, *there))
 
     async def connected(self) -> bool:
         """Wait until both peer connections are connected; False if one fails."""
-        for one in (self.caller, self.callee):
-            if not await _settled(one):
-                return False
-        return True
+        return await self.caller.connected() and await self.callee.connected()
 
     @property
     def problem(self) -> str:
@@ -92,67 +113,42 @@ class LoopbackCall:
     async def figures(self, way: Hop) -> LoopbackFigures | None:
         """Measure `CALL_SECONDS` of the call; None: neither audio nor video came back."""
         clock = asyncio.get_running_loop()
-        begin, frames, received = clock.time(), self.sink.video_frames, self._received()
+        begin, frames, octets = clock.time(), self.received.video.decoded, self._octets()
         await asyncio.sleep(CALL_SECONDS)
         seconds = clock.time() - begin
-        if not self.sink.video_frames and not self.sink.audio_frames:
+        if not self.received.video.decoded and not self.received.audio.decoded:
             return None
-        inbound = await _statistics(self.callee, RTCInboundRtpStreamStats)
-        lost = max(0, sum(one.packetsLost for one in inbound))
-        arrived = sum(one.packetsReceived for one in inbound)
-        jitter = [one.jitter for one in inbound if one.kind == "audio"]
+        streams = self.received.streams
+        lost, expected = sum(one.lost for one in streams.all), sum(one.expected for one in streams.all)
+        audio = streams.figures("audio")
         # Media goes from here over the relay to here, and the RTCP report the same way back: two round trips to the relay.
-        trips = [one.roundTripTime for one in await _statistics(self.caller, RTCRemoteInboundRtpStreamStats)]
+        round_trip = await self.caller.round_trip()
         host, port = self.reached.host, self.reached.port
         return LoopbackFigures(
             way=way,
             host=host,
             port=port,
             family="IPv6" if ":" in host else "IPv4",
-            round_trip_ms=round(min(known) / 2 * 1000) if (known := [one for one in trips if one is not None]) else None,
-            loss_percent=round(100 * lost / max(1, lost + arrived), 1),
-            jitter_ms=round(jitter[0] / OPUS_CLOCK_RATE * 1000, 1) if jitter else None,
-            kbps=round((self._received() - received) * 8 / seconds / 1000),
-            frames_per_second=round((self.sink.video_frames - frames) / seconds, 1),
+            round_trip_ms=round(round_trip / 2 * 1000) if round_trip is not None else None,
+            loss_percent=round(100 * lost / max(1, expected), 1),
+            jitter_ms=round(audio.jitter * 1000, 1) if audio is not None else None,
+            kbps=round((self._octets() - octets) * 8 / seconds / 1000),
+            frames_per_second=round((self.received.video.decoded - frames) / seconds, 1),
         )
 
-    def _received(self) -> int:
+    def _octets(self) -> int:
         """Bytes that the callee received."""
         return sum(one.received for one in self.transports[len(self.targets) :])
 
 
-@contextlib.asynccontextmanager
-async def _peer_connection() -> AsyncIterator[RTCPeerConnection]:
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def _set_remote(connection: RTCPeerConnection, kind: str, sdp: str, transports: Sequence[ProbeTransport]) -> None:
-    ports = [one.port for one in transports]
-    with _relays_description():
-        await connection.setRemoteDescription(RTCSessionDescription(with_candidates(sdp, ports), kind))
+def _described(kind: str, sdp: str, transports: Sequence[ProbeTransport]) -> SdpDescription:
+    """The relay's description, with the local ports of the path under test in place of its candidates."""
+    return {"type": kind, "sdp": with_candidates(sdp, [one.port for one in transports])}
 
 
 @contextlib.contextmanager
 def _relays_description() -> Iterator[None]:
-    """Blame the relay for what aiortc raises: its parser and negotiation raise any exception at a bad description."""
     try:
         yield
-    except Exception as error:
+    except ClientError as error:
         raise HopFailed("unavailable", "the relay's session description cannot be used") from error
-
-
-async def _settled(connection: RTCPeerConnection) -> bool:
-    settled = asyncio.Event()
-    connection.on("connectionstatechange", settled.set)
-    while connection.connectionState not in {"connected", "failed", "closed"}:
-        await settled.wait()
-        settled.clear()
-    return bool(connection.connectionState == "connected")
-
-
-async def _statistics(connection: RTCPeerConnection, kind: type[Any]) -> list[Any]:
-    return [one for one in (await connection.getStats()).values() if isinstance(one, kind)]

@@ -1,11 +1,9 @@
-"""Synthetic media: what the test sends, and what it does with what comes back. No camera, no microphone, no screen."""
+"""Synthetic media, which the test sends. No camera, no microphone, no screen."""
 
-import asyncio
-import contextlib
 import secrets
 from typing import Final
 
-from aiortc import MediaStreamError, MediaStreamTrack, VideoStreamTrack
+from aiortc import MediaStreamTrack, VideoStreamTrack
 from aiortc.mediastreams import AudioStreamTrack
 from av import VideoFrame
 
@@ -38,33 +36,3 @@ class NoiseTrack(VideoStreamTrack):
 def sent_tracks() -> tuple[MediaStreamTrack, MediaStreamTrack]:
     """Audio (silence, in packets of the usual size) and video."""
     return AudioStreamTrack(), NoiseTrack()
-
-
-class Sink:
-    """Consumes tracks.
-
-    Attributes:
-        video_frames, audio_frames: decoded so far.
-    """
-
-    def __init__(self) -> None:
-        self.video_frames = 0
-        self.audio_frames = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def take(self, track: MediaStreamTrack) -> None:
-        self._tasks.add(asyncio.create_task(self._consume(track)))
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _consume(self, track: MediaStreamTrack) -> None:
-        with contextlib.suppress(MediaStreamError):
-            while True:
-                await track.recv()
-                if track.kind == "video":
-                    self.video_frames += 1
-                else:
-                    self.audio_frames += 1

@@ -20,7 +20,7 @@ from relay.client.events import (
     event_of,
 )
 from relay.client.figures import StreamFigures
-from relay.client.messages import CallMessages
+from relay.client.messages import CallMessages, answer, invitation
 from relay.client.progress import CallProgress
 from relay.client.recorder import PacketRecorder
 from relay.client.tracks import ReceivedFrames
@@ -124,9 +124,9 @@ class ClientCall:
             Refused, CallOver, UnusableMedia, ClientError: it does not work.
         """
         self._check_going()
-        answer = await self.media.answer(self._offer, media, codecs)
+        description = await self.media.answer(self._offer, media, codecs)
         await self._messages.ask(
-            {"type": "call_answer", "answer": answer, "can_show_recording": self._options.can_show_recording},
+            answer(description, can_show_recording=self._options.can_show_recording),
             lambda message: message.get("type") == "call_state",
         )
 
@@ -306,12 +306,7 @@ class ClientCall:
         self._progress.times["called"] = asyncio.get_running_loop().time()
         try:
             message = await self._messages.ask(
-                {
-                    "type": "call_invitation",
-                    "call_type": self.kind,
-                    "offer": offer,
-                    "can_show_recording": self._options.can_show_recording,
-                },
+                invitation(self.kind, offer, can_show_recording=self._options.can_show_recording),
                 lambda message: message.get("type") in {"call_state", "call_declined", "call_ended"},
             )
         except ClientError:
@@ -321,10 +316,10 @@ class ClientCall:
         if self.state == "ended":
             raise CallOver(self.reason)
 
-    def rings(self, invitation: ServerMessage) -> None:
+    def rings(self, message: ServerMessage) -> None:
         """Take the invitation to an incoming call: the latest offer is the one to answer."""
-        self._messages.call_id = str(invitation.get("call_id", ""))
-        self._offer = invitation.get("offer") or {}
+        self._messages.call_id = str(message.get("call_id", ""))
+        self._offer = message.get("offer") or {}
         self._progress.enter("ringing")
 
     def reconnected(self, resumed: bool) -> None:
@@ -358,9 +353,9 @@ class ClientCall:
 
     # -- negotiation --------------------------------------------------------------------------------------------------
 
-    async def _accept(self, answer: Mapping[str, str]) -> None:
+    async def _accept(self, description: Mapping[str, str]) -> None:
         try:
-            await self.media.accept(answer)
+            await self.media.accept(description)
         except ClientError as error:
             _log.warning("call %s: %s", self.call_id, error)
             await self.hang_up()
@@ -369,12 +364,12 @@ class ClientCall:
         """Answer an offer during the call. Answers to one's own are waited for where it is made."""
         async with self._updating:
             try:
-                answer = await self.media.answer_update(message["offer"])
+                description = await self.media.answer_update(message["offer"])
             except ClientError as error:
                 _log.warning("call %s: %s", self.call_id, error)
                 await self._messages.tell("call_update", rejected=True, **_named(message))
             else:
-                await self._messages.tell("call_update", answer=answer, **_named(message))
+                await self._messages.tell("call_update", answer=description, **_named(message))
 
     async def _rejoin(self) -> None:
         """Take the call over with a new peer connection, as a page does that was loaded anew."""
@@ -386,13 +381,13 @@ class ClientCall:
                     {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
                     lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
                 )
-                answer = await self.media.rejoin(message["offer"])
+                description = await self.media.rejoin(message["offer"])
             except ClientError as error:
                 _log.warning("call %s cannot be rejoined: %s", self.call_id, error)
                 return
             finally:
                 self._rejoining = False
-            await self._messages.tell("call_update", answer=answer, **_named(message))
+            await self._messages.tell("call_update", answer=description, **_named(message))
 
     def _check_going(self) -> None:
         if self.state == "ended":

@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from aiortc import MediaStreamTrack, RTCRtpTransceiver
-from aiortc.rtp import RtcpSrPacket, RtpPacket
+from aiortc.rtp import RtpPacket
 from av import AudioFrame, VideoFrame
 
 from relay.client.figures import StreamFigures
 from relay.client.media_file import VIDEO_CODECS, MediaFile, Playback
-from relay.client.peer import MediaEnd, Negotiated, SdpDescription, codecs_in, kinds_in, timestamp_of
+from relay.client.peer import MediaEnd, SdpDescription, codecs_in, kinds_in, timestamp_of
 from relay.client.recorder import PacketRecorder, without_retransmission
+from relay.client.streams import CountedPacket, CountedStreams
 from relay.client.tracks import OutgoingAudio, ReceivedFrames
 from relay.ice_servers import IceServer
 
 Media = MediaFile | Playback | str | Path | Sequence[MediaStreamTrack] | None
 """What a party sends: a file, tracks of its own, or None: silence."""
-
-MAX_STREAMS: Final = 64
-"""SSRCs of a call that are counted."""
 
 _ALL: Final = {"audio": ("opus", "PCMU", "PCMA"), "video": VIDEO_CODECS}
 """The codecs that aiortc has."""
@@ -61,15 +59,14 @@ class CallMedia:
         self.audio: ReceivedFrames[AudioFrame] = ReceivedFrames("audio")
         self.video: ReceivedFrames[VideoFrame] = ReceivedFrames("video")
         self.playback: Playback | None = None
-        self.first: dict[str, float] = {}
         self._spawn = spawn
         self._decode = options.decode
         self._ice_servers = options.ice_servers
         self._recorder = recorder
         self._tracks: dict[str, MediaStreamTrack] = {}
         self._codecs: Collection[str] = ()
-        self._negotiated = Negotiated()
-        self._streams: dict[tuple[str, int], StreamFigures] = {}
+        self._received = CountedStreams()
+        self.first: Mapping[str, float] = self._received.first
 
     # -- negotiation --------------------------------------------------------------------------------------------------
 
@@ -100,7 +97,7 @@ class CallMedia:
         """
         assert self.end is not None, "this party has offered"
         # Packets may come before aiortc has taken the answer.
-        self._negotiated = codecs_in(answer.get("sdp", ""))
+        self._received.negotiated = codecs_in(answer.get("sdp", ""))
         await self.end.accept(answer)
 
     async def answer_update(self, offer: Mapping[str, str]) -> SdpDescription:
@@ -164,12 +161,12 @@ class CallMedia:
 
     async def _answered(self, end: MediaEnd, offer: Mapping[str, str], codecs: Collection[str]) -> SdpDescription:
         answer = await end.answer(offer, self._tracks, codecs)
-        self._negotiated = end.negotiated
+        self._received.negotiated = end.negotiated
         return answer
 
     def _new_end(self) -> MediaEnd:
         self.end = MediaEnd(
-            tap=self._take_packet, report_tap=self._take_report, ice_servers=self._ice_servers, on_track=self._take_track
+            tap=self._take_packet, report_tap=self._received.take_report, ice_servers=self._ice_servers, on_track=self._take_track
         )
         return self.end
 
@@ -192,12 +189,11 @@ class CallMedia:
 
     @property
     def streams(self) -> Collection[StreamFigures]:
-        return self._streams.values()
+        return self._received.all
 
     def figures(self, kind: str) -> StreamFigures | None:
         """The received stream of that kind with the most packets; None: nothing has arrived."""
-        found = self._main(kind)
-        return found[1] if found is not None else None
+        return self._received.figures(kind)
 
     def position(self, frame: AudioFrame | VideoFrame) -> float | None:
         """Seconds of a decoded frame on the line of its stream's timestamps; None: the connection it came by is gone.
@@ -223,45 +219,24 @@ class CallMedia:
             return video.epoch, audio.epoch
         return video.least_transit, audio.least_transit
 
-    def _main(self, kind: str) -> tuple[int, StreamFigures] | None:
-        found = [(ssrc, stream) for (of, ssrc), stream in self._streams.items() if of == kind]
-        return max(found, key=lambda one: one[1].packets, default=None)
-
     def _take_track(self, track: MediaStreamTrack) -> None:
         self._spawn((self.audio if track.kind == "audio" else self.video).consume(track))
 
-    def _take_report(self, transceiver: RTCRtpTransceiver, report: RtcpSrPacket) -> None:
-        if (stream := self._streams.get((transceiver.kind, report.ssrc))) is not None:
-            stream.add_report(report.sender_info.ntp_timestamp, report.sender_info.rtp_timestamp)
-
     def _take_packet(self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> bool:
-        codec, rate = self._negotiated.get(packet.payload_type, ("", 0))
-        kind = transceiver.kind
-        if codec == "rtx":
-            self._take_retransmission(kind, packet, arrival)
-        elif rate:
-            stream = self._streams.get((kind, packet.ssrc))
-            if stream is None:
-                if len(self._streams) >= MAX_STREAMS:
-                    return False
-                stream = self._streams[kind, packet.ssrc] = StreamFigures(rate)
-                self.first.setdefault(kind, arrival)
-            stream.add(packet.sequence_number, packet.timestamp, len(packet.payload), bool(packet.marker), arrival)
-            if self._recorder is not None:
-                self._recorder.add(kind, codec, rate, packet, arrival)
+        counted = self._received.take(transceiver, packet, arrival)
+        if counted is not None and self._recorder is not None:
+            self._record(self._recorder, transceiver.kind, counted, packet, arrival)
         return self._decode
 
-    def _take_retransmission(self, kind: str, packet: RtpPacket, arrival: float) -> None:
-        if (main := self._main(kind)) is None:
+    def _record(self, recorder: PacketRecorder, kind: str, counted: CountedPacket, packet: RtpPacket, arrival: float) -> None:
+        rate = counted.figures.clock_rate
+        if counted.codec != "rtx":
+            recorder.add(kind, counted.codec, rate, packet, arrival)
             return
-        ssrc, stream = main
-        # A packet with nothing but the number in it is a probe.
-        stream.add_retransmission(int.from_bytes(packet.payload[:2]) if len(packet.payload) > 2 else None)
-        if self._recorder is not None:
-            numbers = {name: number for number, (name, _) in self._negotiated.items()}
-            codec = next((name for name in ("vp8", "h264") if name in numbers), "")
-            if codec and (one := without_retransmission(packet, numbers[codec], ssrc)) is not None:
-                self._recorder.add(kind, codec, stream.clock_rate, one, arrival)
+        numbers = {name: number for number, (name, _) in self._received.negotiated.items()}
+        codec = next((name for name in ("vp8", "h264") if name in numbers), "")
+        if codec and (one := without_retransmission(packet, numbers[codec], counted.ssrc)) is not None:
+            recorder.add(kind, codec, rate, one, arrival)
 
 
 async def _loaded(media: Media, kinds: Collection[str], offered: str) -> tuple[dict[str, MediaStreamTrack], Playback | None]:

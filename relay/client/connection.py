@@ -12,16 +12,11 @@ import aiohttp
 from relay.client.errors import Disconnected, Refused, SignInFailed
 from relay.client.resumption import Resumption
 from relay.client.signin import TIMEOUT, SignedIn
+from relay.client.websocket import decoded, open_websocket
 from relay.ids import Profile
 
 MAX_UNSENT: Final = 64
 """Messages that wait for the WebSocket to come back."""
-
-HEARTBEAT: Final = 25.0
-"""Seconds between pings of this side: without them a connection that a NAT has dropped is noticed only by the server."""
-
-MAX_MESSAGE: Final = 4 * 1024 * 1024
-"""Bytes of a message that are taken."""
 
 ServerMessage = Mapping[str, Any]
 
@@ -138,8 +133,7 @@ class SignalingSocket:
         try:
             while True:
                 async for frame in socket:
-                    if frame.type is aiohttp.WSMsgType.TEXT:
-                        self._receive(frame.data)
+                    self._receive(frame)
                 if self._closed or not self._resumption.lost(loop.time(), socket.close_code):
                     return
                 found = await self._come_back()
@@ -151,9 +145,12 @@ class SignalingSocket:
             self._fail_waiting()
             self._on_gone()
 
-    def _receive(self, text: str) -> None:
-        message = _decoded(text)
-        if message is None or not self._resumption.is_new(message):
+    def _receive(self, frame: aiohttp.WSMessage) -> None:
+        message = decoded(frame)
+        if message is None:
+            _log.warning("the relay has sent something that is no JSON object")
+            return
+        if not self._resumption.is_new(message):
             return
         for ref, wanted, future in [*self._waiting]:
             if future.done():
@@ -180,21 +177,12 @@ class SignalingSocket:
     async def _connect(self, *, again: bool = False) -> aiohttp.ClientWebSocketResponse:
         access = await self._access()
         url = access.base / f"ws/{self._profile.profile_id}/{self._profile.profile_type}"
+        socket = await open_websocket(self._http, url.with_query(self._resumption.query), access.token, within=TIMEOUT)
         try:
-            async with asyncio.timeout(TIMEOUT):
-                socket = await self._http.ws_connect(
-                    url.with_query(self._resumption.query),
-                    headers={"Authorization": f"Bearer {access.token}"},
-                    heartbeat=HEARTBEAT,
-                    max_msg_size=MAX_MESSAGE,
-                )
-                first = await socket.receive()
-        except aiohttp.WSServerHandshakeError as error:
-            reason = "unauthorized" if error.status in {401, 403} else "broken"
-            raise SignInFailed(reason, f"the WebSocket is refused with status {error.status}") from error
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise SignInFailed("silent", str(error)[:200]) from error
-        welcome = _decoded(first.data) if first.type is aiohttp.WSMsgType.TEXT else None
+            welcome = decoded(await socket.receive(TIMEOUT))
+        except TimeoutError as error:
+            await socket.close()
+            raise SignInFailed("silent", "the WebSocket does not begin with a welcome") from error
         if welcome is None or welcome.get("type") != "welcome":
             await socket.close()
             raise SignInFailed("not_relay", "the WebSocket does not begin with a welcome")
@@ -212,15 +200,3 @@ class SignalingSocket:
         for _, _, future in self._waiting:
             if not future.done():
                 future.set_exception(Disconnected("the connection to the relay is lost"))
-
-
-def _decoded(text: str) -> ServerMessage | None:
-    """A JSON object; None: it is something else."""
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        message = None
-    if not isinstance(message, dict):
-        _log.warning("the relay has sent something that is no JSON object")
-        return None
-    return message

@@ -19,6 +19,7 @@ _SENTENCES = {
     "not_relay": "it is no relay",
     "unauthorized": "the relay does not accept the credential",
     "broken": "the relay answers with an error",
+    "upgrade": "the WebSocket is refused",
 }
 
 
@@ -30,7 +31,8 @@ class SignInFailed(ClientError):
     """The relay does not answer as one, or does not accept the credential.
 
     Attributes:
-        reason: `name` (no such host), `refused`, `silent`, `certificate`, `not_relay`, `unauthorized` or `broken`.
+        reason: `name` (no such host), `refused`, `silent`, `certificate`, `not_relay`, `unauthorized`, `upgrade` (a proxy lets no
+            WebSocket through) or `broken`.
         detail: more about it, to be shown to people; may be empty.
     """
 

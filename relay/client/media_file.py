@@ -21,12 +21,12 @@ from relay.client.tracks import MediaClock
 MAX_OCTETS: Final = 512 * 1024 * 1024
 """Of a file's packets, which are in memory."""
 
-MAX_KEY_FRAME_DISTANCE: Final = 2.5
-"""Seconds. Packets that are sent as they are answer no request for a key frame, so a receiver that misses
-one waits for the next."""
-
 KEY_FRAME_DISTANCE: Final = 2.0
-"""Seconds, of video that is encoded here."""
+"""Seconds. Packets that are sent as they are answer no request for a key frame, so a receiver that misses one waits for the next.
+To go on with the next key frame at once would put video before audio, which goes on."""
+
+MAX_KEY_FRAME_DISTANCE: Final = KEY_FRAME_DISTANCE + 0.05
+"""Seconds, of video that is sent as it is: a frame more, as timestamps are rounded."""
 
 VIDEO_BIT_RATE: Final = 1_200_000
 """bit/s of video that is encoded here; audio has 64,000."""
@@ -250,11 +250,11 @@ def _as_it_is(container: Any, stream: Any, codec: str) -> EncodedTrack | None:
 
 
 def _longest_wait(track: EncodedTrack) -> float:
-    """The most seconds from one key frame to the next, or to the end."""
+    """The most seconds from one key frame to the next, or to the end, after which the track begins again with its first one."""
     keys = [one.pts for one in track.packets if one.key]
     if not keys or not track.packets[0].key:
         return float("inf")
-    ends = [*keys[1:], track.packets[-1].pts]
+    ends = [*keys[1:], round(track.duration / track.time_base)]
     return max(float((end - begin) * track.time_base) for begin, end in zip(keys, ends, strict=True))
 
 

@@ -54,9 +54,24 @@ class CallMessages:
     @property
     def _about(self) -> dict[str, Any]:
         named = {"call_id": self.call_id} if self.call_id else {}
-        return {
-            self._scope.kind.id_field: self._scope.scope_id,
-            "to_profile_id": self._other.profile_id,
-            "to_profile_type": self._other.profile_type,
-            **named,
-        }
+        return {**about(self._scope, self._other), **named}
+
+
+def about(scope: Scope, other: Profile) -> dict[str, Any]:
+    """The fields by which each message says which call it belongs to."""
+    return {scope.kind.id_field: scope.scope_id, "to_profile_id": other.profile_id, "to_profile_type": other.profile_type}
+
+
+def invitation(kind: str, offer: Mapping[str, str], **abilities: bool) -> dict[str, Any]:
+    """A `call_invitation`.
+
+    Args:
+        kind: `voice` or `video`.
+        abilities: of this client: `can_show_recording`.
+    """
+    return {"type": "call_invitation", "call_type": kind, "offer": dict(offer), **abilities}
+
+
+def answer(description: Mapping[str, str], **abilities: bool) -> dict[str, Any]:
+    """A `call_answer`."""
+    return {"type": "call_answer", "answer": dict(description), **abilities}

@@ -7,8 +7,9 @@ async with contextlib.aclosing(MediaEnd()) as end:
 """
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from aiortc import (
@@ -24,6 +25,7 @@ from aiortc import (
 )
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
+from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 from relay.client.errors import ClientError
 from relay.ice_servers import IceServer
@@ -36,6 +38,9 @@ Tap = Callable[[RTCRtpTransceiver, RtpPacket, float], bool]
 
 ReportTap = Callable[[RTCRtpTransceiver, RtcpSrPacket], None]
 """Takes each sender report that arrives."""
+
+BEGIN_TIMEOUT: Final = 5.0
+"""Seconds for ICE to begin after both descriptions are there."""
 
 MAX_REPORTED: Final = 31
 """SSRCs of a receiver that are reported: as many as a receiver report holds (RFC 3550 section 6.4.2)."""
@@ -130,9 +135,10 @@ class MediaEnd:
         Raises:
             ClientError: it cannot be used.
         """
-        await self._set_remote(answer)
-        self._attach()
-        await self._ice_begun()
+        with _usable(answer):
+            await self._set_remote(answer)
+            self._attach()
+            await self._ice_begun()
 
     async def answer(
         self,
@@ -145,35 +151,48 @@ class MediaEnd:
         Raises:
             ClientError: the offer cannot be used.
         """
-        await self._set_remote(offer)
-        self._tracks = {**self._tracks, **(tracks or {})}
-        for transceiver in self.connection.getTransceivers():
-            if codecs and (preferred := capabilities(transceiver.kind, codecs)):
-                transceiver.setCodecPreferences(preferred)
-            track = self._tracks.get(transceiver.kind)
-            sent: MediaStreamTrack | None = transceiver.sender.track
-            if track is not None and sent is None and track.readyState == "live":
-                self.connection.addTrack(track)
-        if codecs:
-            # aiortc negotiates codecs when it takes the description: once more, by the preferences.
+        with _usable(offer):
             await self._set_remote(offer)
-        self._attach()
-        await self.connection.setLocalDescription(await self.connection.createAnswer())
-        await self._ice_begun()
+            self._tracks = {**self._tracks, **(tracks or {})}
+            for transceiver in self.connection.getTransceivers():
+                if codecs and (preferred := capabilities(transceiver.kind, codecs)):
+                    transceiver.setCodecPreferences(preferred)
+                track = self._tracks.get(transceiver.kind)
+                sent: MediaStreamTrack | None = transceiver.sender.track
+                if track is not None and sent is None and track.readyState == "live":
+                    self.connection.addTrack(track)
+            if codecs:
+                # aiortc negotiates codecs when it takes the description: once more, by the preferences.
+                await self._set_remote(offer)
+            self._attach()
+            await self.connection.setLocalDescription(await self.connection.createAnswer())
+            await self._ice_begun()
         return self.description
 
+    async def connected(self) -> bool:
+        """Wait until media can flow; False: it cannot."""
+        settled = asyncio.Event()
+        self.connection.on("connectionstatechange", settled.set)
+        while self.connection.connectionState not in {"connected", "failed", "closed"}:
+            await settled.wait()
+            settled.clear()
+        return bool(self.connection.connectionState == "connected")
+
+    async def round_trip(self) -> float | None:
+        """Seconds from here to the other party and back, the shortest that its receiver reports tell; None before those."""
+        stats = (await self.connection.getStats()).values()
+        trips: list[float | None] = [one.roundTripTime for one in stats if isinstance(one, RTCRemoteInboundRtpStreamStats)]
+        return min((one for one in trips if one is not None), default=None)
+
     async def _set_remote(self, description: Mapping[str, str]) -> None:
-        try:
-            await self.connection.setRemoteDescription(RTCSessionDescription(description["sdp"], description["type"]))
-        except Exception as error:
-            # aiortc's parser and negotiation raise any exception at a description that they cannot use.
-            raise ClientError(f"the {description.get('type')} cannot be used: {str(error) or type(error).__name__}") from error
+        await self.connection.setRemoteDescription(RTCSessionDescription(description["sdp"], description["type"]))
 
     async def _ice_begun(self) -> None:
         """Wait until ICE has begun: aiortc logs an exception when it is closed on the way there."""
-        while self.connection.iceConnectionState == "new":
-            await self._ice_began.wait()
-            self._ice_began.clear()
+        async with asyncio.timeout(BEGIN_TIMEOUT):
+            while self.connection.iceConnectionState == "new":
+                await self._ice_began.wait()
+                self._ice_began.clear()
 
     def _attach(self) -> None:
         """Put the tap before each receiver's own handler of packets."""
@@ -183,6 +202,15 @@ class MediaEnd:
             if transceiver.receiver not in self._tapped:
                 self._tapped.add(transceiver.receiver)
                 tap_receiver(transceiver, self._tap, self._report_tap)
+
+
+@contextlib.contextmanager
+def _usable(description: Mapping[str, str]) -> Iterator[None]:
+    """Blame the description for what aiortc raises: its parser and negotiation raise any exception at a bad one."""
+    try:
+        yield
+    except Exception as error:
+        raise ClientError(f"the {description.get('type')} cannot be used: {str(error) or type(error).__name__}") from error
 
 
 def tap_receiver(transceiver: RTCRtpTransceiver, tap: Tap, report_tap: ReportTap | None = None) -> None:

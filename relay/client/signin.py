@@ -103,7 +103,7 @@ class RelayHttp:
         base = base if base.path.endswith("/") else base.with_path(f"{base.path}/")
         if status == 401 and not token:
             _problem_in(status, body)
-            token = await self._log_in(base, credential)
+            token = await self.log_in(base, credential)
             status, body, _ = await self._request("GET", base / _ICE_SERVERS, token)
         if status != 200:
             raise _problem_in(status, body)
@@ -135,7 +135,12 @@ class RelayHttp:
             raise _problem_in(status, body)
         return _decoded(status, body, _MadeConversation).conversation_id
 
-    async def _log_in(self, base: URL, credential: ClientLogin) -> str:
+    async def log_in(self, base: URL, credential: ClientLogin) -> str:
+        """A token for a profile, in development mode.
+
+        Raises:
+            SignInFailed: it is not development mode, or the relay cannot be reached.
+        """
         profile = {"profile_type": credential.profile_type, "profile_id": credential.profile_id}
         status, body, _ = await self._request("POST", base / "api/dev/login", "", profile)
         if status == 404:

@@ -1,4 +1,4 @@
-"""A client's signaling, without any media: one WebSocket of a profile, and the messages of protocol version 1."""
+"""A device of `relay.client` by protocol version 1, without any media, each of whose messages a test sends and sees itself."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
 
 import aiohttp
+from yarl import URL
 
-from relay.ids import Profile
-from tests.kit.wait import eventually
+from relay.client.messages import about, invitation
+from relay.client.signin import ClientLogin, RelayHttp
+from relay.client.websocket import open_websocket
+from relay.ids import Profile, Scope, ScopeKind
+from tests.kit.wait import PATIENCE, eventually
 
 Message = dict[str, Any]
 
@@ -38,11 +42,11 @@ class Caller:
         cls, url: str, key: str, *, connector: aiohttp.BaseConnector | None = None, **options: Any
     ) -> AsyncIterator[Self]:
         """Log in as `key` and connect, by `connector` if given. `options`: what the class takes besides."""
-        profile = Profile.parse(key)
-        async with aiohttp.ClientSession(url, connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-            async with http.post("/api/dev/login", json=profile._asdict()) as response:
-                response.raise_for_status()
-            async with http.ws_connect(f"/ws/{profile.profile_id}/{profile.profile_type}") as socket:
+        profile, base = Profile.parse(key), URL(url)
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
+            token = await RelayHttp(http, timeout=PATIENCE).log_in(base, ClientLogin("", *profile))
+            address = base / f"ws/{profile.profile_id}/{profile.profile_type}"
+            async with await open_websocket(http, address, token, within=PATIENCE, heartbeat=None) as socket:
                 caller = cls(profile, socket, **options)
                 try:
                     await caller.expect("welcome")
@@ -67,7 +71,11 @@ class Caller:
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send a message of the call that this device is in."""
-        await self.send_text(json.dumps({"type": kind, **self._conversation, **fields}))
+        await self.send_message({"type": kind, **fields})
+
+    async def send_message(self, message: Mapping[str, Any]) -> None:
+        """The same, with the message as `relay.client.messages` makes it."""
+        await self.send_text(json.dumps({**self._conversation, **message}))
 
     async def send_text(self, frame: str) -> None:
         await self._socket.send_str(frame)
@@ -95,7 +103,7 @@ class Caller:
     async def invite(self, key: str, conversation_id: int, call_type: str, offer: Mapping[str, str]) -> None:
         """Send an invitation with that offer."""
         self._talk_to(Profile.parse(key), conversation_id)
-        await self.send("call_invitation", call_type=call_type, offer=offer, **self.abilities)
+        await self.send_message(invitation(call_type, offer, **self.abilities))
 
     async def ring(self) -> Message:
         """Wait for an invitation, and from then on belong to that call."""
@@ -116,9 +124,5 @@ class Caller:
         self._talk_to(Profile.parse(key), conversation_id)
 
     def _talk_to(self, other: Profile, conversation_id: int) -> None:
-        self._conversation = {
-            "conversation_id": conversation_id,
-            "from_profile_id": self.profile.profile_id,
-            "to_profile_id": other.profile_id,
-            "to_profile_type": other.profile_type,
-        }
+        scope = Scope(ScopeKind.CONVERSATION, conversation_id)
+        self._conversation = {**about(scope, other), "from_profile_id": self.profile.profile_id}

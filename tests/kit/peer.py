@@ -1,4 +1,4 @@
-"""A client without a browser: the media of `relay.client`, and the messages of protocol version 1.
+"""A device of `relay.client` by protocol version 1, which sends a colour and a tone, and sees and hears those of the other.
 
 async with Peer.connected(relay.url, "student_456", colour=RED, tone=440) as caller:
     await caller.call("tutor_789", 123, "video", codecs=("VP8", "opus"))
@@ -18,6 +18,7 @@ import aiohttp
 from aiortc import MediaStreamError, MediaStreamTrack, RTCBundlePolicy, RTCConfiguration, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 
+from relay.client.messages import answer
 from relay.client.peer import MediaEnd
 from relay.ids import Profile
 from tests.kit.caller import Caller, Message
@@ -181,7 +182,7 @@ class Peer(Caller):
     async def answer(self, invitation: Message) -> None:
         """Accept."""
         await self.prepare_answer(invitation)
-        await self.send("call_answer", answer=self.description, **self.abilities)
+        await self.send_message(answer(self.description, **self.abilities))
 
     async def prepare_answer(self, invitation: Message) -> None:
         """Make the answer, without sending it."""
