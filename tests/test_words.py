@@ -16,7 +16,8 @@ GONE: Final = {
     r"Standing": "eligibility",
     r"Exchange|Endings": "call context, termination",
     r"house_kept|heed|Letter": "housekeeping, consume the exception, queued message",
-    r"doubts|carriers?|tunes?": "warnings, transports, configure",
+    r"doubts|carriers?|tunes?|doors?": "warnings, transports, configure, HTTP client",
+    r"fronts": "edges",
     r"nobody|somebody|whoever|is no more|by which ways?|tells? of|told of": "a subject: the client, the server, the user",
 }
 """What was said before (as whole words), and the field's word for it."""

@@ -1,9 +1,8 @@
 """The calls of a profile, read from `call_logs` and `whiteboard_call_history`: its history, and what it has missed."""
 
-import base64
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from relay.db.cursors import cursor_of, position_of
 from relay.db.models import OF_KIND, ChatRow, KnownProfileRow
 from relay.db.models.base import UtcDateTime
 from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
@@ -44,9 +44,6 @@ MAX_ROW = 2**31 - 1
 
 _CALL_ID = re.compile(r"[0-9a-f]{32}")
 _ROW = re.compile(r"[1-9][0-9]{0,9}")
-_CURSOR = re.compile(r"([0-9]{1,17}) ([1-9][0-9]{0,9})")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 ROLES: Final = {CallDirection.OUTGOING: "caller", CallDirection.INCOMING: "callee"}
 """What the rows call the profile that asks."""
@@ -86,7 +83,7 @@ class SqlHistory:
         async with self._engine.connect() as connection:
             rows = await self._read(connection, profile, directions, conditions, limit + 1)
         found = tuple(self._record(row) for row in rows[:limit])
-        return CallPage(found, _cursor(rows[limit - 1].started_at, rows[limit - 1].id) if len(rows) > limit else None)
+        return CallPage(found, cursor_of(rows[limit - 1].started_at, rows[limit - 1].id) if len(rows) > limit else None)
 
     async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
         """One call with its chat messages.
@@ -333,16 +330,8 @@ def _text(reader: Profile, message_id: str, author_type: str, author_id: int, sa
     return ChatRecord(message_id, author, author == reader, said, sent_at)
 
 
-def _cursor(started_at: datetime, row_id: int) -> str:
-    return base64.urlsafe_b64encode(b"%d %d" % ((started_at - _EPOCH) // _MICROSECOND, row_id)).rstrip(b"=").decode()
-
-
 def _position(cursor: str) -> tuple[datetime, int]:
-    try:
-        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except ValueError:  # the characters or their number are not those of base64, or what comes out is no text
-        decoded = ""
-    match = _CURSOR.fullmatch(decoded)
-    if match is None or int(match[2]) > MAX_ROW:
+    started_at, row_id = position_of(cursor, _ROW)
+    if int(row_id) > MAX_ROW:
         raise ValueError("not a cursor that came with an earlier page")
-    return _EPOCH + int(match[1]) * _MICROSECOND, int(match[2])
+    return started_at, int(row_id)

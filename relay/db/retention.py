@@ -29,7 +29,7 @@ class SqlRetention:
         """Remove data past its retention period. The next run completes an interrupted one; concurrent runs are safe."""
 
         async def purge(days: int, step: Callable[[datetime], Awaitable[int]]) -> int:
-            return await _in_batches(step, now - timedelta(days=days)) if days else 0
+            return await in_batches(step, now - timedelta(days=days)) if days else 0
 
         conversations, whiteboards = ScopeKind.CONVERSATION, ScopeKind.WHITEBOARD_SESSION
         return Purged(
@@ -90,7 +90,8 @@ _IDENTITY = frozenset(
 """Columns that say more of a party than its profile's type and id. Not every table has them all."""
 
 
-async def _in_batches(step: Callable[[datetime], Awaitable[int]], before: datetime) -> int:
+async def in_batches(step: Callable[[datetime], Awaitable[int]], before: datetime) -> int:
+    """Take a step, which does as much as one transaction should, until it finds less than `BATCH` to do; how much in all."""
     total = 0
     while True:
         done = await step(before)

@@ -151,15 +151,15 @@ def limit_in(request: web.Request, highest: int = MAX_LIMIT) -> int:
     return int(text)
 
 
-def cursor_in(request: web.Request) -> str | None:
+def cursor_in(request: web.Request, name: str = "cursor") -> str | None:
     """`?cursor=`: where the page begins.
 
     Raises:
         RelayError: it is none of ours.
     """
-    cursor = request.query.get("cursor")
+    cursor = request.query.get(name)
     if cursor is not None and len(cursor) > MAX_CURSOR_LENGTH:
-        raise RelayError("the cursor is none of ours")
+        raise RelayError(f"{name}: at most {MAX_CURSOR_LENGTH} characters; take `next_cursor` of the page before")
     return cursor or None
 
 

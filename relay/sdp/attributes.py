@@ -21,7 +21,7 @@ _MEDIA: Final = frozenset(
     # RFC 8866 section 6, RFC 4796, RFC 4574
     {"cat", "keywds", "tool", "type", "charset", "sdplang", "lang", "orient", "framerate", "quality", "content", "label"}
     | {"sendrecv", "sendonly", "recvonly", "inactive", "rtpmap", "fmtp", "ptime", "maxptime", "minptime", "silencesupp"}
-    # RFC 5888, RFC 8843, RFC 8830
+    # RFC 5888, RFC 9143, RFC 8830
     | {"group", "mid", "bundle-only", "msid", "msid-semantic"}
     # RFC 5761, RFC 8858, RFC 4585, RFC 5506, RFC 3611
     | {"rtcp-mux", "rtcp-mux-only", "rtcp-fb", "rtcp-rsize", "rtcp-xr"}

@@ -1,4 +1,4 @@
-"""A session description (RFC 8866, JSEP RFC 8829), checked and taken apart as far as negotiation needs it.
+"""A session description (RFC 8866, JSEP RFC 9429), checked and taken apart as far as negotiation needs it.
 
 The text of every line is kept: `relay.sdp.rewrite` passes on what the relay does not know. What a section says of its media is
 read from the text on demand, because the media plane keeps it and signaling does not.
@@ -48,7 +48,7 @@ class Section:
 
     @property
     def rejected(self) -> bool:
-        """RFC 3264 section 6. Port 0 with `a=bundle-only` is no rejection (RFC 8843 section 6)."""
+        """RFC 3264 section 6. Port 0 with `a=bundle-only` is no rejection (RFC 9143 section 6)."""
         return self.port == 0 and not self.bundle_only
 
     @property
@@ -73,7 +73,7 @@ class SessionDescription:
     """The lines before the first media section."""
     sections: tuple[Section, ...]
     bundle_groups: tuple[tuple[str, ...], ...]
-    """The mids of each `a=group:BUNDLE` (RFC 8843)."""
+    """The mids of each `a=group:BUNDLE` (RFC 9143)."""
     bundled: Section
     """The section whose transport all others share."""
     transport: TransportParameters

@@ -1,4 +1,4 @@
-"""Whether a description fits the one that it answers, or follows (RFC 3264, RFC 8829).
+"""Whether a description fits the one that it answers, or follows (RFC 3264, RFC 9429).
 
 Browsers match media sections by their position, and refuse a description that does not fit. The receiver cannot repair it, so the
 error goes to its sender: a call whose answer the other browser refuses could never connect.
@@ -36,13 +36,13 @@ def check_answer(
     for position, (asked, given) in enumerate(zip(offer.sections, answer.sections, strict=True), 1):
         if given.kind != asked.kind:
             raise _invalid(f"media section {position} of the offer is {asked.kind}, not {given.kind} (RFC 3264 section 6)")
-        # JSEP lets an answerer leave the mid out, and an offerer that knows no BUNDLE has none (RFC 8829 section 5.3.1).
+        # JSEP lets an answerer leave the mid out, and an offerer that knows no BUNDLE has none (RFC 9429 section 5.3.1).
         if asked.mid and given.mid and given.mid != asked.mid:
             raise _invalid(f"media section {position} of the offer has the mid {asked.mid!r}, not {given.mid!r}")
         if asked.rejected and not given.rejected:
             raise _invalid(f"media section {position} is rejected in the offer, and so in the answer (RFC 3264 section 6)")
     if not _bundle(answer) <= (_bundle(offer) or {section.mid for section in offer.sections if section.mid} or _bundle(answer)):
-        raise _invalid("a=group:BUNDLE of an answer has no mid that the offer's has not (RFC 8843 section 7.3)")
+        raise _invalid("a=group:BUNDLE of an answer has no mid that the offer's has not (RFC 9143 section 7.3)")
     role = answer.transport.role
     if role is DtlsRole.ACTPASS:
         raise _invalid("a=setup of an answer is active or passive")
@@ -63,10 +63,10 @@ def check_next_offer(offer: SessionDescription, before: SessionDescription, othe
         SignalingError: `invalid_sdp`; the text says what is wrong.
     """
     if len(offer.sections) < len(before.sections):
-        raise _invalid("media sections may be added, not taken away (RFC 8829 section 5.2.2)")
+        raise _invalid("media sections may be added, not taken away (RFC 9429 section 5.2.2)")
     rejecting = [{at for at, section in enumerate(one.sections) if section.rejected} for one in (before, other)]
     for at, (old, new) in enumerate(zip(before.sections, offer.sections, strict=False)):
-        # A rejected section may be used again for something else (RFC 8829 section 5.2.2).
+        # A rejected section may be used again for something else (RFC 9429 section 5.2.2).
         if not any(at in rejected for rejected in rejecting) and (
             new.kind != old.kind or (old.mid and new.mid and new.mid != old.mid)
         ):

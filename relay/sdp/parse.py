@@ -74,7 +74,7 @@ def _section(lines: Sequence[str]) -> Section:
 
 
 def _bundled(sections: tuple[Section, ...], groups: tuple[tuple[str, ...], ...]) -> Section:
-    """The section whose transport all share (RFC 8843), after checking that they do."""
+    """The section whose transport all share (RFC 9143), after checking that they do."""
     live = [section for section in sections if not section.rejected]
     if not live:
         raise _Invalid("every media section is rejected")
@@ -90,7 +90,7 @@ def _bundled(sections: tuple[Section, ...], groups: tuple[tuple[str, ...], ...])
 
 
 def _transport(session: tuple[str, ...], section: Section) -> TransportParameters:
-    # JSEP (RFC 8829 section 5.2.1) has them in the section. Firefox and Janus have some of them before the first one, for all.
+    # JSEP (RFC 9429 section 5.2.1) has them in the section. Firefox and Janus have some of them before the first one, for all.
     named = {**attributes.by_name(session), **attributes.by_name(section.lines)}
 
     def value(name: str) -> str:

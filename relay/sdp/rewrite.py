@@ -34,7 +34,7 @@ def rewrite_sdp(description: SessionDescription, transport: TransportParameters,
             lines.append(line)
     lines.append("a=ice-lite")
     for section in description.sections:
-        # A bundle-only section has no transport of its own (RFC 8843 section 6), unless there is nothing but such.
+        # A bundle-only section has no transport of its own (RFC 9143 section 6), unless there is nothing but such.
         carries = section.port != 0 or section is description.bundled
         lines += _rewrite_section(section, transport, carries=carries)
     return "\r\n".join(lines) + "\r\n"

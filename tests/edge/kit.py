@@ -75,7 +75,7 @@ def common_name(der: bytes) -> str:
 
 
 def limited(**limits: float) -> pytest.MarkDecorator:
-    """Gives the fronts of a test other `EdgeLimits` than usual."""
+    """Gives the edge of a test other `EdgeLimits` than usual."""
     return pytest.mark.parametrize("limits", [EdgeLimits(**limits)], ids=["limited"])  # type: ignore[arg-type]
 
 
@@ -121,7 +121,7 @@ class Connection:
 
 
 class RunningEdge:
-    """A edge that serves until its context ends.
+    """An edge that serves until its context ends.
 
     Attributes:
         engine: as signaling would use it.

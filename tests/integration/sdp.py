@@ -3,7 +3,7 @@
 import re
 
 TRANSPORT = re.compile(r"a=(candidate|end-of-candidates|ice-|fingerprint|setup|rtcp:|tls-id|group:BUNDLE)|[co]=")
-"""Lines that belong to one leg (RFC 8829 section 5); BUNDLE is kept apart because it stands in no media section."""
+"""Lines that belong to one leg (RFC 9429 section 5); BUNDLE is kept apart because it stands in no media section."""
 
 
 def values(sdp: str, name: str) -> list[str]:

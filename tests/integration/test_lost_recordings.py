@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.integration.conftest import Connect
 from tests.integration.recorded import begun, file_of, packets_by_party, rows, state, talking, the_row, time_passes
 from tests.kit.outages import locked
 from tests.kit.peer import Peer
-from tests.kit.process import serving
+from tests.kit.process import Server, serving
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -27,6 +28,20 @@ def relay_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture
 def no_errors_logged() -> None:
     """The death of a worker is an error, and logged as one; so is an outage of the database."""
+
+
+@contextlib.asynccontextmanager
+async def recording_server(folder: Path, **settings: str) -> AsyncIterator[tuple[Server, Connect]]:
+    """A relay in a process of its own that assembles nothing, and what connects peers to it."""
+    recordings = folder / "recordings"
+    recordings.mkdir(mode=0o700, exist_ok=True)
+    chosen = {"assemblers": "0", "recording_directory": str(recordings), **settings}
+    async with serving(folder, **chosen) as server, contextlib.AsyncExitStack() as peers:
+
+        async def connect(key: str, **sends: Any) -> Peer:
+            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
+
+        yield server, connect
 
 
 @pytest.mark.settings(workers=1)
@@ -59,20 +74,14 @@ async def test_a_database_that_is_away_loses_no_recording(relay: RunningRelay, c
 
 @pytest.mark.servers
 async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again(tmp_path: Path) -> None:
-    (tmp_path / "recordings").mkdir(mode=0o700)
-    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings")}
-    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
-
-        async def connect(key: str, **sends: Any) -> Peer:
-            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
-
+    async with recording_server(tmp_path) as (server, connect):
         caller, callee = await talking(connect)
         recording_id = await begun(caller, callee)
         await time_passes(caller, callee)
         file = file_of(tmp_path, recording_id)
         await eventually(lambda: min(map(len, packets_by_party(file).values())) > 10, "packets of both are in the file")
         await server.stop(signal.SIGKILL)
-    async with serving(tmp_path, **settings) as server:
+    async with recording_server(tmp_path) as (server, _):
         row = await the_row(server.relay)
         assert (row["id"], row["end_reason"]) == (recording_id, "server_lost")
     assert min(map(len, packets_by_party(file).values())) > 10
@@ -80,13 +89,7 @@ async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again(
 
 @pytest.mark.servers
 async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path) -> None:
-    (tmp_path / "recordings").mkdir(mode=0o700)
-    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings"), "workers": "1"}
-    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
-
-        async def connect(key: str, **sends: Any) -> Peer:
-            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
-
+    async with recording_server(tmp_path, workers="1") as (server, connect):
         caller, callee = await talking(connect)
         recording_id = await begun(caller, callee)
         await time_passes(caller, callee)
@@ -99,13 +102,7 @@ async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path
 
 @pytest.mark.servers
 async def test_a_recording_in_the_journal_is_written_although_recording_is_off_by_then(tmp_path: Path) -> None:
-    (tmp_path / "recordings").mkdir(mode=0o700)
-    settings = {"assemblers": "0", "recording_directory": str(tmp_path / "recordings"), "workers": "1"}
-    async with serving(tmp_path, **settings) as server, contextlib.AsyncExitStack() as peers:
-
-        async def connect(key: str, **sends: Any) -> Peer:
-            return await peers.enter_async_context(Peer.connected(server.relay.url, key, **sends))
-
+    async with recording_server(tmp_path, workers="1") as (server, connect):
         caller, callee = await talking(connect)
         async with locked(tmp_path / "relay.db"):
             recording_id = await begun(caller, callee)
@@ -114,6 +111,6 @@ async def test_a_recording_in_the_journal_is_written_although_recording_is_off_b
             journal = tmp_path / "calls.journal"
             await eventually(lambda: b"recording_captured" in journal.read_bytes(), "the end is in the journal")
             await server.stop(signal.SIGKILL)
-    async with serving(tmp_path, recording="off", **settings) as server:
+    async with recording_server(tmp_path, workers="1", recording="off") as (server, _):
         row = await the_row(server.relay)
         assert (row["id"], row["end_reason"]) == (recording_id, "stopped")

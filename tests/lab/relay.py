@@ -12,6 +12,7 @@ from typing import Final
 from tests.kit.process import START
 from tests.kit.server import RunningRelay
 from tests.kit.wait import PATIENCE
+from tests.lab.namespaces import Namespace
 from tests.lab.network import SERVER, Internet
 
 PORT: Final = 443
@@ -31,19 +32,33 @@ async def relay_in(internet: Internet, folder: Path, *, scheme: str = "http", **
         AssertionError: it does not start, or, at the end, it has logged an error.
     """
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
-    everywhere = {"host": "0.0.0.0", "port": str(PORT)}
-    chosen = {"dev": "true", **everywhere, "workers": "1", "database_url": database, **settings}
+    async with served_by(internet.server, folder, port=str(PORT), workers="1", **settings):
+        yield RunningRelay(f"{scheme}://{SERVER}:{PORT}", database)
+
+
+@contextlib.asynccontextmanager
+async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIterator[Path]:
+    """A relay in development mode on all addresses of a machine, its database and its log in `folder`; the log.
+
+    Args:
+        settings: its environment variables, without `RELAY_` and in lower case.
+
+    Raises:
+        AssertionError: it does not start, or, at the end, it has logged an error.
+    """
+    database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    chosen = {"dev": "true", "host": "0.0.0.0", "database_url": database, **settings}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
     log = folder / "relay.log"
     with log.open("wb") as file:
-        command = internet.server.command(sys.executable, "-m", "relay", "serve")
+        command = server.command(sys.executable, "-m", "relay", "serve")
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
     try:
         assert process.stdout is not None
         greeting = await asyncio.wait_for(process.stdout.readline(), START)
         assert greeting, f"the relay did not start:\n{log.read_text()}"
-        yield RunningRelay(f"{scheme}://{SERVER}:{PORT}", database)
+        yield log
         process.terminate()
         await asyncio.wait_for(process.communicate(), PATIENCE)
     finally:

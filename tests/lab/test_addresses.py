@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 import json
-import os
 import re
 import socket
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +16,9 @@ import pytest
 from relay.media.api import DtlsRole, TransportParameters
 from tests.integration.sdp import values
 from tests.kit.media import connectivity_check
-from tests.kit.process import START
 from tests.kit.wait import PATIENCE, eventually
 from tests.lab.namespaces import Namespace, connect, fresh_prefix
+from tests.lab.relay import served_by
 
 FIRST: Final = "203.0.113.10"
 SECOND: Final = "198.51.100.10"
@@ -79,30 +76,9 @@ class Machines:
     @contextlib.asynccontextmanager
     async def relay(self, folder: Path, **settings: str) -> AsyncIterator[Path]:
         """A relay with two workers; its log."""
-        chosen = {
-            "dev": "true",
-            "host": "0.0.0.0",
-            "port": str(PORT),
-            "turn_port": "0",
-            "workers": "2",
-            "database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}",
-            **settings,
-        }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-        environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
-        log = folder / "relay.log"
-        with log.open("wb") as file:
-            command = self.server.command(sys.executable, "-m", "relay", "serve")
-            process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
-        try:
-            assert process.stdout is not None
-            assert await asyncio.wait_for(process.stdout.readline(), START), log.read_text()
+        chosen = {"port": str(PORT), "turn_port": "0", "workers": "2", **settings}
+        async with served_by(self.server, folder, **chosen) as log:
             yield log
-        finally:
-            process.terminate()
-            await asyncio.wait_for(process.communicate(), PATIENCE)
-        text = log.read_text()
-        assert " ERROR " not in text and "Traceback" not in text, text
 
     @contextlib.asynccontextmanager
     async def told(self, address: str, profile_id: int) -> AsyncIterator[Told]:

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.recordings.accesses import SqlRecordingAccesses
 from relay.db.recordings.people import SqlRecordingPeople
-from relay.db.recordings.rows import BATCH, SqlRecordings
+from relay.db.recordings.rows import SqlRecordings
+from relay.db.retention import in_batches
 from relay.records.calls import Purged
 from relay.settings.retention import RecordingRetentionSettings
 
@@ -29,7 +30,7 @@ class SqlRecordingRetention:
         """Remove what is too old. The next run completes an interrupted one; concurrent runs are safe."""
 
         async def purge(days: int, step: Callable[[datetime], Awaitable[int]]) -> int:
-            return await _in_batches(step, now - timedelta(days=days)) if days else 0
+            return await in_batches(step, now - timedelta(days=days)) if days else 0
 
         recordings = await purge(settings.retain_recordings_days, self._recordings.expire)
         if recordings:
@@ -39,12 +40,3 @@ class SqlRecordingRetention:
             recording_accesses=await purge(settings.retain_recording_accesses_days, self._accesses.forget)
             + await purge(settings.retain_recording_accesses_days, self._people.forget_consents),
         )
-
-
-async def _in_batches(step: Callable[[datetime], Awaitable[int]], before: datetime) -> int:
-    total = 0
-    while True:
-        done = await step(before)
-        total += done
-        if done < BATCH:
-            return total

@@ -1,15 +1,15 @@
 """The tables of recordings: the rows themselves, consents, and scopes in which recording is restricted."""
 
-import base64
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, Update, and_, delete, literal, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
+from relay.db.cursors import cursor_of, position_of
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, RecordingConsentRow, RecordingPolicyRow, RecordingRow
 from relay.db.models.base import UtcDateTime
@@ -37,9 +37,7 @@ ABANDONED_AFTER: Final = timedelta(minutes=5)
 """From the end of a call to the moment in which another server closes its recording: the server that has it does so at once."""
 
 _RECORDING_ID: Final = re.compile(r"[0-9a-f]{32}")
-_CURSOR: Final = re.compile(r"([0-9]{1,17}) ([0-9a-f]{32})")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class SqlRecordings:
@@ -197,14 +195,14 @@ class SqlRecordings:
         """
         row, conditions = RecordingRow, _conditions(wanted)
         if cursor is not None:
-            started_at, recording_id = _position(cursor)
+            started_at, recording_id = position_of(cursor, _ID)
             before = tuple_(literal(started_at, UtcDateTime), literal(recording_id))
             conditions.append(tuple_(row.started_at, row.id) < before)
         query = select(*_COLUMNS).where(*conditions).order_by(row.started_at.desc(), row.id.desc()).limit(limit + 1)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         found = tuple(_record(one) for one in rows[:limit])
-        return Page(found, _cursor(found[-1]) if len(rows) > limit else None)
+        return Page(found, cursor_of(found[-1].started_at, found[-1].recording_id) if len(rows) > limit else None)
 
     async def consents(self, recording_id: str) -> Sequence[RecordingConsent]:
         """What the parties have said, oldest first."""
@@ -380,19 +378,3 @@ def _record(row: Row[Any]) -> RecordingRecord:
         attempts=row.attempts,
         note=row.note,
     )
-
-
-def _cursor(last: RecordingRecord) -> str:
-    position = f"{(last.started_at - _EPOCH) // _MICROSECOND} {last.recording_id}"
-    return base64.urlsafe_b64encode(position.encode()).rstrip(b"=").decode()
-
-
-def _position(cursor: str) -> tuple[datetime, str]:
-    try:
-        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except ValueError:  # the characters or their number are not those of base64, or what comes out is no text
-        decoded = ""
-    match = _CURSOR.fullmatch(decoded)
-    if match is None:
-        raise ValueError("not a cursor that came with an earlier page")
-    return _EPOCH + int(match[1]) * _MICROSECOND, match[2]

@@ -8,16 +8,16 @@ from msgspec import Meta
 from relay.http.access.service_token import guarded
 from relay.http.admin.tickets import Tickets, platform_or_ticket
 from relay.http.api import Access, Operation, Parameter, delete, get, post, put
-from relay.http.parameters import RECORDING, flag_in, limit_in
+from relay.http.parameters import RECORDING, cursor_in, flag_in, limit_in
 from relay.http.recordings import routes as recordings
 from relay.http.recordings.desk import RecordingDesk
-from relay.http.recordings.routes import FILE, FILTER, MAX_LIMIT, after_in, filter_in
+from relay.http.recordings.routes import FILE, FILTER, MAX_LIMIT, filter_in
 from relay.http.recordings.views import RecordingAccessList, RecordingList, Ticket, access_of
 from relay.http.responses import answer
 
 
 async def listed(request: web.Request, *, desk: RecordingDesk) -> web.Response:
-    return await desk.page(request, None, filter_in(request, None), limit_in(request, MAX_LIMIT), after_in(request))
+    return await desk.page(request, None, filter_in(request, None), limit_in(request, MAX_LIMIT), cursor_in(request, "after"))
 
 
 async def read(request: web.Request, *, desk: RecordingDesk) -> web.Response:

@@ -75,35 +75,28 @@ class Downloads:
     ) -> web.StreamResponse:
         """Send bytes of a file. What fails on the way ends the connection: the client has fewer bytes than it was promised."""
         response.content_length = wanted.stop - wanted.start
-        try:
-            await response.prepare(request)  # fails where the client has gone meanwhile
-            self.counters["downloads"] += 1
-            if request.method == "HEAD":
-                return response
+
+        def chunks() -> Iterator[bytes]:
             for start in range(wanted.start, wanted.stop, CHUNK):
-                data = await asyncio.to_thread(opened.read, start, min(start + CHUNK, wanted.stop))
+                data = opened.read(start, min(start + CHUNK, wanted.stop))
                 if not data:
                     raise RelayError("the file is shorter than it was")
-                async with asyncio.timeout(STALLED):
-                    await response.write(data)
-                self.counters["download_bytes"] += len(data)
-            await response.write_eof()
-        except (ConnectionError, TimeoutError):
-            _abort(request)
-        except (OSError, RelayError) as error:
-            logger.error("%s broke off: %s", request.path, error)
-            _abort(request)
-        return response
+                yield data
+
+        return await self._send(request, response, chunks())
 
     async def stream(self, request: web.Request, response: web.StreamResponse, chunks: Iterator[bytes]) -> web.StreamResponse:
         """Send a file whose size is not known. Likewise."""
         response.enable_chunked_encoding()
+        return await self._send(request, response, chunks)
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, chunks: Iterator[bytes]) -> web.StreamResponse:
         try:
             await response.prepare(request)  # fails where the client has gone meanwhile
             self.counters["downloads"] += 1
             if request.method == "HEAD":
                 return response
-            while data := await asyncio.to_thread(next, chunks, b""):
+            while data := await asyncio.to_thread(next, chunks, b""):  # read in a thread
                 async with asyncio.timeout(STALLED):
                     await response.write(data)
                 self.counters["download_bytes"] += len(data)

@@ -14,6 +14,7 @@ from relay.http.parameters import (
     MAX_MILLISECONDS,
     RECORDING,
     CallName,
+    cursor_in,
     flag_in,
     flag_parameter,
     limit_in,
@@ -77,18 +78,6 @@ def filter_in(request: web.Request, participant: Profile | None) -> RecordingFil
     )
 
 
-def after_in(request: web.Request) -> str | None:
-    """`?after=`: where the page begins.
-
-    Raises:
-        RelayError: it is none of ours.
-    """
-    after = request.query.get("after")
-    if after is not None and len(after) > MAX_CURSOR_LENGTH:
-        raise RelayError("after: it is none of ours")
-    return after or None
-
-
 def _moment(request: web.Request, name: str) -> datetime | None:
     if not request.query.get(name):
         return None
@@ -104,7 +93,9 @@ def _number(request: web.Request, name: str, highest: int) -> int:
 
 async def listed(request: web.Request, *, who: HttpAuthenticator, desk: RecordingDesk) -> web.Response:
     profile = (await who.signed_in(request)).profile
-    return await desk.page(request, profile, filter_in(request, profile), limit_in(request, MAX_LIMIT), after_in(request))
+    return await desk.page(
+        request, profile, filter_in(request, profile), limit_in(request, MAX_LIMIT), cursor_in(request, "after")
+    )
 
 
 async def read(request: web.Request, *, who: HttpAuthenticator, desk: RecordingDesk) -> web.Response:

@@ -82,7 +82,7 @@ def producers_of(transport_id: str, media: Sequence[MediaDescription], heard: Ma
 
 
 def _section_of(ssrc: int, payload_type: int, sections: Sequence[MediaDescription]) -> tuple[MediaDescription, Codec] | None:
-    """RFC 8843 section 9.2, without the MID that packets may carry: by the SSRC that was announced, then by the payload type."""
+    """RFC 9143 section 9.2, without the MID that packets may carry: by the SSRC that was announced, then by the payload type."""
     fitting = [(one, codec) for one in sections for codec in one.codecs if codec.payload_type == payload_type]
     announced = [found for found in fitting if ssrc in found[0].ssrcs]
     return next(iter(announced or fitting), None)

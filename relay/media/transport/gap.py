@@ -21,7 +21,7 @@ MAX_AGAIN: Final = 2**13
 """Packets that may wait to be sent once more: what fills a gap of each of 256 streams, and as much again."""
 
 _FREE_TYPES: Final = (*range(127, 95, -1), *range(63, 34, -1))
-"""Payload types that are assigned dynamically (RFC 3551 section 6, RFC 8843 section 10.1.2)."""
+"""Payload types that are assigned dynamically (RFC 3551 section 6, RFC 9143 section 9.1.1)."""
 
 
 class SendingGap:

@@ -12,7 +12,7 @@ from relay.rtp.keyframes import keyframe_detector
 from relay.rtp.packet import PAYLOAD_TYPE, Buffer, payload_range
 
 _OTHER_STREAMS: Final = frozenset({"rtx", "flexfec", "flexfec-03"})
-"""Video formats that are only sent with an SSRC of their own (RFC 4588 section 4, RFC 8627 section 1.1.5)."""
+"""Video formats that are only sent with an SSRC of their own (RFC 4588 section 4, RFC 8627)."""
 
 _NO_VIDEO: Final = _OTHER_STREAMS | {"ulpfec", "parityfec"}
 """Formats of video sections that carry no video. ULPFEC and its like may share the SSRC of the video that they protect."""
@@ -27,7 +27,7 @@ class PayloadFormats:
     __slots__ = ("_codecs", "_sections")
 
     def __init__(self, media: Iterable[MediaDescription] = ()) -> None:
-        # RFC 8843 section 10.1.2: a payload type means one thing in all sections of a BUNDLE group.
+        # RFC 9143 section 9.1.1: a payload type means one thing in all sections of a BUNDLE group.
         media = tuple(media)
         self._codecs = {codec.payload_type: (section.kind, codec) for section in media for codec in section.codecs}
 

@@ -98,7 +98,7 @@ async def test_the_directory_reads_the_views(ours: AsyncEngine) -> None:
     assert (await directory.eligibility(BOARD, Profile("parent", 1), TUTOR)).blocked
     settings = SqlSettings(ours)
     assert await settings.settings(TUTOR) == SettingsRecord(Privacy.CONNECTIONS)
-    # A value that is none of ours must not open a door.
+    # A value that is none of ours must not let a call through.
     assert await settings.settings(STUDENT) == SettingsRecord(Privacy.NOBODY)
     assert [one.blocked.profile for one in await settings.blocks(TUTOR)] == [Profile("parent", 1)]
 

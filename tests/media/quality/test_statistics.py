@@ -198,7 +198,7 @@ def test_an_echo_of_nothing_known_is_left_out() -> None:
     assert rtt.value is None
 
 
-def test_a_peer_that_claims_to_have_held_a_report_for_longer_than_it_could_is_next_door() -> None:
+def test_a_peer_that_claims_to_have_held_a_report_for_longer_than_it_could_is_nearby() -> None:
     rtt = RoundTripTime()
     rtt.forwarded(make_sender_report(7, 5 << 16), 1.0)
     rtt.reported(make_block(7, last=5, delay=0xFFFFFFFF), 1.1)

@@ -16,7 +16,7 @@ from tests.signaling.people import (
 
 @in_memory
 async def test_an_offer_that_takes_sections_away_is_refused(harness: MemoryHarness) -> None:
-    """RFC 8829 section 5.2.2."""
+    """RFC 9429 section 5.2.2."""
     caller, callee = await harness.connected()
     await in_video(harness, caller, callee)
     await harness.say(caller, offered(VOICE_OFFER))
