@@ -16,7 +16,7 @@ from struct import pack
 from typing import Final
 
 from relay.media.api import Codec, MediaDescription, PartyLabel
-from relay.media.capture.block import Backlog, CaptureBlocks, media_comment, packet_headers
+from relay.media.capture.block import Backlog, CaptureBlocks, envelopes, media_comment
 
 GOAL: Final = 150.0
 """Seconds of a call in a second of one core."""
@@ -71,17 +71,17 @@ def write_capture(path: Path, seconds: int) -> None:
     comment = media_comment(_MEDIA)
     parties: tuple[PartyLabel, ...] = ("A", "B")
     interfaces = [blocks.add_transport(party, 1, comment, 0.0) for party in parties]
-    headers = dict(zip(interfaces, map(packet_headers, parties), strict=True))
+    around = dict(zip(interfaces, map(envelopes, interfaces, parties), strict=True))
     streams = [stream(one, seconds) for one in interfaces for stream in (_video, _audio)]
     with path.open("wb") as file:
         for number, (time, interface, data) in enumerate(merge(*streams)):
-            blocks.add(interface, headers[interface], data, 0, len(data), time)
+            blocks.add(around[interface], data, 0, len(data), time)
             if not number % 1000:
                 for block in blocks.take_all():
-                    file.write(bytes(block.octets[: block.length]))
+                    file.write(block.octets)
         blocks.add_event("ended", {"reason": "stopped"}, float(seconds))
         for block in blocks.take_all():
-            file.write(bytes(block.octets[: block.length]))
+            file.write(block.octets)
 
 
 def measure(minutes: int) -> dict[str, float]:

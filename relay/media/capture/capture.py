@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from relay.media.api import CaptureOrder, PartyLabel, Producer
-from relay.media.capture.block import CaptureBlocks, packet_headers
+from relay.media.capture.block import CaptureBlocks, envelopes
 from relay.media.capture.keyframes import KeyframeSchedule
 from relay.media.capture.writer import Append, CaptureFile
 from relay.media.transport.transport import Transport
@@ -129,8 +129,8 @@ class Capture:
 
     def _tap(self, leg: _Leg) -> None:
         open_ = not self.paused and not self.reason
-        add, headers = self.blocks.add, packet_headers(leg.party)
-        leg.transport.tap = functools.partial(add, leg.interface, headers) if open_ else None
+        add, around = self.blocks.add, envelopes(leg.interface, leg.party)
+        leg.transport.tap = functools.partial(add, around) if open_ else None
         leg.transport.on_tap_failed = self.fail if open_ else None
 
     def end(self, reason: str, at: float, now: float) -> Append:

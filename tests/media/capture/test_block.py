@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.media.api import Codec, MediaDescription, Rid
-from relay.media.capture.block import BLOCK_SIZE, Backlog, CaptureBlocks, ClosedBlock, media_comment, packet_headers, whole_blocks
+from relay.media.capture.block import BLOCK_SIZE, Backlog, CaptureBlocks, ClosedBlock, envelopes, media_comment, whole_blocks
 from tests.media.capture.reading import Read, read
 
 WALL = 1_800_000_000 * 10**9
 START = 1000.0
-A, B = packet_headers("A"), packet_headers("B")
 
 
 def begun(limit: int = 1 << 30) -> tuple[CaptureBlocks, Backlog]:
@@ -23,11 +22,11 @@ def begun(limit: int = 1 << 30) -> tuple[CaptureBlocks, Backlog]:
 def add(blocks: CaptureBlocks, interface: int, packet: bytes, now: float = START) -> None:
     """By way of a larger buffer, as packets lie in."""
     octets = memoryview(b"before" + packet + b"after")
-    blocks.add(interface, A if interface == 1 else B, octets, 6, len(packet), now)
+    blocks.add(envelopes(interface, "A" if interface == 1 else "B"), octets, 6, len(packet), now)
 
 
 def content(taken: list[ClosedBlock]) -> Read:
-    return read(b"".join(bytes(block.octets[: block.length]) for block in taken))
+    return read(b"".join(block.octets for block in taken))
 
 
 @given(st.lists(st.tuples(st.integers(1, 2), st.binary(min_size=12, max_size=1900)), max_size=150))
