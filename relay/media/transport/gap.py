@@ -4,13 +4,14 @@ Both ends of SRTP must be led over such a gap (`relay.rtp.rollover`), or nothing
 on the forwarding path: a transport whose `peer` or `tx` is None leaves that by itself.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from relay.media.net.dtls_srtp import forget_stream, protect
+from relay.media.quality.counters import MediaCounters
+from relay.media.quality.statistics import LegStatistics
+from relay.media.repair.history import PacketHistory
+from relay.media.transport.received import ReceivedStreams
 from relay.rtp.rollover import STEP, empty_packet, filling
-
-if TYPE_CHECKING:
-    from relay.media.transport.transport import Transport
 
 SENT_TO_DEAD_PATH: Final = STEP
 """Sequence numbers of a stream that are still sent to a path that is known to be dead, so that media is there at once when it
@@ -24,6 +25,23 @@ _FREE_TYPES: Final = (*range(127, 95, -1), *range(63, 34, -1))
 """Payload types that are assigned dynamically (RFC 3551 section 6, RFC 9143 section 9.1.1)."""
 
 
+class GappedTransport(Protocol):
+    """What a gap needs of its `Transport`, and of the one that it is joined to."""
+
+    tx: Any
+    destination: Any
+    counters: MediaCounters
+    history: PacketHistory
+    received: ReceivedStreams
+    statistics: LegStatistics
+
+    @property
+    def peer(self) -> "GappedTransport | None": ...
+
+    @property
+    def gap(self) -> "SendingGap": ...
+
+
 class SendingGap:
     """The gap in what the peer of a transport was sent, if there is one.
 
@@ -33,8 +51,8 @@ class SendingGap:
 
     __slots__ = ("_again", "_last", "_sent_to_dead_path", "_transport", "_tx", "other")
 
-    def __init__(self, transport: "Transport") -> None:
-        self.other: Transport | None = None
+    def __init__(self, transport: GappedTransport) -> None:
+        self.other: GappedTransport | None = None
         self._transport = transport
         self._last: dict[int, int] = {}
         """While there is a gap: by SSRC, the newest sequence number before it, unwrapped."""
