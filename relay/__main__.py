@@ -1,21 +1,41 @@
-"""The command line: `python -m relay COMMAND`. Each command is a module of `relay.cli`."""
+"""The command line: `python -m relay COMMAND`. Each command is in a module of `relay.cli`, and only that one is loaded."""
 
 import argparse
 import sys
+from importlib import import_module
 from typing import Final
 
-from relay.cli.assemble import ASSEMBLE
-from relay.cli.call import CALL
-from relay.cli.check_config import CHECK_CONFIG
-from relay.cli.command import EXIT_CONFIGURATION
-from relay.cli.connectivity import CHECK
-from relay.cli.migration import MIGRATE
-from relay.cli.serve import SERVE
-from relay.cli.vapid_keys import VAPID_KEYS
-from relay.cli.verify import REFERENCE, VERIFY
+from relay.cli.command import EXIT_CONFIGURATION, Command
 from relay.errors import ConfigurationError
 
-COMMANDS: Final = (SERVE, MIGRATE, CHECK_CONFIG, VAPID_KEYS, CHECK, CALL, ASSEMBLE, VERIFY, REFERENCE)
+COMMANDS: Final = {
+    "serve": ("relay.cli.serve", "SERVE", "Serve the page, the WebSocket and the media until told to stop."),
+    "migrate": ("relay.cli.migration", "MIGRATE", "Bring the database schema up to date."),
+    "check-config": (
+        "relay.cli.check_config",
+        "CHECK_CONFIG",
+        "Check the settings and what they name, and print what is in force.",
+    ),
+    "vapid-keys": ("relay.cli.vapid_keys", "VAPID_KEYS", "Make a key pair for Web Push, and print the settings."),
+    "check": (
+        "relay.cli.connectivity",
+        "CHECK",
+        "Test over which paths media reaches the relay at URL from here, and say which ports to open.",
+    ),
+    "call": (
+        "relay.cli.call",
+        "CALL",
+        "Call, or answer, without a browser: send a file, write down what comes back, and say how the call was.",
+    ),
+    "assemble": ("relay.cli.assemble", "ASSEMBLE", "Make the files of a recording from its capture: WebM or Matroska."),
+    "verify": ("relay.cli.verify", "VERIFY", "Say what a recording proves, hold it to limits, and write a report."),
+    "reference": (
+        "relay.cli.verify",
+        "REFERENCE",
+        "Make a video whose recording can be judged: a counter, and a flash and a tone each second.",
+    ),
+}
+"""Name of each → its module, its name there, and a sentence for its help."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,10 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
         description="A call relay. Settings are environment variables, RELAY_…; see docs/configuration.md.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        one = commands.add_parser(command.name, help=command.purpose, description=command.purpose)
-        command.add_arguments(one)
-        one.set_defaults(run=command.run)
+    for name, (module, constant, purpose) in COMMANDS.items():
+        one = commands.add_parser(name, help=purpose, description=purpose)
+        if name in (sys.argv[1:2] if arguments is None else arguments[:1]):
+            command = getattr(import_module(module), constant)
+            assert isinstance(command, Command)
+            command.add_arguments(one)
+            one.set_defaults(run=command.run)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))

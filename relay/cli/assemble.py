@@ -84,4 +84,4 @@ def _described(result: AssemblyResult) -> list[str]:
     return lines + [f"warning: {one}" for one in result.warnings]
 
 
-ASSEMBLE: Final = Command("assemble", "Make the files of a recording from its capture: WebM or Matroska.", _run, _add_arguments)
+ASSEMBLE: Final = Command(_run, _add_arguments)

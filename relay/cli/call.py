@@ -25,8 +25,6 @@ from relay.client.pattern import pattern
 from relay.client.recorder import SUFFIXES
 from relay.ids import Profile
 
-PURPOSE: Final = "Call, or answer, without a browser: send a file, write down what comes back, and say how the call was."
-
 EXIT_FAILED: Final = 1
 """Exit status: there was no call, or a limit (--max-…, --min-mos) was passed."""
 
@@ -125,7 +123,7 @@ def _run(given: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
 
 
-CALL: Final = Command("call", PURPOSE, _run, add_arguments)
+CALL: Final = Command(_run, add_arguments)
 
 
 # -- one call ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import argparse
 import asyncio
 from typing import Final
 
-from relay.cli.command import Command, settings_of_environment
+from relay.cli.command import Command
+from relay.cli.environment import settings_of_environment
 from relay.cli.examination import examine
 from relay.errors import ConfigurationError
 
@@ -21,4 +22,4 @@ def _run(_: argparse.Namespace) -> int:
     return 0
 
 
-CHECK_CONFIG: Final = Command("check-config", "Check the settings and what they name, and print what is in force.", _run)
+CHECK_CONFIG: Final = Command(_run)

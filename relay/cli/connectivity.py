@@ -73,6 +73,4 @@ def _json(report: Report, found: ConnectionVerdict) -> str:
     return msgspec.json.format(msgspec.json.encode(whole).decode(), indent=2)
 
 
-CHECK: Final = Command(
-    "check", "Test over which paths media reaches the relay at URL from here, and say which ports to open.", _run, _add_arguments
-)
+CHECK: Final = Command(_run, _add_arguments)

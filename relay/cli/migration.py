@@ -4,7 +4,8 @@ import argparse
 import asyncio
 from typing import Final
 
-from relay.cli.command import Command, settings_of_environment
+from relay.cli.command import Command
+from relay.cli.environment import settings_of_environment
 from relay.composition.database import open_database
 from relay.db.engine import check
 from relay.db.schema import migrate
@@ -44,4 +45,4 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-MIGRATE: Final = Command("migrate", "Bring the database schema up to date.", _run, _add_arguments)
+MIGRATE: Final = Command(_run, _add_arguments)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Final
 
 from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
-from relay.cli.command import Command, settings_of_environment
+from relay.cli.command import Command
+from relay.cli.environment import settings_of_environment
 from relay.cli.signals import Signals
 from relay.serving import find_public_address, serve
 from relay.settings.all import Settings
@@ -58,4 +59,4 @@ def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:
         print(f"Serving on {url}", flush=True)
 
 
-SERVE: Final = Command("serve", "Serve the page, the WebSocket and the media until told to stop.", _run)
+SERVE: Final = Command(_run)

@@ -15,4 +15,4 @@ def _run(_: argparse.Namespace) -> int:
     return 0
 
 
-VAPID_KEYS: Final = Command("vapid-keys", "Make a key pair for Web Push, and print the settings.", _run)
+VAPID_KEYS: Final = Command(_run)

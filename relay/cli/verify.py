@@ -149,9 +149,7 @@ def _print(verdict: "VerificationResult", as_json: bool) -> None:
         print(f"Report: {verdict.files[-1]}")
 
 
-VERIFY: Final = Command(
-    "verify", "Say what a recording proves, hold it to limits, and write a report.", _verify, _add_verify_arguments
-)
+VERIFY: Final = Command(_verify, _add_verify_arguments)
 
 
 def _add_reference_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,9 +187,4 @@ def _reference(given: argparse.Namespace) -> int:
     return 0
 
 
-REFERENCE: Final = Command(
-    "reference",
-    "Make a video whose recording can be judged: a counter, and a flash and a tone each second.",
-    _reference,
-    _add_reference_arguments,
-)
+REFERENCE: Final = Command(_reference, _add_reference_arguments)
