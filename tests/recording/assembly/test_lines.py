@@ -256,7 +256,7 @@ def test_a_rejoin_with_other_ssrcs_goes_on_in_the_same_tracks(tmp_path: Path) ->
 
 
 def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at_key_frames(tmp_path: Path) -> None:
-    layers = {0x51: (160, 120), 0x52: (320, 240), 0x53: (640, 480)}
+    layers = {0x51: (80, 60), 0x52: (160, 120), 0x53: (320, 240)}
     media = [audio_section(), video_section("1", list(layers), [("SIM", list(layers))])]
     packets: list[Packet] = []
     for ssrc, (width, height) in layers.items():
@@ -266,7 +266,7 @@ def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at
         packets += stream
     result = assemble(written(tmp_path / "x.pcapng", packets, duration=6, media=media), tmp_path / "out")
     found = track(result.sidecar, "video")
-    assert [one[1:] for one in found["sizes"]] == [[640, 480], [320, 240], [640, 480]]
+    assert [one[1:] for one in found["sizes"]] == [[320, 240], [160, 120], [320, 240]]
     assert [ssrc for _, ssrc in found["layers"]] == [0x53, 0x52, 0x53]
     shown = decoded_frames(tmp_path / "out" / "A.webm")
     assert len(shown) == found["frames"]
