@@ -1,9 +1,11 @@
 """The page of recordings: it finds, plays, verifies and deletes them."""
 
 import contextlib
+import functools
 import json
 import re
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +16,16 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, expect
 
 from relay.ids import Profile
+from relay.recording.assemble import assemble
 from relay.records.recordings import RecordingState, RecordingVerdict
 from tests.browser.pages import PATIENCE
 from tests.http.recordings.recorded import NODE, Recorded, recordings_of
-from tests.http.recordings.test_assembled import captured
 from tests.http.records import DANIEL, ELENA, MAYA
 from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
-from tests.kit.webm import webm
 from tests.lab.firefox import Firefox
+from tests.recording.kit import captured
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -135,10 +137,17 @@ async def page(browser: Browser) -> AsyncIterator[RecordingsPage]:
         yield opened
 
 
+@functools.cache
 def products() -> dict[str, bytes]:
+    """What is assembled of a call whose microphones started after a second, with a sidecar and a report of more events."""
+    with tempfile.TemporaryDirectory() as folder:
+        capture, out = Path(folder) / "call.pcapng", Path(folder) / "out"
+        captured(capture, SECONDS, 160, 90, late=1.0)
+        assemble(capture, out)
+        files = {name: (out / name).read_bytes() for name in ("A.webm", "B.webm")}
     sidecar = json.dumps(SIDECAR).encode()
     report = {"report.json": b'{"verdict": "failed", "reasons": ["B froze for 900 ms"]}', "report.html": REPORT.encode()}
-    return {"A.webm": webm(SECONDS, 80), "B.webm": webm(SECONDS, 180), "sidecar.json": sidecar, **report}
+    return {**files, "sidecar.json": sidecar, **report}
 
 
 async def until(page: Driven, holds: Callable[[list[dict[str, Any]]], bool], what: str) -> None:

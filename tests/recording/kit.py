@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import av
 
-from tests.recording.capture_file import H264, VP8, VP9
+from tests.recording.capture_file import H264, OPUS, VP8, VP9, CaptureFile, audio_section, video_section
 
 MTU: Final = 1100
 
@@ -265,3 +265,21 @@ def level(path: Path, begin: float, end: float) -> float:
                 samples += memoryview(bytes(one.planes[0])[: one.samples * 4]).cast("f").tolist()
     part = samples[int(begin * 48000) : int(end * 48000)]
     return math.sqrt(sum(one * one for one in part) / max(1, len(part)))
+
+
+def captured(path: Path, seconds: int = 1, width: int = 320, height: int = 240, late: float = 0.0) -> bytes:
+    """A call as the media plane writes it: audio and video of both parties.
+
+    Args:
+        late: seconds after which the microphones start.
+    """
+    with CaptureFile(path) as capture:
+        packets: list[Packet] = []
+        for interface, party in enumerate("AB", 1):
+            capture.interface(party, [audio_section("0", [interface]), video_section("1", [interface + 10])])
+            packets += Stream(interface, OPUS, 48000, interface).audio(opus_packets(round((seconds - late) * 50)), late)
+            packets += Stream(interface + 10, VP8, 90000, interface).frames(encoded("libvpx", seconds * 25, width, height))
+        for one in sorted(packets, key=lambda packet: packet.time):
+            capture.packet(one.time, one.interface, one.data)
+        capture.event(float(seconds), "ended", reason="call_ended")
+    return path.read_bytes()

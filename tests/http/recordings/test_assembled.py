@@ -17,8 +17,7 @@ from tests.http.recordings.recorded import KEY, NODE, Recorded, recordings_of
 from tests.http.records import MAYA, asked
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.recording.capture_file import OPUS, VP8, CaptureFile, audio_section, video_section
-from tests.recording.kit import Packet, Stream, decoded_frames, encoded, opus_packets
+from tests.recording.kit import captured, decoded_frames
 
 pytestmark = pytest.mark.servers
 """Each recording starts a program or two."""
@@ -29,20 +28,6 @@ SETTINGS: dict[str, Any] = {
     "jwt_secret": SECRET,
     "service_token": SERVICE_TOKEN,
 }
-
-
-def captured(path: Path) -> bytes:
-    """A second of a call, as the media plane writes it: audio and video of both parties."""
-    with CaptureFile(path) as capture:
-        packets: list[Packet] = []
-        for interface, party in enumerate("AB", 1):
-            capture.interface(party, [audio_section("0", [interface]), video_section("1", [interface + 10])])
-            packets += Stream(interface, OPUS, 48000, interface).audio(opus_packets(50))
-            packets += Stream(interface + 10, VP8, 90000, interface).frames(encoded("libvpx", 25))
-        for one in sorted(packets, key=lambda packet: packet.time):
-            capture.packet(one.time, one.interface, one.data)
-        capture.event(1.0, "ended", reason="call_ended")
-    return path.read_bytes()
 
 
 @contextlib.asynccontextmanager
