@@ -55,7 +55,7 @@ from relay.http.admin import live as admin_live
 from relay.http.admin import profiles as admin_profiles
 from relay.http.admin import recording_orders
 from relay.http.admin import recordings as admin_recordings
-from relay.http.admin import scopes as admin_places
+from relay.http.admin import scopes as admin_scopes
 from relay.http.admin import sync as admin_sync
 from relay.http.admin import tokens as admin_tokens
 from relay.http.admin.tickets import Tickets
@@ -246,7 +246,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
         *recordings.ROUTES,
     ]
     if auth.service_token:
-        described += [*admin_profiles.ROUTES, *admin_places.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
+        described += [*admin_profiles.ROUTES, *admin_scopes.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
         described += [*admin_recordings.ROUTES, *recording_orders.ROUTES]
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES

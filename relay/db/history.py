@@ -36,7 +36,7 @@ from relay.signaling.ports import MissedCallRecord, Unseen
 BLOCKED = "blocked"
 REJECTED = "rejected"
 
-MAX_TEXTS = 1000
+MAX_CHAT_MESSAGES = 1000
 """Chat messages that come with a call: the latest ones."""
 
 MAX_ROW = 2**31 - 1
@@ -99,10 +99,10 @@ class SqlHistory:
                 select(ChatRow.message_id, *columns(ChatRow, "author_"), ChatRow.text, ChatRow.sent_at)
                 .where(ChatRow.call_id == row.call_id)
                 .order_by(ChatRow.sent_at.desc(), ChatRow.message_id.desc())
-                .limit(MAX_TEXTS)
+                .limit(MAX_CHAT_MESSAGES)
             )
-            texts = (await connection.execute(query)).all()
-        return CallDetail(self._record(row), tuple(_text(profile, *found) for found in reversed(texts)))
+            messages = (await connection.execute(query)).all()
+        return CallDetail(self._record(row), tuple(_text(profile, *found) for found in reversed(messages)))
 
     async def mark_seen(self, profile: Profile, record_id: str, at: datetime) -> bool | None:
         """Note that the profile has seen a call.

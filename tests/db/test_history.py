@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from relay.db.history import MAX_TEXTS, SqlHistory, SqlMissedCalls
+from relay.db.history import MAX_CHAT_MESSAGES, SqlHistory, SqlMissedCalls
 from relay.db.models import OF_KIND, ChatRow
 from relay.db.platform import SqlPlatform
 from relay.db.profiles import values
@@ -284,13 +284,17 @@ async def test_a_call_comes_with_its_latest_chat_messages(history: SqlHistory, s
             "text": f"text {number}",
             "sent_at": after(number),
         }
-        for number in range(MAX_TEXTS + 2)
+        for number in range(MAX_CHAT_MESSAGES + 2)
     ]
     async with engine.begin() as connection:
         await connection.execute(insert(ChatRow), texts)
     detail = await history.call(STUDENT.profile, call_id)
     assert detail is not None
-    assert [detail.chat[0].text, detail.chat[-1].text, len(detail.chat)] == ["text 2", f"text {MAX_TEXTS + 1}", MAX_TEXTS]
+    assert [detail.chat[0].text, detail.chat[-1].text, len(detail.chat)] == [
+        "text 2",
+        f"text {MAX_CHAT_MESSAGES + 1}",
+        MAX_CHAT_MESSAGES,
+    ]
 
 
 # -- how it is found --------------------------------------------------------------------------------------------------
