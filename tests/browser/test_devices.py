@@ -100,7 +100,7 @@ async def test_two_users_who_call_each_other_at_once_are_connected_without_ringi
 async def test_a_tab_that_is_duplicated_is_a_device_of_its_own(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows()
+    await call.established()
     # What "Duplicate tab" does: the same address, with a copy of what the tab remembers.
     memory = await callee.page.evaluate("JSON.stringify(sessionStorage)")
     copy = RelayPage(await callee.page.context.new_page())
@@ -120,7 +120,7 @@ async def test_a_call_whose_device_has_crashed_is_taken_over_by_another(
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows()
+    await call.established()
     await callee.crash()
     second = await open_page(RelayPage, TUTOR)
     await second.shows("elsewhere")

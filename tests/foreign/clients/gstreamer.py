@@ -17,6 +17,9 @@ gi.require_version("GstSdp", "1.0")
 gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402 - versions come first
 
+PATIENCE = 20.0
+"""Seconds."""
+
 AUDIO = "audiotestsrc is-live=true freq=440 ! opusenc ! rtpopuspay pt=%d ssrc=1111 ! "
 AUDIO += "application/x-rtp,media=audio,encoding-name=OPUS,encoding-params=(string)2,payload=%d ! out."
 VIDEO = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1 ! "
@@ -44,7 +47,23 @@ class Client:
         self._webrtc.connect("pad-added", self._receive)
         self._webrtc.connect("on-data-channel", lambda _, channel: self._use(channel))
         self._pipeline.set_state(Gst.State.PLAYING)
-        self._pipeline.get_state(Gst.SECOND)
+        self._wait_for_caps()
+
+    def _wait_for_caps(self) -> None:
+        """Wait until webrtcbin knows what it sends: its offer would else name neither the SSRC of a track nor its stream, and a
+        page that plays the streams of the other party would not hear it."""
+        pads = self._webrtc.sinkpads
+        known = threading.Event()
+
+        def look(*_: Any) -> None:
+            if all(pad.get_current_caps() for pad in pads):
+                known.set()
+
+        for pad in pads:
+            pad.connect("notify::caps", look)
+        look()
+        if not known.wait(PATIENCE):
+            raise RuntimeError("no media is made")
 
     def _receive(self, _: Any, pad: Any) -> None:
         """Decode what a new pad brings, and count it."""
