@@ -38,7 +38,8 @@ PROCESSES ?= 3
 # Of those with browsers. A call between two browsers keeps more than half a processor busy, and what starts around it waits.
 BROWSERS ?= 3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-DRIVEN := $(addprefix tests/,browser foreign lab)
+# Its longest tests first.
+DRIVEN := $(addprefix tests/,lab browser foreign)
 
 quick: PROCESSES = 4
 quick: $(BIN)/.dev

@@ -49,7 +49,7 @@ async def test_all_devices_ring_and_stop_when_one_answers(
         await other.hears("Answered on another device")
         assert await other.state() == "idle"
     call = PagesInCall(relay, "video", caller, first)
-    await call.media_flows()
+    await call.established()
     await others[0].close()
     await call.video_goes_on(10)
     await caller.hang_up()
@@ -84,7 +84,7 @@ async def test_two_users_who_call_each_other_at_once_are_connected_without_ringi
     await asyncio.gather(*(page.page.evaluate(LET_GO) for page in (one, other)))
 
     call = PagesInCall(relay, "video", one, other)
-    await call.media_flows()
+    await call.established()
     for page in (one, other):
         await page.reaches("connected")
         await page.shows("remote-video")

@@ -63,7 +63,7 @@ async def test_a_call_from_a_whiteboard_is_listed_with_the_others(relay: Running
     await callee.ringing()
     await callee.accept()
     call = PagesInCall(relay, "video", caller, callee)
-    await call.media_flows()
+    await call.established()
     await callee.page.reload()
     await call.video_goes_on(20)
     await caller.hang_up()
