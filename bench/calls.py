@@ -99,6 +99,7 @@ async def active_calls(subject: Subject, calls: int, seconds: int, *, timed: boo
     _prepared(directions, WARM_UP)()
     await asyncio.sleep(0)  # What has come for ICE and DTLS meanwhile.
     play = _prepared(directions, seconds, timed=timed)
+    await subject.disturb()
     meter = Meter(subject.process)
     load = play()
     cpu_seconds, others = meter.read()

@@ -27,6 +27,9 @@ class Plan:
     active: int
     deadline: int
     """After which the run is ended, whatever it is doing."""
+    turns: int = 0
+    """Windows of each server, one after the other while all of them are up, so that two servers can be compared on a machine that
+    does other things, too; 0: one window of one server at a time."""
     timed_calls: bool = False
     """Time in the server is also taken of audio while many calls are active: that costs the generator some of its pace."""
     burst: int = 1
@@ -73,7 +76,7 @@ RECORDING: Final = Plan(
     rates=(20_000,),
     transports=(2, MIDDLE),
     searched=(),
-    window=1.0,
+    window=0.7,
     peak_window=0.5,
     bisections=0,
     residence_window=1.0,
@@ -81,7 +84,8 @@ RECORDING: Final = Plan(
     idle=2.5,
     active_calls=20,
     active=4,
-    deadline=380,
+    deadline=450,
+    turns=5,
     timed_calls=True,
 )
-"""What recording costs: the relay with and without, in turn."""
+"""What recording costs: the relay without, with, and with a disk that blocks, in turn."""

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from bench.calls import active_calls, idle_calls
@@ -31,6 +31,10 @@ async def run(makers: Makers, results: Results) -> None:
         results.subjects[name] = make.description
     for repeat in range(plan.repeats):
         for transports in plan.transports:
+            if plan.turns:
+                _progress(f"{repeat + 1}/{plan.repeats}: {', '.join(makers)}, {transports} transports, in turn")
+                await _in_turn(makers, transports, results)
+                continue
             for name, make in makers.items():
                 if make.any_payload:
                     _progress(f"{repeat + 1}/{plan.repeats}: {name}, {transports} transports")
@@ -38,13 +42,31 @@ async def run(makers: Makers, results: Results) -> None:
                         await _packets(subject, transports, results, first=repeat == 0)
         for name, make in makers.items():
             _progress(f"{repeat + 1}/{plan.repeats}: {name}, calls")
-            async with _subject(make, results) as subject:
-                results.active.append(await active_calls(subject, 1, plan.active))
-            if make.any_payload:
+            if not make.disturbed:
+                async with _subject(make, results) as subject:
+                    results.active.append(await active_calls(subject, 1, plan.active))
+            if make.any_payload and not make.disturbed:
                 async with _subject(make, results) as subject:
                     results.idle.append(await idle_calls(subject, plan.idle_calls, plan.idle))
+            if make.any_payload:
                 async with _subject(make, results) as subject:
                     results.active.append(await active_calls(subject, plan.active_calls, plan.active, timed=plan.timed_calls))
+
+
+async def _in_turn(makers: Makers, transports: int, results: Results) -> None:
+    """The cost per packet at each rate, of all servers that are told apart by it."""
+    plan = results.plan
+    async with AsyncExitStack() as up:
+        places = []
+        for make in makers.values():
+            if make.any_payload and not make.disturbed:
+                subject = await up.enter_async_context(_subject(make, results))
+                places.append(Place(subject.name, subject.process, await subject.connect(transports), transports, plan.burst))
+        for place in places:
+            steady_window(place, WARM_UP_RATE, WARM_UP)
+        for rate in plan.rates:
+            for _ in range(plan.turns):
+                results.steady += [steady_window(place, rate, plan.window) for place in places]
 
 
 @asynccontextmanager

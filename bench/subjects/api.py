@@ -16,6 +16,8 @@ class Subject(Protocol):
     """How many a call of two people takes, media both ways."""
     any_payload: bool
     """Whether it forwards what it does not understand. If not, only real calls are played through it."""
+    disturbed: bool
+    """Whether something goes wrong while calls are played. Nothing else is measured of it, then."""
 
     @staticmethod
     def missing() -> str | None:
@@ -37,6 +39,10 @@ class Subject(Protocol):
 
     async def hold(self, seconds: float) -> None:
         """Keep what is set up alive for so long, without media."""
+        ...
+
+    async def disturb(self) -> None:
+        """The calls are about to be played: what is to go wrong begins in a moment."""
         ...
 
     async def stop(self) -> None:

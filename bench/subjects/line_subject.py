@@ -14,6 +14,7 @@ class LineSubject:
 
     module: str
     """The server, as `python -m` starts it."""
+    disturbed = False
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix=f"{self.module}-")
@@ -39,6 +40,9 @@ class LineSubject:
     async def hold(self, seconds: float) -> None:
         """Keep the calls alive without media."""
         await self._peers.hold(seconds)
+
+    async def disturb(self) -> None:
+        """Nothing goes wrong."""
 
     async def stop(self) -> None:
         """End the server and free the sockets."""

@@ -9,6 +9,8 @@ from bench.process import Process
 class Program:
     """What its process is, and where it writes."""
 
+    disturbed = False
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._temporary = tempfile.TemporaryDirectory(prefix=f"bench-{name}-")
@@ -20,6 +22,9 @@ class Program:
         """The server's process."""
         assert self._process is not None
         return self._process
+
+    async def disturb(self) -> None:
+        """Nothing goes wrong."""
 
     async def stop(self) -> None:
         """End the server."""

@@ -9,12 +9,13 @@ from bench.subjects.api import Subject
 from bench.subjects.coturn import Coturn
 from bench.subjects.janus_echo import JanusEcho, JanusEchoOneLoop
 from bench.subjects.janus_videoroom import JanusVideoRoom
-from bench.subjects.relay import RecordedRelay, Relay
+from bench.subjects.relay import BlockedRelay, RecordedRelay, Relay
 
 SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
     {
         "relay": Relay,
         "relay_recorded": RecordedRelay,
+        "relay_blocked": BlockedRelay,
         "coturn": Coturn,
         "janus_echo": JanusEcho,
         "janus_videoroom": JanusVideoRoom,
@@ -24,7 +25,7 @@ SUBJECTS: Final[Mapping[str, type[Subject]]] = MappingProxyType(
 )
 """By the name that `--subjects` and the results use."""
 
-RECORDING: Final = ("relay", "relay_recorded")
+RECORDING: Final = ("relay", "relay_recorded", "relay_blocked")
 """Those that are measured to see what recording costs."""
 
 STANDARD: Final = ("relay", "coturn", "janus_echo", "janus_videoroom", "aiortc_relay")

@@ -13,6 +13,12 @@ from bench.webrtc import Description
 _AT_ONCE: Final = 8
 """Calls being set up at a time: enough to keep the server's core busy, few enough for no handshake to time out."""
 
+BLOCKED: Final = 2.0
+"""Seconds that a disk takes nothing."""
+
+_BLOCKED_AFTER: Final = 0.5
+"""Seconds of the calls before that."""
+
 
 class Relay(LineSubject):
     """The relay's own media engine, in one process, as one worker runs it."""
@@ -68,3 +74,15 @@ class RecordedRelay(Relay):
         # Below the directory that is removed with the server.
         directory = f"{self._directory.name}/recordings"
         await self.request({"do": "record", "router": router, "first": first, "second": second, "directory": directory})
+
+
+class BlockedRelay(RecordedRelay):
+    """The same, while the disk takes nothing for two seconds."""
+
+    name = "relay_blocked"
+    description = f"this relay, recording to a disk that takes nothing for {BLOCKED:g} s of the calls"
+    disturbed = True
+
+    async def disturb(self) -> None:
+        """The disk is about to block."""
+        await self.request({"do": "block", "after": _BLOCKED_AFTER, "seconds": BLOCKED})

@@ -1,5 +1,8 @@
 """The relay's media engine as a process of its own, as a worker runs it; see `bench.subjects.lines`."""
 
+import asyncio
+import os
+import subprocess
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +33,8 @@ async def _main() -> None:
                 first, second = request["first"], request["second"]
                 order = CaptureOrder(uuid4().hex, request["directory"], "bench", "always", {first: "A", second: "B"})
                 await engine.start_capture(request["router"], order)
+            case "block":
+                _block_disk(engine, request["after"], request["seconds"])
             case "counters":
                 return dict(await engine.counters())
         return {}
@@ -38,6 +43,20 @@ async def _main() -> None:
         await serve(handle)
     finally:
         await engine.close()
+
+
+def _block_disk(engine: LocalEngine, after: float, seconds: float) -> None:
+    """Have the disk of the recordings take nothing for some time: their files become a pipe, which is read only afterwards."""
+    out, end = os.pipe()
+    subprocess.Popen(["sh", "-c", f"sleep {after + seconds}; exec cat > /dev/null"], stdin=out, close_fds=True)
+    os.close(out)
+
+    def begin() -> None:
+        for capture in engine._captures._running.values():
+            os.dup2(end, capture.file.descriptor, inheritable=False)
+        os.close(end)
+
+    asyncio.get_running_loop().call_later(after, begin)
 
 
 def _described(local: TransportParameters) -> dict[str, Any]:
