@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bench.webrtc import Description
+from relay.client.bare import BareDescription
 
 VIDEO_TYPE: Final = 96
 AUDIO_TYPE: Final = 111
@@ -31,7 +31,7 @@ class Media:
     def _payload_type(self) -> int:
         return VIDEO_TYPE if self.kind == "video" else AUDIO_TYPE
 
-    def lines(self, mid: int, local: Description, setup: str) -> list[str]:
+    def lines(self, mid: int, local: BareDescription, setup: str) -> list[str]:
         """The section, as the description of `local`."""
         host, port = local.address
         lines = [
@@ -54,7 +54,7 @@ class Media:
         return lines
 
 
-def write(local: Description, sections: tuple[Media, ...], setup: str) -> str:
+def write(local: BareDescription, sections: tuple[Media, ...], setup: str) -> str:
     """A whole description; all sections share the one transport (BUNDLE)."""
     lines = [
         "v=0",
@@ -69,7 +69,7 @@ def write(local: Description, sections: tuple[Media, ...], setup: str) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def read(sdp: str) -> Description:
+def read(sdp: str) -> BareDescription:
     """The transport of a bundled description: of its first media section, or of the session."""
     found: dict[str, str] = {}
     for line in sdp.splitlines():
@@ -79,7 +79,7 @@ def read(sdp: str) -> Description:
             if name == "fingerprint" and value.lower().startswith("sha-256 "):
                 found["sha-256"] = value.split()[1].upper()
     candidate = found["candidate"].split()
-    return Description(
+    return BareDescription(
         ufrag=found["ice-ufrag"],
         pwd=found["ice-pwd"],
         fingerprint=found["sha-256"],

@@ -20,15 +20,20 @@ from statistics import quantiles
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from bench.process import Process, pin_generator
 from bench.sdp import Media, write
 from bench.signaling.people import SECRET, Pair, make_pairs, token
-from bench.webrtc import Description
-from relay.ids import Profile
+from relay.client.bare import BareDescription
+from relay.client.messages import about, invitation
+from relay.client.websocket import open_websocket
+from relay.ids import Profile, Scope, ScopeKind
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
 CONNECTING_AT_ONCE: Final = 50
+OPEN_WITHIN: Final = 30.0
+"""Seconds for a WebSocket to open."""
 START_WITHIN: Final = 30.0
 """Seconds for the relay to serve."""
 ARRIVE_WITHIN: Final = 10.0
@@ -49,7 +54,7 @@ NO_LIMITS: Final = dict.fromkeys(
 )
 """Two thousand devices at one address are what the limits are there to stop."""
 
-NOBODY: Final = Description(ufrag="none", pwd="x" * 22, fingerprint=":".join(["AB"] * 32), address=("127.0.0.1", 9))
+NOBODY: Final = BareDescription(ufrag="none", pwd="x" * 22, fingerprint=":".join(["AB"] * 32), address=("127.0.0.1", 9))
 """A caller that never gets as far as media."""
 
 
@@ -84,8 +89,8 @@ class Load:
         self._callers = await asyncio.gather(*(one(pair) for pair in self._pairs))
 
     async def _open(self, http: aiohttp.ClientSession, profile: Profile) -> aiohttp.ClientWebSocketResponse:
-        url = f"{self._url}/ws/{profile.profile_id}/{profile.profile_type}?version=2"
-        return await http.ws_connect(url, protocols=("bearer", token(profile)), compress=0)
+        url = URL(self._url) / f"ws/{profile.profile_id}/{profile.profile_type}" % {"version": "2"}
+        return await open_websocket(http, url, token(profile), within=OPEN_WITHIN, heartbeat=None)
 
     async def invite(self, rate: float, seconds: float) -> None:
         """Send invitations at an even pace, whatever becomes of them."""
@@ -95,25 +100,20 @@ class Load:
             await asyncio.sleep(begin + number / rate - loop.time())
             index = number % len(self._pairs)
             pair = self._pairs[index]
-            message = {
-                "type": "call_invitation",
-                "call_type": "voice",
-                "conversation_id": pair.conversation_id,
-                "to_profile_id": pair.callee.profile_id,
-                "to_profile_type": pair.callee.profile_type,
-                "offer": {"type": "offer", "sdp": self._offer},
-            }
+            scope = Scope(ScopeKind.CONVERSATION, pair.conversation_id)
+            message = {**about(scope, pair.callee), **invitation("voice", {"type": "offer", "sdp": self._offer})}
             self._sent[pair.conversation_id] = time.perf_counter()
             await self._callers[index].send_str(json.dumps(message))
 
     async def _read_callee(self, socket_: aiohttp.ClientWebSocketResponse, pair: Pair) -> None:
+        scope = Scope(ScopeKind.CONVERSATION, pair.conversation_id)
         async for frame in socket_:
             if '"type":"call_invitation"' not in frame.data:
                 continue
             self.latencies.append(time.perf_counter() - self._sent[pair.conversation_id])
             async with self._arrival:
                 self._arrival.notify_all()
-            await socket_.send_str(json.dumps({"type": "call_declined", "conversation_id": pair.conversation_id}))
+            await socket_.send_str(json.dumps({"type": "call_declined", **about(scope, pair.caller)}))
 
     async def _read_caller(self, socket_: aiohttp.ClientWebSocketResponse) -> None:
         async for frame in socket_:

@@ -44,6 +44,6 @@ class AiortcRelay(LineSubject):
             for peer, ssrc in zip(peers, ssrcs, strict=True)
         ]
         answers = (await self.request({"do": "call", "offers": offers}))["answers"]
-        connections = (peer.connect(read(answer)) for peer, answer in zip(peers, answers, strict=True))
+        connections = (peer.leg(read(answer)) for peer, answer in zip(peers, answers, strict=True))
         caller, callee = await asyncio.gather(*connections)
         return Flow(caller, callee, ssrcs[0]), Flow(callee, caller, ssrcs[1])

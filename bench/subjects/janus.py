@@ -111,7 +111,7 @@ class Janus(Program):
     async def offer(self, handle: int, body: dict[str, Any], peer: Peer, sdp: str) -> Leg:
         """Offer a transport, take the answer, and connect."""
         reply = await self.message(handle, body, {"type": "offer", "sdp": sdp})
-        leg = await peer.connect(read(reply["jsep"]["sdp"]), PATIENCE)
+        leg = await peer.leg(read(reply["jsep"]["sdp"]), PATIENCE)
         await asyncio.wait_for(self._up[handle].wait(), _REPLY_TIMEOUT)
         return leg
 

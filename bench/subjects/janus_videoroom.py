@@ -46,5 +46,5 @@ class JanusVideoRoom(Janus):
             sink = self.peer()
             answer = write(sink.local, (Media("audio", "recvonly"), Media("video", "recvonly")), "active")
             started = self.message(subscriber, {"request": "start"}, {"type": "answer", "sdp": answer})
-            receiver, _ = await asyncio.gather(sink.connect(read(offered["jsep"]["sdp"]), PATIENCE), started)
+            receiver, _ = await asyncio.gather(sink.leg(read(offered["jsep"]["sdp"]), PATIENCE), started)
             return Flow(sender, receiver, room)

@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.legs import Flow, Leg
 from bench.subjects.line_subject import LineSubject
-from bench.webrtc import Description
+from relay.client.bare import BareDescription
 
 _AT_ONCE: Final = 8
 """Calls being set up at a time: enough to keep the server's core busy, few enough for no handshake to time out."""
@@ -58,7 +58,7 @@ class Relay(LineSubject):
         opened = await self.request({"do": "open", "router": router, "transport": transport})
         opened["address"] = tuple(opened["address"])
         await self.request({"do": "connect", "transport": transport, **asdict(peer.local)})
-        return await peer.connect(Description(**opened))
+        return await peer.leg(BareDescription(**opened))
 
     async def _routed(self, router: str, first: str, second: str) -> None:
         """What follows once a call is up."""

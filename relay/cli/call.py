@@ -17,7 +17,7 @@ from yarl import URL
 from relay.cli.arguments import profile, seconds, url
 from relay.cli.call_report import lines_of, lines_of_load, load_failures, passed_limits
 from relay.cli.command import EXIT_INTERRUPTED, Command
-from relay.cli.progress import Progress, bars
+from relay.cli.progress import Progress, bars, say
 from relay.client import ClientCall, ClientError, MediaFile, RecordingChanged, SignInFailed
 from relay.client.headless import Account, CallPlan, make_call, take_call
 from relay.client.load import MAX_CALLS, LoadSecond, LoadTest, pairs
@@ -118,7 +118,7 @@ def run(given: argparse.Namespace, write: Callable[[str], None]) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     try:
-        return run(given, partial(print, flush=True))
+        return run(given, say)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -131,13 +131,13 @@ CALL: Final = Command(_run, add_arguments)
 
 async def _single(given: argparse.Namespace, media: MediaFile, write: Callable[[str], None]) -> int:
     plan = _plan(given, media)
-    say: Callable[[str], None] = (lambda _: None) if given.json else write
+    narrate: Callable[[str], None] = (lambda _: None) if given.json else write
 
     def on_call(call: ClientCall) -> None:
-        asyncio.get_running_loop().create_task(_narrate(call, say))
+        asyncio.get_running_loop().create_task(_narrate(call, narrate))
 
     if given.to is None:
-        say(f"{given.own.key} waits for a call")
+        narrate(f"{given.own.key} waits for a call")
         result = await take_call(plan, on_call)
     else:
         result = await make_call(plan, on_call)
@@ -155,12 +155,12 @@ async def _single(given: argparse.Namespace, media: MediaFile, write: Callable[[
     return EXIT_FAILED if failures else 0
 
 
-async def _narrate(call: ClientCall, say: Callable[[str], None]) -> None:
+async def _narrate(call: ClientCall, narrate: Callable[[str], None]) -> None:
     """Say what a person has to know while the call lasts: above all, that it is recorded."""
     async for event in call.events():
         if isinstance(event, RecordingChanged):
             reason = f" ({event.reason})" if event.reason else ""
-            say(f"{call.own.key}: recording: {event.state}{reason}")
+            narrate(f"{call.own.key}: recording: {event.state}{reason}")
 
 
 # -- load -------------------------------------------------------------------------------------------------------------

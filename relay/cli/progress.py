@@ -1,6 +1,7 @@
 """Progress of what takes long: bars where a person watches, plain lines otherwise."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, TextIO
@@ -18,10 +19,10 @@ _BAR: Final = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
 
 
 @contextlib.contextmanager
-def bars(stream: TextIO) -> Iterator[Progress]:
+def bars(stream: TextIO, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """A callback that shows each step on `stream`: as a bar if that is a terminal, else as a line now and then.
 
-    A step that is done within `LINE_INTERVAL` gives no line.
+    What is printed meanwhile goes by `say`. A step that is done within `LINE_INTERVAL` gives no line.
     """
     if stream.isatty():
         with contextlib.ExitStack() as stack:
@@ -33,14 +34,24 @@ def bars(stream: TextIO) -> Iterator[Progress]:
                 shown[step].update(round(done * _SCALE) - shown[step].n)
 
             yield draw
+            for bar in shown.values():  # not reached after an error, whose bars stay where they were
+                bar.update(_SCALE - bar.n)
         return
     begun: dict[str, float] = {}
 
-    def say(step: str, done: float) -> None:
-        now = time.monotonic()
+    def tell(step: str, done: float) -> None:
+        now = clock()
         if now - begun.setdefault(step, now) >= LINE_INTERVAL:
             begun[step] = now
             stream.write(f"{step}: {done:.0%}\n")
             stream.flush()
 
-    yield say
+    yield tell
+
+
+def say(line: str) -> None:
+    """Print a line; above the bars, if both are on the terminal."""
+    if sys.stdout.isatty():
+        tqdm.write(line, file=sys.stdout)
+    else:
+        print(line, flush=True)
