@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.ice_servers": (),
     "relay.clock": (),
     "relay.rtp": ("relay.rtp", "relay.errors"),
-    "relay.settings": ("relay.settings", "relay.errors"),
+    "relay.settings": ("relay.settings", "relay.errors", "relay.recording.limits"),
     "relay.cli": ("relay",),
     "relay.sealed": ("relay.errors",),
     "relay.stun": (),

@@ -111,6 +111,7 @@ def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> Rec
             settings.assemblers,
             keys=settings.recording_key,
             verifies=verifies,
+            limits=settings.verify_limits,
         )
 
     def expired() -> None:

@@ -86,6 +86,36 @@ def parse_limit(name: str, text: str) -> float:
     return value
 
 
+def parse_limits(text: str) -> VerificationLimits:
+    """Read several, as the setting has them: `max-freeze=500ms max-loss=1%`.
+
+    Raises:
+        LimitError: it says what is wrong.
+    """
+    found: dict[str, float] = {}
+    for part in text.replace(",", " ").split():
+        written, equals, value = part.removeprefix("--").partition("=")
+        name = written.replace("-", "_")
+        if name not in UNITS or not equals:
+            known = ", ".join(map(_plain, UNITS))
+            raise LimitError(f"{part!r} is no limit, as max-freeze=500ms is one; there are: {known}")
+        if name in found:
+            raise LimitError(f"{written} is given twice")
+        found[name] = parse_limit(name, value)
+    return VerificationLimits(**found)
+
+
+def _plain(name: str) -> str:
+    return option(name).removeprefix("--")
+
+
+def described(limits: Mapping[str, float | None]) -> list[str]:
+    """Those that are set, for people: `max-freeze 500 ms`."""
+    return [
+        f"{_plain(name)} {shown(value, UNITS[name])}" for name, value in limits.items() if value is not None and name in UNITS
+    ]
+
+
 EXAMPLES: Final[Mapping[str, str]] = {
     "max_freeze": "500ms",
     "max_loss": "1%",

@@ -8,7 +8,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from relay.settings.base import PREFIX, Development, Secret
+from relay.recording.limits import parse_limits
+from relay.settings.base import PREFIX, Development, Secret, parsing_problem
 
 RecordingPolicy = Literal["off", "consent", "always"]
 Mebibytes = Annotated[int, Meta(ge=1, le=1024 * 1024, extra={"unit": "MiB"})]
@@ -52,11 +53,21 @@ class RecordingSettings(Development):
     assemblers: Annotated[int, Meta(ge=0, le=64)] = 1
     """Processes at a time that make playable files of recordings; 0: only `python -m relay assemble` does."""
 
+    verify_limits: str = ""
+    """What recordings are held to when the server verifies them: `max-freeze=500ms max-loss=1%`. Empty: they have to be readable
+    and whole."""
+
     def _problems(self) -> Iterator[str]:
+        yield from parsing_problem("verify_limits", self._check_limits)
         if self.recording_policy != "off" and self.recordings is None:
             yield f"{PREFIX}RECORDING_DIRECTORY: required, because {PREFIX}RECORDING is {self.recording_policy}"
         if any(not _KEY.fullmatch(one) for one in self.recording_key.split(",") if self.recording_key):
             yield f"{PREFIX}RECORDING_KEY: needs 32 bytes in base64, or several with commas; try: openssl rand -base64 32"
+
+    def _check_limits(self) -> None:
+        needless = parse_limits(self.verify_limits).need_reference
+        if needless:
+            raise ValueError(f"{', '.join(needless)}: needs a reference, which only python -m relay verify is given")
 
     @property
     def recording_policy(self) -> RecordingPolicy:

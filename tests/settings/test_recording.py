@@ -1,10 +1,12 @@
 """The settings of recording."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from relay.errors import ConfigurationError
+from relay.recording.limits import VerificationLimits, described, parse_limits
 from relay.settings.all import Settings
 from relay.settings.recording import RecordingSettings
 
@@ -51,6 +53,29 @@ def test_a_key_that_is_not_32_bytes_is_refused(key: str) -> None:
 def test_several_keys_are_taken_and_none_is_shown() -> None:
     settings = Settings(dev=True, recording_key=f"{KEY},{KEY.rstrip('=')}")
     assert dict(settings.shown())["RELAY_RECORDING_KEY"] == "(set)"
+
+
+def test_limits_of_verification_are_read_at_the_start() -> None:
+    settings = Settings.from_environment({"RELAY_DEV": "1", "RELAY_VERIFY_LIMITS": "max-freeze=500ms, --max-loss=1%"})
+    limits = parse_limits(settings.verify_limits)
+    assert limits == VerificationLimits(max_freeze=0.5, max_loss=1.0)
+    assert described(dataclasses.asdict(limits)) == ["max-freeze 500 ms", "max-loss 1.0 %"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("max-freeze=500", "expected a number with s or ms"),
+        ("max-freeze", "'max-freeze' is no limit, as max-freeze=500ms is one; there are: max-freeze, max-loss"),
+        ("longest=1s", "'longest=1s' is no limit"),
+        ("max-loss=1% max-loss=2%", "max-loss is given twice"),
+        ("min-psnr=30dB", "--min-psnr: needs a reference, which only python -m relay verify is given"),
+    ],
+)
+def test_limits_that_cannot_be_held_are_refused_at_the_start(text: str, reason: str) -> None:
+    said = refused(dev=True, verify_limits=text)
+    assert said.startswith("RELAY_VERIFY_LIMITS: ")
+    assert reason in said
 
 
 @pytest.mark.parametrize(("text", "mebibytes"), [("512", 512), ("2GiB", 2048), ("1.5 gib", 1536), ("100MiB", 100)])

@@ -87,6 +87,7 @@ class RecordingJobs:
         at_a_time: processes, at most; 0: this server assembles nothing, and removes only.
         keys: `RELAY_RECORDING_KEY`.
         verifies: a recording is verified right after it was assembled.
+        limits: that it is held to then, as of `parse_limits`.
         command: the program for a job.
         pause, retry: as of `PAUSE` and `RETRY`.
     """
@@ -97,6 +98,7 @@ class RecordingJobs:
     at_a_time: int = 1
     keys: str = ""
     verifies: bool = True
+    limits: str = ""
     command: Callable[..., Sequence[str]] = work_command
     pause: float = PAUSE
     retry: float = RETRY
@@ -381,6 +383,8 @@ class RecordingJobs:
             job.step, job.done = step, done
 
         arguments = self.command(job, self.folder, verify=self.verifies and job.kind is JobKind.ASSEMBLE)
+        if self.limits:
+            arguments = [*arguments, "--limits", self.limits]
         return await run(arguments, _environment(self.keys), job.time_limit, progress, [lock])
 
 

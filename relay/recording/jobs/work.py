@@ -16,6 +16,7 @@ import msgspec
 from relay.errors import RelayError
 from relay.recording.jobs.folder import RecordingFolder, remove_tree
 from relay.recording.jobs.placing import assemble_in_place, finish, sync
+from relay.recording.limits import VerificationLimits, parse_limits
 from relay.sealed import SealKeys
 
 NICE: Final = 10
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("recording_id")
     parser.add_argument("--mp4", action="store_true")
     parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--limits", type=parse_limits, default=VerificationLimits(), help="as of RELAY_VERIFY_LIMITS")
     parser.add_argument("--locked", action="store_true", help="the lock of the recording is in a descriptor of this process")
     given = parser.parse_args(arguments)
     os.nice(NICE)
@@ -64,9 +66,9 @@ def main(arguments: list[str]) -> int:
     try:
         with contextlib.nullcontext() if given.locked else folder.locked(given.recording_id):
             if given.kind == "assemble":
-                result = _assemble(folder, given.recording_id, reporter, mp4=given.mp4, verify=given.verify)
+                result = _assemble(folder, given.recording_id, reporter, given.limits, mp4=given.mp4, verify=given.verify)
             else:
-                result = _verify(folder, given.recording_id, reporter)
+                result = _verify(folder, given.recording_id, reporter, given.limits)
     except BlockingIOError:
         reporter.say(failed="another process works on this recording")
         return 1
@@ -77,12 +79,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _assemble(folder: RecordingFolder, recording_id: str, reporter: _Reporter, *, mp4: bool, verify: bool) -> Outcome:
+def _assemble(
+    folder: RecordingFolder, recording_id: str, reporter: _Reporter, limits: VerificationLimits, *, mp4: bool, verify: bool
+) -> Outcome:
     outcome: Outcome = {}
 
     def judge(made: Path) -> None:
         try:
-            outcome["verdict"] = _judge(folder, made, reporter, made)
+            outcome["verdict"] = _judge(folder, made, reporter, made, limits)
         except Exception as error:
             # The products are as good as they were; the verification can be asked for again.
             outcome["note"] = f"verifying failed: {type(error).__name__}: {error}"[:MAX_NOTE]
@@ -92,13 +96,13 @@ def _assemble(folder: RecordingFolder, recording_id: str, reporter: _Reporter, *
     return {"note": "; ".join(made.warnings)[:MAX_NOTE], **outcome}
 
 
-def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> Outcome:
+def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter, limits: VerificationLimits) -> Outcome:
     products = folder.products(recording_id)
     report = folder.report(recording_id)
     remove_tree(report)
     report.mkdir(mode=0o700)
     try:
-        verdict = _judge(folder, products, reporter, report)
+        verdict = _judge(folder, products, reporter, report, limits)
         finish(folder, report, reporter.progress)
         for file in report.iterdir():
             file.replace(products / file.name)
@@ -108,11 +112,11 @@ def _verify(folder: RecordingFolder, recording_id: str, reporter: _Reporter) -> 
     return {"verdict": verdict, "note": ""}
 
 
-def _judge(folder: RecordingFolder, products: Path, reporter: _Reporter, out: Path) -> str:
+def _judge(folder: RecordingFolder, products: Path, reporter: _Reporter, out: Path, limits: VerificationLimits) -> str:
     """What the verification finds: `passed`, `failed` or `unreadable`."""
     from relay.recording.verify import verify  # noqa: PLC0415 - numpy and scipy are loaded for it
 
-    return verify(products, out=out, keys=tuple(folder.keys), progress=reporter.progress).verdict
+    return verify(products, limits=limits, out=out, keys=tuple(folder.keys), progress=reporter.progress).verdict
 
 
 def _end_with_input() -> None:

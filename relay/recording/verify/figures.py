@@ -154,6 +154,10 @@ class VideoMatch(msgspec.Struct, frozen=True, kw_only=True):
     ssim: float | None = None
     ssim_low: float | None = None
     missing_frames: int | None = None
+    xpsnr: float | None = None
+    """dB, of luma: PSNR weighted by what people see."""
+    vmaf: float | None = None
+    """0 to 100, of five pairs of frames a second, in the size of the reference."""
     psnrs: list[Sample] = []
     ssims: list[Sample] = []
 
@@ -271,6 +275,9 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     references: dict[str, str] = {}
     """Party to name of the file."""
     limits: dict[str, float | None] = {}
+    """All that there are, by name; null: it was not set."""
+    unavailable: dict[str, str] = {}
+    """Measures beside a reference that this installation cannot take (`pesq`, `xpsnr`, `vmaf`), and why."""
     findings: list[Finding] = []
     products: list[ProductReport] = []
     tracks: list[TrackReport] = []

@@ -6,9 +6,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import numpy.typing as npt
+from av.filter import filters_available
 
 from relay.recording.verify.figures import Sample, VideoMatch
 from relay.recording.verify.video import DecodedVideo, luma_of
+from relay.recording.verify.vmaf import Vmaf, find_program
 
 BAND = 2.0
 """Seconds by which the recording may lead or lag within a comparison by content."""
@@ -119,26 +121,35 @@ class _Comparison:
         base, form = Fraction(1, 1000), av.VideoFormat("gray", width, height)
         shown = graph.add_buffer(width=width, height=height, format=form, time_base=base)
         known = graph.add_buffer(width=width, height=height, format=form, time_base=base)
-        split, psnr, ssim, sink = graph.add("split"), graph.add("psnr"), graph.add("ssim"), graph.add("buffersink")
-        shown.link_to(psnr, 0, 0)
+        names = ["psnr", "ssim", *(["xpsnr"] if has_xpsnr() else [])]
+        split, sink = graph.add("split", str(len(names))), graph.add("buffersink")
         known.link_to(split)
-        split.link_to(psnr, 0, 1)
-        split.link_to(ssim, 1, 1)
-        psnr.link_to(ssim, 0, 0)
-        ssim.link_to(sink)
+        before = shown
+        for number, name in enumerate(names):
+            measure = graph.add(name)
+            before.link_to(measure, 0, 0)
+            split.link_to(measure, number, 1)
+            before = measure
+        before.link_to(sink)
         graph.configure()
         self._inputs, self._sink = (shown, known), sink
         self._count = 0
 
-    def compare(self, shown: av.VideoFrame, known: av.VideoFrame) -> tuple[float, float]:
-        """Mean squared error and SSIM, of luma."""
+    def compare(self, shown: av.VideoFrame, known: av.VideoFrame) -> tuple[float, float, float | None]:
+        """Mean squared error, SSIM and XPSNR, of luma."""
         for source, frame in zip(self._inputs, (shown, known), strict=True):
             plain = av.VideoFrame.from_ndarray(np.ascontiguousarray(luma_of(frame)), "gray")
             plain.pts, plain.time_base = self._count, Fraction(1, 1000)
             source.push(plain)
         self._count += 1
         found = self._sink.pull().metadata
-        return float(found["lavfi.psnr.mse.y"]), float(found["lavfi.ssim.Y"])
+        xpsnr = found.get("lavfi.xpsnr.xpsnr.y")
+        return float(found["lavfi.psnr.mse.y"]), float(found["lavfi.ssim.Y"]), None if xpsnr is None else float(xpsnr)
+
+
+def has_xpsnr() -> bool:
+    """Whether PyAV's FFmpeg has the filter, as from 7.1 on."""
+    return "xpsnr" in filters_available
 
 
 class _ReferenceFrames:
@@ -185,6 +196,9 @@ def compare(
     wanted = dict(pairs)
     comparison: _Comparison | None = None
     errors: list[float] = []
+    xpsnrs: list[float] = []
+    program = find_program()
+    vmaf = None if program is None or not pairs else Vmaf(program)
     psnrs: list[Sample] = []
     ssims: list[Sample] = []
     due = -1.0
@@ -198,8 +212,12 @@ def compare(
             continue
         if comparison is None or comparison.size != (frame.width, frame.height):
             comparison = _Comparison(frame.width, frame.height)
-        error, ssim = comparison.compare(frame, other.reformat(frame.width, frame.height, "yuv420p"))
+        error, ssim, xpsnr = comparison.compare(frame, other.reformat(frame.width, frame.height, "yuv420p"))
         errors.append(error)
+        if xpsnr is not None:
+            xpsnrs.append(min(BEST_PSNR, xpsnr))
+        if vmaf is not None:
+            vmaf.add(frame, other)
         psnrs.append((round(time, 3), round(decibels_of(error), 2)))
         ssims.append((round(time, 3), round(ssim, 4)))
         if progress is not None:
@@ -214,6 +232,9 @@ def compare(
         ssim_low=float(np.percentile([value for _, value in ssims], 5)) if errors else None,
         psnrs=psnrs,
         ssims=ssims,
+        # As of errors: decibels are no quantity of which there is a mean.
+        xpsnr=round(-10 * float(np.log10(np.mean(10 ** (-np.array(xpsnrs) / 10)))), 2) if xpsnrs else None,
+        vmaf=None if vmaf is None else vmaf.result(),
     )
 
 

@@ -11,7 +11,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from relay.recording.limits import shown
+from relay.recording.limits import described, shown
 from relay.recording.verify.figures import AudioFigures, Finding, Interval, TrackReport, VerificationReport, VideoFigures
 from relay.recording.verify.plots import Plot, clock, plots_of
 from relay.recording.verify.verdict import VerificationResult
@@ -89,7 +89,7 @@ def html(report: VerificationReport) -> str:
             {
                 "name": _PARTIES.get(party, party),
                 "plots": [_safe(plot) for plot in plots_of(report, party)],
-                "tracks": [_track(track) for track in report.tracks if track.party == party],
+                "tracks": [_track(track, report.unavailable) for track in report.tracks if track.party == party],
             }
             for party in parties
         ],
@@ -130,6 +130,7 @@ def _facts(report: VerificationReport) -> list[tuple[str, str]]:
         ("Duration", clock(report.duration)),
         ("Started", _moment(report.started)),
         ("Ended", report.end_reason.replace("_", " ")),
+        ("Limits", ", ".join(described(report.limits)) or "none"),
     ]
     of_all = len(set(report.references.values())) == 1
     found += [("Reference" if of_all else f"Reference of {party}", name) for party, name in report.references.items()]
@@ -144,13 +145,13 @@ def _moment(text: str) -> str:
         return text
 
 
-def _track(track: TrackReport) -> dict[str, object]:
+def _track(track: TrackReport, unavailable: Mapping[str, str]) -> dict[str, object]:
     number = f" {track.number}" if track.number > 1 else ""
     rows = _video_rows(track.video) if track.video else _audio_rows(track.audio) if track.audio else []
     return {
         "title": f"{track.kind.capitalize()}{number}",
         "file": track.file,
-        "rows": [*rows, *_packet_rows(track), *_match_rows(track)],
+        "rows": [*rows, *_packet_rows(track), *_match_rows(track, unavailable)],
     }
 
 
@@ -204,7 +205,8 @@ def _packet_rows(track: TrackReport) -> list[tuple[str, str]]:
     return rows
 
 
-def _match_rows(track: TrackReport) -> list[tuple[str, str]]:
+def _match_rows(track: TrackReport, unavailable: Mapping[str, str]) -> list[tuple[str, str]]:
+    missing = {name: f"not available: {why}" for name, why in unavailable.items()}
     rows: list[tuple[str, str]] = []
     if track.video_match is not None:
         match = track.video_match
@@ -213,11 +215,13 @@ def _match_rows(track: TrackReport) -> list[tuple[str, str]]:
             rows.append(("PSNR of luma", f"{match.psnr:.1f} dB; 5 % below {match.psnr_low:.1f}"))
         if match.ssim is not None and match.ssim_low is not None:
             rows.append(("SSIM of luma", f"{match.ssim:.3f}; 5 % below {match.ssim_low:.3f}"))
+        rows.append(("XPSNR of luma", f"{match.xpsnr:.1f} dB" if match.xpsnr is not None else missing.get("xpsnr", "")))
+        rows.append(("VMAF", f"{match.vmaf:.1f}" if match.vmaf is not None else missing.get("vmaf", "")))
     if track.audio_match is not None:
         heard = track.audio_match
         rows.append(("In the reference", f"{heard.matched * 100:.0f} % of the sound"))
         rows.append(("STOI", f"{heard.stoi:.2f}" if heard.stoi is not None else ""))
-        rows.append(("PESQ", f"{heard.pesq:.1f} MOS-LQO" if heard.pesq is not None else ""))
+        rows.append(("PESQ", f"{heard.pesq:.1f} MOS-LQO" if heard.pesq is not None else missing.get("pesq", "")))
         tones = f"{heard.beeps} heard, {heard.wrong_tones} in the wrong second, {heard.missing_tones} missing"
         rows.append(("Tones", tones if heard.beeps or heard.missing_tones else ""))
     return rows

@@ -13,7 +13,7 @@ import msgspec
 
 from relay.errors import RelayError
 from relay.recording.limits import VerificationLimits
-from relay.recording.verify import audio, counter, sync, video
+from relay.recording.verify import audio, availability, counter, sync, video
 from relay.recording.verify.beside import (
     Progress,
     ReferenceSource,
@@ -190,6 +190,7 @@ class _Verification:
         products += [describe(product, None) for product in others_of(self._path, self._products, self._keys)]
         measured = Measured(tracks, self._offsets, {party: path.name for party, path in self._references.items()})
         findings = examine(products, measured, self._limits)
+        unavailable = availability.unavailable() if self._references else {}
         state, reasons = judge(findings)
         return VerificationReport(
             generator=_generator(),
@@ -202,12 +203,13 @@ class _Verification:
             end_reason=self._sidecar.text("end_reason") or self._facts.end_reason,
             references=dict(measured.references),
             limits=_limits(self._limits),
+            unavailable=unavailable,
             findings=findings,
             products=products,
             tracks=tracks,
             av_offsets=self._offsets,
             events=events,
-            notes=self._notes,
+            notes=[*self._notes, *availability.sentences(unavailable)],
         )
 
     # -- one file -----------------------------------------------------------------------------------------------------

@@ -120,6 +120,26 @@ async def test_a_recording_is_verified_on_request_and_its_report_is_replaced(
         assert not (recorded.directory / f"{recording_id}.verify").exists()
 
 
+async def test_the_limits_of_the_server_are_those_of_every_verification_and_each_report_names_them(
+    tmp_path: Path, no_errors_logged: None
+) -> None:
+    limits = "max-loss=50% max-av-offset=80ms"
+    async with relay_with(tmp_path, captured(tmp_path / "capture"), verify_limits=limits) as (_, _, recording_id, http):
+        path = f"/api/recordings/{recording_id}"
+        for by_request in (False, True):
+            if by_request:
+                assert (await asked(http, "POST", f"{path}/verify", MAYA))[0] == 202
+            recording = await settled(http, recording_id)
+            assert recording["verdict"] == "unreadable", "there is no counter by which the offset could be judged"
+            async with http.get(f"{path}/report", headers=bearer(MAYA)) as response:
+                report = await response.json()
+            set_ = {name: value for name, value in report["limits"].items() if value is not None}
+            assert set_ == {"max_loss": 50, "max_av_offset": 0.08}
+            assert {one["state"] for one in report["findings"] if one["name"] == "max_loss"} == {"passed"}
+            async with http.get(f"{path}/files/report.html", headers=bearer(MAYA)) as response:
+                assert "max-loss 50.0 %, max-av-offset 80 ms" in await response.text()
+
+
 async def test_a_product_that_was_damaged_is_unreadable_to_the_verification(tmp_path: Path, no_errors_logged: None) -> None:
     async with relay_with(tmp_path, captured(tmp_path / "capture")) as (_, recorded, recording_id, http):
         await settled(http, recording_id)
