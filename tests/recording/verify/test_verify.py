@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -283,52 +282,6 @@ def test_a_source_without_a_counter_is_recognised_by_its_content(tmp_path: Path)
     assert ("pesq" in missing, "vmaf" in missing) == (find_spec("pesq") is None, find_program() is None)
     other = media.write_scene(tmp_path / "other.webm", seconds=6, seed=3)
     assert {one.name for one in verify(folder, reference=other).report.findings if one.state == "failed"} == {"reference"}
-
-
-FFMPEG = """#!{python}
-import json, pathlib, sys
-if "-filters" in sys.argv:
-    print(" .. libvmaf           VV->V      Calculate the VMAF between two video streams.")
-    sys.exit({status})
-width, height = map(int, sys.argv[sys.argv.index("-s") + 1].split("x"))
-inputs = [open(int(one[5:]), "rb") for one in sys.argv if one.startswith("pipe:")]
-frame, pairs = width * height * 3 // 2, 0
-while min(len(one.read(frame)) for one in inputs) == frame:
-    pairs += 1
-pathlib.Path("vmaf.json").write_text(json.dumps({{"pooled_metrics": {{"vmaf": {{"mean": pairs}}}}}}))
-"""
-"""Stands for one that has libvmaf, which no package of Debian's has: says how many pairs of frames it was given."""
-
-
-@pytest.mark.parametrize("status", [0, pytest.param(None, id="it ends at once")])
-def test_vmaf_is_asked_of_an_ffmpeg_that_has_it(
-    status: int | None, recording: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "bin" / "ffmpeg"
-    program.parent.mkdir()
-    text = FFMPEG.format(python=sys.executable, status=0)
-    program.write_text(text if status is not None else text.replace("width, height", "sys.exit(1)\nwidth, height"))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent))
-    found = verify(recording, reference=reference)
-    [match] = [one.video_match for one in found.report.tracks if one.video_match]
-    assert "vmaf" not in found.report.unavailable
-    assert match.compared > 20
-    assert match.vmaf == (match.compared if status is not None else None)
-    page = found.files[-1].read_text()
-    assert ("<dt>VMAF</dt>" in page) == (status is not None)
-
-
-def test_measures_that_this_machine_cannot_take_are_named(
-    recording: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    found = verify(recording, reference=reference)
-    assert found.report.unavailable["vmaf"] == "there is no ffmpeg on PATH that lists the filter libvmaf"
-    page = found.files[-1].read_text()
-    assert "<dt>VMAF</dt><dd>not available: there is no ffmpeg on PATH" in page
-    assert "VMAF is not available: there is no ffmpeg on PATH that lists the filter libvmaf." in page
-    assert verify(recording).report.unavailable == {}, "without a reference there is nothing to compare"
 
 
 def test_a_limit_that_cannot_be_measured_is_not_passed(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
