@@ -3,7 +3,7 @@
 import gc
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 from _pytest.nodeid import NodeId
 from aiohttp import web_app
+
+pytest_plugins = ("tests.kit.hanging",)
 
 LAB = Path(__file__).with_name("lab")
 INTEGRATION = Path(__file__).with_name("integration")
@@ -35,10 +37,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """The thousands of tests are there to the end: the garbage collector need not look at them again and again."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_teardown() -> None:

@@ -81,7 +81,7 @@ async def test_a_test_that_hangs_fails_and_the_others_are_run(tmp_path: Path) ->
     with (tmp_path / "setup.cfg").open("w") as file:
         settings.write(file)
     (tmp_path / "test_hanging.py").write_text(HANGING)
-    command = (sys.executable, "-m", "pytest", "-n", "1", "--color=no")
+    command = (sys.executable, "-m", "pytest", "-n", "1", "--color=no", "-p", "tests.kit.hanging")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     path = {"cwd": tmp_path, "env": {**environment, "PYTHONPATH": str(ROOT)}}
     async with child(*command, **path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT) as run:
