@@ -131,10 +131,13 @@ async def test_an_operator_ends_a_call(admin: Admin, http: aiohttp.ClientSession
         [call] = found["calls"]
         maya = {"profile_type": "student", "profile_id": 456}
         assert (call["caller"], call["conversation_id"], call["state"]) == (maya, 123, "answered")
+        _, closer = await admin("GET", f"/calls/{call['call_id']}")
+        assert (closer["call"], closer["media"]) == (call, {"caller": None, "callee": None}), "nothing has been measured yet"
         assert await admin("POST", f"/calls/{call['call_id']}/end") == (204, None)
         for socket in (mayas, daniels):
             assert (await heard(socket, "call_ended"))["reason"] == "terminated"
     assert (await admin("POST", f"/calls/{call['call_id']}/end"))[0] == 404
+    assert (await admin("GET", f"/calls/{call['call_id']}"))[0] == 404
     assert await admin("GET", "/calls") == (200, {"calls": []})
 
 
