@@ -58,7 +58,7 @@ class ClientCall:
         record: PacketRecorder | None = None,
     ) -> None:
         self.own, self.other, self.scope, self.kind, self.outgoing = own, other, scope, kind, outgoing
-        self._messages = CallMessages(signaling, scope, other)
+        self._messages = CallMessages(signaling, scope, other, self._check_going)
         self._options = options
         self._offer: Mapping[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()

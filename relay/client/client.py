@@ -245,7 +245,7 @@ async def connect(
     """Connect to the relay at `url` as a device of `profile`, until the context ends.
 
     Args:
-        url: of its page: `https://relay.example`.
+        url: of its page: `https://relay.example`; without a scheme it is https.
         profile: such as `student_456`.
         token: as the platform issues it, or a coroutine function that gets one; empty: log in without one, which development
             mode allows.
@@ -259,14 +259,18 @@ async def connect(
 
     Raises:
         SignInFailed: the relay cannot be reached, or does not accept the credential.
+        ValueError: `url` or `profile` is none.
     """
+    base = URL(url if "://" in str(url) else f"https://{url}")
+    if base.scheme not in {"http", "https"} or not base.host:
+        raise ValueError(f"{url!r} is no URL of a relay, such as https://relay.example")
     own = Profile.parse(profile) if isinstance(profile, str) else profile
     tls = _tls_context(verify)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector or aiohttp.TCPConnector(ssl=tls), cookie_jar=jar) as http:
         client = CallClient(
             http,
-            URL(url),
+            base,
             own,
             token,
             turn=turn,

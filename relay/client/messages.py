@@ -1,6 +1,6 @@
 """The messages of one call: each says which call it is about."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from relay.client.connection import ServerMessage, SignalingSocket, Wanted
@@ -13,22 +13,28 @@ ANSWER_TIMEOUT: Final = 15.0
 
 class CallMessages:
     """
+    Args:
+        check_going: raises `CallOver` once the call has ended.
+
     Attributes:
         call_id: the relay's; empty until it is known.
     """
 
-    def __init__(self, signaling: SignalingSocket, scope: Scope, other: Profile) -> None:
+    def __init__(self, signaling: SignalingSocket, scope: Scope, other: Profile, check_going: Callable[[], None]) -> None:
         self.call_id = ""
         self._signaling = signaling
         self._scope = scope
         self._other = other
+        self._check_going = check_going
 
     async def tell(self, kind: str, **fields: Any) -> None:
         """Send a message that is not answered.
 
         Raises:
+            CallOver: the call has ended.
             Disconnected: there is no connection.
         """
+        self._check_going()
         await self._signaling.send({"type": kind, **self._about, **fields})
 
     async def ask(self, message: Mapping[str, Any], wanted: Wanted, within: float = ANSWER_TIMEOUT) -> ServerMessage:
@@ -39,6 +45,7 @@ class CallMessages:
             CallOver: the call ended.
             Disconnected: the connection is lost for good.
         """
+        self._check_going()
         field, number = self._scope.kind.id_field, self._scope.scope_id
 
         def of_this_call(one: ServerMessage) -> bool:

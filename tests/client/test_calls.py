@@ -175,6 +175,9 @@ async def test_chat_hold_and_their_events(join: Join) -> None:
         await watching
         [chat] = [event for event in seen if isinstance(event, ChatReceived)]
         assert (chat.text, chat.own) == ("page 12", False)
+        for late in (call.send_chat("page 13"), call.hold(), call.set_media_state(muted=True)):
+            with pytest.raises(CallOver, match="hangup"):
+                await late
         assert [event.held_by for event in seen if isinstance(event, StateChanged)] == [("other",), ()]
         assert seen[-1] == CallFinished("hangup", seen[-1].duration_seconds)  # type: ignore[attr-defined]
 
@@ -297,6 +300,13 @@ async def test_a_wrong_token_is_refused(relay: RunningRelay) -> None:
         async with connect(relay.url, "student_456", token="a.b.c"):
             pass
     assert failed.value.reason == "unauthorized"
+
+
+@pytest.mark.parametrize("url", ["ftp://relay.example", "https://", "127.0.0.1:1"])
+async def test_an_address_of_no_relay_is_said_to_be_none(url: str) -> None:
+    with pytest.raises((ValueError, SignInFailed), match=r"is no URL of a relay|connections are refused"):
+        async with connect(url, "student_456"):
+            pass
 
 
 async def test_a_server_that_greets_with_something_else_is_no_relay() -> None:

@@ -75,6 +75,7 @@ def installed(wheel: Path, tmp_path: Path) -> Path:
 async def test_an_installed_relay_migrates_its_database_and_serves_its_pages(installed: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
+    run(installed.with_name("python"), "-c", "from relay.client import connect, MediaFile", cwd=empty)
     async with (
         serving(tmp_path, program=str(installed), cwd=str(empty)) as server,
         aiohttp.ClientSession(server.relay.url) as http,
