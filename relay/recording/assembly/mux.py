@@ -92,6 +92,9 @@ class Muxer:
 
         Args:
             begin: in units of 1/90,000 s for video, of the track's rate for audio. It grows from packet to packet.
+
+        Raises:
+            OSError: a file cannot be written.
         """
         if key.codec in ("pcmu", "pcma"):
             payload = linear(key.codec, payload)
@@ -109,15 +112,28 @@ class Muxer:
             packet.is_keyframe = is_keyframe
             try:
                 container.mux_one(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):  # of the disk, not of the packet: the file would be truncated
+                    raise
                 self.unwritten += 1
 
     def close(self) -> None:
+        """Write what the files still lack.
+
+        Raises:
+            OSError: that of one cannot be written.
+        """
+        failed: OSError | None = None
         for container in self._containers:
             try:
                 container.close()
-            except av.FFmpegError:
-                self.unwritten += 1
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):
+                    failed = error
+                else:
+                    self.unwritten += 1
+        if failed is not None:
+            raise failed
 
 
 def _add_stream(container: OutputContainer, track: PlannedTrack) -> Any:
