@@ -199,6 +199,9 @@ class BrowserPage:
     small_camera: ClassVar = True
     """For tests in which it does not matter how much video there is."""
 
+    any_certificate: ClassVar = False
+    """Whether it takes certificates that sign themselves."""
+
     connection: str
     """JavaScript: the `RTCPeerConnection` of the call, or null."""
 
@@ -224,7 +227,7 @@ class BrowserPage:
         Raises:
             AssertionError: at the end, if anything went wrong in the page.
         """
-        context = await browser.new_context(permissions=["camera", "microphone"])
+        context = await browser.new_context(permissions=["camera", "microphone"], ignore_https_errors=cls.any_certificate)
         try:
             await context.add_init_script(INSTRUMENTS)
             if cls.small_camera:

@@ -17,7 +17,7 @@
  * @property {boolean} development
  * @property {string[]} frameAncestors Origins of the pages that may show this one in a frame.
  *
- * @typedef {"missing" | "expiring" | "expired" | "refused"} Reason Why a token is needed.
+ * @typedef {"missing" | "expiring" | "refused"} Reason Why a token is needed.
  */
 import { requestJson } from "./api.js";
 import { keyOf } from "./model.js";

@@ -169,15 +169,15 @@ async function enter({ iceServers, development }) {
 }
 
 /** What it takes to call, once it has come. */
-async function loadCalling() {
-  loading ??= import("./calling.js");
-  if (calling) return calling;
-  const parts = await loading;
-  if (calling) return calling;
-  calling = parts;
-  sounds = new parts.Sounds();
-  shell.addCalls(parts);
-  return parts;
+function loadCalling() {
+  loading ??= (async () => {
+    const styled = shell.loadStyles();
+    const parts = await import("./calling.js");
+    await shell.addCalls(parts, styled);
+    sounds = new parts.Sounds();
+    return (calling = parts);
+  })();
+  return loading;
 }
 
 /** @param {Session} opened @param {AbortSignal} signal */
@@ -289,6 +289,7 @@ function missed(call) {
 /** @param {number} count of calls that came while we were away */
 function missedBefore(count) {
   lobby?.setUnseen(count);
+  if (current()) return; // the number at the tab says it, and covers no call
   shell.toast(count === 1 ? "You missed a call" : `You missed ${count} calls`);
 }
 

@@ -16,11 +16,9 @@ FOLDER: Final = "assets"
 
 PAGES: Final = ("index.html", "connectivity.html", "recordings.html")
 
-_LINK: Final = r'[ \t]*<link rel="stylesheet"{media} href="css/[^"]+">\n'
-_LATER: Final = ' media="not all"'
-"""Of stylesheets that the first screen does not wait for; a script puts them in force."""
-_STYLES: Final = re.compile(f"(?P<first>(?:{_LINK.format(media='')})+)|(?P<later>(?:{_LINK.format(media=_LATER)})+)")
-"""Neighbours become one."""
+_LINK: Final = r'[ \t]*<link rel="{rel}" href="css/[^"]+">\n'
+_STYLES: Final = re.compile(f"(?P<first>(?:{_LINK.format(rel='stylesheet')})+)|(?P<later>(?:{_LINK.format(rel='later')})+)")
+"""Neighbours become one. Browsers load nothing for `later`: a script does, behind the first screen."""
 _STYLE: Final = re.compile(r'href="(css/[^"]+)"')
 _SCRIPT: Final = re.compile(r'<script type="module" src="([^"]+)"></script>')
 _HTML_COMMENT: Final = re.compile(r"[ \t]*<!--.*?-->\n", re.DOTALL)
@@ -95,8 +93,8 @@ def _page(name: str, page: str, folder: str, bundles: Mapping[str, str]) -> str:
     """The page with its bundles in place of its modules and stylesheets."""
 
     def styled(block: re.Match[str]) -> str:
-        media = _LATER if block["later"] else ""
-        return f'    <link rel="stylesheet"{media} href="{folder}/{_style_of(name, block)}">\n'
+        rel = "later" if block["later"] else "stylesheet"
+        return f'    <link rel="{rel}" href="{folder}/{_style_of(name, block)}">\n'
 
     def scripted(found: re.Match[str]) -> str:
         bundle = f"{folder}/{_bundle_of(found[1], bundles)}"

@@ -15,7 +15,8 @@ const MARKS = { pending: "Sending…", sent: "Sent", failed: "Not sent. Try agai
  * @param {{onWrite: (text: string) => void, onWriteAgain: (id: string) => void, onChat: () => void}} actions
  */
 export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
-  const list = h("ol", {
+  // A log is no list (ARIA in HTML): its entries are read out as they come.
+  const list = h("div", {
     class: "chat__list",
     role: "log",
     "aria-live": "polite",
@@ -80,7 +81,7 @@ export function createChatPanel({ onWrite, onWriteAgain, onChat }) {
     const mark = h("button", { class: "chat__mark", type: "button", onclick: () => onWriteAgain(entry.id) });
     const line = h("span", { class: "chat__line" }, h("time", {}, timeText(entry.at)), entry.own && mark);
     const text = h("p", { class: "chat__text" }, entry.text);
-    const bubble = h("li", { class: "chat__entry", "data-own": String(entry.own), "data-testid": "chat-entry" }, text, line);
+    const bubble = h("div", { class: "chat__entry", "data-own": String(entry.own), "data-testid": "chat-entry" }, text, line);
     return { element: bubble, mark };
   }
 

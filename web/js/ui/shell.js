@@ -47,8 +47,6 @@ export function createShell(root, actions) {
     };
     renewal.element.before(made.callScreen.element, made.incoming.element);
     root.append(made.transferChooser.element);
-    // Its styles have come with the page, without holding up the first screen.
-    for (const link of document.querySelectorAll("link[media='not all']")) link.setAttribute("media", "all");
     return made;
   }
   /** @type {Element | null} where the focus was before something covered it */
@@ -90,9 +88,20 @@ export function createShell(root, actions) {
       }
       return signIn;
     },
-    /** @param {CallParts} parts */
-    addCalls(parts) {
+    /**
+     * @param {CallParts} parts
+     * @param {Promise<void>} styled what `loadStyles` gave
+     */
+    async addCalls(parts, styled) {
+      await styled;
       calls ??= createCalls(parts);
+    },
+    /** Load the styles that the first screen does without. */
+    async loadStyles() {
+      const links = [...document.querySelectorAll("link[rel=later]")];
+      const loads = links.map((link) => new Promise((resolve) => ["load", "error"].forEach((type) => link.addEventListener(type, resolve))));
+      for (const link of links) link.setAttribute("rel", "stylesheet");
+      await Promise.all(loads);
     },
     /** @param {"gate" | "signIn" | "home"} name */
     showBase(name) {
@@ -110,6 +119,8 @@ export function createShell(root, actions) {
       if (!calls) return;
       const { callScreen, incoming, transferChooser } = calls;
       if (ringing || call) rememberFocus();
+      // What was said before has nothing to do with this call, and would cover it.
+      if ((ringing && incoming.element.hidden) || (call && !call.isOver && callScreen.element.hidden)) toasts.clear();
       callScreen.element.inert = ringing !== null; // first of all: what is inert cannot take the focus
       if (call) callScreen.show(call);
       else if (!callScreen.element.hidden) callScreen.hide();

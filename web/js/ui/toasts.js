@@ -8,7 +8,7 @@ const LIFETIME = 7_000;
 const MOST = 3;
 
 /**
- * @returns {{element: HTMLElement, show: (text: string, tone?: "plain" | "problem") => void}}
+ * @returns {{element: HTMLElement, show: (text: string, tone?: "plain" | "problem") => void, clear: () => void}}
  */
 export function createToasts() {
   // Present from the beginning: a live region that appears together with its text is not read out.
@@ -35,5 +35,5 @@ export function createToasts() {
     for (const event of ["pointerleave", "focusout"]) toast.addEventListener(event, release);
   }
 
-  return { element, show };
+  return { element, show, clear: () => fill(element) };
 }
