@@ -40,6 +40,20 @@ async ([relay, recording]) => {
   const headers = { Authorization: `Bearer ${token}` };
   const read = async (path) => (await fetch(`${relay}${path}`, { headers })).json();
   await attempt("reading", async () => (await read("/api/conversations")).conversations.length > 0);
+  await attempt("client", async () => {
+    const { Credentials } = await import(`${relay}/js/credentials.js`);
+    const { Api } = await import(`${relay}/js/api.js`);
+    const credentials = new Credentials(`${relay}/`);
+    const reasons = [];
+    credentials.addEventListener("tokenneeded", (event) => {
+      reasons.push(event.reason);
+      event.respondWith(token);
+    });
+    await credentials.signIn(token);
+    credentials.token = "revoked meanwhile";
+    const conversations = await new Api(`${relay}/`, credentials).conversations();
+    return conversations.length > 0 && reasons.join();
+  });
   await attempt("error", async () => (await read("/api/calls/none")).error.code);
   // As a player of its own does: the last bytes, then the first ones of the same version.
   const part = (range) => fetch(`${relay}/api/recordings/${recording}/files/A.webm`, { headers: { ...headers, ...range } });
@@ -93,6 +107,14 @@ async def test_a_page_uses_the_modules_and_the_api_from_an_origin_that_is_named_
             outcomes[origin] = await page.evaluate(USE, [relay.url, recording])
     closed = {"platform": "TypeError", "metrics": "TypeError"}
     parts = ["206 bytes bytes 6-9/10", "206 bytes bytes 0-3/10"]
-    read = {"module": True, "style": True, "change": 200, "reading": True, "error": "not_found", "range": parts}
+    read = {
+        "module": True,
+        "style": True,
+        "change": 200,
+        "reading": True,
+        "client": "refused",
+        "error": "not_found",
+        "range": parts,
+    }
     assert outcomes[named] == {**read, **closed}
     assert set(outcomes[other].values()) == {"TypeError"}

@@ -18,9 +18,12 @@ from playwright.async_api import Browser, Page, Request, expect
 
 from tests.browser.calls import A_SECOND
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.browser.test_other_origins import page_server
+from tests.browser.test_recordings_page import ThisMachine
 from tests.edge.kit import trusting, write_certificate
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
+from tests.lab.firefox import Firefox
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -28,6 +31,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "sign_in_example.py"
 SECRET = "the secret that the platform shares with the relay"
 SERVICE_TOKEN = "the platform's own token, which is long"
 CONVERSATION = 7
+DAY = 86_400
 
 SYNC = {
     "profiles": [
@@ -164,6 +168,30 @@ async def test_users_sign_in_at_their_platform_and_call_each_other_by_a_link(bro
         assert second.problems == []
 
 
+BAD = {
+    "expired": (token(lifetime=-60), "Your sign-in has expired."),
+    "of tomorrow": (token(iat=time.time() + DAY), "the clock of your platform’s server, or of this one, is wrong"),
+    "for another service": (token(aud="another"), "This sign-in is for another service"),
+    "not signed by the platform": (jwt.encode({"sub": STUDENT}, "x" * 32), "has no valid sign-in"),
+    "nonsense": ("<script>", "has no valid sign-in"),
+}
+
+
+async def test_what_is_wrong_with_a_sign_in_is_said_and_not_tried_again(browser: Browser, production: Production) -> None:
+    async with ProductionPage.opened(browser) as page:
+        await page.page.clock.install()
+        asked = requests_of(page.page)
+        for bad, text in BAD.values():
+            await page.page.goto("about:blank")
+            await page.page.goto(production.link(bad))
+            await expect(page.hook("gate-problem")).to_contain_text(text, timeout=PATIENCE)
+            before = len(asked)
+            await page.page.clock.fast_forward(600_000)
+            await expect(page.hook("gate-problem")).to_contain_text(text)
+            assert len(asked) == before
+            assert page.page.url == f"{production.relay.url}/"
+
+
 async def test_a_sign_in_that_ends_is_told_in_words_and_another_tab_renews_it(browser: Browser, production: Production) -> None:
     async with ProductionPage.opened(browser) as page:
         await page.page.goto(production.link(token(lifetime=6)))
@@ -186,6 +214,57 @@ async def test_a_link_that_signs_in_another_user_asks_first(browser: Browser, pr
             await page.page.goto(production.link(token(TUTOR)))
             await page.page.get_by_role("button", name=answer).click()
             await page.is_home_of(name)
+
+
+async def test_the_page_takes_a_token_from_the_page_around_it_and_a_stranger_cannot_show_it(
+    browser: Browser, production: Production
+) -> None:
+    async with visitor(browser, production, STUDENT) as page, page_server() as stranger:
+        await page.page.goto(f"{production.platform}/calls")
+        frame = page.page.frame_locator("iframe")
+        await expect(frame.get_by_test_id("me")).to_have_text("Maya Lindgren", timeout=PATIENCE)
+        await expect(frame.get_by_test_id(f"call-video-{CONVERSATION}")).to_be_enabled(timeout=PATIENCE)
+
+        asked = requests_of(page.page)
+        await page.page.goto(stranger)
+        async with page.page.expect_console_message(lambda message: "frame-ancestors" in message.text):
+            await page.page.evaluate(
+                "(url) => document.body.append(Object.assign(document.createElement('iframe'), { src: url }))",
+                production.link(token()),
+            )
+        page.forgive("frame-ancestors")
+        assert not [one for one in asked if "/api/" in one.url or "/assets/" in one.url]
+
+
+async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Production) -> None:
+    async with Firefox.started(ThisMachine()) as firefox:
+        text = "(name) => document.querySelector(`[data-testid=${name}]`)?.innerText ?? ''"
+
+        async def says(name: str, expected: str) -> None:
+            async def said() -> bool:
+                return expected in str(await firefox.evaluate(text, name))
+
+            await eventually(said, f"{name} says {expected!r}")
+
+        async def online() -> None:
+            async def is_online() -> bool:
+                return bool(await firefox.evaluate("() => relayCall.connection === 'online'"))
+
+            await eventually(is_online, "the page is connected")
+
+        await firefox.goto(production.link(token(TUTOR), "answer=abc&"))
+        await says("me", "Daniel Okafor")
+        assert "token" not in await firefox.evaluate("() => location.href")
+        await says("toast", "does not ring any more")
+        await firefox.goto(f"{production.relay.url}/?again")
+        await says("me", "Daniel Okafor")
+        await online()
+        await firefox.evaluate("() => document.querySelector('[data-testid=sign-out]').click()")
+        await says("gate-problem", "You have signed out.")
+        await firefox.goto(f"{production.relay.url}/")
+        await says("gate", "Sign in at your platform")
+        # It says so of each page with a WebSocket that is left for another one.
+        assert not [one for one in firefox.problems if "interrupted while the page was loading" not in one]
 
 
 @pytest.mark.parametrize("screen", ["gate", "home"])
