@@ -52,6 +52,13 @@ export class Entrance {
     this.#credentials = setup.credentials;
     this.#tabs.addEventListener("message", ({ data }) => void this.#hear(data));
     addEventListener("hashchange", () => void this.#addressChanged());
+    this.#credentials.addEventListener("tokenneeded", (event) => {
+      const { person } = this.#credentials;
+      // A profile of development mode needs nothing to sign in again.
+      if (!this.isDevelopment || isFramed || !person) return;
+      const needed = /** @type {import("./credentials.js").TokenNeeded} */ (event);
+      needed.respondWith(developmentToken(this.#setup.base, person));
+    });
   }
 
   get isDevelopment() {
