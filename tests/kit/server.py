@@ -169,8 +169,9 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
         shutil.copy(await migrated(), own)
     app = create_app(chosen, app_limits=limits)
     contract = Contract(app)
-    # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served.
-    for file in ("version_1.html", "version_1.js"):
+    # Chromium lets no page that Playwright itself makes up connect to this machine, so the old page is really served; and nothing
+    # but a server gives it the script of a worklet.
+    for file in ("version_1.html", "version_1.js", "recorder.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
     async with serve(app) as port:
         engine = app[ENGINE]
