@@ -12,6 +12,8 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Generator
 from pathlib import Path
@@ -64,22 +66,40 @@ def waiting_in(task: "asyncio.Task[Any]") -> traceback.StackSummary:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if sys.platform == "linux" and not hasattr(config, "workerinput"):
+    if leads(config):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        threading.Thread(target=_reap, name="reaper", daemon=True).start()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End what the processes of tests that hung have left. It would hold the run's output open, which CI reads to its end."""
-    if sys.platform == "linux" and not hasattr(config, "workerinput"):
+    if leads(config):
         for pid in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
+def leads(config: pytest.Config) -> bool:
+    """Whether other processes run the tests for this one."""
+    return sys.platform == "linux" and not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
+
+
+def _reap() -> None:
+    """What a test left and has ended since: while nobody asks for its status, it seems to be there."""
+    while True:
+        for pid in children(os.getpid()):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.1)
+
+
 def descendants(pid: int) -> list[int]:
+    return [deeper for child in children(pid) for deeper in (child, *descendants(child))]
+
+
+def children(pid: int) -> list[int]:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         listed = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
-        children = [int(one) for one in " ".join(listed).split()]
-        return [*children, *(deeper for child in children for deeper in descendants(child))]
+        return [int(one) for one in " ".join(listed).split()]
     return []

@@ -1,5 +1,6 @@
 """Payload formats: frames come back as they went in; anything else is a ValueError, and little memory."""
 
+import os
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,12 @@ def packetised(codec: str, frames: int = 10, size: int = MTU) -> list[list[bytes
     payload_type, encoder = CODECS[codec]
     sent = enumerate(encoded(encoder, frames, 640, 480))
     return [payloads(payload_type, frame, n, key=key, size=size) for n, (frame, key) in sent]
+
+
+def test_the_encoders_of_tests_leave_their_process_at_its_usual_priority() -> None:
+    for codec in CODECS:
+        packetised(codec)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.parametrize("codec", CODECS)
