@@ -20,6 +20,7 @@ from relay.http.responses import answer
 from relay.settings.all import Settings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.http.conftest import SECRET, bearer
+from tests.http.live import talking
 from tests.http.recordings.recorded import recordings_of
 from tests.http.records import LESSONS, MAYA, WHITEBOARD, asked, calls_of
 from tests.kit.contract import Contract, resolved
@@ -155,13 +156,16 @@ async def test_everything_that_can_be_read_is_answered_as_described(
     async with calls_of(relay) as calls:
         lesson, drawing = await calls.add(0, reason="hangup"), await calls.add(1, scope=WHITEBOARD)
         await calls.say(lesson, MAYA, "Page 12?", 0.5)
+    async with talking(http):
+        [live] = (await asked(http, "GET", "/api/admin/calls", PLATFORM))[1]["calls"]
+        assert (await asked(http, "GET", f"/api/admin/calls/{live['call_id']}", PLATFORM))[0] == 200
     await asked(http, "PUT", "/api/blocks/tutor/789", MAYA)
     await asked(http, "PUT", "/api/admin/profiles/student/456/connections/tutor/789", PLATFORM)
     await asked(http, "PUT", "/api/admin/profiles/student/457/revocation", PLATFORM, json={})
     document = (await asked(http, "GET", PATH, {}))[1]
     read = set()
     for method, path, operation in operations(document):
-        if method != "GET" or path.startswith("/ws/") or path == "/metrics":
+        if method != "GET" or path.startswith("/ws/") or path in ("/metrics", "/api/admin/calls/{call_id}"):
             continue
         values = {"profile_type": "student", "profile_id": "456", "other_type": "tutor", "other_id": "789"}
         values["scope_id"] = str((WHITEBOARD if "whiteboard" in path else LESSONS).scope_id)

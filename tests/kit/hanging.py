@@ -86,7 +86,7 @@ def leads(config: pytest.Config) -> bool:
 
 
 def _reap() -> None:
-    """What a test left and has ended since: while nobody asks for its status, it seems to be there."""
+    """What a test left and has ended since: until its status is asked for, it seems to be there."""
     while True:
         for pid in children(os.getpid()):
             with contextlib.suppress(ChildProcessError):

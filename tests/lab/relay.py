@@ -32,7 +32,7 @@ async def relay_in(internet: Internet, folder: Path, *, scheme: str = "http", **
         AssertionError: it does not start, or, at the end, it has logged an error.
     """
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
-    async with served_by(internet.server, folder, port=str(PORT), workers="1", **settings):
+    async with served_by(internet.server, folder, **({"port": str(PORT), "workers": "1"} | settings)):
         yield RunningRelay(f"{scheme}://{SERVER}:{PORT}", database)
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,15 @@ from sqlalchemy import text
 
 from relay.composition.limits import AppLimits
 from relay.db.engine import create_engine
-from relay.ids import Profile
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN, Admin
-from tests.http.conftest import SECRET, bearer, socket_of
+from tests.http.conftest import SECRET, bearer
+from tests.http.live import Socket, heard, talking
 from tests.http.records import DANIEL, MAYA, asked
 from tests.kit.server import RunningRelay, running_relay
-from tests.signaling.people import answer, invitation
 
 MAYAS = "/profiles/student/456"
 DANIELS = "/profiles/tutor/789"
 LESSONS = "/conversations/123"
-
-Socket = aiohttp.ClientWebSocketResponse
-
-
-async def heard(socket: Socket, kind: str) -> dict[str, Any]:
-    """The next message of that type."""
-    while True:
-        message = await socket.receive_json(timeout=20)
-        if message["type"] == kind:
-            return dict(message)
 
 
 async def closed(socket: Socket) -> int | None:
@@ -40,17 +28,6 @@ async def closed(socket: Socket) -> int | None:
     while (message := await socket.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
         continue
     return message.data if message.type is aiohttp.WSMsgType.CLOSE else None
-
-
-@contextlib.asynccontextmanager
-async def talking(http: aiohttp.ClientSession) -> AsyncIterator[tuple[Socket, Socket]]:
-    """Maya has called Daniel, and he has answered: their sockets."""
-    async with socket_of(http, MAYA) as caller, socket_of(http, DANIEL) as callee:
-        await caller.send_str(invitation(Profile.parse(DANIEL)))
-        await heard(callee, "call_invitation")
-        await callee.send_str(answer())
-        await heard(caller, "call_answer")
-        yield caller, callee
 
 
 DELETED = {

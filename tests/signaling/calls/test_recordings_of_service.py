@@ -86,7 +86,7 @@ async def test_a_capture_that_outlives_its_call_is_ended_and_then_given_up(harne
 
 
 @recording()
-async def test_a_capture_of_which_nothing_is_heard_is_left_to_the_database(harness: MemoryHarness) -> None:
+async def test_a_capture_of_which_nothing_is_heard_is_written_down_as_failed(harness: MemoryHarness) -> None:
     caller, _ = await recorded(harness)
     captures = harness.calls.recordings.captures
     harness.engine._capturing.clear()
@@ -95,8 +95,7 @@ async def test_a_capture_of_which_nothing_is_heard_is_left_to_the_database(harne
         await captures.watch(at)
     assert len(captures) == 0
     await harness.calls.written()
-    await harness.recordings.close_lost(captures.concerns, EPOCH)
-    assert harness.recordings.ends == [("captured", "server_lost")]
+    assert harness.recordings.ends == [("captured", "write_failed")]
 
 
 # -- always -----------------------------------------------------------------------------------------------------------
