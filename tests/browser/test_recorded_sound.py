@@ -121,6 +121,7 @@ async def test_each_tone_sounds_at_its_second_though_packets_were_lost_and_the_m
 
 
 @pytest.mark.settings(recording="always", service_token=SERVICE_TOKEN)
+@pytest.mark.alone
 async def test_camera_screen_hold_a_reloaded_page_and_a_transfer_are_each_at_their_time_in_the_recordings(
     relay: RunningRelay, open_page: OpenPage[RelayPage], record_property: Record, tmp_path: Path
 ) -> None:

@@ -31,15 +31,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 HERE = "127.0.0.1"
 
-WITHOUT_UDP = """
-// As if no UDP got through: the page never learns of it.
+WITHOUT = """
+// As if nothing got through by that protocol: the page never learns of it.
 (() => {
   const set = RTCPeerConnection.prototype.setRemoteDescription;
   RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
-    return set.call(this, { type, sdp: sdp.replace(/^a=candidate:\\S+ \\S+ udp .*\\r\\n/gim, "") });
+    return set.call(this, { type, sdp: sdp.replace(/^a=candidate:\\S+ \\S+ %s .*\\r\\n/gim, "") });
   };
 })();
 """
+WITHOUT_UDP, WITHOUT_TCP = WITHOUT % "udp", WITHOUT % "tcp"
 
 ONLY_TURN = """
 // As if only the way to the TURN server were open.
@@ -224,7 +225,7 @@ async def test_a_page_that_reaches_only_turn_sees_and_hears_the_other(
     def way(url: str) -> bool:
         return url.startswith(f"{scheme}:") and url.endswith(f"transport={transport}")
 
-    async with pages(browser, relay.url, {STUDENT: only_turn(edge, way), TUTOR: ""}) as (caller, callee):
+    async with pages(browser, relay.url, {STUDENT: only_turn(edge, way), TUTOR: WITHOUT_TCP}) as (caller, callee):
         call = await see_and_hear_each_other(relay, caller, callee, record_property)
         assert edge.turn_counters["packets_to_media"] > 100
         assert edge.counters["connections_ice_tcp"] == 0
