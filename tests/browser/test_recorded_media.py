@@ -13,6 +13,7 @@ from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="session"),
 ]
