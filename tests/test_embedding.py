@@ -76,12 +76,14 @@ async def test_everything_that_the_page_asks_for_is_found_below_the_prefix(url: 
         if kind == "text/html":
             found = re.findall(r'(?:src|href)="([^"]+)"', text)
         elif kind.endswith("javascript"):
-            found = re.findall(r'(?m)^(?:import |.* from )"(\.[^"]+)"', text)
+            found = re.findall(r'(?m)(?:^import |^.* from |import\()"(\.[^"]+)"', text)
         elif kind == "text/css":
             found = re.findall(r'url\("?([^")]+)"?\)', text)
         todo += [urljoin(address, one) for one in found if not one.startswith(("data:", "#"))]
     assert all(address.startswith(f"{url}calls/") for address in seen)
     assert {address.rpartition(".")[2] for address in seen} >= {"js", "css", "svg"}, seen
+    async with http.get(f"{url}calls/js/protocol.js") as response:
+        assert (response.status, response.content_type) == (200, "text/javascript"), "single modules are there for other pages"
 
 
 async def test_one_logs_in_and_connects_below_the_prefix(url: str, http: aiohttp.ClientSession) -> None:

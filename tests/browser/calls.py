@@ -37,16 +37,6 @@ class PagesInCall:
         """The caller's and the callee's."""
         return await self.caller.talking(), await self.callee.talking()
 
-    async def established(self) -> None:
-        """Wait until both hear each other, and see each other move in a video call: tests of other things begin with it."""
-
-        async def both_ways() -> bool:
-            both = await self.statistics()
-            seen = self.kind == "voice" or min(one.frames_decoded for one in both) > 5
-            return seen and min(one.audio_energy for one in both) > 0
-
-        await eventually(both_ways, "both sides hear (and see) each other", every=LOOK)
-
     async def media_flows(self) -> None:
         """Wait until both hear each other, and see each other where there is video, through the relay and without a loss."""
 

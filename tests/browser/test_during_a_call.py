@@ -28,7 +28,7 @@ async def call(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> As
         RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
     ):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        await call.established()
+        await call.media_flows()
         yield call
         await caller.hang_up()
         await callee.shows("ended-card")

@@ -76,7 +76,7 @@ async def test_an_old_page_that_is_closed_without_a_word_ends_its_call(
 ) -> None:
     caller, callee = await open_page(Version1Page, STUDENT), await open_page(Version1Page, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.established()
+    await call.media_flows()
     await caller.close()
     await callee.reaches("ended")
     row = await relay.finished_call()

@@ -1,4 +1,4 @@
-"""Whatever arrives, every promise holds: the corpus, changes to it, and half a million hostile datagrams."""
+"""Whatever arrives, every promise holds: the corpus, changes to it, and a million hostile datagrams."""
 
 import contextlib
 import sys
@@ -17,7 +17,7 @@ from tests.fuzz.seeds import mutated, seeds, signed
 from tests.fuzz.targets import TARGETS
 from tests.kit.media import rtcp_compound, rtp_packet
 
-MUTATIONS: Final = (200, pytest.param(8_000, marks=pytest.mark.long))
+MUTATIONS: Final = (200, pytest.param(20_000, marks=pytest.mark.long))
 """Of each target's corpus. The same ones each time: what looks for new ones is `tests.fuzz.coverage_guided`."""
 
 CASES: Final = [(target, name) for target in TARGETS for name in seeds(target)]
@@ -95,16 +95,16 @@ def test_edits_of_the_corpus_and_any_bytes_keep_the_promises(target: str) -> Non
     with_examples()
 
 
-# -- a flood ------------------------------------------------------------------------------------------------------------
+# -- a million ----------------------------------------------------------------------------------------------------------
 
-DATAGRAMS: Final = 500_000
+DATAGRAMS: Final = 1_000_000
 CHUNK: Final = 250
 """Datagrams between two packets of the live call, each way."""
 POOL: Final = 12_000
 """Different datagrams, in all. Most are changed a little more each time."""
 
-MAX_GROWTH: Final = 22_000
-"""Blocks of Python's memory, of some 100 bytes: less than one in twenty datagrams."""
+MAX_GROWTH: Final = 30_000
+"""Blocks of Python's memory, of some 100 bytes: less than one in thirty datagrams."""
 
 Hostile = tuple[bytes, bytes, bool]
 """Source address, datagram, and whether one more of its bytes may be changed."""
@@ -211,12 +211,12 @@ class Flood:
 
 
 @pytest.mark.long
-def test_a_call_talks_through_half_a_million_hostile_datagrams() -> None:
+def test_a_call_talks_through_a_million_hostile_datagrams() -> None:
     with contextlib.closing(Demultiplexer()) as demultiplexer:
-        _talks_through(demultiplexer)
+        _talks_through_a_million(demultiplexer)
 
 
-def _talks_through(demultiplexer: Demultiplexer) -> None:
+def _talks_through_a_million(demultiplexer: Demultiplexer) -> None:
     flood = Flood(demultiplexer, Random(2026))
     before = demultiplexer.fed
     allocated = 0
@@ -252,4 +252,4 @@ def _talks_through(demultiplexer: Demultiplexer) -> None:
         "datagrams_too_long",
         "dtls_received",
     ):
-        assert counted[name] > DATAGRAMS // 1000, f"the datagrams were not hostile enough: {name}"
+        assert counted[name] > 1000, f"the datagrams were not hostile enough: {name}"

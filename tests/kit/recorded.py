@@ -22,9 +22,8 @@ NOTE_FRAMES: Final = """
 }
 """
 
-TOLERANCE: Final = 0.01
-"""Seconds. Of a frame that is missing, the next one is a frame's duration away: 50 ms. On a busy machine all frames after a delay
-were 5 ms beside those that were shown."""
+TOLERANCE: Final = 0.005
+"""Seconds. Of a frame that is missing, the next one is a frame's duration away: 50 ms."""
 
 
 def missing_frames(shown: Sequence[int], file: Path) -> list[float]:

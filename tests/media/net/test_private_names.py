@@ -13,6 +13,7 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from pylibsrtp import Session
 
 import relay as package
+from relay.client import bare
 from relay.media.net import dtls_srtp
 
 OF_CLASSES: dict[type, list[str]] = {
@@ -64,6 +65,7 @@ def test_no_private_name_is_used_that_the_test_above_does_not_know() -> None:
     used = private_names(ast.parse(Path(dtls_srtp.__file__).read_text()))
     known = {name for group in (OF_CLASSES, OF_INSTANCES) for names in group.values() for name in names}
     assert used == known
+    assert private_names(ast.parse(Path(bare.__file__).read_text())) <= known
 
 
 @functools.cache
