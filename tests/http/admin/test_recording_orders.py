@@ -8,8 +8,8 @@ import pytest
 
 from relay.ids import Profile
 from tests.http.admin.conftest import Admin
-from tests.http.admin.test_live import Socket, heard
 from tests.http.conftest import socket_of
+from tests.http.live import Socket, heard
 from tests.http.records import DANIEL, MAYA
 from tests.signaling.people import answer, invitation
 
