@@ -82,7 +82,7 @@ async def test_everything_that_the_page_asks_for_is_found_below_the_prefix(url: 
         todo += [urljoin(address, one) for one in found if not one.startswith(("data:", "#"))]
     assert all(address.startswith(f"{url}calls/") for address in seen)
     assert {address.rpartition(".")[2] for address in seen} >= {"js", "css", "svg"}, seen
-    async with http.get(f"{url}calls/js/protocol.js") as response:
+    async with http.get(f"{url}calls/client/protocol.js") as response:
         assert (response.status, response.content_type) == (200, "text/javascript"), "single modules are there for other pages"
 
 

@@ -42,7 +42,7 @@ class Pages:
             web.get("/icon.svg", self._file("icon.svg")),
             # At the root, since the scope of a service worker is its own directory and those below.
             web.get("/sw.js", self._file("sw.js")),
-            web.get("/{folder:css|js}/{path:.+}", self._part),
+            web.get("/{folder:app|client|css}/{path:.+}", self._part),
             web.get(f"/{FOLDER}/{{version}}/{{name}}", self._bundle),
         ]
 

@@ -141,7 +141,9 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
         if "Allow" in error.headers:  # RFC 9110 section 15.5.6: a 405 lists the allowed methods
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:  # the client has gone: no fault of the server
+            return problem(400, "client_gone", "the connection ended before the answer")
         logger.exception("%s %s failed", request.method, request.path)
         return problem(500, "internal", "the server could not do this")
 

@@ -33,7 +33,7 @@ NOT_SIGNED_IN = "401"
 
 SAID_BY_THE_PAGE = """
 async (cases) => {
-  const { explain } = await import("./js/connectivity/explain.js");
+  const { explain } = await import("./app/connectivity/explain.js");
   return Promise.all(cases.map(({ report }) => explain(document.baseURI, "", report)));
 }
 """

@@ -23,7 +23,7 @@ async ([relay, recording]) => {
       outcome[name] = error.code ?? error.name;
     }
   };
-  await attempt("module", async () => Object.keys(await import(`${relay}/js/calls.js`)).length > 0);
+  await attempt("module", async () => Object.keys(await import(`${relay}/client/calls/calls.js`)).length > 0);
   await attempt("style", () => new Promise((resolve, reject) => {
     const link = Object.assign(document.createElement("link"), { rel: "stylesheet", crossOrigin: "anonymous" });
     Object.assign(link, { href: `${relay}/css/tokens.css`, onload: () => resolve(true), onerror: () => reject(new TypeError()) });
@@ -41,8 +41,8 @@ async ([relay, recording]) => {
   const read = async (path) => (await fetch(`${relay}${path}`, { headers })).json();
   await attempt("reading", async () => (await read("/api/conversations")).conversations.length > 0);
   await attempt("client", async () => {
-    const { Credentials } = await import(`${relay}/js/credentials.js`);
-    const { Api } = await import(`${relay}/js/api.js`);
+    const { Credentials } = await import(`${relay}/client/credentials.js`);
+    const { Api } = await import(`${relay}/client/api.js`);
     const credentials = new Credentials(`${relay}/`);
     const reasons = [];
     credentials.addEventListener("tokenneeded", (event) => {

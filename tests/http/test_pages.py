@@ -30,7 +30,7 @@ async def test_a_page_names_bundles_that_browsers_keep_for_ever(http: aiohttp.Cl
 
 async def test_a_client_that_takes_no_gzip_gets_the_same_uncompressed(relay: RunningRelay) -> None:
     async with aiohttp.ClientSession(relay.url, auto_decompress=False) as http:
-        for path in ("/", "/js/model.js", "/icon.svg"):
+        for path in ("/", "/client/model.js", "/icon.svg"):
             bodies = []
             for coding in ("gzip, br", "gzip;q=0", "identity"):
                 async with http.get(path, headers={"Accept-Encoding": coding}) as response:

@@ -1,26 +1,31 @@
 """What every answer has in common."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from relay.http import responses
 from relay.http.pages import WEB
 from tests.http.conftest import bearer
 from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
 
 PATHS = {
     "the page": ("GET", "/", 200),
-    "a module": ("GET", "/js/main.js", 200),
+    "a module": ("GET", "/app/main.js", 200),
     "a style sheet": ("GET", "/css/base.css", 200),
     "the icon": ("GET", "/icon.svg", 200),
     "the API": ("GET", "/api/profiles", 200),
     "the health": ("GET", "/healthz", 200),
     "the metrics": ("GET", "/metrics", 200),
     "nothing there": ("GET", "/nothing/there", 404),
-    "no such file": ("GET", "/js/nothing.js", 404),
-    "a folder": ("GET", "/js/ui", 404),
+    "no such file": ("GET", "/client/nothing.js", 404),
+    "a folder": ("GET", "/app/ui", 404),
     "a method that is not": ("DELETE", "/api/profiles", 405),
     "a bad body": ("POST", "/api/dev/login", 400),
     "no upgrade": ("GET", "/ws/456/student", 426),
@@ -84,8 +89,8 @@ async def test_the_policy_names_no_host_that_could_be_more_than_one(http: aiohtt
     [
         ("GET", "/nothing/there", 404, "not_found"),
         ("GET", "/ws/student/456", 404, "not_found"),
-        ("GET", "/js/nothing.js", 404, "not_found"),
-        ("GET", "/js/ui", 404, "not_found"),
+        ("GET", "/client/nothing.js", 404, "not_found"),
+        ("GET", "/app/ui", 404, "not_found"),
         ("DELETE", "/api/profiles", 405, "method_not_allowed"),
         ("GET", "/api/dev/login", 405, "method_not_allowed"),
     ],
@@ -119,15 +124,15 @@ async def test_a_page_that_has_not_changed_is_not_sent_again(http: aiohttp.Clien
 @pytest.mark.parametrize(
     "path",
     [
-        "/js/../../setup.cfg",
-        "/js/..%2f..%2fsetup.cfg",
-        "/js/%2e%2e/%2e%2e/setup.cfg",
-        "/js/%2e%2e%2f%2e%2e%2fsetup.cfg",
-        "/js/..%5c..%5csetup.cfg",
-        "/js//etc/passwd",
-        "/js/%2fetc%2fpasswd",
-        "/css/../js/../../relay/app.py",
-        "/js/%00",
+        "/client/../../setup.cfg",
+        "/client/..%2f..%2fsetup.cfg",
+        "/client/%2e%2e/%2e%2e/setup.cfg",
+        "/client/%2e%2e%2f%2e%2e%2fsetup.cfg",
+        "/client/..%5c..%5csetup.cfg",
+        "/client//etc/passwd",
+        "/client/%2fetc%2fpasswd",
+        "/css/../client/../../relay/app.py",
+        "/client/%00",
         "/../setup.cfg",
     ],
 )
@@ -146,30 +151,56 @@ async def test_no_path_leads_out_of_the_pages(relay: RunningRelay, path: str) ->
 
 
 def test_the_pages_hold_nothing_but_pages() -> None:
-    served = {file.suffix for folder in ("css", "js") for file in (WEB / folder).rglob("*") if file.is_file()}
+    served = {file.suffix for folder in ("app", "client", "css") for file in (WEB / folder).rglob("*") if file.is_file()}
     assert served <= {".css", ".js"}
     assert (WEB / "index.html").is_file()
     assert Path(WEB).parent == Path(__file__).parents[2]
 
 
-async def test_a_failure_of_our_own_says_nothing_of_its_cause(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from relay.http import responses
-
-    async def fail(request: web.Request) -> web.Response:
-        raise RuntimeError("the secret is 42")
-
+@contextlib.asynccontextmanager
+async def _serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[tuple[str, int]]:
+    """The address of a server that answers by that handler."""
     app = web.Application(middlewares=[responses.errors_in_words])
     app.on_response_prepare.append(responses.add_headers)
-    app.router.add_get("/", fail)
+    app.router.add_get("/", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        async with aiohttp.ClientSession() as http, http.get(url) as response:
-            assert (response.status, response.content_type) == (500, "application/json")
-            assert await response.json() == {"error": {"code": "internal", "message": "the server could not do this"}}
-            assert response.headers["X-Content-Type-Options"] == "nosniff"
+        yield runner.addresses[0][:2]
     finally:
         await runner.cleanup()
+
+
+async def test_a_failure_of_our_own_says_nothing_of_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: web.Request) -> web.Response:
+        raise RuntimeError("the secret is 42")
+
+    async with _serving(fail) as (host, port), aiohttp.ClientSession() as http, http.get(f"http://{host}:{port}/") as response:
+        assert (response.status, response.content_type) == (500, "application/json")
+        assert await response.json() == {"error": {"code": "internal", "message": "the server could not do this"}}
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "the secret is 42" in caplog.text
+
+
+async def test_a_client_that_leaves_before_its_upgrade_is_answered_is_no_failure(no_errors_logged: None) -> None:
+    answered = asyncio.Event()
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        await eventually(lambda: request.transport is None, "the server knows that the client has gone")
+        try:
+            await (response := web.WebSocketResponse()).prepare(request)
+        finally:
+            answered.set()
+        return response
+
+    async with _serving(upgrade) as (host, port):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(20):
+            await answered.wait()

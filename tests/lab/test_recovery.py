@@ -1,4 +1,4 @@
-"""When the page looks for another path to the relay: `web/js/recovery.js` alone, in a browser, in simulated time."""
+"""When the page looks for another path to the relay: `web/client/media/recovery.js` alone, in a browser, in simulated time."""
 
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -13,7 +13,7 @@ from tests.kit.browsers import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-SOURCE: Final = Path(__file__).parents[2] / "web" / "js" / "recovery.js"
+SOURCE: Final = Path(__file__).parents[2] / "web" / "client" / "media" / "recovery.js"
 
 LIVE = """
 async ([source, steps]) => {

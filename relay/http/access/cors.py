@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.http.access.origins import Origins
 from relay.http.responses import problem
 
-_SHARED: Final = re.compile(r"/(?:api/(?!admin/)|js/|css/|icon\.svg$)")
+_SHARED: Final = re.compile(r"/(?:api/(?!admin/)|client/|app/|css/|icon\.svg$)")
 """What pages of other origins may ask for, also below a prefix that the relay is mounted at. The platform's own resources are not
 for pages: their credential must not be in a browser."""
 

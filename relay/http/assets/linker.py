@@ -27,7 +27,7 @@ def link(entry: str, read: Callable[[str], str]) -> Mapping[str, str]:
     """The bundles of a page: file name → program. The first one is the entry's.
 
     Args:
-        entry: path of the module that the page loads: `js/main.js`.
+        entry: path of the module that the page loads: `app/main.js`.
         read: the source at a path; raises `OSError` if there is none.
 
     Raises:

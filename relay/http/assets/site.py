@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Self
 from relay.http.assets.linker import link
 
 FOLDER: Final = "assets"
-"""Of the bundles, in URLs: `assets/VERSION/js-start.js`."""
+"""Of the bundles, in URLs: `assets/VERSION/app-start.js`."""
 
 PAGES: Final = ("index.html", "connectivity.html", "recordings.html")
 

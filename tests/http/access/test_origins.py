@@ -192,7 +192,7 @@ async def test_no_other_page_and_nothing_else_gets_leave(
 
 @pytest.mark.settings(allowed_origins=(APP,))
 async def test_every_answer_says_for_which_page_it_is(http: aiohttp.ClientSession) -> None:
-    for path, status in (("/js/protocol.js", 200), ("/css/tokens.css", 200), ("/api/calls", 401), ("/js/none.js", 404)):
+    for path, status in (("/client/protocol.js", 200), ("/css/tokens.css", 200), ("/api/calls", 401), ("/client/none.js", 404)):
         async with http.get(path, headers={"Origin": APP}) as response:
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, APP)
             assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -207,6 +207,6 @@ async def test_every_answer_says_for_which_page_it_is(http: aiohttp.ClientSessio
 
 
 async def test_without_named_pages_nothing_is_said_of_origins(http: aiohttp.ClientSession) -> None:
-    async with http.get("/js/protocol.js", headers={"Origin": APP}) as response:
+    async with http.get("/client/protocol.js", headers={"Origin": APP}) as response:
         assert "Origin" not in response.headers["Vary"]
         assert not [name for name in response.headers if name.startswith("Access-Control-")]

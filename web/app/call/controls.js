@@ -1,0 +1,101 @@
+/** Microphone, camera, screen, chat, what is needed more rarely, hang up. */
+import { canShareScreen } from "../../client/media/media.js";
+import { fill, h, setText } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { createMenu } from "../ui/menu.js";
+import { createRecordItem } from "./recording.js";
+
+/** @typedef {import("../ui/icons.js").IconName} IconName */
+
+/**
+ * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
+ *   onTransfer: () => void, onRecord: () => void, onEnd: () => void}} actions
+ */
+export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onEnd }) {
+  const mute = control("mute", onMute);
+  const camera = control("camera", onCamera);
+  const share = control("share", onShare);
+  const chat = control("chat", onChat);
+  const end = control("end", onEnd);
+  end.element.classList.add("control--end");
+  const badge = h("span", { class: "control__badge", "data-testid": "chat-unread", hidden: true });
+  const more = createMenu("more", "More", { class: "control", icon: "more", above: true });
+  const hold = more.add("hold", onHold);
+  const transfer = more.add("transfer", onTransfer);
+  const record = createRecordItem(more.add("record", onRecord));
+  const element = h(
+    "div",
+    { class: "controls", role: "group", "aria-label": "Call controls" },
+    mute.element,
+    camera.element,
+    share.element,
+    h("span", { class: "control__place" }, chat.element, badge),
+    more.element,
+    end.element,
+  );
+  transfer.set("Transfer…", "transfer");
+
+  return {
+    element,
+    /** The chat was closed from within. */
+    focusChat: () => chat.element.focus(),
+    /**
+     * @param {import("./callscreen.js").CallView} call
+     * @param {boolean} chatIsOpen
+     */
+    render(call, chatIsOpen) {
+      const { leg, talk } = call;
+      const going = call.isAnswered;
+      element.hidden = call.isOver;
+      mute.set(leg.muted ? "Unmute microphone" : "Mute microphone", leg.muted ? "microphoneOff" : "microphone", leg.muted);
+      const off = !leg.cameraOn;
+      camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off && call.kind === "video");
+      camera.element.disabled = !leg.isAgreed && !leg.hasCamera;
+      camera.element.hidden = !going && call.kind === "voice";
+      share.set(
+        leg.sharing ? "Stop sharing your screen" : "Share your screen",
+        leg.sharing ? "screenOff" : "screen",
+        leg.sharing,
+      );
+      share.element.hidden = !going || !canShareScreen();
+      share.element.disabled = !leg.isAgreed;
+      const { unread } = talk.chat;
+      chat.set(chatIsOpen ? "Close chat" : unread ? `Open chat, ${unread} unread` : "Open chat", "bubble", chatIsOpen);
+      chat.element.hidden = more.element.hidden = !going;
+      badge.hidden = !going || !unread || chatIsOpen;
+      setText(badge, unread > 9 ? "9+" : String(unread));
+      hold.set(talk.heldBy.you ? "Resume call" : "Hold call", talk.heldBy.you ? "play" : "pause");
+      transfer.element.disabled = talk.transferringTo !== null;
+      record.render(talk.recording);
+      if (!going) more.close();
+      end.set(call.isAnswered ? "End call" : "Cancel call", "hangUp", false);
+    },
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+function control(name, onclick) {
+  const element = h("button", { class: "control", type: "button", "data-testid": name, onclick });
+  let shown = "";
+  return {
+    element,
+    /**
+     * The label says what a click does, so it changes with the state; `data-off` is for style and tests.
+     *
+     * @param {string} label
+     * @param {IconName} iconName
+     * @param {boolean} off
+     */
+    set(label, iconName, off) {
+      element.setAttribute("aria-label", label);
+      element.title = label;
+      element.dataset.off = String(off);
+      if (shown === iconName) return; // a new icon under a pressed pointer would swallow the click
+      shown = iconName;
+      fill(element, icon(iconName));
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** How the call went, and what to do next. */
+import { avatar } from "../ui/avatar.js";
+import { fill, h, setText } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { clockText, outcomeText } from "../ui/words.js";
+
+/**
+ * @param {{onAgain: () => void, onClose: () => void}} actions
+ */
+export function createEndedCard({ onAgain, onClose }) {
+  const picture = h("div", { class: "ended__picture" });
+  const title = h("h2", { class: "ended__title", "data-testid": "ended-title" });
+  const detail = h("p", { class: "ended__detail", "data-testid": "ended-detail" });
+  const duration = h("p", { class: "ended__duration", "data-testid": "ended-duration" });
+  const againText = h("span", {});
+  const againIcon = h("span", { class: "ended__icon" });
+  const again = h(
+    "button",
+    { class: "button button--glass", type: "button", "data-testid": "call-again", onclick: onAgain },
+    againIcon,
+    againText,
+  );
+  const close = h(
+    "button",
+    { class: "button button--light", type: "button", "data-testid": "close-ended", onclick: onClose },
+    "Done",
+  );
+  const element = h(
+    "div",
+    { class: "ended", hidden: true, role: "group", "aria-label": "How the call ended", "data-testid": "ended-card" },
+    picture,
+    h("div", { class: "ended__text", role: "status" }, title, detail, duration),
+    h("div", { class: "ended__actions" }, again, close),
+  );
+
+  return {
+    element,
+    /** @param {import("./callscreen.js").CallView} call */
+    render(call) {
+      element.hidden = !call.outcome;
+      if (!call.outcome) return;
+      const text = outcomeText(call.outcome, call.other.name, call.kind);
+      element.dataset.outcome = call.outcome;
+      fill(picture, avatar(call.other, "large"));
+      setText(title, text.title);
+      setText(detail, text.detail || `with ${call.other.name}`);
+      setText(duration, call.duration === null ? "" : clockText(call.duration));
+      setText(againText, call.outcome === "completed" ? "Call again" : "Try again");
+      fill(againIcon, icon(call.kind === "video" ? "camera" : "call"));
+    },
+    focus() {
+      close.focus();
+    },
+  };
+}

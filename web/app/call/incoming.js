@@ -1,0 +1,79 @@
+/**
+ * The dialog of an incoming call, the only one that interrupts everything else.
+ *
+ * @typedef {import("../../client/model.js").Person} Person
+ * @typedef {import("../../client/model.js").CallKind} CallKind
+ */
+import { avatar } from "../ui/avatar.js";
+import { fill, h, setText } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { incomingText, typeText } from "../ui/words.js";
+
+/**
+ * @param {{onAccept: () => void, onDecline: () => void}} actions
+ */
+export function createIncoming({ onAccept, onDecline }) {
+  const picture = h("div", { class: "pulse" });
+  const name = h("h2", { class: "incoming__name", id: "incoming-name", "data-testid": "incoming-name" });
+  const type = h("p", { class: "muted" });
+  const kind = h("p", { class: "incoming__kind", id: "incoming-kind" });
+  const recorded = h("p", { class: "incoming__recorded", id: "incoming-recorded", hidden: true, "data-testid": "will-be-recorded" });
+  fill(recorded, icon("record"), "This call will be recorded");
+  const accept = choice("accept", "Accept", onAccept);
+  const decline = choice("decline", "Decline", onDecline);
+  const card = h(
+    "div",
+    {
+      class: "incoming__card",
+      role: "alertdialog",
+      "aria-modal": "true",
+      "aria-labelledby": "incoming-kind incoming-name",
+      "aria-describedby": "incoming-recorded",
+      tabindex: -1,
+      "data-testid": "incoming",
+    },
+    kind,
+    picture,
+    name,
+    type,
+    recorded,
+    h("div", { class: "incoming__choices" }, decline.element, accept.element),
+  );
+  const element = h("div", { class: "incoming", hidden: true }, card);
+
+  return {
+    element,
+    /** @param {Person} person @param {CallKind} callKind @param {boolean} willBeRecorded */
+    show(person, callKind, willBeRecorded) {
+      recorded.hidden = !willBeRecorded;
+      fill(picture, avatar(person, "huge"));
+      setText(name, person.name);
+      setText(type, typeText(person.type));
+      setText(kind, incomingText(callKind));
+      accept.setIcon(callKind === "video" ? "camera" : "call");
+      element.hidden = false;
+      // Neither button gets the focus: the next space of a user who is typing must not answer the call.
+      card.focus();
+    },
+    hide() {
+      element.hidden = true;
+    },
+  };
+}
+
+/**
+ * @param {"accept" | "decline"} name
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+function choice(name, label, onclick) {
+  const face = h("span", { class: `bigbutton bigbutton--${name}` }, icon(name === "accept" ? "call" : "hangUp"));
+  const element = h("button", { class: "choice", type: "button", "data-testid": name, onclick }, face, label);
+  return {
+    element,
+    /** @param {import("../ui/icons.js").IconName} iconName */
+    setIcon(iconName) {
+      fill(face, icon(iconName));
+    },
+  };
+}

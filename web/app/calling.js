@@ -1,0 +1,8 @@
+/** What it takes to call and to be called. Loaded behind the first screen, which needs none of it. */
+export { MediaUnavailable } from "../client/media/media.js";
+export { UpdateFailed } from "../client/media/negotiation.js";
+export { close, openSession } from "../client/session.js";
+export { Sounds } from "./sounds.js";
+export { createCallScreen } from "./call/callscreen.js";
+export { createIncoming } from "./call/incoming.js";
+export { createTransferChooser } from "./call/transfer.js";

@@ -1,0 +1,173 @@
+/**
+ * The page of the connection test.
+ *
+ * @typedef {import("./explain.js").Explanation} Explanation
+ * @typedef {import("../../client/connectivity/report.js").Hop} Hop
+ * @typedef {import("../../client/connectivity/report.js").Report} Report
+ * @typedef {import("../../client/connectivity/report.js").Result} Result
+ */
+import { takeAddress } from "../entrance/address.js";
+import { rememberedProfile } from "../../client/memory.js";
+import { fill, h, setText } from "../ui/dom.js";
+import { icon } from "../ui/icons.js";
+import { check } from "../../client/connectivity/check.js";
+import { explain } from "./explain.js";
+import { HOPS } from "../../client/connectivity/report.js";
+
+/** @type {Record<Hop, [name: string, purpose: string]>} */
+const HEADINGS = {
+  page: ["Page", "The relay answers this page"],
+  websocket: ["WebSocket", "Carries the signaling of calls"],
+  udp: ["UDP", "The best path for audio and video"],
+  tcp: ["TCP", "Used where UDP is blocked"],
+  turn_udp: ["TURN over UDP", "By the TURN server"],
+  turn_tcp: ["TURN over TCP", "By the TURN server, where UDP is blocked"],
+  turn_tls: ["TURN over TLS", "Used where only HTTPS gets through"],
+  call: ["Call", "Three seconds of synthetic audio and video to the relay and back"],
+};
+
+/** @type {Record<import("../../client/connectivity/report.js").State, string>} shown until the relay has explained the results */
+const STATES = { ok: "works", failed: "fails", off: "turned off", skipped: "not tried" };
+
+/** @type {Record<import("../../client/connectivity/report.js").State, import("../ui/icons.js").IconName>} */
+const ICONS = { ok: "check", failed: "close", off: "block", skipped: "block" };
+
+/** A link may carry a token to sign in with; browsers send no server the part after the `#`. */
+const { token } = takeAddress();
+
+const rows = new Map(HOPS.map((hop) => [hop, createRow(hop)]));
+const start = h("button", { class: "button button--primary", type: "button", "data-testid": "start", onclick: () => void run() });
+const copy = h("button", { class: "button button--quiet", type: "button", "data-testid": "copy", onclick: () => void copyReport() });
+const copied = h("span", { class: "muted", role: "status" });
+const preview = h("video", { class: "check__preview", muted: true, playsinline: true, hidden: true, "aria-label": "Video that came back" });
+const outcome = h("section", { class: "check__outcome", hidden: true, "data-testid": "outcome" });
+const announced = h("p", { class: "visually-hidden", role: "status", "data-testid": "announced" });
+/** @type {{report: Report, explanation: Explanation} | null} of the latest test */
+let latest = null;
+
+fill(
+  /** @type {HTMLElement} */ (document.getElementById("app")),
+  h(
+    "main",
+    { class: "check" },
+    h("a", { class: "back", href: "./" }, icon("arrow"), "Back to calls"),
+    h("h1", { class: "check__title" }, "Connection test"),
+    h(
+      "p",
+      { class: "check__lead" },
+      "Tests every network path from this browser to the relay, and says what blocks it. Your camera and microphone stay off.",
+    ),
+    h("div", { class: "check__actions" }, start, preview),
+    outcome,
+    h("ol", { class: "check__hops" }, ...[...rows.values()].map(({ element }) => element)),
+    announced,
+  ),
+);
+setText(start, "Start the test");
+
+async function run() {
+  start.disabled = true;
+  setText(start, "Testing…");
+  setText(copied, "");
+  outcome.hidden = true;
+  preview.srcObject = null;
+  for (const row of rows.values()) row.reset();
+  const setup = { base: new URL("./", document.baseURI).href, token, profile: rememberedProfile() ?? { type: "student", id: 456 } };
+  try {
+    const report = await check(setup, {
+      trying: (hop) => rows.get(hop)?.trying(),
+      found: (hop, result) => rows.get(hop)?.show(result),
+      received: (stream) => show(stream),
+    });
+    latest = { report, explanation: await explain(setup.base, token, report) };
+    showOutcome(latest.explanation);
+  } finally {
+    preview.hidden = true;
+    preview.srcObject = null;
+    start.disabled = false;
+    setText(start, "Test again");
+  }
+}
+
+/** @param {MediaStream} stream */
+function show(stream) {
+  preview.muted = true; // the attribute has an effect only in parsed HTML
+  preview.srcObject = stream;
+  preview.hidden = false;
+  void preview.play().catch(() => {});
+}
+
+/** @param {Explanation} explanation */
+function showOutcome({ status, sentences, lines, figures }) {
+  for (const hop of HOPS) if (lines[hop]) rows.get(hop)?.say(lines[hop]);
+  const [headline, ...others] = sentences;
+  outcome.dataset.tone = ["good", "bad", "unknown"][status];
+  fill(
+    outcome,
+    h("h2", { class: "check__headline", "data-testid": "headline" }, headline),
+    ...others.map((text) => h("p", { "data-testid": "sentence" }, text)),
+    figures && h("p", { class: "check__figures", "data-testid": "figures" }, figures),
+    h("p", { class: "check__copy" }, copy, copied),
+  );
+  fill(copy, icon("send"), "Copy the report");
+  outcome.hidden = false;
+  setText(announced, sentences.join(" "));
+}
+
+async function copyReport() {
+  if (!latest) return;
+  try {
+    await navigator.clipboard.writeText(reportText(latest.report, latest.explanation));
+    setText(copied, "Copied");
+  } catch {
+    setText(copied, "This browser does not allow the page to copy. Select the text instead.");
+  }
+}
+
+/**
+ * What to send to the administrator of the network. It has no credentials.
+ *
+ * @param {Report} report
+ * @param {Explanation} explanation
+ */
+function reportText({ url, hops }, { sentences, lines, figures }) {
+  const results = HOPS.map((hop) => `${HEADINGS[hop][0]}: ${lines[hop] ?? STATES[hops[hop]?.state ?? "skipped"]}`);
+  const head = [`Connection test of ${url}`, new Date().toISOString(), navigator.userAgent];
+  return [...head, "", ...sentences, "", ...results, ...(figures ? [figures] : [])].join("\n");
+}
+
+/** @param {Hop} hop */
+function createRow(hop) {
+  const mark = h("span", { class: "hop__mark", "aria-hidden": "true" });
+  const text = h("span", { class: "hop__result", "data-testid": `result-${hop}` });
+  const [name, purpose] = HEADINGS[hop];
+  const element = h(
+    "li",
+    { class: "hop", "data-testid": `hop-${hop}` },
+    mark,
+    h("span", { class: "hop__text" }, h("span", { class: "hop__name" }, name), h("span", { class: "muted" }, purpose)),
+    text,
+  );
+  return {
+    element,
+    reset() {
+      delete element.dataset.state;
+      fill(mark);
+      setText(text, "");
+    },
+    trying() {
+      element.dataset.state = "trying";
+      setText(text, "testing…");
+    },
+    /** @param {Result} result */
+    show(result) {
+      element.dataset.state = result.state;
+      fill(mark, icon(ICONS[result.state]));
+      setText(text, STATES[result.state]);
+    },
+    /** @param {string} line */
+    say(line) {
+      setText(text, line);
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * The screen between calls: people, recent calls, settings.
+ *
+ * @typedef {import("../../client/model.js").Person} Person
+ */
+import { fill, h, setText } from "../ui/dom.js";
+import { avatar } from "../ui/avatar.js";
+import { icon } from "../ui/icons.js";
+import { createOffer } from "./offer.js";
+import { createPeople } from "./people.js";
+import { createRecents } from "./recents.js";
+import { createSettings } from "./settings.js";
+import { createTabs } from "./tabs.js";
+import { nameOf, shortName, typeText } from "../ui/words.js";
+
+/**
+ * @typedef {Parameters<typeof createPeople>[0] & Parameters<typeof createRecents>[0] & Parameters<typeof createSettings>[0]
+ *   & Parameters<typeof createOffer>[0] & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
+ */
+
+/** @param {HomeActions} actions */
+export function createHome(actions) {
+  const who = h("div", { class: "topbar__who" });
+  const signOutText = h("span", { class: "topbar__switch" });
+  const signOut = h(
+    "button",
+    { class: "button button--quiet", type: "button", "data-testid": "sign-out", onclick: actions.onSignOut },
+    icon("swap"),
+    signOutText,
+  );
+  const logo = h("img", { src: "icon.svg", alt: "", width: 28, height: 28 });
+  const brand = h("span", { class: "topbar__brand" }, logo, h("span", {}, "Call Relay"));
+  const title = h("h1", { class: "home__title" });
+  const people = createPeople(actions);
+  const recents = createRecents(actions);
+  const settings = createSettings(actions);
+  const tabs = createTabs(
+    "Sections",
+    [
+      { name: "people", label: "People", icon: "people", panel: people.element },
+      { name: "recents", label: "Recent", icon: "clock", panel: recents.element },
+      { name: "settings", label: "Settings", icon: "sliders", panel: settings.element },
+    ],
+    actions.onTab,
+  );
+  const elsewhere = h("p", { class: "takeover__text" });
+  const takeOver = h(
+    "button",
+    { class: "button button--light", type: "button", "data-testid": "take-over", onclick: actions.onTakeOver },
+    "Take over the call here",
+  );
+  const banner = h(
+    "section",
+    { class: "takeover", role: "status", hidden: true, "data-testid": "elsewhere" },
+    icon("call"),
+    elsewhere,
+    takeOver,
+  );
+  const offer = createOffer(actions);
+  const element = h(
+    "div",
+    { class: "home", "data-testid": "home" },
+    h("header", { class: "topbar" }, brand, who, signOut),
+    h("main", { class: "home__main" }, banner, offer.element, title, tabs.element, people.element, recents.element, settings.element),
+  );
+
+  return {
+    element,
+    people,
+    recents,
+    settings,
+    tabs,
+    setOffer: offer.set,
+    /** @param {Person} person @param {string} leaving what the button says that ends it */
+    setUser(person, leaving) {
+      setText(signOutText, leaving);
+      setText(title, `${greeting(new Date().getHours())}, ${shortName(nameOf(person))}`);
+      const text = h(
+        "span",
+        { class: "topbar__text" },
+        h("span", { class: "topbar__name", "data-testid": "me" }, nameOf(person)),
+        h("span", { class: "muted" }, typeText(person.type)),
+      );
+      fill(who, h("span", { class: "presence" }, avatar(person, "small")), text);
+    },
+    /** @param {boolean} online */
+    setOnline(online) {
+      element.toggleAttribute("data-online", online);
+      offer.setOnline(online);
+      people.setOnline(online);
+      recents.setOnline(online);
+    },
+    /** @param {string | null} name of the other party of a call on another device of ours, which has disconnected */
+    setElsewhere(name) {
+      banner.hidden = name === null;
+      if (name !== null) setText(elsewhere, `You are in a call with ${name} on another device, which has lost its connection.`);
+    },
+  };
+}
+
+/** @param {number} hour */
+function greeting(hour) {
+  if (hour < 5 || hour >= 18) return "Good evening";
+  return hour < 12 ? "Good morning" : "Good afternoon";
+}

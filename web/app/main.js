@@ -1,0 +1,369 @@
+/**
+ * Joins the parts: what the user does goes to the calls, what the calls do goes to the screen.
+ *
+ * @typedef {import("../client/calls/call.js").Call} Call
+ * @typedef {import("../client/calls/calls.js").Notice} Notice
+ * @typedef {import("../client/model.js").Outcome} Outcome
+ * @typedef {import("../client/model.js").ProfileName} ProfileName
+ * @typedef {import("../client/protocol.js").MissedCall} MissedCall
+ * @typedef {import("../client/session.js").Session} Session
+ */
+import { Api, ApiError } from "../client/api.js";
+import { Credentials } from "../client/credentials.js";
+import { Entrance } from "./entrance/entrance.js";
+import { Lobby } from "./lobby.js";
+import { credentialText } from "./entrance/gate.js";
+import { createShell } from "./shell.js";
+import { outcomeText, shortName, updateProblemText } from "./ui/words.js";
+
+/** Milliseconds after a link has led to a call in which the server mentions it, if it still rings. */
+const RINGING_WINDOW = 4_000;
+
+const base = new URL("./", document.baseURI).href;
+const credentials = new Credentials(base);
+/** @type {Session | null} */
+let session = null;
+/** @type {Promise<typeof import("./calling.js")> | null} */
+let loading = null;
+/** @type {typeof import("./calling.js") | null} */
+let calling = null;
+/** @type {import("./sounds.js").Sounds | null} */
+let sounds = null;
+/** @type {Lobby | null} */
+let lobby = null;
+/** @type {Call | null} the call that is over, and whose card is still on the screen */
+let finished = null;
+/** Aborted when the user signs out: nothing of the old session reaches the screen after that. */
+let listening = new AbortController();
+
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+const shell = createShell(root, {
+  onChoose: (profile) => void choose(profile),
+  onSignOut: () => void signOut(),
+  onReload: () => void lobby?.load(),
+  onTab: (name) => void lobby?.visit(name),
+  onFilter: (missed) => void lobby?.showCalls(missed),
+  onOlder: () => void lobby?.showOlder(),
+  onPreferences: (preferences) => void lobby?.savePreferences(preferences),
+  onBlock: (person, blocked) => void lobby?.block(person, blocked),
+  onPush: (on) => void lobby?.setPush(on),
+  onCall: (contact, kind) => session?.calls.start(contact, kind),
+  onDismissOffer: () => shell.home.setOffer(null),
+  onCallBack: ({ scope, other, kind }) => scope && other && session?.calls.start({ scope, other }, kind),
+  onTakeOver: () => session?.calls.takeOver(),
+  onAccept: () => void current()?.accept(),
+  onDecline: () => current()?.end(),
+  onEnd: () => current()?.end(),
+  onMute: () => current()?.leg.toggleMute(),
+  onCamera: () => void change((call) => call.leg.toggleCamera()),
+  onShare: () => void change((call) => call.leg.toggleSharing()),
+  onHold: () => current()?.talk.hold(!current()?.talk.heldBy.you),
+  onWrite: (text) => current()?.talk.write(text),
+  onWriteAgain: (id) => current()?.talk.writeAgain(id),
+  onReadChat: () => current()?.talk.readChat(),
+  onTransfer: () => {
+    const call = current();
+    if (call && lobby) shell.calls?.transferChooser.open(call.other, lobby.people);
+  },
+  onTransferTo: (person) => current()?.talk.transferTo(person),
+  onTransferAnswer: (accepted) => current()?.talk.answerTransfer(accepted),
+  onRecord: () => record(),
+  onStopRecording: () => current()?.talk.recording.stop(),
+  onConsent: (accepted, shown) => void current()?.talk.recording.answer(accepted, shown),
+  onAgain: () => callAgain(),
+  onClose: () => {
+    finished = null;
+    render();
+  },
+});
+
+const entrance = new Entrance({
+  base,
+  credentials,
+  enter: (state) => void enter(state),
+  leave,
+  showGate: (view) => {
+    shell.gate.show(view);
+    shell.showBase("gate");
+  },
+  showChooser: (problem) => void showChooser(problem),
+  warn: (problem) => shell.toast(credentialText(problem), "problem"),
+  intend: (intent) => void intend(intent),
+});
+credentials.addEventListener("expiring", () => shell.renewal.show(entrance.link));
+credentials.addEventListener("renewed", () => shell.renewal.hide());
+
+/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; empty: no toast either */
+const BRIEF_ENDS = {
+  cancelled: () => "",
+  dismissed: () => "",
+  missed: (call) => `Missed call from ${call.other.name}`,
+  answered_elsewhere: () => "Answered on another device",
+  declined_elsewhere: () => "Declined on another device",
+  transferred: ({ successor }) => (successor ? `You are being connected with ${successor.other.name}` : null),
+};
+
+/** @type {Record<Notice, string>} */
+const NOTICES = {
+  not_connected: "You are not connected right now. Try again in a moment.",
+  chat_failed: "A message could not be sent.",
+  transfer_declined: "They would rather stay with you: the call was not transferred.",
+  transfer_failed: "The call can’t be transferred there now.",
+};
+
+function current() {
+  return session?.calls.current ?? null;
+}
+
+/** @param {import("./entrance/entrance.js").GateProblem} problem */
+async function showChooser(problem) {
+  const { createSignIn } = await import("./entrance/signin.js");
+  const chooser = shell.addSignIn(createSignIn);
+  chooser.setProblem(problem ? credentialText(problem) : "");
+  shell.showBase("signIn");
+}
+
+/** @param {ProfileName} profile of development mode */
+async function choose(profile) {
+  shell.signIn?.setProblem("");
+  shell.signIn?.setBusy(profile);
+  try {
+    await entrance.choose(profile);
+  } catch (error) {
+    const refused = error instanceof ApiError ? `The server refused: ${error.message}` : "";
+    shell.signIn?.setProblem(refused || "The server can’t be reached. Check your connection and try again.");
+  } finally {
+    shell.signIn?.setBusy(null);
+  }
+}
+
+/** @param {import("../client/credentials.js").SessionState} state */
+async function enter({ iceServers, development }) {
+  const { person } = credentials;
+  if (!person) return;
+  listening = new AbortController();
+  const { signal } = listening;
+  const api = new Api(base, credentials);
+  const entered = (lobby = new Lobby(api, base, shell.home, shell.toast));
+  shell.home.setUser(person, development ? "Switch user" : "Sign out");
+  shell.home.setOnline(false);
+  shell.home.setElsewhere(null);
+  shell.home.tabs.show("people");
+  shell.showBase("home");
+  shell.connection.show("connecting");
+  const loaded = entered.load();
+  try {
+    const { openSession, close } = await loadCalling();
+    if (signal.aborted) return;
+    const opened = await openSession(api, credentials, iceServers);
+    if (signal.aborted) return close(opened);
+    listen(opened, signal);
+  } catch (error) {
+    console.info("the page could not be loaded:", error);
+    shell.gate.show({ problem: "unreachable", link: "", question: null, onRetry: () => location.reload() });
+    return shell.showBase("gate");
+  }
+  await loaded;
+  const intent = signal.aborted ? null : entrance.takeIntent();
+  if (intent) await intend(intent);
+}
+
+/** What it takes to call, once it has come. */
+function loadCalling() {
+  loading ??= (async () => {
+    const styled = shell.loadStyles();
+    const parts = await import("./calling.js");
+    await shell.addCalls(parts, styled);
+    sounds = new parts.Sounds();
+    return (calling = parts);
+  })();
+  return loading;
+}
+
+/** @param {Session} opened @param {AbortSignal} signal */
+function listen(opened, signal) {
+  session = opened;
+  const { connection, calls } = opened;
+  const options = { signal };
+  connection.addEventListener("state", connectionChanged, options);
+  connection.addEventListener("slowed", () => shell.toast("Too much at once: waiting a little."), options);
+  connection.addEventListener("refused", () => entrance.lost(), options);
+  calls.addEventListener("change", render, options);
+  calls.addEventListener("ended", (event) => ended(detailOf(event)), options);
+  calls.addEventListener("notice", (event) => shell.toast(NOTICES[/** @type {Notice} */ (detailOf(event))]), options);
+  calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
+  calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
+  calls.addEventListener("unseen", (event) => missedBefore(detailOf(event)), options);
+  calls.comeBack();
+  connection.open();
+}
+
+/** The session is over, or another one begins. */
+function leave() {
+  listening.abort();
+  if (session) calling?.close(session);
+  lobby?.close();
+  session = lobby = finished = null;
+  sounds?.silence();
+  render();
+  shell.home.setOffer(null);
+  shell.renewal.hide();
+  shell.connection.show("closed");
+}
+
+async function signOut() {
+  // A browser that others use as well must not go on to announce the calls of this profile.
+  if (!entrance.isDevelopment) await lobby?.forgetPush();
+  await entrance.signOut();
+}
+
+/**
+ * Do what a link wanted: one more click calls, and a call that rings is shown by itself.
+ *
+ * @param {import("./entrance/address.js").Intent} intent
+ */
+async function intend(intent) {
+  const entered = lobby;
+  if (intent.action === "call") {
+    const contact = entered?.contactIn(intent.scope);
+    if (!contact) return shell.toast("The link leads to a conversation that is not among yours.", "problem");
+    return shell.home.setOffer({ contact, kind: intent.kind });
+  }
+  await new Promise((resolve) => setTimeout(resolve, RINGING_WINDOW));
+  if (entered === null || lobby !== entered || session?.calls.hasSeen(intent.callId)) return;
+  shell.toast("The call that the link leads to does not ring any more.");
+}
+
+function connectionChanged() {
+  if (!session) return;
+  const { state } = session.connection;
+  shell.connection.show(state);
+  shell.home.setOnline(state === "online");
+}
+
+/** Put on the screen what is the case. */
+function render() {
+  const call = current();
+  if (call) finished = null;
+  const elsewhere = session?.calls.elsewhere;
+  shell.home.setElsewhere(elsewhere ? elsewhere.from_name : null);
+  const ringing = call?.phase === "incoming";
+  shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
+  if (call) shell.home.setOffer(null);
+  if (ringing) sounds?.ring();
+  else if (call?.phase === "ringing") sounds?.ringback();
+  else if (call) sounds?.silence();
+  if (call) warnWithoutCamera(call);
+}
+
+/** @param {Call} call */
+function ended(call) {
+  void lobby?.callsChanged();
+  const text = (call.outcome && BRIEF_ENDS[call.outcome]?.(call)) ?? null;
+  if (text === null) {
+    finished = call;
+    sounds?.farewell();
+  } else {
+    if (text) shell.toast(text);
+    sounds?.silence();
+  }
+}
+
+/** The entry of the call's menu: asks for a recording, or ends the one that there is. */
+function record() {
+  const recording = current()?.talk.recording;
+  if (recording?.canStop) recording.stop();
+  else recording?.start();
+}
+
+function callAgain() {
+  if (finished) session?.calls.start(finished, finished.kind);
+}
+
+/** @param {MissedCall} call that came while we were busy, did not answer, or did not want to be disturbed */
+function missed(call) {
+  void lobby?.callsChanged();
+  if (call.reason === "busy") shell.toast(`${call.from_name} tried to call you`);
+}
+
+/** @param {number} count of calls that came while we were away */
+function missedBefore(count) {
+  lobby?.setUnseen(count);
+  if (current()) return; // the number at the tab says it, and covers no call
+  shell.toast(count === 1 ? "You missed a call" : `You missed ${count} calls`);
+}
+
+/**
+ * Change what we send. Where that fails, the user hears why.
+ *
+ * @param {(call: Call) => Promise<void>} step
+ */
+async function change(step) {
+  const call = current();
+  if (!call) return;
+  try {
+    await step(call);
+  } catch (error) {
+    if (call.isOver) return;
+    if (calling && error instanceof calling.UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
+    else if (!calling || !(error instanceof calling.MediaUnavailable)) throw error;
+    else shell.toast(outcomeText(`media_${error.problem}`, call.other.name, "video").title, "problem");
+  }
+}
+
+/** @type {WeakSet<Call>} */
+const warned = new WeakSet();
+
+/** @param {Call} call */
+function warnWithoutCamera(call) {
+  if (call.kind !== "video" || call.isAnswered || !call.leg.localStream || call.leg.hasCamera || warned.has(call)) return;
+  warned.add(call);
+  shell.toast(`No camera can be used here: ${shortName(call.other.name)} will hear you, but not see you.`);
+}
+
+/** @param {Event} event */
+function detailOf(event) {
+  return /** @type {CustomEvent} */ (event).detail;
+}
+
+// The server notices at once that a page is gone. Whether it was closed or is being reloaded, it finds out by waiting.
+addEventListener("pagehide", () => session?.calls.leave());
+// A page that a browser had kept, to show it again by "Back", has lost its connections.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+addEventListener("online", networkChanged);
+/** @type {any} not in every browser */ (navigator).connection?.addEventListener("change", networkChanged);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) session?.connection.retryNow();
+});
+
+function networkChanged() {
+  session?.connection.retryNow();
+  current()?.leg.networkChanged();
+}
+
+/**
+ * The page's only global, for diagnosis: `relayCall.peerConnection.getStats()` in the browser's console, or in a test, tells
+ * what the screen cannot (packets, codecs, round-trip times). It can be read and nothing else.
+ */
+Object.defineProperty(window, "relayCall", {
+  value: Object.freeze({
+    /** @returns {RTCPeerConnection | null} of the call that goes on */
+    get peerConnection() {
+      return current()?.leg.peerConnection ?? null;
+    },
+    /** @returns {string | null} the server's name for the call that goes on */
+    get callId() {
+      return current()?.id ?? null;
+    },
+    /** @returns {string} of the WebSocket: `connecting`, `online`, `reconnecting` or `closed` */
+    get connection() {
+      return session?.connection.state ?? "closed";
+    },
+    /** @returns {string} `signed_out`, `idle`, or the phase of the call */
+    get state() {
+      return session ? (current()?.phase ?? "idle") : "signed_out";
+    },
+  }),
+});
+
+void entrance.begin();

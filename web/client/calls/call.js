@@ -1,0 +1,393 @@
+/**
+ * One call: where it stands, from the first ring to the end. No DOM: what it shows is read from its fields at each `change`.
+ *
+ * @typedef {import("../model.js").Person} Person
+ * @typedef {import("../model.js").Scope} Scope
+ * @typedef {import("../protocol.js").AboutCall} AboutCall
+ * @typedef {import("../protocol.js").CallMessage} CallMessage
+ * @typedef {import("../memory.js").CallMemory} CallMemory
+ */
+import { CallLife } from "./calllife.js";
+import { Leg } from "../media/leg.js";
+import { MediaUnavailable } from "../media/media.js";
+import { sameScope } from "../model.js";
+import { outcomeOf } from "./outcomes.js";
+import { scopeOf } from "../protocol.js";
+import { Talk } from "./talk.js";
+
+/** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
+const INVITATION_TIMEOUT = 20_000;
+/** Milliseconds without our own transport until we give up. The server's own patience (30 s by default) should end first. */
+const TRANSPORT_TIMEOUT = 45_000;
+
+export class Call extends CallLife {
+  /** @type {{scope: Scope, other: Person} | null} the target of the transfer, to be called now */
+  successor = null;
+  /** @type {Leg} */
+  leg;
+  /** @type {Talk} */
+  talk;
+
+  /** @type {import("../protocol.js").ServerState | null} what the server said last */
+  #serverState = null;
+  /** @type {AboutCall | null} our answer, as long as nothing shows that it has arrived */
+  #unconfirmedAnswer = null;
+  /** Whether the next offer is for a new peer connection. */
+  #rejoining = false;
+  /** @type {string | undefined} the offer that was for it */
+  #rejoinOffer;
+  #transportDeadline = 0;
+
+  /** @param {import("./calllife.js").CallSetup} setup */
+  constructor(setup) {
+    super(setup);
+    const { resumed, probe } = setup;
+    const send = (/** @type {AboutCall} */ message) => this.send(message);
+    this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
+    this.talk = new Talk(send, setup.clock, resumed?.chat);
+    if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
+    this.leg.addEventListener("change", () => this.#legChanged());
+    this.leg.addEventListener("transport", () => this.#transportChanged());
+    this.talk.addEventListener("change", () => this.#talkChanged());
+  }
+
+  /** Whether a `reconnecting` is about the other party: our own transport is fine. */
+  get otherIsAway() {
+    return this.phase === "reconnecting" && this.leg.isConnected;
+  }
+  /** Whether it is recorded once it is answered. */
+  get willBeRecorded() {
+    return this.talk.recording.state === "announced";
+  }
+
+  // -- what the user does ----------------------------------------------------------------------------------------------
+
+  /** Make the call. */
+  async start() {
+    await this.#attempt(async () => {
+      await this.leg.open(this.kind);
+      if (this.isOver) return;
+      const offer = await this.leg.invite(this.kind);
+      if (this.isOver) return;
+      const { transferredFrom } = this.setup;
+      const origin = transferredFrom === undefined ? {} : { transferred_from: transferredFrom };
+      this.#announce({ type: "call_invitation", call_type: this.kind, offer, ...origin, can_show_recording: true });
+      this.enter("calling");
+      this.giveUpAfter(INVITATION_TIMEOUT, "unavailable");
+    });
+  }
+
+  /** Answer the call. */
+  async accept() {
+    const invitation = this.setup.invitation;
+    if (!invitation || this.phase !== "incoming") return;
+    this.enter("preparing");
+    await this.#attempt(async () => {
+      await this.leg.open(this.kind);
+      if (this.isOver) return;
+      const answer = await this.leg.join(invitation.offer);
+      if (this.isOver) return;
+      this.#unconfirmedAnswer = { type: "call_answer", answer, can_show_recording: true };
+      this.#announce(this.#unconfirmedAnswer);
+      this.keepWaiting();
+      this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
+      this.enter("connecting");
+      this.#transportChanged(); // the deadline for connecting runs from here
+    });
+  }
+
+  /** Hang up, cancel or decline, whichever it is now. */
+  end() {
+    if (this.isOver) return;
+    const outcome = this.isAnswered ? "completed" : this.isIncoming ? "dismissed" : "cancelled";
+    this.giveUp(outcome);
+  }
+
+  // -- what the page needs ----------------------------------------------------------------------------------------------
+
+  /** The number of the message that made us ring. */
+  get invitationSeq() {
+    return this.setup.invitation?.seq ?? null;
+  }
+
+  /** @returns {Omit<CallMemory, "owner"> | null} what is needed to resume this call; null: it cannot be resumed */
+  toRemember() {
+    const { id, scope, other, kind, isAnswered: answered, leg } = this;
+    const { muted } = leg;
+    // A camera that is still being opened, after the page was reloaded, counts as it was before.
+    const cameraOn = leg.localStream ? leg.cameraOn : (this.setup.resumed?.cameraOn ?? kind === "video");
+    return id === null || this.phase === "incoming"
+      ? null
+      : { id, scope, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
+  }
+
+  /**
+   * Glare: our invitation crossed one of the other party, which has not arrived yet. Wait for it.
+   *
+   * @param {number} delay milliseconds
+   */
+  holdOut(delay) {
+    this.announced = false; // to the server, this call never was
+    this.giveUpAfter(delay, "unavailable");
+  }
+
+  // -- what the server says --------------------------------------------------------------------------------------------
+
+  /**
+   * Whether a message is about this call. A call of ours has no name until the server gives it one.
+   *
+   * @param {CallMessage} message
+   */
+  concerns(message) {
+    if (!sameScope(scopeOf(message), this.scope)) return false;
+    // `call_id` is of protocol version 2: a server of version 1 does not send it.
+    return this.id === null || message.call_id === undefined || message.call_id === this.id;
+  }
+
+  /** @param {CallMessage} message */
+  receive(message) {
+    this.id ??= message.call_id ?? null;
+    switch (message.type) {
+      case "call_answer":
+        return void this.#answered(message.answer);
+      case "ice_candidate":
+        return void this.leg.candidate(message.candidate);
+      case "call_declined":
+        return this.finish(outcomeOf(message.reason, this), null);
+      case "call_ended":
+        return this.#ended(message);
+      case "call_update":
+        return void this.#updated(message);
+      case "call_state":
+        this.talk.receive(message);
+        return this.#stateChanged(message);
+      default:
+        return this.talk.receive(message);
+    }
+  }
+
+  /**
+   * The server has refused something that we sent.
+   *
+   * @param {string} ref
+   * @param {string} code
+   * @returns {boolean} whether the message is consumed
+   */
+  refused(ref, code) {
+    if (this.talk.refused(ref, code)) return true;
+    if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
+    if (ref === "call_rejoin") this.finish("lost", null);
+    else void this.leg.refused(ref, code).catch(() => {});
+    return true;
+  }
+
+  /** We are on line again. */
+  serverIsBack() {
+    this.#rejoining = false;
+    if (!this.isAnswered) return;
+    if (this.#unconfirmedAnswer) this.send(this.#unconfirmedAnswer);
+    this.talk.serverIsBack();
+    this.leg.serverIsBack();
+  }
+
+  /**
+   * Whether the call goes on without us, and can have us back.
+   *
+   * @param {import("../protocol.js").CallState} message
+   */
+  isToBeRejoined({ state, yours }) {
+    if (!this.isAnswered || !["answered", "connected", "reconnecting"].includes(state)) return false;
+    return this.leg.peerConnection === null || yours === false;
+  }
+
+  /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
+  async rejoin() {
+    if (this.#rejoining || !this.send({ type: "call_rejoin", can_show_recording: true })) return;
+    this.#rejoining = true;
+    this.#transportChanged();
+    await this.#attempt(() => this.#openAgain());
+  }
+
+  /** After a reconnection the server did not mention this call. If media flows, that is proof enough that it goes on. */
+  forgotten() {
+    if (this.isAnswered && this.leg.isConnected) return;
+    if (this.isIncoming && !this.announced) this.finish("missed", null);
+    else this.giveUp("lost");
+  }
+
+  /**
+   * Another call replaces this one before the server has given this one an id.
+   *
+   * @returns {import("../media/localmedia.js").LocalMedia} for the other call to use
+   */
+  stepAside() {
+    const media = this.leg.handOver();
+    this.announced = false;
+    this.finish("cancelled", null);
+    return media;
+  }
+
+  /** The page goes away. A call that is answered waits for it to come back, and sees at once that it is gone. */
+  leave() {
+    if (this.phase === "incoming") return; // it rings on elsewhere
+    if (this.isAnswered) this.leg.disconnect();
+    else this.end(); // an invitation cannot be resumed
+  }
+
+  // -- inside ----------------------------------------------------------------------------------------------------------
+
+  /**
+   * Send our offer or answer, then the candidates that were found meanwhile.
+   *
+   * @param {AboutCall} message
+   * @throws {Error} when we are not connected to the server
+   */
+  #announce(message) {
+    if (!this.send(message)) throw new Error("not connected to the server");
+    this.announced = true;
+    this.leg.announced();
+  }
+
+  #announcementRefused() {
+    if (this.isAnswered && !this.#unconfirmedAnswer) return true; // it was sent twice, to be sure
+    if (!this.isIncoming) this.announced = false; // to the server, this call never was
+    this.giveUp("failed");
+    return false;
+  }
+
+  /** @param {import("../protocol.js").CallState} message */
+  #stateChanged(message) {
+    const { state } = message;
+    this.leg.canUpdate = message.can_update ?? true;
+    if (message.answered_at) this.answeredAt = message.answered_at;
+    if (this.isAnswered) this.kind = message.call_type;
+    this.#serverState = state;
+    if (state === "ended") {
+      this.finish(outcomeOf(message.reason ?? "", this), message.duration_seconds ?? null);
+    } else if (state === "ringing" || state === "invited") {
+      this.keepWaiting(); // from here on the server counts
+      if (this.phase === "calling" && state === "ringing") this.enter("ringing");
+    } else {
+      this.#unconfirmedAnswer = null;
+      this.#settle();
+    }
+  }
+
+  /** @param {import("../protocol.js").Answer} answer */
+  async #answered(answer) {
+    if (this.isOver || this.isIncoming || this.isAnswered) return; // an answer that comes twice must not disturb the first
+    this.keepWaiting();
+    this.answeredAt ??= this.setup.clock.now();
+    this.enter("connecting");
+    await this.#attempt(async () => {
+      await this.leg.joined(answer);
+      this.#legChanged();
+      this.#transportChanged();
+    });
+  }
+
+  /** @param {import("../protocol.js").CallUpdate} message */
+  async #updated(message) {
+    if (this.isOver || !this.isAnswered) return;
+    this.kind = message.call_type;
+    const { offer, update_id: id } = message;
+    if (this.#rejoining && offer) {
+      this.#rejoinOffer = id;
+      return this.#attempt(async () => {
+        await this.#openAgain();
+        if (!this.#rejoining || this.#rejoinOffer !== id) return;
+        this.#rejoining = false;
+        const answer = await this.leg.join(offer);
+        this.#announce({ type: "call_update", update_id: id, answer });
+        this.#legChanged();
+      });
+    }
+    if (message.expired && id !== undefined && id === this.#rejoinOffer) {
+      this.#rejoining = false; // a camera that took too long to open, say
+      return this.rejoin();
+    }
+    try {
+      await this.leg.receive(message);
+    } catch (error) {
+      if (this.isOver) return;
+      console.warn("the call could not be changed:", error);
+      if (message.offer) this.send({ type: "call_update", rejected: true });
+    }
+    this.changed();
+  }
+
+  /** @param {import("../protocol.js").CallEnded} message */
+  #ended({ reason, duration_seconds: duration, transfer }) {
+    if (transfer) {
+      const { profile_type: type, profile_id: id, name, avatar } = transfer;
+      this.successor = {
+        scope: { kind: "conversation", id: transfer.conversation_id },
+        other: { type, id, name, avatar },
+      };
+    }
+    this.finish(outcomeOf(reason, this), duration ?? null);
+  }
+
+  /** As the page had it before it was reloaded. */
+  #openAgain() {
+    return this.leg.open(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
+  }
+
+  #transportChanged() {
+    clearTimeout(this.#transportDeadline);
+    if (this.isOver || !this.isAnswered) return;
+    if (!this.leg.isConnected) {
+      const outcome = this.phase === "connecting" ? "failed" : "lost";
+      this.#transportDeadline = setTimeout(() => this.giveUp(outcome), TRANSPORT_TIMEOUT);
+    }
+    this.#settle();
+  }
+
+  /** Which phase an answered call is in, from what the server says and from what our own transport says. */
+  #settle() {
+    if (this.isOver || !this.isAnswered) return;
+    const connected = this.leg.isConnected;
+    const wasConnected = this.phase !== "connecting";
+    if (this.#serverState === "reconnecting" || (wasConnected && !connected)) this.enter("reconnecting");
+    // `answered`: the other party's media has not arrived yet, so the duration does not run.
+    else if (connected && this.#serverState !== "answered") this.enter("connected");
+    this.changed();
+  }
+
+  #legChanged() {
+    const { muted, cameraOn, sharing } = this.leg;
+    if (this.isAnswered) {
+      if (cameraOn || sharing) this.kind = "video";
+      this.talk.say({ muted, cameraOff: this.kind === "video" && !cameraOn, sharing });
+    }
+    this.changed();
+  }
+
+  #talkChanged() {
+    this.leg.hold(this.talk.isHeld);
+    this.changed();
+  }
+
+  /** @protected @override */
+  release() {
+    clearTimeout(this.#transportDeadline);
+    this.talk.close();
+    this.leg.close();
+  }
+
+  /**
+   * Do one step of the call setup. If it fails, the call ends, so that the other party does not wait.
+   *
+   * @param {() => Promise<void>} step
+   */
+  async #attempt(step) {
+    try {
+      await step();
+    } catch (error) {
+      if (this.isOver) return; // closed under its hands, which is no failure
+      if (error instanceof MediaUnavailable) return this.giveUp(`media_${error.problem}`);
+      console.warn("the call could not be set up:", error);
+      this.giveUp("failed");
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The life of a call without its media: parties, scope, phase and end. No DOM, no WebRTC.
+ *
+ * @typedef {import("../model.js").Person} Person
+ * @typedef {import("../model.js").Scope} Scope
+ * @typedef {import("../model.js").CallKind} CallKind
+ * @typedef {import("../model.js").Phase} Phase
+ * @typedef {import("../model.js").Outcome} Outcome
+ * @typedef {import("../protocol.js").AboutCall} AboutCall
+ * @typedef {import("../protocol.js").FromClient} FromClient
+ * @typedef {import("../protocol.js").CallInvitation} CallInvitation
+ * @typedef {import("../memory.js").CallMemory} CallMemory
+ *
+ * @typedef {object} CallSetup
+ * @property {CallKind} kind
+ * @property {Scope} scope
+ * @property {Person} other
+ * @property {CallInvitation} [invitation] of the other party; without it the call is ours to make
+ * @property {string} [transferredFrom] the call whose transfer led to this one
+ * @property {Pick<CallMemory, "id" | "muted" | "cameraOn" | "chat">} [resumed] a call that goes on already, and that this page is
+ *   to come back to
+ * @property {import("../media/localmedia.js").LocalMedia} [media] of a call that made way for this one
+ * @property {(message: FromClient) => boolean} send
+ * @property {(message: FromClient) => void} sayGoodbye as `send`, but sent again until the server has heard it
+ * @property {() => void} probe sees whether the server can be reached
+ * @property {RTCIceServer[]} iceServers
+ * @property {import("../clock.js").ServerClock} clock
+ */
+import { scopeFields } from "../protocol.js";
+
+/** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
+const RING_MARGIN = 3_000;
+
+/** Events: `change` when any field changed. */
+export class CallLife extends EventTarget {
+  /** @type {Phase} */
+  phase;
+  /** @type {Outcome | null} */
+  outcome = null;
+  /** @type {number | null} whole seconds from the answer to the end, by the server's clock; null: never answered */
+  duration = null;
+  /** @type {string | null} the server's name for this call; a caller learns it with the first message about it */
+  id;
+  /** @type {CallKind} */
+  kind;
+
+  /** @protected */
+  setup;
+  /** @type {number | null} @protected */
+  answeredAt = null;
+  /** Whether the server has heard of this call from us, so that it must hear of its end too. @protected */
+  announced;
+  #deadline = 0;
+
+  /** @param {CallSetup} setup */
+  constructor(setup) {
+    super();
+    const { invitation, resumed } = setup;
+    this.setup = setup;
+    this.kind = setup.kind;
+    this.id = invitation?.call_id ?? resumed?.id ?? null;
+    this.phase = resumed ? "reconnecting" : invitation ? "incoming" : "preparing";
+    this.announced = resumed !== undefined;
+    if (invitation) this.#ringFor(invitation);
+  }
+
+  /**
+   * The caller pressed twice, or reloaded its page: the same call rings on, and its latest offer counts.
+   *
+   * @param {CallInvitation} invitation
+   */
+  invitedAgain(invitation) {
+    if (this.phase !== "incoming") return; // we have answered the earlier one
+    this.setup = { ...this.setup, invitation };
+    this.kind = invitation.call_type;
+    this.#ringFor(invitation);
+    this.changed();
+  }
+
+  /** @param {CallInvitation} invitation */
+  #ringFor({ expires_at: expiresAt }) {
+    const left = expiresAt - this.setup.clock.now();
+    this.giveUpAfter(Math.max(0, left) + RING_MARGIN, "missed");
+  }
+
+  get scope() {
+    return this.setup.scope;
+  }
+  get other() {
+    return this.setup.other;
+  }
+  get isIncoming() {
+    return this.setup.invitation !== undefined;
+  }
+  get isOver() {
+    return this.phase === "ended";
+  }
+  get isAnswered() {
+    return ["connecting", "connected", "reconnecting"].includes(this.phase);
+  }
+  /** @returns {number | null} whole seconds since the answer */
+  get elapsed() {
+    if (this.answeredAt === null) return null;
+    return Math.max(0, Math.floor((this.setup.clock.now() - this.answeredAt) / 1000));
+  }
+
+  /** @param {AboutCall} message @protected */
+  send(message) {
+    return this.setup.send(this.addressed(message));
+  }
+
+  /**
+   * @param {AboutCall} message
+   * @returns {FromClient}
+   */
+  addressed(message) {
+    const name = this.id === null ? {} : { call_id: this.id };
+    return { ...message, ...scopeFields(this.scope), ...name, to_profile_id: this.other.id, to_profile_type: this.other.type };
+  }
+
+  /**
+   * End the call from here, and say so to the server.
+   *
+   * @param {Outcome} outcome
+   * @protected
+   */
+  giveUp(outcome) {
+    if (this.isOver) return;
+    if (this.isIncoming && !this.announced) {
+      this.setup.sayGoodbye(this.addressed({ type: "call_declined", reason: "rejected" }));
+    } else if (this.announced) {
+      this.setup.sayGoodbye(this.addressed({ type: "call_ended" }));
+    }
+    this.finish(outcome, this.isAnswered ? this.elapsed : null);
+  }
+
+  /**
+   * @param {number} delay milliseconds
+   * @param {Outcome} outcome
+   * @protected
+   */
+  giveUpAfter(delay, outcome) {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      // A telephone that has rung out declines nothing: the call is over, or rings on elsewhere.
+      if (outcome === "missed") this.finish(outcome, null);
+      else this.giveUp(outcome);
+    }, delay);
+  }
+
+  /** The server counts from here on. @protected */
+  keepWaiting() {
+    clearTimeout(this.#deadline);
+  }
+
+  /**
+   * @param {Outcome} outcome
+   * @param {number | null} duration
+   * @protected
+   */
+  finish(outcome, duration) {
+    if (this.isOver) {
+      // The server's count, after we hung up by ourselves, is the one that the other party sees too.
+      this.duration = duration ?? this.duration;
+      this.changed();
+      return;
+    }
+    this.outcome = outcome;
+    this.duration = duration;
+    this.phase = "ended";
+    clearTimeout(this.#deadline);
+    this.release();
+    this.changed();
+  }
+
+  /** What the call has taken hold of is let go. @protected */
+  release() {}
+
+  /** @param {Phase} phase @protected */
+  enter(phase) {
+    if (this.phase === phase || this.isOver) return;
+    this.phase = phase;
+    this.changed();
+  }
+
+  /** @protected */
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * The calls of one signed-in profile: at most one at a time, and who gets which message. No DOM.
+ *
+ * @typedef {import("../model.js").Contact} Contact
+ * @typedef {import("../model.js").CallKind} CallKind
+ * @typedef {import("../protocol.js").FromServer} FromServer
+ * @typedef {import("../protocol.js").FromClient} FromClient
+ * @typedef {import("../protocol.js").CallMessage} CallMessage
+ * @typedef {import("../protocol.js").CallInvitation} CallInvitation
+ * @typedef {import("../protocol.js").CallState} CallState
+ * @typedef {import("../memory.js").CallMemory} CallMemory
+ *
+ * @typedef {"not_connected" | import("./talk.js").TalkNotice} Notice What the user should be told, and no call shows.
+ *
+ * @typedef {object} CallsSetup
+ * @property {import("../connection.js").Connection} connection
+ * @property {import("../clock.js").ServerClock} clock
+ * @property {RTCIceServer[]} iceServers
+ * @property {CallMemory | null} remembered the call that the page's former life was in
+ * @property {(call: Omit<CallMemory, "owner"> | null) => void} remember
+ */
+import { Call } from "./call.js";
+import { keyOf, sameScope } from "../model.js";
+import { scopeFields, scopeOf, senderOf } from "../protocol.js";
+
+/** Milliseconds after a welcome in which the server mentions the call that we are in, if it knows one. */
+const RESUME_WINDOW = 4_000;
+/** Milliseconds after `call_glare` in which the invitation that it names arrives, if it is not there yet. */
+const GLARE_WINDOW = 5_000;
+
+/**
+ * Events: `change` whenever the current call is replaced or changes; `ended`, a `CustomEvent<Call>`, once per call;
+ * `missed`, a `CustomEvent<MissedCall>`; `unseen`, a `CustomEvent<number>`: so many missed calls were not seen yet; `notice`, a
+ * `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent.
+ */
+export class Calls extends EventTarget {
+  /** @type {Call | null} the call that is going on; null when there is none */
+  current = null;
+  /** @type {CallState | null} a call of ours that another device has lost, and that can be taken over here */
+  elsewhere = null;
+  /** @type {Call | null} the previous call: the server's duration of it may still arrive */
+  #lastCall = null;
+  #setup;
+  /** Names of calls that this page has seen the end of: what still arrives about them is old news. */
+  #finished = new Set();
+  /** @type {Map<string, FromClient>} ends of calls that the server has not confirmed, by the call */
+  #goodbyes = new Map();
+  #resume = 0;
+  /** @type {{callId: string, until: number} | null} the invitation that is to be answered at once */
+  #glare = null;
+
+  /** @param {CallsSetup} setup */
+  constructor(setup) {
+    super();
+    this.#setup = setup;
+    setup.connection.addEventListener("message", (event) => {
+      this.#receive(/** @type {CustomEvent<FromServer>} */ (event).detail);
+    });
+  }
+
+  /** Come back to the call that the page was in before it was reloaded; the server says whether it still goes on. */
+  comeBack() {
+    const { remembered } = this.#setup;
+    if (remembered?.answered) this.#adopt(this.#newCall({ ...remembered, resumed: remembered }));
+    else if (remembered) this.#setup.remember(null);
+  }
+
+  /**
+   * Call a contact.
+   *
+   * @param {Pick<Contact, "scope" | "other">} contact
+   * @param {CallKind} kind
+   * @param {string} [transferredFrom] the call whose transfer led to this one
+   */
+  start({ scope, other }, kind, transferredFrom) {
+    if (this.current) return;
+    if (this.#setup.connection.state !== "online") {
+      this.#tell("notice", "not_connected");
+      return;
+    }
+    void this.#adopt(this.#newCall({ scope, other, kind, transferredFrom })).start();
+  }
+
+  /** Take the call that another device has lost. */
+  takeOver() {
+    const state = this.elsewhere;
+    if (!state || this.current) return;
+    this.#comeInto(state);
+  }
+
+  /** Whether a call is the current one, or was here. @param {string} callId */
+  hasSeen(callId) {
+    return this.current?.id === callId || this.#finished.has(callId);
+  }
+
+  /** The page is about to go. */
+  leave() {
+    clearTimeout(this.#resume);
+    this.current?.leave();
+  }
+
+  /** @param {FromServer} message */
+  #receive(message) {
+    if ("server_time" in message) this.#learnTime(message);
+    switch (message.type) {
+      case "welcome":
+        return this.#welcomed();
+      case "error":
+        return this.#refused(message);
+      case "call_missed":
+        return this.#tell("missed", message.call);
+      case "missed_calls":
+        return this.#tell("unseen", message.unseen_count);
+      case "call_invitation":
+        return this.#invited(message);
+      case "call_glare":
+        return this.#glared(message);
+      case "pong":
+        return undefined;
+      default:
+        return "call_id" in message ? this.#about(message) : undefined; // a type that came after this page
+    }
+  }
+
+  /** @param {{type: string, server_time: number}} message */
+  #learnTime({ type, server_time: serverTime }) {
+    if (type === "welcome") this.#setup.clock.reset();
+    this.#setup.clock.observe(serverTime);
+  }
+
+  /** We are (back) on line. The server says at once which call we are in; one that it does not name is over. */
+  #welcomed() {
+    const call = this.current;
+    clearTimeout(this.#resume);
+    for (const message of this.#goodbyes.values()) this.#setup.connection.send(message);
+    if (this.elsewhere) this.#notElsewhere();
+    if (!call || call.phase === "preparing") return;
+    call.serverIsBack();
+    this.#resume = setTimeout(() => {
+      if (this.current === call) call.forgotten();
+    }, RESUME_WINDOW);
+  }
+
+  /** @param {import("../protocol.js").ErrorMessage} error */
+  #refused({ ref, code, message }) {
+    // A candidate that was not to the server's taste is no concern of the user's, nor is a hang-up that came too late.
+    if (ref === "ice_candidate" || ref === "call_restart" || ref === "ping") return;
+    if (ref === "call_ended" || ref === "call_declined") return this.#goodbyes.clear();
+    if (!this.current?.refused(ref ?? "", code)) this.#tell("refusal", message);
+  }
+
+  /** @param {CallInvitation} invitation */
+  #invited(invitation) {
+    const call = this.current;
+    if (call?.id === invitation.call_id) {
+      clearTimeout(this.#resume);
+      call.invitedAgain(invitation);
+      return;
+    }
+    if (this.#finished.has(invitation.call_id)) return;
+    const what = { scope: scopeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
+    if (call && this.#crosses(call, what)) {
+      // Glare: two people call each other at the same moment. The server takes the other's call; it needs no second consent.
+      void this.#adopt(this.#newCall({ ...what, media: call.stepAside() })).accept();
+    } else if (!call) {
+      const ringing = this.#adopt(this.#newCall(what));
+      if (this.#glare?.callId === invitation.call_id && performance.now() < this.#glare.until) void ringing.accept();
+    }
+  }
+
+  /**
+   * Whether a call of ours that the server has not named yet is one to just that person.
+   *
+   * @param {Call} call
+   * @param {Pick<Contact, "scope" | "other">} what
+   */
+  #crosses(call, { scope, other }) {
+    return !call.isIncoming && call.id === null && sameScope(call.scope, scope) && keyOf(call.other) === keyOf(other);
+  }
+
+  /** @param {import("../protocol.js").CallGlare} message */
+  #glared(message) {
+    this.#glare = { callId: message.call_id, until: performance.now() + GLARE_WINDOW };
+    const call = this.current;
+    if (call?.id === message.call_id) {
+      if (call.phase === "incoming") void call.accept();
+      return;
+    }
+    // The invitation has not arrived yet; until then the screen shows this attempt.
+    if (call && this.#crosses(call, { scope: scopeOf(message), other: senderOf(message) })) call.holdOut(GLARE_WINDOW);
+  }
+
+  /** @param {CallMessage} message */
+  #about(message) {
+    const call = this.current;
+    if (message.type === "call_ended" || (message.type === "call_state" && message.state === "ended")) this.#over(message);
+    if (call?.concerns(message) && !this.#finished.has(message.call_id)) {
+      clearTimeout(this.#resume);
+      if (message.type === "call_state" && call.isToBeRejoined(message)) void call.rejoin();
+      call.receive(message);
+    } else if (message.type === "call_state" && message.state !== "ended" && !call) {
+      this.#goesOn(message);
+    } else if (this.#lastCall?.concerns(message)) {
+      this.#lastCall.receive(message);
+    }
+  }
+
+  /** @param {CallMessage} message of the end of a call */
+  #over(message) {
+    this.#goodbyes.delete(message.call_id);
+    if (this.elsewhere?.call_id === message.call_id) this.#notElsewhere();
+  }
+
+  /**
+   * A call that the server believes us to be in, while this page has none.
+   *
+   * @param {CallState} message
+   */
+  #goesOn(message) {
+    const rings = message.state === "ringing" || message.state === "invited";
+    if (rings || this.#finished.has(message.call_id)) {
+      // The hang-up was lost with the connection; or the page that called is gone, and an invitation cannot be resumed.
+      const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
+      const to = { ...scopeFields(scopeOf(message)), call_id, to_profile_id, to_profile_type };
+      this.#setup.connection.send({ type: "call_ended", ...to });
+    } else if (message.yours !== false) {
+      this.#comeInto(message);
+    } else {
+      this.elsewhere = message;
+      this.dispatchEvent(new Event("change"));
+    }
+  }
+
+  /** @param {CallState} message */
+  #comeInto(message) {
+    const resumed = { id: message.call_id, muted: false, cameraOn: message.call_type === "video", chat: [] };
+    const call = this.#newCall({ scope: scopeOf(message), other: senderOf(message), kind: message.call_type, resumed });
+    this.#notElsewhere();
+    this.#adopt(call);
+    call.receive(message);
+    void call.rejoin();
+  }
+
+  #notElsewhere() {
+    this.elsewhere = null;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * @param {Omit<import("./calllife.js").CallSetup, "send" | "sayGoodbye" | "probe" | "iceServers" | "clock">} what
+   * @returns {Call}
+   */
+  #newCall(what) {
+    const { connection, iceServers, clock } = this.#setup;
+    const sayGoodbye = (/** @type {FromClient} */ message) => {
+      if ("call_id" in message && message.call_id) this.#goodbyes.set(message.call_id, message);
+      connection.send(message);
+    };
+    const send = (/** @type {FromClient} */ message) => connection.send(message);
+    return new Call({ ...what, send, sayGoodbye, probe: () => connection.retryNow(), iceServers, clock });
+  }
+
+  /**
+   * @param {Call} call
+   * @returns {Call}
+   */
+  #adopt(call) {
+    this.current = call;
+    if (call.phase === "incoming") this.#setup.connection.wantAgain(call.invitationSeq);
+    call.addEventListener("change", () => {
+      if (this.current === call) {
+        if (call.phase !== "incoming") this.#setup.connection.wantAgain(null);
+        if (call.isOver) this.#ended(call);
+        else this.#setup.remember(call.toRemember());
+      }
+      this.dispatchEvent(new Event("change"));
+    });
+    call.talk.addEventListener("notice", (event) => this.#tell("notice", /** @type {CustomEvent} */ (event).detail));
+    this.dispatchEvent(new Event("change"));
+    return call;
+  }
+
+  /** @param {Call} call */
+  #ended(call) {
+    this.current = null;
+    this.#lastCall = call;
+    if (call.id) this.#finished.add(call.id);
+    this.#setup.remember(null);
+    this.#tell("ended", call);
+    if (call.successor) this.start(call.successor, call.kind, call.id ?? undefined);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * Our leg of a call: what we send, what we receive, and the path between. No DOM, no state of the call.
+ *
+ * @typedef {import("../model.js").CallKind} CallKind
+ * @typedef {import("../protocol.js").AboutCall} AboutCall
+ * @typedef {import("../protocol.js").Offer} Offer
+ * @typedef {import("../protocol.js").Answer} Answer
+ *
+ * @typedef {object} LegSetup
+ * @property {RTCIceServer[]} iceServers
+ * @property {(message: AboutCall) => boolean} send
+ * @property {() => void} probe sees whether the server can be reached
+ * @property {LocalMedia} [media] of the call that this one replaces
+ * @property {boolean} [muted]
+ */
+import { LocalMedia } from "./localmedia.js";
+import { Negotiation, UpdateFailed } from "./negotiation.js";
+import { watchPath } from "./pathwatch.js";
+import { Recovery } from "./recovery.js";
+import { lacksSection } from "./sections.js";
+import { watchVideo } from "./videowatch.js";
+
+/** Events: `change` when any field changed; `transport` when the connection's state changed. */
+export class Leg extends EventTarget {
+  /** The other party's audio and camera. */
+  remoteStream = new MediaStream();
+  /** The other party's screen. */
+  remoteScreen = new MediaStream();
+  /** Whether the other party's client can change the call. Until we know better, we try. */
+  canUpdate = true;
+  /** @type {"none" | "flowing" | "paused"} the video of the other party's camera */
+  remoteVideo = "none";
+
+  #media;
+  #negotiation;
+  #recovery;
+  #stopWatching = () => {};
+  #stopWatchingPath = () => {};
+  /** @type {RTCPeerConnection | null} whose path is watched */
+  #watched = null;
+  #changed = () => this.dispatchEvent(new Event("change"));
+
+  /** @param {LegSetup} setup */
+  constructor({ iceServers, send, probe, media = new LocalMedia(), muted }) {
+    super();
+    this.#media = media;
+    this.#media.muted = muted ?? media.muted;
+    this.#negotiation = new Negotiation(media, iceServers, send);
+    this.#recovery = new Recovery({ restart: () => send({ type: "call_restart" }), probe });
+    media.addEventListener("change", this.#changed);
+    this.#negotiation.addEventListener("track", (event) => this.#received(/** @type {CustomEvent} */ (event).detail));
+    this.#negotiation.addEventListener("transport", () => {
+      this.#watch();
+      this.dispatchEvent(new Event("transport"));
+    });
+  }
+
+  get peerConnection() {
+    return this.#negotiation.peerConnection;
+  }
+  get isConnected() {
+    return this.peerConnection?.connectionState === "connected";
+  }
+  get localStream() {
+    return this.#media.stream;
+  }
+  get muted() {
+    return this.#media.muted;
+  }
+  get cameraOn() {
+    return this.#media.cameraOn;
+  }
+  get hasCamera() {
+    return this.#media.hasCamera;
+  }
+  get sharing() {
+    return this.#media.screen !== null;
+  }
+  /** How loud the other party is right now, from 0 to 1. */
+  get remoteLevel() {
+    const receiver = this.peerConnection?.getReceivers().find(({ track }) => track.kind === "audio");
+    return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
+  }
+  /** Whether both sides have agreed on a description, so that it can be changed. */
+  get isAgreed() {
+    const { peerConnection } = this;
+    // Firefox throws when a closed one is asked for its descriptions.
+    return peerConnection !== null && peerConnection.signalingState !== "closed" && peerConnection.currentRemoteDescription !== null;
+  }
+
+  // -- setting it up ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Microphone and, for a video call, the camera.
+   *
+   * @param {CallKind} kind
+   * @throws {import("./media.js").MediaUnavailable}
+   */
+  open(kind) {
+    return this.#media.open(kind);
+  }
+
+  /** @param {CallKind} kind */
+  invite(kind) {
+    return this.#negotiation.invite(kind);
+  }
+
+  /** @param {Offer} offer of a call that starts, or that we come back to */
+  join(offer) {
+    return this.#negotiation.join(offer);
+  }
+
+  /** @param {Answer} answer to our invitation */
+  joined(answer) {
+    return this.#negotiation.joined(answer);
+  }
+
+  /** Our description is being sent to the server. */
+  announced() {
+    this.#negotiation.announced();
+  }
+
+  // -- while it is there -----------------------------------------------------------------------------------------------
+
+  toggleMute() {
+    this.#media.toggleMute();
+  }
+
+  /**
+   * @throws {import("./media.js").MediaUnavailable} when the camera is wanted and cannot be had
+   * @throws {import("./negotiation.js").UpdateFailed} when the other side does not take it
+   */
+  async toggleCamera() {
+    if (this.cameraOn) return this.#media.turnCameraOff();
+    this.#mustHaveRoom(0);
+    await this.#media.turnCameraOn();
+    await this.#update(() => this.#media.turnCameraOff());
+  }
+
+  /**
+   * Nothing happens if the user thinks better of it when the browser asks what to share.
+   *
+   * @throws {import("./media.js").MediaUnavailable}
+   * @throws {import("./negotiation.js").UpdateFailed} when the other side does not take it
+   */
+  async toggleSharing() {
+    if (this.sharing) return this.#media.stopSharing();
+    this.#mustHaveRoom(1);
+    await this.#media.share(() => this.#media.stopSharing());
+    if (this.sharing) await this.#update(() => this.#media.stopSharing());
+  }
+
+  /** @param {boolean} held nothing that matters leaves */
+  hold(held) {
+    this.#media.hold(held);
+    this.#recovery.hold(held);
+  }
+
+  /** @param {import("../protocol.js").CallUpdate} message */
+  receive(message) {
+    return this.#negotiation.receive(message);
+  }
+
+  /**
+   * @param {string} ref of an update that the server refuses
+   * @param {string} code
+   */
+  refused(ref, code) {
+    return this.#negotiation.refused(ref, code);
+  }
+
+  /** @param {import("../protocol.js").WireCandidate | null} candidate */
+  candidate(candidate) {
+    return this.#negotiation.candidate(candidate);
+  }
+
+  serverIsBack() {
+    this.#recovery.serverIsBack(performance.now());
+  }
+
+  networkChanged() {
+    this.#recovery.networkChanged(performance.now());
+  }
+
+  // -- its end ---------------------------------------------------------------------------------------------------------
+
+  /** @returns {LocalMedia} for another call to use; this one's end leaves it alone */
+  handOver() {
+    const media = this.#media;
+    media.removeEventListener("change", this.#changed);
+    this.#media = new LocalMedia();
+    return media;
+  }
+
+  /** Only the connection, so that the server sees at once that we are gone. */
+  disconnect() {
+    this.#stopWatchingPath();
+    this.#negotiation.close();
+  }
+
+  close() {
+    this.disconnect();
+    this.#stopWatching();
+    this.#media.close();
+  }
+
+  // -- inside ----------------------------------------------------------------------------------------------------------
+
+  #watch() {
+    const { peerConnection } = this;
+    if (!peerConnection || this.#watched === peerConnection) return;
+    this.#watched = peerConnection;
+    this.#stopWatchingPath();
+    this.#recovery.reset();
+    this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#recovery.look(sight, performance.now()));
+  }
+
+  /**
+   * Rather before a camera is opened, or the user asked which screen to share, than after.
+   *
+   * @param {0 | 1} index of the camera's section, or the screen's
+   * @throws {import("./negotiation.js").UpdateFailed} when it takes an offer, and the other party's client takes none
+   */
+  #mustHaveRoom(index) {
+    const { peerConnection, isAgreed, canUpdate } = this;
+    if (peerConnection && isAgreed && !canUpdate && lacksSection(peerConnection, index)) throw new UpdateFailed("unsupported");
+  }
+
+  /** @param {() => void} undo */
+  async #update(undo) {
+    if (!this.isAgreed) return;
+    try {
+      await this.#negotiation.update("video");
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** @param {{track: MediaStreamTrack, role: "person" | "screen"}} received */
+  #received({ track, role }) {
+    const stream = role === "screen" ? this.remoteScreen : this.remoteStream;
+    for (const older of stream.getTracks()) if (older.kind === track.kind && older !== track) stream.removeTrack(older);
+    stream.addTrack(track);
+    if (track.kind === "video" && role === "person" && this.peerConnection) {
+      this.#stopWatching();
+      this.#stopWatching = watchVideo(this.peerConnection, track, (flow) => {
+        this.remoteVideo = flow;
+        this.#changed();
+      });
+    }
+    this.#changed();
+  }
+}

@@ -1,0 +1,364 @@
+/**
+ * The peer connection of one call: which sections it has, and the exchange of offers and answers about them. No DOM, no state of
+ * the call.
+ *
+ * The other end is the relay, whose descriptions carry all the addresses there are, so nothing here waits for ICE candidates;
+ * ours are sent because the protocol has them.
+ *
+ * The sections: one of audio; the first of video is the camera's, the second the screen's, for either party. Both stay
+ * once they are there, and tracks come and go in them, so that only the first camera and the first screen need an offer.
+ *
+ * @typedef {import("../model.js").CallKind} CallKind
+ * @typedef {import("../protocol.js").AboutCall} AboutCall
+ * @typedef {import("../protocol.js").CallUpdate} CallUpdate
+ * @typedef {import("../protocol.js").Offer} Offer
+ * @typedef {import("../protocol.js").Answer} Answer
+ * @typedef {import("../protocol.js").WireCandidate} WireCandidate
+ *
+ * @typedef {"rejected" | "update_timeout" | "unsupported" | "offline" | "gone" | string} UpdateProblem `gone`: the call ended;
+ *   others are the server's codes.
+ *
+ * @typedef {object} Proposal An offer of ours in mid-call.
+ * @property {string} ref
+ * @property {Promise<"accepted" | "overtaken" | UpdateProblem>} settled
+ * @property {(result: "accepted" | "overtaken" | UpdateProblem) => void} settle
+ */
+import { newId } from "../model.js";
+import { addSections, fillSections, videoSections } from "./sections.js";
+
+/** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
+const PROPOSAL_TIMEOUT = 20_000;
+/** Milliseconds until we offer again, when the server is busy with an offer that is not for us. */
+const RETRY = 1_000;
+/** How often we yield to the other offer before we give up. */
+const MOST_ATTEMPTS = 4;
+
+/** The other party, or the server, does not take what we proposed. */
+export class UpdateFailed extends Error {
+  /** @param {UpdateProblem} problem */
+  constructor(problem) {
+    super(`call_update: ${problem}`);
+    this.problem = problem;
+  }
+}
+
+/** Events: `transport` when the connection's state changed; `track`, a `CustomEvent<{track, role}>`. */
+export class Negotiation extends EventTarget {
+  /** @type {RTCPeerConnection | null} */
+  peerConnection = null;
+  #media;
+  #iceServers;
+  #send;
+  /** @type {(RTCIceCandidate | null)[] | null} found before the message that they belong to was sent; null: sent */
+  #unsentCandidates = [];
+  /** @type {WireCandidate[] | null} received before the description that they belong to; null: it is there */
+  #earlyCandidates = [];
+  /** @type {Proposal | null} */
+  #proposal = null;
+  /** @type {Promise<unknown>} what is being done now, and everything in line behind it */
+  #work = Promise.resolve();
+
+  /**
+   * @param {import("./localmedia.js").LocalMedia} media what we send
+   * @param {RTCIceServer[]} iceServers
+   * @param {(message: AboutCall) => boolean} send
+   */
+  constructor(media, iceServers, send) {
+    super();
+    this.#media = media;
+    this.#iceServers = iceServers;
+    this.#send = send;
+    media.addEventListener("tracks", () => void this.#inOrder(() => this.#fillSections()).catch(() => {}));
+  }
+
+  // -- setting the call up ---------------------------------------------------------------------------------------------
+
+  /**
+   * @param {CallKind} kind
+   * @returns {Promise<Offer>} that starts a call
+   */
+  async invite(kind) {
+    const peerConnection = this.#open();
+    this.#addTracks(peerConnection);
+    // Without a camera of our own we still want to see the other party.
+    if (kind === "video" && !this.#media.camera) peerConnection.addTransceiver("video", { direction: "recvonly" });
+    const { sdp = "" } = await peerConnection.createOffer();
+    await peerConnection.setLocalDescription({ type: "offer", sdp });
+    return { type: "offer", sdp };
+  }
+
+  /**
+   * @param {Offer} offer of a call that starts, or that we come back to
+   * @returns {Promise<Answer>}
+   */
+  async join(offer) {
+    const peerConnection = this.#open();
+    // The offer first: our tracks then go into the sections that it made for them.
+    await peerConnection.setRemoteDescription(offer);
+    this.#addTracks(peerConnection);
+    await this.#addEarlyCandidates();
+    const { sdp = "" } = await peerConnection.createAnswer();
+    await peerConnection.setLocalDescription({ type: "answer", sdp });
+    return { type: "answer", sdp };
+  }
+
+  /**
+   * The answer to our invitation.
+   *
+   * @param {Answer} answer
+   * @returns {Promise<boolean>} false: there is one already, which it must not disturb
+   */
+  async joined(answer) {
+    if (this.peerConnection?.signalingState !== "have-local-offer") return false;
+    await this.peerConnection.setRemoteDescription(answer);
+    await this.#addEarlyCandidates();
+    return true;
+  }
+
+  /** Our description was sent: the candidates gathered meanwhile may follow. */
+  announced() {
+    const candidates = this.#unsentCandidates ?? [];
+    this.#unsentCandidates = null;
+    candidates.forEach((candidate) => this.#found(candidate));
+  }
+
+  /** @param {WireCandidate | null} candidate */
+  async candidate(candidate) {
+    if (!candidate?.candidate) return;
+    if (this.#earlyCandidates) this.#earlyCandidates.push(candidate);
+    else await this.peerConnection?.addIceCandidate(candidate).catch(() => {}); // one bad address is not the end of a call
+  }
+
+  close() {
+    this.#proposal?.settle("gone");
+    this.peerConnection?.close();
+  }
+
+  // -- changing it in mid-call -----------------------------------------------------------------------------------------
+
+  /**
+   * Make room for the tracks that we want to send and that have no section yet.
+   *
+   * @param {CallKind} kind what the call is from then on
+   * @throws {UpdateFailed}
+   */
+  async update(kind) {
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+      while (this.#proposal) await this.#proposal.settled;
+      const proposal = await this.#inOrder(() => this.#propose(kind));
+      if (!proposal) return;
+      const result = await proposal.settled;
+      if (result === "accepted") return;
+      if (result !== "overtaken") throw new UpdateFailed(result);
+    }
+    throw new UpdateFailed("update_glare");
+  }
+
+  /**
+   * @param {CallUpdate} message
+   * @throws {Error} the offer cannot be taken
+   */
+  async receive({ offer, answer, expired, update_id: id }) {
+    if (offer) await this.#inOrder(() => this.#takeOffer(offer, id));
+    else if (answer) await this.#inOrder(() => this.#takeAnswer(answer));
+    else if (expired) await this.#inOrder(() => this.#forgetOffer());
+    else await this.#inOrder(() => this.#withdraw("rejected"));
+  }
+
+  /**
+   * The server does not take a proposal.
+   *
+   * @param {string} ref
+   * @param {string} code
+   */
+  async refused(ref, code) {
+    await this.#inOrder(async () => {
+      if (this.#proposal?.ref !== ref) return; // overtaken already
+      if (code !== "update_glare") return this.#withdraw(code);
+      // Another offer is in progress, and none of its messages is for us: ours follows it.
+      const proposal = this.#proposal;
+      await this.#rollBack();
+      this.#proposal = null;
+      void pause(RETRY).then(() => proposal.settle("overtaken"));
+    });
+  }
+
+  /**
+   * @param {CallKind} kind
+   * @returns {Promise<Proposal | null>} null: nothing is to be proposed
+   */
+  async #propose(kind) {
+    const { peerConnection } = this;
+    if (peerConnection?.signalingState !== "stable") throw new UpdateFailed("gone");
+    addSections(peerConnection, this.#media);
+    if (!(await fillSections(peerConnection, this.#media))) return null;
+    const { sdp = "" } = await peerConnection.createOffer();
+    await peerConnection.setLocalDescription({ type: "offer", sdp });
+    const proposal = (this.#proposal = newProposal());
+    const message = { type: /** @type {const} */ ("call_update"), call_type: kind, ref: proposal.ref };
+    if (this.#send({ ...message, offer: { type: "offer", sdp } })) {
+      setTimeout(() => void this.refused(proposal.ref, "update_timeout").catch(() => {}), PROPOSAL_TIMEOUT);
+    } else {
+      await this.#withdraw("offline");
+    }
+    return proposal;
+  }
+
+  /**
+   * An offer that comes while ours waits for its answer has overtaken ours: the server says nothing more of that.
+   *
+   * @param {Offer} offer
+   * @param {string} [id]
+   */
+  async #takeOffer(offer, id) {
+    const { peerConnection } = this;
+    if (!peerConnection) return;
+    const proposal = this.#proposal;
+    await this.#rollBack();
+    this.#proposal = null;
+    try {
+      const answer = await this.#answer(peerConnection, offer);
+      this.#send({ type: "call_update", update_id: id, answer });
+    } catch (error) {
+      await this.#forgetOffer();
+      throw error;
+    } finally {
+      proposal?.settle("overtaken");
+    }
+  }
+
+  /**
+   * @param {RTCPeerConnection} peerConnection
+   * @param {Offer} offer
+   * @returns {Promise<Answer>}
+   */
+  async #answer(peerConnection, offer) {
+    await peerConnection.setRemoteDescription(offer);
+    await this.#addEarlyCandidates();
+    // Sections that are new to us are open in both directions from the start: a camera that comes later needs no offer then.
+    for (const section of videoSections(peerConnection)) {
+      if (section.currentDirection === null) section.direction = "sendrecv";
+    }
+    await this.#fillSections();
+    const { sdp = "" } = await peerConnection.createAnswer();
+    await peerConnection.setLocalDescription({ type: "answer", sdp });
+    return { type: "answer", sdp };
+  }
+
+  /** The other side's offer is no longer good. If it was answered already, the server sees to it that both agree again. */
+  async #forgetOffer() {
+    const { peerConnection } = this;
+    if (peerConnection?.signalingState === "have-remote-offer") await peerConnection.setRemoteDescription({ type: "rollback" });
+  }
+
+  /** @param {Answer} answer */
+  async #takeAnswer(answer) {
+    const proposal = this.#proposal;
+    if (!proposal || this.peerConnection?.signalingState !== "have-local-offer") return;
+    this.#proposal = null;
+    try {
+      await this.peerConnection.setRemoteDescription(answer);
+      proposal.settle("accepted");
+    } catch (error) {
+      proposal.settle("invalid_sdp");
+      throw error;
+    }
+  }
+
+  /** @param {UpdateProblem} problem */
+  async #withdraw(problem) {
+    const proposal = this.#proposal;
+    this.#proposal = null;
+    await this.#rollBack();
+    proposal?.settle(problem);
+  }
+
+  /** Sections that only our offer had must not linger: the next description would bring them again. */
+  async #rollBack() {
+    const { peerConnection } = this;
+    if (peerConnection?.signalingState !== "have-local-offer") return;
+    await peerConnection.setLocalDescription({ type: "rollback" });
+    for (const section of videoSections(peerConnection)) if (section.mid === null) section.stop();
+  }
+
+  // -- sections and tracks ---------------------------------------------------------------------------------------------
+
+  /** @returns {RTCPeerConnection} a new one; an older one is given up */
+  #open() {
+    const older = this.peerConnection;
+    const peerConnection = new RTCPeerConnection({
+      iceServers: this.#iceServers,
+      bundlePolicy: "max-bundle",
+      rtcpMuxPolicy: "require",
+    });
+    this.peerConnection = peerConnection;
+    older?.close();
+    this.#unsentCandidates ??= [];
+    peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#found(candidate));
+    peerConnection.addEventListener("connectionstatechange", () => {
+      if (this.peerConnection === peerConnection) this.dispatchEvent(new Event("transport"));
+    });
+    peerConnection.addEventListener("track", ({ track, transceiver }) => {
+      const role = track.kind === "video" && videoSections(peerConnection).indexOf(transceiver) > 0 ? "screen" : "person";
+      if (this.peerConnection === peerConnection) this.dispatchEvent(new CustomEvent("track", { detail: { track, role } }));
+    });
+    return peerConnection;
+  }
+
+  async #fillSections() {
+    if (this.peerConnection) await fillSections(this.peerConnection, this.#media);
+  }
+
+  /** @param {RTCPeerConnection} peerConnection */
+  #addTracks(peerConnection) {
+    const { stream } = this.#media;
+    for (const track of stream?.getTracks() ?? []) peerConnection.addTrack(track, /** @type {MediaStream} */ (stream));
+  }
+
+  // -- candidates ------------------------------------------------------------------------------------------------------
+
+  async #addEarlyCandidates() {
+    const candidates = this.#earlyCandidates ?? [];
+    this.#earlyCandidates = null;
+    for (const candidate of candidates) await this.candidate(candidate);
+  }
+
+  /** @param {RTCIceCandidate | null} candidate */
+  #found(candidate) {
+    if (this.#unsentCandidates) {
+      this.#unsentCandidates.push(candidate);
+      return;
+    }
+    // An empty candidate means the end of them just as null does; null is the plainer one.
+    const wire = candidate?.candidate
+      ? { candidate: candidate.candidate, sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex }
+      : null;
+    this.#send({ type: "ice_candidate", candidate: wire });
+  }
+
+  /**
+   * One step after the other, each to its end: descriptions that overlap would undo one another.
+   *
+   * @template T
+   * @param {() => Promise<T>} step
+   * @returns {Promise<T>}
+   */
+  #inOrder(step) {
+    const done = this.#work.then(step);
+    this.#work = done.catch(() => {});
+    return done;
+  }
+}
+
+/** @returns {Proposal} */
+function newProposal() {
+  /** @type {Proposal["settle"]} */
+  let settle = () => {};
+  const settled = /** @type {Proposal["settled"]} */ (new Promise((resolve) => (settle = resolve)));
+  return { ref: newId(), settled, settle };
+}
+
+/** @param {number} delay milliseconds */
+function pause(delay) {
+  return new Promise((resolve) => setTimeout(resolve, delay));
+}
