@@ -12,7 +12,7 @@ DRAWS: Final = {"client/connectivity/synthetic.js"}
 
 
 def _modules(folder: str) -> Iterator[tuple[str, str]]:
-    found = [file for file in (WEB / folder).rglob("*.js")]
+    found = list((WEB / folder).rglob("*.js"))
     assert found
     for file in found:
         yield str(file.relative_to(WEB)), file.read_text(encoding="utf-8")
