@@ -2,9 +2,7 @@
 
 import functools
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,21 +11,22 @@ from typing import Any, Final
 
 import av
 
+from tests.recording.av1 import av1_frames
 from tests.recording.capture_file import H264, OPUS, VP8, VP9, CaptureFile, audio_section, video_section
 
 MTU: Final = 1100
-NOBODY: Final = 65534
 
 
 @functools.cache
 def encoded(name: str, frames: int, width: int = 320, height: int = 240, key_every: int = 25) -> tuple[tuple[bytes, bool], ...]:
-    """Frames of an encoder, 25 a second, and which are key frames. A pattern that moves."""
-    os.environ.setdefault("SVT_LOG", "1")  # errors only
+    """Frames of an encoder, 25 a second, and which are key frames. A pattern that moves. `av1` are those of a file."""
+    if name == "av1":
+        return av1_frames(frames, width, height)
     encoder: Any = av.CodecContext.create(name, "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size = key_every
-    encoder.bit_rate = 0 if name == "libsvtav1" else 800_000
+    encoder.bit_rate = 800_000
     encoder.options = {
         "libvpx": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "error-resilient": "1"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"},
@@ -35,11 +34,15 @@ def encoded(name: str, frames: int, width: int = 320, height: int = 240, key_eve
             "preset": "ultrafast",
             "x264-params": f"keyint={key_every}:scenecut=0:bframes=0:rc-lookahead=0:sync-lookahead=0",
         },
-        "libsvtav1": {"preset": "12", "crf": "50", "svtav1-params": "pred-struct=1:lookahead=0:lp=1"},
     }[name]
-    with _unprivileged():
-        encoder.open()
     out = []
+    for frame in moving_pattern(frames, width, height):
+        out += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(frame)]
+    out += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(None)]
+    return tuple(out)
+
+
+def moving_pattern(frames: int, width: int, height: int) -> Iterator[av.VideoFrame]:
     for number in range(frames):
         frame = av.VideoFrame(width, height, "yuv420p")
         luma = bytes((x + 7 * number) & 0xFF for x in range(frame.planes[0].line_size)) * height
@@ -47,21 +50,7 @@ def encoded(name: str, frames: int, width: int = 320, height: int = 240, key_eve
         for plane in frame.planes[1:]:
             plane.update(bytes([128]) * plane.buffer_size)
         frame.pts, frame.time_base = number, Fraction(1, 25)
-        out += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(frame)]
-    out += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(None)]
-    return tuple(out)
-
-
-@contextmanager
-def _unprivileged() -> Iterator[None]:
-    """SVT-AV1 takes real-time priority 99 for the process that opens it, if root may: nothing else would run beside its tests."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
+        yield frame
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from relay.sealed import Sealer
 from tests.recording.capture_file import AV1, H264, OPUS, PCMA, PCMU, RED, VP8, VP9, CaptureFile, audio_section, video_section
 from tests.recording.kit import Packet, Stream, decoded_frames, encoded, level, opus_packets, product_packets
 
-ENCODERS = {VP8: "libvpx", VP9: "libvpx-vp9", H264: "libx264", AV1: "libsvtav1"}
+ENCODERS = {VP8: "libvpx", VP9: "libvpx-vp9", H264: "libx264", AV1: "av1"}
 
 VIDEO_SSRC, AUDIO_SSRC = 0x1111, 0x2222
 
