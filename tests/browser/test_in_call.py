@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def in_call(relay: RunningRelay, open_page: OpenPage[RelayPage], kind: str) -> PagesInCall:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "voice" if kind == "voice" else "video", caller, callee)
-    await call.media_flows()
+    await call.media_flows(2)
     for page in (caller, callee):
         await page.reaches("connected")
     return call
@@ -89,9 +89,9 @@ async def test_the_app_of_the_other_side_may_be_too_old_for_a_camera_in_mid_call
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(Version1Page, TUTOR)
     assert isinstance(caller, RelayPage)
     call = await PagesInCall.connected(relay, "voice", caller, callee)
-    await call.media_flows()
+    await call.media_flows(2)
     await caller.press("camera")
     await caller.hears("The other side’s app can’t do that")
     await expect(caller.hook("camera")).to_have_attribute("aria-label", "Turn camera on", timeout=PATIENCE)
-    await call.media_flows()
+    await call.media_flows(2)
     await caller.hang_up()

@@ -15,7 +15,7 @@ async def asked(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> tuple[Re
     await relay.new_conversation(STUDENT, PARENT)
     student, tutor, parent = [await open_page(RelayPage, key) for key in (STUDENT, TUTOR, PARENT)]
     call = await PagesInCall.connected(relay, "video", student, tutor)
-    await call.media_flows()
+    await call.media_flows(2)
     await tutor.press_more("transfer")
     await tutor.hook(f"transfer-to-{PARENT}").click()
     await tutor.shows("transferring")

@@ -227,7 +227,12 @@ class BrowserPage:
         Raises:
             AssertionError: at the end, if anything went wrong in the page.
         """
-        context = await browser.new_context(permissions=["camera", "microphone"], ignore_https_errors=cls.any_certificate)
+        context = await browser.new_context(
+            permissions=["camera", "microphone"],
+            ignore_https_errors=cls.any_certificate,
+            # Painted in software, sixty frames a second of animations take half of what a call takes.
+            reduced_motion="reduce",
+        )
         try:
             await context.add_init_script(INSTRUMENTS)
             if cls.small_camera:

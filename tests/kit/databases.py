@@ -16,10 +16,11 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -50,6 +51,8 @@ class PostgresServer:
 
     directory: Path
     port: int = PORT
+    _made: list[str] = field(default_factory=list)
+    """The database with the schema, once it is there."""
 
     def url(self, database: str) -> str:
         return f"postgresql+asyncpg://postgres@/{database}?host={self.directory}&port={self.port}"
@@ -68,14 +71,17 @@ class PostgresServer:
     async def with_schema(self) -> str:
         """The URL of a database that has the newest schema and no rows. It is the same for all who ask: making one takes long."""
         url = self.url(SCHEMA)
+        if self._made:
+            # Without SQLAlchemy, which asks a new server for six things before its first statement.
+            connection = await asyncpg.connect(host=str(self.directory), port=self.port, user="postgres", database=SCHEMA)
+            await connection.execute(_emptying())
+            await connection.close()
+            return url
         admin = create_async_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
         async with admin.connect() as connection:
-            there = await connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": SCHEMA})
-            if there.one_or_none() is None:
-                await connection.execute(text(f"CREATE DATABASE {SCHEMA}"))
-                await _upgrade(url)
-        async with _engine(url) as engine, engine.begin() as connection:
-            await connection.execute(text(_emptying()))
+            await connection.execute(text(f"CREATE DATABASE {SCHEMA}"))
+        await _upgrade(url)
+        self._made.append(SCHEMA)
         return url
 
 
