@@ -19,29 +19,29 @@ KEY_EVERY: Final = 25
 def main() -> None:
     if os.geteuid() == 0:
         os.seteuid(65534)  # the encoder gets no real-time priority then
-    made = {path_of(*size): _encoded(*size, frames) for size, frames in SIZES.items()}
+    made = {size: _encoded(*size, frames) for size, frames in SIZES.items()}
     if os.getuid() == 0:
         os.seteuid(0)
-    for path, packets in made.items():
-        path.write_bytes(_ivf(*map(int, path.stem.split("x")), packets))
+    for (width, height), packets in made.items():
+        path_of(width, height).write_bytes(_ivf(width, height, packets))
 
 
-def _ivf(width: int, height: int, packets: list[av.Packet]) -> bytes:
+def _ivf(width: int, height: int, packets: list[bytes]) -> bytes:
     """PyAV's own muxing opens the encoder."""
     header = b"DKIF" + pack("<HH4sHHIIII", 0, 32, b"AV01", width, height, 25, 1, len(packets), 0)
-    return header + b"".join(pack("<IQ", len(bytes(one)), number) + bytes(one) for number, one in enumerate(packets))
+    return header + b"".join(pack("<IQ", len(one), number) + one for number, one in enumerate(packets))
 
 
-def _encoded(width: int, height: int, frames: int) -> list[av.Packet]:
+def _encoded(width: int, height: int, frames: int) -> list[bytes]:
     encoder: Any = av.CodecContext.create("libsvtav1", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size = KEY_EVERY
     encoder.options = {"preset": "12", "crf": "50", "svtav1-params": "pred-struct=1:lookahead=0:lp=1"}
-    found = []
+    found: list[bytes] = []
     for frame in moving_pattern(frames, width, height):
-        found += encoder.encode(frame)
-    return [*found, *encoder.encode(None)]
+        found += map(bytes, encoder.encode(frame))
+    return [*found, *map(bytes, encoder.encode(None))]
 
 
 if __name__ == "__main__":
