@@ -1,7 +1,7 @@
 """A relay to ask, and what to ask it with."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from relay.http.access.keys import Keys
 from relay.ids import Profile
 from relay.settings.auth import AuthSettings
 from tests.kit.server import RunningRelay, running_relay
+from tests.kit.shared import SharedRelays
 
 SECRET = "a secret of at least 32 characters"
 
@@ -27,10 +28,26 @@ def tokens(keys: Keys | None = None, **settings: Any) -> Tokens:
 TOKENS = tokens()
 
 
+@pytest.fixture(scope="session")
+def shared_relays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRelays]:
+    """Relays for all tests that change nothing of theirs."""
+    with SharedRelays.running(tmp_path_factory.mktemp("shared")) as relays:
+        yield relays
+
+
 @pytest.fixture
-async def relay(no_errors_logged: None, tmp_path: Path, relay_settings: dict[str, Any]) -> AsyncIterator[RunningRelay]:
-    """A relay for this test alone, in development mode unless the test says otherwise. Its document describes all its answers."""
-    async with running_relay(tmp_path, **{"jwt_secret": SECRET, "media_host": "127.0.0.1", **relay_settings}) as running:
+async def relay(
+    request: pytest.FixtureRequest, no_errors_logged: None, tmp_path: Path, relay_settings: dict[str, Any]
+) -> AsyncIterator[RunningRelay]:
+    """A relay for this test alone, unless it `changes_nothing`, in development mode unless it says otherwise. Its document
+    describes all its answers.
+    """
+    settings = {"jwt_secret": SECRET, "media_host": "127.0.0.1", **relay_settings}
+    async with contextlib.AsyncExitStack() as stack:
+        if request.node.get_closest_marker("changes_nothing"):
+            running = request.getfixturevalue("shared_relays").of(settings)
+        else:
+            running = await stack.enter_async_context(running_relay(tmp_path, **settings))
         yield running
         assert running.contract is not None
         assert not running.contract.breaches

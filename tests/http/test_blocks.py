@@ -33,6 +33,7 @@ async def test_the_blocked_one_sees_nothing_of_it(http: aiohttp.ClientSession) -
     assert await blocked_by(http, MAYA) == ["Daniel Okafor"]
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("other", ["student/1", "tutor/1", "teacher/789", "tutor/0", "tutor/99999999999", "tutor/0789"])
 async def test_an_unknown_profile_cannot_be_blocked(http: aiohttp.ClientSession, other: str) -> None:
     status, answer = await asked(http, "PUT", f"/api/blocks/{other}", MAYA)
@@ -46,6 +47,7 @@ async def test_a_profile_cannot_block_itself(http: aiohttp.ClientSession) -> Non
     assert await blocked_by(http, MAYA) == []
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/blocks"), ("PUT", DANIELS), ("DELETE", DANIELS)])
 async def test_blocks_need_a_credential(http: aiohttp.ClientSession, method: str, path: str) -> None:
     status, answer = await asked(http, method, path, {})

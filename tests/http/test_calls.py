@@ -125,6 +125,7 @@ async def test_missed_calls_are_those_that_the_profile_did_not_take(http: aiohtt
     assert len((await listed(http, MAYA, "?missed=0"))[0]) == 3
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=201", "?limit=x", "?limit=", "?limit=²", "?cursor=x", "?cursor=" + "A" * 300, "?missed=maybe"]
 )
@@ -183,6 +184,7 @@ async def test_one_foreign_call_among_own_ones_marks_none(http: aiohttp.ClientSe
     assert (await unseen(http, MAYA), await unseen(http, ELENA)) == (1, 1)
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "body",
     [
@@ -202,6 +204,7 @@ async def test_seen_calls_are_named_by_ids_or_by_the_latest_not_both(http: aioht
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", ""), ("GET", "/missed"), ("GET", "/unseen"), ("POST", "/seen"), ("GET", "/" + "0" * 32)],

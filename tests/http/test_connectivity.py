@@ -329,6 +329,7 @@ async def test_a_report_is_explained_without_a_credential(relay: RunningRelay, h
             assert (response.status, await response.json()) == (200, explanation_of(case)), case["name"]
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "report",
     [

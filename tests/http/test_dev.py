@@ -75,6 +75,7 @@ async def test_a_conversation_with_an_unknown_profile_is_refused(http: aiohttp.C
     assert "student_99" in body["error"]["message"]
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("count", [0, 1, 2])
 async def test_a_conversation_has_at_least_two_different_members(http: aiohttp.ClientSession, count: int) -> None:
     members = [{"profile_type": "student", "profile_id": 456}] * count
@@ -100,6 +101,7 @@ BODIES = {
 }
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("path", ["/api/dev/login", "/api/dev/conversations"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 async def test_a_body_that_makes_no_sense_is_refused_in_words(http: aiohttp.ClientSession, path: str, body: bytes) -> None:

@@ -26,6 +26,7 @@ async def get(http: aiohttp.ClientSession, path: str, key: str) -> object:
         return await response.json()
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     ("key", "names"),
     [

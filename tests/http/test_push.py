@@ -46,6 +46,7 @@ async def test_a_browser_gets_the_key_that_it_subscribes_with(http: aiohttp.Clie
         assert (response.status, await response.json()) == (200, {"key": PUBLIC_KEY})
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("endpoint", ["https://push.example/\0", "\0", "https://push.example/\n", "https://püsh.example/"])
 async def test_an_endpoint_that_is_no_url_cannot_be_removed(http: aiohttp.ClientSession, endpoint: str) -> None:
     """PostgreSQL would not even look for it."""
@@ -65,6 +66,7 @@ async def test_a_browser_registers_for_one_profile_and_leaves(http: aiohttp.Clie
         assert registered(relay) == left
 
 
+@pytest.mark.changes_nothing
 @on
 @pytest.mark.parametrize(
     "body",
@@ -97,6 +99,7 @@ async def test_a_subscription_of_an_unknown_profile_is_refused(http: aiohttp.Cli
     assert not registered(relay)
 
 
+@pytest.mark.changes_nothing
 @on
 @pytest.mark.parametrize(
     ("method", "path"),

@@ -35,6 +35,7 @@ PATHS = {
 every_path = pytest.mark.parametrize(("method", "path", "status"), PATHS.values(), ids=PATHS.keys())
 
 
+@pytest.mark.changes_nothing
 @every_path
 async def test_every_answer_tells_the_browser_to_be_careful(
     http: aiohttp.ClientSession, method: str, path: str, status: int
@@ -59,6 +60,7 @@ async def test_every_answer_tells_the_browser_to_be_careful(
     assert "Strict-Transport-Security" not in headers, "it came by http"
 
 
+@pytest.mark.changes_nothing
 @every_path
 @pytest.mark.settings(trusted_proxies=("127.0.0.1",))
 async def test_https_responses_set_hsts_and_a_secure_csp(
@@ -84,6 +86,7 @@ async def test_the_policy_names_no_host_that_could_be_more_than_one(http: aiohtt
         assert "connect-src 'self';" in response.headers["Content-Security-Policy"]
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -121,6 +124,7 @@ async def test_a_page_that_has_not_changed_is_not_sent_again(http: aiohttp.Clien
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "path",
     [

@@ -58,6 +58,7 @@ async def test_a_token_that_is_looked_at_does_not_replace_the_cookie(relay: Runn
         assert (await session_of(browser))["profile"]["profile_id"] == STUDENT.profile_id
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     ("headers", "problem"),
     [

@@ -28,6 +28,7 @@ async def test_an_omitted_setting_is_kept(http: aiohttp.ClientSession) -> None:
     assert await asked(http, "PUT", "/api/settings", MAYA, json={}) == (200, both)
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "body", [[], "nobody", {"privacy": "friends"}, {"privacy": 1}, {"do_not_disturb": "yes"}, {"privcy": "nobody"}]
 )

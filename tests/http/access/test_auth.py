@@ -34,6 +34,7 @@ SEEN_BY_STUDENT = {"Maya Lindgren", "Daniel Okafor"}
 SEEN_BY_TUTOR = {"Maya Lindgren", "Daniel Okafor", "Elena Lindgren"}
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(("query", "headers"), ASKED_AS_STUDENT.values(), ids=ASKED_AS_STUDENT.keys())
 async def test_each_way_to_send_a_credential_works(http: aiohttp.ClientSession, query: str, headers: dict[str, str]) -> None:
     assert await names_seen(http, query, headers) == SEEN_BY_STUDENT
@@ -53,6 +54,7 @@ async def test_a_bad_explicit_credential_is_not_made_good_by_a_cookie(http: aioh
     assert await names_seen(http, "", {**cookie, "Authorization": "Bearer nonsense"}) == 401
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "headers",
     [
@@ -86,6 +88,7 @@ async def test_the_address_of_a_socket_is_a_socket(http: aiohttp.ClientSession) 
         assert (response.status, (await response.json())["error"]["code"]) == (426, "upgrade_required")
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("path", ["/ws/0456/student", "/ws/456/Student", "/ws/789/tutor", "/ws/٤٥٦/student"])
 async def test_a_path_that_names_another_profile_is_forbidden(http: aiohttp.ClientSession, path: str) -> None:
     async with http.get(path, headers=bearer("student_456")) as response:

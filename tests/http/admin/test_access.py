@@ -31,6 +31,7 @@ def path_of(pattern: str) -> str:
     return pattern
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "headers",
     [

@@ -72,6 +72,7 @@ async def test_connections_are_listed_once_each(admin: Admin, limit: int) -> Non
     assert {(7, 70), (7, 700)} <= set(numbers)
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("path", ["/profiles", "/conversations", "/whiteboard/sessions", "/connections"])
 @pytest.mark.parametrize(
     "query", ["?limit=0", "?limit=1001", "?limit=x", "?cursor=x", "?cursor=tutor_0", "?cursor=-1", "?cursor=99999999999"]

@@ -28,6 +28,7 @@ async def test_a_profile_is_added_brought_up_to_date_and_deleted(admin: Admin, h
     assert (await admin("GET", NEW))[0] == 404
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize(
     "body",
     [
@@ -48,6 +49,7 @@ async def test_a_profile_that_makes_no_sense_is_refused(admin: Admin, body: Any)
     assert (await admin("GET", NEW))[0] == 404
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("path", ["/profiles/teacher/5", "/profiles/tutor/0", "/profiles/tutor/2147483648", "/profiles/tutor/05"])
 async def test_an_impossible_profile_is_not_found(admin: Admin, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):

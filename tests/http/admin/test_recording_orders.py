@@ -80,6 +80,7 @@ async def test_a_conversation_may_be_stricter_and_not_looser(admin: Admin, http:
     assert await admin("GET", "/whiteboard/sessions/7/recording") == (200, {"policy": None, "effective": "consent"})
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("body", [{}, {"policy": "never"}, {"policy": None}, {"policy": "off", "more": 1}])
 async def test_a_policy_that_is_none_is_refused(admin: Admin, body: dict[str, object]) -> None:
     assert (await admin("PUT", LESSON, body))[0] == 400

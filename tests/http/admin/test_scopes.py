@@ -44,6 +44,7 @@ async def test_members_come_and_go(admin: Admin, base: str, key: str) -> None:
     assert (await admin("PUT", f"{base}/5001/members/parent/321"))[0] == 404
 
 
+@pytest.mark.changes_nothing
 @KINDS
 @pytest.mark.parametrize(
     "body",
@@ -67,6 +68,7 @@ async def test_a_scope_that_cannot_be_changes_nothing(admin: Admin, base: str, k
     assert (await admin("GET", f"{base}/5001"))[0] == 404
 
 
+@pytest.mark.changes_nothing
 @KINDS
 @pytest.mark.parametrize("scope_id", ["0", "2147483648", "9" * 40])
 async def test_an_impossible_scope_is_not_found(admin: Admin, base: str, key: str, scope_id: str) -> None:

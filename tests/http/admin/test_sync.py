@@ -117,6 +117,7 @@ async def test_as_many_as_there_may_be_are_done_and_one_more_is_not(admin: Admin
     assert (status, answer["error"]["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("body", [None, [], "x", {"profiles": {}}, {"people": []}])
 async def test_a_body_without_lists_is_refused(admin: Admin, body: Any) -> None:
     status, answer = await admin("POST", "/sync", body)

@@ -24,6 +24,7 @@ async def test_no_token_is_issued_for_an_unknown_profile(admin: Admin) -> None:
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("body", [{}, {"profile_type": "teacher", "profile_id": 1}, {"profile_type": "student", "profile_id": 0}])
 async def test_a_profile_must_be_named(admin: Admin, body: dict[str, object]) -> None:
     assert (await admin("POST", "/tokens", body))[0] == 400

@@ -122,6 +122,7 @@ async def test_lists_are_filtered_and_paged(http: aiohttp.ClientSession, recorde
     assert found == [with_elena, failed, drawing, *reversed(minutes)]
 
 
+@pytest.mark.changes_nothing
 @quiet
 @pytest.mark.parametrize(
     "query",
