@@ -130,10 +130,16 @@ class ClientCall:
             lambda message: message.get("type") == "call_state",
         )
 
-    async def decline(self, reason: str = "rejected") -> None:
-        """Do not take the call. `reason`: `rejected`, `busy` or `offline`."""
+    async def decline(self, reason: str = "rejected", message: str | None = None) -> None:
+        """Do not take the call.
+
+        Args:
+            reason: `rejected`, `busy`, `offline`, or `media_unavailable`: it was to be answered, and that failed.
+            message: what the caller is told, of 1 to 200 characters.
+        """
         if self.state != "ended":
-            await self._messages.tell("call_declined", reason=reason)
+            said = {} if message is None else {"message": message}
+            await self._messages.tell("call_declined", reason=reason, **said)
             self._finish(CallFinished(reason))
 
     async def hang_up(self) -> None:
@@ -208,9 +214,18 @@ class ClientCall:
             lambda message: message.get("type") == "call_state" and "you" not in message.get("held_by", ()),
         )
 
-    async def set_media_state(self, *, muted: bool = False, camera_off: bool = False, sharing: bool = False) -> None:
-        """Tell the other party what this one does with its media."""
-        await self._messages.tell("call_media_state", muted=muted, camera_off=camera_off, sharing=sharing)
+    async def set_media_state(
+        self,
+        *,
+        muted: bool = False,
+        camera_off: bool = False,
+        sharing: bool = False,
+        no_microphone: bool = False,
+        no_camera: bool = False,
+    ) -> None:
+        """Tell the other party what this one does with its media, and which of its devices do not work."""
+        failing = {"no_microphone": no_microphone, "no_camera": no_camera}
+        await self._messages.tell("call_media_state", muted=muted, camera_off=camera_off, sharing=sharing, **failing)
 
     async def transfer(self, target: Profile) -> None:
         """Ask the other party to call a third profile instead. The call ends as `transferred` if it agrees."""

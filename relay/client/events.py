@@ -32,6 +32,8 @@ class CallFinished(ClientEvent):
     reason: str
     duration_seconds: int | None = None
     """None: it was not answered."""
+    message: str | None = None
+    """What the callee said by declining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class RemoteMediaState(ClientEvent):
     muted: bool
     camera_off: bool
     sharing: bool
+    no_microphone: bool = False
+    """It has no microphone that works."""
+    no_camera: bool = False
+    """It has no camera that works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +140,13 @@ def event_of(message: Mapping[str, Any]) -> ClientEvent:  # noqa: PLR0911 one ca
         case "call_ended":
             return CallFinished(str(get("reason")), get("duration_seconds"))
         case "call_declined":
-            return CallFinished(str(get("reason")))
+            return CallFinished(str(get("reason")), message=get("message"))
         case "call_chat":
             return ChatReceived(str(get("text", "")), bool(get("own")), get("message_id"), int(get("sent_at") or 0))
         case "call_media_state":
-            return RemoteMediaState(bool(get("muted")), bool(get("camera_off")), bool(get("sharing")))
+            return RemoteMediaState(
+                *(bool(get(name)) for name in ("muted", "camera_off", "sharing", "no_microphone", "no_camera"))
+            )
         case "call_quality":
             return QualityMeasured(
                 leg=str(get("leg")),

@@ -126,9 +126,10 @@ class SqlCallLog:
         answered_at: datetime | None = None,
         caller: MediaPath = UNKNOWN_PATH,
         callee: MediaPath = UNKNOWN_PATH,
+        decline_message: str | None = None,
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`: see `relay.signaling.ports.CallLog`."""
-        row, paths = self._row, {**_path("caller", caller), **_path("callee", callee)}
+        row, known = self._row, {**_path("caller", caller), **_path("callee", callee), "decline_message": decline_message}
         # Twice: an answer may come in between. After that, only another server's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
@@ -142,7 +143,7 @@ class SqlCallLog:
                 return duration
             closing = update(row).where(row.call_id == call_id, row.status == seen.status, or_(_OPEN, _EXPIRED))
             values = _closed(answered, at, reason)
-            if await execute(self._engine, closing.values(**values, **paths)):
+            if await execute(self._engine, closing.values(**values, **known)):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 

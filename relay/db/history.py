@@ -241,6 +241,7 @@ class SqlHistory:
             route=getattr(row, f"{ROLES[direction]}_route"),
             family=getattr(row, f"{ROLES[direction]}_family"),
             rtt_ms=getattr(row, f"{ROLES[direction]}_rtt_ms"),
+            decline_message=row.decline_message,
         )
 
 

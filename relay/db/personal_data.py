@@ -152,7 +152,7 @@ class SqlPersonalData:
             .limit(BATCH)
             .with_for_update()
         )
-        identity = (f"{role}_user_id", f"{role}_name", f"{role}_avatar")
+        identity = [f"{role}_user_id", f"{role}_name", f"{role}_avatar", *(["decline_message"] if role == "callee" else [])]
         nameless = {name: null() for name in identity if name in row.__table__.columns}
         hiding = update(row).where(row.id.in_(some)).values({f"{role}_deleted_at": at, **nameless})
         async with self._engine.begin() as connection:

@@ -85,6 +85,7 @@ _IDENTITY = frozenset(
         "callee_user_id",
         "callee_name",
         "callee_avatar",
+        "decline_message",
     }
 )
 """Columns that say more of a party than its profile's type and id. Not every table has them all."""

@@ -56,6 +56,7 @@ class CallView(msgspec.Struct, frozen=True):
     route: Annotated[str, Meta(description="How the profile's own media arrived at last: `udp`, `tcp`, `turn-udp`…")] | None
     family: Annotated[str, Meta(description="`ipv4` or `ipv6`.")] | None
     rtt_ms: Annotated[float, Meta(description="Round trip between the relay and the profile.")] | None
+    decline_message: Annotated[str, Meta(description="What the callee said to the caller by declining.")] | None
     conversation_id: int | UnsetType | None = UNSET
     whiteboard_session_id: int | UnsetType | None = UNSET
     recording_id: str | UnsetType | None = UNSET
@@ -229,6 +230,7 @@ def _call(record: CallRecord, kind: ScopeKind) -> CallView:
         route=record.route,
         family=record.family,
         rtt_ms=record.rtt_ms,
+        decline_message=record.decline_message,
         **scope,
     )
 

@@ -130,12 +130,14 @@ class CallLog(Protocol):
         answered_at: datetime | None = None,
         caller: MediaPath = UNKNOWN_PATH,
         callee: MediaPath = UNKNOWN_PATH,
+        decline_message: str | None = None,
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`.
 
         Args:
             answered_at: when it was answered, if that may not have been written; None: as the row has it.
             caller: the path to the caller, `callee` that to the callee.
+            decline_message: what the callee said by declining.
 
         Returns:
             The call's duration in whole seconds from answered to ended, or None for a missed call.

@@ -32,6 +32,7 @@ async def call(
     hidden_from_callee: bool = False,
     caller_path: MediaPath = UNKNOWN_PATH,
     callee_path: MediaPath = UNKNOWN_PATH,
+    decline_message: str | None = None,
 ) -> str:
     """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
     log = SqlCallLog(engine, "here", scope.kind)
@@ -40,7 +41,7 @@ async def call(
     if answered is not None:
         await log.answered(call_id, after(started + answered))
     if reason is not None:
-        await log.ended(call_id, after(started + 60), reason, caller=caller_path, callee=callee_path)
+        await log.ended(call_id, after(started + 60), reason, caller=caller_path, callee=callee_path, decline_message=decline_message)
     return call_id
 
 

@@ -67,6 +67,7 @@ COMMON = {
     "callee_family": None,
     "callee_rtt_ms": None,
     "hidden_from_callee": False,
+    "decline_message": None,
 }
 
 SNAPSHOT = {
@@ -189,6 +190,15 @@ async def test_a_call_whose_server_died_has_no_paths(log: Log, engine: AsyncEngi
     await log.answered(call_id, after(1))
     await log.close_own()
     assert set((await columns(engine, call_id, *PATHS)).values()) == {None}
+
+
+async def test_what_the_callee_said_by_declining_is_written_down_with_the_end(log: Log, engine: AsyncEngine) -> None:
+    call_id = await log.call()
+    await log.ended(call_id, after(9), "rejected", decline_message="In 10\0 minutes 👋")
+    assert await columns(engine, call_id, "end_reason", "decline_message") == {
+        "end_reason": "rejected",
+        "decline_message": "In 10\ufffd minutes 👋",
+    }
 
 
 async def test_a_clock_that_was_set_back_makes_no_negative_duration(log: Log) -> None:

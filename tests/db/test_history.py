@@ -73,6 +73,14 @@ async def test_a_party_sees_the_route_of_its_own_media_and_not_the_others(
     assert (theirs.route, theirs.family, theirs.rtt_ms) == ("udp", "ipv6", None)
 
 
+async def test_both_parties_read_what_the_callee_said_by_declining(
+    history: SqlHistory, scope: Scope, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, scope, reason="rejected", decline_message="In 10 minutes")
+    for one in (STUDENT, TUTOR):
+        assert (await the_call(history, one.profile, call_id)).decline_message == "In 10 minutes"
+
+
 async def test_another_profile_cannot_read_or_mark_the_call(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
     call_id = await call(engine, scope, answered=10, reason="hangup")
     assert await names(history, PARENT.profile) == []

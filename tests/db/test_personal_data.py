@@ -16,7 +16,7 @@ from relay.db.settings import SqlSettings
 from relay.ids import Profile, Scope, ScopeKind
 from relay.records.calls import ScopeRecord
 from relay.records.profiles import Privacy, ProfileCard
-from tests.db.calls import call, foreign, plans, row, say, scanned
+from tests.db.calls import call, columns, foreign, plans, row, say, scanned
 from tests.db.people import PARENT, STUDENT, T0, TUTOR, after
 
 CALLS = {ScopeKind.CONVERSATION: "calls", ScopeKind.WHITEBOARD_SESSION: "whiteboard_calls"}
@@ -167,6 +167,15 @@ async def test_a_profile_that_returns_after_erasure_has_no_history_and_is_not_na
     detail = await history.call(TUTOR.profile, call_id)
     assert detail is not None
     assert detail.call.other == ProfileCard(STUDENT.profile, "", "")
+
+
+@pytest.mark.parametrize(("erased", "left"), [(TUTOR, None), (STUDENT, "In 10 minutes")])
+async def test_what_a_callee_said_by_declining_goes_with_it(
+    personal: SqlPersonalData, scope: Scope, engine: AsyncEngine, erased: ProfileCard, left: str | None
+) -> None:
+    call_id = await call(engine, scope, reason="rejected", decline_message="In 10 minutes")
+    await personal.erase(erased.profile, after(1))
+    assert await columns(engine, call_id, "decline_message") == {"decline_message": left}
 
 
 async def test_erasing_deletes_the_chat_messages_of_this_profile_only(

@@ -16,7 +16,7 @@ from relay.records.calls import Purged
 from relay.records.profiles import ProfileCard
 from relay.settings.base import names_of
 from relay.settings.retention import RetentionSettings
-from tests.db.calls import call, plans, row, say, scanned
+from tests.db.calls import call, columns, plans, row, say, scanned
 from tests.db.people import STUDENT, T0, TUTOR, after
 
 DAY = 86_400.0
@@ -108,6 +108,14 @@ async def test_names_go_before_the_calls_do(retention: SqlRetention, scope: Scop
     assert await retention.apply(RetentionSettings(retain_identities_days=30), day(31)) == Purged()
     [*_, record] = (await SqlHistory(engine, scope.kind).calls(STUDENT.profile, limit=50)).calls
     assert (record.id, record.duration_seconds) == (old, 59)
+
+
+async def test_what_was_said_by_declining_is_kept_no_longer_than_the_names(
+    retention: SqlRetention, scope: Scope, engine: AsyncEngine
+) -> None:
+    call_id = await call(engine, scope, reason="rejected", decline_message="In 10 minutes")
+    await retention.apply(RetentionSettings(retain_identities_days=30), day(31))
+    assert await columns(engine, call_id, "end_reason", "decline_message") == {"end_reason": "rejected", "decline_message": None}
 
 
 async def test_chat_messages_are_removed_by_their_own_age(retention: SqlRetention, scope: Scope, engine: AsyncEngine) -> None:

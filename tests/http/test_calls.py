@@ -13,7 +13,7 @@ from relay.signaling.ports import MediaPath
 from tests.http.conftest import socket_of
 from tests.http.records import DANIEL, ELENA, MAYA, VICTOR, WHITEBOARD, Calls, asked, calls_of, milliseconds
 from tests.kit.server import RunningRelay
-from tests.signaling.people import invitation
+from tests.signaling.people import frame, invitation
 
 
 @pytest.fixture
@@ -77,6 +77,7 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         "duration_seconds": 60,
         "missed": False,
         "transferred_from": None,
+        "decline_message": None,
         "route": None,
         "family": None,
         "rtt_ms": None,
@@ -89,6 +90,20 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         assert (call["other"]["profile_type"], call["other"]["profile_id"]) == other
         assert call["other"]["name"]
         assert call.keys() == {*common, "direction", "other", "seen"}
+
+
+async def test_both_parties_read_what_the_callee_said_by_declining(http: aiohttp.ClientSession, relay: RunningRelay) -> None:
+    async with socket_of(http, MAYA) as hers, socket_of(http, DANIEL) as his:
+        await his.send_str(invitation(Profile.parse(MAYA), Scope(ScopeKind.CONVERSATION, 123)))
+        assert (await hers.receive_json(timeout=20))["type"] == "call_invitation"
+        await hers.send_str(frame("call_declined", message="Call you back in 10 minutes"))
+        told = await his.receive_json(timeout=20)
+        while told["type"] != "call_declined":
+            told = await his.receive_json(timeout=20)
+    assert told["message"] == "Call you back in 10 minutes"
+    for who in (DANIEL, MAYA):
+        _, answer = await asked(http, "GET", "/api/calls", who)
+        assert [one["decline_message"] for one in answer["calls"]] == ["Call you back in 10 minutes"]
 
 
 async def test_each_party_sees_the_route_of_its_own_media(http: aiohttp.ClientSession, calls: Calls) -> None:

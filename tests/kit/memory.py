@@ -38,6 +38,7 @@ class CallEntry:
     heartbeat_at: datetime | None = None
     paths: tuple[MediaPath, MediaPath] = (UNKNOWN_PATH, UNKNOWN_PATH)
     """To the caller and to the callee."""
+    decline_message: str | None = None
 
     @property
     def call_id(self) -> str:
@@ -99,6 +100,7 @@ class MemoryCallLog:
         answered_at: datetime | None = None,
         caller: MediaPath = UNKNOWN_PATH,
         callee: MediaPath = UNKNOWN_PATH,
+        decline_message: str | None = None,
     ) -> int | None:
         await asyncio.sleep(0)
         entry = self.entries.get(call_id)
@@ -107,7 +109,7 @@ class MemoryCallLog:
         if answered_at is not None:
             entry.status, entry.answered_at = "answered", answered_at
         entry.close(at, reason)
-        entry.paths = caller, callee
+        entry.paths, entry.decline_message = (caller, callee), decline_message
         return entry.duration_seconds
 
     async def was_transferred(self, call_id: str, profile: Profile) -> bool:

@@ -24,7 +24,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "call_update": {"offer": {"type": "offer", "sdp": VIDEO_OFFER}, "call_type": "video"},
     "call_restart": {},
     "call_rejoin": {},
-    "call_media_state": {"muted": True, "camera_off": False, "sharing": False},
+    "call_media_state": {"muted": True, "camera_off": False, "sharing": False, "no_microphone": True, "no_camera": False},
     "call_hold": {},
     "call_resume": {},
     "call_transfer": {"target_profile_id": 321, "target_profile_type": "parent"},
@@ -34,7 +34,10 @@ GOOD: dict[str, dict[str, Any]] = {
     "call_record_answer": {"accepted": True, "recording_id": "c0" * 16, "text_hash": "ab" * 32},
 }
 
-OPTIONAL = {"reason", "call_type", "muted", "camera_off", "sharing", "message_id", "text_hash", "recording_id"}
+OPTIONAL = {
+    *("reason", "call_type", "muted", "camera_off", "sharing", "no_microphone", "no_camera"),
+    *("message_id", "text_hash", "recording_id"),
+}
 """May be left out. (The `call_type` of an invitation may not.)"""
 
 every_type = pytest.mark.parametrize("kind", GOOD)

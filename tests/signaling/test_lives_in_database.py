@@ -48,9 +48,11 @@ class TwiceWritten(MemoryCallLog):
         answered_at: datetime | None = None,
         caller: MediaPath = UNKNOWN_PATH,
         callee: MediaPath = UNKNOWN_PATH,
+        decline_message: str | None = None,
     ) -> int | None:
-        here = super().ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
-        there = self._database.ended(call_id, at, reason, answered_at=answered_at, caller=caller, callee=callee)
+        end = {"answered_at": answered_at, "caller": caller, "callee": callee, "decline_message": decline_message}
+        here: Coroutine[Any, Any, int | None] = super().ended(call_id, at, reason, **end)  # type: ignore[arg-type]
+        there = self._database.ended(call_id, at, reason, **end)  # type: ignore[arg-type]
         return await self._both(here, there)
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:

@@ -10,6 +10,7 @@ from relay.signaling.messages import incoming
 from relay.signaling.messages.common import Answer, IceCandidate, MediaState, Offer
 from relay.signaling.messages.incoming import (
     MAX_CHAT_LENGTH,
+    MAX_DECLINE_LENGTH,
     MAX_FRAME_LENGTH,
     AnyFromClient,
     CallAnswer,
@@ -78,9 +79,9 @@ NEEDED = {
     "ping": [],
 }
 OPTIONAL = {
-    "call_declined": ["reason"],
+    "call_declined": ["reason", "message"],
     "call_invitation": ["transferred_from"],
-    "call_media_state": ["muted", "camera_off", "sharing"],
+    "call_media_state": ["muted", "camera_off", "sharing", "no_microphone", "no_camera"],
     "call_update": ["call_type"],
     "call_chat": ["message_id"],
     "call_record": ["text_hash"],
@@ -194,6 +195,19 @@ def test_a_text_fills_its_limit() -> None:
     assert message.text == text
 
 
+def test_a_device_that_does_not_work_is_said_beside_what_a_user_has_turned_off() -> None:
+    message = incoming.decode('{"type":"call_media_state","conversation_id":1,"muted":true,"no_microphone":true}')
+    assert isinstance(message, CallMediaState)
+    assert message.state == MediaState(muted=True, no_microphone=True)
+
+
+def test_what_is_said_by_declining_fills_its_limit() -> None:
+    said = "\N{GRINNING FACE}" * MAX_DECLINE_LENGTH
+    message = incoming.decode(json.dumps({**EXAMPLES["call_declined"], "message": said}))
+    assert isinstance(message, CallDeclined)
+    assert message.message == said
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +236,9 @@ WRONG: dict[str, list[object]] = {
     "muted": [None, 1, "yes"],
     "camera_off": [None, 0],
     "sharing": [None, "no"],
+    "no_microphone": [None, 1, "yes"],
+    "no_camera": [None, 0, "no"],
+    "message": [1, [], "", "x" * (MAX_DECLINE_LENGTH + 1)],
     "last_seq": ["1", -1, 1.5, []],
     "to_profile_id": [None, "789", 0, -1, 2**31],
     "to_profile_type": [None, 1, "teacher", "TUTOR", ""],

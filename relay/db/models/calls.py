@@ -107,6 +107,8 @@ class _Call:
     callee_route: Mapped[str | None] = mapped_column(String(16))
     callee_family: Mapped[str | None] = mapped_column(String(4))
     callee_rtt_ms: Mapped[float | None] = mapped_column(Double)
+    decline_message: Mapped[str | None] = mapped_column(FreeText)
+    """What the callee said to the caller by declining."""
 
 
 class CallRow(_Call, Base):

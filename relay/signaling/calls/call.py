@@ -65,6 +65,8 @@ class EndReason(StrEnum):
     """The platform ended it, or one of the two may be in it no longer: deleted, logged out, or no member any more."""
     TIME_LIMIT = "time_limit"
     """It has lasted as long as the operator lets calls last."""
+    MEDIA_UNAVAILABLE = "media_unavailable"
+    """The callee wanted to answer, and its device could not: no refusal."""
     NOT_SUPPORTED = "not_supported"
     """The call is recorded, and the client of a party cannot show that."""
     TRANSFERRED = "transferred"
@@ -137,6 +139,8 @@ class Call:
     transferred_from: str | None = None
     state: State = State.INVITED
     end_reason: EndReason | None = None
+    decline_message: str | None = None
+    """What the callee said by declining."""
     parties: tuple[Party, Party] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,8 @@
 import logging
 from datetime import timedelta
 
+import msgspec
+
 from relay.errors import SignalingError
 from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.media.api import TransportReport
@@ -33,14 +35,7 @@ class InCall:
         async with live.lock:
             party = live.party_of(device)
             party.media = message.state
-            self._tell_other(
-                live,
-                party,
-                outgoing.MediaStateDelivery,
-                muted=message.muted,
-                camera_off=message.camera_off,
-                sharing=message.sharing,
-            )
+            self._tell_other(live, party, outgoing.MediaStateDelivery, **msgspec.structs.asdict(message.state))
 
     # -- hold ---------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from typing import Final
 
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
@@ -20,6 +21,9 @@ from relay.signaling.ports import Action, Eligibility, NewCall
 from relay.signaling.presence.devices import VERSION_2, Device
 
 logger = logging.getLogger(__name__)
+
+DECLINED: Final = {one.value: one for one in (EndReason.OFFLINE, EndReason.BUSY, EndReason.MEDIA_UNAVAILABLE)}
+"""The reasons that a device may give for not taking a call, besides `rejected`, which everything else counts as."""
 
 
 class Invitations:
@@ -291,8 +295,15 @@ class Invitations:
         async with live.lock:
             if device.device_id not in live.ringing:
                 raise SignalingError("wrong_state", f"the call is {live.call.state}; this device does not ring")
-            known = message.reason in ("offline", "busy")
-            await self._termination.end(live, EndReason(message.reason) if known else EndReason.REJECTED, by=device)
+            reason = DECLINED.get(message.reason, EndReason.REJECTED)
+            if reason is EndReason.MEDIA_UNAVAILABLE and len(live.ringing) > 1:
+                # Of this device alone: the callee may answer on another one.
+                device.send(notices.ended(live.call, live.call.callee, reason))
+                await self.stop_ringing(live, device.device_id)
+                self.look_at_ringing(live)
+                return
+            live.call.decline_message = message.message
+            await self._termination.end(live, reason, by=device)
 
     async def take_ended(self, device: Device, message: incoming.CallEnded) -> None:
         live = self._context.live.named(device, message)

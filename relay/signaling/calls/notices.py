@@ -13,7 +13,7 @@ from relay.settings.calls import CallSettings
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party
 from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
-from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_FRAME_LENGTH
+from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_DECLINE_LENGTH, MAX_FRAME_LENGTH
 from relay.signaling.messages.outgoing import CallMessage, TransferTarget
 from relay.signaling.ports import MissedCallRecord, Unseen
 from relay.signaling.recording import CallRecording, RecordingStage
@@ -22,6 +22,7 @@ DECLINING: Final[dict[EndReason, str]] = {
     EndReason.REJECTED: "rejected",
     EndReason.BUSY: "busy",
     EndReason.OFFLINE: "offline",
+    EndReason.MEDIA_UNAVAILABLE: "media_unavailable",
     EndReason.NOT_SUPPORTED: "not_supported",
     # So that a caller cannot tell a block from a refusal.
     EndReason.BLOCKED: "rejected",
@@ -132,7 +133,8 @@ def final(call: Call, to: Party, duration: int | None, transfer: TransferTarget 
     """The last message to a device that did not end the call."""
     assert call.end_reason is not None, "the call has ended"
     if to is call.caller and call.end_reason in DECLINING:
-        return outgoing.DeclinedDelivery(**_about(call, to), reason=DECLINING[call.end_reason])
+        said = UNSET if call.decline_message is None else call.decline_message
+        return outgoing.DeclinedDelivery(**_about(call, to), reason=DECLINING[call.end_reason], message=said)
     return ended(call, to, call.end_reason, duration, transfer)
 
 
@@ -149,6 +151,7 @@ def limits(timers: CallSettings) -> outgoing.Limits:
     return outgoing.Limits(
         message_bytes=MAX_FRAME_LENGTH,
         chat_characters=MAX_CHAT_LENGTH,
+        decline_characters=MAX_DECLINE_LENGTH,
         media_sections=MAX_SECTIONS,
         ring_seconds=timers.ring_timeout,
         connect_seconds=timers.connect_timeout,

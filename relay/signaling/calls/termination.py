@@ -147,6 +147,7 @@ class Termination:
                 answered_at=live.answered_at,
                 caller=live.caller.path,
                 callee=live.callee.path,
+                decline_message=call.decline_message,
             )
         )
 

@@ -45,6 +45,7 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
     """None: neither did."""
     caller: MediaPath
     callee: MediaPath
+    decline_message: str | None = None
 
 
 class Said(Entry, frozen=True, kw_only=True, tag="said"):

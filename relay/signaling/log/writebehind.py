@@ -235,6 +235,7 @@ class WriteBehind:
                         answered_at=entry.answered_at,
                         caller=entry.caller,
                         callee=entry.callee,
+                        decline_message=entry.decline_message,
                     )
                 case Said():
                     await self._chat.add(entry.call_id, entry.scope, entry.message)

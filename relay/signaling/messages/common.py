@@ -44,3 +44,7 @@ class MediaState(msgspec.Struct, frozen=True):
     camera_off: bool = False
     sharing: bool = False
     """It shares its screen."""
+    no_microphone: bool = False
+    """It has no microphone that works: it cannot be heard, whatever its user does."""
+    no_camera: bool = False
+    """It would show itself, and has no camera that works."""

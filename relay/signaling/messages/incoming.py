@@ -16,6 +16,9 @@ MAX_FRAME_LENGTH = 64 * 1024
 MAX_CHAT_LENGTH = 4000
 """Characters of one chat message."""
 
+MAX_DECLINE_LENGTH = 200
+"""Characters of what a callee says by declining: a line of a list of calls."""
+
 CallId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """As `relay.ids.new_id` makes it."""
 
@@ -73,6 +76,8 @@ class TrickledCandidate(AboutCall, frozen=True, tag="ice_candidate"):
 
 class CallDeclined(AboutCall, frozen=True, tag="call_declined"):
     reason: Annotated[str, Meta(max_length=64)] = "rejected"
+    message: Annotated[str, Meta(min_length=1, max_length=MAX_DECLINE_LENGTH)] | None = None
+    """To the caller: "Call you back in 10 minutes"."""
 
 
 class CallEnded(AboutCall, frozen=True, tag="call_ended"):
@@ -113,10 +118,12 @@ class CallMediaState(AboutCall, frozen=True, tag="call_media_state"):
     muted: bool = False
     camera_off: bool = False
     sharing: bool = False
+    no_microphone: bool = False
+    no_camera: bool = False
 
     @property
     def state(self) -> MediaState:
-        return MediaState(self.muted, self.camera_off, self.sharing)
+        return MediaState(self.muted, self.camera_off, self.sharing, self.no_microphone, self.no_camera)
 
 
 class CallHold(AboutCall, frozen=True, tag="call_hold"):

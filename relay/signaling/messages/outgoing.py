@@ -55,6 +55,8 @@ class AnswerDelivery(CallMessage, frozen=True, tag="call_answer"):
 
 class DeclinedDelivery(CallMessage, frozen=True, tag="call_declined"):
     reason: str
+    message: str | UnsetType = UNSET
+    """What the callee says by declining."""
 
 
 class TransferTarget(msgspec.Struct, frozen=True):
@@ -153,6 +155,8 @@ class MediaStateDelivery(CallMessage, frozen=True, tag="call_media_state"):
     muted: bool
     camera_off: bool
     sharing: bool
+    no_microphone: bool
+    no_camera: bool
 
 
 class HoldDelivery(CallMessage, frozen=True, tag="call_hold"):
@@ -274,6 +278,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     message_bytes: int
     chat_characters: int
+    decline_characters: int
     media_sections: int
     ring_seconds: float
     connect_seconds: float

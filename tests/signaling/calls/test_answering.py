@@ -111,3 +111,52 @@ async def test_candidates_are_looked_at_and_go_nowhere(harness: SqlHarness) -> N
     await harness.say(caller, frame("ice_candidate", candidate={"candidate": "nonsense"}))
     assert error(caller) == "invalid_message"
     assert len(callee.received) == heard
+
+
+# -- what a callee says by declining ----------------------------------------------------------------------------------
+
+
+async def test_what_a_callee_says_by_declining_comes_to_the_caller_and_is_written_down(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(callee, frame("call_declined", reason="rejected", message="Call you back in 10 minutes"))
+    declined = caller.last("call_declined")
+    assert (declined["reason"], declined["message"]) == ("rejected", "Call you back in 10 minutes")
+    [row] = await harness.rows()
+    assert (row.status, row.end_reason, row.decline_message) == ("missed", "rejected", "Call you back in 10 minutes")
+
+
+async def test_a_callee_may_decline_without_a_word(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(callee, DECLINE)
+    assert "message" not in caller.last("call_declined")
+    assert (await harness.rows())[0].decline_message is None
+
+
+@pytest.mark.parametrize("message", ["", "x" * 201, 7])
+async def test_words_that_cannot_be_taken_decline_nothing(harness: SqlHarness, message: object) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(callee, frame("call_declined", message=message))
+    assert error(callee) == "invalid_message"
+    assert caller.types() == ["call_state ringing"]
+
+
+async def test_a_device_that_fails_to_answer_is_no_refusal_and_the_other_devices_ring_on(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    other = await harness.connect(callee.profile)
+    assert other.types() == ["call_invitation"]
+    await harness.say(callee, frame("call_declined", reason="media_unavailable"))
+    assert callee.types()[-1] == "call_ended media_unavailable"
+    assert caller.types() == ["call_state ringing"]
+    await harness.say(callee, answer())
+    assert error(callee) == "wrong_state"
+    await harness.say(other, answer())
+    assert caller.types()[-1] == "call_state answered"
+
+
+async def test_the_caller_is_told_that_the_last_device_could_not_take_the_call(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    await harness.say(callee, frame("call_declined", reason="media_unavailable"))
+    assert caller.types()[-1] == "call_declined media_unavailable"
+    assert await harness.ends() == [(456, "missed", "media_unavailable")]
+    assert callee.types()[-1] == "call_missed media_unavailable"
+    await harness.nothing_is_left()

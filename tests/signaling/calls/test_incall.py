@@ -52,10 +52,26 @@ async def test_who_comes_back_sees_the_other_sides_media_as_they_are(harness: Me
     await harness.say(caller, frame("call_media_state", camera_off=True))
     await harness.lose(callee)
     await harness.resume(callee)
-    assert callee.last("call_state")["media"] == {"muted": False, "camera_off": True, "sharing": False}
+    working = {"no_microphone": False, "no_camera": False}
+    assert callee.last("call_state")["media"] == {"muted": False, "camera_off": True, "sharing": False, **working}
     await harness.lose(caller)
     await harness.resume(caller)
-    assert caller.last("call_state")["media"] == {"muted": False, "camera_off": False, "sharing": False}
+    assert caller.last("call_state")["media"] == {"muted": False, "camera_off": False, "sharing": False, **working}
+
+
+@pytest.mark.parametrize("device", ["no_microphone", "no_camera"])
+@in_memory
+async def test_the_other_side_learns_that_a_party_has_lost_a_device_and_that_it_has_one_again(
+    harness: MemoryHarness, device: str
+) -> None:
+    caller, callee = await harness.connected()
+    await harness.say(callee, frame("call_media_state", **{device: True}))
+    assert caller.last("call_media_state")[device] is True
+    await harness.lose(caller)
+    await harness.resume(caller)
+    assert caller.last("call_state")["media"][device] is True
+    await harness.say(callee, frame("call_media_state"))
+    assert caller.last("call_media_state")[device] is False
 
 
 # -- hold -------------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_the_answer_goes_to_the_caller() -> None:
 @pytest.mark.parametrize("reason", EndReason)
 def test_only_the_caller_is_told_of_a_refusal_as_a_refusal(reason: EndReason) -> None:
     call = new_call(reason)
-    declined = reason in {"rejected", "busy", "offline", "blocked", "not_supported"}
+    declined = reason in {"rejected", "busy", "offline", "blocked", "not_supported", "media_unavailable"}
     to_caller, to_callee = told(notices.final(call, call.caller, None)), told(notices.final(call, call.callee, None))
     assert to_caller["type"] == ("call_declined" if declined else "call_ended")
     assert to_callee["type"] == "call_ended"

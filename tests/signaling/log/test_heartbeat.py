@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from relay.errors import Unavailable
 from relay.ids import Profile, ScopeKind
 from relay.signaling.log.heartbeat import INTERVAL, LOOKS, STALE_AFTER, Heartbeat
-from relay.signaling.ports import MediaPath, NewCall
+from relay.signaling.ports import NewCall
 from tests.kit.clock import in_virtual_time
 
 CONVERSATION = ScopeKind.CONVERSATION
@@ -70,7 +71,7 @@ class Diary:
         raise AssertionError("a heartbeat changes no call")
 
     async def ended(
-        self, call_id: str, at: datetime, reason: str, *, answered_at: datetime | None = None, **paths: MediaPath
+        self, call_id: str, at: datetime, reason: str, *, answered_at: datetime | None = None, **known: Any
     ) -> int | None:
         raise AssertionError("a heartbeat ends no call")
 
