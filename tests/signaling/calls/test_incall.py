@@ -1,6 +1,7 @@
 """What parties say to each other within a call, in virtual time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,8 @@ async def test_the_other_side_learns_that_a_party_has_lost_a_device_and_that_it_
     harness: MemoryHarness, device: str
 ) -> None:
     caller, callee = await harness.connected()
-    await harness.say(callee, frame("call_media_state", **{device: True}))
+    fields: dict[str, Any] = {device: True}
+    await harness.say(callee, frame("call_media_state", **fields))
     assert caller.last("call_media_state")[device] is True
     await harness.lose(caller)
     await harness.resume(caller)

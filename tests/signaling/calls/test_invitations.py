@@ -289,6 +289,7 @@ async def test_the_first_message_says_who_one_is_and_how_to_come_back(harness: M
         "limits": {
             "message_bytes": 65_536,
             "chat_characters": 4_000,
+            "decline_characters": 200,
             "media_sections": 32,
             "ring_seconds": 45.0,
             "connect_seconds": 15.0,
