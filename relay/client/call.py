@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from av import AudioFrame, VideoFrame
 
@@ -20,7 +20,7 @@ from relay.client.events import (
     event_of,
 )
 from relay.client.figures import StreamFigures
-from relay.client.messages import CallMessages, answer, invitation
+from relay.client.messages import CallMessages, MediaStateFields, answer, invitation
 from relay.client.progress import CallProgress
 from relay.client.recorder import PacketRecorder
 from relay.client.tracks import ReceivedFrames
@@ -131,15 +131,10 @@ class ClientCall:
         )
 
     async def decline(self, reason: str = "rejected", message: str | None = None) -> None:
-        """Do not take the call.
-
-        Args:
-            reason: `rejected`, `busy`, `offline`, or `media_unavailable`: it was to be answered, and that failed.
-            message: what the caller is told, of 1 to 200 characters.
-        """
+        """Do not take the call. `reason`: `rejected`, `busy`, `offline` or `media_unavailable`. `message` (1 to 200 characters) is for
+        the caller."""
         if self.state != "ended":
-            said = {} if message is None else {"message": message}
-            await self._messages.tell("call_declined", reason=reason, **said)
+            await self._messages.tell("call_declined", reason=reason, message=message)
             self._finish(CallFinished(reason))
 
     async def hang_up(self) -> None:
@@ -214,18 +209,9 @@ class ClientCall:
             lambda message: message.get("type") == "call_state" and "you" not in message.get("held_by", ()),
         )
 
-    async def set_media_state(
-        self,
-        *,
-        muted: bool = False,
-        camera_off: bool = False,
-        sharing: bool = False,
-        no_microphone: bool = False,
-        no_camera: bool = False,
-    ) -> None:
-        """Tell the other party what this one does with its media, and which of its devices do not work."""
-        failing = {"no_microphone": no_microphone, "no_camera": no_camera}
-        await self._messages.tell("call_media_state", muted=muted, camera_off=camera_off, sharing=sharing, **failing)
+    async def set_media_state(self, **state: Unpack[MediaStateFields]) -> None:
+        """Tell the other party what this one does with its media, and which devices it lacks. What is left out is false."""
+        await self._messages.tell("call_media_state", **state)
 
     async def transfer(self, target: Profile) -> None:
         """Ask the other party to call a third profile instead. The call ends as `transferred` if it agrees."""

@@ -1,7 +1,7 @@
 """The messages of one call: each says which call it is about."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from relay.client.connection import ServerMessage, SignalingSocket, Wanted
 from relay.client.errors import CallOver
@@ -9,6 +9,16 @@ from relay.ids import Profile, Scope
 
 ANSWER_TIMEOUT: Final = 15.0
 """Seconds for the relay to answer a message."""
+
+
+class MediaStateFields(TypedDict, total=False):
+    """What a party says of its own media."""
+
+    muted: bool
+    camera_off: bool
+    sharing: bool
+    no_microphone: bool
+    no_camera: bool
 
 
 class CallMessages:

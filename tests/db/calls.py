@@ -41,7 +41,9 @@ async def call(
     if answered is not None:
         await log.answered(call_id, after(started + answered))
     if reason is not None:
-        await log.ended(call_id, after(started + 60), reason, caller=caller_path, callee=callee_path, decline_message=decline_message)
+        await log.ended(
+            call_id, after(started + 60), reason, caller=caller_path, callee=callee_path, decline_message=decline_message
+        )
     return call_id
 
 
