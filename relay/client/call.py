@@ -131,8 +131,8 @@ class ClientCall:
         )
 
     async def decline(self, reason: str = "rejected", message: str | None = None) -> None:
-        """Do not take the call. `reason`: `rejected`, `busy`, `offline` or `media_unavailable`. `message` (1 to 200 characters) is for
-        the caller."""
+        """Do not take the call. `reason`: `rejected`, `busy`, `offline` or `media_unavailable`. `message` (1 to 200 characters):
+        for the caller."""
         if self.state != "ended":
             await self._messages.tell("call_declined", reason=reason, message=message)
             self._finish(CallFinished(reason))
