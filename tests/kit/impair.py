@@ -56,6 +56,7 @@ class ImpairedPath:
         self._link = rate, queue
         self._impairment = impairment
         self._numbers = count()
+        self._cut = False
         self._directions: list[_Direction] = []
         self._clients: dict[Address, _Direction] = {}
         self._towards_server: list[socket.socket] = []
@@ -99,6 +100,14 @@ class ImpairedPath:
         """Datagrams that left it."""
         return sum(one.delivered for one in self._directions)
 
+    def impair(self, **impairment: Any) -> None:
+        """Impair otherwise from now on: what `SimulatedNetwork` takes, and `cut=True` lets nothing through. What is on its way
+        is lost."""
+        self._cut = impairment.pop("cut", False)
+        self._impairment = impairment
+        for direction in self._directions:
+            direction.change(self._network(), self._cut)
+
     def forget(self) -> None:
         """Forget every client, as a NAT does that starts anew: each comes to the server from another port from now on."""
         for onward in self._towards_server:
@@ -136,9 +145,12 @@ class ImpairedPath:
         return there
 
     def _direction(self, send: Callable[[bytes], object]) -> "_Direction":
-        network = SimulatedNetwork((self._seed << 16) + next(self._numbers), **self._impairment)
-        self._directions.append(_Direction(Bottleneck(*self._link), network, send))
+        self._directions.append(_Direction(Bottleneck(*self._link), self._network(), send))
+        self._directions[-1].is_cut = self._cut
         return self._directions[-1]
+
+    def _network(self) -> SimulatedNetwork:
+        return SimulatedNetwork((self._seed << 16) + next(self._numbers), **self._impairment)
 
 
 class _Direction:
@@ -146,13 +158,21 @@ class _Direction:
 
     def __init__(self, bottleneck: Bottleneck, network: SimulatedNetwork, send: Callable[[bytes], object]) -> None:
         self.taken = self.delivered = 0
+        self.is_cut = False
         self._bottleneck = bottleneck
         self._network = network
         self._send = send
         self._timer: asyncio.TimerHandle | None = None
 
+    def change(self, network: SimulatedNetwork, is_cut: bool) -> None:
+        self.close()
+        self._network = network
+        self.is_cut = is_cut
+
     def push(self, data: bytes) -> None:
         self.taken += 1
+        if self.is_cut:
+            return
         leaves = self._bottleneck.leaves(len(data), asyncio.get_running_loop().time())
         if leaves is not None:
             self._network.send(data, leaves)

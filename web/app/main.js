@@ -55,7 +55,13 @@ const shell = createShell(root, {
   onDecline: () => current()?.end(),
   onEnd: () => current()?.end(),
   onMute: () => current()?.leg.toggleMute(),
-  onCamera: () => void change((call) => call.leg.toggleCamera()),
+  onTalk: (talking) => {
+    if (current()?.leg.muted === talking) current()?.leg.toggleMute();
+  },
+  onCamera: () => void change((call) => call.toggleCamera()),
+  onPauseVideo: () => current()?.care.pauseVideo(),
+  onSendVideo: () => current()?.care.sendVideo(),
+  onDeclineOffer: () => current()?.care.declineOffer(),
   onShare: () => void change((call) => call.leg.toggleSharing()),
   onHold: () => current()?.talk.hold(!current()?.talk.heldBy.you),
   onWrite: (text) => current()?.talk.write(text),

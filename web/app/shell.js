@@ -120,7 +120,8 @@ export function createShell(root, actions) {
       const { callScreen, incoming, transferChooser } = calls;
       if (ringing || call) rememberFocus();
       // What was said before has nothing to do with this call, and would cover it.
-      if ((ringing && incoming.element.hidden) || (call && !call.isOver && callScreen.element.hidden)) toasts.clear();
+      const begins = call && !call.isOver && (callScreen.element.hidden || callScreen.showsEnd);
+      if ((ringing && incoming.element.hidden) || begins) toasts.clear();
       callScreen.element.inert = ringing !== null; // first of all: what is inert cannot take the focus
       if (call) callScreen.show(call);
       else if (!callScreen.element.hidden) callScreen.hide();

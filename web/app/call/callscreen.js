@@ -7,13 +7,18 @@
  * @property {MediaStream | null} localStream
  * @property {MediaStream} remoteStream
  * @property {MediaStream} remoteScreen
- * @property {"none" | "flowing" | "paused"} remoteVideo
+ * @property {import("../../client/media/reception.js").Picture} remoteVideo
  * @property {number} remoteLevel loudness from 0 to 1
  * @property {boolean} muted
  * @property {boolean} cameraOn
  * @property {boolean} hasCamera
  * @property {boolean} sharing
  * @property {boolean} isAgreed
+ * @property {boolean} isConnected
+ * @property {boolean} isSilent the line works, and no media comes
+ * @property {boolean} videoPaused our video is not sent, although the camera is on
+ *
+ * @typedef {Pick<import("../../client/calls/callcare.js").CallCare, "speaksMuted" | "isPoor" | "otherIsPoor" | "video">} CareView
  *
  * @typedef {object} TalkView The state that the two parties exchange.
  * @property {{entries: import("../../client/calls/chat.js").ChatEntry[], unread: number}} chat
@@ -37,6 +42,7 @@
  * @property {number | null} duration seconds, of a call that is over
  * @property {LegView} leg
  * @property {TalkView} talk
+ * @property {CareView} care
  */
 import { avatar, toneOf } from "../ui/avatar.js";
 import { createBadges } from "../home/badges.js";
@@ -44,10 +50,16 @@ import { createChatPanel } from "./chatpanel.js";
 import { createControls } from "./controls.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { createEndedCard } from "./endedcard.js";
+import { createKeyboard } from "./keyboard.js";
+import { createLeaveGuard } from "./leaveguard.js";
+import { createLineNotice } from "./linenotice.js";
 import { createLocalVideo, createRemoteVideo } from "./videos.js";
+import { createMutedSign } from "./mutedsign.js";
 import { createQualityMeter } from "./qualitymeter.js";
 import { createConsentDialog, createRecordingSign } from "./recording.js";
 import { createTransferRequest } from "./transfer.js";
+import { createView } from "./view.js";
+import { createWakeLock } from "./wakelock.js";
 import { clockText, statusText } from "../ui/words.js";
 
 /** Milliseconds between two looks at clock and loudness. */
@@ -59,7 +71,7 @@ const IDLE_AFTER = 4_000;
  * @typedef {Omit<Parameters<typeof createControls>[0], "onChat"> & Omit<Parameters<typeof createChatPanel>[0], "onChat">
  *   & Parameters<typeof createEndedCard>[0] & Parameters<typeof createTransferRequest>[0]
  *   & Parameters<typeof createRecordingSign>[0] & Parameters<typeof createConsentDialog>[0]
- *   & {onReadChat: () => void}} CallActions
+ *   & Parameters<typeof createLineNotice>[0] & {onReadChat: () => void, onTalk: (talking: boolean) => void}} CallActions
  */
 
 /** @param {CallActions} actions */
@@ -83,6 +95,10 @@ export function createCallScreen(actions) {
   const request = createTransferRequest(actions);
   const sign = createRecordingSign(actions);
   const consent = createConsentDialog(actions);
+  const muted = createMutedSign(actions);
+  const line = createLineNotice(actions);
+  const guard = createLeaveGuard(actions);
+  const wakeLock = createWakeLock();
   const stage = h(
     "div",
     { class: "call__stage" },
@@ -92,13 +108,20 @@ export function createCallScreen(actions) {
     h("div", { class: "call__shade", "aria-hidden": "true" }),
     h("div", { class: "call__centre" }, persona, title),
     own.element,
-    h("div", { class: "notices" }, sign.element, badges.sharing),
+    h("div", { class: "notices" }, sign.element, badges.sharing, line.element, muted.element),
     quality.element,
     controls.element,
     ended.element,
   );
   const attributes = { class: "call", hidden: true, tabindex: -1, "aria-label": "Call", "data-testid": "call-screen" };
-  const element = h("section", attributes, stage, chat.element, request.element, consent.element);
+  const element = h("section", attributes, stage, chat.element, request.element, consent.element, guard.element);
+  const view = createView(element, controls.menu, person, own, { ...actions, onChange: render, onKeys: () => keyboard.openList() });
+  const keyboard = createKeyboard(
+    element,
+    { ...actions, onFullScreen: view.toggleFullScreen, onEscape: () => chatIsOpen && toggleChat() },
+    { on: () => view.choice.keys, set: (keys) => view.choose({ keys }) },
+  );
+  element.append(keyboard.list);
   const watchIdleness = idleWatcher(element);
   let ticking = 0;
 
@@ -117,19 +140,28 @@ export function createCallScreen(actions) {
     element.toggleAttribute("data-picture", ["video", "screen"].includes(element.dataset.view));
     element.toggleAttribute("data-face", personIsSeen(call));
     element.toggleAttribute("data-chat", chatIsOpen);
+    element.toggleAttribute("data-stalled", leg.remoteVideo === "stalled");
     // Hidden without being gone: the status is what a screen reader hears, the clock is what the eye follows.
-    const plain = call.phase === "connected" && !talk.isHeld && (call.kind === "voice" || leg.remoteVideo !== "paused");
-    status.classList.toggle("visually-hidden", plain || element.dataset.view === "screen");
-    setText(status, statusText(call));
+    const text = statusText(call);
+    const plain = text === "Connected";
+    status.classList.toggle("visually-hidden", plain);
+    setText(status, text);
     own.render(leg.localStream, {
-      shown: call.kind === "video" && leg.hasCamera && !call.isOver && !talk.isHeld,
+      shown: call.kind === "video" && leg.hasCamera && !call.isOver && !talk.isHeld && view.ownIsShown(call),
       on: leg.cameraOn,
     });
     person.play(leg.remoteStream);
     screen.play(leg.remoteScreen);
     badges.render(call);
-    quality.render(talk.qualities, call.isAnswered);
+    quality.render(call);
     controls.render(call, chatIsOpen);
+    view.render(call, element.dataset.view ?? "");
+    const held = keyboard.isTalking;
+    muted.render(call, { ownIsShown: !own.element.hidden, held, keys: view.choice.keys });
+    line.render(call);
+    keyboard.watch(call.isOver || element.inert ? null : call);
+    guard.watch(call.isOver ? null : call);
+    wakeLock.keep(call.isAnswered);
     chat.render(talk.chat.entries);
     chat.show(chatIsOpen);
     if (chatIsOpen && talk.chat.unread) actions.onReadChat();
@@ -137,7 +169,7 @@ export function createCallScreen(actions) {
     sign.render(talk.recording, call.other, call.isOver);
     consent.render(call.isAnswered ? talk.recording : null, call.other);
     ended.render(call);
-    watchIdleness(element.hasAttribute("data-picture") && call.phase === "connected" && !chatIsOpen);
+    watchIdleness(element.hasAttribute("data-picture") && plain && !chatIsOpen);
     tick();
   }
 
@@ -168,6 +200,10 @@ export function createCallScreen(actions) {
 
   return {
     element,
+    /** Whether it shows how the last call ended. */
+    get showsEnd() {
+      return element.dataset.view === "ended";
+    },
     /**
      * Show a call, or show what has changed of the one that is shown.
      *
@@ -206,6 +242,10 @@ export function createCallScreen(actions) {
       person.clear();
       screen.clear();
       own.render(null, { shown: false, on: false });
+      view.close();
+      keyboard.watch(null);
+      guard.watch(null);
+      wakeLock.keep(false);
       request.render(null);
       consent.render(null, null);
     },

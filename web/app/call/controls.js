@@ -12,10 +12,10 @@ import { createRecordItem } from "./recording.js";
  *   onTransfer: () => void, onRecord: () => void, onEnd: () => void}} actions
  */
 export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onEnd }) {
-  const mute = control("mute", onMute);
-  const camera = control("camera", onCamera);
-  const share = control("share", onShare);
-  const chat = control("chat", onChat);
+  const mute = control("mute", onMute, "M");
+  const camera = control("camera", onCamera, "V");
+  const share = control("share", onShare, "S");
+  const chat = control("chat", onChat, "C");
   const end = control("end", onEnd);
   end.element.classList.add("control--end");
   const badge = h("span", { class: "control__badge", "data-testid": "chat-unread", hidden: true });
@@ -37,6 +37,8 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
 
   return {
     element,
+    /** What is needed more rarely. */
+    menu: more,
     /** The chat was closed from within. */
     focusChat: () => chat.element.focus(),
     /**
@@ -48,7 +50,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       const going = call.isAnswered;
       element.hidden = call.isOver;
       mute.set(leg.muted ? "Unmute microphone" : "Mute microphone", leg.muted ? "microphoneOff" : "microphone", leg.muted);
-      const off = !leg.cameraOn;
+      const off = !leg.cameraOn || leg.videoPaused;
       camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off && call.kind === "video");
       camera.element.disabled = !leg.isAgreed && !leg.hasCamera;
       camera.element.hidden = !going && call.kind === "voice";
@@ -76,9 +78,10 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
 /**
  * @param {string} name
  * @param {() => void} onclick
+ * @param {string} [key] that does the same
  */
-function control(name, onclick) {
-  const element = h("button", { class: "control", type: "button", "data-testid": name, onclick });
+function control(name, onclick, key) {
+  const element = h("button", { class: "control", type: "button", "aria-keyshortcuts": key, "data-testid": name, onclick });
   let shown = "";
   return {
     element,
@@ -91,7 +94,7 @@ function control(name, onclick) {
      */
     set(label, iconName, off) {
       element.setAttribute("aria-label", label);
-      element.title = label;
+      element.title = key ? `${label} (${key})` : label;
       element.dataset.off = String(off);
       if (shown === iconName) return; // a new icon under a pressed pointer would swallow the click
       shown = iconName;

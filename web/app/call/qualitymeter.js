@@ -1,13 +1,15 @@
 /**
- * Four bars, as everybody knows them, and what they mean for those who ask.
+ * Four bars, as everybody knows them, and what they mean for those who ask. Where they are few, they stay, with a sentence that
+ * helps.
  *
  * @typedef {import("../../client/quality.js").PathQuality} PathQuality
  * @typedef {import("../../client/quality.js").CallQualities} CallQualities
  */
-import { fill, h } from "../ui/dom.js";
+import { fill, h, setText } from "../ui/dom.js";
+import { adviceOf } from "./advice.js";
 import { routeText } from "../ui/words.js";
 
-const WORDS = ["", "Bad", "Poor", "Good", "Very good"];
+const WORDS = ["Lost", "Bad", "Poor", "Good", "Very good"];
 
 export function createQualityMeter() {
   const details = h("div", { class: "quality__details", id: "quality-details", hidden: true, "data-testid": "quality-details" });
@@ -23,8 +25,11 @@ export function createQualityMeter() {
     },
     bars,
   );
-  const element = h("div", { class: "quality", hidden: true }, button, details);
+  const advice = h("p", { class: "quality__advice", role: "status", "data-testid": "quality-advice" });
+  const element = h("div", { class: "quality", hidden: true }, advice, button, details);
   let pinned = false;
+  /** What the sentence is about. */
+  let advised = "";
 
   /** @param {boolean} shown */
   function show(shown) {
@@ -40,36 +45,46 @@ export function createQualityMeter() {
 
   return {
     element,
-    /** @param {CallQualities} qualities @param {boolean} shown */
-    render({ yours, other }, shown) {
-      const worst = Math.min(yours?.bars ?? 5, other?.bars ?? 5);
-      element.hidden = !shown || worst === 5;
+    /** @param {import("./callscreen.js").CallView} call */
+    render(call) {
+      const { yours, other } = call.talk.qualities;
+      // What the relay said last is no news of a line on which nothing arrives any more.
+      const isLost = call.phase === "reconnecting";
+      const worst = isLost ? 0 : Math.min(yours?.bars ?? 5, other?.bars ?? 5);
+      element.hidden = !call.isAnswered || worst === 5;
+      const { about, text } = element.hidden ? { about: "", text: "" } : adviceOf(call);
+      // Figures change every two seconds. One sentence is enough for one reason to say it.
+      if (about !== advised) setText(advice, text);
+      advised = about;
       if (element.hidden) return show((pinned = false));
       element.dataset.bars = String(worst);
-      const way = yours && routeText(yours, "your")?.way;
+      element.toggleAttribute("data-few", worst < 3);
+      const way = isLost ? "" : yours && routeText(yours, "your")?.way;
       const label = `Connection: ${WORDS[worst]}${way ? `, ${way}` : ""}`;
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
-      fill(details, table("your", yours), table("their", other));
+      const [ourLine, theirLine] = isLost ? [call.otherIsAway, !call.otherIsAway] : [true, true];
+      fill(details, table("your", yours, ourLine), table("their", other, theirLine));
     },
   };
 }
 
 /**
  * @param {"your" | "their"} whose
- * @param {PathQuality | null} path
+ * @param {PathQuality | null} measured
+ * @param {boolean} isThere
  */
-function table(whose, path) {
+function table(whose, measured, isThere) {
+  const path = isThere ? measured : null;
   const row = (/** @type {string} */ name, /** @type {string} */ value) => {
     return h("div", { class: "quality__row" }, h("dt", {}, name), h("dd", {}, value));
   };
   const rows = path && [
-    row("Round trip", path.roundTrip === null ? "–" : `${Math.round(path.roundTrip)} ms`),
-    row("Loss", `${(path.loss * 100).toFixed(1)} %`),
-    row("Score", `${path.score.toFixed(1)} of 4.5`),
+    row("There and back", path.roundTrip === null ? "–" : `${Math.round(path.roundTrip)} ms`),
+    row("Lost on the way", `${(path.loss * 100).toFixed(1)} %`),
   ];
-  const word = path ? WORDS[path.bars] : "Unknown";
+  const word = path ? WORDS[path.bars] : isThere ? "Unknown" : WORDS[0];
   const title = whose === "your" ? "Your connection" : "Their connection";
-  const head = h("p", { class: "quality__title", "data-bars": path?.bars }, h("span", {}, title), h("span", {}, word));
+  const head = h("p", { class: "quality__title", "data-bars": isThere ? path?.bars : 0 }, h("span", {}, title), h("span", {}, word));
   const route = path && routeText(path, whose);
   const sentences = route && `Connected ${route.way}. ${route.reason}`.trim();
   const way = sentences && h("p", { class: "quality__way", "data-testid": `${whose}-route` }, sentences);

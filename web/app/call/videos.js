@@ -14,11 +14,14 @@ const MOST_CUT = 0.4;
 export function createRemoteVideo(name, onFrame) {
   const kind = name === "remote-video" ? "call__person" : "call__screen";
   const element = h("video", { class: `call__remote ${kind}`, autoplay: true, playsinline: true, "data-testid": name });
+  /** @type {"auto" | "fill" | "fit"} */
+  let wanted = "auto";
   const fit = () => {
     const [width, height] = [element.videoWidth, element.videoHeight];
     if (!width || !height || !element.clientHeight) return;
     const ratio = (width * element.clientHeight) / (height * element.clientWidth);
-    if (name === "remote-video") element.dataset.fit = Math.min(ratio, 1 / ratio) < 1 - MOST_CUT ? "contain" : "cover";
+    const whole = wanted === "auto" ? Math.min(ratio, 1 / ratio) < 1 - MOST_CUT : wanted === "fit";
+    if (name === "remote-video") element.dataset.fit = whole ? "contain" : "cover";
   };
   element.addEventListener("resize", () => {
     fit();
@@ -29,6 +32,14 @@ export function createRemoteVideo(name, onFrame) {
   return {
     element,
     hasFrame: () => element.videoWidth > 0,
+    /** How the video is shown now: whole, or so that it fills its part of the screen. */
+    fit: () => (element.dataset.fit === "contain" ? "contain" : "cover"),
+    /** @param {"auto" | "fill" | "fit"} choice `auto`: whole if too much of it would be cut off */
+    setFit(choice) {
+      if (wanted === choice) return;
+      wanted = choice;
+      fit();
+    },
     /** @param {MediaStream} stream */
     play(stream) {
       if (element.srcObject === stream || !stream.getTracks().length) return;

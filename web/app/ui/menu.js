@@ -53,6 +53,8 @@ export function createMenu(testId, label, look) {
   return {
     element,
     close: () => show(false),
+    /** What is added next is of another kind. */
+    separate: () => list.append(h("hr", { class: "menu__line" })),
     /**
      * @param {string} name
      * @param {() => void} onclick

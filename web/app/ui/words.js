@@ -85,13 +85,26 @@ export function statusText(call) {
     case "connecting":
       return "Connecting…";
     case "connected":
-      if (call.talk.isHeld) return holdText(call);
-      return call.kind === "video" && call.leg.remoteVideo === "paused" ? "Video paused" : "Connected";
+      return call.talk.isHeld ? holdText(call) : receptionText(call);
     case "reconnecting":
       return call.otherIsAway ? `${shortName(call.other.name)} is reconnecting…` : "Reconnecting…";
     case "ended":
       return "Call ended";
   }
+}
+
+/**
+ * What is missing of what should arrive.
+ *
+ * @param {Pick<import("../call/callscreen.js").CallView, "kind" | "other" | "leg" | "talk">} call
+ */
+function receptionText({ kind, other, leg, talk }) {
+  const who = shortName(other.name);
+  const { muted, cameraOff } = talk.otherMedia;
+  const sendsVideo = kind === "video" && !cameraOff;
+  if (leg.isSilent && (sendsVideo || !muted)) return sendsVideo ? `No sound or picture from ${who}` : `No sound from ${who}`;
+  const isMissing = sendsVideo && (leg.remoteVideo === "stalled" || leg.remoteVideo === "paused");
+  return isMissing ? `No picture from ${who}` : "Connected";
 }
 
 /**

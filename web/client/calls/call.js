@@ -7,6 +7,7 @@
  * @typedef {import("../protocol.js").CallMessage} CallMessage
  * @typedef {import("../memory.js").CallMemory} CallMemory
  */
+import { CallCare } from "./callcare.js";
 import { CallLife } from "./calllife.js";
 import { Leg } from "../media/leg.js";
 import { MediaUnavailable } from "../media/media.js";
@@ -27,6 +28,8 @@ export class Call extends CallLife {
   leg;
   /** @type {Talk} */
   talk;
+  /** @type {CallCare} */
+  care;
 
   /** @type {import("../protocol.js").ServerState | null} what the server said last */
   #serverState = null;
@@ -49,6 +52,7 @@ export class Call extends CallLife {
     this.leg.addEventListener("change", () => this.#legChanged());
     this.leg.addEventListener("transport", () => this.#transportChanged());
     this.talk.addEventListener("change", () => this.#talkChanged());
+    this.care = new CallCare(this.leg, this.talk, () => this.isAnswered, () => this.changed());
   }
 
   /** Whether a `reconnecting` is about the other party: our own transport is fine. */
@@ -101,6 +105,15 @@ export class Call extends CallLife {
     if (this.isOver) return;
     const outcome = this.isAnswered ? "completed" : this.isIncoming ? "dismissed" : "cancelled";
     this.giveUp(outcome);
+  }
+
+  /**
+   * @throws {import("../media/media.js").MediaUnavailable} when the camera is wanted and cannot be had
+   * @throws {import("../media/negotiation.js").UpdateFailed} when the other side does not take it
+   */
+  async toggleCamera() {
+    if (this.leg.videoPaused) this.care.sendVideo();
+    else await this.leg.toggleCamera();
   }
 
   // -- what the page needs ----------------------------------------------------------------------------------------------
@@ -355,10 +368,10 @@ export class Call extends CallLife {
   }
 
   #legChanged() {
-    const { muted, cameraOn, sharing } = this.leg;
+    const { muted, cameraOn, sharing, videoPaused } = this.leg;
     if (this.isAnswered) {
       if (cameraOn || sharing) this.kind = "video";
-      this.talk.say({ muted, cameraOff: this.kind === "video" && !cameraOn, sharing });
+      this.talk.say({ muted, cameraOff: this.kind === "video" && (!cameraOn || videoPaused), sharing });
     }
     this.changed();
   }
@@ -371,6 +384,7 @@ export class Call extends CallLife {
   /** @protected @override */
   release() {
     clearTimeout(this.#transportDeadline);
+    this.care.close();
     this.talk.close();
     this.leg.close();
   }

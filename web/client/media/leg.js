@@ -16,9 +16,9 @@
 import { LocalMedia } from "./localmedia.js";
 import { Negotiation, UpdateFailed } from "./negotiation.js";
 import { watchPath } from "./pathwatch.js";
+import { Reception } from "./reception.js";
 import { Recovery } from "./recovery.js";
-import { lacksSection } from "./sections.js";
-import { watchVideo } from "./videowatch.js";
+import { lacksSection, setSending } from "./sections.js";
 
 /** Events: `change` when any field changed; `transport` when the connection's state changed. */
 export class Leg extends EventTarget {
@@ -28,13 +28,15 @@ export class Leg extends EventTarget {
   remoteScreen = new MediaStream();
   /** Whether the other party's client can change the call. Until we know better, we try. */
   canUpdate = true;
-  /** @type {"none" | "flowing" | "paused"} the video of the other party's camera */
-  remoteVideo = "none";
+  /** Whether our video is not sent for now, although the camera is on. */
+  videoPaused = false;
 
   #media;
   #negotiation;
   #recovery;
-  #stopWatching = () => {};
+  #reception = new Reception();
+  /** The track of the other party's camera. */
+  #cameraId = "";
   #stopWatchingPath = () => {};
   /** @type {RTCPeerConnection | null} whose path is watched */
   #watched = null;
@@ -51,6 +53,7 @@ export class Leg extends EventTarget {
     this.#negotiation.addEventListener("track", (event) => this.#received(/** @type {CustomEvent} */ (event).detail));
     this.#negotiation.addEventListener("transport", () => {
       this.#watch();
+      this.#applyPause();
       this.dispatchEvent(new Event("transport"));
     });
   }
@@ -58,8 +61,17 @@ export class Leg extends EventTarget {
   get peerConnection() {
     return this.#negotiation.peerConnection;
   }
+  /** Whether media can come and go, as far as our browser says and as far as anything arrives. */
   get isConnected() {
-    return this.peerConnection?.connectionState === "connected";
+    return this.peerConnection?.connectionState === "connected" && this.#reception.line !== "dead";
+  }
+  /** Whether the line works, and yet no audio and no video comes. */
+  get isSilent() {
+    return this.#reception.line === "silent";
+  }
+  /** The video of the other party's camera. */
+  get remoteVideo() {
+    return this.#reception.picture;
   }
   get localStream() {
     return this.#media.stream;
@@ -127,6 +139,18 @@ export class Leg extends EventTarget {
   }
 
   /**
+   * Keep our video back, and leave the camera on.
+   *
+   * @param {boolean} paused
+   */
+  pauseVideo(paused) {
+    if (this.videoPaused === paused) return;
+    this.videoPaused = paused;
+    this.#applyPause();
+    this.#changed();
+  }
+
+  /**
    * @throws {import("./media.js").MediaUnavailable} when the camera is wanted and cannot be had
    * @throws {import("./negotiation.js").UpdateFailed} when the other side does not take it
    */
@@ -154,6 +178,7 @@ export class Leg extends EventTarget {
   hold(held) {
     this.#media.hold(held);
     this.#recovery.hold(held);
+    this.#reception.hold(held);
   }
 
   /** @param {import("../protocol.js").CallUpdate} message */
@@ -200,7 +225,6 @@ export class Leg extends EventTarget {
 
   close() {
     this.disconnect();
-    this.#stopWatching();
     this.#media.close();
   }
 
@@ -212,7 +236,21 @@ export class Leg extends EventTarget {
     this.#watched = peerConnection;
     this.#stopWatchingPath();
     this.#recovery.reset();
-    this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#recovery.look(sight, performance.now()));
+    this.#reception.reset();
+    this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#look(sight, performance.now()));
+  }
+
+  /** @param {import("./pathwatch.js").PathSight} sight @param {number} now */
+  #look(sight, now) {
+    this.#recovery.look(sight, now);
+    const wasConnected = this.isConnected;
+    if (!this.#reception.look({ ...sight, frames: sight.frames.get(this.#cameraId) ?? 0 }, now)) return;
+    this.#changed();
+    if (wasConnected !== this.isConnected) this.dispatchEvent(new Event("transport"));
+  }
+
+  #applyPause() {
+    if (this.peerConnection) void setSending(this.peerConnection, 0, !this.videoPaused);
   }
 
   /**
@@ -242,12 +280,9 @@ export class Leg extends EventTarget {
     const stream = role === "screen" ? this.remoteScreen : this.remoteStream;
     for (const older of stream.getTracks()) if (older.kind === track.kind && older !== track) stream.removeTrack(older);
     stream.addTrack(track);
-    if (track.kind === "video" && role === "person" && this.peerConnection) {
-      this.#stopWatching();
-      this.#stopWatching = watchVideo(this.peerConnection, track, (flow) => {
-        this.remoteVideo = flow;
-        this.#changed();
-      });
+    if (track.kind === "video" && role === "person" && track.id !== this.#cameraId) {
+      this.#cameraId = track.id;
+      this.#reception.newPicture();
     }
     this.#changed();
   }

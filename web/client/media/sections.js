@@ -60,3 +60,19 @@ export async function fillSections(peerConnection, { camera, screen }) {
   }
   return lacking;
 }
+
+/**
+ * Keep the video of a section back, or let it go again: neither the track nor the description changes.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @param {0 | 1} index of the camera's section, or the screen's
+ * @param {boolean} sending
+ */
+export async function setSending(peerConnection, index, sending) {
+  const sender = peerConnection.signalingState === "closed" ? undefined : videoSections(peerConnection)[index]?.sender;
+  const parameters = sender?.getParameters();
+  const encodings = parameters?.encodings ?? [];
+  if (!sender || !parameters || !encodings.some(({ active = true }) => active !== sending)) return;
+  for (const encoding of encodings) encoding.active = sending;
+  await sender.setParameters(parameters).catch(() => {}); // closed meanwhile, or changed by a negotiation, which comes back here
+}
