@@ -15,7 +15,7 @@ export function createLeaveGuard({ onEnd }) {
     element.close();
     onEnd();
   };
-  const stay = h("button", { class: "button button--primary", type: "button", autofocus: true, onclick: () => element.close() }, "Stay in the call");
+  const stay = h("button", { class: "button button--primary", type: "button", onclick: () => element.close() }, "Stay in the call");
   const end = h("button", { class: "button button--quiet", type: "button", "data-testid": "leave-call", onclick: leave }, "Leave the call");
   const attributes = { class: "dialog", "aria-labelledby": "leave-title", "data-testid": "leave" };
   const element = h("dialog", attributes, title, text, h("div", { class: "dialog__actions" }, end, stay));
@@ -40,7 +40,9 @@ export function createLeaveGuard({ onEnd }) {
     returning = false;
     if (!on || history.state?.call) return;
     arm();
-    if (!wasReturning && !element.open) element.showModal();
+    if (wasReturning || element.open) return;
+    element.showModal();
+    stay.focus(); // not what comes first
   });
 
   return {
