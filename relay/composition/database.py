@@ -15,7 +15,7 @@ from relay.db.figures import DatabaseMetrics
 from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
-from relay.db.schema import migrate
+from relay.db.schema import revision
 from relay.db.schema.views import require_views
 from relay.ids import ScopeKind
 from relay.settings.database import DatabaseSettings, TableSettings
@@ -59,10 +59,13 @@ class DatabasePlane:
         try:
             await check(self.engine)
             if self.settings.dev:
-                await migrate.upgrade(self.engine)
+                if await revision.current(self.engine) != revision.head():
+                    from relay.db.schema import migrate  # noqa: PLC0415 - Alembic is loaded for it
+
+                    await migrate.upgrade(self.engine)
                 await demo.load_demo(self.engine)
             else:
-                await migrate.require_current(self.engine)
+                await revision.require_current(self.engine)
             await require_views(self.engine)
             yield
         finally:
@@ -100,9 +103,9 @@ async def look_at_database(settings: DatabaseSettings) -> str:
         if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
             return f"The database {file} is still to be made; {how}."
         await check(database)
-        if await migrate.current(database) == migrate.head():
+        if await revision.current(database) == revision.head():
             return "The database opens, and its schema is up to date."
-        await migrate.require_known(database)
+        await revision.require_known(database)
         return f"The database opens. Its schema is still to be brought up to date; {how}."
     finally:
         await database.dispose()

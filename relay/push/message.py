@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from pywebpush import WebPusher
 
 from relay.push.endpoints import check_keys
 from relay.records.calls import PushSubscription
@@ -79,6 +78,8 @@ def encrypt(message: PushMessage, subscription: PushSubscription) -> bytes:
     Raises:
         ValueError: the browser's keys are none.
     """
+    from pywebpush import WebPusher  # noqa: PLC0415 - loads an HTTP client of its own, which a relay without push never needs
+
     check_keys(subscription.p256dh, subscription.auth)
     keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
     pusher = WebPusher({"endpoint": subscription.endpoint, "keys": keys})

@@ -23,6 +23,7 @@ NEEDLESS = {
     "call": {"sqlalchemy", *SERVER, *FIGURES},
     "verify": {"aiohttp", "aiortc", "av", *SERVER, *FIGURES},
     "check-config": FIGURES,
+    "serve": {"alembic", "pywebpush", *FIGURES},  # only a schema that is behind, and a push message
 }
 
 PROGRAM = """

@@ -10,7 +10,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.db.engine import create_engine
-from relay.db.schema.migrate import current, downgrade, head, upgrade
+from relay.db.schema.migrate import downgrade, upgrade
+from relay.db.schema.revision import current, head
 from tests.http.conftest import SECRET, bearer
 from tests.kit.databases import PostgresServer
 from tests.kit.pgbouncer import pgbouncer

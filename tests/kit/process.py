@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kit.children import end_child, start_child
-from tests.kit.server import RunningRelay
+from tests.kit.server import RunningRelay, migrated
 
 PATIENCE = 20.0
 """Seconds for anything that a process does; only ever used up by a test that fails."""
@@ -83,7 +84,13 @@ async def started(folder: Path, *arguments: str, program: str = "", **settings: 
 
 @contextlib.asynccontextmanager
 async def serving(folder: Path, **settings: str) -> AsyncIterator[Server]:
-    """A server on free ports of this machine; killed at the end, if it still runs."""
+    """A server on free ports of this machine; killed at the end, if it still runs.
+
+    Its database is up to date unless `settings` name one: making one takes longer than the start. That a server makes its own is
+    seen in `tests/cli` and `tests/integration/test_wheel.py`.
+    """
+    if not (folder / "relay.db").exists():
+        shutil.copy(await migrated(), folder / "relay.db")
     process = await start(folder, "serve", **{**LOCAL, **settings})
     assert process.stdout is not None
     assert process.stderr is not None

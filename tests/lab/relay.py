@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.kit.process import START
-from tests.kit.server import RunningRelay
+from tests.kit.server import RunningRelay, migrated
 from tests.kit.wait import PATIENCE
 from tests.lab.namespaces import Namespace
 from tests.lab.network import SERVER, Internet
@@ -47,6 +48,8 @@ async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIt
         AssertionError: it does not start, or, at the end, it has logged an error.
     """
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    if not (folder / "relay.db").exists():
+        shutil.copy(await migrated(), folder / "relay.db")
     chosen = {"dev": "true", "host": "0.0.0.0", "database_url": database, **settings}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}

@@ -1,13 +1,10 @@
 """Migrates the schema. Alembic runs in this process, on the relay's own connection, without a configuration file."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -18,9 +15,8 @@ from relay.db.engine import patient
 from relay.db.naming import layout_of
 from relay.db.outage import reason_of
 from relay.db.schema import adoption
+from relay.db.schema.revision import SCRIPTS, check_known, revision_of
 from relay.errors import ConfigurationError
-
-SCRIPTS = Path(__file__).parents[1] / "migrations"
 
 POSTGRESQL_LOCK = 0x72656C6179
 """Key of the advisory lock that lets servers which start together migrate one after the other: "relay" in ASCII."""
@@ -45,7 +41,7 @@ async def upgrade(engine: AsyncEngine, *, adopt: bool = False, close_unfinished:
     def steps(connection: Connection, config: Config) -> list[str]:
         _create_schema(connection)
         ledger = config.attributes["ledger"]
-        if _revision(connection) is None:
+        if revision_of(connection) is None:
             present = adoption.look(connection)
             adoption.require_free(connection, present, adopt=adopt)
             adoption.require_contract(connection, present.calls)
@@ -68,50 +64,10 @@ async def downgrade(engine: AsyncEngine, revision: str = "base") -> None:
     def steps(connection: Connection, config: Config) -> None:
         _find_own_indexes(connection)
         command.downgrade(config, revision)
-        if _revision(connection) is None:
+        if revision_of(connection) is None:
             config.attributes["ledger"].close()
 
     await _migrate(engine, steps)
-
-
-async def current(engine: AsyncEngine) -> str | None:
-    """The revision that the database is at; None if it has no schema yet."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_revision)
-
-
-def head() -> str:
-    """The revision that this version of the relay works with."""
-    revision = _scripts().get_current_head()
-    assert revision is not None, "the package contains its migrations"
-    return revision
-
-
-async def require_current(engine: AsyncEngine) -> None:
-    """Make sure that the schema is the one that this version of the relay works with.
-
-    Raises:
-        ConfigurationError: the database is behind, or ahead.
-    """
-    revision = await current(engine)
-    if revision == head():
-        return
-    _check_known(revision)
-    raise ConfigurationError("the database schema is not up to date; run: python -m relay migrate")
-
-
-async def require_known(engine: AsyncEngine) -> None:
-    """Make sure that this version of the relay, or one before, made the schema, if there is one.
-
-    Raises:
-        ConfigurationError: a newer one did.
-    """
-    _check_known(await current(engine))
-
-
-def _check_known(revision: str | None) -> None:
-    if revision is not None and revision not in {script.revision for script in _scripts().walk_revisions()}:
-        raise ConfigurationError(f"the database schema is of a newer relay (revision {revision}); update this one")
 
 
 async def _migrate(engine: AsyncEngine, steps: Callable[[Connection, Config], _Result]) -> _Result:
@@ -122,7 +78,7 @@ async def _migrate(engine: AsyncEngine, steps: Callable[[Connection, Config], _R
                 await connection.execute(text("BEGIN IMMEDIATE"))
             else:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": POSTGRESQL_LOCK})
-            _check_known(await connection.run_sync(_revision))
+            check_known(await connection.run_sync(revision_of))
             return await connection.run_sync(lambda sync_connection: steps(sync_connection, _config(sync_connection)))
     except DBAPIError as error:
         raise ConfigurationError(f"the database refuses the migration, and nothing has changed: {reason_of(error)}") from error
@@ -158,11 +114,3 @@ def version_options(connection: Connection) -> dict[str, Any]:
     """For Alembic: where it keeps the revision."""
     layout = layout_of(connection)
     return {"version_table": layout.version_table, "version_table_schema": layout.schema or None}
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(SCRIPTS))
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts=version_options(connection)).get_current_revision()

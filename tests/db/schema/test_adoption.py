@@ -17,7 +17,8 @@ from relay.db.naming import Layout
 from relay.db.personal_data import SqlPersonalData
 from relay.db.platform import SqlPlatform
 from relay.db.retention import SqlRetention
-from relay.db.schema.migrate import current, downgrade, head, require_current, upgrade
+from relay.db.schema.migrate import downgrade, upgrade
+from relay.db.schema.revision import current, head, require_current
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Profile, Scope, ScopeKind

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection, bindparam, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,7 +14,8 @@ from relay.db.engine import create_engine
 from relay.db.history import SqlHistory
 from relay.db.models import Base, CallRow
 from relay.db.naming import VERSION_TABLE
-from relay.db.schema.migrate import current, downgrade, head, require_current, upgrade
+from relay.db.schema.migrate import downgrade, upgrade
+from relay.db.schema.revision import SCRIPTS, current, head, known, require_current
 from relay.db.settings import SqlSettings
 from relay.errors import ConfigurationError
 from relay.ids import Profile, Scope, ScopeKind
@@ -43,6 +45,12 @@ async def set_revision(engine: AsyncEngine, revision: str) -> None:
 def differences(connection: Connection) -> list[object]:
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_server_default": True})
     return list(compare_metadata(context, Base.metadata))
+
+
+def test_the_revisions_that_file_names_tell_are_those_of_alembic() -> None:
+    found = [script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()]
+    assert list(known()) == found[::-1]
+    assert head() == ScriptDirectory(str(SCRIPTS)).get_current_head()
 
 
 async def test_a_new_database_has_no_revision(empty_engine: AsyncEngine) -> None:
