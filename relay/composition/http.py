@@ -17,6 +17,7 @@ from relay.db.history import SqlHistory
 from relay.db.outage import NAMES as OUTAGE_NAMES
 from relay.db.personal_data import SqlPersonalData
 from relay.db.platform import SqlPlatform
+from relay.db.ratings import SqlRatings
 from relay.db.revocations import SqlRevocations
 from relay.db.settings import SqlSettings
 from relay.edge.counters import CERTIFICATE_LEVELS
@@ -34,6 +35,7 @@ from relay.http import (
     pages,
     ports,
     push,
+    ratings,
     readiness,
     responses,
     session,
@@ -70,6 +72,7 @@ from relay.http.recordings import routes as recordings
 from relay.http.recordings.desk import RecordingDesk
 from relay.http.recordings.downloads import NAMES as DOWNLOAD_NAMES
 from relay.http.recordings.downloads import Downloads
+from relay.http.recordings.ports import RecordingCatalogue
 from relay.ids import ScopeKind
 from relay.media.api import MediaEngine
 from relay.push.waker import PushWaker
@@ -118,7 +121,7 @@ def http_plane(
     app = _bare_app(trusted_proxies, origins, admission.middleware(limits, who, service_token))
     probes = connectivity.Probes(calls.sessions, app_limits.connection_test)
     described = _routes(auth)
-    personal_data, downloads = SqlPersonalData(database.engine), Downloads(limits)
+    personal_data, downloads, rated = SqlPersonalData(database.engine), Downloads(limits), ratings.RatingCounters()
     needs = _Needs(
         http_settings=settings,
         limits=limits,
@@ -136,6 +139,7 @@ def http_plane(
             limits=limits,
             origins=origins,
             pushed=waker.outcomes if waker else Counter(),
+            rated=rated,
             sources=[*_sources(calls, edge, database, probes, faults), *_recording_sources(recorded, downloads)],
             collectors=[database.figures, *media.processes()],
         ),
@@ -148,6 +152,8 @@ def http_plane(
         push_gate=waker,
         push_subscriptions=database.subscriptions,
         histories={kind: SqlHistory(database.engine, kind) for kind in ScopeKind},
+        call_ratings=SqlRatings(database.engine),
+        rated=rated,
         own_history=personal_data,
         personal_data=EnforcedPersonalData(personal_data, revocations),
         platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),
@@ -156,6 +162,7 @@ def http_plane(
         tickets=Tickets(auth.service_token),
         orders=calls.recordings,
         recording_policies=recorded.store,
+        catalogue=recorded.store,
         sign_in=session.SignInOptions.of(auth, settings),
     )
     provided = by_type(needs)
@@ -191,6 +198,8 @@ class _Needs:
     push_gate: ports.PushGate | None
     push_subscriptions: ports.PushSubscriptions
     histories: ports.Histories
+    call_ratings: ports.CallRatings
+    rated: ratings.RatingCounters
     own_history: ports.OwnHistory
     personal_data: ports.PersonalData
     platform: ports.Platform
@@ -199,6 +208,7 @@ class _Needs:
     tickets: Tickets
     orders: recording_orders.RecordingOrders
     recording_policies: recording_orders.RecordingPolicies
+    catalogue: RecordingCatalogue
     sign_in: session.SignInOptions
 
 
@@ -242,6 +252,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
         *blocks.ROUTES,
         *call_history.ROUTES,
         *whiteboard.ROUTES,
+        *ratings.ROUTES,
         *me.ROUTES,
         *recordings.ROUTES,
     ]

@@ -252,6 +252,7 @@ def _path(role: str, path: MediaPath) -> dict[str, Any]:
         f"{role}_route": None if path.route is None else path.route.transport,
         f"{role}_family": None if path.route is None else path.route.family,
         f"{role}_rtt_ms": None if path.rtt is None else round(path.rtt * 1000, 1),
+        f"{role}_score": None if path.score is None else round(path.score, 2),
     }
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from relay.db.cursors import cursor_of, position_of
+from relay.db.folding import folded
 from relay.db.models import OF_KIND, ChatRow, KnownProfileRow
 from relay.db.models.base import UtcDateTime
 from relay.db.models.calls import INITIATED, IS_MISSED, IS_UNSEEN, MISSED
@@ -38,6 +39,12 @@ REJECTED = "rejected"
 
 MAX_CHAT_MESSAGES = 1000
 """Chat messages that come with a call: the latest ones."""
+
+SEARCHED: Final = 200
+"""Calls that a search reads at a time."""
+
+MAX_SEARCHED: Final = 2000
+"""Calls that one request looks through: the names that a party may see are in no index."""
 
 MAX_ROW = 2**31 - 1
 """The highest number of a row: PostgreSQL refuses to compare it with more."""
@@ -59,31 +66,62 @@ class SqlHistory:
     that does not exist, every method says None.
     """
 
-    def __init__(self, engine: AsyncEngine, kind: ScopeKind) -> None:
+    def __init__(
+        self, engine: AsyncEngine, kind: ScopeKind, *, searched: int = SEARCHED, max_searched: int = MAX_SEARCHED
+    ) -> None:
+        """
+        Args:
+            searched: calls that a search by name reads at a time, and `max_searched` those that one request looks through.
+        """
         self._engine = engine
         self._kind = kind
+        self._searched, self._max_searched = searched, max_searched
         self._tables = OF_KIND[kind]
         self._row: Any = self._tables.calls
 
-    async def calls(self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False) -> CallPage:
+    async def calls(
+        self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False, name: str = ""
+    ) -> CallPage:
         """The calls that the profile made or was called by, newest first.
 
         Args:
             limit: how many at most; at least 1. (The caller bounds it.)
             cursor: `next_cursor` of the page before; None: from the newest on.
             missed: only those that the profile missed.
+            name: only those whose other party is called so, or a part of it, whatever case and accents; empty: all. A page may
+                then have fewer than `limit`, or none, though more follow: one request looks through `MAX_SEARCHED` calls.
 
         Raises:
             ValueError: the cursor is none of ours.
         """
+        if name:
+            return await self._search(profile, folded(name), limit, cursor, missed)
+        rows = await self._rows(profile, limit + 1, cursor, missed)
+        found = tuple(self._record(row) for row in rows[:limit])
+        return CallPage(found, _cursor_behind(rows[limit - 1]) if len(rows) > limit else None)
+
+    async def _search(self, profile: Profile, name: str, limit: int, cursor: str | None, missed: bool) -> CallPage:
+        found: list[CallRecord] = []
+        for _ in range(self._max_searched // self._searched):
+            rows = await self._rows(profile, self._searched + 1, cursor, missed)
+            for row in rows[: self._searched]:
+                record = self._record(row)
+                if record.other is not None and name in folded(record.other.name):
+                    if len(found) == limit:
+                        return CallPage(tuple(found), cursor)
+                    found.append(record)
+                cursor = _cursor_behind(row)
+            if len(rows) <= self._searched:
+                return CallPage(tuple(found), None)
+        return CallPage(tuple(found), cursor)
+
+    async def _rows(self, profile: Profile, limit: int, cursor: str | None, missed: bool) -> list[Row[Any]]:
         conditions: list[Any] = [] if cursor is None else [self._before(*_position(cursor))]
         if missed:
             conditions.append(text(IS_MISSED))
         directions = [CallDirection.INCOMING] if missed else list(CallDirection)
         async with self._engine.connect() as connection:
-            rows = await self._read(connection, profile, directions, conditions, limit + 1)
-        found = tuple(self._record(row) for row in rows[:limit])
-        return CallPage(found, cursor_of(rows[limit - 1].started_at, rows[limit - 1].id) if len(rows) > limit else None)
+            return await self._read(connection, profile, directions, conditions, limit)
 
     async def call(self, profile: Profile, record_id: str) -> CallDetail | None:
         """One call with its chat messages.
@@ -241,6 +279,7 @@ class SqlHistory:
             route=getattr(row, f"{ROLES[direction]}_route"),
             family=getattr(row, f"{ROLES[direction]}_family"),
             rtt_ms=getattr(row, f"{ROLES[direction]}_rtt_ms"),
+            score=getattr(row, f"{ROLES[direction]}_score"),
             decline_message=row.decline_message,
         )
 
@@ -329,6 +368,10 @@ def _names_then(participants: object, profile: Profile) -> Iterator[str]:
 def _text(reader: Profile, message_id: str, author_type: str, author_id: int, said: str, sent_at: datetime) -> ChatRecord:
     author = Profile(author_type, author_id)
     return ChatRecord(message_id, author, author == reader, said, sent_at)
+
+
+def _cursor_behind(row: Row[Any]) -> str:
+    return cursor_of(row.started_at, row.id)
 
 
 def _position(cursor: str) -> tuple[datetime, int]:

@@ -17,6 +17,7 @@ from relay.db.platform import SqlPlatform
 from relay.db.profiles import columns as columns_of
 from relay.db.profiles import names, same
 from relay.db.push import SqlPushSubscriptions
+from relay.db.ratings import SqlRatings
 from relay.db.recordings.people import SqlRecordingPeople
 from relay.db.settings import SqlSettings
 from relay.ids import Profile, ScopeKind
@@ -32,13 +33,14 @@ class SqlPersonalData:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._recordings = SqlRecordingPeople(engine)
+        self._ratings = SqlRatings(engine)
 
     async def export(self, profile: Profile) -> dict[str, Any] | None:
         """The data of a profile as JSON values; times in ISO 8601. None if there is none.
 
         An object of `profile` (an object, or None), `settings` (an object) and lists of objects: `blocks`, `connections`,
         `conversations`, `whiteboard_sessions`, `calls`, `whiteboard_calls`, `chat`, `push_subscriptions`, `recordings`,
-        `recording_consents`. Calls and recordings are as the
+        `recording_consents`, `call_ratings`. Calls and recordings are as the
         profile may see them; chat messages are its own; push subscriptions come without their keys.
         """
         subscriptions = [_plain(one) for one in await SqlPushSubscriptions(self._engine).of(profile)]
@@ -55,6 +57,7 @@ class SqlPersonalData:
             ],
             "recordings": [_plain(one) for one in await self._recordings.recordings(profile)],
             "recording_consents": [_plain(one) for one in await self._recordings.consents(profile)],
+            "call_ratings": [_flat(_plain(one)) for one in await self._ratings.of(profile)],
         }
         known = await self._profile(profile)
         if known is None and not any(lists.values()):
@@ -90,7 +93,7 @@ class SqlPersonalData:
         return await self._erase_history(profile, at, (MISSED, ENDED)) or deleted
 
     async def _erase_history(self, profile: Profile, at: datetime, statuses: Sequence[str]) -> bool:
-        erased = False
+        erased = await self._ratings.erase(profile)
         while await self._erase_texts(profile):
             erased = True
         for kind in ScopeKind:
@@ -179,6 +182,11 @@ def _without(participants: object, profile: Profile, role: str) -> Sequence[obje
     ]
 
 
+def _flat(rated: dict[str, Any]) -> dict[str, Any]:
+    """A `RatedCall` in one object."""
+    return {"call_id": rated["call_id"], **rated["rating"], "rated_at": rated["rated_at"]}
+
+
 def _plain(value: Any) -> Any:
     """A record in values that JSON has."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -187,4 +195,6 @@ def _plain(value: Any) -> Any:
         return _plain(value._asdict())
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     return value.isoformat() if isinstance(value, datetime) else value

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
 from relay.db.engine import execute
-from relay.db.models import OF_KIND, ChatRow, PushSubscriptionRow
+from relay.db.models import OF_KIND, CallRatingRow, ChatRow, PushSubscriptionRow
 from relay.db.models.calls import ENDED, IS_NAMED, MISSED
 from relay.ids import ScopeKind
 from relay.records.calls import Purged
@@ -46,7 +46,9 @@ class SqlRetention:
         deleting = delete(row).where(row.id.in_(_some_old_calls(row, before))).returning(row.call_id)
         async with self._engine.begin() as connection:
             call_ids = (await connection.execute(deleting)).scalars().all()
-            await connection.execute(delete(ChatRow).where(ChatRow.call_id.in_([one for one in call_ids if one is not None])))
+            carried = [one for one in call_ids if one is not None]
+            for about in (ChatRow, CallRatingRow):
+                await connection.execute(delete(about).where(about.call_id.in_(carried)))
         return len(call_ids)
 
     async def _identities(self, kind: ScopeKind, before: datetime) -> int:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from relay.errors import RelayError
 from relay.http.access.auth import HttpAuthenticator
-from relay.http.api import DescribedRoute, Operation, get, post
+from relay.http.api import DescribedRoute, Operation, Parameter, get, post
 from relay.http.parameters import (
     CALL,
     CURSOR,
@@ -19,6 +19,7 @@ from relay.http.parameters import (
     Cursor,
     Milliseconds,
     ProfileView,
+    RecordingName,
     cursor_in,
     flag_in,
     flag_parameter,
@@ -26,15 +27,32 @@ from relay.http.parameters import (
     limit_parameter,
     view,
 )
-from relay.http.ports import Histories, History
+from relay.http.ports import CallRatings, Histories, History
+from relay.http.ratings import RatingView
+from relay.http.recordings.ports import RecordingCatalogue
 from relay.http.responses import answer, body_of
 from relay.ids import Profile, ScopeKind
 from relay.records.calls import CallDirection, CallRecord, ChatRecord
+from relay.records.recordings import RecordingFilter
 from relay.signaling.calls.notices import milliseconds
 from relay.signaling.calls.service import Calls
 
 MAX_SEEN: Final = 100
 """Calls that one request may mark."""
+
+MAX_NAME: Final = 200
+"""Characters of a name that is searched for: as many as a profile's may have."""
+
+
+MAX_RECORDINGS: Final = 10
+"""Recordings that are named with their call, newest first: it may have been recorded several times."""
+
+_NAME: Final = Parameter(
+    "name",
+    Annotated[str, Meta(max_length=MAX_NAME)],
+    "Only calls whose other party is called so, or a part of it, whatever case and accents. A page may then have fewer calls "
+    "than `limit`, though `next_cursor` says that more may follow.",
+)
 
 
 class CallView(msgspec.Struct, frozen=True):
@@ -56,6 +74,7 @@ class CallView(msgspec.Struct, frozen=True):
     route: Annotated[str, Meta(description="How the profile's own media arrived at last: `udp`, `tcp`, `turn-udp`…")] | None
     family: Annotated[str, Meta(description="`ipv4` or `ipv6`.")] | None
     rtt_ms: Annotated[float, Meta(description="Round trip between the relay and the profile.")] | None
+    score: Annotated[float, Meta(description="Mean opinion score of the profile's own connection, 1 to 4.5.")] | None
     decline_message: Annotated[str, Meta(description="What the callee said to the caller by declining.")] | None
     conversation_id: int | UnsetType | None = UNSET
     whiteboard_session_id: int | UnsetType | None = UNSET
@@ -85,6 +104,8 @@ class CallDetails(msgspec.Struct, frozen=True):
 
     call: CallView
     chat: list[TextView]
+    rating: Annotated[RatingView | None, Meta(description="What the profile has said of it; null: nothing.")]
+    recordings: Annotated[list[RecordingName], Meta(description="Those that the profile may see, newest first.")]
 
 
 class UnseenCount(msgspec.Struct, frozen=True):
@@ -111,7 +132,9 @@ def routes(path: str, kind: ScopeKind) -> list[DescribedRoute]:
             path,
             partial(_list, kind=kind),
             Operation(
-                "The profile's own calls, newest first.", CallList, query=(flag_parameter("missed", "Only missed ones."), *page)
+                "The profile's own calls, newest first.",
+                CallList,
+                query=(flag_parameter("missed", "Only missed ones."), _NAME, *page),
             ),
         ),
         get(
@@ -149,7 +172,7 @@ async def _list(
     request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
 ) -> web.Response:
     profile = await _asker(request, who, calls)
-    return await _page(request, kind, profile, histories[kind], missed=flag_in(request, "missed"))
+    return await _page(request, kind, profile, histories[kind], missed=flag_in(request, "missed"), name=_name_in(request))
 
 
 async def _missed(
@@ -159,22 +182,40 @@ async def _missed(
     return await _page(request, kind, profile, histories[kind], missed=True)
 
 
-async def _page(request: web.Request, kind: ScopeKind, profile: Profile, history: History, *, missed: bool) -> web.Response:
+async def _page(
+    request: web.Request, kind: ScopeKind, profile: Profile, history: History, *, missed: bool, name: str = ""
+) -> web.Response:
     try:
-        page = await history.calls(profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed)
+        page = await history.calls(profile, limit=limit_in(request), cursor=cursor_in(request), missed=missed, name=name)
     except ValueError as error:
         raise RelayError(str(error)) from None
     return answer(CallList([_call(record, kind) for record in page.calls], page.next_cursor))
 
 
 async def _one(
-    request: web.Request, *, kind: ScopeKind, who: HttpAuthenticator, calls: Calls, histories: Histories
+    request: web.Request,
+    *,
+    kind: ScopeKind,
+    who: HttpAuthenticator,
+    calls: Calls,
+    histories: Histories,
+    ratings: CallRatings,
+    catalogue: RecordingCatalogue,
 ) -> web.Response:
     profile = await _asker(request, who, calls)
     detail = await histories[kind].call(profile, request.match_info["call_id"])
     if detail is None:
         raise _no_such_call()
-    return answer(CallDetails(_call(detail.call, kind), [_text(record) for record in detail.chat]))
+    rating = await ratings.rating(profile, detail.call.id)
+    recordings = await catalogue.page(RecordingFilter(participant=profile, call_id=detail.call.id), limit=MAX_RECORDINGS)
+    return answer(
+        CallDetails(
+            call=_call(detail.call, kind),
+            chat=[_text(record) for record in detail.chat],
+            rating=None if rating is None else RatingView.of(rating),
+            recordings=[one.recording_id for one in recordings.entries],
+        )
+    )
 
 
 async def _unseen(
@@ -205,6 +246,18 @@ async def _mark_seen(
     return answer(Marked(marked=marked, unseen_count=await history.unseen_count(profile)))
 
 
+def _name_in(request: web.Request) -> str:
+    """`?name=`.
+
+    Raises:
+        RelayError: it is longer than a name.
+    """
+    name = request.query.get("name", "").strip()
+    if len(name) > MAX_NAME:
+        raise RelayError(f"name has at most {MAX_NAME} characters")
+    return name
+
+
 def _no_such_call() -> web.HTTPNotFound:
     return web.HTTPNotFound(text="you have no such call")
 
@@ -230,6 +283,7 @@ def _call(record: CallRecord, kind: ScopeKind) -> CallView:
         route=record.route,
         family=record.family,
         rtt_ms=record.rtt_ms,
+        score=record.score,
         decline_message=record.decline_message,
         **scope,
     )

@@ -30,6 +30,7 @@ class Export(TypedDict):
     recordings: list[dict[str, Any]]
     """Of its calls, by consent; without their files."""
     recording_consents: list[dict[str, Any]]
+    call_ratings: list[dict[str, Any]]
 
 
 async def export(request: web.Request, *, who: HttpAuthenticator, data: PersonalData) -> web.Response:

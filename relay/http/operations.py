@@ -18,6 +18,7 @@ from relay.http.access.origins import Origins
 from relay.http.api import Access, Operation, get
 from relay.http.build import BUILD
 from relay.http.limits import HttpLimits
+from relay.http.ratings import RatingCounters
 from relay.http.responses import answer
 from relay.media.api import MediaEngine, Route
 from relay.media.quality.counters import NAMES
@@ -47,6 +48,7 @@ class Observed:
 
     Args:
         pushed: push messages, by what became of them.
+        rated: what parties say of calls.
         collectors: figures that their parts give in the shape of prometheus_client.
     """
 
@@ -54,6 +56,7 @@ class Observed:
     limits: HttpLimits
     origins: Origins
     pushed: Counter[str]
+    rated: RatingCounters
     sources: Sequence[Source]
     collectors: Sequence[Collector]
 
@@ -89,6 +92,9 @@ class _Snapshot:
         yield _counted("relay_messages_refused", "messages answered with an error", "code", calls.refused)
         yield _counted("relay_limited", "what was refused because of a limit", "limit", self._observed.limits.refused)
         yield _counted("relay_foreign_origins", "what pages of other sites were refused", "kind", self._observed.origins.refused)
+        rated = self._observed.rated
+        yield _counted("relay_call_ratings", "ratings of calls by their parties, 1 (bad) to 5 (excellent)", "score", rated.scores)
+        yield _counted("relay_call_problems", "what parties say was wrong with their calls", "problem", rated.problems)
         yield _counted("relay_push_messages", "push messages, by what became of them", "outcome", self._observed.pushed)
 
 

@@ -22,6 +22,7 @@ from relay.records.calls import (
     SettingsRecord,
 )
 from relay.records.profiles import Privacy, ProfileCard
+from relay.records.ratings import CallRating
 
 
 class ProfileSettings(Protocol):
@@ -70,8 +71,14 @@ class History(Protocol):
     """The calls of one kind of scope, each as one of its parties may see it. Of a call that is not the profile's own, as of one
     that does not exist, every method says None."""
 
-    async def calls(self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False) -> CallPage:
+    async def calls(
+        self, profile: Profile, *, limit: int, cursor: str | None = None, missed: bool = False, name: str = ""
+    ) -> CallPage:
         """The profile's calls, newest first.
+
+        Args:
+            name: only those whose other party is called so, or a part of it. A page may then have fewer than `limit`, though more
+                follow.
 
         Raises:
             ValueError: the cursor is none of ours.
@@ -92,6 +99,26 @@ class History(Protocol):
 
     async def unseen_count(self, profile: Profile) -> int:
         """How many calls the profile missed and has not seen yet."""
+        ...
+
+
+class CallRatings(Protocol):
+    """What parties say of their calls: one rating per call and party."""
+
+    async def rate(self, profile: Profile, kind: ScopeKind, call_id: str, rating: CallRating, at: datetime) -> CallRating | None:
+        """Keep what a party says of a call of its own that is over, in place of what it said before, which is returned.
+
+        Raises:
+            LookupError: the profile has no such call.
+        """
+        ...
+
+    async def rating(self, profile: Profile, call_id: str) -> CallRating | None:
+        """What the profile has said of a call."""
+        ...
+
+    async def take_back(self, profile: Profile, call_id: str) -> bool:
+        """Delete what the profile has said of a call; whether there was anything."""
         ...
 
 

@@ -66,6 +66,8 @@ class CallRecord:
     """`Route.family`, likewise."""
     rtt_ms: float | None = None
     """Milliseconds between the relay and this party and back; None if unknown."""
+    score: float | None = None
+    """The mean opinion score of this party's connection, 1 to 4.5; None if unknown."""
     decline_message: str | None = None
     """What the callee said to the caller by declining."""
 

@@ -87,6 +87,8 @@ class MediaPath:
     """None: it was never known, or media never came."""
     rtt: float | None = None
     """Seconds, smoothed; None: unknown."""
+    score: float | None = None
+    """The mean opinion score over the call, 1 to 4.5; None: unknown, or the call is not over."""
 
 
 UNKNOWN_PATH: Final = MediaPath()

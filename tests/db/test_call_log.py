@@ -63,9 +63,11 @@ COMMON = {
     "caller_route": None,
     "caller_family": None,
     "caller_rtt_ms": None,
+    "caller_score": None,
     "callee_route": None,
     "callee_family": None,
     "callee_rtt_ms": None,
+    "callee_score": None,
     "hidden_from_callee": False,
     "decline_message": None,
 }
@@ -162,7 +164,7 @@ async def test_an_unanswered_call_ends_as_missed_without_a_duration(log: Log, en
     }
 
 
-PATHS = ("caller_route", "caller_family", "caller_rtt_ms", "callee_route", "callee_family", "callee_rtt_ms")
+PATHS = tuple(f"{role}_{name}" for role in ("caller", "callee") for name in ("route", "family", "rtt_ms", "score"))
 
 
 async def test_the_path_to_each_party_is_written_down_at_the_end(log: Log, engine: AsyncEngine) -> None:
@@ -172,17 +174,17 @@ async def test_the_path_to_each_party_is_written_down_at_the_end(log: Log, engin
         call_id,
         after(60),
         "hangup",
-        caller=MediaPath(Route("turn-tls", "ipv4"), 0.04212),
+        caller=MediaPath(Route("turn-tls", "ipv4"), 0.04212, 4.1234),
         callee=MediaPath(Route("udp", "ipv6"), 0.0004),
     )
-    assert tuple((await columns(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, "udp", "ipv6", 0.4)
+    assert tuple((await columns(engine, call_id, *PATHS)).values()) == ("turn-tls", "ipv4", 42.1, 4.12, "udp", "ipv6", 0.4, None)
 
 
 async def test_unknown_fields_of_a_path_stay_null(log: Log, engine: AsyncEngine) -> None:
     call_id = await log.call()
     await log.answered(call_id, after(1))
     await log.ended(call_id, after(60), "ice_failed", callee=MediaPath(Route("tcp", "ipv4"), None))
-    assert tuple((await columns(engine, call_id, *PATHS)).values()) == (None, None, None, "tcp", "ipv4", None)
+    assert tuple((await columns(engine, call_id, *PATHS)).values()) == (None, None, None, None, "tcp", "ipv4", None, None)
 
 
 async def test_a_call_whose_server_died_has_no_paths(log: Log, engine: AsyncEngine) -> None:

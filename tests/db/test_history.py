@@ -244,6 +244,28 @@ async def test_a_page_that_ends_with_the_last_call_has_none_after_it(
     assert (len(first.calls), len(second.calls), second.next_cursor) == (2, 2, None)
 
 
+async def test_calls_are_found_by_a_part_of_the_other_partys_name(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
+    with_tutor = [await call(engine, scope, started=started) for started in (0, 2)]
+    with_parent = await call(engine, scope, callee=PARENT, started=1)
+    first = await history.calls(STUDENT.profile, limit=1, name="EMI")
+    second = await history.calls(STUDENT.profile, limit=1, name="emi", cursor=first.next_cursor)
+    assert [one.id for page in (first, second) for one in page.calls] == with_tutor[::-1]
+    assert [one.id for one in (await history.calls(STUDENT.profile, limit=9, name="Zoe")).calls] == [with_parent]
+    none = await history.calls(STUDENT.profile, limit=9, name="%")
+    assert (none.calls, none.next_cursor) == ((), None)
+
+
+async def test_a_search_looks_through_few_calls_at_a_time_and_goes_on_where_it_stopped(scope: Scope, engine: AsyncEngine) -> None:
+    history = SqlHistory(engine, scope.kind, searched=2, max_searched=4)
+    wanted = await call(engine, scope, callee=PARENT, started=0)
+    for started in range(1, 6):
+        await call(engine, scope, started=started)
+    first = await history.calls(STUDENT.profile, limit=9, name="zoe")
+    assert first.calls == ()
+    second = await history.calls(STUDENT.profile, limit=9, name="zoe", cursor=first.next_cursor)
+    assert ([one.id for one in second.calls], second.next_cursor) == ([wanted], None)
+
+
 async def test_a_page_may_be_of_missed_calls_only(history: SqlHistory, scope: Scope, engine: AsyncEngine) -> None:
     missed = [
         await call(engine, scope, started=started, reason=reason)

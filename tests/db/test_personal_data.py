@@ -58,6 +58,7 @@ async def test_the_export_of_a_profile_without_data_has_the_profile(personal: Sq
         "push_subscriptions": [],
         "recordings": [],
         "recording_consents": [],
+        "call_ratings": [],
     }
 
 

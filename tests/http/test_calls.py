@@ -81,6 +81,7 @@ async def test_a_call_is_shown_as_each_party_saw_it(http: aiohttp.ClientSession,
         "route": None,
         "family": None,
         "rtt_ms": None,
+        "score": None,
     }
     for who, direction, other in ((DANIEL, "outgoing", ("student", 456)), (MAYA, "incoming", ("tutor", 789))):
         _, answer = await asked(http, "GET", "/api/calls", who)

@@ -50,7 +50,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
     }
     assert {name for name, family in families.items() if family.type == "counter"} == {
         *("relay_calls_ended", "relay_messages_refused", "relay_limited", "relay_foreign_origins", "relay_push_messages"),
-        *("relay_legs_connected", "relay_recordings_ended"),
+        *("relay_legs_connected", "relay_recordings_ended", "relay_call_ratings", "relay_call_problems"),
         *(f"relay_recording_{name}" for name in (*RECORDING_NAMES, *DOWNLOAD_NAMES)),
         *(f"relay_media_{name}" for name in NAMES),
         *(f"relay_front_{name}" for name in FRONT_NAMES),

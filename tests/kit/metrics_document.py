@@ -58,7 +58,7 @@ async def shown() -> Mapping[str, Row]:
         app = create_app(settings)
         observed = app[OBSERVED]
         counters: list[Counter[str]] = [observed.calls.ended, observed.calls.refused, observed.limits.refused]
-        counters.append(observed.calls.recordings.captures.ended_by_reason)
+        counters += [observed.calls.recordings.captures.ended_by_reason, observed.rated.scores, observed.rated.problems]
         for counter in (*counters, observed.origins.refused, observed.pushed):
             counter["something"] += 1
         async with (

@@ -16,6 +16,7 @@ from relay.db.models.known import (
     KnownWhiteboardSessionRow,
 )
 from relay.db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, RevocationRow, SettingsRow
+from relay.db.models.ratings import CallRatingRow
 from relay.db.models.recordings import RecordingAccessRow, RecordingConsentRow, RecordingPolicyRow, RecordingRow
 from relay.db.models.scopes import ConversationRow, MemberRow, WhiteboardMemberRow, WhiteboardSessionRow
 from relay.ids import ScopeKind
@@ -24,6 +25,7 @@ __all__ = [
     "OF_KIND",
     "Base",
     "BlockRow",
+    "CallRatingRow",
     "CallRow",
     "ChatRow",
     "ConnectionRow",

@@ -104,9 +104,12 @@ class _Call:
     """`ipv4` or `ipv6`: the addresses it came from."""
     caller_rtt_ms: Mapped[float | None] = mapped_column(Double)
     """Milliseconds from the relay to the caller and back, smoothed, when it was last known."""
+    caller_score: Mapped[float | None] = mapped_column(Double)
+    """The mean opinion score of the caller's connection over the call, 1 to 4.5 (ITU-T G.107); None if media never came."""
     callee_route: Mapped[str | None] = mapped_column(String(16))
     callee_family: Mapped[str | None] = mapped_column(String(4))
     callee_rtt_ms: Mapped[float | None] = mapped_column(Double)
+    callee_score: Mapped[float | None] = mapped_column(Double)
     decline_message: Mapped[str | None] = mapped_column(FreeText)
     """What the callee said to the caller by declining."""
 

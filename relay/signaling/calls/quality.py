@@ -36,6 +36,11 @@ class PathQuality:
         self.loss_from_peer += report.loss_from_peer
         self.loss_to_peer += report.loss_to_peer
 
+    @property
+    def mean_score(self) -> float | None:
+        """None before the first report."""
+        return self.score / self.reports if self.reports else None
+
     def fields(self, path: MediaPath) -> dict[str, Any]:
         """The figures, rounded; without those that are not known."""
         found: dict[str, Any] = {
@@ -47,7 +52,7 @@ class PathQuality:
         if self.reports:
             found |= {
                 "worst_jitter_ms": _in_ms(self.worst_jitter),
-                "score": round(self.score / self.reports, 2),
+                "score": None if self.mean_score is None else round(self.mean_score, 2),
                 "worst_score": None if self.worst_score is None else round(self.worst_score, 2),
                 "loss_from_peer": round(self.loss_from_peer / self.reports, 4),
                 "loss_to_peer": round(self.loss_to_peer / self.reports, 4),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -145,9 +146,9 @@ class Termination:
                 at=now,
                 reason=call.end_reason,
                 answered_at=live.answered_at,
-                caller=live.caller.path,
-                callee=live.callee.path,
                 decline_message=call.decline_message,
+                caller=replace(live.caller.path, score=live.caller.quality.mean_score),
+                callee=replace(live.callee.path, score=live.callee.quality.mean_score),
             )
         )
 

@@ -81,7 +81,7 @@ async def test_the_migrations_make_the_checks_that_the_models_say(schema: AsyncE
         for constraint in table.constraints
         if isinstance(constraint, CheckConstraint)
     }
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 async def test_upgrading_twice_changes_nothing(schema: AsyncEngine) -> None:

@@ -307,7 +307,7 @@ async def test_a_call_is_logged_with_the_path_to_each_party(harness: MemoryHarne
     await harness.media(TransportReport(first, report(4.0), AT_HOME))
     await harness.say(caller, HANG_UP)
     [row] = await harness.rows()
-    assert row.paths == (MediaPath(UDP, 0.0421), MediaPath(TLS, None)), "also when the call was over before the first report"
+    assert row.paths == (MediaPath(UDP, 0.0421, 4.0), MediaPath(TLS, None)), "also when the call was over before the first report"
 
 
 @in_memory
@@ -319,7 +319,7 @@ async def test_what_counts_is_the_last_way_that_was_known(harness: MemoryHarness
     assert (harness.calls.sessions_by_route, harness.calls.sessions_connected) == ({TLS: 1}, {UDP: 1, TLS: 1})
     await harness.say(caller, HANG_UP)
     [row] = await harness.rows()
-    assert row.paths[0] == MediaPath(TLS, 0.0421)
+    assert row.paths[0] == MediaPath(TLS, 0.0421, 4.0)
     assert (harness.calls.sessions_by_route, harness.calls.sessions_connected) == ({}, {UDP: 1, TLS: 1})
 
 
