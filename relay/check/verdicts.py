@@ -75,6 +75,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
     status: int
     """As of `ConnectionVerdict`."""
+    summary: str
+    """One sentence for people who only want to call."""
     sentences: tuple[str, ...]
     """As of `ConnectionVerdict`."""
     lines: Mapping[Hop, str]
@@ -88,7 +90,35 @@ def explain(report: Report) -> Explanation:
     found = verdict(report)
     lines = {hop: result_text(hop, result) for hop, result in report.hops.items()}
     figures = None if report.figures is None else figures_text(report.figures)
-    return Explanation(found.status, found.sentences, lines, figures)
+    return Explanation(found.status, summary(report, found.status), found.sentences, lines, figures)
+
+
+def summary(report: Report, status: int) -> str:
+    """What a report means for calls, without a word about networks.
+
+    Args:
+        status: of the verdict on it.
+    """
+    if status == WORKS:
+        return _quality_expected(report)
+    if report.result(Hop.PAGE).state is not ProbeState.OK:
+        signed_out = report.result(Hop.PAGE).reason == "unauthorized"
+        return "You are not signed in: sign in, then test again." if signed_out else "Calls cannot be reached from here."
+    if report.result(Hop.WEBSOCKET).state is not ProbeState.OK:
+        interrupted = status == NOT_TESTED
+        return "The test could not be finished: try again in a minute." if interrupted else "Calls cannot begin from here."
+    return "Calls are not available now." if status == NOT_TESTED else "Calls will not work from here."
+
+
+def _quality_expected(report: Report) -> str:
+    figures = report.figures
+    if figures is not None and figures.loss_percent >= HIGH_LOSS:
+        return "Calls will work from here, but audio and video will break up."
+    if figures is not None and figures.round_trip_ms is not None and figures.round_trip_ms >= LONG_ROUND_TRIP:
+        return "Calls will work from here, with a delay that you will notice."
+    if report.result(Hop.UDP).state is ProbeState.OK:
+        return "Calls will work well from here."
+    return "Calls will work from here. Where the line is poor, they may lag."
 
 
 def verdict(report: Report) -> ConnectionVerdict:

@@ -17,7 +17,7 @@ CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("verdicts.json
 
 def explanation_of(case: dict[str, Any]) -> dict[str, Any]:
     """What the relay answers to the report of the case."""
-    return {name: case.get(name) for name in ("status", "sentences", "lines", "figures")}
+    return {name: case.get(name) for name in ("status", "summary", "sentences", "lines", "figures")}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

@@ -7,6 +7,7 @@
  *
  * @typedef {object} Explanation
  * @property {number} status 0: media gets through; 1: it does not, or no call can begin; 2: the relay could not be tested
+ * @property {string} summary one sentence for people who only want to call
  * @property {string[]} sentences the first says the most
  * @property {Partial<Record<Hop, string>>} lines of each hop its result, in a few words; empty if the relay does not answer
  * @property {string | null} figures of the call, in a line
@@ -47,5 +48,5 @@ function unanswered({ url, hops }, answer) {
   const problem = hops.page?.detail || answer;
   const said = problem ? ` (${problem})` : "";
   const sentence = `The relay at ${url} does not answer${said}. Check that it is running, and that ${tcp} to it is open.`;
-  return { status: 2, sentences: [sentence], lines: {}, figures: null };
+  return { status: 2, summary: "Calls cannot be reached from here.", sentences: [sentence], lines: {}, figures: null };
 }

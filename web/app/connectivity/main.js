@@ -40,7 +40,9 @@ const start = h("button", { class: "button button--primary", type: "button", "da
 const copy = h("button", { class: "button button--quiet", type: "button", "data-testid": "copy", onclick: () => void copyReport() });
 const copied = h("span", { class: "muted", role: "status" });
 const preview = h("video", { class: "check__preview", muted: true, playsinline: true, hidden: true, "aria-label": "Video that came back" });
+const progress = h("span", { class: "muted", "data-testid": "progress" });
 const outcome = h("section", { class: "check__outcome", hidden: true, "data-testid": "outcome" });
+const findings = h("div", { class: "check__findings" });
 const announced = h("p", { class: "visually-hidden", role: "status", "data-testid": "announced" });
 /** @type {{report: Report, explanation: Explanation} | null} of the latest test */
 let latest = null;
@@ -55,11 +57,17 @@ fill(
     h(
       "p",
       { class: "check__lead" },
-      "Tests every network path from this browser to the relay, and says what blocks it. Your camera and microphone stay off.",
+      "Finds out whether calls will work from here. It takes less than a minute, and your camera and microphone stay off.",
     ),
-    h("div", { class: "check__actions" }, start, preview),
+    h("div", { class: "check__actions" }, start, progress, preview),
     outcome,
-    h("ol", { class: "check__hops" }, ...[...rows.values()].map(({ element }) => element)),
+    h(
+      "details",
+      { class: "check__details", "data-testid": "details" },
+      h("summary", {}, "Details for your administrator", icon("chevron")),
+      findings,
+      h("ol", { class: "check__hops" }, ...[...rows.values()].map(({ element }) => element)),
+    ),
     announced,
   ),
 );
@@ -70,18 +78,23 @@ async function run() {
   setText(start, "Testing…");
   setText(copied, "");
   outcome.hidden = true;
+  fill(findings);
   preview.srcObject = null;
   for (const row of rows.values()) row.reset();
   const setup = { base: new URL("./", document.baseURI).href, token, profile: rememberedProfile() ?? { type: "student", id: 456 } };
   try {
     const report = await check(setup, {
-      trying: (hop) => rows.get(hop)?.trying(),
+      trying(hop) {
+        setText(progress, `Step ${HOPS.indexOf(hop) + 1} of ${HOPS.length}`);
+        rows.get(hop)?.trying();
+      },
       found: (hop, result) => rows.get(hop)?.show(result),
       received: (stream) => show(stream),
     });
     latest = { report, explanation: await explain(setup.base, token, report) };
     showOutcome(latest.explanation);
   } finally {
+    setText(progress, "");
     preview.hidden = true;
     preview.srcObject = null;
     start.disabled = false;
@@ -98,20 +111,25 @@ function show(stream) {
 }
 
 /** @param {Explanation} explanation */
-function showOutcome({ status, sentences, lines, figures }) {
+function showOutcome({ status, summary, sentences, lines, figures }) {
   for (const hop of HOPS) if (lines[hop]) rows.get(hop)?.say(lines[hop]);
   const [headline, ...others] = sentences;
   outcome.dataset.tone = ["good", "bad", "unknown"][status];
   fill(
     outcome,
-    h("h2", { class: "check__headline", "data-testid": "headline" }, headline),
+    h("h2", { class: "check__headline", "data-testid": "summary" }, summary),
+    status === 1 && h("p", {}, "Your administrator can use the report to mend that."),
+    h("p", { class: "check__copy" }, copy, copied),
+  );
+  fill(
+    findings,
+    h("p", { class: "check__finding", "data-testid": "headline" }, headline),
     ...others.map((text) => h("p", { "data-testid": "sentence" }, text)),
     figures && h("p", { class: "check__figures", "data-testid": "figures" }, figures),
-    h("p", { class: "check__copy" }, copy, copied),
   );
   fill(copy, icon("send"), "Copy the report");
   outcome.hidden = false;
-  setText(announced, sentences.join(" "));
+  setText(announced, [summary, ...sentences].join(" "));
 }
 
 async function copyReport() {
@@ -130,10 +148,10 @@ async function copyReport() {
  * @param {Report} report
  * @param {Explanation} explanation
  */
-function reportText({ url, hops }, { sentences, lines, figures }) {
+function reportText({ url, hops }, { summary, sentences, lines, figures }) {
   const results = HOPS.map((hop) => `${HEADINGS[hop][0]}: ${lines[hop] ?? STATES[hops[hop]?.state ?? "skipped"]}`);
   const head = [`Connection test of ${url}`, new Date().toISOString(), navigator.userAgent];
-  return [...head, "", ...sentences, "", ...results, ...(figures ? [figures] : [])].join("\n");
+  return [...head, "", summary, "", ...sentences, "", ...results, ...(figures ? [figures] : [])].join("\n");
 }
 
 /** @param {Hop} hop */

@@ -25,7 +25,7 @@ export class HopFailed extends Error {
  */
 
 /**
- * Ask for the ICE servers, and log in for that where no credential is given and development mode allows it.
+ * Ask whether the browser is signed in, which is no error if not, and log in where development mode allows it.
  *
  * @param {string} base URL that everything of the relay is relative to
  * @param {string} token empty: the cookie is the credential
@@ -34,14 +34,25 @@ export class HopFailed extends Error {
  * @throws {HopFailed} of the page
  */
 export async function signIn(base, token, profile) {
-  let { status, body } = await request(base, "api/ice-servers", token);
-  if (status === 401 && !token) {
+  let session = await sessionOf(base, token);
+  if (!session.profile && session.development && !token) {
     token = await logIn(base, profile);
-    ({ status, body } = await request(base, "api/ice-servers", token));
+    session = await sessionOf(base, token);
   }
+  if (!session.profile) throw new HopFailed("unauthorized", "sign in on the page where you make calls, then test again");
+  return { token, iceServers: session.ice_servers };
+}
+
+/**
+ * @param {string} base
+ * @param {string} token
+ * @returns {Promise<any>} as of `GET /api/session`
+ */
+async function sessionOf(base, token) {
+  const { status, body } = await request(base, "api/session", token);
   if (status !== 200) throw problemIn(status, body);
   if (!Array.isArray(body?.ice_servers)) throw notRelay(status);
-  return { token, iceServers: body.ice_servers };
+  return body;
 }
 
 /** @param {string} url */
@@ -56,7 +67,6 @@ export function targetOf(url) {
  */
 async function logIn(base, { type, id }) {
   const { status, body } = await request(base, "api/dev/login", "", { profile_type: type, profile_id: id });
-  if (status === 404) throw new HopFailed("unauthorized", "sign in on the page where you make calls, then test again");
   if (status !== 200) throw problemIn(status, body);
   return String(body?.token ?? "");
 }
