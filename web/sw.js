@@ -5,7 +5,7 @@
  * @typedef {Event & {waitUntil: (work: Promise<unknown>) => void}} ExtendableEvent
  * @typedef {ExtendableEvent & {data: {json: () => Pushed} | null}} PushEvent
  * @typedef {ExtendableEvent & {notification: Notification}} NotificationEvent
- * @typedef {{url: string, focus: () => Promise<unknown>}} WindowClient
+ * @typedef {{url: string, focus: () => Promise<unknown>, postMessage: (message: unknown) => void}} WindowClient
  * @typedef {EventTarget & {registration: ServiceWorkerRegistration,
  *   clients: {matchAll: (options: object) => Promise<WindowClient[]>,
  *   openWindow: (url: string) => Promise<unknown>}, skipWaiting: () => Promise<void>}} Scope
@@ -52,6 +52,8 @@ async function announce(pushed) {
     requireInteraction: !missed,
     data: missed ? null : { answer: pushed?.call_id },
   });
+  // A dot, since the number is not known here; the page sets it.
+  if (missed) await /** @type {any} */ (navigator).setAppBadge?.().catch(() => {});
 }
 
 /**
@@ -61,6 +63,9 @@ async function announce(pushed) {
  */
 async function openPage(link) {
   const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const page = pages.find(({ url }) => url.startsWith(scope.registration.scope));
-  await (page ? page.focus() : scope.clients.openWindow(scope.registration.scope + link));
+  // The pages of recordings and of the connection test do not ring.
+  const page = pages.find(({ url }) => url.replace(/[?#].*$/, "") === scope.registration.scope);
+  if (!page) return void (await scope.clients.openWindow(scope.registration.scope + link));
+  if (link) page.postMessage({ type: "link", link });
+  await page.focus();
 }

@@ -2,19 +2,21 @@
 
 import contextlib
 import importlib.util
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urljoin
 
 import aiohttp
 import jwt
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Page, Request, expect
+from playwright.async_api import Browser, Page, Request, Route, expect
 
 from tests.browser.calls import A_SECOND
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
@@ -259,6 +261,11 @@ async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Produc
         await firefox.goto(f"{production.relay.url}/?again")
         await says("me", "Daniel Okafor")
         await online()
+
+        async def asks_for_a_click() -> bool:
+            return bool(await firefox.evaluate("() => document.querySelector('[data-testid=ring-strip]')?.checkVisibility()"))
+
+        await eventually(asks_for_a_click, "it says that it cannot ring yet")
         await firefox.evaluate("() => document.querySelector('[data-testid=sign-out]').click()")
         await says("gate-problem", "You have signed out.")
         await firefox.goto(f"{production.relay.url}/")
@@ -294,6 +301,34 @@ async def test_the_first_screen_takes_few_requests_and_bytes(
         assert len([one for one in asked if one.url.endswith("/api/session")]) == 1, "the page uses what was asked for ahead"
         if screen == "home":
             await page.connection_is("online")
+
+
+@pytest.mark.parametrize("screen", ["gate", "home"])
+async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names(
+    browser: Browser, production: Production, screen: Literal["gate", "home"]
+) -> None:
+    url = f"{production.relay.url}/"
+    async with ProductionPage.opened(browser) as page:
+        if screen == "home":
+            await page.page.goto(production.link(token()))
+            await page.shows(screen)
+        html = await (await page.page.request.get(url)).text()
+        tags = [one for one in re.findall(r"<(?:link|script)\b[^>]*>", html) if 'rel="later"' not in one]
+        named = {url, *(urljoin(url, one) for tag in tags for one in re.findall(r'(?:href|src)="([^"]+)"', tag))}
+        held: list[Route] = []
+
+        async def serve(route: Route) -> None:
+            if route.request.url in named:
+                await route.continue_()
+            else:
+                held.append(route)
+
+        await page.page.route("**/*", serve)
+        await page.page.goto(url, wait_until="commit")
+        await page.shows(screen)
+        await page.page.unroute("**/*")
+        for route in held:
+            await route.continue_()
 
 
 def requests_of(page: Page) -> list[Request]:

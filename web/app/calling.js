@@ -2,7 +2,8 @@
 export { MediaUnavailable } from "../client/media/media.js";
 export { UpdateFailed } from "../client/media/negotiation.js";
 export { close, openSession } from "../client/session.js";
-export { Sounds } from "./sounds.js";
 export { createCallScreen } from "./call/callscreen.js";
 export { createIncoming } from "./call/incoming.js";
 export { createTransferChooser } from "./call/transfer.js";
+export { Ringer } from "./ringing/ringer.js";
+export { createRingStrip } from "./ringing/ringstrip.js";

@@ -27,17 +27,23 @@ export class Lobby {
   /** @type {Contact[]} those of conversations, and of whiteboards */
   #reachable = [];
   #missedOnly = false;
+  #name = "";
+  #now;
   /** @type {ReturnType<History["list"]> | null} the calls that are shown */
   #list = null;
   #unseen = 0;
+  /** Whether the user wants to be left alone: nothing is said then that was not asked for. */
+  doNotDisturb = false;
 
   /**
    * @param {import("../client/api.js").Api} api
    * @param {string} base URL that everything of the server is relative to
    * @param {Home} home
    * @param {(text: string, tone?: "plain" | "problem") => void} toast
+   * @param {() => number} now milliseconds since 1970, by the server's clock
    */
-  constructor(api, base, home, toast) {
+  constructor(api, base, home, toast, now) {
+    this.#now = now;
     this.#api = api;
     this.#home = home;
     this.#toast = toast;
@@ -80,32 +86,68 @@ export class Lobby {
       },
       () => this.#home.people.setProblem(),
     );
-    await Promise.all([this.#loadBlocks(), this.#countUnseen()]);
+    await Promise.all([this.#loadBlocks(), this.#countUnseen(), this.#loadPreferences()]);
   }
 
   /** @param {string} tab that the user has come to */
   async visit(tab) {
     if (tab === "recents") await this.showCalls(false);
-    if (tab === "settings") await this.#loadSettings();
+    if (tab === "settings") await Promise.all([this.#home.settings.loadMore(), this.#loadSettings()]);
   }
 
-  /** @param {boolean} missed only those */
-  async showCalls(missed) {
+  /** @param {boolean} missed only those @param {string} [name] only calls with such a party; empty: any */
+  async showCalls(missed, name = "") {
     this.#missedOnly = missed;
-    this.#list = this.#history.list(missed);
+    this.#name = name;
+    this.#list = this.#history.list(missed, name);
     await this.showOlder();
   }
 
+  /** @param {string} name */
+  async searchCalls(name) {
+    await this.showCalls(this.#missedOnly, name);
+  }
+
+  /** @param {boolean} missed only those */
+  async filterCalls(missed) {
+    await this.showCalls(missed, this.#name);
+  }
+
+  /** @param {import("../client/history.js").CallName} call whose page is to be shown */
+  async openCall(call) {
+    await this.#try(
+      async () => {
+        const detail = await this.#history.detail(call);
+        if (!this.#closed) await this.#home.recents.open(detail);
+      },
+      () => this.#toast("The call could not be loaded. Try again in a moment.", "problem"),
+    );
+  }
+
+  /**
+   * @param {import("../client/history.js").CallName} call
+   * @param {import("../client/history.js").Rating} rating
+   * @returns {Promise<boolean>} whether it is kept
+   */
+  async rate(call, rating) {
+    let isKept = false;
+    await this.#try(async () => {
+      await this.#history.rate(call, rating);
+      isKept = true;
+    });
+    return isKept;
+  }
+
   async showOlder() {
-    const [list, missed] = [this.#list, this.#missedOnly];
+    const [list, missed, name] = [this.#list, this.#missedOnly, this.#name];
     if (!list) return;
     await this.#try(
       async () => {
         await list.more();
         if (this.#closed || this.#list !== list) return;
-        this.#home.recents.setCalls(list.calls, { missed, hasMore: list.hasMore });
-        // On the screen is seen. The marks stay until the list is shown again.
-        if (!this.#unseen || document.hidden) return;
+        this.#home.recents.setCalls(list.calls, { missed, name, hasMore: list.hasMore, now: this.#now });
+        // On the screen is seen, if it is all there. The marks stay until the list is shown again.
+        if (!this.#unseen || document.hidden || name) return;
         await list.markSeen();
         await this.#countUnseen();
       },
@@ -116,19 +158,19 @@ export class Lobby {
   /** A call has ended, or was missed: what is listed has changed. */
   async callsChanged() {
     await this.#countUnseen();
-    if (this.#home.tabs.current === "recents" && !document.hidden) await this.showCalls(this.#missedOnly);
+    if (this.#home.tabs.current === "recents" && !document.hidden) await this.showCalls(this.#missedOnly, this.#name);
   }
 
   /** @param {number} count unseen missed calls */
   setUnseen(count) {
     this.#unseen = count;
-    this.#home.tabs.setBadge("recents", count);
+    this.#home.setUnseen(count);
   }
 
   /** @param {Preferences} preferences */
   async savePreferences(preferences) {
     await this.#try(
-      async () => this.#home.settings.setPreferences(await this.#preferences.write(preferences)),
+      async () => this.#settled(await this.#preferences.write(preferences)),
       () => {
         this.#toast(PROBLEM, "problem");
         void this.#loadSettings();
@@ -156,11 +198,23 @@ export class Lobby {
     );
   }
 
-  async #loadSettings() {
+  async #loadPreferences() {
     await this.#try(
-      async () => this.#home.settings.setPreferences(await this.#preferences.read()),
+      async () => this.#settled(await this.#preferences.read()),
       () => this.#home.settings.setPreferences(null),
     );
+  }
+
+  /** @param {Preferences} preferences */
+  #settled(preferences) {
+    if (this.#closed) return;
+    this.doNotDisturb = preferences.doNotDisturb;
+    this.#home.setDoNotDisturb(preferences.doNotDisturb);
+    this.#home.settings.setPreferences(preferences);
+  }
+
+  async #loadSettings() {
+    await this.#loadPreferences();
     await this.#loadBlocks();
     await this.#try(async () => this.#home.settings.setPush(await this.#push.state()));
   }

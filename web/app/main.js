@@ -27,7 +27,7 @@ let session = null;
 let loading = null;
 /** @type {typeof import("./calling.js") | null} */
 let calling = null;
-/** @type {import("./sounds.js").Sounds | null} */
+/** @type {import("./ringing/ringer.js").Ringer | null} */
 let sounds = null;
 /** @type {Lobby | null} */
 let lobby = null;
@@ -42,14 +42,17 @@ const shell = createShell(root, {
   onSignOut: () => void signOut(),
   onReload: () => void lobby?.load(),
   onTab: (name) => void lobby?.visit(name),
-  onFilter: (missed) => void lobby?.showCalls(missed),
+  onFilter: (missed) => void lobby?.filterCalls(missed),
+  onSearchCalls: (name) => void lobby?.searchCalls(name),
+  onOpenCall: (call) => void lobby?.openCall(call),
+  onRate: async (call, rating) => (await lobby?.rate(call, rating)) ?? false,
   onOlder: () => void lobby?.showOlder(),
   onPreferences: (preferences) => void lobby?.savePreferences(preferences),
   onBlock: (person, blocked) => void lobby?.block(person, blocked),
   onPush: (on) => void lobby?.setPush(on),
   onCall: (contact, kind) => session?.calls.start(contact, kind),
   onDismissOffer: () => shell.home.setOffer(null),
-  onCallBack: ({ scope, other, kind }) => scope && other && session?.calls.start({ scope, other }, kind),
+  onCallBack: ({ scope, other, kind }, wanted = kind) => scope && other && session?.calls.start({ scope, other }, wanted),
   onTakeOver: () => session?.calls.takeOver(),
   onAccept: () => void current()?.accept(),
   onDecline: () => current()?.end(),
@@ -150,7 +153,7 @@ async function enter({ iceServers, development }) {
   listening = new AbortController();
   const { signal } = listening;
   const api = new Api(base, credentials);
-  const entered = (lobby = new Lobby(api, base, shell.home, shell.toast));
+  const entered = (lobby = new Lobby(api, base, shell.home, shell.toast, () => session?.clock.now() ?? Date.now()));
   shell.home.setUser(person, development ? "Switch user" : "Sign out");
   shell.home.setOnline(false);
   shell.home.setElsewhere(null);
@@ -180,7 +183,7 @@ function loadCalling() {
     const styled = shell.loadStyles();
     const parts = await import("./calling.js");
     await shell.addCalls(parts, styled);
-    sounds = new parts.Sounds();
+    sounds = new parts.Ringer(base);
     return (calling = parts);
   })();
   return loading;
@@ -209,6 +212,9 @@ function leave() {
   listening.abort();
   if (session) calling?.close(session);
   lobby?.close();
+  shell.home.recents.close();
+  shell.home.setUnseen(0);
+  shell.home.setDoNotDisturb(false);
   session = lobby = finished = null;
   sounds?.silence();
   render();
@@ -256,7 +262,7 @@ function render() {
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
   if (call) shell.home.setOffer(null);
-  if (ringing) sounds?.ring();
+  if (ringing) sounds?.ring(call);
   else if (call?.phase === "ringing") sounds?.ringback();
   else if (call) sounds?.silence();
   if (call) warnWithoutCamera(call);
@@ -289,13 +295,13 @@ function callAgain() {
 /** @param {MissedCall} call that came while we were busy, did not answer, or did not want to be disturbed */
 function missed(call) {
   void lobby?.callsChanged();
-  if (call.reason === "busy") shell.toast(`${call.from_name} tried to call you`);
+  if (call.reason === "busy" && !lobby?.doNotDisturb) shell.toast(`${call.from_name} tried to call you`);
 }
 
 /** @param {number} count of calls that came while we were away */
 function missedBefore(count) {
   lobby?.setUnseen(count);
-  if (current()) return; // the number at the tab says it, and covers no call
+  if (current() || lobby?.doNotDisturb) return; // the number at the tab says it, and covers no call
   shell.toast(count === 1 ? "You missed a call" : `You missed ${count} calls`);
 }
 

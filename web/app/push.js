@@ -1,9 +1,36 @@
 /**
- * Notifications of calls while no page is open (Web Push). No DOM.
+ * Notifications of calls: by the page while it is out of sight, and by the service worker while no page is open (Web Push). No DOM.
  *
- * @typedef {"unavailable" | "off" | "on" | "denied"} PushState `unavailable`: this browser, or this server, has no such thing.
+ * @typedef {"unavailable" | "off" | "page" | "on" | "denied"} PushState `unavailable`: this browser has no such thing. `page`: while
+ *   the page is open, and no longer.
  */
 import { ApiError } from "../client/api.js";
+
+/** Whether the user has turned them off here. Browsers do not take a permission back for a page. */
+const TURNED_OFF = "call-relay.notifications-off";
+
+/** Whether the page may notify its user, and is to. */
+export function wantsNotifications() {
+  return "Notification" in window && Notification.permission === "granted" && !isTurnedOff();
+}
+
+function isTurnedOff() {
+  try {
+    return localStorage.getItem(TURNED_OFF) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {boolean} isOff */
+function turnOffHere(isOff) {
+  try {
+    if (isOff) localStorage.setItem(TURNED_OFF, "yes");
+    else localStorage.removeItem(TURNED_OFF);
+  } catch {
+    // Storage may be forbidden: then the permission decides.
+  }
+}
 
 export class Push {
   #api;
@@ -22,17 +49,19 @@ export class Push {
 
   /** @returns {Promise<PushState>} */
   async state() {
-    if (!("serviceWorker" in navigator) || !("PushManager" in window) || !("Notification" in window)) return "unavailable";
-    try {
-      this.#key = (await this.#api.get("api/push/key")).key || null;
-    } catch (error) {
-      if (error instanceof ApiError) return "unavailable";
-      throw error;
-    }
-    if (!this.#key) return "unavailable";
+    if (!("Notification" in window)) return "unavailable";
     if (Notification.permission === "denied") return "denied";
+    if ("serviceWorker" in navigator && "PushManager" in window) {
+      try {
+        this.#key = (await this.#api.get("api/push/key")).key || null;
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+      }
+    }
+    if (!wantsNotifications()) return "off";
+    if (!this.#key) return "page";
     const registration = await navigator.serviceWorker.getRegistration(this.#base);
-    return (await registration?.pushManager.getSubscription()) ? "on" : "off";
+    return (await registration?.pushManager.getSubscription()) ? "on" : "page";
   }
 
   /**
@@ -41,29 +70,36 @@ export class Push {
    * @returns {Promise<PushState>}
    */
   async turnOn() {
-    if (!this.#key) return "unavailable";
-    if ((await Notification.requestPermission()) !== "granted") return "denied";
+    if ((await Notification.requestPermission()) !== "granted") return Notification.permission === "denied" ? "denied" : "off";
+    turnOffHere(false);
+    if (!this.#key) return "page";
     const registration = await navigator.serviceWorker.register(new URL("sw.js", this.#base));
     await navigator.serviceWorker.ready;
     const options = { userVisibleOnly: true, applicationServerKey: this.#key };
-    const subscription = await registration.pushManager.subscribe(options);
-    await this.#api.send("POST", "api/push/subscriptions", subscription.toJSON());
-    return "on";
-  }
-
-  /** Turn it off where it is on. */
-  async forget() {
-    if (await (await navigator.serviceWorker?.getRegistration(this.#base))?.pushManager?.getSubscription()) await this.turnOff();
+    try {
+      const subscription = await registration.pushManager.subscribe(options);
+      await this.#api.send("POST", "api/push/subscriptions", subscription.toJSON());
+      return "on";
+    } catch (error) {
+      console.info("no notifications while the page is closed:", error); // the browser has no push service, or cannot reach it
+      return "page";
+    }
   }
 
   /** @returns {Promise<PushState>} */
   async turnOff() {
-    const registration = await navigator.serviceWorker.getRegistration(this.#base);
-    const subscription = await registration?.pushManager.getSubscription();
+    turnOffHere(true);
+    await this.forget();
+    return "off";
+  }
+
+  /** This browser gets no notifications for the profile any more. */
+  async forget() {
+    const registration = await navigator.serviceWorker?.getRegistration(this.#base);
+    const subscription = await registration?.pushManager?.getSubscription();
     if (subscription) {
       await this.#api.send("DELETE", "api/push/subscriptions", { endpoint: subscription.endpoint });
       await subscription.unsubscribe();
     }
-    return "off";
   }
 }

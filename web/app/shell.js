@@ -8,9 +8,8 @@ import { createConnectionBar } from "./call/connectionbar.js";
 import { createGate } from "./entrance/gate.js";
 import { createHome } from "./home/home.js";
 import { createRenewal } from "./entrance/renewal.js";
+import { setCall } from "./title.js";
 import { createToasts } from "./ui/toasts.js";
-
-const TITLE = "Call Relay";
 
 /**
  * @typedef {typeof import("./calling.js")} CallParts
@@ -39,7 +38,7 @@ export function createShell(root, actions) {
   home.element.hidden = true;
 
   /** @param {CallParts} parts */
-  function createCalls({ createCallScreen, createIncoming, createTransferChooser }) {
+  function createCalls({ createCallScreen, createIncoming, createTransferChooser, createRingStrip }) {
     const made = {
       callScreen: createCallScreen(actions),
       incoming: createIncoming(actions),
@@ -47,6 +46,7 @@ export function createShell(root, actions) {
     };
     renewal.element.before(made.callScreen.element, made.incoming.element);
     root.append(made.transferChooser.element);
+    home.element.append(createRingStrip());
     return made;
   }
   /** @type {Element | null} where the focus was before something covered it */
@@ -128,7 +128,7 @@ export function createShell(root, actions) {
       if (!call || call.isOver) transferChooser.close();
       if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind, ringing.willBeRecorded);
       else if (!ringing) incoming.hide();
-      document.title = ringing ? `${ringing.other.name} is calling…` : call ? `${call.other.name} · ${TITLE}` : TITLE;
+      setCall({ ringing: ringing?.other.name ?? "", other: call?.other.name ?? "" });
       arrange();
     },
   };

@@ -3,14 +3,27 @@
  * wants a click on the page first, the telephone stays silent until there is one.
  */
 
-/** @typedef {{at: number, hertz: number, length: number}} Note `at` and `length` in seconds */
+/**
+ * @typedef {{at: number, hertz: number, length: number, shape?: OscillatorType}} Note `at` and `length` in seconds
+ * @typedef {Exclude<import("./ringing/ringtones.js").Ringtone, "none">} Audible
+ */
 
-/** @type {Note[]} a rising broken chord, twice: friendly, and unlike any alarm */
-const RING = [0, 0.9].flatMap((start) => [
-  { at: start, hertz: 659.3, length: 0.5 },
-  { at: start + 0.14, hertz: 830.6, length: 0.5 },
-  { at: start + 0.28, hertz: 987.8, length: 0.7 },
-]);
+/** @param {number} start @param {number[]} pitches @param {number} step @param {number} length @returns {Note[]} */
+const run = (start, pitches, step, length) => pitches.map((hertz, index) => ({ at: start + index * step, hertz, length }));
+
+/** @type {Record<Audible, Note[]>} each shorter than `PERIOD` */
+const RINGS = {
+  // A rising broken chord, twice: friendly, and unlike any alarm.
+  chime: [0, 0.9].flatMap((start) => run(start, [659.3, 830.6, 987.8], 0.14, 0.6)),
+  // Two bells in turn, as telephones had them.
+  bell: [0, 1.1].flatMap((start) => run(start, [1046.5, 1318.5, 1046.5, 1318.5, 1046.5, 1318.5], 0.12, 0.22)),
+  // Low and wooden, for a quiet room.
+  marimba: [0, 0.8].flatMap((start) => run(start, [392, 523.3, 440, 587.3], 0.17, 0.35)),
+  // Two short calls that are heard through a closed case.
+  pulse: [0, 0.3, 1.2, 1.5].map((at) => ({ at, hertz: 784, length: 0.2, shape: "triangle" })),
+};
+/** The loudest note, at full volume. */
+const LOUDEST = 0.23;
 /** @type {Note[]} what a caller hears while it rings: one soft, low tone */
 const RINGBACK = [
   { at: 0, hertz: 440, length: 1.1 },
@@ -34,9 +47,14 @@ export class Sounds {
   /** @type {"ring" | "ringback" | null} */
   #playing = null;
 
-  /** The other side's telephone rings here. */
-  ring() {
-    this.#repeat("ring", RING, 0.16);
+  /**
+   * The other side's telephone rings here.
+   *
+   * @param {Audible} tone
+   * @param {number} volume 0 to 1
+   */
+  ring(tone, volume) {
+    this.#repeat("ring", RINGS[tone], Math.max(0.001, LOUDEST * volume));
   }
 
   /** Ours rings there. */
@@ -106,10 +124,11 @@ export class Sounds {
  * @param {Note} note
  * @param {number} volume
  */
-function strike(context, output, { at, hertz, length }, volume) {
+function strike(context, output, { at, hertz, length, shape = "sine" }, volume) {
   const start = context.currentTime + 0.02 + at;
   const oscillator = context.createOscillator();
   const envelope = context.createGain();
+  oscillator.type = shape;
   oscillator.frequency.value = hertz;
   envelope.gain.setValueAtTime(0.0001, start);
   envelope.gain.exponentialRampToValueAtTime(volume, start + 0.015);

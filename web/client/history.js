@@ -16,6 +16,33 @@
  * @property {string | null} reason Why it ended.
  * @property {number} at When it began: milliseconds since 1970.
  * @property {number | null} duration Seconds; null: it was never answered.
+ * @property {boolean} isBoard Whether it was in a whiteboard session.
+ * @property {string | null} route The path of our own media to the relay: see `quality.js`.
+ * @property {string | null} family `ipv4` or `ipv6`.
+ * @property {number | null} roundTrip Milliseconds.
+ * @property {number | null} score The mean opinion score of our own connection, 1 to 4.5.
+ * @property {string | null} declineMessage What the callee said by declining.
+ *
+ * @typedef {Pick<PastCall, "id" | "isBoard">} CallName
+ *
+ * @typedef {"heard_nothing" | "not_heard" | "audio_interrupted" | "echo" | "no_video" | "video_interrupted" | "delay"
+ *   | "dropped"} CallProblem
+ *
+ * @typedef {object} Rating What one party says of a call.
+ * @property {number} score 1 (bad) to 5 (excellent).
+ * @property {CallProblem[]} problems
+ * @property {string} comment
+ *
+ * @typedef {object} PastMessage
+ * @property {boolean} own
+ * @property {string} text
+ * @property {number} at Milliseconds since 1970.
+ *
+ * @typedef {object} CallDetail
+ * @property {PastCall} call
+ * @property {PastMessage[]} chat Oldest first; empty where chat is not kept.
+ * @property {Rating | null} rating Ours.
+ * @property {string[]} recordings Their ids, newest first.
  */
 import { personOf, scopeOf } from "./protocol.js";
 
@@ -31,9 +58,34 @@ export class History {
     this.#api = api;
   }
 
-  /** @param {boolean} missed only those */
-  list(missed) {
-    return new CallList(RESOURCES.map((path) => new Source(this.#api, path, missed)));
+  /**
+   * @param {boolean} missed only those
+   * @param {string} [name] of the other party, or a part of it; empty: any
+   */
+  list(missed, name = "") {
+    return new CallList(RESOURCES.map((path) => new Source(this.#api, path, missed, name)));
+  }
+
+  /**
+   * One call, with what was written.
+   *
+   * @param {CallName} call
+   * @returns {Promise<CallDetail>}
+   */
+  async detail(call) {
+    const wire = await this.#api.get(pathOf(call));
+    const messages = /** @type {any[]} */ (wire.chat).map(({ own, text, sent_at: at }) => ({ own, text, at }));
+    return { call: pastCall(wire.call), chat: messages, rating: wire.rating ?? null, recordings: wire.recordings ?? [] };
+  }
+
+  /**
+   * Say how good a call was; in place of what was said before.
+   *
+   * @param {CallName} call
+   * @param {Rating} rating
+   */
+  async rate(call, { score, problems, comment }) {
+    await this.#api.send("PUT", `${pathOf(call)}/rating`, { score, problems, comment });
   }
 
   /** @returns {Promise<number>} unseen missed calls */
@@ -81,6 +133,7 @@ class Source {
   #api;
   #path;
   #missed;
+  #name;
   /** @type {string | null} */
   #newest = null;
   /** @type {string | null | undefined} where the next page begins; undefined: at the beginning; null: there is none */
@@ -90,11 +143,13 @@ class Source {
    * @param {import("./api.js").Api} api
    * @param {string} path
    * @param {boolean} missed
+   * @param {string} name
    */
-  constructor(api, path, missed) {
+  constructor(api, path, missed, name) {
     this.#api = api;
     this.#path = path;
     this.#missed = missed;
+    this.#name = name;
   }
 
   get hasMore() {
@@ -106,6 +161,7 @@ class Source {
     if (this.waiting.length || this.#next === null) return;
     const query = new URLSearchParams({ limit: String(PAGE) });
     if (this.#missed) query.set("missed", "1");
+    if (this.#name) query.set("name", this.#name);
     if (this.#next) query.set("cursor", this.#next);
     const { calls, next_cursor: next } = await this.#api.get(`${this.#path}?${query}`);
     this.waiting = calls.map(pastCall);
@@ -135,5 +191,16 @@ function pastCall(wire) {
     reason: wire.reason,
     at: wire.started_at,
     duration: wire.duration_seconds,
+    isBoard: wire.whiteboard_session_id !== undefined,
+    route: wire.route ?? null,
+    family: wire.family ?? null,
+    roundTrip: wire.rtt_ms ?? null,
+    score: wire.score ?? null,
+    declineMessage: wire.decline_message ?? null,
   };
+}
+
+/** @param {CallName} call */
+function pathOf({ id, isBoard }) {
+  return `${RESOURCES[isBoard ? 1 : 0]}/${encodeURIComponent(id)}`;
 }

@@ -16,6 +16,7 @@ import { keyOf } from "./model.js";
  * @property {Api} api
  * @property {Connection} connection
  * @property {Calls} calls
+ * @property {ServerClock} clock
  */
 
 /**
@@ -40,14 +41,15 @@ export async function openSession(api, credentials, iceServers) {
       if (next && next.token !== claimed) void claimDevice((claimed = next.token));
     },
   });
+  const clock = new ServerClock();
   const calls = new Calls({
     connection,
-    clock: new ServerClock(),
+    clock,
     iceServers,
     remembered: device && rememberedCall(owner), // a duplicated tab has the memory, but the call is the other's
     remember: (call) => rememberCall(call && { ...call, owner }),
   });
-  return { person, api, connection, calls };
+  return { person, api, connection, calls, clock };
 }
 
 /** @param {Session} session */

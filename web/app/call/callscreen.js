@@ -34,6 +34,8 @@
  * @property {import("../../client/model.js").CallKind} kind
  * @property {import("../../client/model.js").Phase} phase
  * @property {import("../../client/model.js").Outcome | null} outcome
+ * @property {string | null} id the server's name for it
+ * @property {import("../../client/model.js").Scope} scope
  * @property {Person} other
  * @property {boolean} otherIsAway
  * @property {boolean} isOver
@@ -234,6 +236,7 @@ export function createCallScreen(actions) {
       }
     },
     hide() {
+      if (call) ended.leave();
       call = null;
       clearInterval(ticking);
       watchIdleness(false);

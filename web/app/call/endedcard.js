@@ -3,11 +3,15 @@ import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { clockText, outcomeText } from "../ui/words.js";
+import { createRating } from "./rating.js";
+
+/** Ends of calls that there is something to say of. */
+const RATED = ["completed", "lost", "failed"];
 
 /**
- * @param {{onAgain: () => void, onClose: () => void}} actions
+ * @param {{onAgain: () => void, onClose: () => void} & Parameters<typeof createRating>[0]} actions
  */
-export function createEndedCard({ onAgain, onClose }) {
+export function createEndedCard({ onAgain, onClose, onRate }) {
   const picture = h("div", { class: "ended__picture" });
   const title = h("h2", { class: "ended__title", "data-testid": "ended-title" });
   const detail = h("p", { class: "ended__detail", "data-testid": "ended-detail" });
@@ -25,11 +29,13 @@ export function createEndedCard({ onAgain, onClose }) {
     { class: "button button--light", type: "button", "data-testid": "close-ended", onclick: onClose },
     "Done",
   );
+  const rating = createRating({ onRate });
   const element = h(
     "div",
     { class: "ended", hidden: true, role: "group", "aria-label": "How the call ended", "data-testid": "ended-card" },
     picture,
     h("div", { class: "ended__text", role: "status" }, title, detail, duration),
+    rating.element,
     h("div", { class: "ended__actions" }, again, close),
   );
 
@@ -38,6 +44,8 @@ export function createEndedCard({ onAgain, onClose }) {
     /** @param {import("./callscreen.js").CallView} call */
     render(call) {
       element.hidden = !call.outcome;
+      const rated = call.outcome && RATED.includes(call.outcome) && call.id;
+      rating.set(rated ? { id: rated, isBoard: call.scope.kind === "whiteboard_session" } : null);
       if (!call.outcome) return;
       const text = outcomeText(call.outcome, call.other.name, call.kind);
       element.dataset.outcome = call.outcome;
@@ -48,6 +56,8 @@ export function createEndedCard({ onAgain, onClose }) {
       setText(againText, call.outcome === "completed" ? "Call again" : "Try again");
       fill(againIcon, icon(call.kind === "video" ? "camera" : "call"));
     },
+    /** The card is put away: what was chosen is sent. */
+    leave: () => rating.set(null),
     focus() {
       close.focus();
     },

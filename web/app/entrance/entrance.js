@@ -52,6 +52,10 @@ export class Entrance {
     this.#credentials = setup.credentials;
     this.#tabs.addEventListener("message", ({ data }) => void this.#hear(data));
     addEventListener("hashchange", () => void this.#addressChanged());
+    // A notification was clicked, and this page is open (sw.js).
+    navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+      if (data?.type === "link" && /^#answer=[0-9A-Za-z_-]{1,64}$/.test(data.link)) location.hash = data.link;
+    });
     this.#credentials.addEventListener("tokenneeded", (event) => {
       const { person } = this.#credentials;
       // A profile of development mode needs nothing to sign in again.

@@ -11,6 +11,7 @@ import { createPeople } from "./people.js";
 import { createRecents } from "./recents.js";
 import { createSettings } from "./settings.js";
 import { createTabs } from "./tabs.js";
+import { setUnseen } from "../title.js";
 import { nameOf, shortName, typeText } from "../ui/words.js";
 
 /**
@@ -20,7 +21,10 @@ import { nameOf, shortName, typeText } from "../ui/words.js";
 
 /** @param {HomeActions} actions */
 export function createHome(actions) {
-  const who = h("div", { class: "topbar__who" });
+  const who = h("div", { class: "topbar__who", "data-testid": "who" });
+  const state = h("span", { class: "muted topbar__state", "data-testid": "my-state" });
+  let type = "";
+  let isDisturbable = true;
   const signOutText = h("span", { class: "topbar__switch" });
   const signOut = h(
     "button",
@@ -64,6 +68,11 @@ export function createHome(actions) {
     h("main", { class: "home__main" }, banner, offer.element, title, tabs.element, people.element, recents.element, settings.element),
   );
 
+  function showState() {
+    element.toggleAttribute("data-dnd", !isDisturbable);
+    setText(state, isDisturbable ? type : "Do not disturb");
+  }
+
   return {
     element,
     people,
@@ -75,13 +84,20 @@ export function createHome(actions) {
     setUser(person, leaving) {
       setText(signOutText, leaving);
       setText(title, `${greeting(new Date().getHours())}, ${shortName(nameOf(person))}`);
-      const text = h(
-        "span",
-        { class: "topbar__text" },
-        h("span", { class: "topbar__name", "data-testid": "me" }, nameOf(person)),
-        h("span", { class: "muted" }, typeText(person.type)),
-      );
+      type = typeText(person.type);
+      const text = h("span", { class: "topbar__text" }, h("span", { class: "topbar__name", "data-testid": "me" }, nameOf(person)), state);
       fill(who, h("span", { class: "presence" }, avatar(person, "small")), text);
+      showState();
+    },
+    /** @param {boolean} on */
+    setDoNotDisturb(on) {
+      isDisturbable = !on;
+      showState();
+    },
+    /** @param {number} count missed calls that were not seen yet */
+    setUnseen(count) {
+      tabs.setBadge("recents", count);
+      setUnseen(count);
     },
     /** @param {boolean} online */
     setOnline(online) {

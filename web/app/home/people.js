@@ -8,9 +8,14 @@
 import { keyOf } from "../../client/model.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h } from "../ui/dom.js";
+import { createGrowingList } from "../ui/growing.js";
 import { icon } from "../ui/icons.js";
 import { createMenu } from "../ui/menu.js";
-import { typeText } from "../ui/words.js";
+import { createSearch, folded } from "../ui/search.js";
+import { nameOf, typeText } from "../ui/words.js";
+
+/** With fewer people, all of them are seen at once. */
+const SEARCHABLE = 8;
 
 /**
  * @param {{onCall: (contact: Contact, kind: CallKind) => void, onReload: () => void,
@@ -19,20 +24,48 @@ import { typeText } from "../ui/words.js";
 export function createPeople({ onCall, onReload, onBlock }) {
   const list = h("div", { "data-testid": "conversations" });
   const boards = h("section", { class: "home__section", hidden: true, "data-testid": "whiteboards" });
-  const element = h("div", { class: "home__list" }, list, boards);
+  const search = createSearch("search-people", "Search people", filter);
+  const element = h("div", { class: "home__list" }, search.element, list, boards);
+  search.element.hidden = true;
   let online = false;
+  /** @type {{conversations: Contact[], whiteboards: Contact[]}} */
+  let contacts = { conversations: [], whiteboards: [] };
   /** @type {Set<string>} keys of the people that the user has blocked */
   let blocked = new Set();
   /** @type {(() => void)[]} */
   let refreshers = [];
 
-  /** @param {Contact} contact @param {string} detail */
-  function row(contact, detail) {
+  const people = createGrowingList({ class: "conversations" }, row);
+  const shared = createGrowingList({ class: "conversations" }, row);
+  fill(boards, h("h2", { class: "home__heading" }, icon("board"), "Whiteboards"), shared.element);
+
+  /** Show those who are searched for. */
+  function filter() {
+    const wanted = folded(search.text);
+    const fits = (/** @type {Contact} */ { other }) => folded(nameOf(other)).includes(wanted);
+    const conversations = contacts.conversations.filter(fits);
+    const whiteboards = contacts.whiteboards.filter(fits);
+    refreshers = [];
+    people.set(conversations);
+    shared.set(whiteboards);
+    boards.hidden = !whiteboards.length;
+    if (conversations.length) return fill(list, people.element);
+    if (wanted) {
+      const text = `There is no one here with “${search.text}” in their name.`;
+      return fill(list, !whiteboards.length && h("div", { class: "empty", "data-testid": "no-match" }, icon("search"), h("p", {}, text)));
+    }
+    const text = "Conversations from your platform appear here, and every one of them can be called.";
+    fill(list, h("div", { class: "empty", "data-testid": "no-conversations" }, icon("bubble"), h("p", {}, text)));
+  }
+
+  /** @param {Contact} contact */
+  function row(contact) {
     const { scope, other } = contact;
     const isBoard = scope.kind === "whiteboard_session";
+    const detail = `${isBoard ? "Whiteboard" : "Conversation"} ${scope.id}`;
     const hook = isBoard ? `whiteboard-${scope.id}` : String(scope.id);
     const actions = h("span", { class: "conversation__actions" });
-    const menu = createMenu(`menu-${hook}`, `More about ${other.name}`, {
+    const menu = createMenu(`menu-${hook}`, `More about ${nameOf(other)}`, {
       class: "roundbutton roundbutton--quiet",
       icon: "more",
     });
@@ -50,13 +83,13 @@ export function createPeople({ onCall, onReload, onBlock }) {
     const text = h(
       "span",
       { class: "conversation__text" },
-      h("span", { class: "conversation__name" }, other.name, mark),
+      h("span", { class: "conversation__name" }, nameOf(other), mark),
       h("span", { class: "muted" }, typeText(other.type), h("span", { class: "conversation__id" }, ` · ${detail}`)),
     );
     return h(
       "li",
-      { class: "conversation", "data-testid": isBoard ? hook : `conversation-${hook}` },
-      avatar(other),
+      { class: "conversation", "data-scope": scope.kind, "data-testid": isBoard ? hook : `conversation-${hook}` },
+      h("span", { class: "conversation__face" }, avatar(other), isBoard && h("span", { class: "conversation__board" }, icon("board"))),
       text,
       actions,
     );
@@ -69,7 +102,7 @@ export function createPeople({ onCall, onReload, onBlock }) {
       class: "roundbutton",
       type: "button",
       title: what,
-      "aria-label": `${what} with ${contact.other.name}`,
+      "aria-label": `${what} with ${nameOf(contact.other)}`,
       "data-testid": `call-${kind}-${hook}`,
       "data-call": kind,
       onclick: () => onCall(contact, kind),
@@ -81,6 +114,7 @@ export function createPeople({ onCall, onReload, onBlock }) {
     element,
     setLoading() {
       boards.hidden = true;
+      search.element.hidden = true;
       fill(list, ...[0, 1, 2].map(() => h("div", { class: "conversation conversation--ghost", "aria-hidden": "true" })));
     },
     setProblem() {
@@ -99,20 +133,10 @@ export function createPeople({ onCall, onReload, onBlock }) {
     },
     /** @param {Contact[]} conversations @param {Contact[]} whiteboards */
     setContacts(conversations, whiteboards) {
-      refreshers = [];
-      if (conversations.length) {
-        fill(list, h("ul", { class: "conversations" }, ...conversations.map((one) => row(one, `Conversation ${one.scope.id}`))));
-      } else {
-        const text = "Conversations from your platform appear here, and every one of them can be called.";
-        fill(list, h("div", { class: "empty", "data-testid": "no-conversations" }, icon("bubble"), h("p", {}, text)));
-      }
-      boards.hidden = !whiteboards.length;
-      const rows = whiteboards.map((one) => row(one, `Whiteboard ${one.scope.id}`));
-      fill(
-        boards,
-        h("h2", { class: "home__heading" }, icon("board"), "Whiteboards"),
-        h("ul", { class: "conversations" }, ...rows),
-      );
+      contacts = { conversations, whiteboards };
+      search.element.hidden = conversations.length + whiteboards.length < SEARCHABLE;
+      if (search.element.hidden) search.clear();
+      filter();
     },
   };
 }

@@ -22,8 +22,9 @@ const CHOICES = [
 /** @type {Record<PushState, string>} */
 const PUSH_TEXTS = {
   unavailable: "",
-  off: "Get notifications of calls while this page is closed.",
-  on: "This browser tells you of calls while this page is closed.",
+  off: "Get notifications of calls while you look at something else.",
+  page: "This browser tells you of calls as long as this page is open.",
+  on: "This browser tells you of calls, also while this page is closed.",
   denied: "Notifications are forbidden in this browser’s settings for this page.",
 };
 
@@ -71,7 +72,8 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
   const blocked = h("section", { class: "card" }, h("h2", { class: "card__title" }, "Blocked"), blocks);
   const check = h("a", { class: "button button--quiet", href: "connectivity", "data-testid": "connectivity" }, "Test the connection");
   const recordings = h("a", { class: "button button--quiet", href: "recordings", "data-testid": "recordings" }, "Recordings");
-  const parts = [fields, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
+  const ringing = h("div", { hidden: true });
+  const parts = [fields, ringing, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
   const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, ...parts);
   let pushIsOn = false;
   pushButton.addEventListener("click", () => onPush(!pushIsOn));
@@ -106,10 +108,17 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
       const empty = h("p", { class: "muted" }, "No one. Block people from the menu beside their name.");
       fill(blocks, people.length ? h("ul", {}, ...people.map(row)) : empty);
     },
+    /** Load what the first screen does without. */
+    async loadMore() {
+      if (!ringing.hidden) return;
+      const { createRingingCard } = await import("../ringing/ringingcard.js");
+      fill(ringing, createRingingCard());
+      ringing.hidden = false;
+    },
     /** @param {PushState} state */
     setPush(state) {
       push.hidden = state === "unavailable";
-      pushIsOn = state === "on";
+      pushIsOn = state === "on" || state === "page";
       setText(pushText, PUSH_TEXTS[state]);
       pushButton.hidden = state === "denied";
       setText(pushButton, pushIsOn ? "Turn off" : "Turn on");

@@ -6,6 +6,8 @@
 import { h } from "./dom.js";
 import { keyOf } from "../../client/model.js";
 
+/** Characters of an address: a small picture as a `data:` URL. */
+const LONGEST = 64 * 1024;
 /** How many colour pairs `tokens.css` has. */
 const TONES = 8;
 
@@ -31,7 +33,7 @@ export function avatar(person, size = "medium") {
   const address = pictureAddress(person.avatar);
   if (address) {
     // No referrer: the host of the picture need not know on which page it is shown. Without a picture, the initials stay.
-    const attributes = { class: "avatar__picture", alt: "", referrerpolicy: "no-referrer", src: address };
+    const attributes = { class: "avatar__picture", alt: "", referrerpolicy: "no-referrer", decoding: "async", src: address };
     const picture = h("img", { ...attributes, onerror: () => picture.remove() });
     element.append(picture);
   }
@@ -56,7 +58,7 @@ function initials(name) {
  * @param {string} avatar
  */
 function pictureAddress(avatar) {
-  if (!avatar) return null;
+  if (!avatar || avatar.length > LONGEST) return null;
   try {
     const url = new URL(avatar, document.baseURI);
     return url.origin === location.origin || ["https:", "data:", "blob:"].includes(url.protocol) ? url.href : null;

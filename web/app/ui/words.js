@@ -56,9 +56,10 @@ export function timeText(at) {
  * The day and the time, as far as they need saying.
  *
  * @param {number} at milliseconds since 1970
+ * @param {number} [now] likewise, by the clock that `at` comes from: that of this device may be wrong
  */
-export function dayText(at) {
-  const [day, today] = [new Date(at), new Date()];
+export function dayText(at, now = Date.now()) {
+  const [day, today] = [new Date(at), new Date(now)];
   if (day.toDateString() === today.toDateString()) return timeText(at);
   const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
   if (day.toDateString() === yesterday.toDateString()) return `Yesterday, ${timeText(at)}`;
