@@ -1,14 +1,18 @@
 """Around the call: how the page rings, what it keeps of calls, and how it takes names and data that are wrong."""
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Route, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.calls import PagesInCall
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import CONVERSATIONS, OpenPage
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -92,7 +96,7 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
 
     page = caller.page
     await page.get_by_role("radio", name="Poor").check(force=True)
-    await page.get_by_label("There was an echo").check(force=True)
+    await page.get_by_label("Echo").check(force=True)
     await page.get_by_label("In your own words").fill("<b>I heard myself.</b>")
     await expect(page.get_by_role("link", name="Test your connection")).to_have_attribute("href", "connectivity")
     await page.get_by_role("button", name="Send").click()
@@ -123,10 +127,30 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     assert "Yesterday" not in await callee.hook("recent-call").inner_text()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def whole_browser() -> AsyncIterator[Browser]:
+    """With notifications, which the build without a user interface has not."""
+    async with chromium(program="chromium") as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def notified(browser: Browser, relay: RunningRelay) -> AsyncIterator[RelayPage]:
+    """The tutor's page, which may notify."""
+    async with RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as page:
+        await page.page.context.grant_permissions(["notifications", "microphone", "camera"])
+        yield page
+
+
 async def test_a_page_out_of_sight_rings_all_the_same_and_shows_what_was_missed(
-    relay: RunningRelay, open_page: OpenPage[RelayPage]
+    relay: RunningRelay, open_page: OpenPage[RelayPage], whole_browser: Browser
 ) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    caller = await open_page(RelayPage, STUDENT)
+    async with notified(whole_browser, relay) as callee:
+        await rings_out_of_sight(caller, callee)
+
+
+async def rings_out_of_sight(caller: RelayPage, callee: RelayPage) -> None:
     page = callee.page
     await page.add_init_script(NOT_TOUCHED)
     await page.reload()
@@ -135,7 +159,6 @@ async def test_a_page_out_of_sight_rings_all_the_same_and_shows_what_was_missed(
     await page.mouse.click(5, 300)
     await expect(strip).to_be_hidden()
 
-    await page.context.grant_permissions(["notifications", "microphone", "camera"])
     await page.get_by_role("tab", name="Settings").click()
     await page.get_by_role("combobox", name="Ringtone").select_option("Marimba")
     await page.get_by_role("slider", name="Volume").fill("20")
@@ -158,13 +181,18 @@ async def test_a_page_out_of_sight_rings_all_the_same_and_shows_what_was_missed(
     await caller.call("voice")
     assert "busy" in await caller.said()
     await page.wait_for_function("() => document.title === '(2) Call Relay'")
-    await expect(callee.hook("toast")).to_have_count(0)
+    await expect(callee.hook("toast").filter(has_text="tried to call you")).to_have_count(0)
 
 
 async def test_a_link_opens_the_call_that_rings_and_a_notification_leads_to_it(
-    relay: RunningRelay, open_page: OpenPage[RelayPage]
+    relay: RunningRelay, open_page: OpenPage[RelayPage], whole_browser: Browser
 ) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    caller = await open_page(RelayPage, STUDENT)
+    async with notified(whole_browser, relay) as callee:
+        await links_lead_to_the_call(relay, caller, callee)
+
+
+async def links_lead_to_the_call(relay: RunningRelay, caller: RelayPage, callee: RelayPage) -> None:
     await caller.call("voice")
     await callee.ringing()
     call_id = await callee.page.evaluate("relayCall.callId")
@@ -174,7 +202,7 @@ async def test_a_link_opens_the_call_that_rings_and_a_notification_leads_to_it(
     await second.page.goto(f"{relay.url}/#answer={call_id}")
     await second.hook(f"user-{TUTOR}").click()
     await second.ringing()
-    assert "#" not in second.page.url
+    await second.page.wait_for_function("() => !location.hash")
     await second.accept()
     await second.reaches("connected")
     await second.hang_up()
@@ -185,7 +213,6 @@ async def test_a_link_opens_the_call_that_rings_and_a_notification_leads_to_it(
             "navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready).then(() => 1)"
         )
     worker = await started.value
-    await context.grant_permissions(["notifications", "microphone", "camera"])
     assert await worker.evaluate(CLICKED, call_id) == [], "the page is open"
     await callee.page.wait_for_function("() => !location.hash")
     assert await worker.evaluate(CLICKED, "f" * 32) == []

@@ -20,12 +20,12 @@ const LONGEST = 1000;
 const PROBLEMS = [
   ["heard_nothing", "I couldn’t hear them"],
   ["not_heard", "They couldn’t hear me"],
-  ["audio_interrupted", "The audio broke up"],
-  ["echo", "There was an echo"],
-  ["no_video", "There was no video"],
-  ["video_interrupted", "The video froze"],
-  ["delay", "There was a long delay"],
-  ["dropped", "The call broke off"],
+  ["audio_interrupted", "Audio broke up"],
+  ["echo", "Echo"],
+  ["no_video", "No video"],
+  ["video_interrupted", "Video froze"],
+  ["delay", "Delay"],
+  ["dropped", "Call broke off"],
 ];
 
 let groups = 0;

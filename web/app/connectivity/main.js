@@ -43,6 +43,14 @@ const preview = h("video", { class: "check__preview", muted: true, playsinline: 
 const progress = h("span", { class: "muted", "data-testid": "progress" });
 const outcome = h("section", { class: "check__outcome", hidden: true, "data-testid": "outcome" });
 const findings = h("div", { class: "check__findings" });
+const details = h(
+  "div",
+  { id: "details", hidden: true },
+  findings,
+  h("ol", { class: "check__hops" }, ...[...rows.values()].map(({ element }) => element)),
+);
+const attributes = { class: "check__more", type: "button", "aria-expanded": "false", "aria-controls": "details", "data-testid": "details" };
+const more = h("button", { ...attributes, onclick: unfold }, "Details for your administrator", icon("chevron"));
 const announced = h("p", { class: "visually-hidden", role: "status", "data-testid": "announced" });
 /** @type {{report: Report, explanation: Explanation} | null} of the latest test */
 let latest = null;
@@ -61,17 +69,16 @@ fill(
     ),
     h("div", { class: "check__actions" }, start, progress, preview),
     outcome,
-    h(
-      "details",
-      { class: "check__details", "data-testid": "details" },
-      h("summary", {}, "Details for your administrator", icon("chevron")),
-      findings,
-      h("ol", { class: "check__hops" }, ...[...rows.values()].map(({ element }) => element)),
-    ),
+    h("section", { class: "check__details" }, more, details),
     announced,
   ),
 );
 setText(start, "Start the test");
+
+function unfold() {
+  details.hidden = !details.hidden;
+  more.setAttribute("aria-expanded", String(!details.hidden));
+}
 
 async function run() {
   start.disabled = true;
