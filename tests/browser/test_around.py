@@ -217,7 +217,7 @@ async def links_lead_to_the_call(relay: RunningRelay, caller: RelayPage, callee:
     await callee.page.wait_for_function("() => !location.hash")
     assert await worker.evaluate(CLICKED, "f" * 32) == []
     await callee.hears("does not ring any more")
-    await callee.page.goto(f"{relay.url}/recordings")
+    await callee.page.goto(f"{relay.url}/connectivity")
     assert await worker.evaluate(CLICKED, call_id) == [f"{relay.url}/#answer={call_id}"], "that page does not ring"
 
 
