@@ -34,14 +34,14 @@ run: $(BIN)/.relay
 
 # Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
 # relay that a test starts, would else compile all of them again.
-PROCESSES ?= 3
+PROCESSES ?= 4
 # Of those with browsers. A call between two browsers keeps more than half a processor busy, and what starts around it waits.
 BROWSERS ?= 2
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
 
-quick: PROCESSES = 4
+quick: PROCESSES = 3
 quick: $(BIN)/.dev
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 

@@ -30,6 +30,7 @@ def audio_times(path: Path, payloads: Iterable[bytes]) -> list[float]:
 # -- loss, redundancy, order ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_frame_that_lacks_a_packet_is_left_out_with_all_that_refer_to_it(tmp_path: Path) -> None:
     packets = list(Stream(VIDEO_SSRC, VP8, 90000).frames(encoded("libvpx", 75, 640, 480)))
     markers = [at for at, one in enumerate(packets) if one.data[1] & 0x80]
@@ -44,6 +45,7 @@ def test_a_frame_that_lacks_a_packet_is_left_out_with_all_that_refer_to_it(tmp_p
     assert (kept["frames"], kept["broken"], kept["dependent"]) == (74, 1, 19)
 
 
+@pytest.mark.long
 def test_frames_before_the_first_key_frame_and_after_a_hold_are_not_taken_for_lost(tmp_path: Path) -> None:
     packets = list(Stream(VIDEO_SSRC, VP8, 90000).frames(encoded("libvpx", 200, 480, 360)))  # key frames are 25 apart: 1 s
     markers = [at for at, one in enumerate(packets) if one.data[1] & 0x80]
@@ -133,6 +135,7 @@ def test_what_comes_later_than_two_seconds_is_late(tmp_path: Path) -> None:
 # -- gaps in audio ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_tone_after_a_gap_sounds_at_its_second_also_where_a_player_knows_no_gaps(tmp_path: Path) -> None:
     audio = Stream(AUDIO_SSRC, OPUS, 48000)
     packets = [*audio.audio(opus_packets(50), 5.0)]  # a microphone that starts 5 s late

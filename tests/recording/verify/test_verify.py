@@ -18,6 +18,8 @@ from relay.sealed import seal_file
 from tests.recording.verify import media
 from tests.recording.verify.media import remux, silent, without_audio, without_video
 
+pytestmark = pytest.mark.long
+
 LIMITS = (
     *("--max-freeze", "500ms", "--max-loss", "1%", "--max-av-offset", "80ms", "--max-silence", "2s"),
     *("--min-psnr", "30dB", "--min-ssim", "0.9", "--max-missing-frames", "5"),
