@@ -90,7 +90,7 @@ async def test_one_logs_in_and_connects_below_the_prefix(url: str, http: aiohttp
     async with http.post(f"{url}calls/api/dev/login", json={"profile_type": "student", "profile_id": 456}) as response:
         assert response.status == 200
     async with http.get(f"{url}calls/api/conversations") as response:
-        assert [one["conversation_id"] for one in (await response.json())["conversations"]] == [123]
+        assert [one["conversation_id"] for one in (await response.json())["conversations"]] == [123, 125]
     async with http.ws_connect(f"{url}calls/ws/456/student") as socket:
         welcome = await socket.receive_json(timeout=20)
         assert (welcome["type"], welcome["name"]) == ("welcome", "Maya Lindgren")

@@ -30,6 +30,8 @@ WHITEBOARD = Scope(ScopeKind.WHITEBOARD_SESSION, 900)
 SCOPES = {
     LESSONS: (STUDENT, TUTOR),
     Scope(ScopeKind.CONVERSATION, 124): (PARENT, TUTOR),
+    # So that each of the three can transfer a call to the third.
+    Scope(ScopeKind.CONVERSATION, 125): (STUDENT, PARENT),
     WHITEBOARD: (STUDENT, TUTOR),
 }
 

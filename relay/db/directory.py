@@ -70,6 +70,7 @@ class SqlDirectory:
             connected=row.connected,
             privacy=privacy_of(row.privacy),
             do_not_disturb=bool(row.do_not_disturb),
+            keeps_chat=bool(row.keeps_chat),
         )
 
     async def shared_conversation(self, first: Profile, second: Profile) -> int | None:
@@ -180,6 +181,8 @@ def _standing(tables: KindTables) -> Executable:
         here = tables.scope_id(member) == bindparam("scope_id")
         return select(tables.scope_id(member)).where(here, names(member, profile)).exists()
 
+    scopes = tables.known_scopes
+    keeps_chat = select(scopes.keep_chat).where(scopes.id == bindparam("scope_id")).scalar_subquery()
     one_row = select(literal(1).label("one")).subquery()
     return (
         select(
@@ -194,6 +197,7 @@ def _standing(tables: KindTables) -> Executable:
             connected(the_caller, the_callee).label("connected"),
             KnownSettingsRow.privacy,
             KnownSettingsRow.do_not_disturb,
+            keeps_chat.label("keeps_chat"),
         )
         .select_from(one_row)
         .outerjoin(caller, names(caller, the_caller))

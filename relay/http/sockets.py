@@ -105,6 +105,7 @@ async def _serve(
         resume=request.query.get("resume", ""),
         last_seq=_number(request.query.get("last_seq", "")),
         issued_at=credential.issued_at,
+        takes=request.query.get("takes", "").split(","),
     )
     left = min(max(0.0, credential.expires_at - time.time()), LONGEST_WAIT)
     expiry = asyncio.get_running_loop().call_later(left, connection.drop, CREDENTIAL_OVER, "the credential has expired")
@@ -138,6 +139,7 @@ ROUTES: Final = [
                 Parameter("version", str, "`2`: the client speaks protocol version 2."),
                 Parameter("resume", str, "The token of an earlier connection: the client is the same device again."),
                 Parameter("last_seq", str, "With `resume`: the highest `seq` that arrived."),
+                Parameter("takes", str, "Message types that the client asks for beyond those of its version, with commas."),
             ),
             errors={**UPGRADE, 429: "`too_many_requests`, or `too_many_devices`: the profile has too many connections."},
             access=Access.SOCKET,

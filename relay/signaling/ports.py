@@ -37,6 +37,8 @@ class Eligibility:
     """The callee's."""
     do_not_disturb: bool
     """The callee's."""
+    keeps_chat: bool = False
+    """Chat messages of calls at the scope are kept."""
 
 
 class Directory(Protocol):

@@ -15,6 +15,7 @@ from relay.records.profiles import ProfileCard
     [
         (Scope(ScopeKind.CONVERSATION, 123), (Profile("student", 456), Profile("tutor", 789)), True),
         (Scope(ScopeKind.CONVERSATION, 124), (Profile("parent", 321), Profile("tutor", 789)), False),
+        (Scope(ScopeKind.CONVERSATION, 125), (Profile("parent", 321), Profile("student", 456)), False),
         (Scope(ScopeKind.WHITEBOARD_SESSION, 900), (Profile("student", 456), Profile("tutor", 789)), False),
     ],
 )
@@ -57,13 +58,15 @@ async def test_loading_the_demo_keeps_existing_rows(engine: AsyncEngine) -> None
     await load_demo(engine)
     await SqlPlatform(engine).put_scope(LESSONS, [])
     await load_demo(engine)
-    assert await directory.conversations(STUDENT) == []
+    assert [one.conversation_id for one in await directory.conversations(STUDENT)] == [125], (
+        "the one of the lessons is left as it was"
+    )
     assert await directory.profile(STUDENT) == real
 
 
 async def test_a_conversation_added_after_the_demo_gets_an_id_of_its_own(engine: AsyncEngine) -> None:
     await load_demo(engine)
     directory = SqlDirectory(engine)
-    assert await directory.add_conversation([STUDENT, PARENT]) == 125
-    await load_demo(engine)
     assert await directory.add_conversation([STUDENT, PARENT]) == 126
+    await load_demo(engine)
+    assert await directory.add_conversation([STUDENT, PARENT]) == 127

@@ -114,6 +114,7 @@ async def test_the_eligibility_of_two_members_of_a_scope(directory: SqlDirectory
         connected=False,
         privacy=Privacy.EVERYONE,
         do_not_disturb=False,
+        keeps_chat=True,
     )
 
 

@@ -30,7 +30,7 @@ async def get(http: aiohttp.ClientSession, path: str, key: str) -> object:
 @pytest.mark.parametrize(
     ("key", "names"),
     [
-        ("student_456", ["Daniel Okafor", "Maya Lindgren"]),
+        ("student_456", ["Daniel Okafor", "Elena Lindgren", "Maya Lindgren"]),
         ("tutor_789", ["Daniel Okafor", "Elena Lindgren", "Maya Lindgren"]),
         ("advertiser_654", ["Victor Hale"]),
         ("student_1", []),
@@ -48,7 +48,9 @@ async def test_a_profile_sees_its_conversations_and_no_other(http: aiohttp.Clien
     daniel = {"profile_type": "tutor", "profile_id": 789, "name": "Daniel Okafor", "avatar": ""}
     elena = {"profile_type": "parent", "profile_id": 321, "name": "Elena Lindgren", "avatar": ""}
     mine = {"conversation_id": 123, "members": [daniel, maya]}
-    assert await get(http, "/api/conversations", "student_456") == {"conversations": [mine]}
+    assert await get(http, "/api/conversations", "student_456") == {
+        "conversations": [mine, {"conversation_id": 125, "members": [elena, maya]}]
+    }
     assert await get(http, "/api/conversations", "tutor_789") == {
         "conversations": [mine, {"conversation_id": 124, "members": [daniel, elena]}]
     }

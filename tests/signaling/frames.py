@@ -45,6 +45,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "call_restart": {"type": "call_restart", "conversation_id": 123},
     "call_rejoin": {"type": "call_rejoin", "conversation_id": 123},
+    "call_rejoin_answer": {
+        "type": "call_rejoin_answer",
+        "conversation_id": 123,
+        "accepted": True,
+        "request_id": "c0" * 16,
+    },
     "call_media_state": {"type": "call_media_state", "conversation_id": 123, "muted": True, "camera_off": True, "sharing": True},
     "call_hold": {"type": "call_hold", "conversation_id": 123},
     "call_resume": {"type": "call_resume", "conversation_id": 123},
@@ -55,6 +61,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "target_profile_type": "parent",
     },
     "call_transfer_answer": {"type": "call_transfer_answer", "conversation_id": 123, "accepted": True},
+    "call_transfer_targets": {"type": "call_transfer_targets", "conversation_id": 123},
     "call_chat": {"type": "call_chat", "conversation_id": 123, "text": "hello", "message_id": "m-1"},
     "call_record": {"type": "call_record", "conversation_id": 123, "action": "start", "text_hash": "ab" * 32},
     "call_record_answer": {

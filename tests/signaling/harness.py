@@ -198,10 +198,21 @@ class Harness(ABC):
     # -- clients ------------------------------------------------------------------------------------------------------
 
     async def connect(
-        self, profile: Profile, version: int = 2, *, resume: str = "", connection: FakeConnection | None = None
+        self,
+        profile: Profile,
+        version: int = 2,
+        *,
+        resume: str = "",
+        connection: FakeConnection | None = None,
+        takes: tuple[str, ...] = (),
     ) -> Client:
-        """A new client."""
+        """A new client.
+
+        Args:
+            takes: message types that it asks for beyond those of its version.
+        """
         client = Client(profile, version)
+        client.takes = takes
         self.clients.append(client)
         await self._connect(client, resume, 0, connection)
         return client
@@ -227,6 +238,7 @@ class Harness(ABC):
             version=client.version,
             resume=resume,
             last_seq=last_seq,
+            takes=client.takes,
         )
 
     async def say(self, client: Client, frame: str | bytes) -> None:

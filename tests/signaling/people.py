@@ -59,6 +59,7 @@ class Client:
 
     Attributes:
         device: the relay's view of it.
+        takes: message types that it asks for beyond those of its version.
         welcome: the first message of the latest connection.
         received: everything else, oldest first; nothing twice, and nothing missing.
     """
@@ -66,6 +67,7 @@ class Client:
     def __init__(self, profile: Profile, version: int) -> None:
         self.profile = profile
         self.version = version
+        self.takes: tuple[str, ...] = ()
         self.connection: FakeConnection | None = None
         self._earlier: list[dict[str, Any]] = []
 

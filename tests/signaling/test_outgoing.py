@@ -102,5 +102,7 @@ def types_of(base: type[outgoing.ToClient]) -> set[type[outgoing.ToClient]]:
 def test_every_type_of_the_server_has_a_name_of_its_own() -> None:
     bases = {outgoing.ToClient, outgoing.Transient, outgoing.CallMessage}
     tags = [one.__struct_config__.tag for one in types_of(outgoing.ToClient) - bases]
-    assert len(tags) == len(set(tags)) == 21
-    assert {"welcome", "pong", "call_quality"} == {one.__struct_config__.tag for one in types_of(outgoing.Transient) - bases}
+    assert len(tags) == len(set(tags)) == 25
+    assert {"welcome", "pong", "call_quality", "call_elsewhere"} == {
+        one.__struct_config__.tag for one in types_of(outgoing.Transient) - bases
+    }

@@ -124,6 +124,7 @@ class Call:
         since: when the present state began.
         answered_since: when it was answered.
         ringing_lost_at: since when no device that rings has been connected; None while one is.
+        keeps_chat: chat messages of the call are kept with it.
     """
 
     call_id: str
@@ -137,6 +138,7 @@ class Call:
     answered_since: float | None = field(init=False, default=None)
     ringing_lost_at: float | None = None
     transferred_from: str | None = None
+    keeps_chat: bool = False
     state: State = State.INVITED
     end_reason: EndReason | None = None
     decline_message: str | None = None

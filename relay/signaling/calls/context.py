@@ -113,6 +113,18 @@ class CallContext:
                 party, notices.state(live.call, party, live.answered_at, self.time_of(live), **self.recording_of(live, party))
             )
 
+    def tell_elsewhere(self, live: LiveCall, party: Party, *devices: Device) -> None:
+        """Tell devices of an answered call that another one of their profile is in it, or, once it has ended, was; without
+        devices: all that are connected."""
+        if live.answered_at is None:
+            return
+        holder = self.device_of(party)
+        can_move = holder is None or not holder.connected or "call_rejoin_request" in holder.takes
+        message = notices.elsewhere(live.call, party, live.answered_at, self.time_of(live), can_move=can_move)
+        for device in devices or self.devices.of(party.profile):
+            if device is not holder and "call_elsewhere" in device.takes:
+                device.send(message)
+
     def recording_of(self, live: LiveCall, party: Party) -> dict[str, Any]:
         """What `call_state` says to a party about the recording of the call."""
         return notices.recording_state(live.recording, live.call, party, live.timeline)

@@ -2,16 +2,18 @@
 
 import logging
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 
 from relay.errors import SignalingError
 from relay.ids import Profile, Scope, ScopeKind, new_id
 from relay.media.api import TransportReport
+from relay.records.profiles import ProfileCard
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import TRANSFER_TIMEOUT, EndReason, Party
 from relay.signaling.calls.context import CallContext
-from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TRANSFERS, LiveCall, Transfer
+from relay.signaling.calls.live import MAX_CHAT_IDS, MAX_TARGETS, MAX_TARGETS_ASKED, MAX_TRANSFERS, LiveCall, Transfer
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Said
@@ -23,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class InCall:
-    """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, `call_transfer` and its answer."""
+    """Takes `call_media_state`, `call_hold`, `call_resume`, `call_chat`, and what is said about transfers."""
 
     def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
         self._context = context
@@ -141,12 +143,50 @@ class InCall:
                 return outgoing.TransferTarget(shared, profile.profile_id, profile.profile_type, card.name, card.avatar)
         raise SignalingError("not_allowed", "the other party cannot call this profile now")
 
-    async def _may_call(self, eligibility: Eligibility, conversation_id: int, call_type: str) -> bool:
+    async def take_transfer_targets(self, device: Device, message: incoming.CallTransferTargets) -> None:
+        context = self._context
+        live = context.live.named(device, message)
+        asker = live.party_of(device)
+        if live.targets_asked[asker.profile] >= MAX_TARGETS_ASKED:
+            raise SignalingError("not_allowed", f"this party has asked {MAX_TARGETS_ASKED} times in this call")
+        live.targets_asked[asker.profile] += 1
+        # Without the lock, as for a transfer.
+        known = {one.profile: one for one in await context.ports.directory.visible_profiles(asker.profile)}
+        theirs = [one.profile for one in await context.ports.directory.visible_profiles(live.call.other(asker).profile)]
+        parties = [one.profile for one in live.call.parties]
+        both_know = [known[one] for one in theirs if one in known and one not in parties][:MAX_TARGETS]
+        found = [one for card in both_know if (one := await self._reachable(live, asker, card)) is not None]
+        device.send(notices.about(outgoing.TransferTargets, live.call, asker, targets=tuple(found)))
+
+    async def _reachable(self, live: LiveCall, asker: Party, card: ProfileCard) -> outgoing.ReachableProfile | None:
+        """Whether the other party could be transferred to a profile that both know; None: it may not call it, whatever the
+        reason. Whether a profile is there that it may not call, the asker does not learn."""
+        directory, other, profile = self._context.ports.directory, live.call.other(asker), card.profile
+        shared = await directory.shared_conversation(other.profile, profile)
+        to_asker = await directory.eligibility(
+            _conversation(await directory.shared_conversation(asker.profile, profile)), asker.profile, profile
+        )
+        to_other = await directory.eligibility(_conversation(shared), other.profile, profile)
+        if shared is None or to_asker.blocked or not to_asker.members:
+            return None
+        refusal = await self._refusal(to_other, shared, live.call.call_type)
+        if refusal not in (None, EndReason.BUSY):
+            return None
+        reason: Literal["offline", "busy"] | None = None
+        if not self._context.devices.of(profile):
+            reason = "offline"
+        elif refusal is not None or self._context.live.of(profile) is not None:
+            reason = "busy"
+        return outgoing.ReachableProfile(profile.profile_id, profile.profile_type, card.name, card.avatar, reason)
+
+    async def _refusal(self, eligibility: Eligibility, conversation_id: int, call_type: str) -> EndReason | None:
         try:
-            refusal = await self._context.ports.judge.refusal(eligibility, _conversation(conversation_id), call_type)
+            return await self._context.ports.judge.refusal(eligibility, _conversation(conversation_id), call_type)
         except SignalingError:  # that cannot be found out now
-            return False
-        return refusal is None
+            return EndReason.REJECTED
+
+    async def _may_call(self, eligibility: Eligibility, conversation_id: int, call_type: str) -> bool:
+        return await self._refusal(eligibility, conversation_id, call_type) is None
 
     async def take_transfer_answer(self, device: Device, message: incoming.CallTransferAnswer) -> None:
         live = self._context.live.named(device, message)

@@ -71,6 +71,7 @@ class Invitations:
             timers=context.timers,
             invited_at=context.clock.now(),
             transferred_from=message.transferred_from,
+            keeps_chat=eligibility.keeps_chat,
         )
         live = LiveCall(call, context.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME, recording=recording)
         if refusal is None and (context.live.of(device.profile) or context.live.of(callee)):
@@ -269,6 +270,8 @@ class Invitations:
                 other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
                 await self.stop_ringing(live, other.device_id)
             self._termination.set_timer(live)
+            for party in call.parties:
+                context.tell_elsewhere(live, party)
 
     async def _connect(self, live: LiveCall, answer: SessionDescription) -> None:
         """Connect both sessions and give the answer to the caller."""

@@ -26,6 +26,15 @@ MAX_CHAT_IDS: Final = 500
 """Names of chat messages that are remembered per call, to tell a repetition from a new one."""
 
 
+MAX_REJOIN_REQUESTS: Final = 10
+"""Times that devices of a party may ask the one in the call for it: each time its user sees a question."""
+
+MAX_TARGETS: Final = 20
+"""Profiles that the other party may be transferred to, as a party is shown them: each takes two queries."""
+
+MAX_TARGETS_ASKED: Final = 20
+"""Times that a party may ask in a call to whom it can transfer the other one."""
+
 MAX_TRANSFERS: Final = 5
 """Times that a party may ask for a transfer in a call, refused ones included: each answer tells whether a profile is there."""
 
@@ -94,6 +103,16 @@ class Transfer:
 
 
 @dataclass(slots=True, eq=False)
+class RejoinRequest:
+    """A device's wish to have the call that another one of its profile is in."""
+
+    asker: Device
+    party: Party
+    request_id: str = field(default_factory=new_id)
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
 class LiveCall:
     """A call that has not ended. Whatever happens to it happens with its lock held."""
 
@@ -117,6 +136,12 @@ class LiveCall:
     transfer: Transfer | None = None
     transfers_asked: Counter[Profile] = field(default_factory=Counter)
     """How often each party asked for one."""
+    targets_asked: Counter[Profile] = field(default_factory=Counter)
+    """How often each party asked who can be the target of one."""
+    rejoin_requests: dict[Profile, RejoinRequest] = field(default_factory=dict)
+    """Of each party, the one that waits for the answer of its device in the call."""
+    rejoins_asked: Counter[Profile] = field(default_factory=Counter)
+    """How often devices of each party have asked for the call."""
     chat_ids: dict[tuple[Profile, str], datetime] = field(default_factory=dict)
     """Chat messages that were taken: author and id → when."""
     course: Course = field(default_factory=Course)
@@ -152,6 +177,15 @@ class LiveCall:
         if update is not None and update.timer is not None:
             update.timer.cancel()
         return update
+
+    def drop_requests(self) -> list[Device]:
+        """No device has to say any more whether another one may have the call; the devices that asked."""
+        requests = list(self.rejoin_requests.values())
+        self.rejoin_requests.clear()
+        for request in requests:
+            if request.timer is not None:
+                request.timer.cancel()
+        return [request.asker for request in requests]
 
     def take_transfer(self) -> Transfer | None:
         """The transfer that is being asked for, which is over by that."""

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Negotiation:
-    """Takes `call_update`, `call_restart` and `call_rejoin`."""
+    """Takes `call_update` and `call_restart`, and lets a device have its call back (`rejoining.py`)."""
 
     def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
         self._context = context
@@ -95,29 +95,20 @@ class Negotiation:
             await self._context.sessions.restart(session)
             self._begin(live, self._own_offer(live, Purpose.RESTART, party), device, session)
 
-    async def take_rejoin(self, device: Device, message: incoming.CallRejoin) -> None:
+    async def rejoin(self, live: LiveCall, party: Party, device: Device) -> None:
+        """A device has the call from now on, with a new peer connection. To be called with the call's lock held."""
         context = self._context
-        live = context.live.named(device, message)
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if not call.answered:
-                raise SignalingError("wrong_state", f"the call is {call.state}")
-            if party.device_id != device.device_id and party.signaling_lost_at is None:
-                raise SignalingError("not_in_call", "another device of this profile is in the call")
-            device.can_show_recording = device.can_show_recording or message.can_show_recording
-            if self._recordings.turns_away(live.recording, device):
-                raise SignalingError("not_supported", "the call is recorded, and this client cannot show that")
-            await self._give_up(live)
-            live.expired = None
-            self._termination.hand_over(live, party, device)
-            await self._recordings.joined(live, party, device)
-            update = self._own_offer(live, Purpose.REJOIN, party)
-            session = update.session = await context.open_session(live, device)
-            # The role of the other party's peer connection cannot change any more.
-            session.take_opposite_role(live.media(call.other(party)).negotiated[0])
-            update.role = session.role
-            self._begin(live, update, device, session)
-            context.tell_state(live, party)
+        await self._give_up(live)
+        live.expired = None
+        self._termination.hand_over(live, party, device)
+        await self._recordings.joined(live, party, device)
+        update = self._own_offer(live, Purpose.REJOIN, party)
+        session = update.session = await context.open_session(live, device)
+        # The role of the other party's peer connection cannot change any more.
+        session.take_opposite_role(live.media(live.call.other(party)).negotiated[0])
+        update.role = session.role
+        self._begin(live, update, device, session)
+        context.tell_state(live, party)
 
     def _own_offer(self, live: LiveCall, purpose: Purpose, answerer: Party) -> Update:
         """The server's own offer to a party: what the other one said last of its media."""

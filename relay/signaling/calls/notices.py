@@ -10,7 +10,7 @@ from relay.ids import Scope
 from relay.records.profiles import ProfileCard
 from relay.sdp.parse import MAX_SECTIONS
 from relay.settings.calls import CallSettings
-from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party
+from relay.signaling.calls.call import TRANSFER_TIMEOUT, UPDATE_TIMEOUT, Call, EndReason, Party, State
 from relay.signaling.messages import outgoing
 from relay.signaling.messages.common import Answer, Offer
 from relay.signaling.messages.incoming import MAX_CHAT_LENGTH, MAX_DECLINE_LENGTH, MAX_FRAME_LENGTH
@@ -92,7 +92,20 @@ def state(call: Call, to: Party, answered_at: datetime | None, now: datetime, *,
         held_by=tuple(name for name, party in holders if party.holds),  # type: ignore[misc]  # mypy widens the names to str
         yours=yours,
         can_update=other.can_update,
+        chat_kept=call.keeps_chat,
         **end,
+    )
+
+
+def elsewhere(call: Call, to: Party, answered_at: datetime, now: datetime, *, can_move: bool) -> CallMessage:
+    """A call that another device of the receiver's profile is in, or was."""
+    return outgoing.CallElsewhere(
+        **_about(call, to),
+        call_type=call.call_type,
+        answered_at=milliseconds(answered_at),
+        server_time=milliseconds(now),
+        can_move=can_move,
+        over=call.state is State.ENDED,
     )
 
 

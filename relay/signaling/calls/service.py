@@ -7,7 +7,7 @@ without waiting.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,12 +38,14 @@ from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
 from relay.signaling.calls.recordings import Recordings
+from relay.signaling.calls.rejoining import Rejoining
 from relay.signaling.calls.termination import Termination
+from relay.signaling.calls.welcome import welcome
 from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Connection
-from relay.signaling.presence.devices import Device, Devices
+from relay.signaling.presence.devices import OPTIONAL_TYPES, Device, Devices
 from relay.signaling.sessions.session import SessionManager
 
 logger = logging.getLogger(__name__)
@@ -96,9 +98,9 @@ class Calls:
         self.enforcement = Enforcement(context, termination, invitations)
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
+        self._rejoining = rejoining = Rejoining(context, negotiation, recordings)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()))
         context.log.on_lost = self._lost
-        self._limits: Final = notices.limits(timers)
         self.refused: Counter[str] = Counter()
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
             incoming.CallInvitation: invitations.take_invitation,
@@ -108,13 +110,15 @@ class Calls:
             incoming.CallEnded: invitations.take_ended,
             incoming.CallUpdate: negotiation.take_update,
             incoming.CallRestart: negotiation.take_restart,
-            incoming.CallRejoin: negotiation.take_rejoin,
+            incoming.CallRejoin: rejoining.take_rejoin,
+            incoming.CallRejoinAnswer: rejoining.take_answer,
             incoming.CallMediaState: in_call.take_media_state,
             incoming.CallHold: in_call.take_hold,
             incoming.CallResume: in_call.take_resume,
             incoming.CallChat: in_call.take_chat,
             incoming.CallTransfer: in_call.take_transfer,
             incoming.CallTransferAnswer: in_call.take_transfer_answer,
+            incoming.CallTransferTargets: in_call.take_transfer_targets,
             incoming.RecordCall: recordings.take_record,
             incoming.CallRecordAnswer: recordings.take_record_answer,
             incoming.Ping: self._take_ping,
@@ -212,6 +216,7 @@ class Calls:
         resume: str = "",
         last_seq: int = 0,
         issued_at: float | None = None,
+        takes: Collection[str] = (),
     ) -> Device:
         """A client of a profile has connected, or come back.
 
@@ -220,6 +225,7 @@ class Calls:
             resume: the token of the device that it was before.
             last_seq: the number of the last message that it had.
             issued_at: when its credential was issued, in seconds since 1970; None: that is not known.
+            takes: message types beyond those of its version; unknown ones do not count.
 
         Returns:
             Its device.
@@ -232,6 +238,7 @@ class Calls:
             device, missed = known, known.missed(last_seq) or []
             devices.attach(device, connection)
             device.issued_at = issued_at
+        device.takes = OPTIONAL_TYPES.intersection(takes)
         device.send(self._welcome(card, device, resumed=known is not None))
         for frame in missed:
             connection.send(frame)
@@ -274,6 +281,8 @@ class Calls:
                     live.waiting.append(device)
                 recording = context.recording_of(live, party)
                 device.send(notices.state(call, party, live.answered_at, context.time_of(live), yours=yours, **recording))
+            elif call.answered:
+                context.tell_elsewhere(live, party, device)
 
     async def _tell_missed(self, device: Device) -> None:
         await self.written()
@@ -285,21 +294,9 @@ class Calls:
             device.send(notices.missed_calls(unseen))
 
     def _welcome(self, card: ProfileCard, device: Device, *, resumed: bool) -> outgoing.Welcome:
-        return outgoing.Welcome(
-            profile_id=card.profile.profile_id,
-            profile_type=card.profile.profile_type,
-            name=card.name,
-            avatar=card.avatar,
-            device_id=device.device_id,
-            resume=device.resume_token,
-            resumed=resumed,
-            resume_seconds=self._context.devices.grace if device.resumable else 0.0,
-            server_time=notices.milliseconds(self._time_for(device)),
-            version=device.version,
-            features=incoming.FEATURES,
-            limits=self._limits,
-            recording=self.recordings.server_policy.value,
-        )
+        grace, timers = self._context.devices.grace, self._context.timers
+        policy, now = self.recordings.server_policy, self._time_for(device)
+        return welcome(card, device, now, resumed=resumed, resume_seconds=grace, timers=timers, recording=policy)
 
     def _time_for(self, device: Device) -> datetime:
         """The date that it is now: for a device in a call, that of the call, by which it counts how long that lasts."""
@@ -326,6 +323,7 @@ class Calls:
                 if not device.resumable:
                     await self._invitations.stop_ringing(live, device.device_id)
                 self._invitations.look_at_ringing(live)
+            await self._rejoining.device_lost(live, device)
 
     def _gone(self, device: Device) -> None:
         live = self._context.live.of(device.profile)

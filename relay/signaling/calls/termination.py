@@ -57,6 +57,8 @@ class Termination:
         for other in others:
             if other is not device:
                 other.send(notices.ended(live.call, party, EndReason.ANSWERED_ELSEWHERE))
+        if former is not device:
+            self._context.tell_elsewhere(live, party)
 
     async def _expire(self, live: LiveCall) -> None:
         async with live.lock:
@@ -90,13 +92,14 @@ class Termination:
         if live.timer is not None:
             live.timer.cancel()
         update, asked = live.take_update(), live.take_transfer()
+        asking = live.drop_requests()
         self._recordings.call_ended(live)
         if reason is EndReason.TRANSFERRED:
             self._remember_transfer(call)
         now = context.time_of(live)
         duration = None if live.answered_at is None else (now - live.answered_at) // timedelta(seconds=1)
         self._write_end(live, now)
-        told = {device: call.party(device.profile) for device in live.waiting}
+        told = {device: call.party(device.profile) for device in (*live.waiting, *asking)}
         told |= {device: call.callee for device, _ in live.ringing.values()}
         told |= {device: party for party in call.parties if (device := context.device_of(party))}
         for device, party in told.items():
@@ -105,6 +108,8 @@ class Termination:
             else:
                 agreed = asked is not None and party is not asked.by
                 device.send(notices.final(call, party, duration, transfer if agreed else None))
+        for party in call.parties:
+            context.tell_elsewhere(live, party)
         self._tell_missed(live)
         sessions = [live.caller.session, live.callee.session, update.session if update else None]
         for session in [*sessions, *(session for _, session in live.ringing.values())]:

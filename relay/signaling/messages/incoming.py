@@ -112,6 +112,21 @@ class CallRejoin(AboutCall, frozen=True, tag="call_rejoin"):
     """A page that was loaded anew wants its call back: the server's offer for a new peer connection follows as `call_update`."""
 
     can_show_recording: bool = False
+    move: bool = False
+    """Take the call from another device of the same profile that is in it, if that one allows it."""
+
+
+class CallRejoinAnswer(AboutCall, frozen=True, tag="call_rejoin_answer"):
+    """The device in the call lets another one of its profile have it, or does not; or the device that asked takes that back."""
+
+    accepted: bool
+    request_id: CallId | None = None
+    """Of the request. An acceptance must name it: by the time that it arrives, another device may be the one that asks."""
+
+    def __post_init__(self) -> None:
+        AboutCall.__post_init__(self)
+        if self.accepted and self.request_id is None:
+            raise ValueError("an answer that accepts names the `request_id` of what it accepts")
 
 
 class CallMediaState(AboutCall, frozen=True, tag="call_media_state"):
@@ -143,6 +158,10 @@ class CallTransfer(AboutCall, frozen=True, tag="call_transfer"):
 
 class CallTransferAnswer(AboutCall, frozen=True, tag="call_transfer_answer"):
     accepted: bool
+
+
+class CallTransferTargets(AboutCall, frozen=True, tag="call_transfer_targets"):
+    """Asks to whom the other party can be transferred."""
 
 
 class CallChat(AboutCall, frozen=True, tag="call_chat"):
@@ -181,12 +200,13 @@ class Ping(FromClient, frozen=True, tag="ping"):
 
 TheFive = CallInvitation | CallAnswer | TrickledCandidate | CallDeclined | CallEnded
 InCall = CallUpdate | CallRestart | CallRejoin | CallMediaState | CallHold | CallResume | CallChat
-Transfers = CallTransfer | CallTransferAnswer
+Transfers = CallTransfer | CallTransferAnswer | CallTransferTargets
 Recording = RecordCall | CallRecordAnswer
-AnyFromClient = TheFive | InCall | Transfers | Recording | Ping
+Moves = CallRejoinAnswer
+AnyFromClient = TheFive | InCall | Transfers | Recording | Moves | Ping
 
 
-FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Recording | Ping))
+FEATURES: Final = tuple(str(one.__struct_config__.tag) for one in get_args(InCall | Transfers | Recording | Moves | Ping))
 """The types that version 2 adds."""
 
 _decoder: msgspec.json.Decoder[AnyFromClient] = msgspec.json.Decoder(AnyFromClient)

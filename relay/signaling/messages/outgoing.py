@@ -123,6 +123,8 @@ class CallStateMessage(CallMessage, frozen=True, tag="call_state"):
     """Whether the call is this device's. If not, the device that had it is away, and this one may `call_rejoin`."""
     can_update: bool | None = None
     """Whether the other party's client takes `call_update`; None while no device of it has taken the call."""
+    chat_kept: bool | UnsetType = UNSET
+    """Chat messages of the call are kept with it."""
     reason: str | UnsetType = UNSET
     duration_seconds: int | UnsetType | None = UNSET
     recording: RecordingStatus | UnsetType = UNSET
@@ -179,6 +181,53 @@ class TransferAnswerDelivery(CallMessage, frozen=True, tag="call_transfer_answer
     """The other party does not want to be transferred, or did not say in time. (If it does, the call ends as `transferred`.)"""
 
     accepted: bool
+
+
+class ReachableProfile(msgspec.Struct, frozen=True):
+    """A profile that both parties of a call know."""
+
+    profile_id: int
+    profile_type: str
+    name: str
+    avatar: str
+    reason: Literal["offline", "busy"] | None
+    """Why the other party cannot be transferred to it now; None: it can."""
+
+
+class TransferTargets(CallMessage, frozen=True, tag="call_transfer_targets"):
+    """To whom the other party can be transferred. A contact of the receiver that is not listed, the other party cannot call."""
+
+    targets: tuple[ReachableProfile, ...]
+
+
+class CallElsewhere(CallMessage, Transient, frozen=True, kw_only=True, tag="call_elsewhere"):
+    """Another device of the receiver's profile is in a call, or not any more."""
+
+    call_type: str
+    answered_at: int
+    """Milliseconds since 1970."""
+    server_time: int
+    can_move: bool
+    """Whether that device can be asked for the call, by `call_rejoin` with `move`."""
+    over: bool
+    """The call has ended."""
+
+
+class RejoinRequestDelivery(CallMessage, frozen=True, tag="call_rejoin_request"):
+    """Another device of the receiver's profile would like to have the call."""
+
+    request_id: str
+    expires_at: int
+    """Until when it may be answered, and counts as refused else; milliseconds since 1970."""
+    server_time: int
+
+
+class RejoinAnswerDelivery(CallMessage, frozen=True, tag="call_rejoin_answer"):
+    """Nothing came of a request to have a call on another device. (If something does, an offer comes by `call_update`.)"""
+
+    request_id: str
+    accepted: bool
+    reason: Literal["refused", "expired", "withdrawn"]
 
 
 class ChatDelivery(CallMessage, frozen=True, tag="call_chat"):

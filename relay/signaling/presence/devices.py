@@ -19,6 +19,9 @@ RESUMED_ELSEWHERE: Final = 4409
 
 TOKEN_BYTES: Final = 24
 
+OPTIONAL_TYPES: Final = frozenset({"call_elsewhere", "call_rejoin_request"})
+"""What only those clients get that ask for it when they connect: of the others, no device learns of a call that it is not in."""
+
 
 class Device:
     """One client of a profile: a tab, a telephone.
@@ -30,11 +33,12 @@ class Device:
         dropped: it was sent away for good. What it still says is not heard.
         addresses: of its latest connection.
         can_show_recording: it has said that it shows its user when a call is recorded.
+        takes: message types of `OPTIONAL_TYPES` that its latest connection has asked for.
     """
 
     __slots__ = (
         *("_outbox", "addresses", "can_show_recording", "connection", "device_id", "dropped", "issued_at", "profile"),
-        *("resume_token", "version"),
+        *("resume_token", "takes", "version"),
     )
 
     def __init__(self, profile: Profile, version: int, connection: Connection, issued_at: float | None = None) -> None:
@@ -48,6 +52,7 @@ class Device:
         self.issued_at = issued_at
         self.dropped = False
         self.can_show_recording = False
+        self.takes: frozenset[str] = frozenset()
         self._outbox = Outbox(keeps=self.resumable)
 
     @property

@@ -23,35 +23,37 @@ ASKED_AS_STUDENT = {
 }
 
 
-async def names_seen(http: aiohttp.ClientSession, query: str = "", headers: dict[str, str] | None = None) -> int | set[str]:
-    """The names that the client may see, or the status."""
-    async with http.get(f"/api/profiles{query}", headers=headers) as response:
+async def conversations_seen(
+    http: aiohttp.ClientSession, query: str = "", headers: dict[str, str] | None = None
+) -> int | set[int]:
+    """The conversations that the client may see, or the status."""
+    async with http.get(f"/api/conversations{query}", headers=headers) as response:
         body = await response.json()
-        return {one["name"] for one in body["profiles"]} if response.status == 200 else response.status
+        return {one["conversation_id"] for one in body["conversations"]} if response.status == 200 else response.status
 
 
-SEEN_BY_STUDENT = {"Maya Lindgren", "Daniel Okafor"}
-SEEN_BY_TUTOR = {"Maya Lindgren", "Daniel Okafor", "Elena Lindgren"}
+SEEN_BY_STUDENT = {123, 125}
+SEEN_BY_TUTOR = {123, 124}
 
 
 @pytest.mark.changes_nothing
 @pytest.mark.parametrize(("query", "headers"), ASKED_AS_STUDENT.values(), ids=ASKED_AS_STUDENT.keys())
 async def test_each_way_to_send_a_credential_works(http: aiohttp.ClientSession, query: str, headers: dict[str, str]) -> None:
-    assert await names_seen(http, query, headers) == SEEN_BY_STUDENT
+    assert await conversations_seen(http, query, headers) == SEEN_BY_STUDENT
 
 
 async def test_an_explicit_credential_outranks_the_cookie_that_all_tabs_share(http: aiohttp.ClientSession) -> None:
     cookie = {"Cookie": f"{COOKIE}={TOKENS.issue(TUTOR)}"}
-    assert await names_seen(http, "", cookie) == SEEN_BY_TUTOR
+    assert await conversations_seen(http, "", cookie) == SEEN_BY_TUTOR
     for name in ("query", "Authorization", "subprotocol"):
         query, headers = ASKED_AS_STUDENT[name]
-        assert await names_seen(http, query, {**cookie, **headers}) == SEEN_BY_STUDENT
+        assert await conversations_seen(http, query, {**cookie, **headers}) == SEEN_BY_STUDENT
 
 
 async def test_a_bad_explicit_credential_is_not_made_good_by_a_cookie(http: aiohttp.ClientSession) -> None:
     cookie = {"Cookie": f"{COOKIE}={TOKENS.issue(TUTOR)}"}
-    assert await names_seen(http, "?token=nonsense", cookie) == 401
-    assert await names_seen(http, "", {**cookie, "Authorization": "Bearer nonsense"}) == 401
+    assert await conversations_seen(http, "?token=nonsense", cookie) == 401
+    assert await conversations_seen(http, "", {**cookie, "Authorization": "Bearer nonsense"}) == 401
 
 
 @pytest.mark.changes_nothing
@@ -112,8 +114,8 @@ async def test_a_relay_takes_the_platforms_own_tokens_and_no_others(tmp_path: Pa
     file.write_bytes(key_set(platform))
     async with running_relay(tmp_path, jwks=str(file), jwt_audience="calls") as relay, aiohttp.ClientSession(relay.url) as http:
 
-        async def seen(token: str) -> int | set[str]:
-            return await names_seen(http, "", {"Authorization": f"Bearer {token}"})
+        async def seen(token: str) -> int | set[int]:
+            return await conversations_seen(http, "", {"Authorization": f"Bearer {token}"})
 
         assert await seen(platform.token(aud="calls")) == SEEN_BY_STUDENT
         assert await seen(platform.token(aud="mail")) == 401
@@ -126,10 +128,10 @@ async def test_a_relay_takes_the_platforms_own_tokens_and_no_others(tmp_path: Pa
 async def test_failed_logins_over_the_limit_get_a_retry_after(http: aiohttp.ClientSession) -> None:
     """A token that has expired is no guess, and no credential at all is none either."""
     for _ in range(5):
-        assert await names_seen(http) == 401
-        assert await names_seen(http, f"?token={tokens(token_lifetime=-60.0).issue(STUDENT)}") == 401
+        assert await conversations_seen(http) == 401
+        assert await conversations_seen(http, f"?token={tokens(token_lifetime=-60.0).issue(STUDENT)}") == 401
     for _ in range(3):
-        assert await names_seen(http, "?token=guess") == 401
+        assert await conversations_seen(http, "?token=guess") == 401
     async with http.get("/api/profiles?token=guess") as response:
         assert (response.status, (await response.json())["error"]["code"]) == (429, "too_many_requests")
         assert 1 <= int(response.headers["Retry-After"]) <= 60
@@ -138,7 +140,7 @@ async def test_failed_logins_over_the_limit_get_a_retry_after(http: aiohttp.Clie
 @pytest.mark.settings(limit_failed_logins="3/minute")
 async def test_failed_logins_do_not_limit_signed_in_clients_at_the_same_address(http: aiohttp.ClientSession) -> None:
     for _ in range(10):
-        await names_seen(http, "?token=guess")
-    assert await names_seen(http, "", bearer("student_456")) == SEEN_BY_STUDENT
+        await conversations_seen(http, "?token=guess")
+    assert await conversations_seen(http, "", bearer("student_456")) == SEEN_BY_STUDENT
     async with socket_of(http, "student_456"), http.ws_connect("/ws/connectivity", headers=bearer("tutor_789")) as test:
         assert (await test.receive_json(timeout=20))["type"] == "ready"

@@ -57,7 +57,7 @@ async def test_profiles_are_listed_by_type_and_number(admin: Admin, limit: int) 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 async def test_scopes_are_listed_by_number_with_their_members(admin: Admin, limit: int) -> None:
     found = await all_of(admin, "/conversations", "conversations", limit)
-    assert [one["conversation_id"] for one in found] == [20, 100, 123, 124, 3000]
+    assert [one["conversation_id"] for one in found] == [20, 100, 123, 124, 125, 3000]
     assert found[0] == {"conversation_id": 20, "members": sorted(PEOPLE, key=lambda one: one["profile_id"]), "keep_chat": True}
     found = await all_of(admin, "/whiteboard/sessions", "whiteboard_sessions", limit)
     assert [(one["whiteboard_session_id"], len(one["members"])) for one in found] == [(5, 1), (900, 2)]

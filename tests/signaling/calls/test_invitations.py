@@ -283,7 +283,8 @@ async def test_the_first_message_says_who_one_is_and_how_to_come_back(harness: M
         "version": 2,
         "features": [
             *("call_update", "call_restart", "call_rejoin", "call_media_state", "call_hold", "call_resume", "call_chat"),
-            *("call_transfer", "call_transfer_answer", "call_record", "call_record_answer", "ping"),
+            *("call_transfer", "call_transfer_answer", "call_transfer_targets", "call_record", "call_record_answer"),
+            *("call_rejoin_answer", "ping"),
         ],
         "recording": "off",
         "limits": {

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.records.profiles import Privacy
-from relay.signaling.calls.live import MAX_TRANSFERS
+from relay.signaling.calls.live import MAX_TARGETS_ASKED, MAX_TRANSFERS
 from tests.signaling.harness import MemoryHarness, in_memory
 from tests.signaling.people import (
     AGREE,
@@ -219,3 +219,73 @@ async def test_a_call_that_ends_takes_a_wish_to_transfer_it_along(harness: Memor
     assert "transfer" not in caller.last("call_ended")
     await asyncio.sleep(60)
     assert callee.types()[-1] == "call_state ended"
+
+
+# -- to whom ----------------------------------------------------------------------------------------------------------
+
+TARGETS = frame("call_transfer_targets")
+
+
+async def targets(harness: MemoryHarness, client: Client) -> list[tuple[int, str | None]]:
+    """Whom the client may have the other party call, and why not now."""
+    await harness.say(client, TARGETS)
+    return [(one["profile_id"], one["reason"]) for one in client.last("call_transfer_targets")["targets"]]
+
+
+@in_memory
+async def test_a_party_hears_whom_the_other_one_can_be_transferred_to(harness: MemoryHarness) -> None:
+    caller, callee, parent = await with_parent(harness)
+    assert await targets(harness, callee) == [(321, None)]
+    assert callee.last("call_transfer_targets")["targets"] == [
+        {"profile_id": 321, "profile_type": "parent", "name": "Elena Lindgren", "avatar": "", "reason": None}
+    ]
+    assert await targets(harness, caller) == [(321, None)]
+    await harness.say(callee, TO_PARENT)
+    assert caller.types()[-1] == "call_transfer", "what was offered works"
+    await harness.lose(parent)
+    assert await targets(harness, callee) == [(321, "offline")]
+
+
+@in_memory
+async def test_a_target_that_is_busy_or_not_to_be_disturbed_looks_the_same(harness: MemoryHarness) -> None:
+    _, callee, parent = await with_parent(harness)
+    harness.directory.undisturbed.add(PARENT)
+    assert await targets(harness, callee) == [(321, "busy")]
+    harness.directory.undisturbed.clear()
+    harness.directory.members[FAMILY].add(STRANGER)
+    stranger = await harness.connect(STRANGER)
+    await harness.say(stranger, invitation(PARENT, FAMILY))
+    assert parent.types()[-1] == "call_invitation"
+    assert (321, "busy") in await targets(harness, callee)
+
+
+@pytest.mark.parametrize("why", ["blocked the student", "blocked the tutor", "no conversation", "privacy"])
+@in_memory
+async def test_a_profile_that_the_other_party_may_not_call_is_not_listed_whatever_the_reason(
+    harness: MemoryHarness, why: str
+) -> None:
+    _, callee, _ = await with_parent(harness)
+    match why:
+        case "blocked the student":
+            harness.directory.blocks.add((PARENT, STUDENT))
+        case "blocked the tutor":
+            harness.directory.blocks.add((PARENT, TUTOR))
+        case "no conversation":
+            harness.directory.members[FAMILY].remove(STUDENT)
+        case _:
+            harness.directory.privacy[PARENT] = Privacy.NOBODY
+    assert await targets(harness, callee) == []
+
+
+@in_memory
+async def test_only_a_device_in_the_call_hears_whom_it_can_transfer_to_and_not_without_end(harness: MemoryHarness) -> None:
+    _, callee, parent = await with_parent(harness)
+    tablet = await harness.connect(TUTOR)
+    for one, code in ((parent, "no_call"), (tablet, "not_in_call")):
+        await harness.say(one, TARGETS)
+        assert error(one) == code
+    for _ in range(MAX_TARGETS_ASKED):
+        await harness.say(callee, TARGETS)
+    assert len(callee.said("call_transfer_targets")) == MAX_TARGETS_ASKED
+    await harness.say(callee, TARGETS)
+    assert error(callee) == "not_allowed"
