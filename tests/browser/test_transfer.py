@@ -12,7 +12,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 async def asked(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> tuple[RelayPage, RelayPage, RelayPage]:
     """The student talks to the tutor, who would like the parent to take over."""
-    await relay.new_conversation(STUDENT, PARENT)
     student, tutor, parent = [await open_page(RelayPage, key) for key in (STUDENT, TUTOR, PARENT)]
     call = await PagesInCall.connected(relay, "video", student, tutor)
     await call.media_flows(2)

@@ -69,13 +69,23 @@ const shell = createShell(root, {
   onHold: () => current()?.talk.hold(!current()?.talk.heldBy.you),
   onWrite: (text) => current()?.talk.write(text),
   onWriteAgain: (id) => current()?.talk.writeAgain(id),
-  onReadChat: () => current()?.talk.readChat(),
+  onReadChat: () => {
+    current()?.talk.readChat();
+    current()?.leg.files.read();
+  },
+  onSendFiles: (files) => void change((call) => call.leg.sendFiles(files, call.kind)),
+  onAcceptFile: (key) => current()?.leg.files.accept(key),
+  onDeclineFile: (key) => current()?.leg.files.decline(key),
+  onCancelFile: (key) => current()?.leg.files.cancel(key),
   onTransfer: () => {
     const call = current();
-    if (call && lobby) shell.calls?.transferChooser.open(call.other, lobby.people);
+    if (!call || !lobby) return;
+    shell.calls?.transferChooser.open(call.other, lobby.people);
+    call.talk.askForTargets();
   },
   onTransferTo: (person) => current()?.talk.transferTo(person),
   onTransferAnswer: (accepted) => current()?.talk.answerTransfer(accepted),
+  onMoveAnswer: (accepted) => current()?.talk.answerMove(accepted),
   onRecord: () => record(),
   onStopRecording: () => current()?.talk.recording.stop(),
   onConsent: (accepted, shown) => void current()?.talk.recording.answer(accepted, shown),
@@ -109,12 +119,16 @@ const BRIEF_ENDS = {
   missed: (call) => `Missed call from ${call.other.name}`,
   answered_elsewhere: () => "Answered on another device",
   declined_elsewhere: () => "Declined on another device",
+  moved: () => "The call goes on on your other device",
+  kept_elsewhere: () => "Your other device keeps the call",
   transferred: ({ successor }) => (successor ? `You are being connected with ${successor.other.name}` : null),
 };
 
 /** @type {Record<Notice, string>} */
 const NOTICES = {
   not_connected: "You are not connected right now. Try again in a moment.",
+  file_offered: "You are offered a file: open the chat to save or decline it.",
+  in_call_elsewhere: "You are in a call on another device. Move it here, or end it there first.",
   chat_failed: "A message could not be sent.",
   transfer_declined: "They would rather stay with you: the call was not transferred.",
   transfer_failed: "The call can’t be transferred there now.",
@@ -199,7 +213,7 @@ function listen(opened, signal) {
   connection.addEventListener("refused", () => entrance.lost(), options);
   calls.addEventListener("change", render, options);
   calls.addEventListener("ended", (event) => ended(detailOf(event)), options);
-  calls.addEventListener("notice", (event) => shell.toast(NOTICES[/** @type {Notice} */ (detailOf(event))]), options);
+  calls.addEventListener("notice", (event) => notice(detailOf(event)), options);
   calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
   calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
   calls.addEventListener("unseen", (event) => missedBefore(detailOf(event)), options);
@@ -253,12 +267,18 @@ function connectionChanged() {
   shell.home.setOnline(state === "online");
 }
 
+/** @param {Notice} what */
+function notice(what) {
+  if (what === "file_offered" && shell.calls?.callScreen.chatIsOpen()) return; // it is on the screen
+  shell.toast(NOTICES[what]);
+}
+
 /** Put on the screen what is the case. */
 function render() {
   const call = current();
   if (call) finished = null;
   const elsewhere = session?.calls.elsewhere;
-  shell.home.setElsewhere(elsewhere ? elsewhere.from_name : null);
+  shell.home.setElsewhere(elsewhere ? { name: elsewhere.from_name, lost: elsewhere.type === "call_state" } : null);
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
   if (call) shell.home.setOffer(null);

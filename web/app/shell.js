@@ -126,6 +126,7 @@ export function createShell(root, actions) {
       if (call) callScreen.show(call);
       else if (!callScreen.element.hidden) callScreen.hide();
       if (!call || call.isOver) transferChooser.close();
+      else transferChooser.render(call.talk.transferTargets);
       if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind, ringing.willBeRecorded);
       else if (!ringing) incoming.hide();
       setCall({ ringing: ringing?.other.name ?? "", other: call?.other.name ?? "" });

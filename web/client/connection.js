@@ -117,6 +117,7 @@ export class Connection extends EventTarget {
   #attempt() {
     const url = new URL(this.#setup.url);
     url.searchParams.set("version", "2");
+    url.searchParams.set("takes", "call_elsewhere,call_rejoin_request");
     if (this.#device) {
       url.searchParams.set("resume", this.#device.token);
       url.searchParams.set("last_seq", String(this.#device.lastSeq));

@@ -26,7 +26,8 @@
  *   `preparing`: waiting for microphone and camera. `calling`: invited, but no telephone rings yet. `incoming`: ours rings.
  *
  * @typedef {"completed" | "declined" | "busy" | "offline" | "no_answer" | "unavailable" | "cancelled" | "dismissed" | "missed"
- *   | "answered_elsewhere" | "declined_elsewhere" | "transferred" | "lost" | "failed" | "not_supported"
+ *   | "answered_elsewhere" | "declined_elsewhere" | "moved" | "kept_elsewhere" | "transferred" | "lost" | "failed"
+ *   | "not_supported"
  *   | "media_denied" | "media_missing" | "media_busy" | "media_insecure"} Outcome How a call ended, as this side lived it.
  */
 

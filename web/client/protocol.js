@@ -24,7 +24,9 @@
  *   | {type: "call_update", offer: Offer, call_type: CallKind}
  *   | {type: "call_update", answer: Answer, update_id?: string}
  *   | {type: "call_update", rejected: true}
- *   | {type: "call_rejoin", can_show_recording: true}
+ *   | {type: "call_rejoin", can_show_recording: true, move?: true}
+ *   | {type: "call_rejoin_answer", accepted: boolean, request_id?: string}
+ *   | {type: "call_transfer_targets"}
  *   | {type: "call_restart" | "call_hold" | "call_resume"}
  *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean}
  *   | {type: "call_transfer", target_profile_id: number, target_profile_type: string}
@@ -55,8 +57,17 @@
  * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean}} WireMedia
  * @typedef {CallFields & {type: "call_state", call_type: CallKind, answered_at: number | null, server_time: number,
  *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
- *   duration_seconds?: number | null, can_update?: boolean | null, recording?: WireRecording,
+ *   duration_seconds?: number | null, can_update?: boolean | null, chat_kept?: boolean, recording?: WireRecording,
  *   will_be_recorded?: boolean}} CallState
+ * @typedef {CallFields & {type: "call_elsewhere", call_type: CallKind, answered_at: number, server_time: number,
+ *   can_move: boolean, over: boolean}} CallElsewhere
+ * @typedef {CallFields & {type: "call_rejoin_request", request_id: string, expires_at: number,
+ *   server_time: number}} CallRejoinRequest
+ * @typedef {CallFields & {type: "call_rejoin_answer", request_id: string, accepted: false,
+ *   reason: "refused" | "expired" | "withdrawn"}} CallRejoinAnswer
+ * @typedef {{profile_id: number, profile_type: string, name: string, avatar: string,
+ *   reason: "offline" | "busy" | null}} WireTarget
+ * @typedef {CallFields & {type: "call_transfer_targets", targets: WireTarget[]}} CallTransferTargets
  * @typedef {CallFields & {type: "call_glare"}} CallGlare
  * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean,
  *   expired?: boolean, update_id?: string, expires_at?: number, call_type: CallKind}} CallUpdate
@@ -76,7 +87,8 @@
  * @typedef {CallFields & {type: "call_record_request", recording_id: string, policy_version: string,
  *   policy_text: string, expires_at: number, server_time: number}} CallRecordRequest
  * @typedef {CallInvitation | CallAnswer | IceCandidate | CallDeclined | CallEnded | CallState | CallGlare | CallUpdate
- *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallChat | CallQuality
+ *   | CallMediaState | CallHold | CallTransfer | CallTransferAnswer | CallTransferTargets | CallChat | CallQuality
+ *   | CallElsewhere | CallRejoinRequest | CallRejoinAnswer
  *   | CallRecordingMessage | CallRecordRequest} CallMessage
  *
  * @typedef {WirePlace & Party & {call_id: string, call_type: CallKind, reason: string, started_at: number}} MissedCall

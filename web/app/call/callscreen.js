@@ -17,6 +17,7 @@
  * @property {boolean} isConnected
  * @property {boolean} isSilent the line works, and no media comes
  * @property {boolean} videoPaused our video is not sent, although the camera is on
+ * @property {{entries: import("../../client/files/exchange.js").FileEntry[], unread: number}} files
  *
  * @typedef {Pick<import("../../client/calls/callcare.js").CallCare, "speaksMuted" | "isPoor" | "otherIsPoor" | "video">} CareView
  *
@@ -28,6 +29,9 @@
  * @property {import("../../client/quality.js").CallQualities} qualities
  * @property {{target: Person} | null} transferRequest
  * @property {Person | null} transferringTo
+ * @property {import("../../client/calls/talk.js").TransferTarget[] | "unknown" | null} transferTargets
+ * @property {{id: string} | null} moveRequest
+ * @property {boolean | null} chatKept
  * @property {import("./recording.js").RecordingView} recording
  *
  * @typedef {object} CallView What this screen needs to know of a call; it only reads.
@@ -38,6 +42,7 @@
  * @property {import("../../client/model.js").Scope} scope
  * @property {Person} other
  * @property {boolean} otherIsAway
+ * @property {boolean} moving another device of ours is in the call, and is being asked for it
  * @property {boolean} isOver
  * @property {boolean} isAnswered
  * @property {number | null} elapsed seconds since the answer
@@ -59,10 +64,12 @@ import { createLocalVideo, createRemoteVideo } from "./videos.js";
 import { createMutedSign } from "./mutedsign.js";
 import { createQualityMeter } from "./qualitymeter.js";
 import { createConsentDialog, createRecordingSign } from "./recording.js";
+import { createMoveRequest } from "./move.js";
 import { createTransferRequest } from "./transfer.js";
 import { createView } from "./view.js";
 import { createWakeLock } from "./wakelock.js";
 import { clockText, statusText } from "../ui/words.js";
+import { createZoom } from "./zoom.js";
 
 /** Milliseconds between two looks at clock and loudness. */
 const TICK = 120;
@@ -72,7 +79,7 @@ const IDLE_AFTER = 4_000;
 /**
  * @typedef {Omit<Parameters<typeof createControls>[0], "onChat"> & Omit<Parameters<typeof createChatPanel>[0], "onChat">
  *   & Parameters<typeof createEndedCard>[0] & Parameters<typeof createTransferRequest>[0]
- *   & Parameters<typeof createRecordingSign>[0] & Parameters<typeof createConsentDialog>[0]
+ *   & Parameters<typeof createMoveRequest>[0] & Parameters<typeof createRecordingSign>[0] & Parameters<typeof createConsentDialog>[0]
  *   & Parameters<typeof createLineNotice>[0] & {onReadChat: () => void, onTalk: (talking: boolean) => void}} CallActions
  */
 
@@ -83,6 +90,7 @@ export function createCallScreen(actions) {
   let chatIsOpen = false;
   const person = createRemoteVideo("remote-video", () => render());
   const screen = createRemoteVideo("remote-screen", () => render());
+  const zoom = createZoom(screen.element);
   const own = createLocalVideo();
   const persona = h("div", { class: "pulse call__persona" });
   const name = h("h2", { class: "call__name", "data-testid": "call-name" });
@@ -95,6 +103,7 @@ export function createCallScreen(actions) {
   const chat = createChatPanel({ ...actions, onChat: toggleChat });
   const ended = createEndedCard(actions);
   const request = createTransferRequest(actions);
+  const move = createMoveRequest(actions);
   const sign = createRecordingSign(actions);
   const consent = createConsentDialog(actions);
   const muted = createMutedSign(actions);
@@ -112,11 +121,12 @@ export function createCallScreen(actions) {
     own.element,
     h("div", { class: "notices" }, sign.element, badges.sharing, line.element, muted.element),
     quality.element,
+    zoom.element,
     controls.element,
     ended.element,
   );
   const attributes = { class: "call", hidden: true, tabindex: -1, "aria-label": "Call", "data-testid": "call-screen" };
-  const element = h("section", attributes, stage, chat.element, request.element, consent.element, guard.element);
+  const element = h("section", attributes, stage, chat.element, request.element, move.element, consent.element, guard.element);
   const view = createView(element, controls.menu, person, own, { ...actions, onChange: render, onKeys: () => keyboard.openList() });
   const keyboard = createKeyboard(
     element,
@@ -136,7 +146,7 @@ export function createCallScreen(actions) {
   function render() {
     if (!call) return;
     const { leg, talk } = call;
-    if (!call.isAnswered) chatIsOpen = false;
+    if (!call.isAnswered || call.moving) chatIsOpen = false;
     element.dataset.phase = call.phase;
     element.dataset.view = viewOf(call);
     element.toggleAttribute("data-picture", ["video", "screen"].includes(element.dataset.view));
@@ -164,10 +174,13 @@ export function createCallScreen(actions) {
     keyboard.watch(call.isOver || element.inert ? null : call);
     guard.watch(call.isOver ? null : call);
     wakeLock.keep(call.isAnswered);
-    chat.render(talk.chat.entries);
+    const canSend = leg.isAgreed && !call.isOver;
+    chat.render(talk.chat.entries, leg.files.entries, { isKept: talk.chatKept, other: call.other.name, canSend });
     chat.show(chatIsOpen);
-    if (chatIsOpen && talk.chat.unread) actions.onReadChat();
+    if (chatIsOpen && (talk.chat.unread || leg.files.unread)) actions.onReadChat();
+    zoom.render(element.dataset.view === "screen");
     request.render(talk.transferRequest && { other: call.other, target: talk.transferRequest.target });
+    move.render(call.isOver ? null : talk.moveRequest);
     sign.render(talk.recording, call.other, call.isOver);
     consent.render(call.isAnswered ? talk.recording : null, call.other);
     ended.render(call);
@@ -206,6 +219,7 @@ export function createCallScreen(actions) {
     get showsEnd() {
       return element.dataset.view === "ended";
     },
+    chatIsOpen: () => chatIsOpen,
     /**
      * Show a call, or show what has changed of the one that is shown.
      *
@@ -250,6 +264,7 @@ export function createCallScreen(actions) {
       guard.watch(null);
       wakeLock.keep(false);
       request.render(null);
+      move.render(null);
       consent.render(null, null);
     },
   };

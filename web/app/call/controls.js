@@ -47,7 +47,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
      */
     render(call, chatIsOpen) {
       const { leg, talk } = call;
-      const going = call.isAnswered;
+      const going = call.isAnswered && !call.moving;
       element.hidden = call.isOver;
       mute.set(leg.muted ? "Unmute microphone" : "Mute microphone", leg.muted ? "microphoneOff" : "microphone", leg.muted);
       const off = !leg.cameraOn || leg.videoPaused;
@@ -61,7 +61,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       );
       share.element.hidden = !going || !canShareScreen();
       share.element.disabled = !leg.isAgreed;
-      const { unread } = talk.chat;
+      const unread = talk.chat.unread + leg.files.unread;
       chat.set(chatIsOpen ? "Close chat" : unread ? `Open chat, ${unread} unread` : "Open chat", "bubble", chatIsOpen);
       chat.element.hidden = more.element.hidden = !going;
       badge.hidden = !going || !unread || chatIsOpen;
@@ -70,7 +70,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       transfer.element.disabled = talk.transferringTo !== null;
       record.render(talk.recording);
       if (!going) more.close();
-      end.set(call.isAnswered ? "End call" : "Cancel call", "hangUp", false);
+      end.set(going ? "End call" : "Cancel call", "hangUp", false);
     },
   };
 }

@@ -51,7 +51,7 @@ export function createHome(actions) {
   const takeOver = h(
     "button",
     { class: "button button--light", type: "button", "data-testid": "take-over", onclick: actions.onTakeOver },
-    "Take over the call here",
+    "Move it here",
   );
   const banner = h(
     "section",
@@ -106,10 +106,11 @@ export function createHome(actions) {
       people.setOnline(online);
       recents.setOnline(online);
     },
-    /** @param {string | null} name of the other party of a call on another device of ours, which has disconnected */
-    setElsewhere(name) {
-      banner.hidden = name === null;
-      if (name !== null) setText(elsewhere, `You are in a call with ${name} on another device, which has lost its connection.`);
+    /** @param {{name: string, lost: boolean} | null} call on another device of ours, which may have lost its connection */
+    setElsewhere(call) {
+      banner.hidden = call === null;
+      if (!call) return;
+      setText(elsewhere, `You are in a call with ${call.name} on another device${call.lost ? ", which has lost its connection" : ""}.`);
     },
   };
 }

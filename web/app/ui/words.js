@@ -70,7 +70,7 @@ export function dayText(at, now = Date.now()) {
 /**
  * What a call is doing now.
  *
- * @param {Pick<import("../call/callscreen.js").CallView, "phase" | "kind" | "other" | "otherIsAway" | "leg" | "talk">} call
+ * @param {Pick<import("../call/callscreen.js").CallView, "phase" | "kind" | "other" | "otherIsAway" | "moving" | "leg" | "talk">} call
  */
 export function statusText(call) {
   switch (call.phase) {
@@ -88,6 +88,7 @@ export function statusText(call) {
     case "connected":
       return call.talk.isHeld ? holdText(call) : receptionText(call);
     case "reconnecting":
+      if (call.moving) return "Asking your other device…";
       return call.otherIsAway ? `${shortName(call.other.name)} is reconnecting…` : "Reconnecting…";
     case "ended":
       return "Call ended";
@@ -145,6 +146,8 @@ export function outcomeText(outcome, name, kind) {
     missed: ["Missed call", `${who} called you.`],
     answered_elsewhere: ["Answered on another device"],
     declined_elsewhere: ["Declined on another device"],
+    moved: ["Call moved", "It goes on on your other device."],
+    kept_elsewhere: ["The call stays where it is", "Your other device keeps it."],
     transferred: ["Call transferred", `${who} is being connected with someone else.`],
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],

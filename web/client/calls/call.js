@@ -13,7 +13,7 @@ import { Leg } from "../media/leg.js";
 import { MediaUnavailable } from "../media/media.js";
 import { sameScope } from "../model.js";
 import { outcomeOf } from "./outcomes.js";
-import { scopeOf } from "../protocol.js";
+import { personOf, scopeOf } from "../protocol.js";
 import { Talk } from "./talk.js";
 
 /** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
@@ -46,7 +46,8 @@ export class Call extends CallLife {
     super(setup);
     const { resumed, probe } = setup;
     const send = (/** @type {AboutCall} */ message) => this.send(message);
-    this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted });
+    const now = () => setup.clock.now();
+    this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted, now });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
     if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
     this.leg.addEventListener("change", () => this.#legChanged());
@@ -103,6 +104,10 @@ export class Call extends CallLife {
   /** Hang up, cancel or decline, whichever it is now. */
   end() {
     if (this.isOver) return;
+    if (this.moving) {
+      this.send({ type: "call_rejoin_answer", accepted: false }); // the call goes on where it is
+      return this.finish("cancelled", null);
+    }
     const outcome = this.isAnswered ? "completed" : this.isIncoming ? "dismissed" : "cancelled";
     this.giveUp(outcome);
   }
@@ -129,7 +134,7 @@ export class Call extends CallLife {
     const { muted } = leg;
     // A camera that is still being opened, after the page was reloaded, counts as it was before.
     const cameraOn = leg.localStream ? leg.cameraOn : (this.setup.resumed?.cameraOn ?? kind === "video");
-    return id === null || this.phase === "incoming"
+    return id === null || this.phase === "incoming" || this.moving
       ? null
       : { id, scope, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
   }
@@ -169,6 +174,8 @@ export class Call extends CallLife {
         return this.finish(outcomeOf(message.reason, this), null);
       case "call_ended":
         return this.#ended(message);
+      case "call_rejoin_answer":
+        return this.moving ? this.finish("kept_elsewhere", null) : this.talk.receive(message);
       case "call_update":
         return void this.#updated(message);
       case "call_state":
@@ -189,7 +196,7 @@ export class Call extends CallLife {
   refused(ref, code) {
     if (this.talk.refused(ref, code)) return true;
     if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
-    if (ref === "call_rejoin") this.finish("lost", null);
+    if (ref === "call_rejoin") this.finish(this.moving ? "kept_elsewhere" : "lost", null);
     else void this.leg.refused(ref, code).catch(() => {});
     return true;
   }
@@ -197,20 +204,11 @@ export class Call extends CallLife {
   /** We are on line again. */
   serverIsBack() {
     this.#rejoining = false;
+    if (this.moving) return void this.moveHere();
     if (!this.isAnswered) return;
     if (this.#unconfirmedAnswer) this.send(this.#unconfirmedAnswer);
     this.talk.serverIsBack();
     this.leg.serverIsBack();
-  }
-
-  /**
-   * Whether the call goes on without us, and can have us back.
-   *
-   * @param {import("../protocol.js").CallState} message
-   */
-  isToBeRejoined({ state, yours }) {
-    if (!this.isAnswered || !["answered", "connected", "reconnecting"].includes(state)) return false;
-    return this.leg.peerConnection === null || yours === false;
   }
 
   /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
@@ -221,8 +219,21 @@ export class Call extends CallLife {
     await this.#attempt(() => this.#openAgain());
   }
 
+  /** Have the call that another device of ours is in, if that one lets us. What takes long comes first: the others wait less. */
+  async moveHere() {
+    this.moving = true;
+    this.announced = false; // the end of this attempt is not that of the call
+    this.changed();
+    await this.#attempt(async () => {
+      await this.#openAgain();
+      if (this.isOver || !this.moving) return;
+      this.#rejoining = this.send({ type: "call_rejoin", can_show_recording: true, move: true });
+    });
+  }
+
   /** After a reconnection the server did not mention this call. If media flows, that is proof enough that it goes on. */
   forgotten() {
+    if (this.moving) return; // it is not ours yet
     if (this.isAnswered && this.leg.isConnected) return;
     if (this.isIncoming && !this.announced) this.finish("missed", null);
     else this.giveUp("lost");
@@ -271,6 +282,7 @@ export class Call extends CallLife {
   /** @param {import("../protocol.js").CallState} message */
   #stateChanged(message) {
     const { state } = message;
+    if (message.yours !== false) this.moving = false;
     this.leg.canUpdate = message.can_update ?? true;
     if (message.answered_at) this.answeredAt = message.answered_at;
     if (this.isAnswered) this.kind = message.call_type;
@@ -331,13 +343,7 @@ export class Call extends CallLife {
 
   /** @param {import("../protocol.js").CallEnded} message */
   #ended({ reason, duration_seconds: duration, transfer }) {
-    if (transfer) {
-      const { profile_type: type, profile_id: id, name, avatar } = transfer;
-      this.successor = {
-        scope: { kind: "conversation", id: transfer.conversation_id },
-        other: { type, id, name, avatar },
-      };
-    }
+    if (transfer) this.successor = { scope: scopeOf(transfer), other: personOf(transfer) };
     this.finish(outcomeOf(reason, this), duration ?? null);
   }
 

@@ -44,6 +44,9 @@ export class CallLife extends EventTarget {
   /** @type {CallKind} */
   kind;
 
+  /** Another device of ours is in the call, and is being asked for it. */
+  moving = false;
+
   /** @protected */
   setup;
   /** @type {number | null} @protected */

@@ -8,9 +8,10 @@
  * @typedef {import("../protocol.js").CallMessage} CallMessage
  * @typedef {import("../protocol.js").CallInvitation} CallInvitation
  * @typedef {import("../protocol.js").CallState} CallState
+ * @typedef {import("../protocol.js").CallElsewhere} CallElsewhere
  * @typedef {import("../memory.js").CallMemory} CallMemory
  *
- * @typedef {"not_connected" | import("./talk.js").TalkNotice} Notice What the user should be told, and no call shows.
+ * @typedef {"not_connected" | "in_call_elsewhere" | "file_offered" | import("./talk.js").TalkNotice} Notice What the user should be told, and no call shows.
  *
  * @typedef {object} CallsSetup
  * @property {import("../connection.js").Connection} connection
@@ -36,7 +37,12 @@ const GLARE_WINDOW = 5_000;
 export class Calls extends EventTarget {
   /** @type {Call | null} the call that is going on; null when there is none */
   current = null;
-  /** @type {CallState | null} a call of ours that another device has lost, and that can be taken over here */
+  /**
+   * A call of ours on another device: a `call_state` if that one has lost it, and it can be taken over here; a `call_elsewhere`
+   * if it is in it, and can be asked.
+   *
+   * @type {CallState | CallElsewhere | null}
+   */
   elsewhere = null;
   /** @type {Call | null} the previous call: the server's duration of it may still arrive */
   #lastCall = null;
@@ -78,14 +84,17 @@ export class Calls extends EventTarget {
       this.#tell("notice", "not_connected");
       return;
     }
+    if (this.elsewhere?.type === "call_elsewhere") return this.#tell("notice", "in_call_elsewhere"); // or we would be busy
     void this.#adopt(this.#newCall({ scope, other, kind, transferredFrom })).start();
   }
 
-  /** Take the call that another device has lost. */
+  /** Take the call that another device has lost, or ask the one that is in it. */
   takeOver() {
-    const state = this.elsewhere;
-    if (!state || this.current) return;
-    this.#comeInto(state);
+    const { elsewhere } = this;
+    if (!elsewhere || this.current) return;
+    this.#finished.delete(elsewhere.call_id); // it was here, or rang here, and went elsewhere
+    if (elsewhere.type === "call_state") this.#comeInto(elsewhere);
+    else if (elsewhere.can_move) void this.#adopt(this.#resumedFrom(elsewhere)).moveHere();
   }
 
   /** Whether a call is the current one, or was here. @param {string} callId */
@@ -115,6 +124,8 @@ export class Calls extends EventTarget {
         return this.#invited(message);
       case "call_glare":
         return this.#glared(message);
+      case "call_elsewhere":
+        return this.#isElsewhere(message);
       case "pong":
         return undefined;
       default:
@@ -146,6 +157,7 @@ export class Calls extends EventTarget {
     // A candidate that was not to the server's taste is no concern of the user's, nor is a hang-up that came too late.
     if (ref === "ice_candidate" || ref === "call_restart" || ref === "ping") return;
     if (ref === "call_ended" || ref === "call_declined") return this.#goodbyes.clear();
+    if (ref === "call_rejoin_answer" && !this.current) return; // taken back too late
     if (!this.current?.refused(ref ?? "", code)) this.#tell("refusal", message);
   }
 
@@ -193,10 +205,12 @@ export class Calls extends EventTarget {
   /** @param {CallMessage} message */
   #about(message) {
     const call = this.current;
+    // It has come here.
+    if (message.type === "call_state" && message.yours !== false && this.elsewhere?.call_id === message.call_id) this.#notElsewhere();
     if (message.type === "call_ended" || (message.type === "call_state" && message.state === "ended")) this.#over(message);
     if (call?.concerns(message) && !this.#finished.has(message.call_id)) {
       clearTimeout(this.#resume);
-      if (message.type === "call_state" && call.isToBeRejoined(message)) void call.rejoin();
+      if (message.type === "call_state" && isToBeRejoined(call, message)) void call.rejoin();
       call.receive(message);
     } else if (message.type === "call_state" && message.state !== "ended" && !call) {
       this.#goesOn(message);
@@ -231,10 +245,23 @@ export class Calls extends EventTarget {
     }
   }
 
+  /** @param {CallElsewhere} message */
+  #isElsewhere(message) {
+    if (message.over) return this.#over(message);
+    if (this.current?.id === message.call_id && !this.current.moving) return; // as it was before we came into it
+    this.elsewhere = message;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {CallState | CallElsewhere} message */
+  #resumedFrom(message) {
+    const resumed = { id: message.call_id, muted: false, cameraOn: message.call_type === "video", chat: [] };
+    return this.#newCall({ scope: scopeOf(message), other: senderOf(message), kind: message.call_type, resumed });
+  }
+
   /** @param {CallState} message */
   #comeInto(message) {
-    const resumed = { id: message.call_id, muted: false, cameraOn: message.call_type === "video", chat: [] };
-    const call = this.#newCall({ scope: scopeOf(message), other: senderOf(message), kind: message.call_type, resumed });
+    const call = this.#resumedFrom(message);
     this.#notElsewhere();
     this.#adopt(call);
     call.receive(message);
@@ -275,6 +302,7 @@ export class Calls extends EventTarget {
       }
       this.dispatchEvent(new Event("change"));
     });
+    call.leg.files.addEventListener("offered", () => this.#tell("notice", "file_offered"));
     call.talk.addEventListener("notice", (event) => this.#tell("notice", /** @type {CustomEvent} */ (event).detail));
     this.dispatchEvent(new Event("change"));
     return call;
@@ -297,4 +325,15 @@ export class Calls extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/**
+ * Whether a call goes on without us, and can have us back.
+ *
+ * @param {Call} call
+ * @param {CallState} message
+ */
+function isToBeRejoined({ isAnswered, leg }, { state, yours }) {
+  if (!isAnswered || !["answered", "connected", "reconnecting"].includes(state)) return false;
+  return leg.peerConnection === null || yours === false;
 }

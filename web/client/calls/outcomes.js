@@ -30,7 +30,8 @@ const BROKEN = {
  * @returns {Outcome}
  */
 export function outcomeOf(reason, { isAnswered, isIncoming }) {
-  if (reason === "answered_elsewhere" || reason === "transferred") return reason;
+  if (reason === "answered_elsewhere") return isAnswered ? "moved" : reason;
+  if (reason === "transferred") return reason;
   if (isAnswered) return BROKEN[reason] ?? "completed";
   if (!isIncoming) return UNANSWERED[reason] ?? BROKEN[reason] ?? "unavailable";
   return reason === "rejected" ? "declined_elsewhere" : "missed";

@@ -10,10 +10,14 @@
  * @typedef {object} TransferRequest The other party asks us to call another person instead.
  * @property {Person} target
  *
+ * @typedef {object} TransferTarget Someone whom both parties know.
+ * @property {Person} person
+ * @property {"offline" | "busy" | null} reason why the other party cannot be transferred to them now
+ *
  * @typedef {"transfer_declined" | "transfer_failed" | "chat_failed" | "not_connected"} TalkNotice What the user should be told.
  */
 import { Chat } from "./chat.js";
-import { mediaOf } from "../protocol.js";
+import { mediaOf, personOf } from "../protocol.js";
 import { qualityOf } from "../quality.js";
 import { CallRecording } from "../recording.js";
 
@@ -22,6 +26,7 @@ const QUALITY_LIFETIME = 8_000;
 
 const CHAT_REF = "chat:";
 const TRANSFER_REF = "transfer";
+const TARGETS_REF = "transfer_targets";
 
 /** Events: `change` when any field changed; `notice`, a `CustomEvent<TalkNotice>`. */
 export class Talk extends EventTarget {
@@ -37,6 +42,12 @@ export class Talk extends EventTarget {
   transferRequest = null;
   /** @type {Person | null} the target of a transfer that we have asked for */
   transferringTo = null;
+  /** @type {TransferTarget[] | "unknown" | null} null: they were not asked for, or have not come */
+  transferTargets = null;
+  /** @type {{id: string} | null} another device of ours would like to have the call */
+  moveRequest = null;
+  /** @type {boolean | null} whether chat messages are kept with the call; null: the server does not say */
+  chatKept = null;
   /** @type {CallRecording} */
   recording;
 
@@ -109,6 +120,21 @@ export class Talk extends EventTarget {
     this.#changed();
   }
 
+  /** Ask the server to whom the other party can be transferred. */
+  askForTargets() {
+    this.transferTargets = null;
+    if (!this.#send({ type: "call_transfer_targets", ref: TARGETS_REF })) this.#tell("not_connected");
+    this.#changed();
+  }
+
+  /** @param {boolean} accepted whether another device of ours has the call from now on */
+  answerMove(accepted) {
+    if (!this.moveRequest) return;
+    if (!this.#send({ type: "call_rejoin_answer", request_id: this.moveRequest.id, accepted })) return this.#tell("not_connected");
+    this.moveRequest = null;
+    this.#changed();
+  }
+
   /** @param {boolean} accepted */
   answerTransfer(accepted) {
     if (!this.transferRequest) return;
@@ -132,6 +158,7 @@ export class Talk extends EventTarget {
       case "call_state":
         if (message.media) this.otherMedia = mediaOf(message.media);
         if (message.held_by) this.#heldBy(message.held_by);
+        this.chatKept = message.chat_kept ?? null;
         this.recording.receive(message);
         break;
       case "call_recording":
@@ -152,6 +179,15 @@ export class Talk extends EventTarget {
         break;
       case "call_transfer":
         this.#asked(message);
+        break;
+      case "call_transfer_targets":
+        this.transferTargets = message.targets.map((one) => ({ person: personOf(one), reason: one.reason }));
+        break;
+      case "call_rejoin_request":
+        this.moveRequest = { id: message.request_id };
+        break;
+      case "call_rejoin_answer":
+        this.moveRequest = null;
         break;
       case "call_transfer_answer":
         this.transferringTo = null;
@@ -175,6 +211,10 @@ export class Talk extends EventTarget {
     if (ref.startsWith(CHAT_REF)) {
       this.chat.refuse(ref.slice(CHAT_REF.length));
       this.#tell("chat_failed");
+    } else if (ref === TARGETS_REF) {
+      this.transferTargets = "unknown"; // a server from before there was the question, or we have asked too often
+    } else if (ref === "call_rejoin_answer") {
+      this.moveRequest = null; // too late: the device that asked is gone, or has been told no
     } else if (ref === TRANSFER_REF) {
       this.transferringTo = null;
       this.#tell("transfer_failed");
@@ -195,7 +235,7 @@ export class Talk extends EventTarget {
   close() {
     clearTimeout(this.#requestTimer);
     clearTimeout(this.#qualityTimer);
-    this.transferRequest = null;
+    this.transferRequest = this.moveRequest = null;
     this.recording.close();
   }
 

@@ -12,7 +12,10 @@
  * @property {() => void} probe sees whether the server can be reached
  * @property {LocalMedia} [media] of the call that this one replaces
  * @property {boolean} [muted]
+ * @property {() => number} now milliseconds since 1970, by the server's clock
  */
+import { FileExchange } from "../files/exchange.js";
+import { hasData } from "../files/channel.js";
 import { LocalMedia } from "./localmedia.js";
 import { Negotiation, UpdateFailed } from "./negotiation.js";
 import { watchPath } from "./pathwatch.js";
@@ -30,6 +33,8 @@ export class Leg extends EventTarget {
   canUpdate = true;
   /** Whether our video is not sent for now, although the camera is on. */
   videoPaused = false;
+  /** @type {FileExchange} that the parties send each other */
+  files;
 
   #media;
   #negotiation;
@@ -43,13 +48,15 @@ export class Leg extends EventTarget {
   #changed = () => this.dispatchEvent(new Event("change"));
 
   /** @param {LegSetup} setup */
-  constructor({ iceServers, send, probe, media = new LocalMedia(), muted }) {
+  constructor({ iceServers, send, probe, media = new LocalMedia(), muted, now }) {
     super();
     this.#media = media;
     this.#media.muted = muted ?? media.muted;
-    this.#negotiation = new Negotiation(media, iceServers, send);
+    this.files = new FileExchange({ now });
+    this.#negotiation = new Negotiation(media, iceServers, send, this.files);
     this.#recovery = new Recovery({ restart: () => send({ type: "call_restart" }), probe });
     media.addEventListener("change", this.#changed);
+    this.files.addEventListener("change", this.#changed);
     this.#negotiation.addEventListener("track", (event) => this.#received(/** @type {CustomEvent} */ (event).detail));
     this.#negotiation.addEventListener("transport", () => {
       this.#watch();
@@ -174,6 +181,28 @@ export class Leg extends EventTarget {
     if (this.sharing) await this.#update(() => this.#media.stopSharing());
   }
 
+  /**
+   * Offer files to the other party. The first ones of a call take a data channel.
+   *
+   * @param {Iterable<File>} files
+   * @param {CallKind} kind of the call
+   */
+  async sendFiles(files, kind) {
+    for (const file of files) this.files.offer(file);
+    if (this.files.isReady || !this.isAgreed) return;
+    try {
+      if (!this.canUpdate && !hasData(this.peerConnection?.currentRemoteDescription ?? null)) throw new UpdateFailed("unsupported");
+      this.#negotiation.wantsData = true;
+      await this.#negotiation.update(kind);
+      // Its app can change the call, but has no data channels.
+      if (!hasData(this.peerConnection?.currentRemoteDescription ?? null)) throw new UpdateFailed("unsupported");
+    } catch (error) {
+      this.#negotiation.wantsData = false;
+      this.files.unsupported();
+      throw error;
+    }
+  }
+
   /** @param {boolean} held nothing that matters leaves */
   hold(held) {
     this.#media.hold(held);
@@ -225,6 +254,7 @@ export class Leg extends EventTarget {
 
   close() {
     this.disconnect();
+    this.files.close();
     this.#media.close();
   }
 

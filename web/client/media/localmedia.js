@@ -14,6 +14,8 @@ export class LocalMedia extends EventTarget {
   stream = null;
   /** @type {MediaStreamTrack | null} */
   screen = null;
+  /** @type {MediaStreamTrack | null} what the screen that is shared plays */
+  screenAudio = null;
   muted = false;
   cameraOn = false;
   /** Whether there was a camera to use when there last should have been. */
@@ -109,17 +111,18 @@ export class LocalMedia extends EventTarget {
    */
   async share(onStopped) {
     if (this.screen || this.#closed) return;
-    const track = await openScreen();
-    if (!track) return;
-    if (this.#closed || this.screen) return track.stop();
-    track.addEventListener("ended", onStopped);
-    this.screen = track;
+    const opened = await openScreen();
+    if (!opened) return;
+    const { video, audio } = opened;
+    if (this.#closed || this.screen) return [video, audio].forEach((track) => track?.stop());
+    video.addEventListener("ended", onStopped);
+    [this.screen, this.screenAudio] = [video, audio];
+    this.#applySwitches();
     this.#tracksChanged();
   }
 
   stopSharing() {
-    this.screen?.stop();
-    this.screen = null;
+    this.#releaseScreen();
     this.#tracksChanged();
   }
 
@@ -127,7 +130,13 @@ export class LocalMedia extends EventTarget {
     this.#closed = true;
     clearTimeout(this.#blackout);
     stop(this.stream);
+    this.#releaseScreen();
+  }
+
+  #releaseScreen() {
     this.screen?.stop();
+    this.screenAudio?.stop();
+    this.screen = this.screenAudio = null;
   }
 
   #releaseCamera() {
@@ -142,6 +151,7 @@ export class LocalMedia extends EventTarget {
   #applySwitches() {
     if (this.microphone) this.microphone.enabled = !this.muted && !this.#held;
     if (this.camera) this.camera.enabled = this.cameraOn && !this.#held;
+    if (this.screenAudio) this.screenAudio.enabled = !this.#held; // muting is for the microphone
   }
 
   #tracksChanged() {

@@ -64,22 +64,37 @@ export function canShareScreen() {
 }
 
 /**
- * The screen, a window or a tab: the user picks.
+ * What a screen plays: music and speech of a film, as they are. The own page's sound is left out, or the other party would hear itself.
+ */
+const SCREEN_AUDIO = {
+  echoCancellation: false,
+  noiseSuppression: false,
+  autoGainControl: false,
+  suppressLocalAudioPlayback: false,
+  restrictOwnAudio: true,
+};
+
+/**
+ * The screen, a window or a tab, with its sound where the browser gives that: the user picks.
  *
- * @returns {Promise<MediaStreamTrack | null>} null: the user thought better of it
+ * @returns {Promise<{video: MediaStreamTrack, audio: MediaStreamTrack | null} | null>} null: the user thought better of it
  * @throws {MediaUnavailable}
  */
 export async function openScreen() {
   let stream;
   try {
-    stream = await ask(() => navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15, max: 30 } } }));
+    const video = { frameRate: { ideal: 15, max: 30 } };
+    /** @type {any} newer than what TypeScript knows (Screen Capture, section 5.4) */
+    const wanted = { video, audio: SCREEN_AUDIO, systemAudio: "include", windowAudio: "system", selfBrowserSurface: "exclude" };
+    stream = await ask(() => navigator.mediaDevices.getDisplayMedia(wanted));
   } catch (error) {
     if (error instanceof MediaUnavailable && error.problem === "denied") return null;
     throw error;
   }
-  const [track] = stream.getVideoTracks();
-  track.contentHint = "detail"; // letters are to be read: sharp before smooth
-  return track;
+  const [[video], [audio = null]] = [stream.getVideoTracks(), stream.getAudioTracks()];
+  video.contentHint = "detail"; // letters are to be read: sharp before smooth
+  if (audio) audio.contentHint = "music";
+  return { video, audio };
 }
 
 /** @param {MediaStream | null} stream */

@@ -5,8 +5,9 @@
  * The other end is the relay, whose descriptions carry all the addresses there are, so nothing here waits for ICE candidates;
  * ours are sent because the protocol has them.
  *
- * The sections: one of audio; the first of video is the camera's, the second the screen's, for either party. Both stay
- * once they are there, and tracks come and go in them, so that only the first camera and the first screen need an offer.
+ * The sections: the first of audio is the microphone's, the second the screen's; the first of video is the camera's, the second the
+ * screen's, for either party. They stay once they are there, and tracks come and go in them, so that only the first camera and the
+ * first screen need an offer.
  *
  * @typedef {import("../model.js").CallKind} CallKind
  * @typedef {import("../protocol.js").AboutCall} AboutCall
@@ -23,8 +24,10 @@
  * @property {Promise<"accepted" | "overtaken" | UpdateProblem>} settled
  * @property {(result: "accepted" | "overtaken" | UpdateProblem) => void} settle
  */
+import { addFilesChannel, hasData } from "../files/channel.js";
 import { newId } from "../model.js";
-import { addSections, fillSections, videoSections } from "./sections.js";
+import { sendsMusic, withMusic } from "./opus.js";
+import { addSections, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
 const PROPOSAL_TIMEOUT = 20_000;
@@ -46,7 +49,12 @@ export class UpdateFailed extends Error {
 export class Negotiation extends EventTarget {
   /** @type {RTCPeerConnection | null} */
   peerConnection = null;
+  /** Files are to be sent, which takes a data channel. */
+  wantsData = false;
+  /** The microphone hears music, which is to be sent as such. */
+  music = false;
   #media;
+  #files;
   #iceServers;
   #send;
   /** @type {(RTCIceCandidate | null)[] | null} found before the message that they belong to was sent; null: sent */
@@ -62,10 +70,12 @@ export class Negotiation extends EventTarget {
    * @param {import("./localmedia.js").LocalMedia} media what we send
    * @param {RTCIceServer[]} iceServers
    * @param {(message: AboutCall) => boolean} send
+   * @param {import("../files/exchange.js").FileExchange} files
    */
-  constructor(media, iceServers, send) {
+  constructor(media, iceServers, send, files) {
     super();
     this.#media = media;
+    this.#files = files;
     this.#iceServers = iceServers;
     this.#send = send;
     media.addEventListener("tracks", () => void this.#inOrder(() => this.#fillSections()).catch(() => {}));
@@ -82,7 +92,7 @@ export class Negotiation extends EventTarget {
     this.#addTracks(peerConnection);
     // Without a camera of our own we still want to see the other party.
     if (kind === "video" && !this.#media.camera) peerConnection.addTransceiver("video", { direction: "recvonly" });
-    const { sdp = "" } = await peerConnection.createOffer();
+    const sdp = this.#own(await peerConnection.createOffer(), undefined);
     await peerConnection.setLocalDescription({ type: "offer", sdp });
     return { type: "offer", sdp };
   }
@@ -95,9 +105,10 @@ export class Negotiation extends EventTarget {
     const peerConnection = this.#open();
     // The offer first: our tracks then go into the sections that it made for them.
     await peerConnection.setRemoteDescription(offer);
+    this.#takeData(peerConnection, offer);
     this.#addTracks(peerConnection);
     await this.#addEarlyCandidates();
-    const { sdp = "" } = await peerConnection.createAnswer();
+    const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
     await peerConnection.setLocalDescription({ type: "answer", sdp });
     return { type: "answer", sdp };
   }
@@ -191,8 +202,11 @@ export class Negotiation extends EventTarget {
     const { peerConnection } = this;
     if (peerConnection?.signalingState !== "stable") throw new UpdateFailed("gone");
     addSections(peerConnection, this.#media);
-    if (!(await fillSections(peerConnection, this.#media))) return null;
-    const { sdp = "" } = await peerConnection.createOffer();
+    if (this.wantsData) addFilesChannel(peerConnection, this.#files);
+    const lacksData = this.wantsData && !hasData(peerConnection.currentRemoteDescription);
+    const saysMusic = sendsMusic(peerConnection.currentLocalDescription?.sdp);
+    if (!(await fillSections(peerConnection, this.#media)) && !lacksData && saysMusic === this.music) return null;
+    const sdp = this.#own(await peerConnection.createOffer(), peerConnection.currentRemoteDescription?.sdp);
     await peerConnection.setLocalDescription({ type: "offer", sdp });
     const proposal = (this.#proposal = newProposal());
     const message = { type: /** @type {const} */ ("call_update"), call_type: kind, ref: proposal.ref };
@@ -234,13 +248,14 @@ export class Negotiation extends EventTarget {
    */
   async #answer(peerConnection, offer) {
     await peerConnection.setRemoteDescription(offer);
+    this.#takeData(peerConnection, offer);
     await this.#addEarlyCandidates();
     // Sections that are new to us are open in both directions from the start: a camera that comes later needs no offer then.
-    for (const section of videoSections(peerConnection)) {
+    for (const section of [...videoSections(peerConnection), ...screenAudioSections(peerConnection)]) {
       if (section.currentDirection === null) section.direction = "sendrecv";
     }
     await this.#fillSections();
-    const { sdp = "" } = await peerConnection.createAnswer();
+    const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
     await peerConnection.setLocalDescription({ type: "answer", sdp });
     return { type: "answer", sdp };
   }
@@ -278,7 +293,7 @@ export class Negotiation extends EventTarget {
     const { peerConnection } = this;
     if (peerConnection?.signalingState !== "have-local-offer") return;
     await peerConnection.setLocalDescription({ type: "rollback" });
-    for (const section of videoSections(peerConnection)) if (section.mid === null) section.stop();
+    for (const section of peerConnection.getTransceivers()) if (section.mid === null) section.stop();
   }
 
   // -- sections and tracks ---------------------------------------------------------------------------------------------
@@ -299,10 +314,26 @@ export class Negotiation extends EventTarget {
       if (this.peerConnection === peerConnection) this.dispatchEvent(new Event("transport"));
     });
     peerConnection.addEventListener("track", ({ track, transceiver }) => {
-      const role = track.kind === "video" && videoSections(peerConnection).indexOf(transceiver) > 0 ? "screen" : "person";
+      const ofScreen = [...videoSections(peerConnection).slice(1), ...screenAudioSections(peerConnection)];
+      const role = ofScreen.includes(transceiver) ? "screen" : "person";
       if (this.peerConnection === peerConnection) this.dispatchEvent(new CustomEvent("track", { detail: { track, role } }));
     });
     return peerConnection;
+  }
+
+  /**
+   * A description of ours, as it is sent.
+   *
+   * @param {RTCSessionDescriptionInit} made
+   * @param {string | undefined} theirs what the other party says of its media
+   */
+  #own({ sdp = "" }, theirs) {
+    return withMusic(sdp, { sends: this.music, receives: sendsMusic(theirs) });
+  }
+
+  /** @param {RTCPeerConnection} peerConnection @param {Offer} offer */
+  #takeData(peerConnection, offer) {
+    if (hasData(offer)) addFilesChannel(peerConnection, this.#files);
   }
 
   async #fillSections() {

@@ -1,7 +1,7 @@
 /**
- * Which section of a call's description carries what: one of audio; the first of video is the camera's, the second the
- * screen's, for either party. Sections stay once they are there, and tracks come and go in them, so that only the first camera
- * and the first screen of a call need an offer.
+ * Which section of a call's description carries what: the first of audio is the microphone's, the second the screen's; the first of
+ * video is the camera's, the second the screen's, for either party. Sections stay once they are there, and tracks come and go in
+ * them, so that only the first camera and the first screen of a call need an offer.
  *
  * @typedef {import("./localmedia.js").LocalMedia} LocalMedia
  */
@@ -13,8 +13,23 @@
  * @returns {RTCRtpTransceiver[]}
  */
 export function videoSections(peerConnection) {
+  return sectionsOf(peerConnection, "video");
+}
+
+/**
+ * The audio section of the screen, if there is one.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @returns {RTCRtpTransceiver[]}
+ */
+export function screenAudioSections(peerConnection) {
+  return sectionsOf(peerConnection, "audio").slice(1);
+}
+
+/** @param {RTCPeerConnection} peerConnection @param {"audio" | "video"} kind */
+function sectionsOf(peerConnection, kind) {
   return peerConnection.getTransceivers().filter(({ receiver, direction, currentDirection }) => {
-    return receiver.track.kind === "video" && direction !== "stopped" && currentDirection !== "stopped";
+    return receiver.track.kind === kind && direction !== "stopped" && currentDirection !== "stopped";
   });
 }
 
@@ -24,11 +39,14 @@ export function videoSections(peerConnection) {
  * @param {RTCPeerConnection} peerConnection
  * @param {LocalMedia} media
  */
-export function addSections(peerConnection, { camera, screen, stream }) {
+export function addSections(peerConnection, { camera, screen, screenAudio, stream }) {
   const needed = screen ? 2 : camera ? 1 : 0;
   for (let index = videoSections(peerConnection).length; index < needed; index++) {
     const belongsTo = index === 0 ? stream : screen && new MediaStream([screen]);
     peerConnection.addTransceiver("video", { direction: "sendrecv", streams: belongsTo ? [belongsTo] : [] });
+  }
+  if (screenAudio && !screenAudioSections(peerConnection).length) {
+    peerConnection.addTransceiver("audio", { direction: "sendrecv", streams: screen ? [new MediaStream([screen])] : [] });
   }
 }
 
@@ -49,11 +67,14 @@ export function lacksSection(peerConnection, index) {
  * @param {LocalMedia} media
  * @returns {Promise<boolean>} whether it takes an offer for all of them to be sent
  */
-export async function fillSections(peerConnection, { camera, screen }) {
+export async function fillSections(peerConnection, { camera, screen, screenAudio }) {
   if (peerConnection.signalingState === "closed") return false;
+  /** @type {[RTCRtpTransceiver, MediaStreamTrack | null][]} */
+  const filled = [];
+  videoSections(peerConnection).forEach((section, index) => filled.push([section, [camera, screen][index] ?? null]));
+  screenAudioSections(peerConnection).forEach((section, index) => filled.push([section, index ? null : screenAudio]));
   let lacking = false;
-  for (const [index, section] of videoSections(peerConnection).entries()) {
-    const track = [camera, screen][index] ?? null;
+  for (const [section, track] of filled) {
     if (section.sender.track !== track) await section.sender.replaceTrack(track);
     if (track && !section.direction.startsWith("send")) section.direction = "sendrecv";
     lacking ||= section.mid === null || (track !== null && !section.currentDirection?.startsWith("send"));

@@ -1,0 +1,238 @@
+"""What modules of the page decide, without calls: links in texts, names of files, zoom, and whom a transfer offers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.kit.server import running_relay
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    """A page of the relay, before anyone has signed in."""
+    async with running_relay(tmp_path_factory.mktemp("relay")) as relay, await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(relay.url)
+        yield page
+
+
+# -- links ------------------------------------------------------------------------------------------------------------
+
+LINKS = """
+async (texts) => {
+  const { partsOf } = await import("/app/call/links.js");
+  return texts.map((text) => {
+    const parts = partsOf(text);
+    if (parts.map((part) => part.text).join("") !== text) throw new Error(`lost a part of ${text}`);
+    return parts.filter(({ url }) => url).map((part) => [part.text, part.url]);
+  });
+}
+"""
+
+
+async def test_web_addresses_in_a_text_are_links_and_nothing_else_is(page: Page) -> None:
+    good = {
+        "See https://example.org/a?b=c#d.": "https://example.org/a?b=c#d",
+        "(https://en.wikipedia.org/wiki/Set_(mathematics))": "https://en.wikipedia.org/wiki/Set_(mathematics)",
+        "http://127.0.0.1:8080/x, please": "http://127.0.0.1:8080/x",
+        "HTTPS://Example.ORG!": "HTTPS://Example.ORG",
+        "https://münchen.example/straße": "https://münchen.example/straße",
+        "**https://example.org**": "https://example.org",
+    }
+    found = await page.evaluate(LINKS, list(good))
+    assert [[text for text, _ in one] for one in found] == [[one] for one in good.values()]
+    two = await page.evaluate(LINKS, ["https://a.example and https://b.example"])
+    assert [text for text, _ in two[0]] == ["https://a.example", "https://b.example"]
+
+
+async def test_hostile_texts_have_no_links(page: Page) -> None:
+    hostile = [
+        "javascript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "file:///etc/passwd ftp://example.org //example.org",
+        "https://bank.example@evil.example/",
+        "https://user:secret@evil.example/",
+        "https://",
+        "https:///",
+        f"https://example.org/{'a' * 3000}",
+        "\u202ehttps\u202e://example.org",
+    ]
+    assert await page.evaluate(LINKS, hostile) == [[] for _ in hostile]
+    [[(shown, url)]] = await page.evaluate(LINKS, ['https://example.org/\u202egnp.exe"onclick=alert(1)'])
+    assert (shown, url) == ("https://example.org/", "https://example.org/"), "what turns a text around ends an address"
+    [found] = await page.evaluate(LINKS, ["https://example.org/<img src=x onerror=alert(1)>"])
+    assert found == [["https://example.org/", "https://example.org/"]]
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+async def test_names_of_files_are_made_safe_and_stay_readable(page: Page) -> None:
+    names = {
+        "Homework 3.pdf": "Homework 3.pdf",
+        "Übung – lös mich.docx": "Übung – lös mich.docx",
+        "作业.png": "作业.png",
+        "../../etc/passwd": "passwd",
+        "C:\\Windows\\system32\\calc.exe": "calc.exe",
+        "..": "file",
+        "": "file",
+        ".bashrc": "bashrc",
+        "report\u202efdp.exe": "report_fdp.exe",
+        "a\u0000b\nc\r.txt": "a_b_c_.txt",
+        "con.txt": "_con.txt",
+        "LPT1": "_LPT1",
+        "trailing. . ": "trailing",
+        'a"b<c>d|e?f*g:h.txt': "a_b_c_d_e_f_g_h.txt",
+        "$(reboot) `x` %PATH%.sh": "_(reboot) _x_ _PATH_.sh",
+        "a" * 500 + ".tar.gz": "a" * 117 + ".gz",
+        "b." + "c" * 500: "b." + "c" * 118,
+    }
+    safe = "async (names) => { const { safeName } = await import('/client/files/names.js'); return names.map(safeName); }"
+    assert await page.evaluate(safe, list(names)) == list(names.values())
+    assert await page.evaluate(safe, [None, 7, {"toString": 1}, ["x"]]) == ["file"] * 4
+
+
+# -- zoom -------------------------------------------------------------------------------------------------------------
+
+
+async def test_zoom_keeps_what_is_under_the_pointer_and_shows_no_gap(page: Page) -> None:
+    outcome = await page.evaluate("""
+    async () => {
+      const { WHOLE, zoomed, moved, within, pinched } = await import("/app/call/zoommath.js");
+      const box = { width: 1000, height: 500 };
+      const near = zoomed(WHOLE, 2, { x: 250, y: 100 }, box);
+      const far = zoomed(WHOLE, 1e9, { x: 0, y: 0 }, box);
+      const fingers = pinched(WHOLE, [{ x: 400, y: 250 }, { x: 600, y: 250 }], [{ x: 300, y: 250 }, { x: 700, y: 250 }], box);
+      return {
+        near,
+        largest: far.scale,
+        smallest: zoomed(near, 1e-9, { x: 5, y: 5 }, box),
+        right: moved(near, -1e9, -1e9, box),
+        left: moved(near, 1e9, 1e9, box),
+        turned: within({ scale: 2, x: -900, y: -400 }, { width: 500, height: 300 }),
+        fingers,
+      };
+    }
+    """)
+    assert outcome == {
+        "near": {"scale": 2, "x": -250, "y": -100},
+        "largest": 8,
+        "smallest": {"scale": 1, "x": 0, "y": 0},
+        "right": {"scale": 2, "x": -1000, "y": -500},
+        "left": {"scale": 2, "x": 0, "y": 0},
+        "turned": {"scale": 2, "x": -500, "y": -300},
+        "fingers": {"scale": 2, "x": -500, "y": -250},
+    }
+
+
+# -- transfer ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_transfer_offers_those_who_can_be_reached_first_and_says_why_others_cannot(page: Page) -> None:
+    outcome = await page.evaluate("""
+    async () => {
+      const { rowsOf } = await import("/app/call/transfer.js");
+      const person = (id, name) => ({ type: "parent", id, name, avatar: "" });
+      const [ann, ben, cleo] = [person(1, "Ann A"), person(2, "Ben B"), person(3, "Cleo C")];
+      const rows = (targets) => rowsOf("Maya", [ann, ben, cleo], targets).map(({ person, problem }) => [person.id, problem]);
+      return [
+        rows([{ person: cleo, reason: null }, { person: ben, reason: "offline" }]),
+        rows("unknown"),
+        rows(null),
+        rows([{ person: ann, reason: "of the future" }]),
+      ];
+    }
+    """)
+    assert outcome == [
+        [[3, ""], [2, "Not online now"], [1, "Maya can’t call Ann"]],
+        [[1, ""], [2, ""], [3, ""]],
+        [],
+        [[1, "Can’t be reached now"], [2, "Maya can’t call Ben"], [3, "Maya can’t call Cleo"]],
+    ]
+
+
+# -- the call on another device ---------------------------------------------------------------------------------------
+
+
+async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_keeps_it(page: Page) -> None:
+    outcome = await page.evaluate("""
+    async () => {
+      const { createMoveRequest } = await import("/app/call/move.js");
+      const answers = [];
+      let now = 1_000;
+      const [clock, every] = [performance.now, window.setInterval];
+      const ticks = [];
+      performance.now = () => now;
+      window.setInterval = (tick) => ticks.push(tick);
+      const request = createMoveRequest({ onMoveAnswer: (accepted) => answers.push(accepted) });
+      document.body.append(request.element);
+      const seen = [];
+      const pass = (milliseconds) => {
+        now += milliseconds;
+        ticks.at(-1)();
+        seen.push(request.element.querySelector("[role=timer]").textContent);
+      };
+      request.render({ id: "first" });
+      pass(3_000);
+      request.render({ id: "first" });
+      pass(6_999);
+      const early = answers.length;
+      pass(1);
+      request.render(null);
+      const open = request.element.open;
+      request.render({ id: "second" });
+      request.element.querySelector("[data-testid=move-refuse]").click();
+      request.render(null);
+      [performance.now, window.setInterval] = [clock, every];
+      request.element.remove();
+      return { seen, early, open, answers };
+    }
+    """)
+    assert outcome["seen"][:2] == ["It moves by itself in 7 s.", "It moves by itself in 1 s."]
+    assert (outcome["early"], outcome["open"], outcome["answers"]) == (0, False, [True, False])
+
+
+# -- music ------------------------------------------------------------------------------------------------------------
+
+
+async def test_descriptions_say_that_music_is_sent_and_wanted_in_stereo(page: Page) -> None:
+    outcome = await page.evaluate("""
+    async () => {
+      const { withMusic, sendsMusic } = await import("/client/media/opus.js");
+      const plain = ["v=0", "m=audio 9 UDP/TLS/RTP/SAVPF 111 63", "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1", "a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "a=rtpmap:96 VP8/90000",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=rtpmap:111 opus/48000/2", "a=fmtp:111 minptime=10", ""].join("\\r\\n");
+      const fmtp = (sdp) => sdp.split("\\r\\n").filter((line) => line.startsWith("a=fmtp:111"));
+      const offer = withMusic(plain, { sends: true, receives: false });
+      const both = withMusic(offer, { sends: true, receives: true });
+      const bare = plain.replace("a=fmtp:111 minptime=10;useinbandfec=1\\r\\n", "");
+      return {
+        same: withMusic(plain, { sends: false, receives: false }) === plain,
+        offer: fmtp(offer),
+        answer: fmtp(withMusic(plain, { sends: false, receives: true })),
+        both: fmtp(both)[0],
+        again: withMusic(both, { sends: true, receives: true }) === both,
+        bare: fmtp(withMusic(bare, { sends: true, receives: false }))[0],
+        length: [plain, offer, both].map((sdp) => sdp.split("\\r\\n").length),
+        sends: [plain, offer, both, bare, "", undefined, withMusic(plain, { sends: false, receives: true })].map(sendsMusic),
+        without: withMusic("v=0\\r\\nm=video 9 X 96\\r\\n", { sends: true, receives: true }),
+      };
+    }
+    """)
+    rate = "stereo=1;maxaveragebitrate=192000"
+    assert outcome == {
+        "same": True,
+        "offer": ["a=fmtp:111 minptime=10;useinbandfec=1;sprop-stereo=1", "a=fmtp:111 minptime=10"],
+        "answer": [f"a=fmtp:111 minptime=10;useinbandfec=1;{rate}", "a=fmtp:111 minptime=10"],
+        "both": f"a=fmtp:111 minptime=10;useinbandfec=1;{rate};sprop-stereo=1",
+        "again": True,
+        "bare": "a=fmtp:111 sprop-stereo=1",
+        "length": [12, 12, 12],
+        "sends": [False, True, True, False, False, False, False],
+        "without": "v=0\r\nm=video 9 X 96\r\n",
+    }
