@@ -231,6 +231,21 @@ async def test_the_own_picture_goes_to_any_corner_and_beside_the_other_one(calle
     await expect(caller.hook("remote-video")).to_have_attribute("data-fit", "cover")
 
 
+async def test_the_call_is_to_be_seen_and_muted_in_a_small_window_above_others(caller: RelayPage, callee: RelayPage) -> None:
+    async with caller.page.context.expect_page() as opened:
+        await choose(caller, "Picture in picture")
+    small = await opened.value
+    await expect(small.get_by_text("Daniel Okafor")).to_be_visible(timeout=PATIENCE)
+    await small.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
+    await small.get_by_role("button", name="Mute microphone").click()
+    await callee.shows("other-muted")
+    assert await violations(small) == []
+    await small.get_by_role("button", name="Unmute microphone").click()
+    await callee.hides("other-muted")
+    async with small.expect_event("close"):
+        await choose(caller, "Close the small window")
+
+
 async def test_a_picture_that_is_missing_is_named_while_audio_goes_on(caller: RelayPage, callee: RelayPage) -> None:
     sender = "relayCall.peerConnection.getSenders().find(({ track }) => track?.kind === 'video')"
     await callee.page.evaluate(
