@@ -56,7 +56,6 @@ def newest_recording(settings: RecordingSettings) -> str:
     there = [*directory.iterdir()] if directory is not None and directory.is_dir() else []
     found = [one for one in there if RECORDING_ID.fullmatch(one.stem)]
     if not found:
-        raise ConfigurationError(
-            f"there is no recording in {directory or 'RELAY_RECORDING_DIRECTORY, which is not set'}: name one"
-        )
+        where = f"in {directory}" if directory is not None else "known, as RELAY_RECORDING_DIRECTORY is not set"
+        raise ConfigurationError(f"there is no recording {where}: name one")
     return max(found, key=lambda one: one.stat().st_ctime).stem

@@ -281,10 +281,15 @@ async def test_quality_assurance_has_an_mp4_made_and_watches_it_and_sets_a_legal
     await expect(page.hook("mp4")).to_be_hidden()
 
     await page.hook("hold").click()
-    await expect(page.hook("hold")).to_have_text("Lift legal hold", timeout=PATIENCE)
+    await expect(page.hook("hold")).to_have_text("Lift legal hold…", timeout=PATIENCE)
     await expect(page.hook("delete")).to_be_disabled()
     assert (await recorded.get(recording)).legal_hold
     await page.hook("hold").click()
+    question = page.page.get_by_role("dialog", name="Lift the legal hold?")
+    await question.get_by_role("button", name="Keep the hold").click()
+    assert (await recorded.get(recording)).legal_hold
+    await page.hook("hold").click()
+    await question.get_by_role("button", name="Lift legal hold").click()
     await expect(page.hook("hold")).to_have_text("Set legal hold", timeout=PATIENCE)
     await expect(page.hook("delete")).to_be_enabled()
     page.forgive("401")

@@ -353,7 +353,7 @@ def test_without_a_name_it_verifies_the_newest_recording_of_a_relay_in_developme
     here.mkdir()
     monkeypatch.chdir(here)
     status, output = run(capsys)
-    assert (status, "there is no recording in RELAY_RECORDING_DIRECTORY" in output) == (2, True)
+    assert (status, "there is no recording known, as RELAY_RECORDING_DIRECTORY is not set" in output) == (2, True)
     shutil.copytree(recording, here / "recordings" / recording.name)
     status, output = run(capsys)
     assert (status, f"Report: recordings/{recording.name}/report.html" in output) == (0, True), output

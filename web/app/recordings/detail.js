@@ -22,6 +22,20 @@ import { endText, endedEarly, fileText, sizeText, stateText } from "./words.js";
  * @property {(id: string) => void} onDelete
  */
 
+const DELETION = {
+  title: "Delete this recording?",
+  lead: "Audio, video, captured packets and report are deleted for all. This cannot be undone.",
+  no: "Keep it",
+  yes: "Delete recording",
+};
+
+const LIFTING = {
+  title: "Lift the legal hold?",
+  lead: "From then on the recording can be deleted, and is deleted when its time is over.",
+  no: "Keep the hold",
+  yes: "Lift legal hold",
+};
+
 /** @param {Actions} actions */
 export function createDetail({ onBack, onWork, onHold, onDelete }) {
   /** @type {RecordingFacts | null} */
@@ -37,12 +51,13 @@ export function createDetail({ onBack, onWork, onHold, onDelete }) {
   const assemble = action("assemble", "Assemble", () => shown && onWork(shown.id, "assemble"));
   const verify = action("verify", "Verify", () => shown && onWork(shown.id, "verify"));
   const film = action("mp4", "Make an MP4 of both", () => shown && onWork(shown.id, "mp4"));
-  const hold = action("hold", "", () => shown && onHold(shown.id, !shown.legalHold));
+  const hold = action("hold", "", () => shown && (shown.legalHold ? lifting.open() : onHold(shown.id, true)));
   const remove = action("delete", "Delete…", () => question.open());
   const actions = h("div", { class: "recdetail__actions" }, assemble, verify, film, hold, remove);
   const files = h("ul", { class: "recfiles", "data-testid": "files" });
   const facts = h("dl", { class: "recfacts" });
-  const question = createDeletion(() => shown && onDelete(shown.id));
+  const question = createQuestion("delete", DELETION, () => shown && onDelete(shown.id));
+  const lifting = createQuestion("lift", LIFTING, () => shown && onHold(shown.id, false));
   const side = h(
     "aside",
     { class: "recdetail__side" },
@@ -51,8 +66,8 @@ export function createDetail({ onBack, onWork, onHold, onDelete }) {
   );
   const main = h("div", { class: "recdetail__main" }, player.element, report.element);
   const head = h("header", { class: "recdetail__head" }, back, title, when, chips, note, progress.element, actions);
-  const element = h("article", { class: "recdetail", hidden: true, "data-testid": "detail" }, head, main, side, question.element);
-  document.addEventListener("keydown", (event) => !element.hidden && !question.element.open && player.key(event));
+  const element = h("article", { class: "recdetail", hidden: true, "data-testid": "detail" }, head, main, side, question.element, lifting.element);
+  document.addEventListener("keydown", (event) => !element.hidden && !question.element.open && !lifting.element.open && player.key(event));
 
   /** @param {Event} event */
   function goBack(event) {
@@ -83,7 +98,7 @@ export function createDetail({ onBack, onWork, onHold, onDelete }) {
     film.hidden = assemble.hidden || recording.files.some(({ name }) => name === "call.mp4");
     assemble.disabled = verify.disabled = film.disabled = busy;
     hold.hidden = !access.isService || state === "deleting";
-    setText(hold, legalHold ? "Lift legal hold" : "Set legal hold");
+    setText(hold, legalHold ? "Lift legal hold…" : "Set legal hold");
     remove.hidden = !recording.canDelete;
     remove.disabled = busy || legalHold || state === "capturing";
     renderFacts(recording);
@@ -196,21 +211,27 @@ function action(testId, text, onclick) {
   return h("button", { class: "button recdetail__action", type: "button", "data-testid": testId, onclick }, text);
 }
 
-/** @param {() => void} onDelete */
-function createDeletion(onDelete) {
+/**
+ * A question before something that cannot be taken back.
+ *
+ * @param {string} name Of its elements.
+ * @param {{title: string, lead: string, no: string, yes: string}} words
+ * @param {() => void} onYes
+ */
+function createQuestion(name, words, onYes) {
   const attributes = { type: "button" };
-  const cancel = h("button", { ...attributes, class: "button button--quiet", onclick: () => element.close() }, "Keep it");
-  const confirm = h("button", { ...attributes, class: "button button--stop", "data-testid": "delete-confirm" }, "Delete recording");
+  const cancel = h("button", { ...attributes, class: "button button--quiet", onclick: () => element.close() }, words.no);
+  const confirm = h("button", { ...attributes, class: "button button--stop", "data-testid": `${name}-confirm` }, words.yes);
   const element = h(
     "dialog",
-    { class: "dialog", "aria-labelledby": "delete-title", "aria-describedby": "delete-lead", "data-testid": "delete-dialog" },
-    h("h2", { class: "dialog__title", id: "delete-title" }, "Delete this recording?"),
-    h("p", { class: "muted", id: "delete-lead" }, "Audio, video, captured packets and report are deleted for all. This cannot be undone."),
+    { class: "dialog", "aria-labelledby": `${name}-title`, "aria-describedby": `${name}-lead`, "data-testid": `${name}-dialog` },
+    h("h2", { class: "dialog__title", id: `${name}-title` }, words.title),
+    h("p", { class: "muted", id: `${name}-lead` }, words.lead),
     h("div", { class: "dialog__actions" }, cancel, confirm),
   );
   confirm.addEventListener("click", () => {
     element.close();
-    onDelete();
+    onYes();
   });
   return { element, open: () => element.showModal(), close: () => element.close() };
 }
