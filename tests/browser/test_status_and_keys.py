@@ -301,6 +301,7 @@ async def test_the_end_of_a_call_gives_all_of_that_back(call: PagesInCall, calle
     await button(caller, "Call again").click()
     await callee.ringing()
     shaking = "(button) => getComputedStyle(button.firstElementChild).animationName"
+    await callee.page.mouse.move(1, 1)  # it stands still below the pointer
     await callee.page.emulate_media(reduced_motion="no-preference")
     assert await callee.hook("accept").evaluate(shaking) == "shake"
     await callee.page.emulate_media(reduced_motion="reduce")
