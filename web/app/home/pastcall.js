@@ -75,7 +75,7 @@ export function createPastCall(actions) {
       const none = h("p", { class: "muted" }, "No messages of this call were kept.");
       fill(chat, entries.length ? h("ol", {}, ...entries) : none);
       element.hidden = false;
-      name.focus();
+      name.focus({ preventScroll: true });
       element.scrollIntoView({ block: "nearest" });
     },
     hide() {

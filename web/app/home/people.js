@@ -84,7 +84,12 @@ export function createPeople({ onCall, onReload, onBlock }) {
       "span",
       { class: "conversation__text" },
       h("span", { class: "conversation__name" }, nameOf(other), mark),
-      h("span", { class: "muted" }, typeText(other.type), h("span", { class: "conversation__id" }, ` · ${detail}`)),
+      h(
+        "span",
+        { class: "muted" },
+        h("span", { class: "conversation__type" }, `${typeText(other.type)} `),
+        h("span", { class: "conversation__id" }, detail),
+      ),
     );
     return h(
       "li",
