@@ -5,6 +5,7 @@
  * @typedef {import("../../client/history.js").PastCall} PastCall
  * @typedef {import("../../client/model.js").CallKind} CallKind
  */
+import { partsOf } from "../call/links.js";
 import { createRating } from "../call/rating.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
@@ -70,7 +71,10 @@ export function createPastCall(actions) {
       rating.set(call.duration === null ? null : { id: call.id, isBoard: call.isBoard }, said);
       const entries = messages.map(({ own, text, at }) => {
         const line = h("span", { class: "pastcall__line" }, `${own ? "You" : nameOf(other)}, ${timeText(at)}`);
-        return h("li", { class: "pastcall__message", "data-own": String(own) }, h("p", {}, text), line);
+        const parts = partsOf(text).map(({ text: part, url }) =>
+          url ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+        );
+        return h("li", { class: "pastcall__message", "data-own": String(own) }, h("p", {}, ...parts), line);
       });
       const none = h("p", { class: "muted" }, "No messages of this call were kept.");
       fill(chat, entries.length ? h("ol", {}, ...entries) : none);
