@@ -58,7 +58,7 @@ export function createPastCall(actions) {
       const other = call.other ?? UNKNOWN;
       fill(picture, avatar(other, "large"));
       setText(name, nameOf(other));
-      setText(when, `${call.incoming ? "Incoming" : "Outgoing"} ${call.kind} call · ${momentText(call.at)}`);
+      setText(when, `${call.other ? `${typeText(other.type)} · ` : ""}${call.incoming ? "Incoming" : "Outgoing"} ${call.kind} call · ${momentText(call.at)}`);
       fill(buttons, ...(call.other && call.scope ? [callButton(call, "voice", online), callButton(call, "video", online)] : []));
       fill(facts, ...factsOf(call).flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
       const links = recorded.map((id, index) => {
@@ -104,7 +104,6 @@ function factsOf(call) {
   if (call.declineMessage) facts.push([call.incoming ? "You said" : "They said", `“${call.declineMessage}”`]);
   const quality = qualityText(call);
   if (quality) facts.push(["Your connection", quality]);
-  if (call.other) facts.push(["With", typeText(call.other.type)]);
   const scope = call.isBoard ? "Whiteboard" : "Conversation";
   facts.push([scope, call.scope ? String(call.scope.id) : "It does not exist any more"]);
   return facts;

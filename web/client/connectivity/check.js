@@ -101,7 +101,8 @@ class Test {
       this.#try(path);
       const call = await LoopbackCall.begin(path, socket, servers, media, () => {});
       const { targets } = call;
-      if (!targets.length) this.found(path, { state: "off" });
+      if (!call.isTried) this.found(path, { state: "skipped" });
+      else if (!targets.length) this.found(path, { state: "off" });
       else if (await call.connected()) this.#works({ targets: [await call.reached()] });
       else this.found(path, { state: "failed", targets });
       call.close();

@@ -13,12 +13,18 @@ const PATH_TIMEOUT = 5_000;
 /** Milliseconds of the call that are measured. */
 const CALL_TIME = 3_000;
 
+/** Firefox connects to no TURN server at such an address, whatever network there is. */
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
+const isFirefox = /\bFirefox\//.test(navigator.userAgent);
+
 /** @type {Partial<Record<Hop, ["turn" | "turns", "udp" | "tcp"]>>} */
 const TURN = { turn_udp: ["turn", "udp"], turn_tcp: ["turn", "tcp"], turn_tls: ["turns", "tcp"] };
 
 export class LoopbackCall {
   /** @type {Target[]} the addresses that are tried; empty: the relay does not offer this path, and there is no call */
   targets = [];
+  /** Whether this browser can try; what it cannot says nothing about the network. */
+  isTried = true;
   #path;
   #caller;
   #callee;
@@ -55,8 +61,14 @@ export class LoopbackCall {
     const configuration = turn ? { iceServers: [turn.server], iceTransportPolicy: "relay" } : { iceServers: [] };
     const call = new LoopbackCall(path, configuration, media, onReceived);
     if (TURN[path] && !turn) return call;
+    if (turn && isFirefox && LOOPBACK.test(turn.target.host)) {
+      call.isTried = false;
+      return call;
+    }
     try {
       await call.#negotiate(socket, turn?.target ?? null);
+      // Nor over TCP, since it binds to the addresses of network interfaces.
+      call.isTried = !(path === "tcp" && isFirefox && call.targets.length > 0 && call.targets.every(({ host }) => LOOPBACK.test(host)));
     } catch (error) {
       call.close();
       throw error;
