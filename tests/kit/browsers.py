@@ -80,7 +80,8 @@ SMALL_CAMERA = """
   if (!window.MediaDevices) return; // an empty page has none
   const open = MediaDevices.prototype.getUserMedia;
   MediaDevices.prototype.getUserMedia = function ({ video, ...wanted }) {
-    return open.call(this, video ? { ...wanted, video: { width: 320, height: 240 } } : wanted);
+    const { deviceId, facingMode } = video ?? {};
+    return open.call(this, video ? { ...wanted, video: { deviceId, facingMode, width: 320, height: 240 } } : wanted);
   };
 })();
 """

@@ -111,22 +111,22 @@ class FirefoxPage:
             page = cls(firefox)
             await firefox.before_every_page(INSTRUMENTS + SMALL_CAMERA)
             await firefox.goto(f"{url}/")
-            await page._press(f"user-{key}")
+            await page.press(f"user-{key}")
             await page._usable(f"call-video-{CONVERSATION}")
             yield page
         assert not firefox.problems, f"errors in the page: {firefox.problems}"
 
     async def call(self, kind: CallType) -> None:
-        await self._press(f"call-{kind}-{CONVERSATION}")
+        await self.press(f"call-{kind}-{CONVERSATION}")
 
     async def ringing(self) -> None:
         await self._usable("accept")
 
     async def accept(self) -> None:
-        await self._press("accept")
+        await self.press("accept")
 
     async def hang_up(self) -> None:
-        await self._press("end")
+        await self.press("end")
 
     async def talking(self) -> Statistics:
         """Wait until the peer connection is up."""
@@ -153,7 +153,7 @@ class FirefoxPage:
         }"""
         await eventually(lambda: self.run(see, name), f"{name} can be pressed", every=LOOK)
 
-    async def _press(self, name: str) -> None:
+    async def press(self, name: str) -> None:
         await self._usable(name)
         await self.run("""(name) => document.querySelector(`[data-testid="${name}"]`).click()""", name)
 

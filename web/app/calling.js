@@ -3,6 +3,8 @@ export { MediaUnavailable } from "../client/media/media.js";
 export { UpdateFailed } from "../client/media/negotiation.js";
 export { close, openSession } from "../client/session.js";
 export { createCallScreen } from "./call/callscreen.js";
+export { DeviceDesk } from "./devices/desk.js";
+export { problemText } from "./devices/words.js";
 export { createIncoming } from "./call/incoming.js";
 export { createTransferChooser } from "./call/transfer.js";
 export { Ringer } from "./ringing/ringer.js";

@@ -14,7 +14,7 @@ import { Entrance } from "./entrance/entrance.js";
 import { Lobby } from "./lobby.js";
 import { credentialText } from "./entrance/gate.js";
 import { createShell } from "./shell.js";
-import { outcomeText, shortName, updateProblemText } from "./ui/words.js";
+import { updateProblemText } from "./ui/words.js";
 
 /** Milliseconds after a link has led to a call in which the server mentions it, if it still rings. */
 const RINGING_WINDOW = 4_000;
@@ -29,6 +29,8 @@ let loading = null;
 let calling = null;
 /** @type {import("./ringing/ringer.js").Ringer | null} */
 let sounds = null;
+/** @type {import("./devices/desk.js").DeviceDesk | null} */
+let desk = null;
 /** @type {Lobby | null} */
 let lobby = null;
 /** @type {Call | null} the call that is over, and whose card is still on the screen */
@@ -54,14 +56,19 @@ const shell = createShell(root, {
   onDismissOffer: () => shell.home.setOffer(null),
   onCallBack: ({ scope, other, kind }, wanted = kind) => scope && other && session?.calls.start({ scope, other }, wanted),
   onTakeOver: () => session?.calls.takeOver(),
-  onAccept: () => void current()?.accept(),
-  onDecline: () => current()?.end(),
+  onAccept: (kind) => void current()?.accept(kind),
+  onDecline: (message) => current()?.decline(message),
   onEnd: () => current()?.end(),
-  onMute: () => current()?.leg.toggleMute(),
+  onMute: () => (current()?.leg.problems.microphone ? restore("microphone") : current()?.leg.toggleMute()),
+  onRestore: (input) => restore(input),
+  onFlip: () => void change((call) => call.leg.media.flipCamera()),
+  canFlip: () => desk?.canFlip ?? false,
+  onDevices: () => void loadCalling().then(() => desk?.open()),
+  onUse: (parts) => void desk?.use(parts),
   onTalk: (talking) => {
     if (current()?.leg.muted === talking) current()?.leg.toggleMute();
   },
-  onCamera: () => void change((call) => call.toggleCamera()),
+  onCamera: () => void change((call) => call.toggleCamera(), "camera"),
   onPauseVideo: () => current()?.care.pauseVideo(),
   onSendVideo: () => current()?.care.sendVideo(),
   onDeclineOffer: () => current()?.care.declineOffer(),
@@ -198,6 +205,13 @@ function loadCalling() {
     const parts = await import("./calling.js");
     await shell.addCalls(parts, styled);
     sounds = new parts.Ringer(base);
+    desk = new parts.DeviceDesk({
+      current,
+      toast: shell.toast,
+      offer: (devices) => shell.calls?.callScreen.offerDevice(devices),
+      playOn: (speaker) => shell.calls?.callScreen.hearOn(speaker),
+    });
+    root.append(desk.panel.element);
     return (calling = parts);
   })();
   return loading;
@@ -213,6 +227,7 @@ function listen(opened, signal) {
   connection.addEventListener("refused", () => entrance.lost(), options);
   calls.addEventListener("change", render, options);
   calls.addEventListener("ended", (event) => ended(detailOf(event)), options);
+  calls.addEventListener("lost", (event) => desk?.lost(detailOf(event)), options);
   calls.addEventListener("notice", (event) => notice(detailOf(event)), options);
   calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
   calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
@@ -285,11 +300,12 @@ function render() {
   if (ringing) sounds?.ring(call);
   else if (call?.phase === "ringing") sounds?.ringback();
   else if (call) sounds?.silence();
-  if (call) warnWithoutCamera(call);
+  desk?.callChanged(call);
 }
 
 /** @param {Call} call */
 function ended(call) {
+  shell.home.refreshDeviceCheck();
   void lobby?.callsChanged();
   const text = (call.outcome && BRIEF_ENDS[call.outcome]?.(call)) ?? null;
   if (text === null) {
@@ -329,8 +345,9 @@ function missedBefore(count) {
  * Change what we send. Where that fails, the user hears why.
  *
  * @param {(call: Call) => Promise<void>} step
+ * @param {string} [shown] the device whose problem a video call shows by itself
  */
-async function change(step) {
+async function change(step, shown) {
   const call = current();
   if (!call) return;
   try {
@@ -339,18 +356,16 @@ async function change(step) {
     if (call.isOver) return;
     if (calling && error instanceof calling.UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
     else if (!calling || !(error instanceof calling.MediaUnavailable)) throw error;
-    else shell.toast(outcomeText(`media_${error.problem}`, call.other.name, "video").title, "problem");
+    else if (error.device !== shown || call.kind === "voice") {
+      const { title, help } = calling.problemText(error.device, error.problem);
+      shell.toast(`${title}. ${help}`, "problem");
+    }
   }
 }
 
-/** @type {WeakSet<Call>} */
-const warned = new WeakSet();
-
-/** @param {Call} call */
-function warnWithoutCamera(call) {
-  if (call.kind !== "video" || call.isAnswered || !call.leg.localStream || call.leg.hasCamera || warned.has(call)) return;
-  warned.add(call);
-  shell.toast(`No camera can be used here: ${shortName(call.other.name)} will hear you, but not see you.`);
+/** @param {import("../client/media/media.js").InputKind} input that could not be had before */
+function restore(input) {
+  void change((call) => call.leg.restore(input));
 }
 
 /** @param {Event} event */

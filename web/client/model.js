@@ -21,14 +21,15 @@
  * @property {boolean} muted
  * @property {boolean} cameraOff
  * @property {boolean} sharing Its screen.
+ * @property {boolean} noMicrophone It has none that works: it cannot be heard.
+ * @property {boolean} noCamera It would show itself, and has none that works.
  *
  * @typedef {"preparing" | "calling" | "ringing" | "incoming" | "connecting" | "connected" | "reconnecting" | "ended"} Phase
  *   `preparing`: waiting for microphone and camera. `calling`: invited, but no telephone rings yet. `incoming`: ours rings.
  *
  * @typedef {"completed" | "declined" | "busy" | "offline" | "no_answer" | "unavailable" | "cancelled" | "dismissed" | "missed"
  *   | "answered_elsewhere" | "declined_elsewhere" | "moved" | "kept_elsewhere" | "transferred" | "lost" | "failed"
- *   | "not_supported"
- *   | "media_denied" | "media_missing" | "media_busy" | "media_insecure"} Outcome How a call ended, as this side lived it.
+ *   | "not_supported" | "media_unavailable"} Outcome How a call ended, as this side lived it.
  */
 
 /** The profile types of the platform, in the order in which forms offer them. */

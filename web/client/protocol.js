@@ -19,7 +19,7 @@
  *   | {type: "call_invitation", call_type: CallKind, offer: Offer, transferred_from?: string, can_show_recording: true}
  *   | {type: "call_answer", answer: Answer, can_show_recording: true}
  *   | {type: "ice_candidate", candidate: WireCandidate | null}
- *   | {type: "call_declined", reason: string}
+ *   | {type: "call_declined", reason: string, message?: string}
  *   | {type: "call_ended"}
  *   | {type: "call_update", offer: Offer, call_type: CallKind}
  *   | {type: "call_update", answer: Answer, update_id?: string}
@@ -28,7 +28,8 @@
  *   | {type: "call_rejoin_answer", accepted: boolean, request_id?: string}
  *   | {type: "call_transfer_targets"}
  *   | {type: "call_restart" | "call_hold" | "call_resume"}
- *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean}
+ *   | {type: "call_media_state", muted: boolean, camera_off: boolean, sharing: boolean, no_microphone: boolean,
+ *       no_camera: boolean}
  *   | {type: "call_transfer", target_profile_id: number, target_profile_type: string}
  *   | {type: "call_transfer_answer", accepted: boolean}
  *   | {type: "call_chat", text: string, message_id: string}
@@ -50,11 +51,11 @@
  *   server_time: number, can_update?: boolean, will_be_recorded?: boolean}} CallInvitation
  * @typedef {CallFields & {type: "call_answer", answer: Answer, can_update?: boolean}} CallAnswer
  * @typedef {CallFields & {type: "ice_candidate", candidate: WireCandidate | null}} IceCandidate
- * @typedef {CallFields & {type: "call_declined", reason: string}} CallDeclined
+ * @typedef {CallFields & {type: "call_declined", reason: string, message?: string}} CallDeclined
  * @typedef {CallFields & {type: "call_ended", reason: string, duration_seconds: number | null,
  *   transfer?: TransferTarget}} CallEnded
  * @typedef {"invited" | "ringing" | "answered" | "connected" | "reconnecting" | "ended"} ServerState
- * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean}} WireMedia
+ * @typedef {{muted: boolean, camera_off: boolean, sharing: boolean, no_microphone?: boolean, no_camera?: boolean}} WireMedia
  * @typedef {CallFields & {type: "call_state", call_type: CallKind, answered_at: number | null, server_time: number,
  *   state: ServerState, media?: WireMedia, held_by?: ("you" | "other")[], yours?: boolean, reason?: string,
  *   duration_seconds?: number | null, can_update?: boolean | null, chat_kept?: boolean, recording?: WireRecording,
@@ -147,8 +148,18 @@ export function scopeFields({ kind, id }) {
  * @param {WireMedia} media
  * @returns {MediaState}
  */
-export function mediaOf({ muted, camera_off: cameraOff, sharing }) {
-  return { muted, cameraOff, sharing };
+export function mediaOf({ muted, camera_off: cameraOff, sharing, no_microphone: noMicrophone = false, no_camera: noCamera = false }) {
+  return { muted, cameraOff, sharing, noMicrophone, noCamera };
+}
+
+/**
+ * What is not there is said as turned off too, for clients that know only that.
+ *
+ * @param {MediaState} media
+ * @returns {Required<WireMedia>}
+ */
+export function mediaFields({ muted, cameraOff, sharing, noMicrophone, noCamera }) {
+  return { muted: muted || noMicrophone, camera_off: cameraOff || noCamera, sharing, no_microphone: noMicrophone, no_camera: noCamera };
 }
 
 /**

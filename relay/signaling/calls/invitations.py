@@ -299,7 +299,8 @@ class Invitations:
             if device.device_id not in live.ringing:
                 raise SignalingError("wrong_state", f"the call is {live.call.state}; this device does not ring")
             reason = DECLINED.get(message.reason, EndReason.REJECTED)
-            if reason is EndReason.MEDIA_UNAVAILABLE and len(live.ringing) > 1:
+            others = any(one.connected for one, _ in live.ringing.values() if one is not device)
+            if reason is EndReason.MEDIA_UNAVAILABLE and others:
                 # Of this device alone: the callee may answer on another one.
                 device.send(notices.ended(live.call, live.call.callee, reason))
                 await self.stop_ringing(live, device.device_id)

@@ -153,6 +153,14 @@ async def test_a_device_that_fails_to_answer_is_no_refusal_and_the_other_devices
     assert caller.types()[-1] == "call_state answered"
 
 
+async def test_a_device_that_is_away_does_not_ring_on(harness: SqlHarness) -> None:
+    caller, callee = await harness.ringing()
+    other = await harness.connect(callee.profile)
+    await harness.lose(other)
+    await harness.say(callee, frame("call_declined", reason="media_unavailable"))
+    assert caller.types()[-1] == "call_declined media_unavailable"
+
+
 async def test_the_caller_is_told_that_the_last_device_could_not_take_the_call(harness: SqlHarness) -> None:
     caller, callee = await harness.ringing()
     await harness.say(callee, frame("call_declined", reason="media_unavailable"))

@@ -12,6 +12,7 @@
  * @property {boolean} muted
  * @property {boolean} cameraOn
  * @property {boolean} hasCamera
+ * @property {import("../../client/media/media.js").InputProblems} problems
  * @property {boolean} sharing
  * @property {boolean} isAgreed
  * @property {boolean} isConnected
@@ -47,6 +48,7 @@
  * @property {boolean} isAnswered
  * @property {number | null} elapsed seconds since the answer
  * @property {number | null} duration seconds, of a call that is over
+ * @property {string | null} declineMessage
  * @property {LegView} leg
  * @property {TalkView} talk
  * @property {CareView} care
@@ -55,6 +57,7 @@ import { avatar, toneOf } from "../ui/avatar.js";
 import { createBadges } from "../home/badges.js";
 import { createChatPanel } from "./chatpanel.js";
 import { createControls } from "./controls.js";
+import { createDeviceAlerts } from "../devices/alerts.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { createEndedCard } from "./endedcard.js";
 import { createKeyboard } from "./keyboard.js";
@@ -80,6 +83,7 @@ const IDLE_AFTER = 4_000;
  * @typedef {Omit<Parameters<typeof createControls>[0], "onChat"> & Omit<Parameters<typeof createChatPanel>[0], "onChat">
  *   & Parameters<typeof createEndedCard>[0] & Parameters<typeof createTransferRequest>[0]
  *   & Parameters<typeof createMoveRequest>[0] & Parameters<typeof createRecordingSign>[0] & Parameters<typeof createConsentDialog>[0]
+ *   & import("../devices/alerts.js").DeviceActions
  *   & Parameters<typeof createLineNotice>[0] & {onReadChat: () => void, onTalk: (talking: boolean) => void}} CallActions
  */
 
@@ -110,6 +114,7 @@ export function createCallScreen(actions) {
   const line = createLineNotice(actions);
   const guard = createLeaveGuard(actions);
   const wakeLock = createWakeLock();
+  const alerts = createDeviceAlerts(actions);
   const stage = h(
     "div",
     { class: "call__stage" },
@@ -119,7 +124,7 @@ export function createCallScreen(actions) {
     h("div", { class: "call__shade", "aria-hidden": "true" }),
     h("div", { class: "call__centre" }, persona, title),
     own.element,
-    h("div", { class: "notices" }, sign.element, badges.sharing, line.element, muted.element),
+    h("div", { class: "notices" }, sign.element, badges.sharing, line.element, muted.element, alerts.element),
     quality.element,
     zoom.element,
     controls.element,
@@ -183,6 +188,7 @@ export function createCallScreen(actions) {
     move.render(call.isOver ? null : talk.moveRequest);
     sign.render(talk.recording, call.other, call.isOver);
     consent.render(call.isAnswered ? talk.recording : null, call.other);
+    alerts.render(call);
     ended.render(call);
     watchIdleness(element.hasAttribute("data-picture") && plain && !chatIsOpen);
     tick();
@@ -220,6 +226,12 @@ export function createCallScreen(actions) {
       return element.dataset.view === "ended";
     },
     chatIsOpen: () => chatIsOpen,
+    offerDevice: alerts.offer,
+    /** @param {string} id of a speaker; empty: the one that the system prefers */
+    hearOn(id) {
+      person.hearOn(id);
+      screen.hearOn(id);
+    },
     /**
      * Show a call, or show what has changed of the one that is shown.
      *

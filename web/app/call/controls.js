@@ -9,9 +9,10 @@ import { createRecordItem } from "./recording.js";
 
 /**
  * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
- *   onTransfer: () => void, onRecord: () => void, onEnd: () => void}} actions
+ *   onTransfer: () => void, onRecord: () => void, onDevices: () => void, onFlip: () => void, canFlip: () => boolean,
+ *   onEnd: () => void}} actions
  */
-export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onEnd }) {
+export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onDevices, onFlip, canFlip, onEnd }) {
   const mute = control("mute", onMute, "M");
   const camera = control("camera", onCamera, "V");
   const share = control("share", onShare, "S");
@@ -23,6 +24,8 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
   const hold = more.add("hold", onHold);
   const transfer = more.add("transfer", onTransfer);
   const record = createRecordItem(more.add("record", onRecord));
+  const flip = more.add("flip-camera", onFlip);
+  const devices = more.add("choose-devices", onDevices);
   const element = h(
     "div",
     { class: "controls", role: "group", "aria-label": "Call controls" },
@@ -34,6 +37,8 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
     end.element,
   );
   transfer.set("Transfer…", "transfer");
+  flip.set("Switch camera", "flip");
+  devices.set("Camera and sound…", "sliders");
 
   return {
     element,
@@ -49,7 +54,12 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       const { leg, talk } = call;
       const going = call.isAnswered && !call.moving;
       element.hidden = call.isOver;
-      mute.set(leg.muted ? "Unmute microphone" : "Mute microphone", leg.muted ? "microphoneOff" : "microphone", leg.muted);
+      // Without a microphone there is nothing to be muted: a click tries to have one.
+      const lacking = leg.problems.microphone !== null;
+      const unheard = leg.muted || lacking;
+      const muting = lacking ? "Try the microphone again" : leg.muted ? "Unmute microphone" : "Mute microphone";
+      mute.set(muting, unheard ? "microphoneOff" : "microphone", unheard);
+      mute.element.dataset.problem = String(lacking);
       const off = !leg.cameraOn || leg.videoPaused;
       camera.set(off ? "Turn camera on" : "Turn camera off", off ? "cameraOff" : "camera", off && call.kind === "video");
       camera.element.disabled = !leg.isAgreed && !leg.hasCamera;
@@ -67,6 +77,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       badge.hidden = !going || !unread || chatIsOpen;
       setText(badge, unread > 9 ? "9+" : String(unread));
       hold.set(talk.heldBy.you ? "Resume call" : "Hold call", talk.heldBy.you ? "play" : "pause");
+      flip.element.hidden = !leg.cameraOn || !canFlip();
       transfer.element.disabled = talk.transferringTo !== null;
       record.render(talk.recording);
       if (!going) more.close();

@@ -15,6 +15,7 @@ export function createEndedCard({ onAgain, onClose, onRate }) {
   const picture = h("div", { class: "ended__picture" });
   const title = h("h2", { class: "ended__title", "data-testid": "ended-title" });
   const detail = h("p", { class: "ended__detail", "data-testid": "ended-detail" });
+  const message = h("blockquote", { class: "ended__message", hidden: true, "data-testid": "decline-message" });
   const duration = h("p", { class: "ended__duration", "data-testid": "ended-duration" });
   const againText = h("span", {});
   const againIcon = h("span", { class: "ended__icon" });
@@ -34,7 +35,7 @@ export function createEndedCard({ onAgain, onClose, onRate }) {
     "div",
     { class: "ended", hidden: true, role: "group", "aria-label": "How the call ended", "data-testid": "ended-card" },
     picture,
-    h("div", { class: "ended__text", role: "status" }, title, detail, duration),
+    h("div", { class: "ended__text", role: "status" }, title, detail, message, duration),
     rating.element,
     h("div", { class: "ended__actions" }, again, close),
   );
@@ -47,11 +48,13 @@ export function createEndedCard({ onAgain, onClose, onRate }) {
       const rated = call.outcome && RATED.includes(call.outcome) && call.id;
       rating.set(rated ? { id: rated, isBoard: call.scope.kind === "whiteboard_session" } : null);
       if (!call.outcome) return;
-      const text = outcomeText(call.outcome, call.other.name, call.kind);
+      const text = outcomeText(call.outcome, call.other.name);
       element.dataset.outcome = call.outcome;
       fill(picture, avatar(call.other, "large"));
       setText(title, text.title);
       setText(detail, text.detail || `with ${call.other.name}`);
+      message.hidden = !call.declineMessage;
+      setText(message, call.declineMessage ?? "");
       setText(duration, call.duration === null ? "" : clockText(call.duration));
       setText(againText, call.outcome === "completed" ? "Call again" : "Try again");
       fill(againIcon, icon(call.kind === "video" ? "camera" : "call"));

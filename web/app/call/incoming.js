@@ -8,9 +8,10 @@ import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { incomingText, typeText } from "../ui/words.js";
+import { createReplies } from "./replies.js";
 
 /**
- * @param {{onAccept: () => void, onDecline: () => void}} actions
+ * @param {{onAccept: (kind?: CallKind) => void, onDecline: (message?: string) => void}} actions
  */
 export function createIncoming({ onAccept, onDecline }) {
   const picture = h("div", { class: "pulse" });
@@ -19,8 +20,12 @@ export function createIncoming({ onAccept, onDecline }) {
   const kind = h("p", { class: "incoming__kind", id: "incoming-kind" });
   const recorded = h("p", { class: "incoming__recorded", id: "incoming-recorded", hidden: true, "data-testid": "will-be-recorded" });
   fill(recorded, icon("record"), "This call will be recorded");
-  const accept = choice("accept", "Accept", onAccept);
-  const decline = choice("decline", "Decline", onDecline);
+  const accept = choice("accept", "Accept", () => onAccept());
+  const decline = choice("decline", "Decline", () => onDecline());
+  const replies = createReplies(onDecline);
+  const withoutVideo = other("accept-voice", "Answer without video", () => onAccept("voice"));
+  const withMessage = other("decline-with-message", "Decline with a message", () => reply(replies.element.hidden));
+  withMessage.setAttribute("aria-controls", "replies");
   const card = h(
     "div",
     {
@@ -38,8 +43,16 @@ export function createIncoming({ onAccept, onDecline }) {
     type,
     recorded,
     h("div", { class: "incoming__choices" }, decline.element, accept.element),
+    h("div", { class: "incoming__more" }, withMessage, withoutVideo),
+    replies.element,
   );
   const element = h("div", { class: "incoming", hidden: true }, card);
+
+  /** @param {boolean} shown whether what is said by declining is chosen now */
+  function reply(shown) {
+    withMessage.setAttribute("aria-expanded", String(shown));
+    replies.show(shown);
+  }
 
   return {
     element,
@@ -51,6 +64,8 @@ export function createIncoming({ onAccept, onDecline }) {
       setText(type, typeText(person.type));
       setText(kind, incomingText(callKind));
       accept.setIcon(callKind === "video" ? "camera" : "call");
+      withoutVideo.hidden = callKind !== "video";
+      reply(false);
       element.hidden = false;
       // Neither button gets the focus: the next space of a user who is typing must not answer the call.
       card.focus();
@@ -59,6 +74,15 @@ export function createIncoming({ onAccept, onDecline }) {
       element.hidden = true;
     },
   };
+}
+
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+function other(name, label, onclick) {
+  return h("button", { class: "incoming__other", type: "button", "data-testid": name, onclick }, label);
 }
 
 /**

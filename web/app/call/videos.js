@@ -1,6 +1,7 @@
 /** The video elements of a call. In a voice call, the other person's shows no video but plays the audio. */
 import { h } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
+import { playOn } from "../devices/speaker.js";
 
 /** Share of the video that may be cropped to fill the screen; more would crop heads. */
 const MOST_CUT = 0.4;
@@ -40,6 +41,8 @@ export function createRemoteVideo(name, onFrame) {
       wanted = choice;
       fit();
     },
+    /** @param {string} id of a speaker; empty: the one that the system prefers */
+    hearOn: (id) => void playOn(element, id),
     /** @param {MediaStream} stream */
     play(stream) {
       if (element.srcObject === stream || !stream.getTracks().length) return;
@@ -68,6 +71,8 @@ export function createLocalVideo() {
     /** @param {MediaStream | null} stream @param {{shown: boolean, on: boolean}} state */
     render(stream, { shown, on }) {
       element.hidden = !shown;
+      // What is in front of the user is not in a mirror: letters would be reversed.
+      element.classList.toggle("own--back", stream?.getVideoTracks()[0]?.getSettings().facingMode === "environment");
       element.classList.toggle("own--off", !on);
       const source = shown ? stream : null;
       if (video.srcObject === source) return;

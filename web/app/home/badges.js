@@ -8,7 +8,8 @@ import { shortName } from "../ui/words.js";
  */
 export function createBadges({ onShare, onHold }) {
   const muted = badge("other-muted", "microphoneOff", "Muted");
-  const camera = badge("other-camera-off", "cameraOff", "Camera off");
+  const unheard = badge("other-unheard", "microphoneOff", "Can’t be heard: no microphone");
+  const camera = badge("other-camera-off", "cameraOff", "");
   const theirs = badge("other-sharing", "screen", "");
   const transfer = badge("transferring", "transfer", "");
   const resume = h(
@@ -17,7 +18,7 @@ export function createBadges({ onShare, onHold }) {
     icon("play"),
     "Resume call",
   );
-  const row = h("div", { class: "badges", role: "status" }, muted.element, camera.element, theirs.element, transfer.element);
+  const row = h("div", { class: "badges", role: "status" }, muted.element, unheard.element, camera.element, theirs.element, transfer.element);
   const sharing = h("div", { class: "sharing", role: "status", hidden: true, "data-testid": "sharing" });
   const stop = h("button", { class: "sharing__stop", type: "button", "data-testid": "stop-sharing", onclick: onShare }, "Stop");
   fill(sharing, icon("screen"), h("span", {}, "You are sharing your screen"), stop);
@@ -30,8 +31,10 @@ export function createBadges({ onShare, onHold }) {
     render(call) {
       const { leg, talk, other } = call;
       const going = call.isAnswered;
-      muted.show(going && talk.otherMedia.muted);
-      camera.show(going && call.kind === "video" && talk.otherMedia.cameraOff && !talk.otherMedia.sharing);
+      const { muted: isMuted, noMicrophone, cameraOff, noCamera, sharing: shares } = talk.otherMedia;
+      muted.show(going && isMuted && !noMicrophone);
+      unheard.show(going && noMicrophone);
+      camera.show(going && call.kind === "video" && cameraOff && !shares, noCamera ? "No camera" : "Camera off");
       theirs.show(going && talk.otherMedia.sharing, `${shortName(other.name)} is sharing their screen`);
       const target = talk.transferringTo;
       transfer.show(going && target !== null, target ? `Asking ${shortName(other.name)} about ${shortName(target.name)}…` : "");

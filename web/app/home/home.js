@@ -6,6 +6,7 @@
 import { fill, h, setText } from "../ui/dom.js";
 import { avatar } from "../ui/avatar.js";
 import { icon } from "../ui/icons.js";
+import { createDeviceCheck } from "./devicecheck.js";
 import { createOffer } from "./offer.js";
 import { createPeople } from "./people.js";
 import { createRecents } from "./recents.js";
@@ -16,7 +17,7 @@ import { nameOf, shortName, typeText } from "../ui/words.js";
 
 /**
  * @typedef {Parameters<typeof createPeople>[0] & Parameters<typeof createRecents>[0] & Parameters<typeof createSettings>[0]
- *   & Parameters<typeof createOffer>[0] & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
+ *   & Parameters<typeof createOffer>[0] & Parameters<typeof createDeviceCheck>[0] & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
  */
 
 /** @param {HomeActions} actions */
@@ -37,7 +38,8 @@ export function createHome(actions) {
   const title = h("h1", { class: "home__title" });
   const people = createPeople(actions);
   const recents = createRecents(actions);
-  const settings = createSettings(actions);
+  const deviceCheck = createDeviceCheck(actions);
+  const settings = createSettings(actions, deviceCheck.card);
   const tabs = createTabs(
     "Sections",
     [
@@ -65,7 +67,7 @@ export function createHome(actions) {
     "div",
     { class: "home", "data-testid": "home" },
     h("header", { class: "topbar" }, brand, who, signOut),
-    h("main", { class: "home__main" }, banner, offer.element, title, tabs.element, people.element, recents.element, settings.element),
+    h("main", { class: "home__main" }, banner, offer.element, deviceCheck.strip, title, tabs.element, people.element, recents.element, settings.element),
   );
 
   function showState() {
@@ -80,6 +82,8 @@ export function createHome(actions) {
     settings,
     tabs,
     setOffer: offer.set,
+    /** Whether to check camera and sound is still to be offered. */
+    refreshDeviceCheck: () => deviceCheck.refresh(),
     /** @param {Person} person @param {string} leaving what the button says that ends it */
     setUser(person, leaving) {
       setText(signOutText, leaving);

@@ -93,6 +93,7 @@ export function createRecents(actions) {
       { class: "conversation__text" },
       h("span", { class: "conversation__name" }, name),
       h("span", { class: "muted recent__what" }, direction, `${pastCallText(call)}${call.isBoard ? " · Whiteboard" : ""}`),
+      call.declineMessage && h("q", { class: "muted recent__message", "data-testid": "decline-message" }, call.declineMessage),
     );
     const attributes = {
       class: "conversation recent",

@@ -31,8 +31,9 @@ const PUSH_TEXTS = {
 /**
  * @param {{onPreferences: (preferences: Preferences) => void, onBlock: (person: Person, blocked: boolean) => void,
  *   onPush: (on: boolean) => void}} actions
+ * @param {HTMLElement} devices the card of camera and sound
  */
-export function createSettings({ onPreferences, onBlock, onPush }) {
+export function createSettings({ onPreferences, onBlock, onPush }, devices) {
   const radios = CHOICES.map(([value]) => {
     return h("input", { type: "radio", name: "privacy", value, "data-testid": `privacy-${value}`, onchange: changed });
   });
@@ -73,7 +74,7 @@ export function createSettings({ onPreferences, onBlock, onPush }) {
   const check = h("a", { class: "button button--quiet", href: "connectivity", "data-testid": "connectivity" }, "Test the connection");
   const recordings = h("a", { class: "button button--quiet", href: "recordings", "data-testid": "recordings" }, "Recordings");
   const ringing = h("div", { hidden: true });
-  const parts = [fields, ringing, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
+  const parts = [devices, fields, ringing, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
   const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, ...parts);
   let pushIsOn = false;
   pushButton.addEventListener("click", () => onPush(!pushIsOn));

@@ -76,7 +76,7 @@ export function statusText(call) {
   switch (call.phase) {
     case "preparing":
       if (call.leg.localStream) return "One moment…";
-      return call.kind === "video" ? "Allow the camera and microphone to go on" : "Allow the microphone to go on";
+      return `If your browser asks, allow your ${call.kind === "video" ? "camera and microphone" : "microphone"}.`;
     case "calling":
       return "Calling…";
     case "ringing":
@@ -127,12 +127,10 @@ export function incomingText(kind) {
  *
  * @param {Outcome} outcome
  * @param {string} name of the other person
- * @param {CallKind} kind
  * @returns {{title: string, detail: string}}
  */
-export function outcomeText(outcome, name, kind) {
+export function outcomeText(outcome, name) {
   const who = shortName(name);
-  const what = kind === "video" ? "camera and microphone" : "microphone";
   /** @type {Record<Outcome, [string, string?]>} */
   const texts = {
     completed: ["Call ended"],
@@ -152,10 +150,7 @@ export function outcomeText(outcome, name, kind) {
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],
     not_supported: ["Call not possible", "Calls are recorded here, and the other side’s app can’t show that."],
-    media_denied: [`No access to your ${what}`, "Allow it in your browser’s site settings, then call again."],
-    media_missing: ["No microphone found", "Connect one, then call again."],
-    media_busy: [`Your ${what} can’t be used`, "Another program may be using it. Close that, then call again."],
-    media_insecure: ["Calls need a secure page", "Open this page over https, or on this computer as localhost."],
+    media_unavailable: ["Couldn’t connect", `${who} wanted to answer, but their device couldn’t. Please try again.`],
   };
   const [title, detail = ""] = texts[outcome];
   return { title, detail };
@@ -209,7 +204,14 @@ export function pastCallText({ incoming, missed, kind, reason, duration }) {
   if (duration !== null) return `${incoming ? "Incoming" : "Outgoing"} ${what} · ${clockText(duration)}`;
   if (missed) return `Missed ${what}`;
   /** @type {Record<string, string>} */
-  const ends = { rejected: "declined", busy: "busy", offline: "offline", no_answer: "no answer", cancelled: "cancelled" };
+  const ends = {
+    rejected: "declined",
+    busy: "busy",
+    offline: "offline",
+    no_answer: "no answer",
+    cancelled: "cancelled",
+    media_unavailable: "could not connect",
+  };
   const end = ends[reason ?? ""];
   return `${incoming ? "Incoming" : "Outgoing"} ${what}${end ? ` · ${end}` : ""}`;
 }

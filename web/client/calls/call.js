@@ -10,7 +10,6 @@
 import { CallCare } from "./callcare.js";
 import { CallLife } from "./calllife.js";
 import { Leg } from "../media/leg.js";
-import { MediaUnavailable } from "../media/media.js";
 import { sameScope } from "../model.js";
 import { outcomeOf } from "./outcomes.js";
 import { personOf, scopeOf } from "../protocol.js";
@@ -82,13 +81,13 @@ export class Call extends CallLife {
     });
   }
 
-  /** Answer the call. */
-  async accept() {
+  /** Answer the call. @param {import("../model.js").CallKind} [kind] `voice`: without video, which can be turned on later */
+  async accept(kind = this.kind) {
     const invitation = this.setup.invitation;
     if (!invitation || this.phase !== "incoming") return;
     this.enter("preparing");
     await this.#attempt(async () => {
-      await this.leg.open(this.kind);
+      await this.leg.open(kind);
       if (this.isOver) return;
       const answer = await this.leg.join(invitation.offer);
       if (this.isOver) return;
@@ -97,6 +96,7 @@ export class Call extends CallLife {
       this.keepWaiting();
       this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
       this.enter("connecting");
+      this.#legChanged();
       this.#transportChanged(); // the deadline for connecting runs from here
     });
   }
@@ -171,6 +171,7 @@ export class Call extends CallLife {
       case "ice_candidate":
         return void this.leg.candidate(message.candidate);
       case "call_declined":
+        this.declineMessage = message.message ?? null;
         return this.finish(outcomeOf(message.reason, this), null);
       case "call_ended":
         return this.#ended(message);
@@ -374,16 +375,20 @@ export class Call extends CallLife {
   }
 
   #legChanged() {
-    const { muted, cameraOn, sharing, videoPaused } = this.leg;
+    const { muted, cameraOn, sharing, videoPaused, problems } = this.leg;
     if (this.isAnswered) {
       if (cameraOn || sharing) this.kind = "video";
-      this.talk.say({ muted, cameraOff: this.kind === "video" && (!cameraOn || videoPaused), sharing });
+      const cameraOff = this.kind === "video" && (!cameraOn || videoPaused);
+      const [noMicrophone, noCamera] = [problems.microphone !== null, cameraOff && problems.camera !== null];
+      this.talk.say({ muted, cameraOff, sharing, noMicrophone, noCamera });
     }
     this.changed();
   }
 
   #talkChanged() {
+    const { noMicrophone, cameraOff, sharing } = this.talk.otherMedia;
     this.leg.hold(this.talk.isHeld);
+    this.leg.expectNothing(noMicrophone && !sharing && (cameraOff || this.kind === "voice"));
     this.changed();
   }
 
@@ -405,7 +410,6 @@ export class Call extends CallLife {
       await step();
     } catch (error) {
       if (this.isOver) return; // closed under its hands, which is no failure
-      if (error instanceof MediaUnavailable) return this.giveUp(`media_${error.problem}`);
       console.warn("the call could not be set up:", error);
       this.giveUp("failed");
     }

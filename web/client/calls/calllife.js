@@ -30,6 +30,8 @@ import { scopeFields } from "../protocol.js";
 
 /** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
 const RING_MARGIN = 3_000;
+/** Characters of what is said by declining, as the server counts. */
+export const LONGEST_MESSAGE = 200;
 
 /** Events: `change` when any field changed. */
 export class CallLife extends EventTarget {
@@ -39,6 +41,8 @@ export class CallLife extends EventTarget {
   outcome = null;
   /** @type {number | null} whole seconds from the answer to the end, by the server's clock; null: never answered */
   duration = null;
+  /** @type {string | null} what the other party said by declining */
+  declineMessage = null;
   /** @type {string | null} the server's name for this call; a caller learns it with the first message about it */
   id;
   /** @type {CallKind} */
@@ -107,6 +111,16 @@ export class CallLife extends EventTarget {
     return Math.max(0, Math.floor((this.setup.clock.now() - this.answeredAt) / 1000));
   }
 
+  /**
+   * Do not take the call.
+   *
+   * @param {string} [message] that the caller gets and keeps
+   */
+  decline(message = "") {
+    // By characters: half of an emoji is no text.
+    if (this.phase === "incoming") this.giveUp("dismissed", [...message.trim()].slice(0, LONGEST_MESSAGE).join(""));
+  }
+
   /** @param {AboutCall} message @protected */
   send(message) {
     return this.setup.send(this.addressed(message));
@@ -125,12 +139,15 @@ export class CallLife extends EventTarget {
    * End the call from here, and say so to the server.
    *
    * @param {Outcome} outcome
+   * @param {string} [message] to a caller who is declined
    * @protected
    */
-  giveUp(outcome) {
+  giveUp(outcome, message) {
     if (this.isOver) return;
     if (this.isIncoming && !this.announced) {
-      this.setup.sayGoodbye(this.addressed({ type: "call_declined", reason: "rejected" }));
+      // What fails is no refusal, and other devices of ours ring on.
+      const reason = outcome === "dismissed" ? "rejected" : "media_unavailable";
+      this.setup.sayGoodbye(this.addressed({ type: "call_declined", reason, ...(message ? { message } : {}) }));
     } else if (this.announced) {
       this.setup.sayGoodbye(this.addressed({ type: "call_ended" }));
     }

@@ -32,7 +32,8 @@ const GLARE_WINDOW = 5_000;
 /**
  * Events: `change` whenever the current call is replaced or changes; `ended`, a `CustomEvent<Call>`, once per call;
  * `missed`, a `CustomEvent<MissedCall>`; `unseen`, a `CustomEvent<number>`: so many missed calls were not seen yet; `notice`, a
- * `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent.
+ * `CustomEvent<Notice>`; `refusal`, a `CustomEvent<string>`: the server's words on something we sent; `lost`, a
+ * `CustomEvent<DeviceLoss>`: a microphone or camera of the current call is gone.
  */
 export class Calls extends EventTarget {
   /** @type {Call | null} the call that is going on; null when there is none */
@@ -303,6 +304,7 @@ export class Calls extends EventTarget {
       this.dispatchEvent(new Event("change"));
     });
     call.leg.files.addEventListener("offered", () => this.#tell("notice", "file_offered"));
+    call.leg.addEventListener("lost", (event) => this.#tell("lost", /** @type {CustomEvent} */ (event).detail));
     call.talk.addEventListener("notice", (event) => this.#tell("notice", /** @type {CustomEvent} */ (event).detail));
     this.dispatchEvent(new Event("change"));
     return call;

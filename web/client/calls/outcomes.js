@@ -11,6 +11,7 @@ const UNANSWERED = {
   offline: "offline",
   no_answer: "no_answer",
   cancelled: "cancelled",
+  media_unavailable: "media_unavailable",
 };
 
 /** @type {Record<string, Outcome>} for either direction */

@@ -17,12 +17,15 @@
  * @typedef {"transfer_declined" | "transfer_failed" | "chat_failed" | "not_connected"} TalkNotice What the user should be told.
  */
 import { Chat } from "./chat.js";
-import { mediaOf, personOf } from "../protocol.js";
+import { mediaFields, mediaOf, personOf } from "../protocol.js";
 import { qualityOf } from "../quality.js";
 import { CallRecording } from "../recording.js";
 
 /** Milliseconds without a report about a connection until the last one expires. */
 const QUALITY_LIFETIME = 8_000;
+
+/** @type {MediaState} of a party that has not said otherwise */
+const ALL_WORKS = { muted: false, cameraOff: false, sharing: false, noMicrophone: false, noCamera: false };
 
 const CHAT_REF = "chat:";
 const TRANSFER_REF = "transfer";
@@ -33,7 +36,7 @@ export class Talk extends EventTarget {
   /** @type {Chat} */
   chat;
   /** @type {MediaState} */
-  otherMedia = { muted: false, cameraOff: false, sharing: false };
+  otherMedia = ALL_WORKS;
   /** Who has put the call on hold. */
   heldBy = { you: false, other: false };
   /** @type {import("../quality.js").CallQualities} */
@@ -56,7 +59,7 @@ export class Talk extends EventTarget {
   #requestTimer = 0;
   #qualityTimer = 0;
   /** @type {MediaState} our state as the other party knows it */
-  #told = { muted: false, cameraOff: false, sharing: false };
+  #told = ALL_WORKS;
   /** @type {MediaState} */
   #ours = this.#told;
 
@@ -145,9 +148,7 @@ export class Talk extends EventTarget {
   /** @param {MediaState} media what we send now */
   say(media) {
     this.#ours = media;
-    const known = this.#told;
-    if (known.muted === media.muted && known.cameraOff === media.cameraOff && known.sharing === media.sharing) return;
-    this.#sayMedia();
+    if (!isSame(this.#told, media)) this.#sayMedia();
   }
 
   // -- what the server says --------------------------------------------------------------------------------------------
@@ -228,8 +229,7 @@ export class Talk extends EventTarget {
   /** Send again what may have been lost: chat messages have ids, and states are idempotent. */
   serverIsBack() {
     this.chat.pending.forEach((entry) => this.#sendText(entry));
-    const { muted, cameraOff, sharing } = this.#ours;
-    if (muted || cameraOff || sharing || this.#told !== this.#ours) this.#sayMedia();
+    if (!isSame(this.#ours, ALL_WORKS) || this.#told !== this.#ours) this.#sayMedia();
   }
 
   close() {
@@ -247,8 +247,7 @@ export class Talk extends EventTarget {
   }
 
   #sayMedia() {
-    const { muted, cameraOff, sharing } = this.#ours;
-    if (this.#send({ type: "call_media_state", muted, camera_off: cameraOff, sharing })) this.#told = this.#ours;
+    if (this.#send({ type: "call_media_state", ...mediaFields(this.#ours) })) this.#told = this.#ours;
   }
 
   /** @param {("you" | "other")[]} holders */
@@ -288,4 +287,12 @@ export class Talk extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/**
+ * @param {MediaState} one
+ * @param {MediaState} other
+ */
+function isSame(one, other) {
+  return /** @type {(keyof MediaState)[]} */ (Object.keys(ALL_WORKS)).every((name) => one[name] === other[name]);
 }

@@ -23,7 +23,10 @@ import { Reception } from "./reception.js";
 import { Recovery } from "./recovery.js";
 import { lacksSection, setSending } from "./sections.js";
 
-/** Events: `change` when any field changed; `transport` when the connection's state changed. */
+/**
+ * Events: `change` when any field changed; `transport` when the connection's state changed; `lost`, a `CustomEvent<DeviceLoss>`: a
+ * microphone or camera is gone.
+ */
 export class Leg extends EventTarget {
   /** The other party's audio and camera. */
   remoteStream = new MediaStream();
@@ -45,7 +48,11 @@ export class Leg extends EventTarget {
   #stopWatchingPath = () => {};
   /** @type {RTCPeerConnection | null} whose path is watched */
   #watched = null;
+  #held = false;
+  #otherIsSilent = false;
   #changed = () => this.dispatchEvent(new Event("change"));
+  /** @param {Event} event */
+  #lost = (event) => this.dispatchEvent(new CustomEvent("lost", { detail: /** @type {CustomEvent} */ (event).detail }));
 
   /** @param {LegSetup} setup */
   constructor({ iceServers, send, probe, media = new LocalMedia(), muted, now }) {
@@ -57,6 +64,7 @@ export class Leg extends EventTarget {
     this.#recovery = new Recovery({ restart: () => send({ type: "call_restart" }), probe });
     media.addEventListener("change", this.#changed);
     this.files.addEventListener("change", this.#changed);
+    media.addEventListener("lost", this.#lost);
     this.#negotiation.addEventListener("track", (event) => this.#received(/** @type {CustomEvent} */ (event).detail));
     this.#negotiation.addEventListener("transport", () => {
       this.#watch();
@@ -92,6 +100,14 @@ export class Leg extends EventTarget {
   get hasCamera() {
     return this.#media.hasCamera;
   }
+  /** Why a microphone or camera is missing that should be there. */
+  get problems() {
+    return this.#media.problems;
+  }
+  /** What this side sends, to choose its devices. */
+  get media() {
+    return this.#media;
+  }
   get sharing() {
     return this.#media.screen !== null;
   }
@@ -110,10 +126,9 @@ export class Leg extends EventTarget {
   // -- setting it up ---------------------------------------------------------------------------------------------------
 
   /**
-   * Microphone and, for a video call, the camera.
+   * Microphone and, for a video call, the camera, as far as they can be had: see `problems`.
    *
    * @param {CallKind} kind
-   * @throws {import("./media.js").MediaUnavailable}
    */
   open(kind) {
     return this.#media.open(kind);
@@ -203,11 +218,30 @@ export class Leg extends EventTarget {
     }
   }
 
+  /**
+   * Have the microphone, or the camera, that could not be had before.
+   *
+   * @param {import("./media.js").InputKind} input
+   * @throws {import("./media.js").MediaUnavailable}
+   * @throws {import("./negotiation.js").UpdateFailed}
+   */
+  restore(input) {
+    return input === "camera" ? this.toggleCamera() : this.#media.restore(input);
+  }
+
   /** @param {boolean} held nothing that matters leaves */
   hold(held) {
+    this.#held = held;
     this.#media.hold(held);
-    this.#recovery.hold(held);
-    this.#reception.hold(held);
+    this.#recovery.hold(held || this.#otherIsSilent);
+    this.#reception.hold(held || this.#otherIsSilent);
+  }
+
+  /** @param {boolean} silent the other party has nothing to send, so that a silence is no broken path */
+  expectNothing(silent) {
+    this.#otherIsSilent = silent;
+    this.#recovery.hold(this.#held || silent);
+    this.#reception.hold(this.#held || silent);
   }
 
   /** @param {import("../protocol.js").CallUpdate} message */
@@ -242,6 +276,7 @@ export class Leg extends EventTarget {
   handOver() {
     const media = this.#media;
     media.removeEventListener("change", this.#changed);
+    media.removeEventListener("lost", this.#lost);
     this.#media = new LocalMedia();
     return media;
   }

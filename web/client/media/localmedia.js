@@ -1,16 +1,29 @@
 /**
  * What this side of a call sends: microphone, camera and screen, and the switches that they have. No DOM, no protocol.
  *
+ * A device that goes is replaced at once by the one that the system prefers then. What cannot be had is in `problems`, and the
+ * call goes on without it.
+ *
  * @typedef {import("../model.js").CallKind} CallKind
+ * @typedef {import("./media.js").InputKind} InputKind
+ * @typedef {import("./media.js").InputProblems} InputProblems
+ *
+ * @typedef {object} DeviceLoss A device that was in use is gone.
+ * @property {InputKind} input
+ * @property {string} lost Its label.
+ * @property {string | null} now The label of the one in its place; null: there is none, and `problems` says why.
  */
-import { openCamera, openMedia, openScreen, stop } from "./media.js";
+import { chosenId } from "./devices.js";
+import { MediaUnavailable, openInput, openMedia, openScreen, stop } from "./media.js";
 
 /** Milliseconds of black frames before the camera stops, so that the other side's video freezes on black. */
 const BLACKOUT = 400;
+/** Milliseconds of a microphone that the system keeps silent, until that counts. */
+const SILENCE = 1_500;
 
-/** Events: `change` when any field changed; `tracks` when a track came or went. */
+/** Events: `change` when any field changed; `tracks` when a track came or went; `lost`, a `CustomEvent<DeviceLoss>`. */
 export class LocalMedia extends EventTarget {
-  /** @type {MediaStream | null} microphone and camera; null until the user has allowed them */
+  /** @type {MediaStream | null} microphone and camera, as far as they can be had; null until the browser was asked for them */
   stream = null;
   /** @type {MediaStreamTrack | null} */
   screen = null;
@@ -20,12 +33,18 @@ export class LocalMedia extends EventTarget {
   cameraOn = false;
   /** Whether there was a camera to use when there last should have been. */
   hasCamera = false;
+  /** @type {InputProblems} why a device is missing that should be there */
+  problems = { microphone: null, camera: null };
   /** Nothing that matters leaves while the call is on hold. */
   #held = false;
   #closed = false;
   #blackout = 0;
+  #silence = 0;
   /** @type {Promise<void> | null} */
   #opening = null;
+  /** Of each device, the number of the latest attempt to open one: what an earlier attempt brings comes too late. */
+  #attempts = { microphone: 0, camera: 0 };
+  #devicesChanged = () => void this.#retryMicrophone();
 
   /** @returns {MediaStreamTrack | null} */
   get microphone() {
@@ -37,23 +56,29 @@ export class LocalMedia extends EventTarget {
   }
 
   /**
-   * Microphone and, for a video call, the camera. Asked for twice, they are opened once.
+   * Microphone and, for a video call, the camera, as far as they can be had. Asked for twice, they are opened once.
    *
    * @param {CallKind} kind
-   * @throws {import("./media.js").MediaUnavailable}
    */
   async open(kind) {
     this.#opening ??= this.#open(kind);
     await this.#opening;
     if (kind === "voice" && this.camera) this.#releaseCamera();
+    if (kind === "voice") this.problems.camera = null;
   }
 
   /** @param {CallKind} kind */
   async #open(kind) {
-    const stream = await openMedia(kind);
-    if (this.#closed) return stop(stream);
-    this.stream = stream;
-    this.hasCamera = this.cameraOn = stream.getVideoTracks().length > 0;
+    const chosen = { microphone: await chosenId("microphone"), camera: kind === "video" ? await chosenId("camera") : "" };
+    if (this.#closed) return;
+    const { tracks, problems } = await openMedia(kind, chosen);
+    if (this.#closed) return tracks.forEach((track) => track.stop());
+    this.problems = problems;
+    this.stream = new MediaStream();
+    for (const track of tracks) this.#adopt(track);
+    this.hasCamera = this.cameraOn = this.camera !== null;
+    navigator.mediaDevices?.addEventListener?.("devicechange", this.#devicesChanged);
+    void this.#watchPermission();
     this.#applySwitches();
     this.#changed();
   }
@@ -80,19 +105,7 @@ export class LocalMedia extends EventTarget {
     this.cameraOn = true;
     this.#applySwitches();
     this.#changed();
-    if (this.camera) return;
-    try {
-      const track = await openCamera();
-      if (this.#closed || !this.cameraOn || !this.stream || this.camera) return track.stop();
-      this.hasCamera = true;
-      this.stream.addTrack(track);
-    } catch (error) {
-      this.cameraOn = false;
-      this.#changed();
-      throw error;
-    }
-    this.#applySwitches();
-    this.#tracksChanged();
+    if (!this.camera) await this.#openNew("camera", { id: await chosenId("camera") });
   }
 
   /** Off means off: the camera is released and its light goes out. */
@@ -103,6 +116,40 @@ export class LocalMedia extends EventTarget {
     clearTimeout(this.#blackout);
     this.#blackout = setTimeout(() => this.#releaseCamera(), BLACKOUT);
     this.#changed();
+  }
+
+  /**
+   * Take another device from now on. A camera that is off stays off.
+   *
+   * @param {InputKind} input
+   * @param {string} id empty: the one that the system prefers
+   * @throws {import("./media.js").MediaUnavailable} the one before stays
+   */
+  async use(input, id) {
+    if (this.#closed || !this.stream || (input === "camera" && !this.cameraOn)) return;
+    await this.#openNew(input, { id, exactly: true });
+  }
+
+  /**
+   * Try again to have the microphone, or to have the camera on.
+   *
+   * @param {InputKind} input
+   * @throws {import("./media.js").MediaUnavailable}
+   */
+  async restore(input) {
+    if (input === "camera") return this.turnCameraOn();
+    if (!this.#closed && this.stream) await this.#openNew(input, { id: await chosenId(input) });
+  }
+
+  /**
+   * From a telephone's front camera to its back camera, and back.
+   *
+   * @throws {import("./media.js").MediaUnavailable} the one before stays
+   */
+  async flipCamera() {
+    if (!this.camera) return;
+    const facing = this.camera.getSettings().facingMode === "environment" ? "user" : "environment";
+    await this.#openNew("camera", { facing });
   }
 
   /**
@@ -129,6 +176,8 @@ export class LocalMedia extends EventTarget {
   close() {
     this.#closed = true;
     clearTimeout(this.#blackout);
+    clearTimeout(this.#silence);
+    navigator.mediaDevices?.removeEventListener?.("devicechange", this.#devicesChanged);
     stop(this.stream);
     this.#releaseScreen();
   }
@@ -139,11 +188,147 @@ export class LocalMedia extends EventTarget {
     this.screen = this.screenAudio = null;
   }
 
-  #releaseCamera() {
-    for (const track of this.stream?.getVideoTracks() ?? []) {
-      track.stop();
-      this.stream?.removeTrack(track);
+  // -- devices ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * @param {InputKind} input
+   * @param {import("./media.js").InputWish} wish
+   * @throws {import("./media.js").MediaUnavailable}
+   */
+  async #openNew(input, wish) {
+    const attempt = ++this.#attempts[input];
+    try {
+      const track = await this.#openInPlace(input, wish);
+      this.#install(input, track, attempt);
+    } catch (error) {
+      if (!(error instanceof MediaUnavailable)) throw error;
+      if (this.#isLate(input, attempt)) return;
+      if (!this.#trackOf(input)) this.#lack(input, error.problem);
+      throw error;
     }
+  }
+
+  /**
+   * @param {InputKind} input
+   * @param {import("./media.js").InputWish} wish
+   */
+  async #openInPlace(input, wish) {
+    const before = this.#trackOf(input);
+    try {
+      return await openInput(input, wish);
+    } catch (error) {
+      if (!before || !(error instanceof MediaUnavailable) || error.problem !== "busy") throw error;
+    }
+    // Telephones open one camera at a time.
+    const id = before.getSettings().deviceId;
+    this.#drop(before);
+    try {
+      return await openInput(input, wish);
+    } catch (error) {
+      this.#install(input, await openInput(input, { id }), this.#attempts[input]);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {InputKind} input
+   * @param {MediaStreamTrack} track
+   * @param {number} attempt
+   */
+  #install(input, track, attempt) {
+    if (this.#isLate(input, attempt)) return track.stop();
+    const before = this.#trackOf(input);
+    if (before) this.#drop(before);
+    this.#adopt(track);
+    this.problems = { ...this.problems, [input]: null };
+    if (input === "camera") this.hasCamera = true;
+    this.#applySwitches();
+    this.#tracksChanged();
+  }
+
+  /** @param {InputKind} input @param {number} attempt */
+  #isLate(input, attempt) {
+    return this.#closed || !this.stream || attempt !== this.#attempts[input] || (input === "camera" && !this.cameraOn);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #adopt(track) {
+    this.stream?.addTrack(track);
+    track.onended = () => void this.#ended(track);
+    if (track.kind === "audio") track.onmute = track.onunmute = () => this.#silenced(track);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #drop(track) {
+    track.stop();
+    this.stream?.removeTrack(track);
+  }
+
+  /** @param {MediaStreamTrack} track that has ended by itself: the device is gone, or not allowed any more */
+  async #ended(track) {
+    const input = track.kind === "audio" ? "microphone" : "camera";
+    if (this.#closed || this.#trackOf(input) !== track) return;
+    this.#drop(track);
+    this.#tracksChanged();
+    if (input === "camera" && !this.cameraOn) return;
+    const attempt = ++this.#attempts[input];
+    try {
+      const next = await openInput(input);
+      this.#install(input, next, attempt);
+      if (this.#trackOf(input) === next) this.#tell({ input, lost: track.label, now: next.label });
+    } catch (error) {
+      if (this.#isLate(input, attempt) || !(error instanceof MediaUnavailable)) return;
+      this.#lack(input, error.problem);
+      this.#tell({ input, lost: track.label, now: null });
+    }
+  }
+
+  /** @param {MediaStreamTrack} track the system has silenced it, or lets it be heard again */
+  #silenced(track) {
+    clearTimeout(this.#silence);
+    const wait = track.muted ? SILENCE : 0;
+    this.#silence = setTimeout(() => {
+      if (this.#closed || this.microphone !== track) return;
+      this.problems = { ...this.problems, microphone: track.muted ? "silenced" : null };
+      this.#changed();
+    }, wait);
+  }
+
+  /**
+   * @param {InputKind} input
+   * @param {import("./media.js").MediaProblem} problem
+   */
+  #lack(input, problem) {
+    this.problems = { ...this.problems, [input]: problem };
+    if (input === "camera") this.cameraOn = this.hasCamera = false;
+    this.#changed();
+  }
+
+  /** Something was plugged in or out, perhaps the microphone that is wanted. */
+  async #retryMicrophone() {
+    const { microphone: problem } = this.problems;
+    if (problem !== "missing" && problem !== "busy") return;
+    await this.restore("microphone").catch(() => {}); // `problems` says so
+  }
+
+  /** The user may allow in the browser's own settings what was blocked. */
+  async #watchPermission() {
+    const status = await navigator.permissions?.query({ name: /** @type {any} */ ("microphone") }).catch(() => null);
+    status?.addEventListener("change", () => {
+      if (status.state !== "granted" || this.problems.microphone !== "denied") return;
+      void this.restore("microphone").catch(() => {}); // `problems` says so
+    });
+  }
+
+  /** @param {InputKind} input */
+  #trackOf(input) {
+    return input === "microphone" ? this.microphone : this.camera;
+  }
+
+  // -- inside ----------------------------------------------------------------------------------------------------------
+
+  #releaseCamera() {
+    for (const track of this.stream?.getVideoTracks() ?? []) this.#drop(track);
     this.cameraOn = false;
     this.#tracksChanged();
   }
@@ -152,6 +337,11 @@ export class LocalMedia extends EventTarget {
     if (this.microphone) this.microphone.enabled = !this.muted && !this.#held;
     if (this.camera) this.camera.enabled = this.cameraOn && !this.#held;
     if (this.screenAudio) this.screenAudio.enabled = !this.#held; // muting is for the microphone
+  }
+
+  /** @param {DeviceLoss} detail */
+  #tell(detail) {
+    this.dispatchEvent(new CustomEvent("lost", { detail }));
   }
 
   #tracksChanged() {

@@ -27,7 +27,7 @@
 import { addFilesChannel, hasData } from "../files/channel.js";
 import { newId } from "../model.js";
 import { sendsMusic, withMusic } from "./opus.js";
-import { addSections, fillSections, screenAudioSections, videoSections } from "./sections.js";
+import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
 const PROPOSAL_TIMEOUT = 20_000;
@@ -89,6 +89,8 @@ export class Negotiation extends EventTarget {
    */
   async invite(kind) {
     const peerConnection = this.#open();
+    // Without a microphone we still hear, and one that comes later needs no offer.
+    if (!this.#media.microphone) peerConnection.addTransceiver("audio", { direction: "sendrecv", streams: this.#streams });
     this.#addTracks(peerConnection);
     // Without a camera of our own we still want to see the other party.
     if (kind === "video" && !this.#media.camera) peerConnection.addTransceiver("video", { direction: "recvonly" });
@@ -107,6 +109,8 @@ export class Negotiation extends EventTarget {
     await peerConnection.setRemoteDescription(offer);
     this.#takeData(peerConnection, offer);
     this.#addTracks(peerConnection);
+    const audio = audioSection(peerConnection);
+    if (audio && !this.#media.microphone) audio.direction = "sendrecv"; // as in an invitation
     await this.#addEarlyCandidates();
     const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
     await peerConnection.setLocalDescription({ type: "answer", sdp });
@@ -338,6 +342,10 @@ export class Negotiation extends EventTarget {
 
   async #fillSections() {
     if (this.peerConnection) await fillSections(this.peerConnection, this.#media);
+  }
+
+  get #streams() {
+    return this.#media.stream ? [this.#media.stream] : [];
   }
 
   /** @param {RTCPeerConnection} peerConnection */

@@ -61,14 +61,28 @@ export function lacksSection(peerConnection, index) {
 }
 
 /**
+ * The section of audio.
+ *
+ * @param {RTCPeerConnection} peerConnection
+ * @returns {RTCRtpTransceiver | undefined}
+ */
+export function audioSection(peerConnection) {
+  return peerConnection.getTransceivers().find(({ receiver, currentDirection }) => {
+    return receiver.track.kind === "audio" && currentDirection !== "stopped";
+  });
+}
+
+/**
  * Put each track into its section.
  *
  * @param {RTCPeerConnection} peerConnection
  * @param {LocalMedia} media
  * @returns {Promise<boolean>} whether it takes an offer for all of them to be sent
  */
-export async function fillSections(peerConnection, { camera, screen, screenAudio }) {
+export async function fillSections(peerConnection, { microphone, camera, screen, screenAudio }) {
   if (peerConnection.signalingState === "closed") return false;
+  const audio = audioSection(peerConnection);
+  if (audio && audio.sender.track !== microphone) await audio.sender.replaceTrack(microphone);
   /** @type {[RTCRtpTransceiver, MediaStreamTrack | null][]} */
   const filled = [];
   videoSections(peerConnection).forEach((section, index) => filled.push([section, [camera, screen][index] ?? null]));
