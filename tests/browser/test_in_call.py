@@ -47,6 +47,18 @@ async def test_a_voice_call_becomes_a_video_call_when_a_camera_is_turned_on(
     assert (row["status"], row["call_type"]) == ("ended", "video")
 
 
+async def test_a_voice_call_may_be_answered_with_video(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    await caller.call("voice")
+    await callee.ringing()
+    await callee.page.get_by_role("button", name="Answer with video").click()
+    await expect(caller.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
+    await caller.hides("local-video")
+    await PagesInCall(relay, "video", caller, callee).more_frames(caller)
+    await caller.hang_up()
+    await callee.shows("ended-card")
+
+
 async def test_both_may_turn_their_cameras_on_in_the_same_instant(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     call = await in_call(relay, open_page, "voice")
     caller, callee = call.caller, call.callee

@@ -2,6 +2,7 @@
 export { MediaUnavailable } from "../client/media/media.js";
 export { UpdateFailed } from "../client/media/negotiation.js";
 export { close, openSession } from "../client/session.js";
+export { answer } from "./call/answer.js";
 export { createCallScreen } from "./call/callscreen.js";
 export { DeviceDesk } from "./devices/desk.js";
 export { problemText } from "./devices/words.js";

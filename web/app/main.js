@@ -56,7 +56,7 @@ const shell = createShell(root, {
   onDismissOffer: () => shell.home.setOffer(null),
   onCallBack: ({ scope, other, kind }, wanted = kind) => scope && other && session?.calls.start({ scope, other }, wanted),
   onTakeOver: () => session?.calls.takeOver(),
-  onAccept: (kind) => void current()?.accept(kind),
+  onAccept: (kind) => void calling?.answer(current(), kind, change),
   onDecline: (message) => current()?.decline(message),
   onEnd: () => current()?.end(),
   onMute: () => (current()?.leg.problems.microphone ? restore("microphone") : current()?.leg.toggleMute()),

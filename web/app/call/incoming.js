@@ -24,6 +24,7 @@ export function createIncoming({ onAccept, onDecline }) {
   const decline = choice("decline", "Decline", () => onDecline());
   const replies = createReplies(onDecline);
   const withoutVideo = other("accept-voice", "Answer without video", () => onAccept("voice"));
+  const withVideo = other("accept-video", "Answer with video", () => onAccept("video"));
   const withMessage = other("decline-with-message", "Decline with a message", () => reply(replies.element.hidden));
   withMessage.setAttribute("aria-controls", "replies");
   const card = h(
@@ -43,7 +44,7 @@ export function createIncoming({ onAccept, onDecline }) {
     type,
     recorded,
     h("div", { class: "incoming__choices" }, decline.element, accept.element),
-    h("div", { class: "incoming__more" }, withMessage, withoutVideo),
+    h("div", { class: "incoming__more" }, withMessage, withoutVideo, withVideo),
     replies.element,
   );
   const element = h("div", { class: "incoming", hidden: true }, card);
@@ -65,6 +66,7 @@ export function createIncoming({ onAccept, onDecline }) {
       setText(kind, incomingText(callKind));
       accept.setIcon(callKind === "video" ? "camera" : "call");
       withoutVideo.hidden = callKind !== "video";
+      withVideo.hidden = callKind !== "voice";
       reply(false);
       element.hidden = false;
       // Neither button gets the focus: the next space of a user who is typing must not answer the call.
