@@ -32,15 +32,32 @@ SCREEN_WITH_SOUND = """
 })();
 """
 
-SOUND_OF_SCREEN = """
-async () => {
+SOUND = """
+// Of the microphone (0) or the screen (1) of the other party.
+async (index) => {
   const connection = window.relayCall.peerConnection;
-  const [, screen] = connection.getTransceivers().filter(({ receiver }) => receiver.track.kind === "audio");
-  if (!screen?.mid) return 0;
+  const section = connection.getTransceivers().filter(({ receiver }) => receiver.track.kind === "audio")[index];
+  if (!section?.mid) return 0;
   const report = [...(await connection.getStats()).values()];
-  return report.find((entry) => entry.type === "inbound-rtp" && entry.mid === screen.mid)?.totalAudioEnergy ?? 0;
+  return report.find((entry) => entry.type === "inbound-rtp" && entry.mid === section.mid)?.totalAudioEnergy ?? 0;
 }
 """
+
+
+HOW_THE_MICROPHONE_IS_HEARD = """
+async () => {
+  const [sender] = window.relayCall.peerConnection.getSenders().filter(({ track }) => track?.kind === "audio");
+  const report = await sender.getStats();
+  const sent = [...report.values()].find(({ type }) => type === "outbound-rtp");
+  const format = report.get(sent?.codecId)?.sdpFmtpLine ?? "";
+  const { echoCancellation, noiseSuppression, autoGainControl } = sender.track.getSettings();
+  const stereo = /(^|;)stereo=1(;|$)/.test(format) && format.includes("maxaveragebitrate=192000");
+  return { stereo, echoCancellation, noiseSuppression, autoGainControl };
+}
+"""
+
+SPEECH = {"stereo": False, "echoCancellation": True, "noiseSuppression": True, "autoGainControl": True}
+MUSIC = {"stereo": True, "echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
 
 
 async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
@@ -89,7 +106,7 @@ async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
     await expect(callee.hook("call-screen")).to_have_attribute("data-view", "screen", timeout=PATIENCE)
 
     async def heard() -> bool:
-        return float(await callee.page.evaluate(SOUND_OF_SCREEN)) > 0
+        return float(await callee.page.evaluate(SOUND, 1)) > 0
 
     await eventually(heard, "the sound of the screen is heard", every=LOOK)
     screen = callee.page.get_by_label("Shared screen:")
@@ -105,6 +122,25 @@ async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
     await expect(callee.hook("zoom-size")).to_have_text("100 %")
     await caller.press("share")
     await callee.hides("zoom")
+
+    for item, expected in (
+        ("noise", {**SPEECH, "noiseSuppression": False}),
+        ("noise", SPEECH),
+        ("music", MUSIC),
+        ("music", SPEECH),
+    ):
+        await caller.press_more(item)
+
+        async def heard_so(expected: dict[str, bool] = expected) -> bool:
+            return bool(await caller.page.evaluate(HOW_THE_MICROPHONE_IS_HEARD) == expected)
+
+        await eventually(heard_so, f"the microphone is heard so: {expected}", every=LOOK)
+    energy = float(await callee.page.evaluate(SOUND, 0))
+
+    async def goes_on() -> bool:
+        return float(await callee.page.evaluate(SOUND, 0)) > energy
+
+    await eventually(goes_on, "the microphone is heard", every=LOOK)
     await caller.hang_up()
     await callee.shows("ended-card")
     await call.relay.finished_call()

@@ -80,6 +80,7 @@ const shell = createShell(root, {
     current()?.talk.readChat();
     current()?.leg.files.read();
   },
+  onAudioMode: (mode) => void change((call) => call.leg.setAudioMode(mode, call.kind)),
   onSendFiles: (files) => void change((call) => call.leg.sendFiles(files, call.kind)),
   onAcceptFile: (key) => current()?.leg.files.accept(key),
   onDeclineFile: (key) => current()?.leg.files.decline(key),

@@ -15,6 +15,7 @@
  * @property {import("../../client/media/media.js").InputProblems} problems
  * @property {boolean} sharing
  * @property {boolean} isAgreed
+ * @property {import("../../client/media/audiomode.js").AudioMode} audioMode
  * @property {boolean} isConnected
  * @property {boolean} isSilent the line works, and no media comes
  * @property {boolean} videoPaused our video is not sent, although the camera is on

@@ -3,6 +3,7 @@ import { canShareScreen } from "../../client/media/media.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { createMenu } from "../ui/menu.js";
+import { createAudioItems } from "./audioitems.js";
 import { createRecordItem } from "./recording.js";
 
 /** @typedef {import("../ui/icons.js").IconName} IconName */
@@ -10,9 +11,10 @@ import { createRecordItem } from "./recording.js";
 /**
  * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
  *   onTransfer: () => void, onRecord: () => void, onDevices: () => void, onFlip: () => void, canFlip: () => boolean,
- *   onEnd: () => void}} actions
+ *   onEnd: () => void} & Parameters<typeof createAudioItems>[1]} actions
  */
-export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onDevices, onFlip, canFlip, onEnd }) {
+export function createControls(actions) {
+  const { onMute, onCamera, onShare, onChat, onHold, onTransfer, onRecord, onDevices, onFlip, canFlip, onEnd } = actions;
   const mute = control("mute", onMute, "M");
   const camera = control("camera", onCamera, "V");
   const share = control("share", onShare, "S");
@@ -24,6 +26,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
   const hold = more.add("hold", onHold);
   const transfer = more.add("transfer", onTransfer);
   const record = createRecordItem(more.add("record", onRecord));
+  const audio = createAudioItems(more, actions);
   const flip = more.add("flip-camera", onFlip);
   const devices = more.add("choose-devices", onDevices);
   const element = h(
@@ -80,6 +83,7 @@ export function createControls({ onMute, onCamera, onShare, onChat, onHold, onTr
       flip.element.hidden = !leg.cameraOn || !canFlip();
       transfer.element.disabled = talk.transferringTo !== null;
       record.render(talk.recording);
+      audio.render(leg.audioMode);
       if (!going) more.close();
       end.set(going ? "End call" : "Cancel call", "hangUp", false);
     },

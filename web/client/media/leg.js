@@ -14,6 +14,7 @@
  * @property {boolean} [muted]
  * @property {() => number} now milliseconds since 1970, by the server's clock
  */
+import { audioMode, chooseAudioMode } from "./audiomode.js";
 import { FileExchange } from "../files/exchange.js";
 import { hasData } from "../files/channel.js";
 import { LocalMedia } from "./localmedia.js";
@@ -61,6 +62,7 @@ export class Leg extends EventTarget {
     this.#media.muted = muted ?? media.muted;
     this.files = new FileExchange({ now });
     this.#negotiation = new Negotiation(media, iceServers, send, this.files);
+    this.#negotiation.music = audioMode() === "music";
     this.#recovery = new Recovery({ restart: () => send({ type: "call_restart" }), probe });
     media.addEventListener("change", this.#changed);
     this.files.addEventListener("change", this.#changed);
@@ -227,6 +229,32 @@ export class Leg extends EventTarget {
    */
   restore(input) {
     return input === "camera" ? this.toggleCamera() : this.#media.restore(input);
+  }
+
+  get audioMode() {
+    return audioMode();
+  }
+
+  /**
+   * Have the microphone heard otherwise. Whether it is music, the other party is told: only then does stereo arrive in stereo.
+   *
+   * @param {import("./audiomode.js").AudioMode} mode
+   * @param {CallKind} kind of the call
+   * @throws {import("./media.js").MediaUnavailable} it stays as it was
+   * @throws {import("./negotiation.js").UpdateFailed} the other party hears it in mono
+   */
+  async setAudioMode(mode, kind) {
+    const before = audioMode();
+    chooseAudioMode(mode);
+    try {
+      await this.#media.renewMicrophone();
+    } catch (error) {
+      chooseAudioMode(before);
+      await this.#media.renewMicrophone().catch(() => {}); // the one that there was
+      throw error;
+    }
+    this.#negotiation.music = mode === "music";
+    if (this.isAgreed && this.canUpdate) await this.#negotiation.update(kind);
   }
 
   /** @param {boolean} held nothing that matters leaves */

@@ -89,6 +89,18 @@ export class LocalMedia extends EventTarget {
     this.#changed();
   }
 
+  /**
+   * Open the microphone anew, as it is to be heard from now on.
+   *
+   * @throws {import("./media.js").MediaUnavailable} there is none now
+   */
+  async renewMicrophone() {
+    if (this.#closed || !this.stream) return;
+    // Chromium processes what is open already as before, whatever is wanted of the next track of the same microphone.
+    if (this.microphone) this.#drop(this.microphone);
+    await this.restore("microphone");
+  }
+
   /** @param {boolean} held */
   hold(held) {
     if (this.#held === held) return;

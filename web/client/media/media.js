@@ -13,6 +13,7 @@
  *
  * @typedef {Record<InputKind, MediaProblem | null>} InputProblems
  */
+import { audioConstraints } from "./audiomode.js";
 
 /** There is no such microphone, camera or screen. */
 export class MediaUnavailable extends Error {
@@ -27,8 +28,6 @@ export class MediaUnavailable extends Error {
   }
 }
 
-/** @type {MediaTrackConstraints} */
-const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 /** @type {MediaTrackConstraints} Ideals, never demands: a camera that cannot do it gives what it has. */
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
 
@@ -154,7 +153,7 @@ export function stop(stream) {
  * @returns {MediaTrackConstraints}
  */
 function audioOf(wish) {
-  return { ...AUDIO, ...deviceOf(wish) };
+  return { ...audioConstraints(), ...deviceOf(wish) };
 }
 
 /**

@@ -6,20 +6,18 @@
 
 /** Bit/s for a stereo signal in which no difference is heard (RFC 6716 section 2.1.1 has 64 to 128 kbit/s for music). */
 const MUSIC_RATE = 192_000;
+const HEARS = ["stereo=1", `maxaveragebitrate=${MUSIC_RATE}`];
+const SENDS = "sprop-stereo=1";
 
 /**
  * @param {string} sdp that this page is about to take as its own
  * @param {{sends: boolean, receives: boolean}} music whether this page sends music, and whether the other one does
  */
 export function withMusic(sdp, { sends, receives }) {
-  /** @type {Record<string, string>} */
-  const parameters = {};
-  if (receives) Object.assign(parameters, { stereo: "1", maxaveragebitrate: String(MUSIC_RATE) });
-  if (sends) Object.assign(parameters, { "sprop-stereo": "1" });
-  if (!Object.keys(parameters).length) return sdp;
+  const more = [...(receives ? HEARS : []), ...(sends ? [SENDS] : [])];
   return inFirstAudio(sdp, (section) => {
     const type = opusIn(section);
-    return type === null ? section : withParameters(section, type, parameters);
+    return type === null ? section : withParameters(section, type, more);
   });
 }
 
@@ -55,18 +53,25 @@ function opusIn(section) {
   return /^a=rtpmap:(\d+) opus\/48000\/2\r?$/im.exec(section)?.[1] ?? null;
 }
 
-/** @param {string} section @param {string} type @param {Record<string, string>} parameters */
-function withParameters(section, type, parameters) {
-  const more = Object.entries(parameters).map(([name, value]) => `${name}=${value}`);
+/**
+ * What was said of music before is dropped: Chromium repeats it.
+ *
+ * @param {string} section
+ * @param {string} type
+ * @param {string[]} more parameters
+ */
+function withParameters(section, type, more) {
   const begin = `a=fmtp:${type} `;
   const lines = section.split("\r\n");
   const at = lines.findIndex((line) => line.startsWith(begin));
-  if (at < 0) {
+  if (at >= 0) {
+    const given = lines[at].slice(begin.length).split(";");
+    // Firefox always says `stereo=1`, of its own accord.
+    const ours = given.includes(HEARS[1]) ? [SENDS, ...HEARS] : [SENDS];
+    lines[at] = begin + [...given.filter((one) => !ours.includes(one)), ...more].join(";");
+  } else if (more.length) {
     const behind = lines.findIndex((line) => line.startsWith(`a=rtpmap:${type} `));
     lines.splice(behind + 1, 0, begin + more.join(";"));
-  } else {
-    const kept = lines[at].slice(begin.length).split(";").filter((one) => !Object.hasOwn(parameters, one.split("=")[0].trim()));
-    lines[at] = begin + [...kept, ...more].join(";");
   }
   return lines.join("\r\n");
 }
