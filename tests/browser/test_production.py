@@ -1,5 +1,6 @@
 """The page outside development mode, over TLS: users sign in at their platform (docs/sign_in_example.py), and call each other."""
 
+import asyncio
 import contextlib
 import importlib.util
 import re
@@ -319,6 +320,35 @@ async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names
         await page.page.goto(url, wait_until="commit")
         await page.shows(screen)
         await page.page.unroute("**/*")  # what was held goes on
+
+
+@pytest.mark.parametrize("screen", ["gate", "home"])
+async def test_over_a_slow_line_the_page_is_not_blank_while_its_script_is_on_its_way(
+    browser: Browser, production: Production, screen: Literal["gate", "home"], record_property: Any
+) -> None:
+    async with ProductionPage.opened(browser) as page:
+        if screen == "home":
+            await page.page.goto(production.link(token()))
+            await page.shows(screen)
+        come = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await come.wait()
+            await route.continue_()
+
+        await page.page.route("**/*.js", hold)
+        devtools = await page.page.context.new_cdp_session(page.page)
+        await devtools.send("Network.enable")
+        await devtools.send("Network.emulateNetworkConditions", SLOW)
+        begun = time.monotonic()
+        await page.page.goto(production.relay.url, wait_until="commit")
+        await page.shows("opening")
+        record_property(f"first paint ({screen}) at 400 ms and 50 kB/s [s]", round(time.monotonic() - begun, 2))
+        await expect(page.page.get_by_role("status", name="Loading")).to_contain_text("Call Relay")
+        come.set()
+        await page.shows(screen)
+        await expect(page.hook("opening")).to_be_hidden()
+        await page.page.unroute("**/*.js")
 
 
 def requests_of(page: Page) -> list[Request]:

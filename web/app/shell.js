@@ -34,7 +34,8 @@ export function createShell(root, actions) {
   /** @type {ReturnType<typeof createCalls> | null} none before there can be calls */
   let calls = null;
   // In the order in which they lie on one another. Bar and toasts are never covered.
-  root.replaceChildren(gate.element, home.element, renewal.element, connection.element, toasts.element);
+  const opening = root.querySelector(".opening");
+  root.append(gate.element, home.element, renewal.element, connection.element, toasts.element);
   home.element.hidden = true;
 
   /** @param {CallParts} parts */
@@ -105,6 +106,7 @@ export function createShell(root, actions) {
     },
     /** @param {"gate" | "signIn" | "home"} name */
     showBase(name) {
+      opening?.remove();
       gate.element.hidden = name !== "gate";
       home.element.hidden = name !== "home";
       if (signIn) signIn.element.hidden = name !== "signIn";
