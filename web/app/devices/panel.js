@@ -119,6 +119,7 @@ export function createDevicePanel({ onChoose, onClose }) {
       video.srcObject = source;
       if (source) video.play().catch(() => {}); // replaced while it loaded
     }
+    picture.hidden = !source && problems.camera !== null;
     picture.classList.toggle("devices__picture--off", !source);
     picture.classList.toggle("devices__picture--back", camera?.getSettings().facingMode === "environment");
     setText(dark, source || problems.camera ? "" : stream ? "Your camera is off" : "One moment…");
