@@ -80,7 +80,7 @@ export function createPastCall(actions) {
       fill(chat, entries.length ? h("ol", {}, ...entries) : none);
       element.hidden = false;
       name.focus({ preventScroll: true });
-      element.scrollIntoView({ block: "nearest" });
+      if (element.getBoundingClientRect().top < 0) element.scrollIntoView();
     },
     hide() {
       element.hidden = true;
