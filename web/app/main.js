@@ -15,6 +15,7 @@ import { Lobby } from "./lobby.js";
 import { credentialText } from "./entrance/gate.js";
 import { createShell } from "./shell.js";
 import { updateProblemText } from "./ui/words.js";
+import { nameIn } from "../client/protocol.js";
 
 /** Milliseconds after a link has led to a call in which the server mentions it, if it still rings. */
 const RINGING_WINDOW = 4_000;
@@ -294,7 +295,7 @@ function render() {
   const call = current();
   if (call) finished = null;
   const elsewhere = session?.calls.elsewhere;
-  shell.home.setElsewhere(elsewhere ? { name: elsewhere.from_name, lost: elsewhere.type === "call_state" } : null);
+  shell.home.setElsewhere(elsewhere ? { name: nameIn(elsewhere.from_name), lost: elsewhere.type === "call_state" } : null);
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
   if (call) shell.home.setOffer(null);
@@ -332,7 +333,7 @@ function callAgain() {
 /** @param {MissedCall} call that came while we were busy, did not answer, or did not want to be disturbed */
 function missed(call) {
   void lobby?.callsChanged();
-  if (call.reason === "busy" && !lobby?.doNotDisturb) shell.toast(`${call.from_name} tried to call you`);
+  if (call.reason === "busy" && !lobby?.doNotDisturb) shell.toast(`${nameIn(call.from_name)} tried to call you`);
 }
 
 /** @param {number} count of calls that came while we were away */

@@ -109,7 +109,7 @@
  * @returns {Person}
  */
 export function personOf(profile) {
-  return { type: profile.profile_type, id: profile.profile_id, name: profile.name, avatar: profile.avatar };
+  return { type: profile.profile_type, id: profile.profile_id, name: nameIn(profile.name), avatar: profile.avatar };
 }
 
 /**
@@ -120,7 +120,19 @@ export function personOf(profile) {
  */
 export function senderOf(message) {
   const { from_profile_type: type, from_profile_id: id, from_name: name, from_avatar: avatar } = message;
-  return { type, id, name, avatar };
+  return { type, id, name: nameIn(name), avatar };
+}
+
+/** Control characters, and those that turn the direction of the text around them (Unicode, annex 9): no part of a name. */
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A name that may stand in a sentence: it changes nothing around it.
+ *
+ * @param {string} text
+ */
+export function nameIn(text) {
+  return text.replace(UNSEEN, "");
 }
 
 /**
