@@ -311,15 +311,18 @@ async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names
         html = await (await page.page.request.get(url)).text()
         tags = [one for one in re.findall(r"<(?:link|script)\b[^>]*>", html) if 'rel="later"' not in one]
         named = {url, *(urljoin(url, one) for tag in tags for one in re.findall(r'(?:href|src)="([^"]+)"', tag))}
+        shown = asyncio.Event()
 
         async def serve(route: Route) -> None:
-            if route.request.url in named:
-                await route.continue_()
+            if route.request.url not in named:
+                await shown.wait()
+            await route.continue_()
 
         await page.page.route("**/*", serve)
         await page.page.goto(url, wait_until="commit")
         await page.shows(screen)
-        await page.page.unroute("**/*")  # what was held goes on
+        shown.set()
+        await page.page.unroute_all(behavior="wait")
 
 
 @pytest.mark.parametrize("screen", ["gate", "home"])
