@@ -47,13 +47,28 @@ async def test_a_voice_call_becomes_a_video_call_when_a_camera_is_turned_on(
     assert (row["status"], row["call_type"]) == ("ended", "video")
 
 
-async def test_a_voice_call_may_be_answered_with_video(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
+SLOW_TO_TAKE_ANSWERS = """
+() => {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = async function (description) {
+    if (description.type === "answer") await new Promise((resolve) => setTimeout(resolve, 1500));
+    return set.call(this, description);
+  };
+}
+"""
+
+
+async def test_a_voice_call_may_be_answered_with_video_however_slow_the_caller_is(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    await caller.page.evaluate(SLOW_TO_TAKE_ANSWERS)
     await caller.call("voice")
     await callee.ringing()
     await callee.page.get_by_role("button", name="Answer with video").click()
     await expect(caller.hook("call-screen")).to_have_attribute("data-view", "video", timeout=PATIENCE)
     await caller.hides("local-video")
+    await callee.hides("toast")
     await PagesInCall(relay, "video", caller, callee).more_frames(caller)
     await caller.hang_up()
     await callee.shows("ended-card")

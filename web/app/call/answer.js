@@ -13,5 +13,20 @@ export async function answer(call, kind, change) {
   // The caller of a voice call has offered no video: it is answered as it is, and ours comes by an offer of our own.
   const addsVideo = call?.kind === "voice" && kind === "video";
   await call?.accept(addsVideo ? "voice" : kind);
-  if (addsVideo && call.isAnswered) await change((one) => one.toggleCamera(), "camera");
+  if (!addsVideo) return;
+  await connected(call); // the other side has more to do than to take another offer
+  if (call.isAnswered) await change((one) => one.toggleCamera(), "camera");
+}
+
+/** Wait until a call is connected, or over. @param {Call} call @returns {Promise<void>} */
+function connected(call) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!call.isOver && !call.leg.isConnected) return;
+      call.removeEventListener("change", look);
+      resolve();
+    };
+    call.addEventListener("change", look);
+    look();
+  });
 }

@@ -123,11 +123,14 @@ export class Negotiation extends EventTarget {
    * @param {Answer} answer
    * @returns {Promise<boolean>} false: there is one already, which it must not disturb
    */
-  async joined(answer) {
-    if (this.peerConnection?.signalingState !== "have-local-offer") return false;
-    await this.peerConnection.setRemoteDescription(answer);
-    await this.#addEarlyCandidates();
-    return true;
+  joined(answer) {
+    // An offer of the other party may follow at once, and must not find ours still open: it would roll it back.
+    return this.#inOrder(async () => {
+      if (this.peerConnection?.signalingState !== "have-local-offer") return false;
+      await this.peerConnection.setRemoteDescription(answer);
+      await this.#addEarlyCandidates();
+      return true;
+    });
   }
 
   /** Our description was sent: the candidates gathered meanwhile may follow. */
