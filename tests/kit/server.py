@@ -1,9 +1,11 @@
 """The real relay, run inside the test's own event loop, and what other software can see of it from outside."""
 
+import asyncio
 import contextlib
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,9 @@ CALL_LOGS = sa.Table(
 
 LOSS = re.compile(r"relay_media_(dropped_|srtp_|rtp_malformed|unknown_|datagrams_too_long|dtls_(failed|overflow))")
 """The counters that stay at zero while nothing goes wrong."""
+
+CLOSES = 5.0
+"""Seconds that the end of a query may take."""
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="relay-tests-")
 
@@ -173,7 +178,10 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
     # but a server gives it the script of a worklet.
     for file in ("version_1.html", "version_1.js", "recorder.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
-    async with serve(app) as port:
+    before = {*threading.enumerate()}
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_databases_closed, before)
+        port = await stack.enter_async_context(serve(app))
         engine = app[ENGINE]
         yield RunningRelay(
             url=f"http{'s' if chosen.tls_cert else ''}://{chosen.host}:{port}",
@@ -182,6 +190,15 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
             pool=engine if isinstance(engine, WorkerPool) else None,
             contract=contract,
         )
+
+
+async def _databases_closed(before: set[threading.Thread]) -> None:
+    """aiosqlite's threads have ended, but those of `before`. One whose query was cancelled would else give its result to an event
+    loop that is closed by then, which fails whatever test runs.
+    """
+    for thread in {*threading.enumerate()} - before:
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, CLOSES)
 
 
 async def migrated() -> Path:
