@@ -144,6 +144,14 @@ async () => {
   await Promise.all([media.use("camera", ""), media.use("camera", ""), media.use("microphone", "")]);
   delete devices.getUserMedia;
   done.push(tracks.filter(({ kind, readyState }) => kind === "video" && readyState === "live").length);
+  let facing;
+  devices.getUserMedia = ({ video }) => {
+    facing = video.facingMode.exact;
+    return open.call(devices, { video: true });
+  };
+  await media.flipCamera();
+  delete devices.getUserMedia;
+  done.push(facing);
   const muted = media.muted;
   media.toggleMute();
   await media.use("microphone", "");
@@ -212,6 +220,7 @@ async def test_a_device_that_goes_is_replaced_and_one_that_comes_is_used(modules
         live,
         ["ended", True, "live"],
         1,
+        "environment",
         [False, False],
         True,
     ]
