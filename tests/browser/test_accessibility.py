@@ -12,7 +12,7 @@ from tests.kit.server import RunningRelay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-SCREENS = (("light", 320), ("light", 1280), ("dark", 1280), ("dark", 390))
+SCREENS = (("light", 320), ("light", 1280), ("dark", 390))
 
 
 TWO_FRAMES = "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
