@@ -280,7 +280,7 @@ async def test_going_down_takes_what_had_no_place_there_and_nothing_else(schema:
     await downgrade(schema, "0001")
     assert await rows(schema, "call_logs", *CALL) == calls
     assert await rows(schema, "profiles") == people
-    assert len(await rows(schema, "conversation_members")) == 4
+    assert len(await rows(schema, "conversation_members")) == 6
 
 
 async def test_calls_with_paths_lose_them_on_the_way_down_and_nothing_else(schema: AsyncEngine) -> None:
