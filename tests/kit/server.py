@@ -149,6 +149,17 @@ class RunningRelay:
 
 @contextlib.asynccontextmanager
 async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
+    """`serving_relay`, for an event loop that is closed behind it. Others must not start in this process meanwhile."""
+    before = {*threading.enumerate()}
+    try:
+        async with serving_relay(folder, **settings) as running:
+            yield running
+    finally:
+        await databases_closed(before)
+
+
+@contextlib.asynccontextmanager
+async def serving_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningRelay]:
     """Run the relay in development mode on free ports of this machine, its database in `folder`, with the given settings.
 
     `limits` among them are `AppLimits`.
@@ -178,10 +189,7 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
     # but a server gives it the script of a worklet.
     for file in ("version_1.html", "version_1.js", "recorder.js"):
         app.router.add_get(f"/{file}", _serving(Path(__file__).with_name(file)))
-    before = {*threading.enumerate()}
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(_databases_closed, before)
-        port = await stack.enter_async_context(serve(app))
+    async with serve(app) as port:
         engine = app[ENGINE]
         yield RunningRelay(
             url=f"http{'s' if chosen.tls_cert else ''}://{chosen.host}:{port}",
@@ -192,13 +200,12 @@ async def running_relay(folder: Path, **settings: Any) -> AsyncIterator[RunningR
         )
 
 
-async def _databases_closed(before: set[threading.Thread]) -> None:
+async def databases_closed(before: set[threading.Thread]) -> None:
     """aiosqlite's threads have ended, but those of `before`. One whose query was cancelled would else give its result to an event
     loop that is closed by then, which fails whatever test runs.
     """
-    for thread in {*threading.enumerate()} - before:
-        if "_connection_worker_thread" in thread.name:
-            await asyncio.to_thread(thread.join, CLOSES)
+    theirs = [one for one in {*threading.enumerate()} - before if "_connection_worker_thread" in one.name]
+    await asyncio.gather(*(asyncio.to_thread(one.join, CLOSES) for one in theirs))
 
 
 async def migrated() -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.kit.server import RunningRelay, running_relay
+from tests.kit.server import RunningRelay, databases_closed, serving_relay
 
 STARTS: Final = 60.0
 """Seconds that a relay may take to start, and to stop."""
@@ -26,13 +26,14 @@ class SharedRelays:
     @contextlib.contextmanager
     def running(cls, folder: Path) -> Iterator[Self]:
         """None runs at first. All stop at the end."""
-        loop, stack = asyncio.new_event_loop(), contextlib.AsyncExitStack()
+        loop, stack, before = asyncio.new_event_loop(), contextlib.AsyncExitStack(), {*threading.enumerate()}
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
         try:
             yield cls(folder, loop, stack)
         finally:
             asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(STARTS)
+            asyncio.run_coroutine_threadsafe(databases_closed(before), loop).result(STARTS)
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -43,6 +44,6 @@ class SharedRelays:
         if key not in self._relays:
             folder = self._folder / str(len(self._relays))
             folder.mkdir()
-            starting = self._stack.enter_async_context(running_relay(folder, **settings))
+            starting = self._stack.enter_async_context(serving_relay(folder, **settings))
             self._relays[key] = asyncio.run_coroutine_threadsafe(starting, self._loop).result(STARTS)
         return self._relays[key]
