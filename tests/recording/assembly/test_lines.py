@@ -34,6 +34,7 @@ def audio_times(path: Path, payloads: Iterable[bytes]) -> list[float]:
 def test_a_frame_that_lacks_a_packet_is_left_out_with_all_that_refer_to_it(tmp_path: Path) -> None:
     packets = list(Stream(VIDEO_SSRC, VP8, 90000).frames(encoded("libvpx", 75, 640, 480)))
     markers = [at for at, one in enumerate(packets) if one.data[1] & 0x80]
+    assert markers[30] - markers[29] > 1, "the frame has other packets, too"
     del packets[markers[30]]
     capture = written(tmp_path / "x.pcapng", packets, duration=3)
     result = assemble(capture, tmp_path / "out")
@@ -49,6 +50,7 @@ def test_a_frame_that_lacks_a_packet_is_left_out_with_all_that_refer_to_it(tmp_p
 def test_frames_before_the_first_key_frame_and_after_a_hold_are_not_taken_for_lost(tmp_path: Path) -> None:
     packets = list(Stream(VIDEO_SSRC, VP8, 90000).frames(encoded("libvpx", 200, 480, 360)))  # key frames are 25 apart: 1 s
     markers = [at for at, one in enumerate(packets) if one.data[1] & 0x80]
+    assert markers[180] - markers[179] > 1, "the frame has other packets, too"
     held = range(markers[79] + 1, markers[134] + 1)  # frames 80 to 134
     # The capture begins with the last packet of frame 9; a packet of frame 180 is lost.
     kept = [one for at, one in enumerate(packets) if at >= markers[9] and at not in held and at != markers[180]]
