@@ -320,7 +320,12 @@ async def test_what_fails_is_no_refusal(three: Browser, relay: RunningRelay) -> 
         said = await caller.said()
         assert "declined" not in said.lower()
         assert "Daniel wanted to answer" in said
-        [*_, row] = await relay.call_logs()
+
+        async def ended() -> dict[str, Any] | None:
+            [*_, row] = await relay.call_logs()
+            return row if row["end_reason"] else None
+
+        row = await eventually(ended, "the end of the call is written down")
         assert (row["status"], row["end_reason"]) == ("missed", "media_unavailable")
 
 

@@ -239,7 +239,7 @@ async def test_recordings_are_found_by_what_they_are_and_deleted_after_a_questio
     await page.hook("delete").click()
     await page.hook("delete-confirm").click()
     await expect(rows).to_have_count(1, timeout=PATIENCE)
-    assert recorded.files(ready) == []
+    await eventually(lambda: recorded.files(ready) == [], "its files are deleted, too")
 
 
 @pytest.mark.settings(node=NODE, assemblers=0, service_token=SERVICE_TOKEN)

@@ -26,13 +26,14 @@ TOLERANCE: Final = 0.005
 """Seconds. Of a frame that is missing, the next one is a frame's duration away: 50 ms."""
 
 
-def missing_frames(shown: Sequence[int], file: Path) -> list[float]:
-    """Of the frames that were shown, those that are not in the file: seconds from each to the nearest frame that is there.
+def missing_frames(shown: Sequence[int], file: Path) -> list[tuple[int, float]]:
+    """Of the frames that were shown, those that are not in the file: the number of each, and seconds from it to the nearest frame
+    that is there.
 
     Args:
         shown: RTP timestamps, at 90 kHz, as `NOTE_FRAMES` collects them in `shownFrames`.
     """
-    return [one for one in _matched(shown, _video_times(file)) if one > TOLERANCE]
+    return [(number, one) for number, one in enumerate(_matched(shown, _video_times(file))) if round(one, 6) > TOLERANCE]
 
 
 def _matched(shown: Sequence[int], recorded: Sequence[float]) -> list[float]:
