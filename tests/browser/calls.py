@@ -37,15 +37,13 @@ class PagesInCall:
         """The caller's and the callee's."""
         return await self.caller.talking(), await self.callee.talking()
 
-    async def media_flows(self, seconds: int = 5) -> None:
-        """Wait until both hear each other, and see so many seconds of each other where there is video, through the relay and
-        without a loss.
-        """
+    async def media_flows(self) -> None:
+        """Wait until both hear each other, and see each other where there is video, through the relay and without a loss."""
 
         async def both_ways() -> bool:
             caller, callee = await self.statistics()
             heard = min(caller.audio_energy, callee.audio_energy) > 0
-            seen = min(caller.frames_decoded, callee.frames_decoded) > seconds * A_SECOND
+            seen = min(caller.frames_decoded, callee.frames_decoded) > 5 * A_SECOND
             as_sent = (caller.size_received, callee.size_received) == (callee.size_sent, caller.size_sent)
             return heard and (self.kind == "voice" or (seen and as_sent))
 

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
 from relay.workers.worker import fastest_loop
-from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage
+from tests.browser.calls import PagesInCall
+from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage, RelayPage
 from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay, running_relay
 
@@ -46,6 +48,54 @@ async def open_page(browser: Browser, relay: RunningRelay) -> AsyncIterator[Call
             return await pages.enter_async_context(kind.used_by(browser, relay.url, key, *CONVERSATIONS[key]))
 
         yield open_page
+
+
+async def unprepared(caller: RelayPage) -> None:
+    """The page as it comes."""
+
+
+@contextlib.asynccontextmanager
+async def call_of_a_module(
+    browser: Browser, folder: Path, prepare: Callable[[RelayPage], Awaitable[None]] = unprepared
+) -> AsyncIterator[PagesInCall]:
+    """A video call that goes on for several tests, at a relay of its own; it is hung up by the caller.
+
+    Args:
+        prepare: what is done in the caller's page first.
+    """
+    async with (
+        running_relay(folder) as relay,
+        RelayPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT]) as caller,
+        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
+    ):
+        await prepare(caller)
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        await call.media_flows()
+        yield call
+        await caller.hang_up()
+        await callee.shows("ended-card")
+
+
+@pytest.fixture
+def caller(call: PagesInCall) -> RelayPage:
+    """That of a module's call."""
+    assert isinstance(call.caller, RelayPage)
+    return call.caller
+
+
+@pytest.fixture
+def callee(call: PagesInCall) -> RelayPage:
+    assert isinstance(call.callee, RelayPage)
+    return call.callee
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bare_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    """A page of the relay before anyone has signed in, to run single modules in."""
+    async with running_relay(tmp_path_factory.mktemp("relay")) as relay, await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(relay.url)
+        yield page
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

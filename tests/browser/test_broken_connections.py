@@ -27,7 +27,7 @@ async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_bac
         RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
     ):
         call = await PagesInCall.connected(relay, "video", caller, callee)
-        await call.media_flows(2)
+        await call.media_flows()
         await caller.write("before")
         await callee.reads("before")
         await call.video_goes_on(1)
@@ -64,7 +64,7 @@ async def test_a_call_that_is_hung_up_while_off_line_ends_when_the_page_is_back(
         RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
     ):
         call = await PagesInCall.connected(relay, "voice", caller, callee)
-        await call.media_flows(2)
+        await call.media_flows()
         path.cut()
         await caller.connection_is("reconnecting")
         await caller.hang_up()
@@ -82,7 +82,7 @@ async def test_a_page_that_is_loaded_anew_rejoins_its_call(
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     page, other = (caller, callee) if reloaded == "caller" else (callee, caller)
     await page.write("I will be right back")
     await other.reads("I will be right back")
@@ -114,7 +114,7 @@ async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: Runn
     await callee.ringing()
     await callee.accept()
     call = PagesInCall(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await caller.hang_up()
     await callee.shows("ended-card")
 
@@ -122,7 +122,7 @@ async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: Runn
 async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     credentials = "/a=ice-ufrag:(.*)/.exec(relayCall.peerConnection.currentRemoteDescription.sdp)[1]"
     before = await callee.page.evaluate(credentials)
     await callee.page.evaluate("dispatchEvent(new Event('online'))")
@@ -141,7 +141,7 @@ async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: 
 async def test_a_call_goes_on_when_the_sign_in_has_to_be_renewed(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     async with call.uninterrupted():
         await caller.connection_is("reconnecting")
         await caller.connection_is("online")

@@ -17,7 +17,7 @@ async def test_text_and_a_hundred_kilobytes_cross_both_ways_beside_a_video_call(
 ) -> None:
     caller, callee = await open_page(DataPage, STUDENT), await open_page(DataPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     for sender, receiver in ((caller, callee), (callee, caller)):
         large = Random(1).randbytes(100_000)
         await sender.send("0123456789")
@@ -65,6 +65,6 @@ async def test_two_pages_that_each_open_a_channel_have_two(relay: RunningRelay, 
         assert await page.page.evaluate("window.heard") == [f"of the {other}: from the {other}"]
     ids = [await page.page.evaluate("window.mine.id") for page in (caller, callee)]
     assert sorted(one % 2 for one in ids) == [0, 1]
-    await call.media_flows(2)
+    await call.media_flows()
     counted = await relay.counters()
     assert counted["relay_media_data_dropped_total"] == 0

@@ -49,7 +49,7 @@ async def test_all_devices_ring_and_stop_when_one_answers(
         await other.hears("Answered on another device")
         assert await other.state() == "idle"
     call = PagesInCall(relay, "video", caller, first)
-    await call.media_flows(2)
+    await call.media_flows()
     await others[0].close()
     await call.video_goes_on(10)
     await caller.hang_up()
@@ -84,7 +84,7 @@ async def test_two_users_who_call_each_other_at_once_are_connected_without_ringi
     await asyncio.gather(*(page.page.evaluate(LET_GO) for page in (one, other)))
 
     call = PagesInCall(relay, "video", one, other)
-    await call.media_flows(2)
+    await call.media_flows()
     for page in (one, other):
         await page.reaches("connected")
         await page.shows("remote-video")
@@ -100,7 +100,7 @@ async def test_two_users_who_call_each_other_at_once_are_connected_without_ringi
 async def test_a_tab_that_is_duplicated_is_a_device_of_its_own(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     # What "Duplicate tab" does: the same address, with a copy of what the tab remembers.
     memory = await callee.page.evaluate("JSON.stringify(sessionStorage)")
     copy = RelayPage(await callee.page.context.new_page())
@@ -120,7 +120,7 @@ async def test_a_call_whose_device_has_crashed_is_taken_over_by_another(
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await callee.crash()
     second = await open_page(RelayPage, TUTOR)
     await second.shows("elsewhere")

@@ -7,9 +7,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.calls import PagesInCall
-from tests.browser.conftest import CONVERSATIONS
-from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
-from tests.kit.server import running_relay
+from tests.browser.conftest import call_of_a_module
+from tests.browser.pages import PATIENCE, RelayPage
 from tests.kit.wait import eventually
 
 pytestmark = [
@@ -22,28 +21,8 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def call(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PagesInCall]:
-    async with (
-        running_relay(tmp_path_factory.mktemp("relay")) as relay,
-        RelayPage.used_by(browser, relay.url, STUDENT, *CONVERSATIONS[STUDENT]) as caller,
-        RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as callee,
-    ):
-        call = await PagesInCall.connected(relay, "video", caller, callee)
-        await call.media_flows()
+    async with call_of_a_module(browser, tmp_path_factory.mktemp("relay")) as call:
         yield call
-        await caller.hang_up()
-        await callee.shows("ended-card")
-
-
-@pytest.fixture
-def caller(call: PagesInCall) -> RelayPage:
-    assert isinstance(call.caller, RelayPage)
-    return call.caller
-
-
-@pytest.fixture
-def callee(call: PagesInCall) -> RelayPage:
-    assert isinstance(call.callee, RelayPage)
-    return call.callee
 
 
 async def test_no_media_flows_while_a_call_is_on_hold(call: PagesInCall, caller: RelayPage, callee: RelayPage) -> None:

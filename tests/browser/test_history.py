@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def test_calls_are_listed_newest_first_and_can_be_called_back(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await caller.hang_up()
     await callee.put_away_the_ended_call()
     await caller.put_away_the_ended_call()
@@ -63,7 +63,7 @@ async def test_a_call_from_a_whiteboard_is_listed_with_the_others(relay: Running
     await callee.ringing()
     await callee.accept()
     call = PagesInCall(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await callee.page.reload()
     await call.video_goes_on(20)
     await caller.hang_up()

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 async def in_call(relay: RunningRelay, open_page: OpenPage[RelayPage], kind: str) -> PagesInCall:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "voice" if kind == "voice" else "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     for page in (caller, callee):
         await page.reaches("connected")
     return call
@@ -116,12 +116,12 @@ async def test_the_app_of_the_other_side_may_be_too_old_for_a_camera_in_mid_call
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(Version1Page, TUTOR)
     assert isinstance(caller, RelayPage)
     call = await PagesInCall.connected(relay, "voice", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await caller.press("camera")
     await caller.hears("The other side’s app can’t do that")
     await caller.page.get_by_role("button", name="Dismiss").focus()  # it stays as long as the focus is there
     await expect(caller.hook("camera")).to_have_attribute("aria-label", "Turn camera on", timeout=PATIENCE)
-    await call.media_flows(2)
+    await call.media_flows()
     await caller.hang_up()
     await caller.page.get_by_role("button", name="Call again").click()
     await expect(caller.hook("toast")).to_have_count(0, timeout=1000)  # it was about the last call

@@ -54,9 +54,10 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty_and_the_r
         assert min(one.nacks for one in both) > 0
         shown = [await page.page.evaluate("shownFrames") for page in (call.callee, call.caller)]
         await call.caller.hang_up()
-    result = assemble(await finished_capture(tmp_path / "recordings"), tmp_path / "assembled")
+    capture = await finished_capture(tmp_path / "recordings")
+    result = assemble(capture, tmp_path / "assembled")
     for frames, party in zip(shown, "AB", strict=True):
-        assert missing_frames(frames, result.folder / f"{party}.webm") == []
+        assert missing_frames(frames, result.folder / f"{party}.webm", capture) == []
     for name, one in zip(("caller", "callee"), both, strict=True):
         record_property(f"5 % loss: frames decoded at the {name}", one.frames_decoded)
         record_property(f"5 % loss: freezes at the {name}", one.freezes)

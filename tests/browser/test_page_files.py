@@ -1,24 +1,11 @@
 """Files that two pages send each other, without calls: two exchanges, and a wire between them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page
-
-from tests.kit.server import running_relay
+from playwright.async_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    """A page of the relay, before anyone has signed in."""
-    async with running_relay(tmp_path_factory.mktemp("relay")) as relay, await browser.new_context() as context:
-        page = await context.new_page()
-        await page.goto(relay.url)
-        yield page
 
 
 PAIR = """
@@ -61,14 +48,14 @@ async () => {
 """
 
 
-async def played(page: Page, script: str) -> Any:
+async def played(bare_page: Page, script: str) -> Any:
     """What a script of two pages, `alice` and `bob`, returns."""
-    return await page.evaluate(PAIR.replace("SCRIPT", script))
+    return await bare_page.evaluate(PAIR.replace("SCRIPT", script))
 
 
-async def test_a_file_arrives_unchanged_after_the_receiver_was_asked(page: Page) -> None:
+async def test_a_file_arrives_unchanged_after_the_receiver_was_asked(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         const sent = file(300_000, "../Übung.pdf");
         alice.offer(sent);
@@ -98,9 +85,9 @@ async def test_a_file_arrives_unchanged_after_the_receiver_was_asked(page: Page)
     ]
 
 
-async def test_an_empty_file_and_several_at_once_arrive(page: Page) -> None:
+async def test_an_empty_file_and_several_at_once_arrive(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         connect();
         for (const size of [0, 1, 32 * 1024, 32 * 1024 + 1]) alice.offer(file(size));
@@ -114,9 +101,9 @@ async def test_an_empty_file_and_several_at_once_arrive(page: Page) -> None:
     assert outcome == [0, 1, 32 * 1024, 32 * 1024 + 1]
 
 
-async def test_either_side_may_decline_or_cancel(page: Page) -> None:
+async def test_either_side_may_decline_or_cancel(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         connect();
         for (let count = 0; count < 4; count++) alice.offer(file(50_000_000));
@@ -137,9 +124,9 @@ async def test_either_side_may_decline_or_cancel(page: Page) -> None:
     assert outcome == [["declined", "cancelled", "cancelled", "cancelled"]] * 2
 
 
-async def test_a_hostile_sender_gets_nothing_into_the_page(page: Page) -> None:
+async def test_a_hostile_sender_gets_nothing_into_the_page(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         connect();
         const hostile = (message) => bob.receive(typeof message === "string" ? message : JSON.stringify(message));
@@ -176,9 +163,9 @@ async def test_a_hostile_sender_gets_nothing_into_the_page(page: Page) -> None:
     assert outcome["shown"] < 20
 
 
-async def test_files_that_are_on_their_way_fail_when_the_other_page_is_another_one(page: Page) -> None:
+async def test_files_that_are_on_their_way_fail_when_the_other_page_is_another_one(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         connect();
         alice.offer(file(50_000_000));
@@ -203,9 +190,9 @@ async def test_files_that_are_on_their_way_fail_when_the_other_page_is_another_o
     assert outcome == [["failed: interrupted", "done"], ["failed: interrupted"], ["done"]]
 
 
-async def test_a_page_that_sends_too_much_is_told_so_before_a_byte_is_read(page: Page) -> None:
+async def test_a_page_that_sends_too_much_is_told_so_before_a_byte_is_read(bare_page: Page) -> None:
     outcome = await played(
-        page,
+        bare_page,
         """
         connect();
         await until(() => alice.isReady);

@@ -1,23 +1,9 @@
 """What modules of the page decide, without calls: links in texts, names of files, zoom, and whom a transfer offers."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page
-
-from tests.kit.server import running_relay
+from playwright.async_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    """A page of the relay, before anyone has signed in."""
-    async with running_relay(tmp_path_factory.mktemp("relay")) as relay, await browser.new_context() as context:
-        page = await context.new_page()
-        await page.goto(relay.url)
-        yield page
 
 
 # -- links ------------------------------------------------------------------------------------------------------------
@@ -34,7 +20,7 @@ async (texts) => {
 """
 
 
-async def test_web_addresses_in_a_text_are_links_and_nothing_else_is(page: Page) -> None:
+async def test_web_addresses_in_a_text_are_links_and_nothing_else_is(bare_page: Page) -> None:
     good = {
         "See https://example.org/a?b=c#d.": "https://example.org/a?b=c#d",
         "(https://en.wikipedia.org/wiki/Set_(mathematics))": "https://en.wikipedia.org/wiki/Set_(mathematics)",
@@ -43,13 +29,13 @@ async def test_web_addresses_in_a_text_are_links_and_nothing_else_is(page: Page)
         "https://münchen.example/straße": "https://münchen.example/straße",
         "**https://example.org**": "https://example.org",
     }
-    found = await page.evaluate(LINKS, list(good))
+    found = await bare_page.evaluate(LINKS, list(good))
     assert [[text for text, _ in one] for one in found] == [[one] for one in good.values()]
-    two = await page.evaluate(LINKS, ["https://a.example and https://b.example"])
+    two = await bare_page.evaluate(LINKS, ["https://a.example and https://b.example"])
     assert [text for text, _ in two[0]] == ["https://a.example", "https://b.example"]
 
 
-async def test_hostile_texts_have_no_links(page: Page) -> None:
+async def test_hostile_texts_have_no_links(bare_page: Page) -> None:
     hostile = [
         "javascript:alert(1)",
         "data:text/html,<script>alert(1)</script>",
@@ -61,17 +47,17 @@ async def test_hostile_texts_have_no_links(page: Page) -> None:
         f"https://example.org/{'a' * 3000}",
         "\u202ehttps\u202e://example.org",
     ]
-    assert await page.evaluate(LINKS, hostile) == [[] for _ in hostile]
-    [[(shown, url)]] = await page.evaluate(LINKS, ['https://example.org/\u202egnp.exe"onclick=alert(1)'])
+    assert await bare_page.evaluate(LINKS, hostile) == [[] for _ in hostile]
+    [[(shown, url)]] = await bare_page.evaluate(LINKS, ['https://example.org/\u202egnp.exe"onclick=alert(1)'])
     assert (shown, url) == ("https://example.org/", "https://example.org/"), "what turns a text around ends an address"
-    [found] = await page.evaluate(LINKS, ["https://example.org/<img src=x onerror=alert(1)>"])
+    [found] = await bare_page.evaluate(LINKS, ["https://example.org/<img src=x onerror=alert(1)>"])
     assert found == [["https://example.org/", "https://example.org/"]]
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-async def test_names_of_files_are_made_safe_and_stay_readable(page: Page) -> None:
+async def test_names_of_files_are_made_safe_and_stay_readable(bare_page: Page) -> None:
     names = {
         "Homework 3.pdf": "Homework 3.pdf",
         "Übung – lös mich.docx": "Übung – lös mich.docx",
@@ -92,15 +78,15 @@ async def test_names_of_files_are_made_safe_and_stay_readable(page: Page) -> Non
         "b." + "c" * 500: "b." + "c" * 118,
     }
     safe = "async (names) => { const { safeName } = await import('/client/files/names.js'); return names.map(safeName); }"
-    assert await page.evaluate(safe, list(names)) == list(names.values())
-    assert await page.evaluate(safe, [None, 7, {"toString": 1}, ["x"]]) == ["file"] * 4
+    assert await bare_page.evaluate(safe, list(names)) == list(names.values())
+    assert await bare_page.evaluate(safe, [None, 7, {"toString": 1}, ["x"]]) == ["file"] * 4
 
 
 # -- zoom -------------------------------------------------------------------------------------------------------------
 
 
-async def test_zoom_keeps_what_is_under_the_pointer_and_shows_no_gap(page: Page) -> None:
-    outcome = await page.evaluate("""
+async def test_zoom_keeps_what_is_under_the_pointer_and_shows_no_gap(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
     async () => {
       const { WHOLE, zoomed, moved, within, pinched } = await import("/app/call/zoommath.js");
       const box = { width: 1000, height: 500 };
@@ -132,8 +118,8 @@ async def test_zoom_keeps_what_is_under_the_pointer_and_shows_no_gap(page: Page)
 # -- transfer ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_transfer_offers_those_who_can_be_reached_first_and_says_why_others_cannot(page: Page) -> None:
-    outcome = await page.evaluate("""
+async def test_a_transfer_offers_those_who_can_be_reached_first_and_says_why_others_cannot(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
     async () => {
       const { rowsOf } = await import("/app/call/transfer.js");
       const person = (id, name) => ({ type: "parent", id, name, avatar: "" });
@@ -158,8 +144,8 @@ async def test_a_transfer_offers_those_who_can_be_reached_first_and_says_why_oth
 # -- the call on another device ---------------------------------------------------------------------------------------
 
 
-async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_keeps_it(page: Page) -> None:
-    outcome = await page.evaluate("""
+async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_keeps_it(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
     async () => {
       const { createMoveRequest } = await import("/app/call/move.js");
       const answers = [];
@@ -199,8 +185,8 @@ async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_k
 # -- music ------------------------------------------------------------------------------------------------------------
 
 
-async def test_descriptions_say_that_music_is_sent_and_wanted_in_stereo(page: Page) -> None:
-    outcome = await page.evaluate("""
+async def test_descriptions_say_that_music_is_sent_and_wanted_in_stereo(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
     async () => {
       const { withMusic, sendsMusic } = await import("/client/media/opus.js");
       const plain = ["v=0", "m=audio 9 UDP/TLS/RTP/SAVPF 111 63", "a=rtpmap:111 opus/48000/2",

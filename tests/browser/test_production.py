@@ -17,7 +17,7 @@ import jwt
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Browser, CDPSession, Page, Request, Route, expect
 
 from tests.browser.calls import A_SECOND
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
@@ -270,18 +270,34 @@ async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Produc
         assert not [one for one in firefox.problems if "interrupted while the page was loading" not in one]
 
 
-@pytest.mark.parametrize("screen", ["gate", "home"])
-async def test_the_first_screen_takes_few_requests_and_bytes(
-    browser: Browser, production: Production, screen: Literal["gate", "home"], record_property: Any
-) -> None:
+Screen = Literal["gate", "home"]
+
+
+@contextlib.asynccontextmanager
+async def at_first_screen(browser: Browser, production: Production, screen: Screen) -> AsyncIterator[ProductionPage]:
+    """A page whose first screen is that one: `home` where a user has signed in."""
     async with ProductionPage.opened(browser) as page:
         if screen == "home":
             await page.page.goto(production.link(token()))
             await page.shows(screen)
-        devtools = await page.page.context.new_cdp_session(page.page)
-        await devtools.send("Network.enable")
+        yield page
+
+
+async def slowed(page: Page) -> CDPSession:
+    """All that the page loads from here on comes over a slow line."""
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Network.enable")
+    await devtools.send("Network.emulateNetworkConditions", SLOW)
+    return devtools
+
+
+@pytest.mark.parametrize("screen", ["gate", "home"])
+async def test_the_first_screen_takes_few_requests_and_bytes(
+    browser: Browser, production: Production, screen: Screen, record_property: Any
+) -> None:
+    async with at_first_screen(browser, production, screen) as page:
+        devtools = await slowed(page.page)
         await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
-        await devtools.send("Network.emulateNetworkConditions", SLOW)
         received: list[float] = []
         devtools.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
         await page.page.goto("about:blank")
@@ -301,13 +317,10 @@ async def test_the_first_screen_takes_few_requests_and_bytes(
 
 @pytest.mark.parametrize("screen", ["gate", "home"])
 async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names(
-    browser: Browser, production: Production, screen: Literal["gate", "home"]
+    browser: Browser, production: Production, screen: Screen
 ) -> None:
     url = f"{production.relay.url}/"
-    async with ProductionPage.opened(browser) as page:
-        if screen == "home":
-            await page.page.goto(production.link(token()))
-            await page.shows(screen)
+    async with at_first_screen(browser, production, screen) as page:
         html = await (await page.page.request.get(url)).text()
         tags = [one for one in re.findall(r"<(?:link|script)\b[^>]*>", html) if 'rel="later"' not in one]
         named = {url, *(urljoin(url, one) for tag in tags for one in re.findall(r'(?:href|src)="([^"]+)"', tag))}
@@ -327,12 +340,9 @@ async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names
 
 @pytest.mark.parametrize("screen", ["gate", "home"])
 async def test_over_a_slow_line_the_page_is_not_blank_while_its_script_is_on_its_way(
-    browser: Browser, production: Production, screen: Literal["gate", "home"], record_property: Any
+    browser: Browser, production: Production, screen: Screen, record_property: Any
 ) -> None:
-    async with ProductionPage.opened(browser) as page:
-        if screen == "home":
-            await page.page.goto(production.link(token()))
-            await page.shows(screen)
+    async with at_first_screen(browser, production, screen) as page:
         come = asyncio.Event()
 
         async def hold(route: Route) -> None:
@@ -340,9 +350,7 @@ async def test_over_a_slow_line_the_page_is_not_blank_while_its_script_is_on_its
             await route.continue_()
 
         await page.page.route("**/*.js", hold)
-        devtools = await page.page.context.new_cdp_session(page.page)
-        await devtools.send("Network.enable")
-        await devtools.send("Network.emulateNetworkConditions", SLOW)
+        await slowed(page.page)
         begun = time.monotonic()
         await page.page.goto(production.relay.url, wait_until="commit")
         await page.shows("opening")

@@ -8,7 +8,7 @@ import pytest
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, RelayPage
-from tests.kit.recorded import NOTE_FRAMES, missing_frames
+from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -61,4 +61,4 @@ async def test_each_frame_that_a_browser_showed_is_in_the_recording(
     if codec:
         with av.open(video) as container:
             assert container.streams.video[0].codec_context.name in {codec.removeprefix("video/").lower(), "libdav1d", "h264"}
-    assert missing_frames(shown, video) == []
+    assert missing_frames(shown, video, await finished_capture(tmp_path / "recordings")) == []

@@ -40,7 +40,7 @@ async def test_a_callee_in_another_call_is_busy(relay: RunningRelay, open_page: 
     await third.call("voice")
     assert "busy" in await third.said()
     await callee.hears("Elena Lindgren tried to call you")
-    await call.media_flows(2)
+    await call.media_flows()
     await callee.hides("incoming")
 
     await caller.hang_up()
@@ -64,7 +64,7 @@ async def test_a_page_that_is_closed_ends_its_call_when_it_does_not_come_back(
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await callee.close()
     await caller.reaches("reconnecting")
     await caller.shows("ended-card")
@@ -87,7 +87,7 @@ async def test_a_page_that_is_closed_while_it_calls_stops_the_ringing(
 async def test_a_page_that_crashes_ends_its_call(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows(2)
+    await call.media_flows()
     await callee.crash()
     await caller.shows("ended-card")
     row = await relay.finished_call()

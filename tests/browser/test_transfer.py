@@ -14,7 +14,7 @@ async def asked(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> tuple[Re
     """The student talks to the tutor, who would like the parent to take over."""
     student, tutor, parent = [await open_page(RelayPage, key) for key in (STUDENT, TUTOR, PARENT)]
     call = await PagesInCall.connected(relay, "video", student, tutor)
-    await call.media_flows(2)
+    await call.media_flows()
     await tutor.press_more("transfer")
     await tutor.hook(f"transfer-to-{PARENT}").click()
     await tutor.shows("transferring")

@@ -45,12 +45,18 @@ async def running(folder: Path, command: list[str], port: int) -> AsyncIterator[
             return True
         return False
 
+    failure: Exception | None = None
     try:
         await eventually(listens, f"{command[0]} listens")
         yield
+    except Exception as error:
+        failure = error
+        raise
     finally:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             process.terminate()
             await asyncio.wait_for(process.wait(), PATIENCE)
         kill_group(process.pid)
-        await log
+        said = await log
+        if failure is not None:
+            failure.add_note(f"{command[0]} says:\n{said.decode(errors='replace')}")

@@ -21,8 +21,8 @@ MAPPING, INTERFACE = Site.new_mapping, Site.new_interface
 
 @pytest.mark.parametrize(
     "changes",
-    [[INTERFACE], [MAPPING, INTERFACE]],
-    ids=["it changes its interface", "its NAT forgets it, and then it changes its interface"],
+    [[MAPPING], [INTERFACE], [MAPPING, INTERFACE]],
+    ids=["its NAT forgets it", "it changes its interface", "one after the other"],
 )
 async def test_a_call_survives_that_a_client_moves(
     internet: Internet, tmp_path: Path, record_property: Record, changes: list[Change]

@@ -63,5 +63,6 @@ async def test_firefox_and_chromium_see_and_hear_each_other_and_the_recording_ha
         await chromium.run(NOTE_FRAMES)
         await see_and_hear_each_other_over_udp(call, record_property)
         shown = await chromium.run("() => shownFrames")
-    result = assemble(await finished_capture(recordings), tmp_path / "assembled")
-    assert missing_frames(shown, result.folder / ("A.webm" if chromium is call.callee else "B.webm")) == []
+    capture = await finished_capture(recordings)
+    result = assemble(capture, tmp_path / "assembled")
+    assert missing_frames(shown, result.folder / ("A.webm" if chromium is call.callee else "B.webm"), capture) == []

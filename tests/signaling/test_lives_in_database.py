@@ -50,9 +50,11 @@ class TwiceWritten(MemoryCallLog):
         callee: MediaPath = UNKNOWN_PATH,
         decline_message: str | None = None,
     ) -> int | None:
-        end = {"answered_at": answered_at, "caller": caller, "callee": callee, "decline_message": decline_message}
-        here: Coroutine[Any, Any, int | None] = super().ended(call_id, at, reason, **end)  # type: ignore[arg-type]
-        there = self._database.ended(call_id, at, reason, **end)  # type: ignore[arg-type]
+        given = (call_id, at, reason)
+        here = super().ended(*given, answered_at=answered_at, caller=caller, callee=callee, decline_message=decline_message)
+        there = self._database.ended(
+            *given, answered_at=answered_at, caller=caller, callee=callee, decline_message=decline_message
+        )
         return await self._both(here, there)
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
