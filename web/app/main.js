@@ -3,13 +3,14 @@
  *
  * @typedef {import("../client/calls/call.js").Call} Call
  * @typedef {import("../client/calls/calls.js").Notice} Notice
- * @typedef {import("../client/model.js").Outcome} Outcome
  * @typedef {import("../client/model.js").ProfileName} ProfileName
  * @typedef {import("../client/protocol.js").MissedCall} MissedCall
  * @typedef {import("../client/session.js").Session} Session
  */
 import { Api, ApiError } from "../client/api.js";
 import { Credentials } from "../client/credentials.js";
+import { NOTICES, briefEnd, missedText } from "./announcements.js";
+import { publishDiagnosis } from "./diagnosis.js";
 import { Entrance } from "./entrance/entrance.js";
 import { Lobby } from "./lobby.js";
 import { credentialText } from "./entrance/gate.js";
@@ -120,28 +121,6 @@ const entrance = new Entrance({
 });
 credentials.addEventListener("expiring", () => shell.renewal.show(entrance.link));
 credentials.addEventListener("renewed", () => shell.renewal.hide());
-
-/** @type {Partial<Record<Outcome, (call: Call) => string | null>>} ends without a card, unless null; empty: no toast either */
-const BRIEF_ENDS = {
-  cancelled: () => "",
-  dismissed: () => "",
-  missed: (call) => `Missed call from ${call.other.name}`,
-  answered_elsewhere: () => "Answered on another device",
-  declined_elsewhere: () => "Declined on another device",
-  moved: () => "The call goes on on your other device",
-  kept_elsewhere: () => "Your other device keeps the call",
-  transferred: ({ successor }) => (successor ? `You are being connected with ${successor.other.name}` : null),
-};
-
-/** @type {Record<Notice, string>} */
-const NOTICES = {
-  not_connected: "You are not connected right now. Try again in a moment.",
-  file_offered: "You are offered a file: open the chat to save or decline it.",
-  in_call_elsewhere: "You are in a call on another device. Move it here, or end it there first.",
-  chat_failed: "A message could not be sent.",
-  transfer_declined: "They would rather stay with you: the call was not transferred.",
-  transfer_failed: "The call can’t be transferred there now.",
-};
 
 function current() {
   return session?.calls.current ?? null;
@@ -309,7 +288,7 @@ function render() {
 function ended(call) {
   shell.home.refreshDeviceCheck();
   void lobby?.callsChanged();
-  const text = (call.outcome && BRIEF_ENDS[call.outcome]?.(call)) ?? null;
+  const text = briefEnd(call);
   if (text === null) {
     finished = call;
     sounds?.farewell();
@@ -340,7 +319,7 @@ function missed(call) {
 function missedBefore(count) {
   lobby?.setUnseen(count);
   if (current() || lobby?.doNotDisturb) return; // the number at the tab says it, and covers no call
-  shell.toast(count === 1 ? "You missed a call" : `You missed ${count} calls`);
+  shell.toast(missedText(count));
 }
 
 /**
@@ -390,29 +369,6 @@ function networkChanged() {
   current()?.leg.networkChanged();
 }
 
-/**
- * The page's only global, for diagnosis: `relayCall.peerConnection.getStats()` in the browser's console, or in a test, tells
- * what the screen cannot (packets, codecs, round-trip times). It can be read and nothing else.
- */
-Object.defineProperty(window, "relayCall", {
-  value: Object.freeze({
-    /** @returns {RTCPeerConnection | null} of the call that goes on */
-    get peerConnection() {
-      return current()?.leg.peerConnection ?? null;
-    },
-    /** @returns {string | null} the server's name for the call that goes on */
-    get callId() {
-      return current()?.id ?? null;
-    },
-    /** @returns {string} of the WebSocket: `connecting`, `online`, `reconnecting` or `closed` */
-    get connection() {
-      return session?.connection.state ?? "closed";
-    },
-    /** @returns {string} `signed_out`, `idle`, or the phase of the call */
-    get state() {
-      return session ? (current()?.phase ?? "idle") : "signed_out";
-    },
-  }),
-});
+publishDiagnosis({ call: current, session: () => session });
 
 void entrance.begin();

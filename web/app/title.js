@@ -1,4 +1,4 @@
-/** The title of the tab, and the number at the icon of the installed page: who calls, with whom the user talks, what was missed. */
+/** The title of the tab, and the number at the icon of the installed page: the caller, the other party, what was missed. */
 
 const NAME = "Call Relay";
 /** Milliseconds between the two titles of a page that rings out of sight. */

@@ -33,7 +33,7 @@ MAX_TARGETS: Final = 20
 """Profiles that the other party may be transferred to, as a party is shown them: each takes two queries."""
 
 MAX_TARGETS_ASKED: Final = 20
-"""Times that a party may ask in a call to whom it can transfer the other one."""
+"""Times that a party may ask in a call for the targets of a transfer."""
 
 MAX_TRANSFERS: Final = 5
 """Times that a party may ask for a transfer in a call, refused ones included: each answer tells whether a profile is there."""

@@ -161,7 +161,7 @@ class CallTransferAnswer(AboutCall, frozen=True, tag="call_transfer_answer"):
 
 
 class CallTransferTargets(AboutCall, frozen=True, tag="call_transfer_targets"):
-    """Asks to whom the other party can be transferred."""
+    """Asks for the profiles that the other party can be transferred to."""
 
 
 class CallChat(AboutCall, frozen=True, tag="call_chat"):

@@ -195,7 +195,7 @@ class ReachableProfile(msgspec.Struct, frozen=True):
 
 
 class TransferTargets(CallMessage, frozen=True, tag="call_transfer_targets"):
-    """To whom the other party can be transferred. A contact of the receiver that is not listed, the other party cannot call."""
+    """The profiles that the other party can be transferred to. A contact of the receiver that is not listed, the other party cannot call."""
 
     targets: tuple[ReachableProfile, ...]
 

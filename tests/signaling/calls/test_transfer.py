@@ -221,7 +221,7 @@ async def test_a_call_that_ends_takes_a_wish_to_transfer_it_along(harness: Memor
     assert callee.types()[-1] == "call_state ended"
 
 
-# -- to whom ----------------------------------------------------------------------------------------------------------
+# -- targets ----------------------------------------------------------------------------------------------------------
 
 TARGETS = frame("call_transfer_targets")
 

@@ -10,7 +10,7 @@
  * @typedef {object} TransferRequest The other party asks us to call another person instead.
  * @property {Person} target
  *
- * @typedef {object} TransferTarget Someone whom both parties know.
+ * @typedef {object} TransferTarget A profile that both parties know.
  * @property {Person} person
  * @property {"offline" | "busy" | null} reason why the other party cannot be transferred to them now
  *
@@ -123,7 +123,7 @@ export class Talk extends EventTarget {
     this.#changed();
   }
 
-  /** Ask the server to whom the other party can be transferred. */
+  /** Ask the server for the profiles that the other party can be transferred to. */
   askForTargets() {
     this.transferTargets = null;
     if (!this.#send({ type: "call_transfer_targets", ref: TARGETS_REF })) this.#tell("not_connected");
