@@ -1,4 +1,4 @@
-"""What modules of the page decide, without calls: links in texts, names of files, zoom, and the targets that a transfer offers."""
+"""What modules of the page decide, without calls: links in texts, names of files, zoom, the targets of a transfer."""
 
 import pytest
 from playwright.async_api import Page

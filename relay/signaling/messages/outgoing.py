@@ -195,7 +195,8 @@ class ReachableProfile(msgspec.Struct, frozen=True):
 
 
 class TransferTargets(CallMessage, frozen=True, tag="call_transfer_targets"):
-    """The profiles that the other party can be transferred to. A contact of the receiver that is not listed, the other party cannot call."""
+    """The profiles that the other party can be transferred to. The other party cannot call those contacts of the receiver that are
+    not listed."""
 
     targets: tuple[ReachableProfile, ...]
 
