@@ -195,8 +195,7 @@ class ReachableProfile(msgspec.Struct, frozen=True):
 
 
 class TransferTargets(CallMessage, frozen=True, tag="call_transfer_targets"):
-    """The profiles that the other party can be transferred to. The other party cannot call those contacts of the receiver that are
-    not listed."""
+    """The profiles that the other party can be transferred to; it cannot call the receiver's contacts that are not listed."""
 
     targets: tuple[ReachableProfile, ...]
 
