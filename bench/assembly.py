@@ -16,7 +16,7 @@ from struct import pack
 from typing import Final
 
 from relay.media.api import Codec, MediaDescription, PartyLabel
-from relay.media.capture.block import Backlog, CaptureBlocks, envelopes, media_comment
+from relay.media.capture.block import Backlog, CaptureBlocks, CaptureClock, envelopes, media_comment
 
 GOAL: Final = 150.0
 """Seconds of a call in a second of one core."""
@@ -66,7 +66,7 @@ def _audio(interface: int, seconds: int) -> Iterator[tuple[float, int, bytes]]:
 
 def write_capture(path: Path, seconds: int) -> None:
     """Write the capture of a call."""
-    blocks = CaptureBlocks(Backlog(limit=1 << 30), 1_700_000_000 * 10**9, 0.0, "bench")
+    blocks = CaptureBlocks(Backlog(limit=1 << 30), CaptureClock(1_700_000_000 * 10**9, 0.0), 0.0, "bench")
     blocks.add_event("started", {"recording_id": "0" * 32, "call_id": "bench", "wall": 1.7e9, "policy": "always"}, 0.0)
     comment = media_comment(_MEDIA)
     parties: tuple[PartyLabel, ...] = ("A", "B")

@@ -7,7 +7,7 @@ start plus what has passed of the monotonic clock since, so that an adjusted clo
 
 import functools
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +37,9 @@ _HEADERS: Final = 28
 """Bytes of the IPv4 and UDP headers."""
 _OVERHEAD: Final = 28 + _HEADERS + 4
 """Bytes of a packet's block beside the packet: its head, the made-up headers, and its length again."""
+
+CLOCK_TOLERANCE: Final = 1_000_000
+"""Nanoseconds by which the wall clock may differ from a capture's clock for another capture to begin by that one."""
 
 _event_lengths: Final = struct.Struct("<2I").pack
 _pack_stamp: Final = struct.Struct("<2I").pack
@@ -108,6 +111,46 @@ class Backlog:
         return self.queued - self.written >= self.limit
 
 
+class CaptureClock:
+    """The wall clock of captures: that of one moment, plus what has passed of the monotonic clock since.
+
+    Captures share one. A batch of packets has one time, and that is laid out once, not once for each capture.
+
+    Args:
+        wall: nanoseconds since 1970, now.
+        now: seconds, monotonic.
+
+    Attributes:
+        now: when it was last asked for the time; seconds, monotonic.
+        stamp: that time, as a pcapng block has it.
+    """
+
+    __slots__ = ("_offset", "now", "stamp")
+
+    def __init__(self, wall: int, now: float) -> None:
+        self._offset = wall - int(now * 1e9)
+        self.now, self.stamp = float("-inf"), b""
+
+    def nanoseconds(self, now: float) -> int:
+        """Since 1970."""
+        return int(now * 1e9) + self._offset
+
+    def moment(self, nanoseconds: int) -> float:
+        """Seconds, monotonic."""
+        return (nanoseconds - self._offset) / 1e9
+
+    def agrees(self, wall: int, now: float) -> bool:
+        """Whether the wall clock has not been adjusted since."""
+        return abs(wall - self.nanoseconds(now)) <= CLOCK_TOLERANCE
+
+    def at(self, now: float) -> bytes:
+        """A time, as a block has it."""
+        if now != self.now:
+            wall = self.nanoseconds(now)
+            self.now, self.stamp = now, _pack_stamp(wall >> 32, wall & 0xFFFFFFFF)
+        return self.stamp
+
+
 @dataclass(slots=True)
 class ClosedBlock:
     """Some pcapng blocks, to be written."""
@@ -131,7 +174,6 @@ class CaptureBlocks:
     """Lays out one capture.
 
     Args:
-        wall: nanoseconds since 1970, now.
         now: seconds, monotonic.
         version: of the relay, for the file.
 
@@ -141,29 +183,26 @@ class CaptureBlocks:
 
     __slots__ = (
         "_backlog",
+        "_clock",
         "_closed",
         "_dropping",
         "_fill",
         "_interfaces",
         "_limit",
-        "_now",
-        "_offset",
-        "_packets",
+        "_others",
         "_parts",
-        "_time",
         "dropped",
     )
 
-    def __init__(self, backlog: Backlog, wall: int, now: float, version: str) -> None:
+    def __init__(self, backlog: Backlog, clock: CaptureClock, now: float, version: str) -> None:
         self._backlog = backlog
-        self._offset = wall - int(now * 1e9)
-        self._now = float("-inf")
-        self._time = b""
-        """Now, as a block has it."""
+        self._clock = clock
         self._closed: list[ClosedBlock] = []
         self._interfaces = 0
         self._dropping = self.dropped = 0
-        self._packets = self._fill = self._limit = 0
+        self._fill = self._limit = 0
+        self._others = 0
+        """Pcapng blocks that are being laid out and are no media packets."""
         self._parts: list[bytes] = []
         application = _option(_SHB_USERAPPL, f"call-relay {version}".encode())
         self._add_block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1) + application + _END, now)
@@ -172,8 +211,8 @@ class CaptureBlocks:
     # -- packets ------------------------------------------------------------------------------------------------------
 
     def add(self, around: Envelopes, octets: memoryview | bytes, start: int, size: int, now: float) -> None:
-        """Lay out a packet: 0.4 µs, in the loop that forwards it. That it is copied once, and into memory of its own, takes less
-        time than to fill a large buffer.
+        """Lay out a packet: half a microsecond, in the loop that forwards it. That it is copied once, and into memory of its own,
+        takes less time than to fill a large buffer.
 
         Args:
             around: as of `envelopes`, by interface.
@@ -183,15 +222,10 @@ class CaptureBlocks:
         head, headers, tail, length = around[size]
         if self._fill + length > self._limit and not self._make_room(now):
             return
-        if now != self._now:  # a batch of packets has one time
-            self._stamp(now)
-        self._parts.append(b"".join((head, self._time, headers, octets[start : start + size], tail)))
+        clock = self._clock
+        stamp = clock.stamp if now == clock.now else clock.at(now)  # most packets are not the first of their batch
+        self._parts.append(b"".join((head, stamp, headers, octets[start : start + size], tail)))
         self._fill += length
-        self._packets += 1
-
-    def _stamp(self, now: float) -> None:
-        stamp = int(now * 1e9) + self._offset
-        self._now, self._time = now, _pack_stamp(stamp >> 32, stamp & 0xFFFFFFFF)
 
     def _make_room(self, now: float) -> bool:
         """Begin anew, with a packet; False if it has to be left out."""
@@ -212,20 +246,21 @@ class CaptureBlocks:
 
     def _close(self) -> None:
         """Let what is laid out wait, to be taken."""
-        if not self._parts:
+        parts = self._parts
+        if not parts:
             return
         self._backlog.queued += self._fill
-        self._closed.append(ClosedBlock(self._parts, self._fill, self._packets, self._now))
+        last_at = self._clock.moment(_time_of(parts[-1])) if _has_time(parts[-1]) else self._clock.now
+        self._closed.append(ClosedBlock(parts, self._fill, len(parts) - self._others, last_at))
         self._parts = []
-        self._fill = self._packets = self._limit = 0
+        self._fill = self._others = self._limit = 0
 
     # -- the rest of a file -------------------------------------------------------------------------------------------
 
     def add_event(self, name: str, fields: Mapping[str, Any], now: float) -> None:
         """Note something that happened."""
-        self._stamp(now)
         text = msgspec.json.encode({"event": name, **fields})
-        body = bytes(4) + self._time + _event_lengths(len(text), len(text)) + text
+        body = bytes(4) + self._clock.at(now) + _event_lengths(len(text), len(text)) + text
         self._add_block(_PACKET, body + bytes(-len(text) % 4), now)
 
     def add_transport(self, party: PartyLabel, leg: int, comment: bytes, now: float) -> int:
@@ -245,13 +280,13 @@ class CaptureBlocks:
 
     def _add_block(self, kind: int, body: bytes, now: float) -> None:
         """Lay out any block. Never left out: there are few of them."""
-        if kind != _PACKET:
-            self._stamp(now)
+        self._clock.at(now)
         length = len(body) + 12
         if self._fill + length > self._limit:
             self._begin(now, max(BLOCK_SIZE, length))
         self._parts.append(struct.pack("<II", kind, length) + body + struct.pack("<I", length))
         self._fill += length
+        self._others += 1
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
@@ -272,7 +307,7 @@ class CaptureBlocks:
     def cut(self, at: float) -> int:
         """Leave out the packets that came after that time, as far as they were not taken; how many these were."""
         self._close()
-        stamp = int(at * 1e9) + self._offset
+        stamp = self._clock.nanoseconds(at)
         cut = 0
         for number, block in enumerate(self._closed):
             if block.last_at > at:
@@ -291,9 +326,29 @@ def _is_media(part: bytes) -> bool:
     return bool(kind == _PACKET and interface)
 
 
+def _has_time(part: bytes) -> bool:
+    """Whether a pcapng block is a packet or an event."""
+    return bool(_head(part)[0] == _PACKET)
+
+
 def _time_of(part: bytes) -> int:
     high, low = _stamped(part, 12)
     return int(high << 32 | low)
+
+
+def together(blocks: Iterable[ClosedBlock], most: int) -> Iterator[ClosedBlock]:
+    """The same in fewer blocks: neighbours become one, as long as that has at most so many parts."""
+    joined: ClosedBlock | None = None
+    for block in blocks:
+        if joined is not None and len(joined.parts) + len(block.parts) <= most:
+            length, packets = joined.length + block.length, joined.packets + block.packets
+            joined = ClosedBlock(joined.parts + block.parts, length, packets, block.last_at)
+            continue
+        if joined is not None:
+            yield joined
+        joined = block
+    if joined is not None:
+        yield joined
 
 
 def whole_blocks(block: ClosedBlock, written: int) -> tuple[int, int]:

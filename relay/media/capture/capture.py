@@ -129,8 +129,8 @@ class Capture:
 
     def _tap(self, leg: _Leg) -> None:
         open_ = not self.paused and not self.reason
-        add, around = self.blocks.add, envelopes(leg.interface, leg.party)
-        leg.transport.tap = functools.partial(add, around) if open_ else None
+        around = envelopes(leg.interface, leg.party)
+        leg.transport.tap = functools.partial(CaptureBlocks.add, self.blocks, around) if open_ else None
         leg.transport.on_tap_failed = self.fail if open_ else None
 
     def end(self, reason: str, at: float, now: float) -> Append:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay.media.api import CaptureEnded, CaptureOrder, CaptureRefused, MediaDescription, PartyLabel
-from relay.media.capture.block import CaptureBlocks, media_comment
+from relay.media.capture.block import CaptureBlocks, CaptureClock, media_comment
 from relay.media.capture.capture import FLUSH, HOLD, Capture, CapturedRouter
 from relay.media.capture.writer import WRITE_FAILED, Append, CaptureFile, CaptureWriter, Discard, Job, Open
 from relay.media.quality.counters import MediaCounters
@@ -29,6 +29,9 @@ MAX_AT_ONCE: Final = 8
 SHORTEST_PAUSE: Final = 0.001
 """Seconds between two such turns, at least."""
 
+LONGEST_ROUND: Final = 0.008
+"""Seconds that blocks which have been taken wait for those of other captures, before they all go to the thread that writes."""
+
 LOOK: Final = 1.0
 """Seconds between looks at the key frames of a capture, and at its age."""
 
@@ -41,7 +44,7 @@ TOO_LONG: Final = "too_long"
 class CaptureTiming:
     """Seconds."""
 
-    grace: float = FLUSH / 2
+    grace: float = (FLUSH - LONGEST_ROUND) / 2
     """That a packet waits at least, so that a capture can be cut at a moment ago: a party withdrew its consent, and this process
     hears of it from another one."""
     open_patience: float = 5.0
@@ -85,6 +88,11 @@ class Captures:
         """Transport id → the comment of an interface, compressed: a capture may begin in mid-call."""
         self._due: deque[Capture] = deque()
         """Those that run, and some that have just ended, by the time at which their blocks are taken."""
+        self._taken: list[Job] = []
+        """What was taken in this round, and is not yet with the thread that writes."""
+        self._round_at = 0.0
+        """When the first of it was taken; seconds, monotonic."""
+        self._clock = CaptureClock(time.time_ns(), time.monotonic())
         self._timer: asyncio.TimerHandle | None = None
         self._all_written = asyncio.Event()
 
@@ -108,7 +116,9 @@ class Captures:
         finally:
             self._opening.discard(router_id)
         now = time.monotonic()
-        blocks = CaptureBlocks(self._writer.backlog, time.time_ns(), now, _version())
+        if not self._clock.agrees(time.time_ns(), now):
+            self._clock = CaptureClock(time.time_ns(), now)
+        blocks = CaptureBlocks(self._writer.backlog, self._clock, now, _version())
         capture = self._running[router_id] = Capture(router, order, file, blocks, now)
         started = {"recording_id": order.recording_id, "call_id": order.call_id, "wall": time.time(), "policy": order.policy}
         blocks.add_event("started", started, now)
@@ -223,7 +233,9 @@ class Captures:
             self._put(Discard(file))
 
     def _put(self, *jobs: Job) -> None:
-        self._writer.put(jobs)
+        """Hand jobs over, behind what has been taken before."""
+        self._writer.put((*self._taken, *jobs))
+        self._taken = []
 
     def _comment(self, transport: Transport) -> bytes:
         compressed = self._described.get(transport.transport_id)
@@ -271,8 +283,9 @@ class Captures:
     def _step(self) -> None:
         """Take the blocks of the captures that are due."""
         now, grace = time.monotonic(), self._timing.grace
-        jobs: list[Job] = []
         due = self._due
+        if not self._taken:
+            self._round_at = now
         for _ in range(MAX_AT_ONCE):
             if not due or due[0].flush_at > now:
                 break
@@ -294,9 +307,10 @@ class Captures:
             capture.flush_at = now + grace
             due.append(capture)
             if blocks:
-                jobs.append(Append(capture.file, tuple(blocks)))
-        if jobs:
-            self._put(*jobs)
+                self._taken.append(Append(capture.file, tuple(blocks)))
+        # The thread that writes is woken once for all that are due: each time it takes the core from the one that forwards.
+        if self._taken and (not due or due[0].flush_at > now or now - self._round_at >= LONGEST_ROUND):
+            self._put()
         pause = max(SHORTEST_PAUSE, due[0].flush_at - now) if due else 0.0
         self._timer = asyncio.get_running_loop().call_later(pause, self._step) if due else None
 

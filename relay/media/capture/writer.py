@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.media.capture.block import Backlog, ClosedBlock, whole_blocks
+from relay.media.capture.block import Backlog, ClosedBlock, together, whole_blocks
 from relay.media.capture.directory import make_directory
 from relay.sealed import Sealer
 
@@ -36,6 +36,9 @@ FILE_MODE: Final = 0o600
 
 _PARTS: Final = 1024
 """Pieces that one call writes: IOV_MAX of Linux."""
+
+_TOGETHER: Final = 256
+"""Packets for which blocks are written by one call: each takes Python's lock anew, and their memory is freed while it is held."""
 
 _NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
 """What fdatasync says of what cannot be synced at all (fsync(2)): some network file systems."""
@@ -94,6 +97,10 @@ class CaptureFile:
                 self.unlink()
             return DISK_FULL if error.errno in _FULL else WRITE_FAILED
         return None
+
+    def portions(self, blocks: Iterable[ClosedBlock]) -> list[ClosedBlock]:
+        """What is written at a time: encrypting more at once would copy more while Python's lock is held."""
+        return list(blocks if self._sealer is not None else together(blocks, _TOGETHER))
 
     def unlock(self) -> None:
         """Nothing more is written: others may work on it."""
@@ -293,8 +300,10 @@ class CaptureWriter:
     def _append(self, job: Append) -> None:
         file = job.file
         try:
-            for number, block in enumerate(job.blocks, 1):
-                file.write(block, last=job.last and number == len(job.blocks))
+            portions = file.portions(job.blocks)
+            for number, block in enumerate(portions, 1):
+                file.write(block, last=job.last and number == len(portions))
+                block.parts.clear()
         except Exception:
             # A mistake of ours must not take the other recordings with it.
             logger.exception("%s cannot be written", file.path)

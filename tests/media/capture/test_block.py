@@ -1,13 +1,26 @@
 """The layout of a capture: readable by anything that reads pcapng, whole at each end of a block, cut where it is to be cut."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.media.api import Codec, MediaDescription, Rid
-from relay.media.capture.block import BLOCK_SIZE, Backlog, CaptureBlocks, ClosedBlock, envelopes, media_comment, whole_blocks
+from relay.media.capture.block import (
+    BLOCK_SIZE,
+    Backlog,
+    CaptureBlocks,
+    CaptureClock,
+    ClosedBlock,
+    envelopes,
+    media_comment,
+    together,
+    whole_blocks,
+)
+from relay.media.capture.capture import FLUSH
+from relay.media.capture.captures import LONGEST_ROUND, USUAL_TIMING
 from tests.media.capture.reading import Read, read
 
 WALL = 1_800_000_000 * 10**9
@@ -16,7 +29,7 @@ START = 1000.0
 
 def begun(limit: int = 1 << 30) -> tuple[CaptureBlocks, Backlog]:
     backlog = Backlog(limit)
-    return CaptureBlocks(backlog, WALL, START, "1.2.3"), backlog
+    return CaptureBlocks(backlog, CaptureClock(WALL, START), START, "1.2.3"), backlog
 
 
 def add(blocks: CaptureBlocks, interface: int, packet: bytes, now: float = START) -> None:
@@ -105,6 +118,46 @@ def test_packets_that_too_much_waits_before_are_left_out_and_their_number_is_not
     assert got[:first] == list(range(first))
     assert got[-10:] == list(range(1000, 1010))
     assert blocks.dropped == 1010 - len(got) == sum(event["packets"] for event in content(taken).named("dropped"))
+
+
+@given(st.lists(st.integers(1, 40), max_size=12), st.integers(1, 60))
+def test_blocks_that_are_written_together_are_the_same_in_fewer(sizes: list[int], most: int) -> None:
+    blocks, _ = begun()
+    interface = blocks.add_transport("A", 1, b"{}", START)
+    taken = blocks.take_all()
+    for size in sizes:
+        for number in range(size):
+            add(blocks, interface, number.to_bytes(12))
+        taken += blocks.take_all()
+    joined = list(together(taken, most))
+    assert b"".join(one.octets for one in joined) == b"".join(one.octets for one in taken)
+    assert [sum(one.packets for one in some) for some in (joined, taken)] == [sum(sizes)] * 2
+    assert [sum(one.length for one in some) for some in (joined, taken)] == [sum(len(one.octets) for one in taken)] * 2
+    assert all(len(one.parts) <= max(most, 40) for one in joined)
+    assert all(len(one.parts) + len(other.parts) > most for one, other in pairwise(joined))
+
+
+def test_two_captures_of_one_clock_have_each_packet_at_its_time() -> None:
+    clock = CaptureClock(WALL, START)
+    both = [CaptureBlocks(Backlog(1 << 30), clock, START, "1.2.3") for _ in range(2)]
+    for blocks in both:
+        add(blocks, blocks.add_transport("A", 1, b"{}", START), b"the first one", START + 1)
+    add(both[0], 1, b"in the same batch", START + 1)
+    add(both[1], 1, b"in the next batch", START + 2)
+    add(both[0], 1, b"in the next batch, too", START + 2)
+    times = [content(blocks.take_all()).times for blocks in both]
+    seconds = [[(time - WALL) / 1e9 for time in found] for found in times]
+    assert seconds == [[1, 1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize(("adjusted", "same"), [(0.0, True), (0.0005, True), (2.0, False), (-2.0, False)])
+def test_a_clock_is_another_ones_once_the_wall_clock_was_adjusted(adjusted: float, same: bool) -> None:
+    clock = CaptureClock(WALL, START)
+    assert clock.agrees(WALL + round((3600 + adjusted) * 1e9), START + 3600) is same
+
+
+def test_no_packet_waits_in_memory_for_longer_than_is_promised() -> None:
+    assert 2 * USUAL_TIMING.grace + LONGEST_ROUND <= FLUSH <= 0.25
 
 
 @pytest.mark.parametrize("written", [0, 10, 100, 5000, 30_000])
