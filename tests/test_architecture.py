@@ -46,7 +46,7 @@ SANS_IO = (
     "relay/recording/limits.py",
     "relay/recording/assembly/budget.py",
     "relay/recording/records.py",
-    *(f"relay/recording/verify/{name}.py" for name in ("facts", "figures", "intervals", "measures", "verdict")),
+    *(f"relay/recording/verify/{name}.py" for name in ("facts", "figures", "intervals", "measures", "pace", "verdict")),
     *(
         f"relay/recording/assembly/{name}.py"
         for name in (

@@ -229,11 +229,25 @@ class Stream:
         data = sender_report(self.ssrc, wall + error, self.stamp(time))
         return Packet(time + self.delay, data, self.interface)
 
-    def frames(self, frames: Sequence[tuple[bytes, bool]], start: float = 0, fps: float = 25, **more: Any) -> Iterator[Packet]:
+    def frames(
+        self,
+        frames: Sequence[tuple[bytes, bool]],
+        start: float = 0,
+        fps: float = 25,
+        times: Sequence[float] | None = None,
+        **more: Any,
+    ) -> Iterator[Packet]:
+        """Args: times: of each frame, where they do not come at a steady rate."""
         for number, (frame, key) in enumerate(frames):
             pieces = payloads(self.payload_type, frame, number, key=key)
             for index, piece in enumerate(pieces):
-                yield self.packet(start + number / fps, piece, marker=index == len(pieces) - 1, late=index * 1e-4, **more)
+                yield self.packet(
+                    times[number] if times else start + number / fps,
+                    piece,
+                    marker=index == len(pieces) - 1,
+                    late=index * 1e-4,
+                    **more,
+                )
 
     def audio(self, packets: Iterable[bytes], start: float = 0) -> Iterator[Packet]:
         for number, payload in enumerate(packets):

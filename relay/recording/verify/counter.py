@@ -12,6 +12,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from relay.recording.verify.pace import usual_interval
+
 Luma = npt.NDArray[np.uint8]
 """Rows of samples."""
 
@@ -116,15 +118,22 @@ def passes(frames: list[Numbered]) -> list[list[Numbered]]:
 
 
 def rate_of(sequences: list[list[Numbered]]) -> float | None:
-    """Frames per second of the source: how fast the numbers rise. None without half a second in a row."""
-    slopes = [
-        (one[-1].number - one[0].number) / (one[-1].time - one[0].time) for one in sequences if one[-1].time - one[0].time >= 0.5
+    """Frames per second of the source: how fast the numbers rise as a rule. A camera that is overloaded gives some frames late,
+    and the numbers rise more slowly for that time. None without half a second in a row."""
+    steps = [
+        (later.time - earlier.time) / (later.number - earlier.number)
+        for one in sequences
+        if one[-1].time - one[0].time >= 0.5
+        for earlier, later in pairwise(one)
     ]
-    if not slopes:
+    if not steps:
         return None
-    slope = float(np.median(slopes))
-    nearest = min(_RATES, key=lambda rate: abs(rate - slope))
-    return nearest if abs(nearest - slope) < 0.05 * nearest else slope
+    usual = usual_interval(steps) or float(np.median(steps))
+    if usual <= 0:
+        return None
+    rate = 1 / usual
+    nearest = min(_RATES, key=lambda one: abs(one - rate))
+    return nearest if abs(nearest - rate) < 0.05 * nearest else rate
 
 
 def time_of(number: int, frames: list[Numbered], longest: float = 1.0) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from relay.recording.verify import intervals
 from relay.recording.verify.figures import PacketFigures
+from relay.recording.verify.pace import SenderPace
 from relay.rtp import rtcp
 from relay.rtp.keyframes import KeyframeDetector, keyframe_detector
 from relay.rtp.packet import PAYLOAD_TYPE, Buffer, header_length, is_rtcp, payload_range, peek
@@ -79,6 +80,9 @@ class _RtpStream:
         self._jitter = self.jitter = 0.0
         self.frame_times = array("d")
         self.key_times = array("d")
+        self._pace = SenderPace()
+        self._in_order = False
+        """Whether the packet before was the one that its sender numbered just before."""
         self._by_second: dict[int, list[int]] = {}
         """Second → bytes, packets."""
         self.reports: list[tuple[float, float, float]] = []
@@ -94,6 +98,7 @@ class _RtpStream:
         second = self._by_second.setdefault(int(arrival - self._begin), [0, 0])
         second[0] += size
         second[1] += 1
+        self._in_order = False
         if self._highest < 0:
             self._first = self._highest = sequence + 0x10000  # room for packets that come before it
             return True
@@ -106,6 +111,7 @@ class _RtpStream:
             self._first = self._highest = unwrapped
             return True
         if ahead > 0:
+            self._in_order = ahead == 1
             for one in range(self._highest + 1, unwrapped):
                 self._missing[one] = arrival
             self._highest = unwrapped
@@ -147,11 +153,12 @@ class _RtpStream:
         self._transit = transit
         return media
 
-    def frame(self, media: float, data: Buffer, begin: int, end: int) -> None:
+    def frame(self, arrival: float, media: float, data: Buffer, begin: int, end: int) -> None:
         """A packet with payload of a video frame."""
         times = self.frame_times
         if not times or media > times[-1]:
             times.append(media)
+            self._pace.frame(arrival - self._begin, media, follows=self._in_order)
         if self._detector is not None and self._detector(data, begin, end) and (not self.key_times or media > self.key_times[-1]):
             self.key_times.append(media)
 
@@ -200,6 +207,10 @@ class _RtpStream:
             frames=len(self.frame_times) if video else None,
             key_frames=len(self.key_times) if video and self._detector else None,
             longest_key_frame_distance=intervals.longest(keys) or None if video else None,
+            frame_rate=self._pace.rate,
+            usual_frame_rate=self._pace.usual_rate,
+            sender_left_out=self._pace.left_out,
+            sender_pauses=self._pace.pauses(),
             freezes=_from_zero(intervals.freezes(self.frame_times), self.frame_times),
             gaps=_from_zero(intervals.gaps(self.frame_times), self.frame_times),
             nacked=self.nacked,
@@ -279,7 +290,7 @@ class PacketFacts:
         media = stream.time(arrival, timestamp)
         # A packet of padding alone probes for bandwidth; forward error correction within RED is not of a frame of its own.
         if used.kind == "video" and end > begin and used.name not in _REPAIRS:
-            stream.frame(media, data, begin, end)
+            stream.frame(arrival, media, data, begin, end)
 
     def _original(self, party: str, formats: _PartyFormats, ssrc: int, apt: int | None) -> _RtpStream | None:
         if ssrc in formats.repaired_by:

@@ -45,6 +45,15 @@ class PacketFigures(msgspec.Struct, frozen=True, kw_only=True):
     frames: int | None = None
     key_frames: int | None = None
     longest_key_frame_distance: float | None = None
+    frame_rate: float | None = None
+    """Frames that the sender gave per second by its timestamps, where no packet is missing."""
+    usual_frame_rate: float | None = None
+    """The same between its pauses. A camera or an encoder that is overloaded gives less than that in all."""
+    sender_left_out: int | None = None
+    """Frames that are missing for `usual_frame_rate` where no packet is missing: the sender did not give them."""
+    sender_pauses: list[Interval] = []
+    """When the sender gave no frame, by its timestamps, for longer than the rule of `freezes` allows: no packet is missing
+    there. Starts are seconds of the recording."""
     freezes: list[Interval] = []
     """By the frames' timestamps; the rule is that of `freezeCount` (W3C webrtc-stats)."""
     gaps: list[Interval] = []
@@ -96,6 +105,8 @@ class VideoFigures(msgspec.Struct, frozen=True, kw_only=True):
     longest_key_frame_distance: float | None = None
     freezes: list[Interval] = []
     longest_freeze: float = 0.0
+    sender_pauses: list[Interval] = []
+    """Those of the freezes in which the sender gave no frame: nothing was lost. By the capture."""
     gaps: list[Interval] = []
     black: list[Interval] = []
     """A second or more without a luma sample above 32."""

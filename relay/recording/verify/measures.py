@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from relay.recording.limits import UNITS, count_of, shown
-from relay.recording.verify.figures import Finding, FindingState, OffsetFigures, PacketFigures, TrackReport
+from relay.recording.verify.figures import Finding, FindingState, OffsetFigures, PacketFigures, TrackReport, VideoFigures
 
 _TOGETHER = 0.0005
 """Seconds: what would be printed as 0 ms."""
+_CLEARLY_FEWER = 0.95
+"""Of the usual frame rate: a sender that gives fewer is named."""
 DRIFT_ERRORS = 2
 """Standard errors by which a drift must exceed its limit: some reports of a short call say little."""
 
@@ -70,8 +72,35 @@ def _freeze(one: Judged, measured: Measured) -> Iterator[Finding]:
             longest = track.video.longest_freeze
             count = count_of(len(track.video.freezes), "freeze")
             start = max(track.video.freezes, key=lambda freeze: freeze[1], default=(0.0, 0.0))[0]
-            what = f"{count}, the longest of {shown(longest, 's')} at {start:.1f} s" if longest else "no freeze"
+            what = (
+                f"{count}, the longest of {shown(longest, 's')} at {start:.1f} s{_whose(track.video)}" if longest else "no freeze"
+            )
             yield one.measured(name_of(track), longest, what)
+
+
+def _whose(video: VideoFigures) -> str:
+    """Of how many freezes the sender is the reason."""
+    own, count = len(video.sender_pauses), len(video.freezes)
+    if not own:
+        return ""
+    which = f"in {own} of them" if own < count else "in it" if count == 1 else "in all of them"
+    return f"; {which} the sender gave no frame, and no packet was lost"
+
+
+def pace_notes(tracks: Iterable[TrackReport]) -> list[str]:
+    """Each video whose sender gave clearly fewer frames than its camera is set to: so that these are not taken for loss."""
+    notes = []
+    for track in tracks:
+        for one in track.packets:
+            if one.frame_rate and one.usual_frame_rate and one.frame_rate < _CLEARLY_FEWER * one.usual_frame_rate:
+                rates = (
+                    f"{one.frame_rate:.1f} frames per second of the {one.usual_frame_rate:.1f} that it gives between its pauses"
+                )
+                left_out = (
+                    f"{count_of(one.sender_left_out or 0, 'frame')} left out by its camera or encoder, none lost on the way"
+                )
+                notes.append(f"{name_of(track)}: its sender gave {rates} ({left_out}).")
+    return notes
 
 
 def _loss(one: Judged, measured: Measured) -> Iterator[Finding]:
@@ -178,7 +207,10 @@ def _missing(track: TrackReport) -> tuple[int | None, str]:
     """How many, and the sentence."""
     early = track.frames_before_keyframe
     if track.video_match is not None and (missing := track.video_match.missing_frames) is not None:
-        return missing, f"{count_of(missing, 'frame')} of the reference missing"
+        # What was not sent is not missing; what the assembly left out was sent.
+        own = min(max(0, missing - (track.incomplete_frames or 0)), sum(one.sender_left_out or 0 for one in track.packets))
+        also = f"; {own:,} more that the sender did not send" if own else ""
+        return missing - own, f"{count_of(missing - own, 'frame')} of the reference missing{also}"
     if (missing := track.incomplete_frames) is not None:
         if not missing and early:
             return 0, f"no frame left out for packets that are missing; {early:,} before a key frame, of which none is"

@@ -11,8 +11,16 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from relay.recording.limits import described, shown
-from relay.recording.verify.figures import AudioFigures, Finding, Interval, TrackReport, VerificationReport, VideoFigures
+from relay.recording.limits import count_of, described, shown
+from relay.recording.verify.figures import (
+    AudioFigures,
+    Finding,
+    Interval,
+    PacketFigures,
+    TrackReport,
+    VerificationReport,
+    VideoFigures,
+)
 from relay.recording.verify.plots import Plot, clock, plots_of
 from relay.recording.verify.verdict import VerificationResult
 
@@ -196,6 +204,7 @@ def _packet_rows(track: TrackReport) -> list[tuple[str, str]]:
         rows += [
             ("Packets", f"{packets.packets:,} received, {packets.lost_before_repair:,} lost, {packets.repaired:,} repaired"),
             ("Longest burst", f"{packets.longest_burst} packets lost in a row" if packets.longest_burst else ""),
+            ("Sender", _pace(packets)),
             ("Late", f"{packets.late:,} by more than 2 s" if packets.late else ""),
             ("Jitter", f"up to {packets.jitter * 1000:.0f} ms" if packets.jitter is not None else ""),
             ("Round trip", f"{packets.round_trip * 1000:.0f} ms" if packets.round_trip is not None else ""),
@@ -203,6 +212,15 @@ def _packet_rows(track: TrackReport) -> list[tuple[str, str]]:
             ("Clock", f"{packets.drift:+.0f} ± {packets.drift_error or 0:.0f} ppm" if packets.drift is not None else ""),
         ]
     return rows
+
+
+def _pace(packets: PacketFigures) -> str:
+    """What the camera or the encoder gave, by its timestamps."""
+    if packets.frame_rate is None:
+        return ""
+    pauses = packets.sender_pauses
+    took = f"; {count_of(len(pauses), 'pause')} of {shown(sum(one for _, one in pauses), 's')} in all" if pauses else ""
+    return f"{packets.frame_rate:.1f} frames per second{took}"
 
 
 def _match_rows(track: TrackReport, unavailable: Mapping[str, str]) -> list[tuple[str, str]]:

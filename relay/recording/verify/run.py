@@ -33,7 +33,7 @@ from relay.recording.verify.figures import (
     TrackReport,
     VerificationReport,
 )
-from relay.recording.verify.measures import Measured
+from relay.recording.verify.measures import Measured, pace_notes
 from relay.recording.verify.products import (
     SIDECAR,
     Product,
@@ -209,7 +209,7 @@ class _Verification:
             tracks=tracks,
             av_offsets=self._offsets,
             events=events,
-            notes=[*self._notes, *availability.sentences(unavailable)],
+            notes=[*self._notes, *pace_notes(tracks), *availability.sentences(unavailable)],
         )
 
     # -- one file -----------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ class _Verification:
             expected=expected,
             incomplete_frames=int(sum(left_out)) if left_out else None,
             frames_before_keyframe=None if early is None else int(early),
-            video=video.figures(track, missing),
+            video=video.figures(track, missing, [pause for one in packets for pause in one.sender_pauses]),
         )
         return report, max((time for time, _, _ in track.packets), default=0.0)
 

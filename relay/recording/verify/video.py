@@ -1,6 +1,6 @@
 """A video track of a product: every frame is decoded, and asked for its time, its size and its counter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import av
@@ -17,6 +17,9 @@ THUMBNAIL = (32, 18)
 _BLACK = 32
 _SHORTEST_BLACK = 1.0
 _SHORTEST_STILL = 2.0
+_SAME_DURATION = 0.05
+_SAME_TIME = 1.0
+"""Seconds by which a freeze of a track and a pause of its sender differ at most, if they are the same: packets take time."""
 _PROBED = 60
 """Frames of which is seen whether the video has a counter."""
 
@@ -109,11 +112,14 @@ def read_video(
     return track
 
 
-def figures(track: DecodedVideo, missing: list[tuple[float, float]]) -> VideoFigures:
+def figures(
+    track: DecodedVideo, missing: list[tuple[float, float]], sender_pauses: Sequence[tuple[float, float]] = ()
+) -> VideoFigures:
     """What the report says of a track.
 
     Args:
         missing: intervals in which no frame is expected: a hold, a pause of the recording.
+        sender_pauses: when its sender gave no frame, by the packets.
     """
     times = track.times
     duration = times[-1] - times[0] if times else 0.0
@@ -133,6 +139,7 @@ def figures(track: DecodedVideo, missing: list[tuple[float, float]]) -> VideoFig
         longest_key_frame_distance=intervals.longest(intervals.gaps(keys, 0)) or None,
         freezes=stops,
         longest_freeze=intervals.longest(stops),
+        sender_pauses=[one for one in stops if any(_is_that(one, pause) for pause in sender_pauses)],
         gaps=intervals.gaps(times),
         black=_stretches(times, track.black, _SHORTEST_BLACK),
         still=_stretches(times, track.still, _SHORTEST_STILL),
@@ -140,6 +147,11 @@ def figures(track: DecodedVideo, missing: list[tuple[float, float]]) -> VideoFig
         bitrate=per_second([(time, size) for time, size, _ in track.packets]),
         counter=_counter(track, numbered),
     )
+
+
+def _is_that(freeze: tuple[float, float], pause: tuple[float, float]) -> bool:
+    """Whether a freeze of the track is a pause of its sender: as long, and at about the time at which packets arrived."""
+    return abs(freeze[1] - pause[1]) <= _SAME_DURATION and abs(freeze[0] - pause[0]) <= _SAME_TIME
 
 
 def _counter(track: DecodedVideo, numbered: list[list[counter.Numbered]]) -> CounterFigures | None:

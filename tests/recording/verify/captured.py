@@ -22,6 +22,7 @@ def capture(
     audio_delay: float = 0.0,
     lost: Lost = lambda packet, number: False,
     hold: tuple[float, float] | None = None,
+    paused: Callable[[int], bool] = lambda number: False,
 ) -> Path:
     """Write a capture of a caller who sent a reference.
 
@@ -29,12 +30,15 @@ def capture(
         audio_delay: seconds by which the audio was sent late, as its sender reports say.
         lost: whether a packet, the nth of its stream, did not arrive.
         hold: from when to when the call was held.
+        paused: whether the camera left out a frame, by its number.
     """
     frames = [(bytes(one), one.is_keyframe) for kind, _, one in media.packets(reference) if kind == "video"]
     sound = [bytes(one) for kind, _, one in media.packets(reference) if kind == "audio"]
     video, audio = Stream(VIDEO_SSRC, VP8, 90_000, wrap=RED), Stream(AUDIO_SSRC, OPUS, 48_000)
     duration = len(sound) * 0.02 + audio_delay
-    packets = [one for number, one in enumerate(video.frames(frames, fps=rate)) if not lost(one, number)]
+    given = [number for number in range(len(frames)) if not paused(number)]
+    shown = video.frames([frames[number] for number in given], times=[number / rate for number in given])
+    packets = [one for number, one in enumerate(shown) if not lost(one, number)]
     packets += [one for number, one in enumerate(audio.audio(sound, start=audio_delay - PRE_SKIP)) if not lost(one, number)]
     packets += [stream.report(second) for second in range(1, int(duration)) for stream in (video, audio)]
     with CaptureFile(path) as file:

@@ -57,6 +57,32 @@ def test_packets_that_did_not_arrive_fail_by_their_number_and_by_what_they_leave
     assert {one.name for one in report.findings if one.state == "failed"} == failed
 
 
+@pytest.mark.parametrize("referred", [False, True], ids=["without a reference", "beside its reference"])
+def test_a_pause_of_the_senders_camera_is_told_as_such_and_not_as_frames_that_were_lost(
+    referred: bool, tmp_path: Path, reference: Path
+) -> None:
+    path = capture(reference, tmp_path / f"{RECORDING}.pcapng", paused=lambda number: 68 <= number < 90 or number in {29, 149})
+    limits = ("--max-freeze", "500ms", "--max-missing-frames", "0", "--max-loss", "0%", "--max-av-offset", "10ms")
+    status, report = verified(path, tmp_path / "out", *limits, *(("--reference", str(reference)) if referred else ()))
+    assert status == 1
+    freeze = (
+        "A video: 1 freeze, the longest of 767 ms at 2.3 s; in it the sender gave no frame, and no packet was lost; the limit"
+    )
+    assert report.reasons == [f"{freeze} is 500 ms."]
+    [video] = [one for one in report.tracks if one.kind == "video"]
+    assert video.video is not None
+    assert video.video.sender_pauses == video.video.freezes
+    rates = "26.0 frames per second of the 30.0 that it gives between its pauses"
+    assert (
+        f"A video: its sender gave {rates} (24 frames left out by its camera or encoder, none lost on the way)." in report.notes
+    )
+    [missing] = [one for one in report.findings if one.name == "max_missing_frames"]
+    assert (missing.state, missing.value) == ("passed", 0)
+    if referred:
+        assert missing.sentence == "A video: 0 frames of the reference missing; 24 more that the sender did not send."
+    assert "26.0 frames per second; 1 pause of 767 ms in all" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_audio_that_was_sent_120_ms_late_fails_and_assembly_does_not_hide_it(tmp_path: Path, reference: Path) -> None:
     path = capture(reference, tmp_path / f"{RECORDING}.pcapng", audio_delay=0.120)
     status, report = verified(path, tmp_path / "out", "--reference", str(reference), "--max-av-offset", "80ms")

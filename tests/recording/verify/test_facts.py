@@ -112,6 +112,29 @@ def test_a_freeze_is_what_w3c_says_it_is() -> None:
     assert len(found.gaps) == 1
 
 
+def test_frames_that_the_sender_did_not_give_are_its_pauses_and_those_that_did_not_arrive_are_not() -> None:
+    stream = Stream(VIDEO, VP8, 90_000)
+    given = [n for n in range(300) if not 100 <= n < 110 and n % 30 != 7]
+    packets = [stream.packet(n / 30, KEY if n % 60 == 0 else DELTA, marker=True) for n in given]
+    lost = [packet for packet in packets if not 6 <= packet.time < 6.5]
+    found = figures_of(lost, "video")
+    assert [(round(start, 2), round(duration, 2)) for start, duration in found.sender_pauses] == [(3.3, 0.37)]
+    assert found.usual_frame_rate == pytest.approx(30, abs=0.1)
+    assert found.sender_left_out == 10 + 9
+    assert found.frame_rate == pytest.approx(30 * len(given) / 300, abs=0.4)
+    assert found.lost == 15 - 1
+    assert len(found.freezes) == 2, "the one that was lost, too"
+
+
+def test_a_network_that_holds_packets_up_is_no_pause_of_the_sender() -> None:
+    packets = shown()
+    for packet in packets[100:130]:
+        packet.time = 4.4 + (packet.time - 3.3) / 100
+    found = figures_of(packets, "video")
+    assert (found.sender_pauses, found.sender_left_out) == ([], 0)
+    assert found.frame_rate == pytest.approx(30, abs=0.1)
+
+
 def test_what_the_receiver_said_is_counted() -> None:
     stream = Stream(AUDIO, OPUS, 48_000)
     packets = [*spoken(), stream.report(1.0)]

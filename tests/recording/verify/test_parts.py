@@ -52,6 +52,14 @@ def test_the_time_of_a_frame_that_the_encoder_dropped_is_between_its_neighbours(
     assert counter.rate_of([frames]) == 30
 
 
+def test_the_rate_of_a_source_is_known_where_its_camera_was_late_with_each_third_frame() -> None:
+    time, frames = 0.0, []
+    for number in range(150):
+        frames.append(counter.Numbered(round(time, 3), number))
+        time += 0.040 if number % 3 else 0.090
+    assert counter.rate_of([frames]) == 25
+
+
 def test_ten_seconds_have_ten_tones_and_another_seed_another_order() -> None:
     assert sorted(tone(second) for second in range(10)) == sorted(TONES)
     assert [tone(second) for second in range(20)] != [tone(second, 1) for second in range(20)]
