@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from relay.cluster.alone import Alone
 from relay.composition.database import DatabasePlane, database_plane
 from relay.composition.edge import edge_plane
 from relay.composition.http import http_plane
@@ -42,6 +43,7 @@ from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
 from relay.signaling.calls.review import Review
 from relay.signaling.calls.service import Calls
+from relay.signaling.log.writebehind import WriteBehind
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
@@ -118,6 +120,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
     housekeeping = Housekeeping(SqlRetention(database.engine), settings.only(RetentionSettings))
     app.cleanup_ctx.append(_recordings_examined(settings.only(RecordingSettings)))
     app.cleanup_ctx.append(_open(database))
+    app.cleanup_ctx.append(_clustered(database.cluster, calls.writes))
     app.cleanup_ctx.append(_running(app[REVOCATIONS]))
     keys = app[TOKENS].keys
     if keys is not None:
@@ -152,6 +155,17 @@ def _open(database: DatabasePlane) -> _Context:
             yield
 
     return opened
+
+
+def _clustered(cluster: Alone, writes: WriteBehind) -> _Context:
+    async def clustered(app: web.Application) -> AsyncIterator[None]:
+        await cluster.start()
+        try:
+            yield
+        finally:
+            await cluster.close(in_order=app[CALLS_ENDED].is_set() and not writes.waiting)
+
+    return clustered
 
 
 def _recordings_examined(settings: RecordingSettings) -> _Context:

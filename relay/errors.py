@@ -12,6 +12,7 @@ be shown to their sender and end at the edge. A broken invariant of ours is an `
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
     ├── Unavailable            the database is away; answered to the client, and logged once
     ├── LostRace               a conditional update found that another writer was first
+    │   └── TakenOver          another server owns the call now: this one has nothing more to say about it
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
 """
 
@@ -50,3 +51,7 @@ class Unavailable(RelayError):
 
 class LostRace(RelayError):
     """A conditional update matched no row: another writer changed it first."""
+
+
+class TakenOver(LostRace):
+    """The row of a call belongs to another incarnation: another process has taken the call over."""

@@ -26,6 +26,7 @@ SANS_IO = (
     *(f"relay/edge/{name}.py" for name in ("public", "ice_servers", "routes")),
     *(f"relay/edge/tcp/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "pace", "bounds", "connection_table")),
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),
+    "relay/cluster/api.py",
     "relay/counting.py",
     "relay/mos.py",
     *(f"relay/client/{name}.py" for name in ("av_offset", "events", "figures", "resumption")),
@@ -81,6 +82,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.ip": (),
     "relay.ice_servers": (),
     "relay.clock": (),
+    "relay.locked_file": (),
+    "relay.cluster.api": (),
+    "relay.cluster": ("relay.cluster", "relay.locked_file"),
     "relay.rtp": ("relay.rtp", "relay.errors"),
     "relay.settings": ("relay.settings", "relay.errors", "relay.recording.limits"),
     "relay.cli": ("relay",),
@@ -123,7 +127,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.signaling.messages": ("relay.signaling.messages", "relay.errors", "relay.ids"),
     "relay.signaling.ports": ("relay.media.api", "relay.records", "relay.ids"),
     "relay.signaling.recording": ("relay.records", "relay.errors", "relay.ids"),
-    "relay.signaling.log": ("relay.signaling.log", "relay.signaling.ports", "relay.records", "relay.errors", "relay.ids"),
+    "relay.signaling.log": (
+        *("relay.signaling.log", "relay.signaling.ports", "relay.records", "relay.locked_file", "relay.errors", "relay.ids"),
+    ),
     "relay.signaling.sessions": ("relay.signaling.sessions", "relay.sdp", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.signaling.presence": (
         *("relay.signaling.presence", "relay.signaling.messages", "relay.signaling.ports", "relay.signaling.sessions"),
@@ -193,7 +199,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "relay.ids",
             "relay.errors",
         ),
-        *("relay.signaling.ports", "relay.records"),
+        *("relay.signaling.ports", "relay.cluster.api", "relay.records"),
     ),
 }
 """Package or module → what it may import of our own. The longest name that fits counts."""

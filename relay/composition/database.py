@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relay.cluster.alone import Alone
+from relay.cluster.incarnation_file import IncarnationFile
 from relay.db import demo
 from relay.db.call_log import SqlCallLog
 from relay.db.directory import SqlDirectory
 from relay.db.engine import answers, check, create_engine, file_of, folder_of
 from relay.db.figures import DatabaseMetrics
+from relay.db.incarnations import SqlIncarnations
 from relay.db.naming import Layout
 from relay.db.outage import WatchedEngine
 from relay.db.push import SqlPushSubscriptions
@@ -28,6 +31,7 @@ class DatabasePlane:
 
     Attributes:
         journal: what waits for the database outlives this process there; None: it does not.
+        cluster: this server among those that share the database; it starts once the database is open.
     """
 
     settings: DatabaseSettings
@@ -37,13 +41,18 @@ class DatabasePlane:
     subscriptions: SqlPushSubscriptions = field(init=False)
     call_logs: Mapping[ScopeKind, SqlCallLog] = field(init=False)
     journal: FileJournal | None = field(init=False)
+    cluster: Alone = field(init=False)
 
     def __post_init__(self) -> None:
         self.figures = DatabaseMetrics(self.engine)
         self.directory = SqlDirectory(self.engine)
         self.subscriptions = SqlPushSubscriptions(self.engine)
-        self.call_logs = {kind: SqlCallLog(self.engine, self.settings.node, kind) for kind in ScopeKind}
-        self.journal = journal_of(self.settings, folder_of(self.engine))
+        journal = journal_path(self.settings, folder_of(self.engine))
+        beside = None if journal is None else journal.with_name(f"{journal.name}.incarnation")
+        self.journal = None if journal is None else FileJournal(journal)
+        file = None if beside is None else IncarnationFile(beside)
+        self.cluster = Alone(self.settings.node_name, SqlIncarnations(self.engine), file)
+        self.call_logs = {kind: SqlCallLog(self.engine, self.cluster, kind) for kind in ScopeKind}
 
     async def answers(self) -> bool:
         """Whether the database can be asked now."""
@@ -111,13 +120,16 @@ async def look_at_database(settings: DatabaseSettings) -> str:
         await database.dispose()
 
 
-def journal_of(settings: DatabaseSettings, folder: Path | None) -> FileJournal | None:
+def journal_path(settings: DatabaseSettings, folder: Path | None) -> Path | None:
     """Where what waits for the database outlives this process; None: it does not.
+
+    Without a name in the settings, the file's name is the same whatever the host is called: a container that is made anew has
+    another host name, and finds the file all the same.
 
     Args:
         folder: of the database; None: that is in memory.
     """
     if settings.journal == "off" or (folder is None and not settings.journal):
         return None
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.node)
-    return FileJournal(Path(settings.journal) if settings.journal else (folder or Path()) / f"calls-{name}.journal")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", settings.node or "relay")
+    return Path(settings.journal) if settings.journal else (folder or Path()) / f"calls-{name}.journal"

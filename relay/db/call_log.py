@@ -9,12 +9,13 @@ from sqlalchemy import ColumnElement, Row, and_, case, insert, not_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from relay.cluster.api import Cluster
 from relay.db.constraints import Constraint, violated
 from relay.db.engine import execute
 from relay.db.models import OF_KIND
 from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
 from relay.db.profiles import names
-from relay.errors import ConfigurationError, LostRace
+from relay.errors import ConfigurationError, LostRace, TakenOver
 from relay.ids import Profile, ScopeKind
 from relay.records.profiles import ProfileCard
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath, NewCall
@@ -43,19 +44,19 @@ class SqlCallLog:
     Every statement commits by itself, and only a heartbeat changes more than one row: servers cannot deadlock.
     """
 
-    def __init__(self, engine: AsyncEngine, node: str, kind: ScopeKind) -> None:
+    def __init__(self, engine: AsyncEngine, cluster: Cluster, kind: ScopeKind) -> None:
         """
         Args:
-            node: name of this server; no other that shares the database has the same.
+            cluster: says whose rows are this server's.
             kind: which calls: those in conversations (`call_logs`) or in whiteboard sessions (`whiteboard_call_history`).
 
         Raises:
             ConfigurationError: the name does not fit its column.
         """
-        if len(node) > MAX_NODE_LENGTH:
-            raise ConfigurationError(f"the node's name is longer than {MAX_NODE_LENGTH} characters: {node[:20]!r}…")
+        if len(cluster.name) > MAX_NODE_LENGTH:
+            raise ConfigurationError(f"the node's name is longer than {MAX_NODE_LENGTH} characters: {cluster.name[:20]!r}…")
         self._engine = engine
-        self._node = node
+        self._cluster = cluster
         self._kind = kind
         self._tables = OF_KIND[kind]
         self._row = self._tables.calls
@@ -78,7 +79,8 @@ class SqlCallLog:
             "started_at": call.started_at,
             "participants": [_participant(call.caller, "caller"), _participant(call.callee, "callee")],
             "call_id": call.call_id,
-            "node": self._node,
+            "node": self._cluster.me.name,
+            "owner_epoch": self._cluster.me.incarnation,
             "transferred_from": call.transferred_from,
             "hidden_from_callee": call.hidden_from_callee,
         }
@@ -103,18 +105,21 @@ class SqlCallLog:
 
         Raises:
             LostRace: the row was not `initiated`.
+            TakenOver: it is another server's.
         """
         row = self._row
         waiting = or_(row.status == INITIATED, and_(_EXPIRED, row.answered_at.is_(None)))
         # An earlier attempt may have been made although its answer did not come.
         made = and_(row.status == ANSWERED, row.answered_at == at)
-        answering = update(row).where(row.call_id == call_id, or_(waiting, made))
+        answering = update(row).where(row.call_id == call_id, self._is_mine, or_(waiting, made))
         if not await execute(self._engine, answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
+            if await self._taken_over([call_id]):
+                raise TakenOver(f"call {call_id} is another server's")
             raise LostRace(f"call {call_id} is not waiting for an answer")
 
     async def updated(self, call_id: str, call_type: str) -> None:
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
-        changing = update(self._row).where(self._row.call_id == call_id, or_(_OPEN, _EXPIRED))
+        changing = update(self._row).where(self._row.call_id == call_id, self._is_mine, or_(_OPEN, _EXPIRED))
         await execute(self._engine, changing.values(call_type=call_type))
 
     async def ended(
@@ -133,15 +138,18 @@ class SqlCallLog:
         # Twice: an answer may come in between. After that, only another server's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
-                query = select(row.status, row.answered_at, row.ended_at, row.end_reason).where(row.call_id == call_id)
+                columns: Any = (row.status, row.answered_at, row.ended_at, row.end_reason, row.owner_epoch)
+                query = select(*columns).where(row.call_id == call_id)
                 seen = (await connection.execute(query)).one_or_none()
             if seen is None:
                 break
+            if seen.owner_epoch != self._cluster.me.incarnation:
+                raise TakenOver(f"call {call_id} is another server's")
             answered = answered_at or seen.answered_at
             duration = _duration(answered, at)
             if (seen.ended_at, seen.end_reason) == (at, reason):  # by an earlier attempt, whose answer did not come
                 return duration
-            closing = update(row).where(row.call_id == call_id, row.status == seen.status, or_(_OPEN, _EXPIRED))
+            closing = update(row).where(row.call_id == call_id, self._is_mine, row.status == seen.status, or_(_OPEN, _EXPIRED))
             values = _closed(answered, at, reason)
             if await execute(self._engine, closing.values(**values, **known)):
                 return duration
@@ -155,35 +163,53 @@ class SqlCallLog:
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.
 
         Those that were closed as `expired` are opened again; others that are closed stay as they are.
+
+        Returns:
+            Those that another server has taken over.
         """
-        row = self._row
+        row, lost = self._row, set[str]()
         for start in range(0, len(call_ids), HEARTBEAT_BATCH):
             batch = call_ids[start : start + HEARTBEAT_BATCH]
-            noting = update(row).where(row.call_id.in_(batch), _OPEN).values(heartbeat_at=at)
-            if await execute(self._engine, noting) < len(batch):
+            mine = (row.call_id.in_(batch), self._is_mine)
+            if await execute(self._engine, update(row).where(*mine, _OPEN).values(heartbeat_at=at)) < len(batch):
                 status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
-                opening = update(row).where(row.call_id.in_(batch), _EXPIRED)
+                opening = update(row).where(*mine, _EXPIRED)
                 await execute(self._engine, opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
+                lost |= await self._taken_over(batch)
+        return lost
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
-        """The last sign of life of each open call, but of those that this node has just noted at one of `beats`."""
-        beating = and_(self._row.node == self._node, self._row.heartbeat_at.in_(beats))
+        """The last sign of life of each open call, but of those that this server has just noted at one of `beats`."""
+        beating = and_(self._is_mine, self._row.heartbeat_at.in_(beats))
         rows = await self._open_calls(or_(not_(beating), self._row.heartbeat_at.is_(None)))
         return {row.call_id: _last_sign(row) for row in rows}
 
-    async def close_own(self) -> int:
-        """Close the calls that an earlier life of this node left open. To be called before this one has any.
+    async def take_over(self, call_ids: Sequence[str]) -> None:
+        """Make calls of a server that has ended this one's: it is about to write how they went on."""
+        row, me = self._row, self._cluster.me
+        for start in range(0, len(call_ids), HEARTBEAT_BATCH):
+            theirs = row.call_id.in_(call_ids[start : start + HEARTBEAT_BATCH])
+            # Those without an incarnation are of an earlier version, which may have had another name.
+            ended = or_(row.owner_epoch.in_(self._cluster.predecessors), row.owner_epoch.is_(None))
+            await execute(self._engine, update(row).where(theirs, ended).values(node=me.name, owner_epoch=me.incarnation))
 
-        They end with reason `expired` at their last sign of life.
+    async def close_own(self) -> int:
+        """Close the calls that earlier incarnations of this server left open. To be called before this one has any.
+
+        They end with reason `expired` at their last sign of life. Those of an incarnation that may be alive stay open.
 
         Returns:
             How many were closed.
         """
-        return await self._close(await self._open_calls(self._row.node == self._node))
+        row, cluster = self._row, self._cluster
+        # An earlier version of the relay has only its name in there. Own ones are those that the journal had more of.
+        unnumbered = and_(row.node == cluster.name, row.owner_epoch.is_(None))
+        ended = row.owner_epoch.in_([*cluster.predecessors, cluster.me.incarnation])
+        return await self._close(await self._open_calls(or_(unnumbered, ended)))
 
     async def close_stale(self, signs: Mapping[str, datetime]) -> int:
         """Close those of these calls, of whatever node, whose last sign of life still is the one given.
@@ -196,10 +222,23 @@ class SqlCallLog:
         rows = await self._open_calls(true())
         return await self._close([row for row in rows if signs.get(row.call_id) == _last_sign(row)])
 
+    @property
+    def _is_mine(self) -> ColumnElement[bool]:
+        """The fence: no statement of this server changes how a call of another one goes on."""
+        return self._row.owner_epoch == self._cluster.me.incarnation
+
+    async def _taken_over(self, call_ids: Sequence[str]) -> set[str]:
+        """Those of the calls that are another server's."""
+        row = self._row
+        theirs = row.owner_epoch.is_distinct_from(self._cluster.me.incarnation)
+        async with self._engine.connect() as connection:
+            return {*(await connection.execute(select(row.call_id).where(row.call_id.in_(call_ids), theirs))).scalars()}
+
     async def _open_calls(self, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
-        columns: Any = (self._row.call_id, self._row.status, self._row.started_at, self._row.answered_at, self._row.heartbeat_at)
+        row = self._row
+        columns: Any = (row.call_id, row.status, row.started_at, row.answered_at, row.heartbeat_at, row.owner_epoch)
         # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
-        query = select(*columns).where(_OPEN, self._row.node.is_not(None), which)
+        query = select(*columns).where(_OPEN, row.node.is_not(None), which)
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).all()
 
@@ -209,6 +248,8 @@ class SqlCallLog:
             closing = update(self._row).where(self._row.call_id == row.call_id, self._row.status == row.status)
             # A heartbeat since then: the call is not abandoned after all.
             closing = closing.where(self._row.heartbeat_at.is_not_distinct_from(row.heartbeat_at))
+            # Its owner may correct it, so it stays the owner's; one that has taken it over meanwhile knows better already.
+            closing = closing.where(self._row.owner_epoch.is_not_distinct_from(row.owner_epoch))
             closed += await execute(self._engine, closing.values(**_closed(row.answered_at, _last_sign(row), EXPIRED)))
         return closed
 

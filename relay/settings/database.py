@@ -1,5 +1,6 @@
 """The database, the tables in it that are the relay's, and the journal of what waits while it is away."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -30,8 +31,13 @@ class DatabaseSettings(TableSettings, Development):
     journal: str = ""
     """File of what waits for a database that is away; empty: `calls-NODE.journal` beside the SQLite file, or where the relay
     runs; `off`: none."""
-    node: str = "relay"
-    """Name of this server in `call_logs`. Servers that share a database need different ones."""
+    node: str = ""
+    """Name of this server in `call_logs`; empty: the name of its host. Servers that share a database have different ones."""
+
+    @property
+    def node_name(self) -> str:
+        """The name of this server."""
+        return self.node or os.uname().nodename
 
     def _problems(self) -> Iterator[str]:
         yield from parsing_problem("database_url", lambda: parse(self.database_url))

@@ -101,6 +101,7 @@ class CallLog(Protocol):
     wins it.
 
     A row that was closed as `expired` counts as open to the server that has its call: another server took that for abandoned.
+    A row that another server has taken over is left alone, and is reported by `TakenOver`.
 
     Times are timezone-aware, in UTC. Every method raises `Unavailable` while the database is away.
     """
@@ -118,6 +119,7 @@ class CallLog(Protocol):
 
         Raises:
             LostRace: the row was not `initiated`.
+            TakenOver: it is another server's.
         """
         ...
 
@@ -148,6 +150,7 @@ class CallLog(Protocol):
 
         Raises:
             LostRace: the row was already closed.
+            TakenOver: it is another server's.
         """
         ...
 
@@ -155,10 +158,13 @@ class CallLog(Protocol):
         """Whether that is a call of the profile which ended as `transferred`."""
         ...
 
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
         """Note that these calls were alive at `at`, so that a crash leaves their durations nearly right.
 
         Those that were closed as `expired` are opened again.
+
+        Returns:
+            Those that another server has taken over.
         """
         ...
 
@@ -166,10 +172,14 @@ class CallLog(Protocol):
         """The last sign of life of each open call, but of those that this server has just noted at one of `beats`."""
         ...
 
+    async def take_over(self, call_ids: Sequence[str]) -> None:
+        """Make calls of an earlier life of this server, which has ended, this one's, before more of them is written."""
+        ...
+
     async def close_own(self) -> int:
         """Close the calls that an earlier life of this server left open. To be called before this one has any.
 
-        They end with reason `expired` at their last sign of life.
+        They end with reason `expired` at their last sign of life. Those of a process that may be alive stay open.
 
         Returns:
             How many were closed.

@@ -82,9 +82,10 @@ async def test_the_signs_of_life_are_of_all_open_calls_but_those_that_were_just_
     mine, mine_new, mine_left, theirs, theirs_new, closed = [
         await node.call(started=number) for number, node in enumerate((log, log, log, other_log, other_log, log))
     ]
-    await log.heartbeat([mine_left, theirs], after(30))
+    await log.heartbeat([mine_left], after(30))
+    await other_log.heartbeat([theirs], after(30))
     await log.heartbeat([mine], after(60))
-    await log.answered(theirs_new, after(40))
+    await other_log.answered(theirs_new, after(40))
     await log.ended(closed, after(6), "cancelled")
     signs = await log.signs([after(60), after(61)])
     assert signs == {mine_new: after(1), mine_left: after(30), theirs: after(30), theirs_new: after(40)}

@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -78,3 +78,35 @@ async def test_no_row_is_left_open_by_a_server_that_was_killed_in_the_middle_of_
             assert timedelta(0) <= killed_at - row["ended_at"] <= timedelta(seconds=INTERVAL + 1), "off by more than a heartbeat"
             assert row["duration_seconds"] == (row["ended_at"] - row["answered_at"]) // timedelta(seconds=1)
         await server.stop(signal.SIGINT)
+
+
+@pytest.mark.parametrize("journal", ["calls.journal", "other.journal"], ids=["with its journal", "with a journal of its own"])
+async def test_a_second_server_of_the_same_name_on_the_same_database_ends_no_call_of_the_first(
+    tmp_path: Path, journal: str
+) -> None:
+    """As in a restart that overlaps, or where nothing tells servers apart but what they are."""
+    async with serving(tmp_path, connect_timeout="600", media_grace="600") as first, contextlib.AsyncExitStack() as sockets:
+        http = await sockets.enter_async_context(aiohttp.ClientSession(first.relay.url))
+        await Line(http, first, 0).talk(sockets)
+
+        async def state() -> tuple[str, str | None]:
+            [row] = await first.relay.call_logs()
+            return row["status"], row["end_reason"]
+
+        await eventually(lambda: _is(state, ("answered", None)), "the answer is written")
+        async with serving(tmp_path, journal=str(tmp_path / journal)) as second:
+            assert await state() == ("answered", None)
+            assert (await second.stop(signal.SIGTERM)).status == 0
+        assert await state() == ("answered", None)
+        await first.stop(signal.SIGTERM)
+        assert await state() == ("ended", "server_shutdown")
+    left = [one.name for one in files_in(tmp_path) if "journal" in one.name]
+    assert left == [], "both have stopped in order"
+
+
+async def _is(state: Callable[[], Awaitable[object]], wanted: object) -> bool:
+    return await state() == wanted
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from relay.errors import LostRace
+from relay.errors import LostRace, TakenOver
 from relay.ids import Profile, Scope, ScopeKind
 from relay.records.profiles import Privacy, ProfileCard
 from relay.records.recordings import CaptureResult, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
@@ -70,6 +70,8 @@ class MemoryCallLog:
         self._kind = kind
         self.entries: dict[str, CallEntry] = {}
         """By `call_id`, oldest first."""
+        self.taken_over: set[str] = set()
+        """Ids of calls that are another server's."""
 
     async def opened(self, call: NewCall) -> None:
         await asyncio.sleep(0)
@@ -80,6 +82,7 @@ class MemoryCallLog:
 
     async def answered(self, call_id: str, at: datetime) -> None:
         await asyncio.sleep(0)
+        self._require_mine(call_id)
         entry = self.entries.get(call_id)
         if entry is None or entry.status != "initiated":
             raise LostRace(f"call {call_id} is not waiting for an answer")
@@ -103,6 +106,7 @@ class MemoryCallLog:
         decline_message: str | None = None,
     ) -> int | None:
         await asyncio.sleep(0)
+        self._require_mine(call_id)
         entry = self.entries.get(call_id)
         if entry is None or not (entry.is_open or entry.end_reason == "expired"):
             raise LostRace(f"call {call_id} is not open")
@@ -118,15 +122,23 @@ class MemoryCallLog:
         parties = () if entry is None else (entry.call.caller.profile, entry.call.callee.profile)
         return entry is not None and entry.end_reason == "transferred" and profile in parties
 
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
         await asyncio.sleep(0)
-        for call_id in call_ids:
+        for call_id in {*call_ids} - self.taken_over:
             entry = self.entries.get(call_id)
             if entry is not None and entry.end_reason == "expired":
                 entry.status = "initiated" if entry.answered_at is None else "answered"
                 entry.end_reason = entry.ended_at = entry.duration_seconds = None
             if entry is not None and entry.is_open:
                 entry.heartbeat_at = at
+        return self.taken_over & {*call_ids}
+
+    async def take_over(self, call_ids: Sequence[str]) -> None:
+        await asyncio.sleep(0)
+
+    def _require_mine(self, call_id: str) -> None:
+        if call_id in self.taken_over:
+            raise TakenOver(f"call {call_id} is another server's")
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
         await asyncio.sleep(0)

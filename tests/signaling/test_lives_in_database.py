@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from relay.db.engine import create_engine
 from relay.ids import ScopeKind
 from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
+from tests.kit.cluster import Member
 from tests.kit.memory import MemoryCallLog
 from tests.signaling.test_lives import STEPS, Lives, live
 
@@ -57,8 +58,8 @@ class TwiceWritten(MemoryCallLog):
         )
         return await self._both(here, there)
 
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
-        await self._both(super().heartbeat(call_ids, at), self._database.heartbeat(call_ids, at))
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
+        return await self._both(_sorted(super().heartbeat(call_ids, at)), _sorted(self._database.heartbeat(call_ids, at)))
 
     async def close_own(self) -> int:
         return await self._both(super().close_own(), self._database.close_own())
@@ -82,6 +83,10 @@ class TwiceWritten(MemoryCallLog):
         return first
 
 
+async def _sorted(found: Awaitable[Collection[str]]) -> list[str]:
+    return sorted(await found)
+
+
 class LivesInDatabase(Lives):
     """The same, and what is written down is there."""
 
@@ -93,7 +98,7 @@ class LivesInDatabase(Lives):
         self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
         self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
         for kind in ScopeKind:
-            self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, "test", kind))
+            self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, Member("test"), kind))
         self.after.append(self._compare_rows)
 
     async def _compare_rows(self) -> None:

@@ -15,6 +15,7 @@ from relay.db.models.known import (
     KnownWhiteboardMemberRow,
     KnownWhiteboardSessionRow,
 )
+from relay.db.models.nodes import IncarnationRow
 from relay.db.models.people import BlockRow, ConnectionRow, ProfileRow, PushSubscriptionRow, RevocationRow, SettingsRow
 from relay.db.models.ratings import CallRatingRow
 from relay.db.models.recordings import RecordingAccessRow, RecordingConsentRow, RecordingPolicyRow, RecordingRow
@@ -30,6 +31,7 @@ __all__ = [
     "ChatRow",
     "ConnectionRow",
     "ConversationRow",
+    "IncarnationRow",
     "KindTables",
     "KnownBlockRow",
     "KnownConnectionRow",

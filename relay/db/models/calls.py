@@ -8,7 +8,7 @@ changes only rows with a `call_id`.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Double, ForeignKey, Index, String, false, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, String, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.schema import SchemaItem
@@ -58,7 +58,7 @@ class _Call:
             Index(None, "ended_at"),
             Index(f"ix_{cls.__tablename__}_caller_user_id", "caller_user_id", "started_at"),
             # Only open calls, and no column that a heartbeat changes: the index stays tiny and heartbeats leave it alone.
-            partial("open", "node", where=IS_OPEN),
+            partial("open", "node", "owner_epoch", where=IS_OPEN),
             partial("unseen", "callee_profile_type", "callee_profile_id", "started_at", "id", where=IS_UNSEEN),
             partial("named", "started_at", where=IS_NAMED),
         )
@@ -84,6 +84,9 @@ class _Call:
     end_reason: Mapped[str | None] = mapped_column(String(MAX_END_REASON_LENGTH))
     node: Mapped[str | None] = mapped_column(String(MAX_NODE_LENGTH))
     """Name of the server that carries the call."""
+    owner_epoch: Mapped[int | None] = mapped_column(BigInteger)
+    """The incarnation of that server (`relay.cluster.api.NodeRef`): who has another one cannot change the row. None: an earlier
+    version of the relay wrote it."""
     heartbeat_at: Mapped[datetime | None]
     """When that server last said that the call is alive."""
     callee_profile_id: Mapped[int | None]

@@ -99,8 +99,8 @@ class Calls:
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
         self._rejoining = rejoining = Rejoining(context, negotiation, recordings)
-        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()))
-        context.log.on_lost = self._lost
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), self._taken_over)
+        context.log.on_lost, context.log.on_taken_over = self._lost, self._taken_over
         self.refused: Counter[str] = Counter()
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
             incoming.CallInvitation: invitations.take_invitation,
@@ -201,9 +201,13 @@ class Calls:
 
     def _lost(self, call_id: str) -> None:
         """The row of a call was closed by another hand before its answer."""
-        for live in self._context.live:
-            if live.call.call_id == call_id:
-                self._context.spawn(self._termination.end_locked(live, EndReason.EXPIRED))
+        if (live := self._context.live.with_id(call_id)) is not None:
+            self._context.spawn(self._termination.end_locked(live, EndReason.EXPIRED))
+
+    def _taken_over(self, call_id: str) -> None:
+        """Another server has a call now: this one was taken for dead, and has nothing more to say about it."""
+        if (live := self._context.live.with_id(call_id)) is not None:
+            self._context.spawn(self._termination.drop(live))
 
     # -- connections --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from relay.media.api import WorkerLost
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Call, EndReason, Party
 from relay.signaling.calls.context import CallContext
-from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.live import LiveCall, Update
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.summary import line, summary
 from relay.signaling.log.entries import Ended
@@ -87,12 +87,10 @@ class Termination:
         context, call = self._context, live.call
         if not call.end(reason, context.clock.now()):
             return
-        context.live.remove(live)
         context.ended[reason.value] += 1
-        if live.timer is not None:
-            live.timer.cancel()
         update, asked = live.take_update(), live.take_transfer()
         asking = live.drop_requests()
+        self._take_out(live, update)
         self._recordings.call_ended(live)
         if reason is EndReason.TRANSFERRED:
             self._remember_transfer(call)
@@ -111,16 +109,38 @@ class Termination:
         for party in call.parties:
             context.tell_elsewhere(live, party)
         self._tell_missed(live)
-        sessions = [live.caller.session, live.callee.session, update.session if update else None]
-        for session in [*sessions, *(session for _, session in live.ringing.values())]:
-            if session is not None:
-                context.live.disown_transport(session.transport_id)
         live.ringing.clear()
         fields = summary(live, context.clock.now())
         logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
         # After everyone has been told: that they must not wait for a media plane that is slow to answer.
         await context.sessions.close_all(call.call_id)
         context.ports.hooks.ended(call, now, duration)
+
+    async def drop(self, live: LiveCall) -> None:
+        """Carry a call no more that another server has taken over. Its lock is not held yet.
+
+        Nothing is written, and no device is told: what this server has to say about the call is not true any more.
+        """
+        async with live.lock:
+            context, call = self._context, live.call
+            if not call.end(EndReason.EXPIRED, context.clock.now()):
+                return
+            update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
+            self._take_out(live, update)
+            live.ringing.clear()
+            logger.warning("call %s is another server's by now, and is dropped here", call.call_id)
+            await context.sessions.close_all(call.call_id)
+
+    def _take_out(self, live: LiveCall, update: Update | None) -> None:
+        """Both parties are free, and neither time nor media moves the call along any more."""
+        live_calls = self._context.live
+        live_calls.remove(live)
+        if live.timer is not None:
+            live.timer.cancel()
+        sessions = [live.caller.session, live.callee.session, update.session if update else None]
+        for session in [*sessions, *(session for _, session in live.ringing.values())]:
+            if session is not None:
+                live_calls.disown_transport(session.transport_id)
 
     def _remember_transfer(self, call: Call) -> None:
         transferred = self._context.transferred

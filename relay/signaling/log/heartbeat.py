@@ -28,9 +28,16 @@ class Heartbeat:
 
     Args:
         beats: the calls of this server that have not ended, of one kind of scope, by the time that it is for them.
+        on_taken_over: called with the id of a call that another server has taken over.
     """
 
-    def __init__(self, logs: Mapping[ScopeKind, CallLog], beats: Callable[[ScopeKind], Mapping[datetime, Sequence[str]]]) -> None:
+    def __init__(
+        self,
+        logs: Mapping[ScopeKind, CallLog],
+        beats: Callable[[ScopeKind], Mapping[datetime, Sequence[str]]],
+        on_taken_over: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_taken_over = on_taken_over
         self._logs = logs
         self._beats = beats
         self._seen: dict[ScopeKind, dict[str, tuple[datetime, int]]] = {}
@@ -63,7 +70,8 @@ class Heartbeat:
     async def _beat_once(self, kind: ScopeKind, log: CallLog) -> None:
         beats = self._beats(kind)
         for at, call_ids in beats.items():
-            await log.heartbeat(call_ids, at)
+            for call_id in await log.heartbeat(call_ids, at):
+                self._on_taken_over(call_id)
         signs = await log.signs(beats.keys())
         mine = {call_id for call_ids in self._beats(kind).values() for call_id in call_ids}
         before = self._seen.get(kind, {})

@@ -1,8 +1,6 @@
 """A file of what waits for the database: lines are added, and the file is emptied whenever nothing waits."""
 
 import asyncio
-import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -10,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from relay.locked_file import open_locked
 from relay.signaling.log.entries import MAX_LINE, Entry, Written, line_of, waiting_in
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class FileJournal:
 
     def _open(self) -> dict[str, list[Entry]]:
         try:
-            self._file = _locked(self._path)
+            self._file = open_locked(self._path)
         except OSError as error:
             self._failed(error)
             return {}
@@ -143,7 +142,7 @@ class FileJournal:
         content = b"".join(line_of(entry) for entries in waiting.values() for entry in entries)
         beside = self._path.with_name(self._path.name + ".new")
         beside.unlink(missing_ok=True)
-        file = _locked(beside)
+        file = open_locked(beside)
         assert file is not None, "no other file has its name"
         try:
             if os.write(file, content) < len(content):
@@ -171,21 +170,3 @@ class FileJournal:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
         self._file = None
-
-
-def _locked(path: Path) -> int | None:
-    """The file, open for adding to it, and locked; None: another process has it."""
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        except OSError:
-            os.close(file)
-            raise
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file).st_ino:
-                return file
-        os.close(file)  # made anew by its owner between the two

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
-from relay.errors import LostRace, Unavailable
+from relay.errors import LostRace, TakenOver, Unavailable
 from relay.ids import ScopeKind
 from relay.signaling.log.entries import (
     Answered,
@@ -43,6 +43,7 @@ RETRY_LAST: Final = 5.0
 NAMES: Final = {
     "late": "entries of calls that were written later than they happened, because the database was away",
     "refused": "entries of calls that the database did not take, by its or our fault: the log says more",
+    "taken_over": "entries of calls that another server had taken over: it writes how they went on",
     "overflowed": "calls of which too much waited for the database: the journal has them until the next start",
 }
 """What `WriteBehind.counters` counts."""
@@ -75,6 +76,7 @@ class WriteBehind:
 
     Attributes:
         on_lost: called with the id of a call whose row was closed by another hand before its answer.
+        on_taken_over: called with the id of a call that another server has taken over.
         on_recorded: called when the row of a recording says that something is to be done: it was captured, or is to be deleted.
     """
 
@@ -93,6 +95,7 @@ class WriteBehind:
         """
         self._max_waiting = max_waiting
         self.on_lost: Callable[[str], None] = lambda _: None
+        self.on_taken_over: Callable[[str], None] = lambda _: None
         self.on_recorded: Callable[[], None] = lambda: None
         self.counters: Counter[str] = Counter()
         self._logs = logs
@@ -124,6 +127,8 @@ class WriteBehind:
             return
         left = await self._journal.open()
         self._replayed.update(left)
+        for kind, log in self._logs.items():
+            await log.take_over([call_id for call_id, entries in left.items() if entries and next(iter(entries)).kind is kind])
         for call_id, entries in left.items():
             self._queue(call_id, entries)
         if left:
@@ -243,6 +248,9 @@ class WriteBehind:
                     await self._write_recording(entry)
         except Unavailable:
             raise
+        except TakenOver:
+            self.counters["taken_over"] += 1
+            self.on_taken_over(entry.call_id)
         except LostRace as error:
             # Of an earlier life: this was written, and the word that it is was not.
             if entry.call_id not in self._replayed:

@@ -1,17 +1,22 @@
 """Who answers a call, and with what."""
 
+import asyncio
+
 import pytest
 
 from tests.sdp.descriptions import VOICE_ANSWER, description, plain, seen
 from tests.signaling.conftest import SqlHarness
+from tests.signaling.harness import MemoryHarness, in_memory
 from tests.signaling.people import (
     DECLINE,
     HANG_UP,
     LESSON,
     PARENT,
+    TUTOR,
     answer,
     error,
     frame,
+    invitation,
 )
 
 
@@ -168,3 +173,32 @@ async def test_the_caller_is_told_that_the_last_device_could_not_take_the_call(h
     assert await harness.ends() == [(456, "missed", "media_unavailable")]
     assert callee.types()[-1] == "call_missed media_unavailable"
     await harness.nothing_is_left()
+
+
+async def test_a_call_that_another_server_has_taken_over_is_dropped_without_a_word_or_a_write(
+    harness: SqlHarness,
+) -> None:
+    caller, callee = await harness.ringing()
+    await harness.rows()
+    await harness.execute("UPDATE call_logs SET owner_epoch = 2")
+    await harness.say(callee, answer())
+    await harness.all_ended()
+    assert caller.types() == ["call_state ringing", "call_answer", "call_state answered"]
+    assert callee.types() == ["call_invitation", "call_state answered"]
+    assert await harness.ends() == [(456, "initiated", None)]
+    assert harness.calls.ended.total() == 0, "it goes on elsewhere"
+
+
+@in_memory
+async def test_a_call_that_was_taken_over_unnoticed_is_dropped_at_the_next_heartbeat(harness: MemoryHarness) -> None:
+    caller, callee = await harness.connected()
+    said = caller.types(), callee.types()
+    [row] = await harness.rows()
+    harness.logs[LESSON.kind].taken_over.add(row.call_id)
+    await asyncio.sleep(6)
+    assert harness.calls.call_count == 0
+    assert (caller.types(), callee.types()) == said
+    [row] = await harness.rows()
+    assert (row.status, row.heartbeat_at) == ("answered", None)
+    await harness.say(caller, invitation(TUTOR))
+    assert callee.types()[-1] == "call_invitation", "both are free"

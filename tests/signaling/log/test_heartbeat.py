@@ -41,11 +41,16 @@ class Diary:
         self.closed: list[tuple[float, dict[str, datetime]]] = []
         self.failure: Exception | None = None
         self.left_open = 0
+        self.taken_over: set[str] = set()
 
-    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> None:
+    async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
         if self.failure:
             raise self.failure
         self.beats.append((now(), list(call_ids)))
+        return self.taken_over & {*call_ids}
+
+    async def take_over(self, call_ids: Sequence[str]) -> None:
+        raise AssertionError("a heartbeat takes no call over")
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
         if self.failure:
@@ -147,6 +152,17 @@ async def test_it_outlives_a_database_that_is_away(caplog: pytest.LogCaptureFixt
     await heartbeat.stop()
     assert diary.beats == [(15.0, ["a"])]
     assert caplog.text.count("the heartbeat could not be written") == lines
+
+
+@in_virtual_time
+async def test_it_says_which_calls_another_server_has_taken_over() -> None:
+    diary, said = Diary(), list[str]()
+    diary.taken_over = {"b"}
+    heartbeat = Heartbeat({CONVERSATION: diary}, beating("a", "b"), said.append)
+    await heartbeat.start()
+    await asyncio.sleep(INTERVAL + 1)
+    await heartbeat.stop()
+    assert said == ["b"]
 
 
 @in_virtual_time

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.composition.database import journal_of
+from relay.composition.database import journal_path
 from relay.media.api import Route
 from relay.records.recordings import CaptureResult, ConsentAnswer, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
 from relay.settings.all import Settings
@@ -211,9 +211,9 @@ async def test_no_call_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     ],
 )
 def test_its_place_is_beside_the_database_or_a_setting(settings: dict[str, Any], name: str | None) -> None:
-    found = journal_of(Settings(dev=True, **settings), Path("data"))
-    assert (found and found._path) == (name and Path(name))
+    found = journal_path(Settings(dev=True, **settings), Path("data"))
+    assert found == (name and Path(name))
 
 
 def test_a_database_in_memory_has_none() -> None:
-    assert journal_of(Settings(dev=True), None) is None
+    assert journal_path(Settings(dev=True), None) is None

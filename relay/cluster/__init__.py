@@ -1,0 +1,1 @@
+"""The servers that share a database, as the calls of one of them see it."""

@@ -1,0 +1,19 @@
+"""A server among those that share a database, as a test wants it to be."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from relay.cluster.api import NodeRef
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`relay.cluster.api.Cluster`."""
+
+    name: str
+    incarnation: int = 1
+    predecessors: Collection[int] = ()
+
+    @property
+    def me(self) -> NodeRef:
+        return NodeRef(self.name, self.incarnation)
