@@ -1,6 +1,7 @@
 """Serves the files of the browser client in `web/`."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,14 @@ WEB: Final = _PACKAGE / "web" if (_PACKAGE / "web").is_dir() else _PACKAGE.paren
 
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 """RFC 8246: what changes gets another name."""
+
+_NAMED_BY_CONTENT: Final = re.compile(r"\.[0-9a-f]{16}\.\w+$")
+"""A file of others in `web/vendor`, with the beginning of its SHA-256 in its name."""
+
+_WORKER: Final = ".worker.js"
+_WORKER_POLICY: Final = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+"""A worker's script has a policy of its own (CSP level 3, section 4.2.2): WebAssembly runs there, and in no page. A worker shows
+nothing, and fetches from here only."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,7 +51,7 @@ class Pages:
             web.get("/icon.svg", self._file("icon.svg")),
             # At the root, since the scope of a service worker is its own directory and those below.
             web.get("/sw.js", self._file("sw.js")),
-            web.get("/{folder:app|client|css}/{path:.+}", self._part),
+            web.get("/{folder:app|client|css|vendor}/{path:.+}", self._part),
             web.get(f"/{FOLDER}/{{version}}/{{name}}", self._bundle),
         ]
 
@@ -64,12 +73,13 @@ class Pages:
             asset = await asyncio.to_thread(self._website.file, path)
             if asset is None:
                 raise web.HTTPNotFound
-            return _sent(request, asset)
+            name = path.rpartition("/")[2]
+            return _sent(request, asset, _FOR_EVER if _NAMED_BY_CONTENT.search(name) else "no-cache", name)
 
         return file
 
     async def _part(self, request: web.Request) -> web.StreamResponse:
-        """A stylesheet or a module, for pages that import single ones."""
+        """A stylesheet or a module, for pages that import single ones; or a file that programs fetch."""
         return await self._file(f"{request.match_info['folder']}/{request.match_info['path']}")(request)
 
     async def _bundle(self, request: web.Request) -> web.StreamResponse:
@@ -79,11 +89,15 @@ class Pages:
             raise web.HTTPNotFound
         # While several servers behind one name are updated, the page may be another's: a bundle of this version beats none.
         current = request.match_info["version"] == site.version
-        return _sent(request, asset, _FOR_EVER if current else "no-cache")
+        return _sent(request, asset, _FOR_EVER if current else "no-cache", request.match_info["name"])
 
 
-def _sent(request: web.Request, asset: Asset, cached: str = "no-cache") -> web.Response:
-    """An asset, compressed where the client takes that."""
+def _sent(request: web.Request, asset: Asset, cached: str = "no-cache", name: str = "") -> web.Response:
+    """An asset, compressed where the client takes that.
+
+    Args:
+        name: of the file: a worker's script has a policy of its own.
+    """
     headers = {hdrs.CACHE_CONTROL: cached, hdrs.VARY: hdrs.ACCEPT_ENCODING}
     tag = ETag(asset.tag, is_weak=True)
     if any(one.value in (asset.tag, "*") for one in request.if_none_match or ()):
@@ -93,8 +107,12 @@ def _sent(request: web.Request, asset: Asset, cached: str = "no-cache") -> web.R
     else:
         response = web.Response(body=asset.plain, headers=headers)
     if response.status == 200:
-        response.content_type, response.charset = asset.content_type, "utf-8"
+        response.content_type = asset.content_type
+        if asset.content_type.startswith(("text/", "image/svg", "application/json")):
+            response.charset = "utf-8"  # WebAssembly takes its type without a parameter only
     response.etag = tag
+    if name.endswith(_WORKER):
+        response.headers["Content-Security-Policy"] = _WORKER_POLICY
     return response
 
 

@@ -5,6 +5,7 @@ import re
 import aiohttp
 import pytest
 
+from relay.http.pages import WEB
 from tests.kit.server import RunningRelay
 
 
@@ -57,3 +58,30 @@ async def test_a_bundle_of_another_version_is_answered_with_this_one_and_not_kep
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")
     async with http.get("/assets/0123456789abcdef/js-gone.js") as response:
         assert response.status == 404
+
+
+async def test_a_worker_may_run_webassembly_and_no_page_may(http: aiohttp.ClientSession) -> None:
+    folder = (await bundles_of(http, "/"))[0].rpartition("/")[0]
+    for path in (f"/{folder}/app-background-segmenter.worker.js", "/app/background/segmenter.worker.js"):
+        async with http.get(path) as response:
+            assert response.status == 200
+            assert response.headers["Content-Security-Policy"] == (
+                "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+            )
+    for path in ("/", "/connectivity", "/recordings", "/app/background/filter.js", *await bundles_of(http, "/")):
+        async with http.get(path) as response:
+            assert "script-src 'self';" in response.headers["Content-Security-Policy"]
+
+
+async def test_files_of_others_are_kept_for_ever_and_have_the_types_that_browsers_want(http: aiohttp.ClientSession) -> None:
+    types = {".wasm": "application/wasm", ".tflite": "application/octet-stream"}
+    files = [file for file in (WEB / "vendor").rglob("*") if file.suffix in types]
+    assert len(files) == len(types)
+    for file in files:
+        async with http.get(f"/{file.relative_to(WEB)}") as response:
+            assert (response.status, await response.read()) == (200, file.read_bytes())
+            assert response.headers["Content-Type"] == types[file.suffix], "browsers compile WebAssembly of this type only"
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Content-Encoding"] == "gzip"
+    async with http.get(f"/{files[0].relative_to(WEB).parent}/LICENSE.txt") as response:
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")

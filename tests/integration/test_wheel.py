@@ -44,6 +44,12 @@ def test_a_wheel_brings_one_top_level_package(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"relay"}
 
 
+def test_a_wheel_brings_the_files_of_others_with_their_licences(wheel: Path) -> None:
+    vendor = {str(file.relative_to(ROOT / "web")) for file in (ROOT / "web" / "vendor").rglob("*.*")}
+    assert any(file.endswith(".wasm") for file in vendor) and any(file.endswith("LICENSE.txt") for file in vendor)
+    assert vendor <= {name.removeprefix("relay/web/") for name in zipfile.ZipFile(wheel).namelist()}
+
+
 def locked() -> list[str]:
     """The packages of the lock that this platform needs."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()

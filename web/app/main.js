@@ -65,7 +65,8 @@ const shell = createShell(root, {
   onRestore: (input) => restore(input),
   onFlip: () => void change((call) => call.leg.media.flipCamera()),
   canFlip: () => desk?.canFlip ?? false,
-  onDevices: () => void loadCalling().then(() => desk?.open()),
+  onDevices: (/** @type {"background" | undefined} */ part = undefined) => void loadCalling().then(() => desk?.open(part)),
+  onBackground: (background) => desk?.setBackground(background),
   onUse: (parts) => void desk?.use(parts),
   onTalk: (talking) => {
     if (current()?.leg.muted === talking) current()?.leg.toggleMute();

@@ -2,7 +2,8 @@
 
 Each module becomes the value of a function that is called once, in the order in which a browser would run them (ECMA-262 section
 16.2.1.5.3): `const _3 = (() => { const { keyOf } = _1; …; return { Api }; })();`. A dynamic import loads its bundle and takes the
-module from it. A bundle imports from others what they have already, so no module runs twice.
+module from it. A bundle imports from others what they have already, so no module runs twice. A worker has bundles of its own,
+since it shares nothing: `new URL("./drawing.worker.js", import.meta.url)` names its script, or with another extension a file.
 """
 
 import posixpath
@@ -24,7 +25,7 @@ class _Bundle:
 
 
 def link(entry: str, read: Callable[[str], str]) -> Mapping[str, str]:
-    """The bundles of a page: file name → program. The first one is the entry's.
+    """The bundles of a page, and of its workers: file name → program. The first one is the entry's.
 
     Args:
         entry: path of the module that the page loads: `app/main.js`.
@@ -33,7 +34,11 @@ def link(entry: str, read: Callable[[str], str]) -> Mapping[str, str]:
     Raises:
         LinkError: a module is missing, imports itself by way of others, or has syntax that is not known here.
     """
-    return _Linker(read).bundles(entry)
+    linker = _Linker(read)
+    bundles = dict(linker.bundles(entry))
+    for worker in linker.workers:
+        bundles |= link(worker, read)
+    return bundles
 
 
 class _Linker:
@@ -50,12 +55,18 @@ class _Linker:
             if root in self._owner:
                 continue
             # Those of other pages have the same modules, and other contents.
-            bundle = _Bundle((entry if root == entry else f"{entry.removesuffix('.js')}+{root}").replace("/", "-"))
+            bundle = _Bundle(_name(entry if root == entry else f"{entry.removesuffix('.js')}+{root}"))
             self._claim(root, bundle, ())
             found.append(bundle)
             waiting += [_resolved(one, path) for one in bundle.modules for path in self._scripts[one].dynamic]
         wanted = self._wanted_elsewhere(found, entry)
         return {bundle.name: self._written(bundle, wanted) for bundle in found}
+
+    @property
+    def workers(self) -> list[str]:
+        """The scripts of the workers that the modules start."""
+        found = (_resolved(path, one) for path in self._owner for one in self._scripts[path].addresses)
+        return [one for one in dict.fromkeys(found) if one.endswith(".js")]
 
     def _claim(self, path: str, bundle: _Bundle, above: tuple[str, ...]) -> None:
         """Put a module behind those that it imports."""
@@ -110,13 +121,14 @@ class _Linker:
         script = self._scripts[path]
         taken = [self._taken(path, one) for one in script.imports]
         calls = {one: self._loading(_resolved(path, one)) for one in script.dynamic}
+        addresses = {one: _address(_resolved(path, one)) for one in script.addresses}
         exported = [outer if outer == local else f"{outer}: {local}" for outer, local in script.exports.items()]
         for one in script.reexports:
             number = self._number(path, one)
             exported += [f"{outer}: {number}.{name}" for outer, name in one.names.items()]
         head = f"const {self._numbers[path]} = (() => {{"
         return "\n".join(
-            [head, *filter(None, taken), script.with_dynamic(calls), f"return {{ {', '.join(exported)} }};", "})();"]
+            [head, *filter(None, taken), script.with_dynamic(calls, addresses), f"return {{ {', '.join(exported)} }};", "})();"]
         )
 
     def _taken(self, path: str, one: Import) -> str:
@@ -139,6 +151,15 @@ class _Linker:
 
     def _loading(self, target: str) -> str:
         return f'import("./{self._owner[target].name}").then((bundle) => bundle.{self._numbers[target]})'
+
+
+def _name(path: str) -> str:
+    return path.replace("/", "-")
+
+
+def _address(target: str) -> str:
+    """Of a worker's bundle, or of a file, as seen from the bundles: they are two folders below the files."""
+    return f"./{_name(target)}" if target.endswith(".js") else f"../../{target}"
 
 
 def _resolved(path: str, relative: str) -> str:

@@ -31,6 +31,8 @@ _IMPORT: Final = re.compile(
 _EXPORT: Final = re.compile(r"^export\s+(?=(?:async\s+function\*?|function\*?|class|const)\s+(?P<name>[\w$]+))", re.MULTILINE)
 _EXPORT_LIST: Final = re.compile(r"^export\s*(?P<names>\{[^}]*\})(?:\s*from\s*\"(?P<path>[^\"]+)\")?;?[ \t]*$", re.MULTILINE)
 _DYNAMIC: Final = re.compile(r"\bimport\(\s*\"([^\"]+)\"\s*\)")
+_ADDRESS: Final = re.compile(r"\bnew\s+URL\(\s*\"([^\"]+)\",\s*import\.meta\.url\s*\)")
+"""Of a worker's script, or of a file that a program fetches."""
 _UNKNOWN: Final = re.compile(r"^(?:export|import)\b(?!\().*$|\bimport\.meta\b", re.MULTILINE)
 
 
@@ -53,7 +55,7 @@ class Script:
     """A module, read.
 
     Attributes:
-        body: without its imports and the word `export`; `import("…")` is still in it.
+        body: without its imports and the word `export`; `import("…")` and `new URL("…", import.meta.url)` are still in it.
         exports: exported name → local name.
         reexports: `export { … } from "…"`, exported names by the ones of the other module.
     """
@@ -68,9 +70,15 @@ class Script:
         """The paths of its dynamic imports."""
         return _DYNAMIC.findall(self.body)
 
-    def with_dynamic(self, calls: Mapping[str, str]) -> str:
-        """The body with other expressions in place of its dynamic imports, by their paths."""
-        return _DYNAMIC.sub(lambda found: calls[found[1]], self.body)
+    @property
+    def addresses(self) -> list[str]:
+        """The paths of `new URL("…", import.meta.url)`: of workers, and of files."""
+        return _ADDRESS.findall(self.body)
+
+    def with_dynamic(self, calls: Mapping[str, str], addresses: Mapping[str, str]) -> str:
+        """The body with other expressions in place of its dynamic imports, and with other addresses; both by their paths."""
+        body = _DYNAMIC.sub(lambda found: calls[found[1]], self.body)
+        return _ADDRESS.sub(lambda found: f'new URL("{addresses[found[1]]}", import.meta.url)', body)
 
 
 def read_script(source: str) -> Script:
@@ -101,7 +109,7 @@ def read_script(source: str) -> Script:
         return ""
 
     text = _EXPORT.sub(declared, _EXPORT_LIST.sub(listed, _IMPORT.sub(imported, text)))
-    if unknown := _UNKNOWN.search(text):
+    if unknown := _UNKNOWN.search(_ADDRESS.sub("", text)):
         raise ScriptError(f"not known to the linker: {unknown[0]}")
     return Script(text.strip(), tuple(imports), exports, tuple(reexports))
 

@@ -31,6 +31,9 @@ _TYPES: Final = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".tflite": "application/octet-stream",
 }
 
 

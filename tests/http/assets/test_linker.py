@@ -92,9 +92,33 @@ async def test_bundles_do_what_the_modules_did_and_run_each_once(tmp_path: Path)
         ({"js/start.js": "export default 1;\n"}, "export default"),
         ({"js/start.js": "export let a = 1;\n"}, "export let"),
         ({"js/start.js": "const a = import.meta.url;\n"}, "import.meta"),
+        ({"js/start.js": 'const a = new URL("./gone.worker.js", import.meta.url);\n'}, "js/gone.worker.js"),
         ({"js/start.js": "const a = `never ends;\n"}, "does not end"),
     ],
 )
 def test_what_cannot_be_linked_is_an_error_that_says_why(modules: dict[str, str], problem: str) -> None:
     with pytest.raises(LinkError, match=problem):
         linked(modules)
+
+
+def test_a_worker_has_a_bundle_of_its_own_beside_that_of_the_page() -> None:
+    bundles = linked(
+        {
+            "js/start.js": """
+import { shared } from "./shared.js";
+export const start = () => new Worker(new URL("./draw.worker.js", import.meta.url), { type: "module", name: shared });
+""",
+            "js/draw.worker.js": """
+import { shared } from "./shared.js";
+const DATA = new URL("../vendor/data.wasm", import.meta.url);
+postMessage([shared, `${DATA}`]);
+""",
+            "js/shared.js": 'export const shared = "said by both";\n',
+        }
+    )
+    assert list(bundles) == ["js-start.js", "js-draw.worker.js"]
+    assert 'new URL("./js-draw.worker.js", import.meta.url)' in bundles["js-start.js"]
+    worker = bundles["js-draw.worker.js"]
+    assert "said by both" in worker and "import {" not in worker, "it shares nothing with the page"
+    # Bundles are at assets/VERSION/, below the files.
+    assert 'new URL("../../vendor/data.wasm", import.meta.url)' in worker

@@ -13,6 +13,7 @@
  * @property {boolean} cameraOn
  * @property {boolean} hasCamera
  * @property {import("../../client/media/media.js").InputProblems} problems
+ * @property {import("../../client/media/background.js").FilterState | null} backgroundState
  * @property {boolean} sharing
  * @property {boolean} isAgreed
  * @property {import("../../client/media/audiomode.js").AudioMode} audioMode

@@ -10,7 +10,7 @@ import { createRecordItem } from "./recording.js";
 
 /**
  * @param {{onMute: () => void, onCamera: () => void, onShare: () => void, onChat: () => void, onHold: () => void,
- *   onTransfer: () => void, onRecord: () => void, onDevices: () => void, onFlip: () => void, canFlip: () => boolean,
+ *   onTransfer: () => void, onRecord: () => void, onDevices: (part?: "background") => void, onFlip: () => void, canFlip: () => boolean,
  *   onEnd: () => void} & Parameters<typeof createAudioItems>[1]} actions
  */
 export function createControls(actions) {
@@ -28,7 +28,8 @@ export function createControls(actions) {
   const record = createRecordItem(more.add("record", onRecord));
   const audio = createAudioItems(more, actions);
   const flip = more.add("flip-camera", onFlip);
-  const devices = more.add("choose-devices", onDevices);
+  const background = more.add("background", () => onDevices("background"));
+  const devices = more.add("choose-devices", () => onDevices());
   const element = h(
     "div",
     { class: "controls", role: "group", "aria-label": "Call controls" },
@@ -41,6 +42,7 @@ export function createControls(actions) {
   );
   transfer.set("Transfer…", "transfer");
   flip.set("Switch camera", "flip");
+  background.set("Background…", "backdrop");
   devices.set("Camera and sound…", "sliders");
 
   return {
@@ -80,6 +82,7 @@ export function createControls(actions) {
       badge.hidden = !going || !unread || chatIsOpen;
       setText(badge, unread > 9 ? "9+" : String(unread));
       hold.set(talk.heldBy.you ? "Resume call" : "Hold call", talk.heldBy.you ? "play" : "pause");
+      background.element.hidden = !leg.cameraOn;
       flip.element.hidden = !leg.cameraOn || !canFlip();
       transfer.element.disabled = talk.transferringTo !== null;
       record.render(talk.recording);

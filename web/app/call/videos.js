@@ -1,4 +1,5 @@
 /** The video elements of a call. In a voice call, the other person's shows no video but plays the audio. */
+import { cameraOf } from "../../client/media/background.js";
 import { h } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { playOn } from "../devices/speaker.js";
@@ -72,7 +73,7 @@ export function createLocalVideo() {
     render(stream, { shown, on }) {
       element.hidden = !shown;
       // What is in front of the user is not in a mirror: letters would be reversed.
-      element.classList.toggle("own--back", stream?.getVideoTracks()[0]?.getSettings().facingMode === "environment");
+      element.classList.toggle("own--back", cameraOf(stream?.getVideoTracks()[0])?.getSettings().facingMode === "environment");
       element.classList.toggle("own--off", !on);
       const source = shown ? stream : null;
       if (video.srcObject === source) return;

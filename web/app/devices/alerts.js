@@ -8,7 +8,9 @@
  * @typedef {object} DeviceActions
  * @property {(input: InputKind) => void} onRestore
  * @property {(parts: Device[]) => void} onUse
+ * @property {(background: "none") => void} onBackground
  */
+import { troubleText } from "../background/words.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 import { shortName } from "../ui/words.js";
@@ -18,11 +20,12 @@ import { arrivalText, problemText, useText } from "./words.js";
 const CONSEQUENCES = { microphone: "can’t hear you.", camera: "can’t see you." };
 
 /** @param {DeviceActions} actions */
-export function createDeviceAlerts({ onRestore, onUse }) {
+export function createDeviceAlerts({ onRestore, onUse, onBackground }) {
   const alerts = {
     microphone: createAlert("microphone-problem", "microphoneOff", () => onRestore("microphone")),
     camera: createAlert("camera-problem", "cameraOff", () => onRestore("camera")),
   };
+  const background = createAlert("background-problem", "backdrop", () => onBackground("none"));
   /** @type {Device[] | null} */
   let parts = null;
   const arrival = createAlert("device-arrived", "plug", () => {
@@ -36,6 +39,7 @@ export function createDeviceAlerts({ onRestore, onUse }) {
     { class: "alerts", role: "status", "data-testid": "device-alerts" },
     alerts.microphone.element,
     alerts.camera.element,
+    background.element,
     arrival.element,
   );
 
@@ -56,6 +60,7 @@ export function createDeviceAlerts({ onRestore, onUse }) {
     render(call) {
       showProblem("microphone", call);
       showProblem("camera", call);
+      background.show(call.isOver || !call.leg.cameraOn ? null : troubleText(call.leg.backgroundState));
       if (!call.isOver) return;
       parts = null;
       arrival.show(null);

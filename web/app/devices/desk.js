@@ -12,6 +12,8 @@
  * @property {(parts: Device[]) => void} offer shows in the call what was just plugged in
  * @property {(id: string) => void} playOn has calls heard on that speaker; empty: the one that the system prefers
  */
+import { createFilter } from "../background/filter.js";
+import { chooseBackground, provideFilter } from "../../client/media/background.js";
 import { chooseDevice, chosenDevice, chosenId, Devices, noteDevicesChecked } from "../../client/media/devices.js";
 import { LocalMedia } from "../../client/media/localmedia.js";
 import { MediaUnavailable } from "../../client/media/media.js";
@@ -32,20 +34,26 @@ export class DeviceDesk {
     this.#setup = setup;
     this.panel = createDevicePanel({
       onChoose: (kind, device) => void this.#choose(kind, device),
+      onBackground: (background) => this.setBackground(background),
       onClose: () => this.#closed(),
     });
+    provideFilter(createFilter);
     this.#devices.addEventListener("change", () => this.#changed());
     this.#devices.addEventListener("arrived", (event) => this.#arrived(/** @type {CustomEvent<Device[]>} */ (event).detail));
     void this.#devices.watch().then(() => this.#hearOnChosen());
   }
 
-  /** The dialog, with the media of the call if there is one. */
-  async open() {
+  /**
+   * The dialog, with the media of the call if there is one.
+   *
+   * @param {"background"} [part] that it is opened for
+   */
+  async open(part) {
     noteDevicesChecked();
     const call = this.#setup.current();
     const media = call?.leg.localStream ? call.leg.media : (this.#own ??= new LocalMedia());
     media.addEventListener("change", this.#look);
-    this.panel.open(media);
+    this.panel.open(media, part);
     this.panel.setDevices(this.#devices.all);
     if (media !== this.#own) return;
     await media.open("video");
@@ -77,6 +85,12 @@ export class DeviceDesk {
   /** @param {Device[]} parts that were offered */
   async use(parts) {
     for (const part of parts) await this.#choose(part.kind, part);
+  }
+
+  /** @param {import("../../client/media/background.js").Background} background from now on, in this call and in others */
+  setBackground(background) {
+    chooseBackground(background);
+    (this.#own ?? this.#setup.current()?.leg.media)?.backgroundChosen();
   }
 
   /** Labels come with the first device that is allowed. */

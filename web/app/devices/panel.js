@@ -6,6 +6,8 @@
  * @typedef {import("../../client/media/devices.js").DeviceKind} DeviceKind
  * @typedef {import("../../client/media/localmedia.js").LocalMedia} LocalMedia
  */
+import { createBackgroundPicker } from "../background/picker.js";
+import { cameraOf } from "../../client/media/background.js";
 import { chosenDevice } from "../../client/media/devices.js";
 import { watchLevel } from "../../client/media/level.js";
 import { fill, h, setText } from "../ui/dom.js";
@@ -20,9 +22,10 @@ const AUDIBLE = 0.35;
 const LABELS = { camera: "Camera", microphone: "Microphone", speaker: "Speaker" };
 
 /**
- * @param {{onChoose: (kind: DeviceKind, device: Device | null) => void, onClose: () => void}} actions
+ * @param {{onChoose: (kind: DeviceKind, device: Device | null) => void, onClose: () => void}
+ *   & Parameters<typeof createBackgroundPicker>[0]} actions
  */
-export function createDevicePanel({ onChoose, onClose }) {
+export function createDevicePanel({ onChoose, onBackground, onClose }) {
   const video = h("video", { class: "devices__video", autoplay: true, playsinline: true, "data-testid": "camera-preview" });
   video.muted = true; // the attribute alone does not count for an element made by script
   const dark = h("p", { class: "devices__dark" });
@@ -49,6 +52,7 @@ export function createDevicePanel({ onChoose, onClose }) {
     microphone: createField("microphone", meter, heard),
     speaker: createField("speaker", test, played),
   };
+  const background = createBackgroundPicker({ onBackground });
   const done = h(
     "button",
     { class: "button button--primary", type: "button", "data-testid": "devices-done", onclick: () => element.close() },
@@ -59,6 +63,7 @@ export function createDevicePanel({ onChoose, onClose }) {
     { class: "dialog devices", "aria-labelledby": "devices-title", "data-testid": "devices" },
     h("h2", { class: "dialog__title", id: "devices-title" }, "Camera and sound"),
     fields.camera.element,
+    background.element,
     fields.microphone.element,
     fields.speaker.element,
     h("div", { class: "dialog__actions" }, done),
@@ -121,8 +126,9 @@ export function createDevicePanel({ onChoose, onClose }) {
     }
     picture.hidden = !source && problems.camera !== null;
     picture.classList.toggle("devices__picture--off", !source);
-    picture.classList.toggle("devices__picture--back", camera?.getSettings().facingMode === "environment");
+    picture.classList.toggle("devices__picture--back", cameraOf(camera)?.getSettings().facingMode === "environment");
     setText(dark, source || problems.camera ? "" : stream ? "Your camera is off" : "One moment…");
+    background.render(media.backgroundState);
     listen(microphone);
     meter.hidden = heard.hidden = !microphone;
   }
@@ -163,20 +169,21 @@ export function createDevicePanel({ onChoose, onClose }) {
     get isOpen() {
       return element.open;
     },
-    /** @param {LocalMedia} next what is shown and changed */
-    open(next) {
+    /** @param {LocalMedia} next what is shown and changed @param {"background"} [part] that it is opened for */
+    open(next, part) {
       media?.removeEventListener("change", render);
       media = next;
       media.addEventListener("change", render);
       setText(played, canChooseSpeaker() ? "" : "This browser plays on the speaker that your system prefers.");
       render();
       if (!element.open) element.showModal();
+      if (part === "background") background.focus();
     },
     close: () => element.close(),
     /** @param {Device[]} all */
     setDevices(all) {
       const idOf = (/** @type {MediaStreamTrack | null | undefined} */ track) => track?.getSettings().deviceId ?? "";
-      fields.camera.setDevices(all, idOf(media?.camera));
+      fields.camera.setDevices(all, idOf(cameraOf(media?.camera)));
       fields.microphone.setDevices(all, idOf(media?.microphone));
       fields.speaker.setDevices(canChooseSpeaker() ? all : [], "");
     },

@@ -49,6 +49,13 @@ const ICONS = {
     { tag: "circle", cx: "12", cy: "12", r: "9" },
     { tag: "circle", cx: "12", cy: "12", r: "4.6", fill: "currentColor", stroke: "none" },
   ],
+  backdrop: [
+    { tag: "circle", cx: "12", cy: "10.5", r: "3.6" },
+    line("M5 20.5c.5-3.4 3.3-5.4 7-5.4s6.5 2 7 5.4"),
+    .../** @type {[number, number][]} */ ([[12, 3], [6.9, 5], [17.1, 5], [4.3, 9.8], [19.7, 9.8], [3.4, 14.9], [20.6, 14.9]]).map(
+      ([cx, cy]) => /** @type {Shape} */ ({ tag: "circle", cx: `${cx}`, cy: `${cy}`, r: "1", fill: "currentColor", stroke: "none" }),
+    ),
+  ],
   stop: [{ tag: "rect", x: "6.5", y: "6.5", width: "11", height: "11", rx: "2" }],
   transfer: [
     line("M13.5 5h5.5v5.5M19 5l-7.5 7.5M10 5H7a2.5 2.5 0 0 0-2.5 2.5V17A2.5 2.5 0 0 0 7 19.5h9.5A2.5 2.5 0 0 0 19 17v-3"),

@@ -110,6 +110,10 @@ export class Leg extends EventTarget {
   get media() {
     return this.#media;
   }
+  /** How the background of our video is changed; null: it is not. */
+  get backgroundState() {
+    return this.#media.backgroundState;
+  }
   get sharing() {
     return this.#media.screen !== null;
   }

@@ -13,6 +13,7 @@
  * @property {string} lost Its label.
  * @property {string | null} now The label of the one in its place; null: there is none, and `problems` says why.
  */
+import { cameraOf, chosenBackground, filterOf } from "./background.js";
 import { chosenId } from "./devices.js";
 import { MediaUnavailable, openInput, openMedia, openScreen, stop } from "./media.js";
 
@@ -35,6 +36,8 @@ export class LocalMedia extends EventTarget {
   hasCamera = false;
   /** @type {InputProblems} why a device is missing that should be there */
   problems = { microphone: null, camera: null };
+  /** @type {import("./background.js").CameraFilter | null} what changes the background of the camera's video */
+  #filter = null;
   /** Nothing that matters leaves while the call is on hold. */
   #held = false;
   #closed = false;
@@ -50,9 +53,13 @@ export class LocalMedia extends EventTarget {
   get microphone() {
     return this.stream?.getAudioTracks()[0] ?? null;
   }
-  /** @returns {MediaStreamTrack | null} */
+  /** @returns {MediaStreamTrack | null} the camera's video as it is shown and sent */
   get camera() {
     return this.stream?.getVideoTracks()[0] ?? null;
+  }
+  /** How the background is changed; null: it is not. */
+  get backgroundState() {
+    return this.#filter?.state ?? null;
   }
 
   /**
@@ -160,8 +167,25 @@ export class LocalMedia extends EventTarget {
    */
   async flipCamera() {
     if (!this.camera) return;
-    const facing = this.camera.getSettings().facingMode === "environment" ? "user" : "environment";
+    const facing = cameraOf(this.camera).getSettings().facingMode === "environment" ? "user" : "environment";
     await this.#openNew("camera", { facing });
+  }
+
+  /** The user has chosen a background, perhaps the same again after a failure. */
+  backgroundChosen() {
+    const [shown, filter] = [this.camera, this.#filter];
+    const wanted = chosenBackground();
+    if (this.#closed || !shown || (!filter && wanted === "none")) return this.#changed();
+    if (filter && wanted !== "none") {
+      filter.choose(wanted);
+      return this.#changed();
+    }
+    this.#filter = null;
+    this.stream?.removeTrack(shown);
+    this.stream?.addTrack(this.#filtered(cameraOf(shown)));
+    filter?.close();
+    this.#applySwitches();
+    this.#tracksChanged();
   }
 
   /**
@@ -190,6 +214,8 @@ export class LocalMedia extends EventTarget {
     clearTimeout(this.#blackout);
     clearTimeout(this.#silence);
     navigator.mediaDevices?.removeEventListener?.("devicechange", this.#devicesChanged);
+    this.#trackOf("camera")?.stop();
+    this.#filter?.close();
     stop(this.stream);
     this.#releaseScreen();
   }
@@ -265,15 +291,26 @@ export class LocalMedia extends EventTarget {
 
   /** @param {MediaStreamTrack} track */
   #adopt(track) {
-    this.stream?.addTrack(track);
+    this.stream?.addTrack(track.kind === "video" ? this.#filtered(track) : track);
     track.onended = () => void this.#ended(track);
     if (track.kind === "audio") track.onmute = track.onunmute = () => this.#silenced(track);
   }
 
-  /** @param {MediaStreamTrack} track */
+  /** @param {MediaStreamTrack} track of a device */
   #drop(track) {
     track.stop();
-    this.stream?.removeTrack(track);
+    const shown = track.kind === "video" ? this.camera : track;
+    if (!shown || cameraOf(shown) !== track) return;
+    this.stream?.removeTrack(shown);
+    if (track.kind === "audio") return;
+    this.#filter?.close();
+    this.#filter = null;
+  }
+
+  /** @param {MediaStreamTrack} camera @returns {MediaStreamTrack} what is shown of it */
+  #filtered(camera) {
+    this.#filter = filterOf(camera, () => this.#changed());
+    return this.#filter?.output ?? camera;
   }
 
   /** @param {MediaStreamTrack} track that has ended by itself: the device is gone, or not allowed any more */
@@ -332,22 +369,23 @@ export class LocalMedia extends EventTarget {
     });
   }
 
-  /** @param {InputKind} input */
+  /** @param {InputKind} input @returns {MediaStreamTrack | null} of the device */
   #trackOf(input) {
-    return input === "microphone" ? this.microphone : this.camera;
+    return input === "microphone" ? this.microphone : cameraOf(this.camera);
   }
 
   // -- inside ----------------------------------------------------------------------------------------------------------
 
   #releaseCamera() {
-    for (const track of this.stream?.getVideoTracks() ?? []) this.#drop(track);
+    const camera = this.#trackOf("camera");
+    if (camera) this.#drop(camera);
     this.cameraOn = false;
     this.#tracksChanged();
   }
 
   #applySwitches() {
     if (this.microphone) this.microphone.enabled = !this.muted && !this.#held;
-    if (this.camera) this.camera.enabled = this.cameraOn && !this.#held;
+    for (const track of [this.camera, cameraOf(this.camera)]) if (track) track.enabled = this.cameraOn && !this.#held;
     if (this.screenAudio) this.screenAudio.enabled = !this.#held; // muting is for the microphone
   }
 
