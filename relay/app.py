@@ -38,6 +38,7 @@ from relay.settings.push import PushSettings
 from relay.settings.recording import RecordingSettings
 from relay.settings.retention import RecordingRetentionSettings, RetentionSettings
 from relay.settings.turn import TurnSettings
+from relay.signaling.calls.draining import Draining
 from relay.signaling.calls.faults import Faults
 from relay.signaling.calls.hooks import HookRunner
 from relay.signaling.calls.judge import Judge
@@ -50,6 +51,8 @@ MEDIA_PORTS: Final = web.AppKey("media_ports", list[int])
 """The UDP ports that media comes in by, once the application has started."""
 CALLS_ENDED: Final = web.AppKey("calls_ended", asyncio.Event)
 """Set once the application stops, every call has ended, and its row is written."""
+DRAINING: Final = web.AppKey("draining", Draining)
+"""Has the application take no new calls and wait for those that there are (`begin`), and says when to stop it (`drained`)."""
 EDGE: Final = web.AppKey("edge", Edge)
 """Media over TCP, and TURN: off until `serve` starts it. An application that is mounted elsewhere has no port of its own."""
 
@@ -115,7 +118,9 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         waker=waker,
         identifier=None if identification is None else Identifier(identification, faults, extensions.identification_timeout),
         faults=faults,
+        drain_seconds=settings.drain_seconds,
     )
+    app[DRAINING] = calls.draining
     app[SETTINGS], app[EDGE], app[MEDIA_PORTS], app[CALLS_ENDED] = settings, edge, [], asyncio.Event()
     housekeeping = Housekeeping(SqlRetention(database.engine), settings.only(RetentionSettings))
     app.cleanup_ctx.append(_recordings_examined(settings.only(RecordingSettings)))

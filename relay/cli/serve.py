@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import Final
 
-from relay.app import CALLS_ENDED, MEDIA_PORTS, create_app, reload
+from relay.app import CALLS_ENDED, DRAINING, MEDIA_PORTS, create_app, reload
 from relay.cli.command import Command
 from relay.cli.environment import settings_of_environment
 from relay.cli.signals import Signals
@@ -38,14 +38,25 @@ async def _serve_until_told(settings: Settings) -> None:
     try:
         app = create_app(await find_public_address(settings))
         async with serve(app, SHUTDOWN_TIMEOUT) as port:
-            signals.ready(partial(reload, app), app[CALLS_ENDED])
+            drain = partial(app[DRAINING].begin, settings.drain_seconds) if settings.drain_seconds else None
+            signals.ready(partial(reload, app), app[CALLS_ENDED], drain)
             _announce(settings, port, app[MEDIA_PORTS])
-            await signals.stop.wait()
+            await _either(signals.stop, app[DRAINING].drained)
             logging.getLogger(__name__).info("stopping")
     except asyncio.CancelledError:
         if not signals.stop.is_set():
             raise
         logging.getLogger(__name__).info("stopped while starting")
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(one.wait()) for one in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 def _announce(settings: Settings, port: int, media_ports: list[int]) -> None:

@@ -47,6 +47,7 @@ class Signals:
         self._has_terminal = ends_with_terminal and _terminal_is_open()
         self._reload: Callable[[], None] | None = None
         self._calls_ended: asyncio.Event | None = None
+        self._drain: Callable[[], None] | None = None
         self._hurrying: asyncio.Task[None] | None = None
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
@@ -55,18 +56,22 @@ class Signals:
         # Also when started by nohup: SIGHUP never kills the process.
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
-    def ready(self, reload: Callable[[], None], calls_ended: asyncio.Event) -> None:
+    def ready(self, reload: Callable[[], None], calls_ended: asyncio.Event, drain: Callable[[], None] | None = None) -> None:
         """The server serves.
 
         Args:
             reload: loads what can be loaded again; called for SIGHUP.
             calls_ended: set once every call has ended and its row is written.
+            drain: called for the first SIGTERM, in place of `stop`, which the next signal sets; None: SIGTERM sets `stop`.
         """
         self._starting = None
-        self._reload, self._calls_ended = reload, calls_ended
+        self._reload, self._calls_ended, self._drain = reload, calls_ended, drain
 
     def _stop(self, number: signal.Signals) -> None:
-        if not self.stop.is_set():
+        if number == signal.SIGTERM and self._drain is not None and not self.stop.is_set():
+            drain, self._drain = self._drain, None
+            drain()
+        elif not self.stop.is_set():
             self.stop.set()
             if self._starting is not None:
                 self._starting.cancel()

@@ -52,6 +52,7 @@ from relay.http.access.keys import Keys, fetch_from
 from relay.http.access.origins import Origins
 from relay.http.access.revocations import REVOCATIONS, Revocations
 from relay.http.access.service_token import ServiceToken
+from relay.http.admin import drain as admin_drain
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
 from relay.http.admin import profiles as admin_profiles
@@ -105,6 +106,7 @@ def http_plane(
     waker: PushWaker | None,
     identifier: Identifier | None,
     faults: Faults,
+    drain_seconds: float,
 ) -> web.Application:
     """The application with all its routes.
 
@@ -113,6 +115,7 @@ def http_plane(
         app_limits: what bounds this application besides.
         identifier: asks the embedding program for the sender of a request; None: only tokens identify it.
         faults: what went wrong in the embedding program.
+        drain_seconds: `RELAY_DRAIN_SECONDS`.
     """
     origins, service_token = Origins(settings.allowed_origins), ServiceToken(auth.service_token)
     verified, open_sockets = tokens(auth), sockets.OpenSockets()
@@ -154,6 +157,7 @@ def http_plane(
         histories={kind: SqlHistory(database.engine, kind) for kind in ScopeKind},
         call_ratings=SqlRatings(database.engine),
         rated=rated,
+        drain_limit=admin_drain.DrainLimit(drain_seconds),
         own_history=personal_data,
         personal_data=EnforcedPersonalData(personal_data, revocations),
         platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),
@@ -200,6 +204,7 @@ class _Needs:
     histories: ports.Histories
     call_ratings: ports.CallRatings
     rated: ratings.RatingCounters
+    drain_limit: admin_drain.DrainLimit
     own_history: ports.OwnHistory
     personal_data: ports.PersonalData
     platform: ports.Platform
@@ -258,7 +263,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
     ]
     if auth.service_token:
         described += [*admin_profiles.ROUTES, *admin_scopes.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
-        described += [*admin_recordings.ROUTES, *recording_orders.ROUTES]
+        described += [*admin_recordings.ROUTES, *recording_orders.ROUTES, *admin_drain.ROUTES]
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES
     if auth.dev:
@@ -326,6 +331,6 @@ def _readiness(database: DatabasePlane, media: MediaPlane, calls: Calls) -> Read
     """What must be well so that this server can take new calls."""
 
     async def accepting() -> bool:
-        return not calls.closing
+        return calls.accepting
 
     return Readiness({"database": database.answers, "media": media.is_up, "accepting": accepting})

@@ -12,7 +12,7 @@ from relay.http.access.auth import SUBPROTOCOL, Credential, HttpAuthenticator
 from relay.http.access.revocations import Revocations
 from relay.http.api import Access, Operation, Parameter, get
 from relay.http.proxies import remote_address
-from relay.http.responses import problem
+from relay.http.responses import OUTAGE_RETRY, problem
 from relay.records.profiles import ProfileCard
 from relay.settings.http import HttpSettings
 from relay.signaling.calls.enforcement import CREDENTIAL_OVER
@@ -76,6 +76,11 @@ async def connect(
     profile = credential.profile
     if f"{request.match_info['profile_type']}_{request.match_info['profile_id']}" != profile.key:
         return problem(403, "forbidden", f"the credential is that of {profile.key}")
+    # A party of a call comes back to it; for everything else there is another server, or this one in a moment.
+    if not calls.accepting and calls.card_in_call(profile) is None:
+        refusal = problem(503, "unavailable", "the server is about to stop; come back in a moment")
+        refusal.headers["Retry-After"] = str(OUTAGE_RETRY)
+        return refusal
     connection = WebSocketConnection(
         profile.key, (SUBPROTOCOL,), settings.ping_interval, on_overdue=lambda: calls.refused.update(["unfinished"])
     )
@@ -141,7 +146,11 @@ ROUTES: Final = [
                 Parameter("last_seq", str, "With `resume`: the highest `seq` that arrived."),
                 Parameter("takes", str, "Message types that the client asks for beyond those of its version, with commas."),
             ),
-            errors={**UPGRADE, 429: "`too_many_requests`, or `too_many_devices`: the profile has too many connections."},
+            errors={
+                **UPGRADE,
+                429: "`too_many_requests`, or `too_many_devices`: the profile has too many connections.",
+                503: "`unavailable`: the database is away, or the server is about to stop, and the profile is in no call.",
+            },
             access=Access.SOCKET,
         ),
     ),

@@ -20,5 +20,8 @@ class CallSettings(Group):
     """Seconds that a call outlives the WebSocket of one party whose media still flows, before it ends with `signaling_lost`."""
     vanished_grace: Seconds = 5.0
     """Seconds that a call outlives a party without both: its page was closed, or is being loaded again."""
+    drain_seconds: Annotated[float, Meta(ge=0, le=86400, extra={"unit": "s"})] = 0.0
+    """Seconds that calls have to end by themselves once SIGTERM has asked the server to stop, which takes no new ones meanwhile;
+    0: SIGTERM ends them."""
     max_call_minutes: Annotated[float, Meta(ge=0, le=10_080, extra={"unit": "m"})] = 0.0
     """Minutes that a call may last from its answer on, then it ends with `time_limit`; 0: any time."""

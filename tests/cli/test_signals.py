@@ -150,3 +150,38 @@ async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:
             _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
         connection.close()
     assert (process.returncode, said.decode().count("Traceback")) == (0, 0)
+
+
+async def test_a_server_that_is_told_to_drain_ends_with_its_last_call(tmp_path: Path) -> None:
+    async with serving(tmp_path, workers="0", drain_seconds="60") as server, call_at(server) as (caller, _):
+        server.process.send_signal(signal.SIGTERM)
+        await logged(server, "draining: no new calls; 1 calls have 60 s to end")
+        assert (await server.relay.counters())["relay_calls"] == 1
+        await caller.send("call_ended", conversation_id=123)
+        _, said = await asyncio.wait_for(server.process.communicate(), PATIENCE)
+        assert (server.process.returncode, "Traceback" in said.decode()) == (0, False)
+        [row] = await server.relay.call_logs()
+        assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_a_server_that_drains_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    async with serving(tmp_path, workers="0", drain_seconds="3600") as server, call_at(server) as (caller, _):
+        server.process.send_signal(signal.SIGTERM)
+        await logged(server, "draining")
+        assert (await server.stop(number)).status == 0
+        assert (await caller.expect("call_ended"))["reason"] == "server_shutdown"
+        [row] = await server.relay.call_logs()
+        assert (row["status"], row["end_reason"]) == ("ended", "server_shutdown")
+
+
+async def test_an_interrupt_waits_for_no_call(tmp_path: Path) -> None:
+    async with serving(tmp_path, workers="0", drain_seconds="3600") as server, call_at(server):
+        outcome = await server.stop(signal.SIGINT)
+        assert (outcome.status, "draining" in outcome.err) == (0, False)
+
+
+async def test_a_server_whose_time_to_drain_is_over_ends_its_calls(tmp_path: Path) -> None:
+    async with serving(tmp_path, workers="0", drain_seconds="1") as server, call_at(server) as (caller, _):
+        assert (await server.stop(signal.SIGTERM)).status == 0
+        assert (await caller.expect("call_ended"))["reason"] == "server_shutdown"

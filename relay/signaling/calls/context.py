@@ -71,6 +71,8 @@ class CallContext:
     log: WriteBehind = field(init=False)
     """Writes calls down in the background: no call waits for it."""
     closing: bool = False
+    draining: bool = False
+    """No new calls begin; those that there are go on."""
     ended: Counter[str] = field(default_factory=Counter)
     """Calls that have ended, by reason."""
     transferred: dict[str, tuple[Profile, ...]] = field(default_factory=dict)
@@ -88,6 +90,15 @@ class CallContext:
     def device_of(self, party: Party) -> Device | None:
         """The device that is in the call, connected or away."""
         return self.devices.get(party.profile, party.device_id)
+
+    def check_open(self) -> None:
+        """Make sure that calls may begin.
+
+        Raises:
+            SignalingError: `unavailable`: the server stops, or is about to.
+        """
+        if self.closing or self.draining:
+            raise SignalingError("unavailable", "the server is shutting down")
 
     def check_rate(self, device: Device, action: Action) -> None:
         """Count something that a device does.

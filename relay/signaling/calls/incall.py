@@ -87,6 +87,7 @@ class InCall:
     async def take_transfer(self, device: Device, message: incoming.CallTransfer) -> None:
         context = self._context
         live = context.live.named(device, message)
+        context.check_open()  # the other party would leave this call, and could not begin the next one
         party = self._may_ask(live, device)
         # Without the lock: a party that hangs up meanwhile must not wait for the database.
         target = await self._target(live, party, Profile(message.target_profile_type, message.target_profile_id))
@@ -196,6 +197,7 @@ class InCall:
             if asked is None or asked.by is party:
                 raise SignalingError("wrong_state", "this party was not asked to be transferred")
             if message.accepted:
+                self._context.check_open()
                 await self._termination.end(live, EndReason.TRANSFERRED, transfer=asked.target)
             else:
                 self._refuse_transfer(live)

@@ -51,6 +51,7 @@ class Invitations:
         device.can_show_recording = message.can_show_recording
         if refusal is None and await self._call_again(device, callee, message, offer):
             return
+        context.check_open()  # before the older call is ended for this one
         await self._replace_older(device)
         crossed = False
         if refusal is None and (theirs := context.live.of(callee)) is not None:
@@ -59,8 +60,7 @@ class Invitations:
                 return
         if device.dropped:  # while this waited: a device that was sent away begins no call
             return
-        if context.closing:
-            raise SignalingError("unavailable", "the server is shutting down")
+        context.check_open()
         call = Call(
             call_id=new_id(),
             scope=message.scope,

@@ -31,6 +31,7 @@ from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import EndReason, State
 from relay.signaling.calls.context import CallContext, Ports
+from relay.signaling.calls.draining import Draining
 from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
@@ -74,6 +75,7 @@ class Calls:
     Attributes:
         recordings: of the calls.
         sessions: also for what negotiates without a call, such as the connection test.
+        draining: of this server, once it is told to.
         refused: messages answered with an error, by code.
     """
 
@@ -92,6 +94,7 @@ class Calls:
         devices = Devices(timers.signaling_grace, self._gone)
         self.sessions = SessionManager(engine, public_addresses)
         self._context = context = CallContext(ports, self.sessions, devices, timers, clock)
+        self.draining = Draining(context)
         self.recordings = recordings = Recordings(context, recording or RecordingSettings(), recording_key)
         self._termination = termination = Termination(context, recordings)
         self._invitations = invitations = Invitations(context, termination, recordings)
@@ -99,8 +102,8 @@ class Calls:
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
         self._rejoining = rejoining = Rejoining(context, negotiation, recordings)
-        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), self._taken_over)
-        context.log.on_lost, context.log.on_taken_over = self._lost, self._taken_over
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
+        context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over
         self.refused: Counter[str] = Counter()
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
             incoming.CallInvitation: invitations.take_invitation,
@@ -155,9 +158,9 @@ class Calls:
         return self._context.paths.round_trips
 
     @property
-    def closing(self) -> bool:
-        """The server is stopping, and takes no new calls."""
-        return self._context.closing
+    def accepting(self) -> bool:
+        """Calls may begin: the server neither stops nor drains."""
+        return not (self._context.closing or self._context.draining)
 
     @property
     def writes(self) -> WriteBehind:
@@ -187,6 +190,7 @@ class Calls:
         """End every call and tell everyone."""
         context = self._context
         context.closing = True
+        await self.draining.close()
         await self._heartbeat.stop()
         await asyncio.gather(*context.tasks, return_exceptions=True)
         await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
@@ -198,16 +202,6 @@ class Calls:
     async def written(self) -> None:
         """Wait until what has happened so far is in the database; not long, and not for one that is away."""
         await self._context.log.settled(READ_AFTER_WRITE)
-
-    def _lost(self, call_id: str) -> None:
-        """The row of a call was closed by another hand before its answer."""
-        if (live := self._context.live.with_id(call_id)) is not None:
-            self._context.spawn(self._termination.end_locked(live, EndReason.EXPIRED))
-
-    def _taken_over(self, call_id: str) -> None:
-        """Another server has a call now: this one was taken for dead, and has nothing more to say about it."""
-        if (live := self._context.live.with_id(call_id)) is not None:
-            self._context.spawn(self._termination.drop(live))
 
     # -- connections --------------------------------------------------------------------------------------------------
 

@@ -116,11 +116,18 @@ class Termination:
         await context.sessions.close_all(call.call_id)
         context.ports.hooks.ended(call, now, duration)
 
-    async def drop(self, live: LiveCall) -> None:
-        """Carry a call no more that another server has taken over. Its lock is not held yet.
+    def lost(self, call_id: str) -> None:
+        """The row of a call was closed by another hand before its answer. Its lock is not held."""
+        if (live := self._context.live.with_id(call_id)) is not None:
+            self._context.spawn(self.end_locked(live, EndReason.EXPIRED))
 
-        Nothing is written, and no device is told: what this server has to say about the call is not true any more.
-        """
+    def taken_over(self, call_id: str) -> None:
+        """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
+        if (live := self._context.live.with_id(call_id)) is not None:
+            self._context.spawn(self._drop(live))
+
+    async def _drop(self, live: LiveCall) -> None:
+        """Carry a call no more. Nothing is written, and no device is told: the other server speaks for the call."""
         async with live.lock:
             context, call = self._context, live.call
             if not call.end(EndReason.EXPIRED, context.clock.now()):

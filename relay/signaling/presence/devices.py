@@ -136,6 +136,13 @@ class Devices:
         else:
             self._remove(device)
 
+    def send_away(self, device: Device, code: int, reason: str) -> None:
+        """Close a device's connection. It may come back as the same one."""
+        connection = device.connection
+        if connection is not None:
+            self.lose(device)
+            connection.drop(code, reason)
+
     def drop(self, device: Device, code: int, reason: str) -> None:
         """Send a device away for good: it cannot come back as the same one."""
         timer = self._away.pop(device, None)
