@@ -240,30 +240,45 @@ def _bounded(facts: CaptureFacts) -> None:
 
 
 def fuzz_capture(data: bytes) -> None:
-    """Packets of both parties in a file that is whole: `recording_corpus.CAPTURES` says how."""
-    time, packets = 0.0, []
+    """Packets of both parties in a file that is whole: `recording_corpus.CAPTURES` says how. How files are read is another
+    target's: here, what is the same in all of them is read once, and the packets are as the reader gives them."""
+    records = capture_records(data)
+    assembled(lambda: records)
+
+
+def capture_records(data: bytes) -> list[Record]:
+    """What the reader gives of the file that an input of `fuzz_capture` stands for."""
+    packets = (CapturedPacket(at, interface, packet) for at, interface, packet in _captured(data) if len(packet) >= 8)
+    return [*_beginning(), *packets]
+
+
+def capture_file_of(data: bytes) -> bytes:
+    """That file."""
+    blocks = [
+        packet_block(interface, at, headers("AB"[interface - 1], len(packet)) + packet)
+        for at, interface, packet in _captured(data)
+    ]
+    return _before() + b"".join(blocks)
+
+
+def _captured(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Nanoseconds, interface and packet."""
+    time = 0.0
     for said, packet in runs(data):
         time += (said >> 2) / 100
-        packets.append((time, 1 + (said & 1), packet[:2048]))
-    file = _around(packets)
-    assembled(lambda: read_blocks([file]))
+        yield START + round(time * 1e9), 1 + (said & 1), packet[:2048]
 
 
 @cache
-def _frame() -> tuple[bytes, bytes]:
-    """What is before the packets of a capture, and after them."""
+def _before() -> bytes:
+    """What is before the packets of a capture."""
     whole = capture_of([])
-    end = whole.rindex((6).to_bytes(4, "little"), 0, whole.rindex(b'"hold"'))
-    return whole[:end], whole[end:]
+    return whole[: whole.rindex((6).to_bytes(4, "little"), 0, whole.rindex(b'"hold"'))]
 
 
-def _around(packets: Iterable[tuple[float, int, bytes]]) -> bytes:
-    before, _after = _frame()
-    blocks = [
-        packet_block(interface, START + round(time * 1e9), headers("AB"[interface - 1], len(data)) + data)
-        for time, interface, data in packets
-    ]
-    return before + b"".join(blocks)
+@cache
+def _beginning() -> tuple[Record, ...]:
+    return tuple(read_blocks([_before()]))
 
 
 def fuzz_pcapng(data: bytes) -> None:

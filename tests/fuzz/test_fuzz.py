@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import targets
+from relay.recording.records import read_blocks
+from tests.fuzz import recording_targets, targets
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
 from tests.fuzz.make_corpus import CORPUS, DTLS, FOLDER, PWD, RTCP, RTP, STUN, UFRAG
 from tests.fuzz.seeds import mutated, seeds, signed
@@ -50,6 +51,12 @@ def test_the_corpus_is_what_its_script_makes() -> None:
 @pytest.mark.parametrize(("target", "name"), CASES)
 def test_every_file_of_the_corpus_keeps_the_promises(target: str, name: str) -> None:
     TARGETS[target](seeds(target)[name])
+
+
+@pytest.mark.parametrize("name", seeds("capture"))
+def test_the_target_of_captures_has_what_is_read_of_their_files(name: str) -> None:
+    data = seeds("capture")[name]
+    assert recording_targets.capture_records(data) == list(read_blocks([recording_targets.capture_file_of(data)]))
 
 
 # -- changes to it ------------------------------------------------------------------------------------------------------
