@@ -93,6 +93,7 @@ def _drawn(label: str, report: VerificationReport, draw: Callable[[Axes], None],
         axes.set_axisbelow(True)
         draw(axes)
         axes.set_xlim(0, max(1.0, report.duration))
+        axes.tick_params(axis="x", pad=6)  # the lowest number beside the plot is on the same height as its edge
         axes.xaxis.set_major_formatter(lambda value, _: clock(value))
         for event in report.events:
             if 0 < event.time < report.duration:

@@ -179,7 +179,9 @@ def _video_rows(video: VideoFigures) -> list[tuple[str, str]]:
     ]
     if video.counter is not None:
         counter = video.counter
-        rows.append(("Counter", f"{counter.first} to {counter.last}, {counter.missing} missing, {counter.unreadable} unreadable"))
+        # A source that is played again begins anew with its numbers.
+        last = f"{counter.last}" if counter.last >= counter.first else f"its end, and from its beginning to {counter.last}"
+        rows.append(("Counter", f"{counter.first} to {last}, {counter.missing} missing, {counter.unreadable} unreadable"))
     return rows
 
 

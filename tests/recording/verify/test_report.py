@@ -12,6 +12,7 @@ import pytest
 from relay.recording.verify.figures import (
     AudioFigures,
     CallEvent,
+    CounterFigures,
     Finding,
     OffsetFigures,
     PacketFigures,
@@ -98,6 +99,17 @@ def test_every_plot_has_words_for_those_who_do_not_see_it_and_ids_of_its_own() -
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in plots)
     clips = [attributes["id"] for tag, attributes in tags if tag == "clippath"]
     assert len(set(clips)) == len(clips)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(299, "30 to 299, 0 missing"), (3, "30 to its end, and from its beginning to 3, 0 missing")]
+)
+def test_a_source_that_was_played_again_has_a_counter_that_goes_on_from_its_beginning(last: int, said: str) -> None:
+    numbers = CounterFigures(readable=274, unreadable=0, first=30, last=last, missing=0, rate=30)
+    video = VideoFigures(codec="vp8", start=0, duration=9, frames=274, counter=numbers)
+    tracks = [TrackReport(party="A", kind="video", video=video)]
+    report = VerificationReport(generator="", created="", verdict="passed", reasons=[], tracks=tracks)
+    assert said in html(report)
 
 
 def test_a_report_of_nothing_is_a_page_too() -> None:
