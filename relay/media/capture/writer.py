@@ -5,6 +5,7 @@ A second thread waits for `fdatasync`, so that a power failure loses `SYNC_INTER
 """
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import logging
@@ -39,6 +40,11 @@ _PARTS: Final = 1024
 
 _TOGETHER: Final = 256
 """Packets for which blocks are written by one call: each takes Python's lock anew, and their memory is freed while it is held."""
+
+_M_TRIM_THRESHOLD: Final = -1
+_KEPT_FREE: Final = 16 << 20
+"""Bytes of freed memory that stay with the process: more than waits for the disk at 20,000 packets/s. By glibc's default all but
+128 KiB go back to the kernel, and come again page by page: half a microsecond for each packet, in the thread that forwards."""
 
 _NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
 """What fdatasync says of what cannot be synced at all (fsync(2)): some network file systems."""
@@ -249,6 +255,7 @@ class CaptureWriter:
     # -- in the writer's thread ---------------------------------------------------------------------------------------
 
     def _write(self) -> None:
+        _step_aside()
         looked_at = time.monotonic()
         while True:
             with contextlib.suppress(queue.Empty):
@@ -335,6 +342,15 @@ class CaptureWriter:
             # It is closed here and nowhere else, so that no descriptor is synced that belongs to another file by then.
             _sync_data(file)
             os.close(file.descriptor)
+
+
+def _step_aside() -> None:
+    """Have the calling thread cost the one that forwards as little as can be."""
+    with contextlib.suppress(OSError):
+        # It runs when the other one has nothing to do, and does not take the core from it as soon as there is something to write.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE)
 
 
 def _sync_data(file: CaptureFile) -> None:
