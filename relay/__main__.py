@@ -7,6 +7,7 @@ from typing import Final
 
 from relay.cli.command import EXIT_CONFIGURATION, Command
 from relay.errors import ConfigurationError
+from relay.interpreter import loading
 
 COMMANDS: Final = {
     "serve": ("relay.cli.serve", "SERVE", "Serve the page, the WebSocket and the media until told to stop."),
@@ -48,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (module, constant, purpose) in COMMANDS.items():
         one = commands.add_parser(name, help=purpose, description=purpose)
         if name in (sys.argv[1:2] if arguments is None else arguments[:1]):
-            command = getattr(import_module(module), constant)
+            with loading():
+                command = getattr(import_module(module), constant)
             assert isinstance(command, Command)
             command.add_arguments(one)
             one.set_defaults(run=command.run)

@@ -10,9 +10,9 @@ import uvloop
 
 from bench.namespace import ADDRESS
 from bench.subjects.lines import serve
+from relay.interpreter import spare_the_collector
 from relay.media.api import CaptureOrder, DtlsRole, Fingerprint, TransportParameters
 from relay.media.engine import LocalEngine
-from relay.workers.worker import spare_the_collector
 
 
 async def _main() -> None:

@@ -10,9 +10,9 @@ from relay.app import CALLS_ENDED, DRAINING, MEDIA_PORTS, create_app, reload
 from relay.cli.command import Command
 from relay.cli.environment import settings_of_environment
 from relay.cli.signals import Signals
+from relay.interpreter import fastest_loop, loading, spare_the_collector
 from relay.serving import find_public_address, serve
 from relay.settings.all import Settings
-from relay.workers.worker import fastest_loop
 
 SHUTDOWN_TIMEOUT: Final = 1.0
 """Seconds that open HTTP requests get to finish after the calls have ended."""
@@ -36,8 +36,11 @@ async def _serve_until_told(settings: Settings) -> None:
     # In development, closing the terminal ends the server. In operation, a service manager stops it, independent of any terminal.
     signals = Signals(ends_with_terminal=settings.dev)
     try:
-        app = create_app(await find_public_address(settings))
+        settings = await find_public_address(settings)
+        with loading():  # the media engine is, if it is to be in this process
+            app = create_app(settings)
         async with serve(app, SHUTDOWN_TIMEOUT) as port:
+            spare_the_collector()
             drain = partial(app[DRAINING].begin, settings.drain_seconds) if settings.drain_seconds else None
             signals.ready(partial(reload, app), app[CALLS_ENDED], drain)
             _announce(settings, port, app[MEDIA_PORTS])

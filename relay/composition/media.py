@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from relay.edge.reach import ReachableEngine
 from relay.media.api import MediaEventSink
-from relay.media.engine import LocalEngine
 from relay.media.net.addresses import AddressWatch
 from relay.settings.media import MediaLimits, MediaSettings
 from relay.workers.pool import WorkerPool
 from relay.workers.usage import WorkerProcesses
+
+if TYPE_CHECKING:
+    from relay.media.engine import LocalEngine
 
 
 @dataclass
@@ -22,7 +25,7 @@ class MediaPlane:
     """
 
     settings: MediaSettings
-    engine: LocalEngine | WorkerPool
+    engine: "LocalEngine | WorkerPool"
     reachable: ReachableEngine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,13 +42,13 @@ class MediaPlane:
 
     async def is_up(self) -> bool:
         """Whether new calls find an engine that answers."""
-        return isinstance(self.engine, LocalEngine) or any(one.answering for one in self.engine.workers)
+        return not isinstance(self.engine, WorkerPool) or any(one.answering for one in self.engine.workers)
 
     def processes(self) -> Sequence[WorkerProcesses]:
         """What shows the worker processes in the metrics; nothing where there are none."""
-        if isinstance(self.engine, LocalEngine):
-            return []
         pool = self.engine
+        if not isinstance(pool, WorkerPool):
+            return []
         return [WorkerProcesses(lambda: [(one.number, one.pid) for one in pool.workers if one.pid is not None])]
 
 
@@ -57,5 +60,7 @@ def media_plane(settings: MediaSettings, on_event: MediaEventSink) -> MediaPlane
     """
     hosts, limits = settings.media_hosts, settings.only(MediaLimits)
     if settings.worker_count == 0:
+        from relay.media.engine import LocalEngine  # noqa: PLC0415 - it loads aiortc, for which a process with workers has no use
+
         return MediaPlane(settings, LocalEngine(on_event, hosts, settings.media_port, limits=limits))
     return MediaPlane(settings, WorkerPool(on_event, settings.worker_count, hosts, settings.media_port, limits=limits))

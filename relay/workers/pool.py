@@ -31,9 +31,9 @@ from relay.media.api import (
     WorkerLost,
 )
 from relay.settings.media import UNLIMITED, MediaLimits
+from relay.workers.assignment import Assignment
 from relay.workers.process import PlacedRouter, WorkerProcess
 from relay.workers.timing import USUAL, WorkerTiming
-from relay.workers.worker import Assignment
 
 logger = logging.getLogger(__name__)
 

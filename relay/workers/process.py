@@ -16,9 +16,9 @@ from typing import Self
 import msgspec
 
 from relay.media.api import MediaEventSink, RouterKind, WorkerLost
+from relay.workers.assignment import Assignment
 from relay.workers.channel import Caller, WorkerEngine
 from relay.workers.timing import WorkerTiming
-from relay.workers.worker import Assignment
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +81,7 @@ class WorkerProcess:
                     sys.executable,
                     "-P",
                     "-m",
-                    "relay.workers.worker",
+                    "relay.workers",
                     msgspec.json.encode(assignment).decode(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

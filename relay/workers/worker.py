@@ -7,19 +7,17 @@ the worker ends too.
 import asyncio
 import contextlib
 import faulthandler
-import gc
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from relay import logs
+from relay.interpreter import fastest_loop, spare_the_collector
 from relay.media.engine import LocalEngine
-from relay.settings.media import UNLIMITED, MediaLimits
+from relay.workers.assignment import Assignment
 from relay.workers.channel import Server
 
 TERM_GRACE: Final = 2.0
@@ -33,25 +31,6 @@ CLOSE_TIMEOUT: Final = 0.5
 
 STUCK: Final = 10.0
 """Seconds without a turn of the event loop until the process says where it is stuck, and ends."""
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """What a worker is to do: its only argument, as JSON."""
-
-    number: int
-    """From 0; for the log."""
-    parent: int
-    """The process that started it."""
-    descriptor: int
-    """The inherited file descriptor of its end of the channel."""
-    hosts: tuple[str, ...]
-    """Addresses to listen on; none: every address of this machine."""
-    port: int
-    """UDP port; 0: any free one."""
-    log_level: int
-    log_style: str = logs.TEXT
-    limits: MediaLimits = UNLIMITED
-    """What each peer may send."""
 
 
 class _Engine(LocalEngine):
@@ -103,27 +82,3 @@ def _show_life(server: Server, parent: int, stuck: float) -> None:
     if os.getppid() != parent:
         server.close()  # and yet the channel is open: an unknown fork of the parent has inherited it
     asyncio.get_running_loop().call_later(stuck / 5, _show_life, server, parent, stuck)
-
-
-def spare_the_collector() -> None:
-    """Let Python's cyclic garbage collector look rarely, and never at what is there from the start.
-
-    Forwarding makes no cycles, but many short-lived tuples, by which the collector decides when to look; and the receive
-    ring alone has thousands of objects for it to look at.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The loop factory of uvloop, where there is one."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from relay.workers.worker import fastest_loop
+from relay.interpreter import fastest_loop
 from tests.browser.calls import PagesInCall
 from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage, RelayPage
 from tests.kit.browsers import chromium

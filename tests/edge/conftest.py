@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.edge.limits import EdgeLimits
-from relay.workers.worker import fastest_loop
+from relay.interpreter import fastest_loop
 from tests.edge.kit import RunningEdge, write_certificate
 
 

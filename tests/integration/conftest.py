@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.workers.worker import fastest_loop
+from relay.interpreter import fastest_loop
 from tests.kit.peer import Peer
 from tests.kit.server import RunningRelay, running_relay
 

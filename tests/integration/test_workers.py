@@ -25,7 +25,7 @@ def workers() -> list[int]:
                 except OSError:
                     continue
                 parent = int(status.rpartition(")")[2].split()[1])
-                if parent == os.getpid() and "relay.workers.worker" in command:
+                if parent == os.getpid() and "-m\0relay.workers\0" in command:
                     yield int(directory.name)
 
     return sorted(found())

@@ -257,7 +257,7 @@ async def test_workers_get_our_log_level_and_none_of_the_settings(
 PARENT = """
 import asyncio
 from relay.workers.pool import WorkerPool
-from relay.workers.worker import fastest_loop
+from relay.interpreter import fastest_loop
 
 async def main():
     pool = WorkerPool(print, 2, ["127.0.0.1"])
@@ -285,13 +285,13 @@ async def test_no_worker_outlives_the_process_that_started_it(loop: str) -> None
 
 FORKING_PARENT = """
 import os, socket, subprocess, sys, time
-from relay.workers.worker import Assignment
+from relay.workers.assignment import Assignment
 import msgspec
 ours, theirs = socket.socketpair()
 what = Assignment(
     number=0, parent=os.getpid(), descriptor=theirs.fileno(), hosts=("127.0.0.1",), port=0, log_level=30
 )
-command = [sys.executable, "-m", "relay.workers.worker", msgspec.json.encode(what)]
+command = [sys.executable, "-m", "relay.workers", msgspec.json.encode(what)]
 worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 theirs.close()
 fork = os.fork()

@@ -17,8 +17,8 @@ import pytest
 
 from relay.errors import ConfigurationError
 from relay.media.api import MediaEvent, WorkerLost
+from relay.workers.assignment import Assignment
 from relay.workers.channel import Caller
-from relay.workers.worker import Assignment
 from tests.kit.children import child, end_child, start_child
 from tests.kit.wait import PATIENCE
 
@@ -52,7 +52,7 @@ async def running_worker(port: int = 0) -> AsyncIterator[Worker]:
     ours, theirs = socket.socketpair()
     with theirs:
         assignment = assigned(theirs, port)
-        command = (sys.executable, "-m", "relay.workers.worker", msgspec.json.encode(assignment))
+        command = (sys.executable, "-m", "relay.workers", msgspec.json.encode(assignment))
         process = await start_child(*command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
     events: list[MediaEvent] = []
     caller = Caller(events.append)
@@ -70,6 +70,14 @@ async def test_a_worker_loads_nothing_of_the_signaling_plane() -> None:
         output, _ = await process.communicate()
     assert "relay.media.engine" in (loaded := set(output.decode().split()))
     assert not loaded & NOT_FOR_WORKERS
+
+
+async def test_a_server_loads_the_media_engine_only_where_it_has_no_workers() -> None:
+    program = "import sys, relay.cli.serve, relay.workers.pool; print(*sys.modules)"
+    async with child(sys.executable, "-c", program, stdout=subprocess.PIPE) as process:
+        output, _ = await process.communicate()
+    assert "relay.workers.pool" in (loaded := set(output.decode().split()))
+    assert not loaded & {"relay.media.engine", "aiortc", "av"}
 
 
 async def test_a_worker_ends_in_peace_when_its_channel_closes() -> None:
