@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Playwright, async_playwright
 
 from relay.interpreter import fastest_loop
 from tests.browser.calls import PagesInCall
@@ -27,8 +27,15 @@ CONVERSATIONS = {STUDENT: (TUTOR, 123), TUTOR: (STUDENT, 123), PARENT: (TUTOR, 1
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium("--ignore-certificate-errors") as running:
+async def driver() -> AsyncIterator[Playwright]:
+    """Of all browsers of the run."""
+    async with async_playwright() as playwright:
+        yield playwright
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(driver: Playwright) -> AsyncIterator[Browser]:
+    async with chromium("--ignore-certificate-errors", driver=driver) as running:
         yield running
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Playwright, Route, expect
 
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS, OpenPage
@@ -128,9 +128,9 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def whole_browser() -> AsyncIterator[Browser]:
+async def whole_browser(driver: Playwright) -> AsyncIterator[Browser]:
     """With notifications, which the build without a user interface has not."""
-    async with chromium(program="chromium") as running:
+    async with chromium(program="chromium", driver=driver) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Playwright, expect
 
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS
@@ -131,9 +131,9 @@ class DevicePage(RelayPage):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def three(relay: RunningRelay) -> AsyncIterator[Browser]:
+async def three(driver: Playwright, relay: RunningRelay) -> AsyncIterator[Browser]:
     """A browser with three cameras, microphones and speakers."""
-    async with chromium("--use-fake-device-for-media-stream=device-count=3") as running:
+    async with chromium("--use-fake-device-for-media-stream=device-count=3", driver=driver) as running:
         yield running
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import browser, open_page, pytest_asyncio_loop_factories, relay
+from tests.browser.conftest import browser, driver, open_page, pytest_asyncio_loop_factories, relay
 from tests.foreign.media import write_media
 
-__all__ = ["browser", "media", "open_page", "pytest_asyncio_loop_factories", "relay"]
+__all__ = ["browser", "driver", "media", "open_page", "pytest_asyncio_loop_factories", "relay"]
 
 
 @pytest.fixture(scope="session")
