@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from tests.browser.pages import STUDENT, TUTOR
 from tests.kit.browsers import LOOK, Statistics
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
-from tests.lab.network import Internet, Site
+from tests.lab.network import Site
 from tests.lab.pages import FRAME_GAPS, ROUTE, BrowserKind, LabPage
-from tests.lab.relay import relay_in
+from tests.lab.shared import Lab
 
 Record = Callable[[str, object], None]
 """pytest's `record_property`."""
@@ -27,6 +26,8 @@ class LabCall:
     relay: RunningRelay
     caller: LabPage
     callee: LabPage
+    earlier: int
+    """Calls that the relay had before."""
 
     @property
     def pages(self) -> tuple[tuple[str, LabPage], tuple[str, LabPage]]:
@@ -85,14 +86,13 @@ class LabCall:
         await by.hang_up()
         for _, page in self.pages:
             await page.moment("ended card")
-        row = await self.relay.finished_call()
+        *_, row = await self.relay.finished_calls(self.earlier + 1)
         assert (row["status"], row["end_reason"], row["call_type"]) == ("ended", "hangup", "video")
 
 
 @contextlib.asynccontextmanager
 async def video_call(
-    internet: Internet,
-    folder: Path,
+    lab: Lab,
     caller: Site,
     callee: Site,
     browsers: tuple[BrowserKind, BrowserKind] = (BrowserKind.CHROMIUM, BrowserKind.CHROMIUM),
@@ -102,16 +102,16 @@ async def video_call(
 ) -> AsyncIterator[LabCall]:
     """A call that the caller has made and the callee has accepted, over a relay with these settings; hung up at the end."""
     async with (
-        relay_in(internet, folder, scheme=scheme, **settings) as relay,
+        lab.relay(scheme=scheme, **settings) as relay,
         contextlib.AsyncExitStack() as stack,
     ):
         async with asyncio.TaskGroup() as tasks:
             opening = [
-                tasks.create_task(stack.enter_async_context(kind.value.at(site, relay.url, key)))
+                tasks.create_task(stack.enter_async_context(kind.value.at(lab, site, relay.url, key)))
                 for kind, site, key in zip(browsers, (caller, callee), (STUDENT, TUTOR), strict=True)
             ]
         first, second = [one.result() for one in opening]
-        call = LabCall(relay, first, second)
+        call = LabCall(relay, first, second, len(await relay.call_logs()))
         await first.call("video")
         await second.ringing()
         await second.accept()

@@ -33,6 +33,8 @@ class Site:
         self._number = number
         self._access = Access.OPEN
         self._interfaces = 0
+        self.has_moved = False
+        """Whether the client or its gateway has had another address."""
 
     @property
     def address(self) -> str:
@@ -43,6 +45,16 @@ class Site:
     def _router(self) -> str:
         """The gateway's address, as the client knows it."""
         return f"192.0.2.{16 * self._number + 8 * (self._interfaces - 1) + 1}"
+
+    def renew(self, access: Access) -> None:
+        """Be what a new site with that access is. What ran through the gateway before may break.
+
+        Raises:
+            AssertionError: it has moved.
+        """
+        assert not self.has_moved, "its addresses are not those of a new one"
+        self._gateway.firewall("resets", "")
+        self.set_access(access)
 
     def set_access(self, access: Access) -> None:
         """Put this gateway between the client and the internet. What ran through the one before may break."""
@@ -58,12 +70,14 @@ class Site:
         self._gateway.ip(f"addr add {self._router}/29 dev {lan}")
         self.client.ip(f"addr add {self.address}/29 dev {new}", f"route replace default via {self._router}")
         if old:
+            self.has_moved = True
             self.client.ip(f"link delete eth{old}")
         self.set_access(self._access)
 
     def new_mapping(self) -> None:
         """Give the gateway another public address and drop its NAT mappings; once."""
         assert self._access is not Access.OPEN, "there is no mapping"
+        self.has_moved = True
         self._gateway.ip(
             # Masquerading forgets its connections when their address goes away.
             f"addr delete {self._public(2)}/29 dev wan",

@@ -3,16 +3,16 @@
 import contextlib
 from collections.abc import AsyncIterator
 from enum import Enum
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
+
+from playwright.async_api import Browser
 
 from tests.browser.pages import STUDENT, TUTOR, CallType, RelayPage
-from tests.kit.browsers import CHROMIUM, INSTRUMENTS, LOOK, SHELL, SMALL_CAMERA, STATISTICS, Program, Statistics, chromium
+from tests.kit.browsers import CHROMIUM, INSTRUMENTS, LOOK, PLAIN_SCALING, SMALL_CAMERA, STATISTICS, Statistics, chromium
 from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox
 from tests.lab.network import SERVER, Site
-
-TRUSTED = "relay.localhost"
-"""A name of the server, in Chromium: what is under .localhost it takes for this machine (Secure Contexts, section 3.1)."""
+from tests.lab.shared import CHROMIUM_FLAGS, TRUSTED, Lab
 
 CONVERSATION = 123
 """Of the student and the tutor, in the demo data."""
@@ -66,31 +66,35 @@ class LabPage(Protocol):
 
 
 class ChromiumPage(RelayPage):
-    program: ClassVar[Program] = SHELL
-
     async def run(self, function: str, *arguments: object) -> Any:
         return await self.page.evaluate(f"(all) => ({function})(...all)", arguments)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, site: Site, url: str, key: str) -> AsyncIterator[Self]:
-        """A browser of its own on the site's client, which shows the page, logged in as `key`."""
+    async def at(cls, lab: Lab, site: Site, url: str, key: str) -> AsyncIterator[Self]:
+        """The page in a browser on the site's client, logged in as `key`."""
         other = TUTOR if key == STUDENT else STUDENT
-        # `ignore-certificate-errors` is for TURN over TLS too. Over plain HTTP, only at such a name does a page get its camera.
-        flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP {TRUSTED} {SERVER}")
         url = url.replace(f"http://{SERVER}", f"http://{TRUSTED}")
-        async with (
-            chromium(*flags, within=site.client.command(), program=cls.program) as browser,
-            cls.used_by(browser, url, key, other, CONVERSATION) as page,
-        ):
+        async with cls.browser(lab, site) as browser, cls.used_by(browser, url, key, other, CONVERSATION) as page:
             yield page
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def browser(cls, lab: Lab, site: Site) -> AsyncIterator[Browser]:
+        yield await lab.chromium(site)
 
 
 class DesktopChromiumPage(ChromiumPage):
     """The same in Chromium as its users have it."""
 
     small_camera = False
-    program = CHROMIUM
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def browser(cls, lab: Lab, site: Site) -> AsyncIterator[Browser]:
+        """One of its own: there is one test of it."""
+        async with chromium(*CHROMIUM_FLAGS, within=site.client.command(), program=CHROMIUM) as browser:
+            yield browser
 
 
 class FirefoxPage:
@@ -101,15 +105,15 @@ class FirefoxPage:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, site: Site, url: str, key: str) -> AsyncIterator[Self]:
-        """A browser of its own on the site's client, which shows the page, logged in as `key`.
+    async def at(cls, lab: Lab, site: Site, url: str, key: str) -> AsyncIterator[Self]:
+        """The page in a browser on the site's client, logged in as `key`.
 
         Raises:
             AssertionError: at the end, if anything went wrong in the page.
         """
-        async with Firefox.started(site.client) as firefox:
+        async with lab.firefox(site) as firefox:
             page = cls(firefox)
-            await firefox.before_every_page(INSTRUMENTS + SMALL_CAMERA)
+            await firefox.before_every_page(INSTRUMENTS + PLAIN_SCALING + SMALL_CAMERA)
             await firefox.goto(f"{url}/")
             await page.press(f"user-{key}")
             await page._usable(f"call-video-{CONVERSATION}")

@@ -19,6 +19,8 @@ from tests.lab.network import SERVER, Internet
 PORT: Final = 443
 """TCP port of everything: the one that every firewall lets through."""
 
+LOG: Final = "relay.log"
+
 URL: Final = f"http://{SERVER}:{PORT}"
 
 
@@ -53,7 +55,7 @@ async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIt
     chosen = {"dev": "true", "host": "0.0.0.0", "database_url": database, **settings}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
-    log = folder / "relay.log"
+    log = folder / LOG
     with log.open("wb") as file:
         command = server.command(sys.executable, "-m", "relay", "serve")
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=file)
@@ -68,5 +70,10 @@ async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIt
         if process.returncode is None:
             process.kill()
             await process.communicate()
-    text = log.read_text()
+    assert_no_errors(folder)
+
+
+def assert_no_errors(folder: Path) -> None:
+    """Of the relay whose log is in that folder: so far it has logged none."""
+    text = (folder / LOG).read_text()
     assert " ERROR " not in text and "Traceback" not in text, text

@@ -11,12 +11,12 @@ import pytest
 from playwright.async_api import expect
 
 from tests.edge.kit import write_certificate
-from tests.kit.browsers import BrowserPage, chromium
+from tests.kit.browsers import LOOK, BrowserPage
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox
 from tests.lab.gateways import Access
 from tests.lab.network import SERVER, SERVER_NAME, Internet, Site
 from tests.lab.relay import relay_in
+from tests.lab.shared import Lab
 
 MOST: Final = 90.0
 """Seconds of one test, of the command or the page; only ever used up by a test that fails."""
@@ -108,21 +108,15 @@ async def test_the_command_ends_where_the_page_is_not_reached_either(internet: I
 
 
 @pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     ("access", "name", "sentences"),
     [(Access.UDP_BLOCKED, SERVER, UDP_IS_BLOCKED), (Access.ONLY_TLS_443, SERVER_NAME, ONLY_TLS)],
     ids=[Access.UDP_BLOCKED.value, Access.ONLY_TLS_443.value],
 )
-async def test_the_page_says_the_same(
-    internet: Internet, tmp_path: Path, access: Access, name: str, sentences: tuple[str, ...]
-) -> None:
-    certificate, key = write_certificate(tmp_path, name)
-    site = internet.site(access)
-    async with (
-        relay_in(internet, tmp_path, scheme="https", tls_cert=certificate, tls_key=key),
-        chromium("--ignore-certificate-errors", within=site.client.command()) as browser,
-        BrowserPage.opened(browser) as page,
-    ):
+async def test_the_page_says_the_same(lab: Lab, access: Access, name: str, sentences: tuple[str, ...]) -> None:
+    site = lab.site(access)
+    async with lab.relay(tls_cert=lab.certificate, tls_key=lab.key), BrowserPage.opened(await lab.chromium(site)) as page:
         await page.page.goto(f"https://{name}/connectivity")
         await page.page.get_by_test_id("start").click()
         await expect(page.page.get_by_test_id("outcome")).to_be_visible(timeout=MOST * 1000)
@@ -132,14 +126,15 @@ async def test_the_page_says_the_same(
 
 
 @pytest.mark.browser
-async def test_the_page_says_the_same_in_firefox(internet: Internet, tmp_path: Path) -> None:
-    site = internet.site(Access.UDP_BLOCKED)
-    async with relay_in(internet, tmp_path) as relay, Firefox.started(site.client) as firefox:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_page_says_the_same_in_firefox(lab: Lab) -> None:
+    site = lab.site(Access.UDP_BLOCKED)
+    async with lab.relay() as relay, lab.firefox(site) as firefox:
         await firefox.goto(f"{relay.url}/connectivity")
         await firefox.evaluate("() => document.querySelector('[data-testid=start]').click()")
         find = (
             "() => [...document.querySelectorAll('[data-testid=headline], [data-testid=sentence]')].map((one) => one.innerText)"
         )
-        shown = await eventually(lambda: firefox.evaluate(find), "the page says what it means", MOST)
+        shown = await eventually(lambda: firefox.evaluate(find), "the page says what it means", MOST, every=LOOK)
         assert beginning(shown, (*UDP_IS_BLOCKED, NO_TLS)) == (*UDP_IS_BLOCKED, NO_TLS)
         assert not firefox.problems

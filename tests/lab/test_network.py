@@ -221,13 +221,14 @@ def namespaces_of(process: int) -> list[str]:
 
 
 def test_a_lab_that_fails_leaves_no_namespaces_or_processes() -> None:
+    others = namespaces_of(os.getpid())
     with pytest.raises(ZeroDivisionError), Internet.built() as internet:
         site = internet.site(Access.OPEN)
         resident = subprocess.Popen(site.client.command("sleep", "600"))
-        assert namespaces_of(os.getpid())
+        assert namespaces_of(os.getpid()) != others
         raise ZeroDivisionError
     assert resident.wait() == -signal.SIGKILL
-    assert namespaces_of(os.getpid()) == []
+    assert namespaces_of(os.getpid()) == others
 
 
 def test_the_next_lab_removes_what_a_killed_run_left() -> None:

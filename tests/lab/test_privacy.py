@@ -10,7 +10,6 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
@@ -21,12 +20,12 @@ from tests.browser.pages import STUDENT, TUTOR, RelayPage
 from tests.kit.wait import eventually
 from tests.lab.gateways import Access
 from tests.lab.namespaces import Namespace
-from tests.lab.network import SERVER, Internet
+from tests.lab.network import SERVER
 from tests.lab.pages import CONVERSATION, FirefoxPage
-from tests.lab.relay import relay_in
+from tests.lab.shared import Lab
 from tests.sdp.descriptions import VOICE_OFFER, plain
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TRAP: Final = (SERVER, 9999)
 """Where the hostile party waits for Firefox."""
@@ -118,15 +117,15 @@ async def only_the_relay_is_contacted(page: FirefoxPage, trap: socket.socket) ->
 
 
 async def test_no_line_of_an_offer_an_answer_or_an_update_makes_firefox_contact_another_host(
-    internet: Internet, tmp_path: Path
+    lab: Lab,
 ) -> None:
-    victim = internet.site(Access.OPEN)
+    victim = lab.site(Access.OPEN)
     url = f"http://{SERVER}:443"
-    with contextlib.closing(internet.server.socket(socket.SOCK_DGRAM, TRAP)) as trap:
+    with contextlib.closing(lab.internet.server.socket(socket.SOCK_DGRAM, TRAP)) as trap:
         async with (
-            relay_in(internet, tmp_path),
-            Hostile.at(internet.server, url, STUDENT) as attacker,
-            FirefoxPage.at(victim, url, TUTOR) as page,
+            lab.relay(),
+            Hostile.at(lab.internet.server, url, STUDENT) as attacker,
+            FirefoxPage.at(lab, victim, url, TUTOR) as page,
         ):
             await page.run(DIRECTLY, hostile(VOICE_OFFER, BY_THE_GRAMMAR[:1]))
             await eventually(lambda: arrived(trap), "the trap works: Firefox contacts it where no relay is between")

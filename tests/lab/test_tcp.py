@@ -1,17 +1,14 @@
 """Video calls from networks that let no UDP through, or only some of the time."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.edge.kit import write_certificate
 from tests.lab.calls import A_SECOND, LabCall, Record, video_call
 from tests.lab.gateways import Access
-from tests.lab.network import SERVER_NAME, Internet
 from tests.lab.pages import BrowserKind
 from tests.lab.relay import PORT
+from tests.lab.shared import Lab
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 CHROMIUM, FIREFOX = BrowserKind.CHROMIUM, BrowserKind.FIREFOX
 
@@ -39,39 +36,30 @@ async def see_and_hear_each_other(call: LabCall, record: Record) -> tuple[str, s
 
 
 @PAIRS
-async def test_a_client_without_udp_and_one_behind_a_symmetric_nat(
-    internet: Internet, tmp_path: Path, record_property: Record, browsers: Browsers
-) -> None:
-    caller, callee = internet.site(Access.UDP_BLOCKED), internet.site(Access.SYMMETRIC)
-    async with video_call(internet, tmp_path, caller, callee, browsers) as call:
+async def test_a_client_without_udp_and_one_behind_a_symmetric_nat(lab: Lab, record_property: Record, browsers: Browsers) -> None:
+    caller, callee = lab.site(Access.UDP_BLOCKED), lab.site(Access.SYMMETRIC)
+    async with video_call(lab, caller, callee, browsers) as call:
         mine, theirs = await see_and_hear_each_other(call, record_property)
         assert mine in TCP
         assert theirs == "udp"
 
 
 @PAIRS
-async def test_two_clients_that_reach_only_port_443(
-    internet: Internet, tmp_path: Path, record_property: Record, browsers: Browsers
-) -> None:
-    caller, callee = internet.site(Access.ONLY_TCP_443), internet.site(Access.ONLY_TCP_443)
-    async with video_call(internet, tmp_path, caller, callee, browsers) as call:
+async def test_two_clients_that_reach_only_port_443(lab: Lab, record_property: Record, browsers: Browsers) -> None:
+    caller, callee = lab.site(Access.ONLY_TCP_443), lab.site(Access.ONLY_TCP_443)
+    async with video_call(lab, caller, callee, browsers) as call:
         assert set(await see_and_hear_each_other(call, record_property)) <= TCP
 
 
-async def test_a_client_that_reaches_only_tls_and_one_without_a_firewall(
-    internet: Internet, tmp_path: Path, record_property: Record
-) -> None:
-    certificate, key = write_certificate(tmp_path, SERVER_NAME)
-    caller, callee = internet.site(Access.ONLY_TLS_443), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee, scheme="https", tls_cert=certificate, tls_key=key) as call:
+async def test_a_client_that_reaches_only_tls_and_one_without_a_firewall(lab: Lab, record_property: Record) -> None:
+    caller, callee = lab.site(Access.ONLY_TLS_443), lab.site(Access.OPEN)
+    async with video_call(lab, caller, callee, scheme="https", tls_cert=lab.certificate, tls_key=lab.key) as call:
         assert await see_and_hear_each_other(call, record_property) == ("turn-tls", "udp")
 
 
-async def test_a_call_survives_that_its_connections_are_reset(
-    internet: Internet, tmp_path: Path, record_property: Record
-) -> None:
-    caller, callee = internet.site(Access.ONLY_TCP_443), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee, hung_up_by="caller") as call:
+async def test_a_call_survives_that_its_connections_are_reset(lab: Lab, record_property: Record) -> None:
+    caller, callee = lab.site(Access.ONLY_TCP_443), lab.site(Access.OPEN)
+    async with video_call(lab, caller, callee, hung_up_by="caller") as call:
         await call.goes_on(2 * A_SECOND)
         async with call.gaps(record_property):
             assert caller.reset_connections(PORT) > 0
@@ -83,10 +71,10 @@ async def test_a_call_survives_that_its_connections_are_reset(
     ("media_tcp", "turn", "route"), [("true", "false", "tcp"), ("false", "true", "turn-tcp")], ids=["TCP", "TURN"]
 )
 async def test_media_moves_to_udp_when_the_network_begins_to_let_it_through(
-    internet: Internet, tmp_path: Path, record_property: Record, media_tcp: str, turn: str, route: str
+    lab: Lab, record_property: Record, media_tcp: str, turn: str, route: str
 ) -> None:
-    caller, callee = internet.site(Access.UDP_BLOCKED), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee, media_tcp=media_tcp, turn=turn) as call:
+    caller, callee = lab.site(Access.UDP_BLOCKED), lab.site(Access.OPEN)
+    async with video_call(lab, caller, callee, media_tcp=media_tcp, turn=turn) as call:
         await call.goes_on(2 * A_SECOND)
         assert await call.routes() == (route, "udp")
         caller.set_access(Access.SYMMETRIC)
@@ -97,11 +85,9 @@ async def test_media_moves_to_udp_when_the_network_begins_to_let_it_through(
         assert max(gaps.values()) <= 1.0, "the video goes on meanwhile"
 
 
-async def test_a_call_goes_on_over_tcp_when_the_network_stops_letting_udp_through(
-    internet: Internet, tmp_path: Path, record_property: Record
-) -> None:
-    caller, callee = internet.site(Access.SYMMETRIC), internet.site(Access.OPEN)
-    async with video_call(internet, tmp_path, caller, callee, hung_up_by="caller") as call:
+async def test_a_call_goes_on_over_tcp_when_the_network_stops_letting_udp_through(lab: Lab, record_property: Record) -> None:
+    caller, callee = lab.site(Access.SYMMETRIC), lab.site(Access.OPEN)
+    async with video_call(lab, caller, callee, hung_up_by="caller") as call:
         await call.goes_on(2 * A_SECOND)
         async with call.gaps(record_property):
             caller.set_access(Access.UDP_BLOCKED)

@@ -9,10 +9,11 @@ from relay.recording.assemble import assemble
 from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.lab.calls import A_SECOND, LabCall, Record, video_call
 from tests.lab.gateways import Access
-from tests.lab.network import SERVER, Internet
+from tests.lab.network import SERVER
 from tests.lab.pages import BrowserKind
+from tests.lab.shared import Lab
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> None:
@@ -32,17 +33,17 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
     ids=["open", "full cone", "symmetric"],
 )
 async def test_two_clients_of_the_same_kind_of_network_see_and_hear_each_other(
-    internet: Internet, tmp_path: Path, record_property: Record, access: Access, kind: BrowserKind
+    lab: Lab, record_property: Record, access: Access, kind: BrowserKind
 ) -> None:
-    caller, callee = internet.site(access), internet.site(access)
-    async with video_call(internet, tmp_path, caller, callee, (kind, kind)) as call:
+    caller, callee = lab.site(access), lab.site(access)
+    async with video_call(lab, caller, callee, (kind, kind)) as call:
         await see_and_hear_each_other_over_udp(call, record_property)
 
 
 async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(tmp_path: Path, record_property: Record) -> None:
-    with Internet.built(server_behind_nat=True) as internet:
-        caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
-        async with video_call(internet, tmp_path, caller, callee, public_address=SERVER) as call:
+    async with Lab.built(tmp_path, server_behind_nat=True) as lab:
+        caller, callee = lab.site(Access.OPEN), lab.site(Access.OPEN)
+        async with video_call(lab, caller, callee, public_address=SERVER) as call:
             await see_and_hear_each_other_over_udp(call, record_property)
 
 
@@ -52,13 +53,13 @@ async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(
     ids=["Firefox calls Chromium", "Chromium calls Firefox"],
 )
 async def test_firefox_and_chromium_see_and_hear_each_other_and_the_recording_has_what_chromium_showed(
-    internet: Internet, tmp_path: Path, record_property: Record, browsers: tuple[BrowserKind, BrowserKind]
+    lab: Lab, tmp_path: Path, record_property: Record, browsers: tuple[BrowserKind, BrowserKind]
 ) -> None:
-    caller, callee = internet.site(Access.OPEN), internet.site(Access.OPEN)
+    caller, callee = lab.site(Access.OPEN), lab.site(Access.OPEN)
     recordings = tmp_path / "recordings"
     recordings.mkdir(mode=0o700)
     record_all = partial(video_call, recording="always", recording_directory=str(recordings), assemblers="0")
-    async with record_all(internet, tmp_path, caller, callee, browsers) as call:
+    async with record_all(lab, caller, callee, browsers) as call:
         chromium = call.callee if browsers[1] is BrowserKind.CHROMIUM else call.caller
         await chromium.run(NOTE_FRAMES)
         await see_and_hear_each_other_over_udp(call, record_property)
