@@ -8,7 +8,6 @@ from tests.browser.conftest import CONVERSATIONS, OpenPage
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.kit.cuttable import HERE, CuttablePath
 from tests.kit.server import RunningRelay
-from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -76,36 +75,6 @@ async def test_a_call_that_is_hung_up_while_off_line_ends_when_the_page_is_back(
     assert (row["status"], row["end_reason"]) == ("ended", "hangup")
 
 
-@pytest.mark.parametrize("reloaded", ["caller", "callee"])
-async def test_a_page_that_is_loaded_anew_rejoins_its_call(
-    relay: RunningRelay, open_page: OpenPage[RelayPage], reloaded: str
-) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows()
-    page, other = (caller, callee) if reloaded == "caller" else (callee, caller)
-    await page.write("I will be right back")
-    await other.reads("I will be right back")
-    name = await page.page.evaluate("relayCall.callId")
-
-    await page.page.reload()
-    await page.shows("call-screen")
-    await page.reaches("connected")
-    await other.reaches("connected")
-    assert await page.page.evaluate("relayCall.callId") == name
-    await call.video_goes_on(2 * A_SECOND)
-    for one in (page, other):
-        await one.shows("remote-video")
-        await one.hides("ended-card")
-    await page.reads("I will be right back")
-    await page.write("here I am again")
-    await other.reads("I will be right back", "here I am again")
-    await page.hang_up()
-    await other.shows("ended-card")
-    row = await relay.finished_call()
-    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
-
-
 async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await caller.call("video")
@@ -115,24 +84,6 @@ async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: Runn
     await callee.accept()
     call = PagesInCall(relay, "video", caller, callee)
     await call.media_flows()
-    await caller.hang_up()
-    await callee.shows("ended-card")
-
-
-async def test_a_path_that_breaks_is_found_anew(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows()
-    credentials = "/a=ice-ufrag:(.*)/.exec(relayCall.peerConnection.currentRemoteDescription.sdp)[1]"
-    before = await callee.page.evaluate(credentials)
-    await callee.page.evaluate("dispatchEvent(new Event('online'))")
-
-    async def restarted() -> bool:
-        return bool(await callee.page.evaluate(credentials) != before)
-
-    await eventually(restarted, "the page has asked for another path")
-    await call.video_goes_on(2 * A_SECOND)
-    assert await callee.state() == "connected"
     await caller.hang_up()
     await callee.shows("ended-card")
 

@@ -97,24 +97,6 @@ async def test_two_users_who_call_each_other_at_once_are_connected_without_ringi
     assert (row["status"], row["end_reason"]) == ("ended", "hangup")
 
 
-async def test_a_tab_that_is_duplicated_is_a_device_of_its_own(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
-    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    call = await PagesInCall.connected(relay, "video", caller, callee)
-    await call.media_flows()
-    # What "Duplicate tab" does: the same address, with a copy of what the tab remembers.
-    memory = await callee.page.evaluate("JSON.stringify(sessionStorage)")
-    copy = RelayPage(await callee.page.context.new_page())
-    await copy.page.add_init_script(f"if (!sessionStorage.length) Object.assign(sessionStorage, {memory})")
-    await copy.page.goto(f"{relay.url}/")
-    await copy.connection_is("online")
-    assert await copy.state() == "idle", "the call stays with the tab that has it"
-    await callee.connection_is("online")
-    await call.video_goes_on(20)
-    await caller.hang_up()
-    await callee.shows("ended-card")
-    assert not copy.problems
-
-
 async def test_a_call_whose_device_has_crashed_is_taken_over_by_another(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 import av
 import pytest
 
+from relay.recording.assemble import assemble
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, RelayPage
+from tests.kit.browsers import LOOK
 from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
@@ -35,7 +37,7 @@ PREFER = """
 FRAMES = 80
 
 
-@pytest.mark.settings(recording="always")
+@pytest.mark.settings(recording="always", assemblers=0)
 @pytest.mark.parametrize(
     "codec", ["", "video/VP9", "video/H264", "video/AV1"], ids=["as the browser has it", "VP9", "H.264", "AV1"]
 )
@@ -51,14 +53,13 @@ async def test_each_frame_that_a_browser_showed_is_in_the_recording(
     async def seen() -> bool:
         return int(await callee.page.evaluate("shownFrames.length")) > FRAMES
 
-    await eventually(seen, f"{FRAMES} frames of the caller were shown", within=60)
+    await eventually(seen, f"{FRAMES} frames of the caller were shown", within=60, every=LOOK)
     shown = await callee.page.evaluate("shownFrames")
     await caller.hang_up()
     await relay.finished_call()
-    video = await eventually(
-        lambda: next(tmp_path.glob("recordings/*[0-9a-f]/A.*"), None), "the recording is assembled", within=60
-    )
+    capture = await finished_capture(tmp_path / "recordings")
+    [video] = assemble(capture, tmp_path / "assembled").folder.glob("A.*")
     if codec:
         with av.open(video) as container:
             assert container.streams.video[0].codec_context.name in {codec.removeprefix("video/").lower(), "libdav1d", "h264"}
-    assert missing_frames(shown, video, await finished_capture(tmp_path / "recordings")) == []
+    assert missing_frames(shown, video, capture) == []

@@ -118,10 +118,17 @@ async def test_a_call_is_not_recorded_when_the_other_party_leaves_the_question_b
 
 
 @pytest.mark.settings(assemblers=0)
-async def test_a_device_that_takes_the_call_over_is_asked_in_place_of_the_one_that_was(
+async def test_the_one_who_asks_may_take_the_question_back_and_a_device_that_takes_the_call_over_is_asked_anew(
     in_call: InCall, open_page: OpenPage[Any]
 ) -> None:
     caller, callee = await in_call()
+    await callee.press_more("record")
+    await caller.shows("consent-dialog")
+    await callee.press("stop-recording")
+    await caller.hides("consent-dialog")
+    await says(callee, "Not recorded", "You took the request back.")
+    await says(caller, "Not recorded", "Daniel took the request back.")
+
     await caller.press_more("record")
     await callee.shows("consent-dialog")
     await callee.crash()
@@ -132,16 +139,6 @@ async def test_a_device_that_takes_the_call_over_is_asked_in_place_of_the_one_th
     await answer_by_keyboard(second, "Allow recording")
     await says(caller, "Recording", "you started it")
     await says(second, "Recording", "Maya started it")
-
-
-async def test_the_one_who_asks_may_take_the_question_back(in_call: InCall) -> None:
-    caller, callee = await in_call()
-    await callee.press_more("record")
-    await caller.shows("consent-dialog")
-    await callee.press("stop-recording")
-    await caller.hides("consent-dialog")
-    await says(callee, "Not recorded", "You took the request back.")
-    await says(caller, "Not recorded", "Daniel took the request back.")
 
 
 @pytest.mark.settings(recording="off")

@@ -156,7 +156,7 @@ async def until(page: Driven, holds: Callable[[list[dict[str, Any]]], bool], wha
     async def looked() -> bool:
         return holds(await page.run(VIDEOS))
 
-    await eventually(looked, what)
+    await eventually(looked, what, every=0.1)
 
 
 @quiet

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,7 +25,7 @@ from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.edge.kit import write_certificate
-from tests.kit.server import RunningRelay
+from tests.kit.server import RunningRelay, migrated
 from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -94,6 +95,7 @@ def folder(tmp_path: Path) -> Path:
 async def running(no_errors_logged: None, folder: Path, relay_settings: dict[str, Any]) -> AsyncIterator[Running]:
     """A relay with all that `python -m relay serve` has, on free ports, with TLS."""
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
+    shutil.copy(await migrated(), folder / "relay.db")
     certificate, key = write_certificate(folder, "relay")
     ports = {"host": HERE, "port": 0, "media_port": 0, "turn_port": 0}
     given = {"dev": True, "workers": 0, "tls_cert": certificate, "tls_key": key, **ports, **relay_settings}
