@@ -1,12 +1,15 @@
 """Whether the video that a browser showed is in the recording of the call."""
 
 import json
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import av
+from aiortc.rtp import RtpPacket
 
 from relay.recording.records import CapturedPacket, CaptureEvent, read_capture
 from relay.rtp.packet import is_rtcp
@@ -25,46 +28,105 @@ NOTE_FRAMES: Final = """
 """
 
 TOLERANCE: Final = 0.005
-"""Seconds. Of a frame that is missing, the next one is a frame's duration away."""
+"""Seconds that a frame may be beside its time."""
 
-FRAME: Final = 0.05
-"""Seconds between two frames of the browser's camera."""
+FRONT: Final = 24
+"""Bytes that a payload format puts before those of the frame, at most: RED, RTX, and the descriptor of VP8, VP9, H.264 or AV1."""
+
+Payloads: TypeAlias = Mapping[int, Collection[bytes]]
+"""By RTP timestamp, in ascending order: of the packets of that frame."""
+
+RecordedFrame: TypeAlias = tuple[float, bytes]
+"""Seconds from the begin of the file, and the coded frame."""
 
 
-def missing_frames(shown: Sequence[int], file: Path, capture: Path) -> list[tuple[int, float]]:
-    """Of the frames that were shown, those that are not in the file: the number of each, and seconds from it to the nearest frame
-    that is there.
+def missing_frames(shown: Sequence[int], file: Path, capture: Path) -> list[tuple[int, str]]:
+    """Of the frames that were shown, those that are not in the file, or not at their time: the number of each, and what is wrong.
+
+    Frames are known by their bytes, and not by their times: a busy machine's camera leaves out frames, lip-sync moves video by
+    several, and a sender that pauses has a time line of pieces.
 
     Args:
         shown: RTP timestamps, at 90 kHz, as `NOTE_FRAMES` collects them in `shownFrames`.
-        capture: that the file was assembled of, which tells when each frame arrived. By the frames alone, a time line that is a
-            frame off is as good where the camera of a busy machine has left out some.
+        capture: that the file was assembled of.
     """
-    begin = json.loads((file.parent / "sidecar.json").read_text())["started_at"]
-    arrivals = _arrivals(capture)
-    times = [((one - shown[0]) % 2**32) / 90_000 for one in shown]
-    # What was held up least tells where the first one is.
-    first = min(arrivals[stamp] - begin - time for stamp, time in zip(shown, times, strict=True))
-    recorded = _video_times(file)
-    off = [min((one - first - time for one in recorded), key=abs) for time in times]
-    usual = statistics.median(off)
-    assert abs(usual) < FRAME / 2, "the time line is that of the frames, and not one that is a frame off"
-    return [(number, abs(one - usual)) for number, one in enumerate(off) if abs(one - usual) > TOLERANCE]
+    [track] = (one for one in json.loads((file.parent / "sidecar.json").read_text())["tracks"] if _is_video_of(one, file))
+    arrived = _payloads(capture, track["ssrcs"])
+    return wrong_frames(shown, arrived, _recorded(file), recovered=track["recovered"], timed=not track["pauses"])
 
 
-def _arrivals(capture: Path) -> Mapping[int, float]:
-    """When the first packet of each RTP timestamp arrived, in seconds since 1970. Different streams begin anywhere in 32 bits."""
-    found: dict[int, float] = {}
+def wrong_frames(
+    shown: Sequence[int], arrived: Payloads, recorded: Sequence[RecordedFrame], *, recovered: int = 0, timed: bool = True
+) -> list[tuple[int, str]]:
+    """As `missing_frames`.
+
+    Args:
+        recorded: the frames of the file.
+        recovered: packets that forward error correction made again, at most: the ends of as many frames did not arrive.
+        timed: whether frames are to be as far from one another as their timestamps.
+    """
+    times: dict[int, float] = {}
+    unknown: list[float] = []
+    begin = 0
+    # Both are in the order of decoding.
+    for stamp, payloads in arrived.items():
+        ahead = range(begin, min(begin + 1 + recovered, len(recorded)))
+        found = next((index for index in ahead if any(_ends(recorded[index][1], one) for one in payloads)), None)
+        if found is not None:
+            times[stamp] = recorded[found][0]
+            unknown += (time for time, _coded in recorded[begin:found])
+            begin = found + 1
+    unknown += (time for time, _coded in recorded[begin:])
+    assert len(unknown) <= recovered, f"frames of the file that did not arrive, at {unknown} s"
+    usual = statistics.median(times[stamp] - _seconds(stamp - shown[0]) for stamp in shown if stamp in times)
+    wrong: list[tuple[int, str]] = []
+    for number, stamp in enumerate(shown):
+        due = usual + _seconds(stamp - shown[0])
+        off = min((one - due for one in ([times[stamp]] if stamp in times else unknown)), key=abs, default=math.inf)
+        if stamp not in times and abs(off) > TOLERANCE:
+            wrong.append((number, "missing"))
+        elif timed and abs(off) > TOLERANCE:
+            wrong.append((number, f"{off:+.3f} s beside its time"))
+    return wrong
+
+
+def _is_video_of(track: Mapping[str, Any], file: Path) -> bool:
+    return (track["kind"], track["file"]) == ("video", file.name)
+
+
+def _ends(frame: bytes, payload: bytes) -> bool:
+    """Whether the frame may end with that packet: no payload format has anything behind a frame's bytes."""
+    return payload.endswith(frame[-max(len(payload) - FRONT, 8) :])
+
+
+def _payloads(capture: Path, ssrcs: Collection[int]) -> Payloads:
+    """Of these streams, and of what was resent of them in streams of its own (RFC 4588), which has their timestamps."""
+    payloads: dict[int, set[bytes]] = defaultdict(set)
+    stamps: set[int] = set()
     for record in read_capture(capture):
         if isinstance(record, CapturedPacket) and not is_rtcp(record.data[1]):
-            found.setdefault(int.from_bytes(record.data[4:8]), record.at / 1e9)
-    return found
+            packet = RtpPacket.parse(record.data)
+            payloads[packet.timestamp].add(packet.payload)
+            if packet.ssrc in ssrcs:
+                stamps.add(packet.timestamp)
+    first = next(iter(stamps))
+    times = {stamp: _seconds(stamp - first) for stamp in payloads}
+    begin, end = min(times[one] for one in stamps), max(times[one] for one in stamps)
+    # Other streams begin anywhere in 32 bits.
+    return {stamp: payloads[stamp] for stamp in sorted(payloads, key=times.__getitem__) if begin <= times[stamp] <= end}
 
 
-def _video_times(file: Path) -> list[float]:
+def _seconds(ticks: int) -> float:
+    """Of a difference of two RTP timestamps of video, which wrap (RFC 3550, section 5.1)."""
+    return ((ticks + 2**31) % 2**32 - 2**31) / 90_000
+
+
+def _recorded(file: Path) -> list[RecordedFrame]:
     with av.open(file) as container:
         [stream] = container.streams.video
-        return [float(packet.pts * packet.time_base) for packet in container.demux(stream) if packet.pts is not None]
+        return [
+            (float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.pts is not None
+        ]
 
 
 async def finished_capture(recordings: Path) -> Path:
