@@ -4,7 +4,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from aiohttp import web
@@ -17,7 +17,7 @@ from relay.http.proxies import asker_of
 from relay.http.responses import answer
 from relay.ice_servers import IceServer
 from relay.ids import Profile
-from relay.signaling.ports import Directory
+from relay.signaling.ports import ConversationCard, Directory
 
 IceServers = Callable[[Profile, str], Sequence[IceServer]]
 """The servers that a profile may use, with credentials of its own; for a browser that calls the relay by that name or address."""
@@ -38,6 +38,10 @@ class ConversationView(msgspec.Struct, frozen=True):
 
     conversation_id: int
     members: list[ProfileView]
+
+    @classmethod
+    def of(cls, card: ConversationCard) -> Self:
+        return cls(card.conversation_id, [view(member) for member in card.members])
 
 
 class Conversations(msgspec.Struct, frozen=True):
@@ -75,8 +79,7 @@ async def profiles(request: web.Request, *, who: HttpAuthenticator, directory: D
 
 async def conversations(request: web.Request, *, who: HttpAuthenticator, directory: Directory) -> web.Response:
     cards = await directory.conversations((await who.signed_in(request)).profile)
-    found = [ConversationView(card.conversation_id, [view(member) for member in card.members]) for card in cards]
-    return answer(Conversations(found))
+    return answer(Conversations([ConversationView.of(card) for card in cards]), compressed=True)
 
 
 async def ice_servers(request: web.Request, *, who: HttpAuthenticator, servers: IceServers) -> web.Response:

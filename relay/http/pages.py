@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import ETag, hdrs, web
 
-from relay.http.assets.site import FOLDER, Asset, Site, Website
+from relay.http.assets.site import FOLDER, Asset, Coding, Site, Website
 from relay.http.proxies import asker_of
 from relay.http.responses import content_policy
 from relay.settings.notation import parse_origin, write_origin
@@ -62,8 +62,10 @@ class Pages:
     def _page(self, name: str) -> _Handler:
         async def page(request: web.Request) -> web.StreamResponse:
             # Asked for again at each load, and answered 304: it says which bundles belong together.
-            response = _sent(request, (await self._site()).pages[name])
-            response.headers["Content-Security-Policy"] = content_policy(asker_of(request), self._frame_ancestors)
+            site = await self._site()
+            response = await _sent(request, site.pages[name])
+            policy = content_policy(asker_of(request), self._frame_ancestors, [site.styles[name]])
+            response.headers["Content-Security-Policy"] = policy
             return response
 
         return page
@@ -74,7 +76,7 @@ class Pages:
             if asset is None:
                 raise web.HTTPNotFound
             name = path.rpartition("/")[2]
-            return _sent(request, asset, _FOR_EVER if _NAMED_BY_CONTENT.search(name) else "no-cache", name)
+            return await _sent(request, asset, _FOR_EVER if _NAMED_BY_CONTENT.search(name) else "no-cache", name)
 
         return file
 
@@ -89,10 +91,10 @@ class Pages:
             raise web.HTTPNotFound
         # While several servers behind one name are updated, the page may be another's: a bundle of this version beats none.
         current = request.match_info["version"] == site.version
-        return _sent(request, asset, _FOR_EVER if current else "no-cache", request.match_info["name"])
+        return await _sent(request, asset, _FOR_EVER if current else "no-cache", request.match_info["name"])
 
 
-def _sent(request: web.Request, asset: Asset, cached: str = "no-cache", name: str = "") -> web.Response:
+async def _sent(request: web.Request, asset: Asset, cached: str = "no-cache", name: str = "") -> web.Response:
     """An asset, compressed where the client takes that.
 
     Args:
@@ -102,8 +104,9 @@ def _sent(request: web.Request, asset: Asset, cached: str = "no-cache", name: st
     tag = ETag(asset.tag, is_weak=True)
     if any(one.value in (asset.tag, "*") for one in request.if_none_match or ()):
         response = web.Response(status=304, headers=headers)
-    elif _takes_gzip(request):
-        response = web.Response(body=asset.compressed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+    elif coding := _coding_for(request):
+        body = asset.known(coding) or await asyncio.to_thread(asset.coded, coding)
+        response = web.Response(body=body, headers={**headers, hdrs.CONTENT_ENCODING: coding})
     else:
         response = web.Response(body=asset.plain, headers=headers)
     if response.status == 200:
@@ -116,10 +119,11 @@ def _sent(request: web.Request, asset: Asset, cached: str = "no-cache", name: st
     return response
 
 
-def _takes_gzip(request: web.Request) -> bool:
-    """Whether the client takes gzip (RFC 9110 section 12.5.3)."""
+def _coding_for(request: web.Request) -> Coding | None:
+    """The smallest coding that the client takes (RFC 9110 section 12.5.3); None: none of those there are here."""
+    taken: dict[str, bool] = {}
     for one in ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())).split(","):
         coding, _, weight = one.partition(";")
-        if coding.strip().lower() in ("gzip", "*"):
-            return weight.replace(" ", "").rstrip("0.") != "q="
-    return False
+        taken[coding.strip().lower()] = weight.replace(" ", "").rstrip("0.") != "q="
+    codings: tuple[Coding, ...] = ("br", "gzip")
+    return next((one for one in codings if taken.get(one, taken.get("*", False))), None)

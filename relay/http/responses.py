@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 MAX_BODY: Final = 64 * 1024
 """Bytes of a request body."""
 
+WORTH_COMPRESSING: Final = 1400
+"""Bytes that one packet takes to the client in any case."""
+
 OUTAGE_RETRY: Final = 5
 """Seconds in Retry-After while the database is away: the interval at which the server itself checks it."""
 
@@ -27,7 +30,7 @@ LARGE_BODY_TIMEOUT: Final = 60.0
 
 _CONTENT: Final = {
     "default-src": "'self'",
-    # Said again though it is the default: nothing that stands in the page itself is run or shown.
+    # Said again though it is the default: nothing that stands in the page itself is run, and of styles only those of the relay.
     "script-src": "'self'",
     "style-src": "'self'",
     "worker-src": "'self'",
@@ -66,10 +69,18 @@ _Body = TypeVar("_Body")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def answer(body: object, status: int = 200) -> web.Response:
-    """`body` as JSON; msgspec structs, dataclasses and containers of them."""
-    response = web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+def answer(body: object, status: int = 200, *, compressed: bool = False) -> web.Response:
+    """`body` as JSON; msgspec structs, dataclasses and containers of them.
+
+    Args:
+        compressed: where it is long and the client takes that. Only for what has no secret beside what others have chosen: its
+            length would betray it.
+    """
+    encoded = msgspec.json.encode(body)
+    response = web.Response(body=encoded, status=status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"  # the response is personal
+    if compressed and len(encoded) > WORTH_COMPRESSING:
+        response.enable_compression()
     return response
 
 
@@ -176,13 +187,16 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers.setdefault("Strict-Transport-Security", _STRICT_TRANSPORT)
 
 
-def content_policy(asker: Asker, frame_ancestors: Sequence[str] = ()) -> str:
+def content_policy(asker: Asker, frame_ancestors: Sequence[str] = (), styles: Sequence[str] = ()) -> str:
     """The Content Security Policy of a response.
 
     Args:
         frame_ancestors: the origins whose pages may show it in a frame; none: no page may.
+        styles: hashes of those that stand in it.
     """
     policy = dict(_CONTENT)
+    if styles:
+        policy["style-src"] = " ".join((policy["style-src"], *styles))
     if frame_ancestors:
         policy["frame-ancestors"] = " ".join(frame_ancestors)
     if _HOST.fullmatch(asker.host):

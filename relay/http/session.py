@@ -1,7 +1,8 @@
 """`/api/session`: whether a browser is signed in, by what, and how it can be.
 
 A page that asks whether its user is signed in has made no mistake if not, so the answer is 200 either way: browsers write every
-other status to their console.
+other status to their console. It is what a page asks first, and over a slow line each further question is noticed: so the
+answer has all that the page shows first.
 """
 
 import time
@@ -13,7 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from relay.errors import Unauthorized
+from relay.errors import Unauthorized, Unavailable
 from relay.http.access.auth import (
     Credential,
     Expired,
@@ -27,16 +28,22 @@ from relay.http.access.auth import (
 )
 from relay.http.access.revocations import Revoked
 from relay.http.api import Access, Operation, delete, get, post
-from relay.http.directory import IceServers, host_of
+from relay.http.directory import ConversationView, IceServers, host_of
 from relay.http.parameters import ProfileView, view
+from relay.http.ports import WhiteboardSessions
 from relay.http.responses import answer
+from relay.http.whiteboard import SessionView
 from relay.ice_servers import IceServer
+from relay.ids import Profile
 from relay.records.profiles import ProfileCard
 from relay.settings.auth import AuthSettings
 from relay.settings.http import HttpSettings
 from relay.settings.notation import parse_origin, write_origin
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Directory
+
+MOST_CONTACTS: Final = 50
+"""Conversations, and whiteboard sessions, of an answer. Where there are more, a page asks for them behind the first screen."""
 
 LONGEST: Final = 400 * 86_400.0
 """Seconds. Browsers keep no cookie for longer (RFC 6265bis section 5.5)."""
@@ -67,6 +74,13 @@ class SignInOptions:
         return cls(auth.dev, http.sign_in_url, [write_origin(parse_origin(one)) for one in http.frame_ancestors])
 
 
+class Contacts(msgspec.Struct, frozen=True):
+    """What a profile can call in."""
+
+    conversations: Sequence[ConversationView]
+    whiteboard_sessions: Sequence[SessionView]
+
+
 class SignInState(msgspec.Struct, frozen=True):
     """Whether a browser is signed in, and how it can be."""
 
@@ -79,6 +93,17 @@ class SignInState(msgspec.Struct, frozen=True):
     sign_in_url: Annotated[str, Meta(description="The platform's page for that; empty: there is none.")]
     development: Annotated[bool, Meta(description="Whether `/api/dev/login` is there.")]
     frame_ancestors: Annotated[Sequence[str], Meta(description="Origins of the pages that may show the page in a frame.")]
+    contacts: (
+        Annotated[
+            Contacts,
+            Meta(
+                description="The conversations and whiteboard sessions of the profile. null: it is not signed in, or there are "
+                f"more than {MOST_CONTACTS} of a kind, or the database is away: ask `/api/conversations` and "
+                "`/api/whiteboard/sessions`."
+            ),
+        ]
+        | None
+    ) = None
 
 
 async def read(
@@ -87,6 +112,7 @@ async def read(
     who: HttpAuthenticator,
     calls: Calls,
     directory: Directory,
+    whiteboard_sessions: WhiteboardSessions,
     servers: IceServers,
     options: SignInOptions,
 ) -> web.Response:
@@ -94,7 +120,7 @@ async def read(
         credential = await who.signed_in(request)
     except Unauthorized as error:
         return answer(_without(options, _problem(error) if is_given(request) else None))
-    return answer(await _session(request, credential, calls, directory, servers, options))
+    return answer(await _session(request, credential, calls, directory, whiteboard_sessions, servers, options))
 
 
 async def sign_in(
@@ -103,6 +129,7 @@ async def sign_in(
     who: HttpAuthenticator,
     calls: Calls,
     directory: Directory,
+    whiteboard_sessions: WhiteboardSessions,
     servers: IceServers,
     options: SignInOptions,
 ) -> web.Response:
@@ -114,7 +141,7 @@ async def sign_in(
         credential = await who.signed_in(request)
     except Unauthorized as error:
         return answer(_without(options, _problem(error)))
-    response = answer(await _session(request, credential, calls, directory, servers, options))
+    response = answer(await _session(request, credential, calls, directory, whiteboard_sessions, servers, options))
     set_cookie(request, response, token, min(credential.expires_at - time.time(), LONGEST))
     return response
 
@@ -127,7 +154,13 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def _session(
-    request: web.Request, credential: Credential, calls: Calls, directory: Directory, servers: IceServers, options: SignInOptions
+    request: web.Request,
+    credential: Credential,
+    calls: Calls,
+    directory: Directory,
+    whiteboard_sessions: WhiteboardSessions,
+    servers: IceServers,
+    options: SignInOptions,
 ) -> SignInState:
     profile = credential.profile
     # A party of a call can come back while the database is away: the call has its card.
@@ -141,7 +174,19 @@ async def _session(
         sign_in_url=options.sign_in_url,
         development=options.development,
         frame_ancestors=options.frame_ancestors,
+        contacts=await _contacts(profile, directory, whiteboard_sessions),
     )
+
+
+async def _contacts(profile: Profile, directory: Directory, whiteboard_sessions: WhiteboardSessions) -> Contacts | None:
+    try:
+        conversations = await directory.conversations(profile)
+        sessions = await whiteboard_sessions.whiteboard_sessions(profile)
+    except Unavailable:  # a party of a call comes back nevertheless
+        return None
+    if max(len(conversations), len(sessions)) > MOST_CONTACTS:
+        return None
+    return Contacts([ConversationView.of(one) for one in conversations], [SessionView.of(one) for one in sessions])
 
 
 def _without(options: SignInOptions, problem: Problem | None) -> SignInState:

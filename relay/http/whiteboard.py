@@ -1,6 +1,6 @@
 """`/api/whiteboard`: the signed-in profile's whiteboard sessions, and its own calls in them."""
 
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from aiohttp import web
@@ -12,6 +12,7 @@ from relay.http.parameters import ProfileView, view
 from relay.http.ports import WhiteboardSessions
 from relay.http.responses import answer
 from relay.ids import ScopeKind
+from relay.records.calls import SessionCard
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -20,6 +21,10 @@ class SessionView(msgspec.Struct, frozen=True):
     whiteboard_session_id: int
     members: list[ProfileView]
 
+    @classmethod
+    def of(cls, card: SessionCard) -> Self:
+        return cls(card.whiteboard_session_id, [view(member) for member in card.members])
+
 
 class Sessions(msgspec.Struct, frozen=True):
     sessions: list[SessionView]
@@ -27,8 +32,7 @@ class Sessions(msgspec.Struct, frozen=True):
 
 async def sessions(request: web.Request, *, who: HttpAuthenticator, whiteboard_sessions: WhiteboardSessions) -> web.Response:
     cards = await whiteboard_sessions.whiteboard_sessions((await who.signed_in(request)).profile)
-    found = [SessionView(card.whiteboard_session_id, [view(member) for member in card.members]) for card in cards]
-    return answer(Sessions(found))
+    return answer(Sessions([SessionView.of(card) for card in cards]), compressed=True)
 
 
 ROUTES: Final = [

@@ -144,7 +144,7 @@ async def test_a_transfer_offers_those_who_can_be_reached_first_and_says_why_oth
 # -- the call on another device ---------------------------------------------------------------------------------------
 
 
-async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_keeps_it(bare_page: Page) -> None:
+async def test_the_question_for_the_call_waits_for_the_user_and_says_how_long(bare_page: Page) -> None:
     outcome = await bare_page.evaluate("""
     async () => {
       const { createMoveRequest } = await import("/app/call/move.js");
@@ -162,24 +162,39 @@ async def test_the_question_for_the_call_is_answered_by_itself_unless_the_user_k
         ticks.at(-1)();
         seen.push(request.element.querySelector("[role=timer]").textContent);
       };
-      request.render({ id: "first" });
+      request.render({ id: "first", lasts: 30_000 });
       pass(3_000);
-      request.render({ id: "first" });
-      pass(6_999);
+      request.render({ id: "first", lasts: 27_000 });
+      pass(26_999);
+      pass(3_600_000); // a page that sleeps hears of the end late
       const early = answers.length;
-      pass(1);
       request.render(null);
       const open = request.element.open;
-      request.render({ id: "second" });
-      request.element.querySelector("[data-testid=move-refuse]").click();
-      request.render(null);
+      for (const choice of ["move-refuse", "move-accept"]) {
+        request.render({ id: choice, lasts: 30_000 });
+        request.element.querySelector(`[data-testid=${choice}]`).click();
+        request.render(null);
+      }
       [performance.now, window.setInterval] = [clock, every];
       request.element.remove();
       return { seen, early, open, answers };
     }
     """)
-    assert outcome["seen"][:2] == ["It moves by itself in 7 s.", "It moves by itself in 1 s."]
-    assert (outcome["early"], outcome["open"], outcome["answers"]) == (0, False, [True, False])
+    stays = "Without an answer it stays here. The question goes in {} s."
+    assert outcome["seen"] == [stays.format(left) for left in (27, 1, 1)]
+    assert (outcome["early"], outcome["open"], outcome["answers"]) == (0, False, [False, True])
+
+
+async def test_the_device_that_asks_for_a_call_is_told_why_it_stays_there(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
+    async () => {
+      const { keptOutcome } = await import("/client/calls/rejoin.js");
+      const { briefEnd } = await import("/app/announcements.js");
+      return ["refused", "expired", "of a later server"].map((reason) => briefEnd({ outcome: keptOutcome(reason) }));
+    }
+    """)
+    keeps = "Your other device keeps the call"
+    assert outcome == [keeps, "Your other device did not answer: the call stays there", keeps]
 
 
 # -- music ------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The pages and what they load: few files, compressed, and kept as long as they are the same."""
 
+import base64
+import hashlib
 import re
 
 import aiohttp
@@ -18,27 +20,50 @@ async def bundles_of(http: aiohttp.ClientSession, page: str) -> list[str]:
 @pytest.mark.parametrize("page", ["/", "/connectivity", "/recordings"])
 async def test_a_page_names_bundles_that_browsers_keep_for_ever(http: aiohttp.ClientSession, page: str) -> None:
     found = await bundles_of(http, page)
-    assert {one.rpartition(".")[2] for one in found} == {"css", "js"}
-    for path in found:
-        async with http.get(f"/{path}") as response:
+    assert {one.rpartition(".")[2] for one in found} == ({"css", "js"} if page == "/" else {"js"})
+    for path, coding in ((path, coding) for path in found for coding in ("br", "gzip")):
+        async with http.get(f"/{path}", headers={"Accept-Encoding": coding}) as response:
             assert response.status == 200
             assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Content-Encoding"] == coding
             assert response.headers["Vary"] == "Accept-Encoding"
             assert response.headers["Content-Type"].partition(";")[0] in ("text/css", "text/javascript")
             assert "/**" not in await response.text(), "comments are for those who work on it"
 
 
-async def test_a_client_that_takes_no_gzip_gets_the_same_uncompressed(relay: RunningRelay) -> None:
+@pytest.mark.parametrize("page", ["/", "/connectivity", "/recordings"])
+async def test_the_styles_in_a_page_are_those_that_its_policy_names_and_no_others(http: aiohttp.ClientSession, page: str) -> None:
+    async with http.get(page) as response:
+        [style] = re.findall(r"<style>(.*?)</style>", await response.text(), re.DOTALL)
+        policy = dict(one.strip().split(" ", 1) for one in response.headers["Content-Security-Policy"].split(";"))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy["style-src"] == f"'self' 'sha256-{digest}'"
+    assert policy["script-src"] == "'self'"
+    async with http.get("/api/session") as response:
+        assert "style-src 'self';" in response.headers["Content-Security-Policy"]
+
+
+async def test_a_client_gets_the_smallest_coding_that_it_takes_or_the_same_uncompressed(relay: RunningRelay) -> None:
     async with aiohttp.ClientSession(relay.url, auto_decompress=False) as http:
         for path in ("/", "/client/model.js", "/icon.svg"):
-            bodies = []
-            for coding in ("gzip, br", "gzip;q=0", "identity"):
-                async with http.get(path, headers={"Accept-Encoding": coding}) as response:
-                    assert ("Content-Encoding" in response.headers) == (coding == "gzip, br")
-                    bodies.append(await response.read())
-            assert bodies[1] == bodies[2]
-            assert len(bodies[0]) < len(bodies[1])
+            sizes, plain = {}, set[bytes]()
+            for asked, coding in {
+                "gzip, br": "br",
+                "gzip": "gzip",
+                "gzip, br;q=0": "gzip",
+                "*": "br",
+                "*, br;q=0.000": "gzip",
+                "gzip;q=0, br;q=0": None,
+                "gzip;q=0": None,
+                "identity": None,
+            }.items():
+                async with http.get(path, headers={"Accept-Encoding": asked}) as response:
+                    assert response.headers.get("Content-Encoding") == coding, asked
+                    body = await response.read()
+                    sizes[coding] = len(body)
+                    plain |= {body} if coding is None else set()
+            assert len(plain) == 1
+            assert sizes["br"] < sizes["gzip"] < len(plain.pop())
 
 
 async def test_a_file_that_has_not_changed_is_not_sent_again(http: aiohttp.ClientSession) -> None:

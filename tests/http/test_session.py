@@ -9,6 +9,8 @@ import jwt
 import pytest
 
 from relay.http.access.auth import COOKIE, SECURE_COOKIE
+from relay.http.session import MOST_CONTACTS
+from tests.http.admin.conftest import SERVICE_TOKEN
 from tests.http.conftest import SECRET, STUDENT, TOKENS, TUTOR, bearer, tokens
 from tests.kit.server import RunningRelay, running_relay
 
@@ -117,3 +119,26 @@ async def test_by_https_the_cookie_is_one_that_only_this_host_can_set(http: aioh
     async with http.post("/api/session", headers={**bearer(STUDENT.key), **secure}) as response:
         cookies = response.headers.getall("Set-Cookie")
     assert any(one.startswith(f"{SECURE_COOKIE}=ey") and "Secure" in one for one in cookies)
+
+
+async def test_whom_a_profile_can_call_comes_with_the_first_answer(http: aiohttp.ClientSession) -> None:
+    for key in (STUDENT.key, "advertiser_654"):
+        found = (await session_of(http, headers=bearer(key)))["contacts"]
+        for path, name in (("/api/conversations", "conversations"), ("/api/whiteboard/sessions", "sessions")):
+            async with http.get(path, headers=bearer(key)) as response:
+                assert (await response.json())[name] == found["conversations" if name == "conversations" else "whiteboard_sessions"]
+    assert (await session_of(http))["contacts"] is None
+
+
+@pytest.mark.settings(service_token=SERVICE_TOKEN)
+async def test_many_conversations_come_behind_the_first_answer_and_compressed(http: aiohttp.ClientSession) -> None:
+    profiles = [{"profile_type": "parent", "profile_id": 1000 + one, "name": f"Parent {one}"} for one in range(MOST_CONTACTS)]
+    members = [[{"profile_type": STUDENT.profile_type, "profile_id": STUDENT.profile_id}, one] for one in profiles]
+    shared = [{"conversation_id": 1000 + one, "members": both} for one, both in enumerate(members)]
+    sync = {"profiles": profiles, "conversations": shared}
+    async with http.post("/api/admin/sync", json=sync, headers={"Authorization": f"Bearer {SERVICE_TOKEN}"}) as response:
+        assert response.status == 200, await response.text()
+    assert (await session_of(http, headers=bearer(STUDENT.key)))["contacts"] is None
+    async with http.get("/api/conversations", headers=bearer(STUDENT.key)) as response:
+        assert len((await response.json())["conversations"]) > MOST_CONTACTS
+        assert response.headers["Content-Encoding"] in ("gzip", "deflate")

@@ -15,6 +15,7 @@ const BRIEF_ENDS = {
   declined_elsewhere: () => "Declined on another device",
   moved: () => "The call goes on on your other device",
   kept_elsewhere: () => "Your other device keeps the call",
+  unanswered_elsewhere: () => "Your other device did not answer: the call stays there",
   transferred: ({ successor }) => (successor ? `You are being connected with ${successor.other.name}` : null),
 };
 

@@ -1,51 +1,50 @@
 /**
- * What happens on the home screen: it asks the server for what is shown there, and tells it what the user changes. No DOM of its
- * own: it fills the parts that it is given.
+ * What happens on the home screen beside calling: it asks the server for what is shown there, and tells it what the user changes. No
+ * DOM of its own: it fills the parts that it is given.
  *
- * @typedef {import("../client/model.js").Contact} Contact
  * @typedef {import("../client/model.js").Person} Person
  * @typedef {import("../client/preferences.js").Preferences} Preferences
  * @typedef {ReturnType<typeof import("./home/home.js").createHome>} Home
  */
 import { History } from "../client/history.js";
-import { keyOf, sameScope } from "../client/model.js";
 import { PreferenceStore } from "../client/preferences.js";
 import { Push } from "./push.js";
 
 const PROBLEM = "That could not be saved. Try again in a moment.";
 
 export class Lobby {
-  #api;
   #home;
+  #recents;
+  #settings;
   #toast;
   #history;
   #preferences;
   #push;
   #closed = false;
-  /** @type {Contact[]} */
-  #contacts = [];
-  /** @type {Contact[]} those of conversations, and of whiteboards */
-  #reachable = [];
   #missedOnly = false;
   #name = "";
   #now;
   /** @type {ReturnType<History["list"]> | null} the calls that are shown */
   #list = null;
   #unseen = 0;
-  /** Whether the user wants to be left alone: nothing is said then that was not asked for. */
+  /** Whether the user wants to be left alone: nothing is said then that was not asked for. Known once it is `loaded`. */
   doNotDisturb = false;
+  /** @type {Promise<unknown>} */
+  loaded = Promise.resolve();
 
   /**
    * @param {import("../client/api.js").Api} api
    * @param {string} base URL that everything of the server is relative to
    * @param {Home} home
+   * @param {ReturnType<Home["addRest"]>} rest of the home screen
    * @param {(text: string, tone?: "plain" | "problem") => void} toast
    * @param {() => number} now milliseconds since 1970, by the server's clock
    */
-  constructor(api, base, home, toast, now) {
+  constructor(api, base, home, rest, toast, now) {
     this.#now = now;
-    this.#api = api;
     this.#home = home;
+    this.#recents = rest.recents;
+    this.#settings = rest.settings;
     this.#toast = toast;
     this.#history = new History(api);
     this.#preferences = new PreferenceStore(api);
@@ -57,42 +56,20 @@ export class Lobby {
     this.#closed = true;
   }
 
-  /** @returns {Person[]} everyone who can be called, once each */
-  get people() {
-    return [...new Map(this.#contacts.map(({ other }) => [keyOf(other), other])).values()];
-  }
-
-  /** @param {import("../client/model.js").Scope} scope @returns {Contact | null} null: the user has no such conversation */
-  contactIn(scope) {
-    return this.#reachable.find((contact) => sameScope(contact.scope, scope)) ?? null;
-  }
-
   /** This browser announces no calls any more, if it did. */
   async forgetPush() {
     await this.#try(() => this.#push.forget());
   }
 
-  async load() {
-    this.#home.people.setLoading();
-    await this.#try(
-      async () => {
-        // Conversations are what the page is for; without whiteboards it is still worth having.
-        const boards = this.#api.whiteboards().catch(() => []);
-        const [conversations, whiteboards] = await Promise.all([this.#api.conversations(), boards]);
-        if (this.#closed) return;
-        this.#contacts = conversations;
-        this.#reachable = [...conversations, ...whiteboards];
-        this.#home.people.setContacts(conversations, whiteboards);
-      },
-      () => this.#home.people.setProblem(),
-    );
-    await Promise.all([this.#loadBlocks(), this.#countUnseen(), this.#loadPreferences()]);
+  load() {
+    this.loaded = Promise.all([this.#loadBlocks(), this.#countUnseen(), this.#loadPreferences()]);
+    return this.loaded;
   }
 
   /** @param {string} tab that the user has come to */
   async visit(tab) {
     if (tab === "recents") await this.showCalls(false);
-    if (tab === "settings") await Promise.all([this.#home.settings.loadMore(), this.#loadSettings()]);
+    if (tab === "settings") await Promise.all([this.#settings.loadMore(), this.#loadSettings()]);
   }
 
   /** @param {boolean} missed only those @param {string} [name] only calls with such a party; empty: any */
@@ -118,7 +95,7 @@ export class Lobby {
     await this.#try(
       async () => {
         const detail = await this.#history.detail(call);
-        if (!this.#closed) await this.#home.recents.open(detail);
+        if (!this.#closed) await this.#recents.open(detail);
       },
       () => this.#toast("The call could not be loaded. Try again in a moment.", "problem"),
     );
@@ -145,13 +122,13 @@ export class Lobby {
       async () => {
         await list.more();
         if (this.#closed || this.#list !== list) return;
-        this.#home.recents.setCalls(list.calls, { missed, name, hasMore: list.hasMore, now: this.#now });
+        this.#recents.setCalls(list.calls, { missed, name, hasMore: list.hasMore, now: this.#now });
         // On the screen is seen, if it is all there. The marks stay until the list is shown again.
         if (!this.#unseen || document.hidden || name) return;
         await list.markSeen();
         await this.#countUnseen();
       },
-      () => this.#home.recents.setProblem(),
+      () => this.#recents.setProblem(),
     );
   }
 
@@ -193,7 +170,7 @@ export class Lobby {
   /** @param {boolean} on */
   async setPush(on) {
     await this.#try(
-      async () => this.#home.settings.setPush(await (on ? this.#push.turnOn() : this.#push.turnOff())),
+      async () => this.#settings.setPush(await (on ? this.#push.turnOn() : this.#push.turnOff())),
       () => this.#toast("Notifications could not be changed in this browser.", "problem"),
     );
   }
@@ -201,7 +178,7 @@ export class Lobby {
   async #loadPreferences() {
     await this.#try(
       async () => this.#settled(await this.#preferences.read()),
-      () => this.#home.settings.setPreferences(null),
+      () => this.#settings.setPreferences(null),
     );
   }
 
@@ -210,20 +187,20 @@ export class Lobby {
     if (this.#closed) return;
     this.doNotDisturb = preferences.doNotDisturb;
     this.#home.setDoNotDisturb(preferences.doNotDisturb);
-    this.#home.settings.setPreferences(preferences);
+    this.#settings.setPreferences(preferences);
   }
 
   async #loadSettings() {
     await this.#loadPreferences();
     await this.#loadBlocks();
-    await this.#try(async () => this.#home.settings.setPush(await this.#push.state()));
+    await this.#try(async () => this.#settings.setPush(await this.#push.state()));
   }
 
   async #loadBlocks() {
     await this.#try(async () => {
       const people = await this.#preferences.blocked();
       if (this.#closed) return;
-      this.#home.settings.setBlocked(people);
+      this.#settings.setBlocked(people);
       this.#home.people.setBlocked(people);
     });
   }

@@ -12,10 +12,9 @@ import { Credentials } from "../client/credentials.js";
 import { NOTICES, briefEnd, missedText } from "./announcements.js";
 import { publishDiagnosis } from "./diagnosis.js";
 import { Entrance } from "./entrance/entrance.js";
-import { Lobby } from "./lobby.js";
+import { ContactBook } from "./home/contactbook.js";
 import { credentialText } from "./entrance/gate.js";
 import { createShell } from "./shell.js";
-import { updateProblemText } from "./ui/words.js";
 import { nameIn } from "../client/protocol.js";
 
 /** Milliseconds after a link has led to a call in which the server mentions it, if it still rings. */
@@ -33,7 +32,9 @@ let calling = null;
 let sounds = null;
 /** @type {import("./devices/desk.js").DeviceDesk | null} */
 let desk = null;
-/** @type {Lobby | null} */
+/** @type {ContactBook | null} */
+let contacts = null;
+/** @type {import("./lobby.js").Lobby | null} */
 let lobby = null;
 /** @type {Call | null} the call that is over, and whose card is still on the screen */
 let finished = null;
@@ -44,7 +45,7 @@ const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 const shell = createShell(root, {
   onChoose: (profile) => void choose(profile),
   onSignOut: () => void signOut(),
-  onReload: () => void lobby?.load(),
+  onReload: () => void contacts?.load(),
   onTab: (name) => void lobby?.visit(name),
   onFilter: (missed) => void lobby?.filterCalls(missed),
   onSearchCalls: (name) => void lobby?.searchCalls(name),
@@ -90,8 +91,8 @@ const shell = createShell(root, {
   onCancelFile: (key) => current()?.leg.files.cancel(key),
   onTransfer: () => {
     const call = current();
-    if (!call || !lobby) return;
-    shell.calls?.transferChooser.open(call.other, lobby.people);
+    if (!call || !contacts) return;
+    shell.calls?.transferChooser.open(call.other, contacts.people);
     call.talk.askForTargets();
   },
   onTransferTo: (person) => current()?.talk.transferTo(person),
@@ -150,23 +151,27 @@ async function choose(profile) {
 }
 
 /** @param {import("../client/credentials.js").SessionState} state */
-async function enter({ iceServers, development }) {
+async function enter({ iceServers, development, contacts: known }) {
   const { person } = credentials;
   if (!person) return;
   listening = new AbortController();
   const { signal } = listening;
   const api = new Api(base, credentials);
-  const entered = (lobby = new Lobby(api, base, shell.home, shell.toast, () => session?.clock.now() ?? Date.now()));
+  const entered = (contacts = new ContactBook(api, shell.home.people));
   shell.home.setUser(person, development ? "Switch user" : "Sign out");
   shell.home.setOnline(false);
   shell.home.setElsewhere(null);
   shell.home.tabs.show("people");
   shell.showBase("home");
   shell.connection.show("connecting");
-  const loaded = entered.load();
+  const loaded = known ? entered.take(known) : entered.load();
   try {
-    const { openSession, close } = await loadCalling();
+    const { openSession, close, Lobby, createRecents, createSettings } = await loadCalling();
     if (signal.aborted) return;
+    const rest = shell.home.addRest({ createRecents, createSettings });
+    lobby = new Lobby(api, base, shell.home, rest, shell.toast, () => session?.clock.now() ?? Date.now());
+    void lobby.load();
+    void lobby.visit(shell.home.tabs.current);
     const opened = await openSession(api, credentials, iceServers);
     if (signal.aborted) return close(opened);
     listen(opened, signal);
@@ -213,7 +218,7 @@ function listen(opened, signal) {
   calls.addEventListener("notice", (event) => notice(detailOf(event)), options);
   calls.addEventListener("refusal", (event) => shell.toast(`The server refused: ${detailOf(event)}`, "problem"), options);
   calls.addEventListener("missed", (event) => missed(detailOf(event)), options);
-  calls.addEventListener("unseen", (event) => missedBefore(detailOf(event)), options);
+  calls.addEventListener("unseen", (event) => void missedBefore(detailOf(event)), options);
   calls.comeBack();
   connection.open();
 }
@@ -222,11 +227,12 @@ function listen(opened, signal) {
 function leave() {
   listening.abort();
   if (session) calling?.close(session);
+  contacts?.close();
   lobby?.close();
-  shell.home.recents.close();
+  shell.home.rest?.recents.close();
   shell.home.setUnseen(0);
   shell.home.setDoNotDisturb(false);
-  session = lobby = finished = null;
+  session = contacts = lobby = finished = null;
   sounds?.silence();
   render();
   shell.home.setOffer(null);
@@ -246,14 +252,14 @@ async function signOut() {
  * @param {import("./entrance/address.js").Intent} intent
  */
 async function intend(intent) {
-  const entered = lobby;
+  const entered = contacts;
   if (intent.action === "call") {
     const contact = entered?.contactIn(intent.scope);
     if (!contact) return shell.toast("The link leads to a conversation that is not among yours.", "problem");
     return shell.home.setOffer({ contact, kind: intent.kind });
   }
   await new Promise((resolve) => setTimeout(resolve, RINGING_WINDOW));
-  if (entered === null || lobby !== entered || session?.calls.hasSeen(intent.callId)) return;
+  if (entered === null || contacts !== entered || session?.calls.hasSeen(intent.callId)) return;
   shell.toast("The call that the link leads to does not ring any more.");
 }
 
@@ -317,9 +323,10 @@ function missed(call) {
 }
 
 /** @param {number} count of calls that came while we were away */
-function missedBefore(count) {
+async function missedBefore(count) {
   lobby?.setUnseen(count);
-  if (current() || lobby?.doNotDisturb) return; // the number at the tab says it, and covers no call
+  await lobby?.loaded; // whether the user wants to be left alone
+  if (!lobby || current() || lobby.doNotDisturb) return; // the number at the tab says it, and covers no call
   shell.toast(missedText(count));
 }
 
@@ -336,7 +343,7 @@ async function change(step, shown) {
     await step(call);
   } catch (error) {
     if (call.isOver) return;
-    if (calling && error instanceof calling.UpdateFailed) shell.toast(updateProblemText(error.problem), "problem");
+    if (calling && error instanceof calling.UpdateFailed) shell.toast(calling.updateProblemText(error.problem), "problem");
     else if (!calling || !(error instanceof calling.MediaUnavailable)) throw error;
     else if (error.device !== shown || call.kind === "voice") {
       const { title, help } = calling.problemText(error.device, error.problem);

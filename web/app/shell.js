@@ -1,9 +1,4 @@
-/**
- * The page as a whole: which screen is up, what lies on top of it, and where the focus is.
- *
- * @typedef {import("../client/model.js").Person} Person
- * @typedef {import("../client/model.js").CallKind} CallKind
- */
+/** The page as a whole: which screen is up, what lies on top of it, and where the focus is. */
 import { createConnectionBar } from "./call/connectionbar.js";
 import { createGate } from "./entrance/gate.js";
 import { createHome } from "./home/home.js";
@@ -114,7 +109,7 @@ export function createShell(root, actions) {
     /**
      * Show what there is of calls, or nothing.
      *
-     * @param {{other: Person, kind: CallKind, willBeRecorded: boolean} | null} ringing
+     * @param {import("../client/calls/call.js").Call | null} ringing
      * @param {import("./call/callscreen.js").CallView | null} call
      */
     showCalls(ringing, call) {
@@ -129,7 +124,7 @@ export function createShell(root, actions) {
       else if (!callScreen.element.hidden) callScreen.hide();
       if (!call || call.isOver) transferChooser.close();
       else transferChooser.render(call.talk.transferTargets);
-      if (ringing && incoming.element.hidden) incoming.show(ringing.other, ringing.kind, ringing.willBeRecorded);
+      if (ringing && incoming.element.hidden) incoming.show(ringing);
       else if (!ringing) incoming.hide();
       setCall({ ringing: ringing?.other.name ?? "", other: call?.other.name ?? "" });
       arrange();

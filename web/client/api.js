@@ -2,11 +2,8 @@
  * Access to the relay's HTTP resources, and those that tell who can be called. No DOM.
  *
  * @typedef {import("./model.js").Contact} Contact
- * @typedef {import("./model.js").Scope} Scope
- * @typedef {import("./protocol.js").WireProfile} WireProfile
  */
-import { keyOf } from "./model.js";
-import { personOf } from "./protocol.js";
+import { conversationsOf, whiteboardsOf } from "./contacts.js";
 
 /** The server refused the request. `code` is the server's, or `http_STATUS` where it gave none. */
 export class ApiError extends Error {
@@ -68,18 +65,12 @@ export class Api {
 
   /** @returns {Promise<Contact[]>} the conversations, each by its other member */
   async conversations() {
-    /** @type {{conversations: {conversation_id: number, members: WireProfile[]}[]}} */
-    const { conversations } = await this.get("api/conversations");
-    return conversations.flatMap(({ conversation_id: id, members }) => this.#contacts({ kind: "conversation", id }, members));
+    return conversationsOf((await this.get("api/conversations")).conversations, this.#me);
   }
 
   /** @returns {Promise<Contact[]>} those that a whiteboard is shared with */
   async whiteboards() {
-    /** @type {{sessions: {whiteboard_session_id: number, members: WireProfile[]}[]}} */
-    const { sessions } = await this.get("api/whiteboard/sessions");
-    return sessions.flatMap(({ whiteboard_session_id: id, members }) =>
-      this.#contacts({ kind: "whiteboard_session", id }, members),
-    );
+    return whiteboardsOf((await this.get("api/whiteboard/sessions")).sessions, this.#me);
   }
 
   /** @param {string} path */
@@ -109,18 +100,5 @@ export class Api {
       if (!(await this.#credentials.renew("refused"))) throw error;
       return asMe();
     }
-  }
-
-  /**
-   * @param {Scope} scope
-   * @param {WireProfile[]} members
-   * @returns {Contact[]}
-   */
-  #contacts(scope, members) {
-    const mine = keyOf(this.#me);
-    const others = members.map(personOf).filter((member) => keyOf(member) !== mine);
-    return scope.kind === "conversation"
-      ? others.slice(0, 1).map((other) => ({ scope, other }))
-      : others.map((other) => ({ scope, other }));
   }
 }

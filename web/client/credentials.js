@@ -16,10 +16,12 @@
  * @property {string} signInUrl The platform's page for that; empty: there is none.
  * @property {boolean} development
  * @property {string[]} frameAncestors Origins of the pages that may show this one in a frame.
+ * @property {import("./contacts.js").Contacts | null} contacts Who can be called; null: not signed in, or they are to be asked for.
  *
  * @typedef {"missing" | "expiring" | "refused"} Reason Why a token is needed.
  */
 import { requestJson } from "./api.js";
+import { conversationsOf, whiteboardsOf } from "./contacts.js";
 import { keyOf } from "./model.js";
 import { personOf } from "./protocol.js";
 
@@ -176,14 +178,19 @@ export class Credentials extends EventTarget {
     /** @type {Record<string, string>} */
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const wire = await requestJson(this.#base, "api/session", { method, headers });
+    const person = wire.profile && personOf(wire.profile);
     return {
-      person: wire.profile && personOf(wire.profile),
+      person,
       expiresIn: wire.expires_in,
       problem: wire.problem,
       iceServers: wire.ice_servers ?? [],
       signInUrl: wire.sign_in_url ?? "",
       development: wire.development === true,
       frameAncestors: wire.frame_ancestors ?? [],
+      contacts: person && wire.contacts && {
+        conversations: conversationsOf(wire.contacts.conversations, person),
+        whiteboards: whiteboardsOf(wire.contacts.whiteboard_sessions, person),
+      },
     };
   }
 }

@@ -28,8 +28,8 @@
  *   `preparing`: waiting for microphone and camera. `calling`: invited, but no telephone rings yet. `incoming`: ours rings.
  *
  * @typedef {"completed" | "declined" | "busy" | "offline" | "no_answer" | "unavailable" | "cancelled" | "dismissed" | "missed"
- *   | "answered_elsewhere" | "declined_elsewhere" | "moved" | "kept_elsewhere" | "transferred" | "lost" | "failed"
- *   | "not_supported" | "media_unavailable"} Outcome How a call ended, as this side lived it.
+ *   | "answered_elsewhere" | "declined_elsewhere" | "moved" | "kept_elsewhere" | "unanswered_elsewhere" | "transferred" | "lost"
+ *   | "failed" | "not_supported" | "media_unavailable"} Outcome How a call ended, as this side lived it.
  */
 
 /** The profile types of the platform, in the order in which forms offer them. */

@@ -48,7 +48,7 @@
  * @typedef {{conversation_id: number, profile_id: number, profile_type: string, name: string, avatar: string}} TransferTarget
  *
  * @typedef {CallFields & {type: "call_invitation", call_type: CallKind, offer: Offer, expires_at: number,
- *   server_time: number, can_update?: boolean, will_be_recorded?: boolean}} CallInvitation
+ *   server_time: number, can_update?: boolean, will_be_recorded?: boolean, chat_kept?: boolean}} CallInvitation
  * @typedef {CallFields & {type: "call_answer", answer: Answer, can_update?: boolean}} CallAnswer
  * @typedef {CallFields & {type: "ice_candidate", candidate: WireCandidate | null}} IceCandidate
  * @typedef {CallFields & {type: "call_declined", reason: string, message?: string}} CallDeclined

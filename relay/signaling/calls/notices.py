@@ -71,6 +71,7 @@ def invitation(call: Call, sdp: str, expires: datetime, now: datetime, *, will_b
         server_time=milliseconds(now),
         can_update=bool(call.caller.can_update),
         will_be_recorded=will_be_recorded,
+        chat_kept=call.keeps_chat,
     )
 
 

@@ -178,7 +178,8 @@ class Termination:
                 at=now,
                 reason=call.end_reason,
                 answered_at=live.answered_at,
-                decline_message=call.decline_message,
+                # Words like those of the chat: they are the platform's to keep or not.
+                decline_message=call.decline_message if call.keeps_chat else None,
                 caller=replace(live.caller.path, score=live.caller.quality.mean_score),
                 callee=replace(live.callee.path, score=live.callee.quality.mean_score),
             )

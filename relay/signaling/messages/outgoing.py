@@ -45,6 +45,8 @@ class InvitationDelivery(CallMessage, frozen=True, tag="call_invitation"):
     """Whether the caller's client takes `call_update`."""
     will_be_recorded: bool = False
     """The call is recorded from its answer on, without anyone being asked."""
+    chat_kept: bool = False
+    """Chat messages of the call, and what is said by declining it, are kept with it."""
 
 
 class AnswerDelivery(CallMessage, frozen=True, tag="call_answer"):

@@ -12,6 +12,8 @@ from tests.signaling.people import (
     HANG_UP,
     LESSON,
     PARENT,
+    PARENTS_EVENING,
+    STUDENT,
     TUTOR,
     answer,
     error,
@@ -128,6 +130,17 @@ async def test_what_a_callee_says_by_declining_comes_to_the_caller_and_is_writte
     assert (declined["reason"], declined["message"]) == ("rejected", "Call you back in 10 minutes")
     [row] = await harness.rows()
     assert (row.status, row.end_reason, row.decline_message) == ("missed", "rejected", "Call you back in 10 minutes")
+
+
+async def test_what_is_said_by_declining_is_kept_where_chat_messages_are_and_the_callee_knows(harness: SqlHarness) -> None:
+    for caller, callee, scope, kept in ((STUDENT, TUTOR, LESSON, True), (PARENT, TUTOR, PARENTS_EVENING, False)):
+        hers, his = await harness.connect(caller), await harness.connect(callee)
+        await harness.say(hers, invitation(callee, scope))
+        assert his.last("call_invitation")["chat_kept"] is kept
+        await harness.say(his, frame("call_declined", scope, reason="rejected", message="Call you back in 10 minutes"))
+        assert hers.last("call_declined")["message"] == "Call you back in 10 minutes"
+    rows = {row.conversation_id: row.decline_message for row in await harness.rows()}
+    assert rows == {LESSON.scope_id: "Call you back in 10 minutes", PARENTS_EVENING.scope_id: None}
 
 
 async def test_a_callee_may_decline_without_a_word(harness: SqlHarness) -> None:

@@ -1,5 +1,5 @@
 /** One sentence that helps where a line is poor. */
-import { shortName } from "../ui/words.js";
+import { shortName } from "../ui/names.js";
 
 /** Share of packets lost, and milliseconds there and back, from which they are what makes a line poor. */
 const MUCH_LOSS = 0.03;

@@ -33,7 +33,7 @@
  * @property {{target: Person} | null} transferRequest
  * @property {Person | null} transferringTo
  * @property {import("../../client/calls/talk.js").TransferTarget[] | "unknown" | null} transferTargets
- * @property {{id: string} | null} moveRequest
+ * @property {{id: string, lasts: number} | null} moveRequest
  * @property {boolean | null} chatKept
  * @property {import("./recording.js").RecordingView} recording
  *

@@ -8,7 +8,7 @@ import { LONGEST_TEXT } from "../../client/calls/chat.js";
 import { fill, h, setText } from "../ui/dom.js";
 import { createFileBubble } from "./filebubble.js";
 import { partsOf } from "./links.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { timeText } from "../ui/words.js";
 
 /** @type {Record<ChatEntry["state"], string>} */

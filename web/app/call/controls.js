@@ -1,7 +1,7 @@
 /** Microphone, camera, screen, chat, what is needed more rarely, hang up. */
 import { canShareScreen } from "../../client/media/media.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { createMenu } from "../ui/menu.js";
 import { createAudioItems } from "./audioitems.js";
 import { createRecordItem } from "./recording.js";

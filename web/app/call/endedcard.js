@@ -1,7 +1,7 @@
 /** How the call went, and what to do next. */
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { clockText, outcomeText } from "../ui/words.js";
 import { createRating } from "./rating.js";
 

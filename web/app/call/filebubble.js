@@ -5,8 +5,9 @@
  */
 import { sizeText } from "../../client/files/names.js";
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { shortName, timeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { shortName } from "../ui/names.js";
+import { timeText } from "../ui/words.js";
 
 /**
  * @typedef {{onAcceptFile: (key: string) => void, onDeclineFile: (key: string) => void, onCancelFile: (key: string) => void}} FileActions

@@ -1,13 +1,13 @@
 /**
  * The dialog of an incoming call, the only one that interrupts everything else.
  *
- * @typedef {import("../../client/model.js").Person} Person
  * @typedef {import("../../client/model.js").CallKind} CallKind
  */
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { incomingText, typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { typeText } from "../ui/names.js";
+import { incomingText } from "../ui/words.js";
 import { createReplies } from "./replies.js";
 
 /**
@@ -57,8 +57,9 @@ export function createIncoming({ onAccept, onDecline }) {
 
   return {
     element,
-    /** @param {Person} person @param {CallKind} callKind @param {boolean} willBeRecorded */
-    show(person, callKind, willBeRecorded) {
+    /** @param {Pick<import("../../client/calls/call.js").Call, "other" | "kind" | "willBeRecorded" | "talk">} call */
+    show({ other: person, kind: callKind, willBeRecorded, talk }) {
+      replies.setKept(talk.chatKept);
       recorded.hidden = !willBeRecorded;
       fill(picture, avatar(person, "huge"));
       setText(name, person.name);

@@ -3,7 +3,7 @@
  * taken away with the call.
  */
 import { h, setText } from "../ui/dom.js";
-import { shortName } from "../ui/words.js";
+import { shortName } from "../ui/names.js";
 
 /**
  * @param {{onEnd: () => void}} actions

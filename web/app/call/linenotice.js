@@ -1,6 +1,6 @@
 /** What is done about a poor line: the video is given up so that the audio stays. */
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 
 /** @typedef {import("./callscreen.js").CareView["video"]} VideoState */
 

@@ -1,19 +1,17 @@
 /**
- * The question whether another device of ours may have the call. The one who asks may be far from this screen, and this screen
- * unattended: without an answer the call moves. Who sits here can keep it.
+ * The question whether another device of ours may have the call. It is the one who sits here who says so, since the other device may be
+ * another person's by now: without an answer the call stays.
  */
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 
-/** Milliseconds to object in. */
-const PATIENCE = 10_000;
-const TICK = 200;
+const TICK = 1_000;
 
 /**
  * @param {{onMoveAnswer: (accepted: boolean) => void}} actions
  */
 export function createMoveRequest({ onMoveAnswer }) {
-  const lead = h("p", { class: "muted" }, "You asked for it there. The call goes on without a break for the other side.");
+  const lead = h("p", { class: "muted" }, "It was asked for there. The other side hears no more than a short break.");
   const countdown = h("p", { class: "muted", role: "timer", "aria-live": "off", "data-testid": "move-countdown" });
   const answer = (/** @type {boolean} */ accepted) => () => onMoveAnswer(accepted);
   const keep = h(
@@ -40,22 +38,19 @@ export function createMoveRequest({ onMoveAnswer }) {
   let shown = null;
 
   function tick() {
-    const left = until - performance.now();
-    setText(countdown, `It moves by itself in ${Math.max(1, Math.ceil(left / 1000))} s.`);
-    if (left > 0) return;
-    clearInterval(ticking);
-    onMoveAnswer(true);
+    const left = Math.max(1, Math.ceil((until - performance.now()) / 1000));
+    setText(countdown, `Without an answer it stays here. The question goes in ${left} s.`);
   }
 
   return {
     element,
-    /** @param {{id: string} | null} request null: there is none */
+    /** @param {{id: string, lasts: number} | null} request `lasts`: milliseconds that are left; null: there is none */
     render(request) {
       if (shown === (request?.id ?? null)) return;
       shown = request?.id ?? null;
       clearInterval(ticking);
       if (!request) return element.close();
-      until = performance.now() + PATIENCE;
+      until = performance.now() + request.lasts;
       ticking = setInterval(tick, TICK);
       tick();
       if (!element.open) element.showModal();

@@ -1,6 +1,6 @@
 /** That the microphone is off: always to be seen, and in plain words for those who talk into it. */
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 
 /**
  * @param {{onMute: () => void}} actions

@@ -4,7 +4,7 @@
  * @typedef {import("./viewchoice.js").Corner} Corner
  */
 import { h } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 
 /** Pixels that a pointer has to move before that is a drag, not a click. */
 const DRAG = 6;

@@ -6,7 +6,7 @@
  */
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { statusText } from "../ui/words.js";
 
 /** Pixels. */

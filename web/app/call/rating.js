@@ -5,7 +5,7 @@
  * @typedef {import("../../client/history.js").Rating} Rating
  */
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 
 /** ITU-T P.800 (absolute category rating). */
 const SCORES = ["Bad", "Poor", "Fair", "Good", "Excellent"];

@@ -17,8 +17,9 @@
  */
 import { consentText, signText } from "../recordings/words.js";
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { clockText, shortName } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { shortName } from "../ui/names.js";
+import { clockText } from "../ui/words.js";
 
 /**
  * @param {{onStopRecording: () => void}} actions

@@ -7,7 +7,7 @@
 import { keyOf } from "../../client/model.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { shortName, typeText } from "../ui/words.js";
+import { shortName, typeText } from "../ui/names.js";
 
 /**
  * @param {{onTransferTo: (person: Person) => void}} actions

@@ -1,7 +1,7 @@
 /** The video elements of a call. In a voice call, the other person's shows no video but plays the audio. */
 import { cameraOf } from "../../client/media/background.js";
 import { h } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { playOn } from "../devices/speaker.js";
 
 /** Share of the video that may be cropped to fill the screen; more would crop heads. */

@@ -1,6 +1,6 @@
 /** A closer look at the screen that the other party shares: by wheel, by pinching, by keys, and by buttons. */
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { WHOLE, moved, pinched, within, zoomed } from "./zoommath.js";
 
 /** One step of a button or a key. */

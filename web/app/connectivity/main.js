@@ -9,7 +9,7 @@
 import { takeAddress } from "../entrance/address.js";
 import { rememberedProfile } from "../../client/memory.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { check } from "../../client/connectivity/check.js";
 import { explain } from "./explain.js";
 import { HOPS } from "../../client/connectivity/report.js";

@@ -12,8 +12,8 @@
  */
 import { troubleText } from "../background/words.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { shortName } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { shortName } from "../ui/names.js";
 import { arrivalText, problemText, useText } from "./words.js";
 
 /** @type {Record<InputKind, string>} */

@@ -14,7 +14,8 @@
  */
 import { createFilter } from "../background/filter.js";
 import { chooseBackground, provideFilter } from "../../client/media/background.js";
-import { chooseDevice, chosenDevice, chosenId, Devices, noteDevicesChecked } from "../../client/media/devices.js";
+import { chooseDevice, chosenDevice, chosenId, Devices } from "../../client/media/devices.js";
+import { noteDevicesChecked } from "../../client/media/devicesseen.js";
 import { LocalMedia } from "../../client/media/localmedia.js";
 import { MediaUnavailable } from "../../client/media/media.js";
 import { createDevicePanel } from "./panel.js";

@@ -11,7 +11,7 @@ import { cameraOf } from "../../client/media/background.js";
 import { chosenDevice } from "../../client/media/devices.js";
 import { watchLevel } from "../../client/media/level.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { canChooseSpeaker, playTestSound } from "./speaker.js";
 import { problemText } from "./words.js";
 

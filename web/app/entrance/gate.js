@@ -7,7 +7,7 @@
  */
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { nameOf, shortName } from "../ui/words.js";
+import { nameOf, shortName } from "../ui/names.js";
 
 /** @type {Record<NonNullable<GateProblem>, string>} */
 const PROBLEMS = {

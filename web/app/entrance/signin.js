@@ -6,8 +6,8 @@
 import { PROFILE_TYPES, keyOf } from "../../client/model.js";
 import { avatar } from "../ui/avatar.js";
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { typeText } from "../ui/names.js";
 
 /** @type {(ProfileName & {name: string})[]} those that a relay in development mode has from the start (`relay/db/demo.py`) */
 const DEMO_USERS = [

@@ -1,7 +1,7 @@
 /** What is switched off or unusual just now, in few words. */
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { shortName } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { shortName } from "../ui/names.js";
 
 /**
  * @param {{onShare: () => void, onHold: () => void}} actions

@@ -1,5 +1,5 @@
-/** The ways to the dialog of camera and sound: a strip before the first call, and a card in the settings. */
-import { devicesChecked, noteDevicesChecked } from "../../client/media/devices.js";
+/** The way to the dialog of camera and sound, before the first call. */
+import { devicesChecked, noteDevicesChecked } from "../../client/media/devicesseen.js";
 import { h } from "../ui/dom.js";
 import { icon } from "../ui/icons.js";
 
@@ -18,18 +18,6 @@ export function createDeviceCheck({ onDevices }) {
     h("button", { class: "button button--primary", type: "button", "data-testid": "check-devices", onclick: open }, "Check now"),
     h("button", { class: "roundbutton roundbutton--quiet", type: "button", "aria-label": "Not now", onclick: later }, icon("close")),
   );
-  const card = h(
-    "section",
-    { class: "card card--row" },
-    icon("camera"),
-    h(
-      "div",
-      {},
-      h("h2", { class: "card__title" }, "Camera and sound"),
-      h("p", { class: "muted" }, "See and hear yourself, and choose what your calls use."),
-    ),
-    h("button", { class: "button button--primary", type: "button", "data-testid": "open-devices", onclick: open }, "Check"),
-  );
 
   /** @param {boolean} [seen] the user knows of it now */
   function refresh(seen = false) {
@@ -37,5 +25,5 @@ export function createDeviceCheck({ onDevices }) {
     strip.hidden = devicesChecked();
   }
   refresh();
-  return { strip, card, refresh };
+  return { strip, open, refresh };
 }

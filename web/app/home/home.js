@@ -8,16 +8,16 @@ import { avatar } from "../ui/avatar.js";
 import { icon } from "../ui/icons.js";
 import { createDeviceCheck } from "./devicecheck.js";
 import { createOffer } from "./offer.js";
-import { createPeople } from "./people.js";
-import { createRecents } from "./recents.js";
-import { createSettings } from "./settings.js";
+import { createPeople, ghosts } from "./people.js";
 import { createTabs } from "./tabs.js";
 import { setUnseen } from "../title.js";
-import { nameOf, shortName, typeText } from "../ui/words.js";
+import { nameOf, shortName, typeText } from "../ui/names.js";
 
 /**
- * @typedef {Parameters<typeof createPeople>[0] & Parameters<typeof createRecents>[0] & Parameters<typeof createSettings>[0]
- *   & Parameters<typeof createOffer>[0] & Parameters<typeof createDeviceCheck>[0] & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
+ * @typedef {Pick<typeof import("../calling.js"), "createRecents" | "createSettings">} HomeParts
+ * @typedef {Parameters<typeof createPeople>[0] & Parameters<HomeParts["createRecents"]>[0]
+ *   & Parameters<HomeParts["createSettings"]>[0] & Parameters<typeof createOffer>[0] & Parameters<typeof createDeviceCheck>[0]
+ *   & {onSignOut: () => void, onTab: (name: string) => void, onTakeOver: () => void}} HomeActions
  */
 
 /** @param {HomeActions} actions */
@@ -37,15 +37,16 @@ export function createHome(actions) {
   const brand = h("span", { class: "topbar__brand" }, logo, h("span", {}, "Call Relay"));
   const title = h("h1", { class: "home__title" });
   const people = createPeople(actions);
-  const recents = createRecents(actions);
   const deviceCheck = createDeviceCheck(actions);
-  const settings = createSettings(actions, deviceCheck.card);
+  const [recentsPanel, settingsPanel] = [laterPanel(), laterPanel()];
+  /** @type {ReturnType<typeof createRest> | null} what is loaded behind the first screen */
+  let rest = null;
   const tabs = createTabs(
     "Sections",
     [
       { name: "people", label: "People", icon: "people", panel: people.element },
-      { name: "recents", label: "Recent", icon: "clock", panel: recents.element },
-      { name: "settings", label: "Settings", icon: "sliders", panel: settings.element },
+      { name: "recents", label: "Recent", icon: "clock", panel: recentsPanel },
+      { name: "settings", label: "Settings", icon: "sliders", panel: settingsPanel },
     ],
     actions.onTab,
   );
@@ -67,7 +68,7 @@ export function createHome(actions) {
     "div",
     { class: "home", "data-testid": "home" },
     h("header", { class: "topbar" }, brand, who, signOut),
-    h("main", { class: "home__main" }, banner, offer.element, deviceCheck.strip, title, tabs.element, people.element, recents.element, settings.element),
+    h("main", { class: "home__main" }, banner, offer.element, deviceCheck.strip, title, tabs.element, people.element, recentsPanel, settingsPanel),
   );
 
   function showState() {
@@ -75,12 +76,27 @@ export function createHome(actions) {
     setText(state, isDisturbable ? type : "Do not disturb");
   }
 
+  /** @param {HomeParts} parts */
+  function createRest({ createRecents, createSettings }) {
+    const made = { recents: createRecents(actions), settings: createSettings(actions, deviceCheck.open) };
+    fill(recentsPanel, made.recents.element);
+    fill(settingsPanel, made.settings.element);
+    made.recents.setOnline(element.hasAttribute("data-online"));
+    return made;
+  }
+
   return {
     element,
     people,
-    recents,
-    settings,
     tabs,
+    get rest() {
+      return rest;
+    },
+    /** @param {HomeParts} parts */
+    addRest(parts) {
+      rest ??= createRest(parts);
+      return rest;
+    },
     setOffer: offer.set,
     /** Whether to check camera and sound is still to be offered. */
     refreshDeviceCheck: () => deviceCheck.refresh(),
@@ -108,7 +124,7 @@ export function createHome(actions) {
       element.toggleAttribute("data-online", online);
       offer.setOnline(online);
       people.setOnline(online);
-      recents.setOnline(online);
+      rest?.recents.setOnline(online);
     },
     /** @param {{name: string, lost: boolean} | null} call on another device of ours, which may have lost its connection */
     setElsewhere(call) {
@@ -117,6 +133,11 @@ export function createHome(actions) {
       setText(elsewhere, `You are in a call with ${call.name} on another device${call.lost ? ", which has lost its connection" : ""}.`);
     },
   };
+}
+
+/** A panel whose content has not come yet. */
+function laterPanel() {
+  return h("div", {}, h("div", { class: "home__list" }, ...ghosts()));
 }
 
 /** @param {number} hour */

@@ -9,8 +9,9 @@ import { partsOf } from "../call/links.js";
 import { createRating } from "../call/rating.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { clockText, nameOf, routeText, timeText, typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { nameOf, typeText } from "../ui/names.js";
+import { clockText, routeText, timeText } from "../ui/words.js";
 
 const UNKNOWN = { type: "student", id: 0, name: "Unknown", avatar: "" };
 

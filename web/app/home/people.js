@@ -12,7 +12,12 @@ import { createGrowingList } from "../ui/growing.js";
 import { icon } from "../ui/icons.js";
 import { createMenu } from "../ui/menu.js";
 import { createSearch, folded } from "../ui/search.js";
-import { nameOf, typeText } from "../ui/words.js";
+import { nameOf, typeText } from "../ui/names.js";
+
+/** Rows in place of those that have not come yet. */
+export function ghosts() {
+  return [0, 1, 2].map(() => h("div", { class: "conversation conversation--ghost", "aria-hidden": "true" }));
+}
 
 /** With fewer people, all of them are seen at once. */
 const SEARCHABLE = 8;
@@ -120,7 +125,7 @@ export function createPeople({ onCall, onReload, onBlock }) {
     setLoading() {
       boards.hidden = true;
       search.element.hidden = true;
-      fill(list, ...[0, 1, 2].map(() => h("div", { class: "conversation conversation--ghost", "aria-hidden": "true" })));
+      fill(list, ...ghosts());
     },
     setProblem() {
       const again = h("button", { class: "button button--primary", type: "button", onclick: onReload }, "Try again");

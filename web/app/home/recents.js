@@ -5,7 +5,7 @@
  */
 import { avatar } from "../ui/avatar.js";
 import { fill, h } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { createSearch } from "../ui/search.js";
 import { dayText, pastCallText } from "../ui/words.js";
 
@@ -38,7 +38,7 @@ export function createRecents(actions) {
     list,
     h("div", { class: "home__more" }, older),
   );
-  const element = h("div", { class: "home__list", hidden: true }, overview);
+  const element = h("div", { class: "home__list" }, overview);
   let online = false;
   /** @type {ReturnType<typeof import("./pastcall.js").createPastCall> | null} none before a call was opened */
   let page = null;

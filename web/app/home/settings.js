@@ -9,8 +9,8 @@
 import { keyOf } from "../../client/model.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { typeText } from "../ui/names.js";
 
 /** @type {[Privacy, string, string][]} */
 const CHOICES = [
@@ -31,9 +31,9 @@ const PUSH_TEXTS = {
 /**
  * @param {{onPreferences: (preferences: Preferences) => void, onBlock: (person: Person, blocked: boolean) => void,
  *   onPush: (on: boolean) => void}} actions
- * @param {HTMLElement} devices the card of camera and sound
+ * @param {() => void} onDevices opens the dialog of camera and sound
  */
-export function createSettings({ onPreferences, onBlock, onPush }, devices) {
+export function createSettings({ onPreferences, onBlock, onPush }, onDevices) {
   const radios = CHOICES.map(([value]) => {
     return h("input", { type: "radio", name: "privacy", value, "data-testid": `privacy-${value}`, onchange: changed });
   });
@@ -70,12 +70,24 @@ export function createSettings({ onPreferences, onBlock, onPush }, devices) {
       option(disturb, "Do not disturb", "Callers hear that you are busy. Their calls are in your list."),
     ),
   );
+  const devices = h(
+    "section",
+    { class: "card card--row" },
+    icon("camera"),
+    h(
+      "div",
+      {},
+      h("h2", { class: "card__title" }, "Camera and sound"),
+      h("p", { class: "muted" }, "See and hear yourself, and choose what your calls use."),
+    ),
+    h("button", { class: "button button--primary", type: "button", "data-testid": "open-devices", onclick: onDevices }, "Check"),
+  );
   const blocked = h("section", { class: "card" }, h("h2", { class: "card__title" }, "Blocked"), blocks);
   const check = h("a", { class: "button button--quiet", href: "connectivity", "data-testid": "connectivity" }, "Test the connection");
   const recordings = h("a", { class: "button button--quiet", href: "recordings", "data-testid": "recordings" }, "Recordings");
   const ringing = h("div", { hidden: true });
   const parts = [devices, fields, ringing, push, blocked, h("div", { class: "settings__links" }, recordings, check)];
-  const element = h("div", { class: "home__list settings", hidden: true, "data-testid": "settings" }, ...parts);
+  const element = h("div", { class: "home__list settings", "data-testid": "settings" }, ...parts);
   let pushIsOn = false;
   pushButton.addEventListener("click", () => onPush(!pushIsOn));
 

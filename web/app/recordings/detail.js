@@ -5,8 +5,9 @@
  * @typedef {import("./record.js").RecordingFacts} RecordingFacts
  */
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { clockText, typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { typeText } from "../ui/names.js";
+import { clockText } from "../ui/words.js";
 import { createProgress, stateChip, verdictChip } from "./badges.js";
 import { occurrencesIn } from "./events.js";
 import { createPlayer } from "./player.js";

@@ -7,8 +7,9 @@
 import { PROFILE_TYPES } from "../../client/model.js";
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
-import { clockText, dayText, timeText, typeText } from "../ui/words.js";
+import { icon } from "../ui/moreicons.js";
+import { typeText } from "../ui/names.js";
+import { clockText, dayText, timeText } from "../ui/words.js";
 import { createProgress, stateChip, verdictChip } from "./badges.js";
 import { EVERYTHING, partyName } from "./record.js";
 import { STATE_NAMES, VERDICT_NAMES, endText, endedEarly, sizeText, stateText, verdictText } from "./words.js";

@@ -10,7 +10,7 @@ import { ApiError } from "../../client/api.js";
 import { Credentials, developmentToken } from "../../client/credentials.js";
 import { rememberedProfile } from "../../client/memory.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { createToasts } from "../ui/toasts.js";
 import { Access } from "./access.js";
 import { createDetail } from "./detail.js";

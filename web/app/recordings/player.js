@@ -11,7 +11,7 @@
  */
 import { avatar } from "../ui/avatar.js";
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { clockText } from "../ui/words.js";
 import { SYNC_PERIOD, correction } from "./sync.js";
 import { createTimeline } from "./timeline.js";

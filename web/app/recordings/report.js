@@ -5,7 +5,7 @@
  * @typedef {import("./record.js").RecordingFacts} RecordingFacts
  */
 import { fill, h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { verdictText } from "./words.js";
 
 /** @type {Record<string, import("../ui/icons.js").IconName>} */

@@ -1,6 +1,6 @@
 /** The strip of a page that was loaded and not touched yet: browsers let it make no sound before. */
 import { h } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { ringing } from "./ringtones.js";
 
 export function createRingStrip() {

@@ -4,6 +4,7 @@
  * @typedef {import("../../client/model.js").Outcome} Outcome
  * @typedef {import("../../client/model.js").CallKind} CallKind
  */
+import { shortName } from "./names.js";
 
 /**
  * `1:07`, or `1:02:07`.
@@ -14,33 +15,6 @@ export function clockText(seconds) {
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/**
- * `Student`, for `student`.
- *
- * @param {string} type
- */
-export function typeText(type) {
-  return type.charAt(0).toUpperCase() + type.slice(1);
-}
-
-/**
- * What to call a person whose name the server does not know.
- *
- * @param {import("../../client/model.js").Person} person
- */
-export function nameOf({ name, type, id }) {
-  return name || `${typeText(type)} ${id}`;
-}
-
-/**
- * The name that is short enough to be said in a sentence.
- *
- * @param {string} name
- */
-export function shortName(name) {
-  return name.trim().split(/\s+/u)[0] || name;
 }
 
 /**
@@ -146,6 +120,7 @@ export function outcomeText(outcome, name) {
     declined_elsewhere: ["Declined on another device"],
     moved: ["Call moved", "It goes on on your other device."],
     kept_elsewhere: ["The call stays where it is", "Your other device keeps it."],
+    unanswered_elsewhere: ["The call stays where it is", "Your other device did not answer."],
     transferred: ["Call transferred", `${who} is being connected with someone else.`],
     lost: ["Connection lost", "The call ended because the connection broke."],
     failed: ["Couldn’t connect", "The call could not be set up. Please try again."],

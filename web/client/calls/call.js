@@ -10,9 +10,9 @@
 import { CallCare } from "./callcare.js";
 import { CallLife } from "./calllife.js";
 import { Leg } from "../media/leg.js";
-import { sameScope } from "../model.js";
 import { outcomeOf } from "./outcomes.js";
 import { personOf, scopeOf } from "../protocol.js";
+import { Rejoin, keptOutcome } from "./rejoin.js";
 import { Talk } from "./talk.js";
 
 /** Milliseconds for the server to say anything about our invitation; it normally takes a hundredth of that. */
@@ -34,10 +34,8 @@ export class Call extends CallLife {
   #serverState = null;
   /** @type {AboutCall | null} our answer, as long as nothing shows that it has arrived */
   #unconfirmedAnswer = null;
-  /** Whether the next offer is for a new peer connection. */
-  #rejoining = false;
-  /** @type {string | undefined} the offer that was for it */
-  #rejoinOffer;
+  /** @type {Rejoin} */
+  #rejoin;
   #transportDeadline = 0;
 
   /** @param {import("./calllife.js").CallSetup} setup */
@@ -48,6 +46,8 @@ export class Call extends CallLife {
     const now = () => setup.clock.now();
     this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted, now });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
+    this.#rejoin = new Rejoin(send, () => this.#openAgain(), (offer, id) => this.#comeIn(offer, id));
+    this.talk.chatKept = setup.invitation?.chat_kept ?? null;
     if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
     this.leg.addEventListener("change", () => this.#legChanged());
     this.leg.addEventListener("transport", () => this.#transportChanged());
@@ -123,11 +123,6 @@ export class Call extends CallLife {
 
   // -- what the page needs ----------------------------------------------------------------------------------------------
 
-  /** The number of the message that made us ring. */
-  get invitationSeq() {
-    return this.setup.invitation?.seq ?? null;
-  }
-
   /** @returns {Omit<CallMemory, "owner"> | null} what is needed to resume this call; null: it cannot be resumed */
   toRemember() {
     const { id, scope, other, kind, isAnswered: answered, leg } = this;
@@ -139,28 +134,7 @@ export class Call extends CallLife {
       : { id, scope, other, kind, answered, muted, cameraOn, chat: this.talk.chat.entries };
   }
 
-  /**
-   * Glare: our invitation crossed one of the other party, which has not arrived yet. Wait for it.
-   *
-   * @param {number} delay milliseconds
-   */
-  holdOut(delay) {
-    this.announced = false; // to the server, this call never was
-    this.giveUpAfter(delay, "unavailable");
-  }
-
   // -- what the server says --------------------------------------------------------------------------------------------
-
-  /**
-   * Whether a message is about this call. A call of ours has no name until the server gives it one.
-   *
-   * @param {CallMessage} message
-   */
-  concerns(message) {
-    if (!sameScope(scopeOf(message), this.scope)) return false;
-    // `call_id` is of protocol version 2: a server of version 1 does not send it.
-    return this.id === null || message.call_id === undefined || message.call_id === this.id;
-  }
 
   /** @param {CallMessage} message */
   receive(message) {
@@ -176,7 +150,7 @@ export class Call extends CallLife {
       case "call_ended":
         return this.#ended(message);
       case "call_rejoin_answer":
-        return this.moving ? this.finish("kept_elsewhere", null) : this.talk.receive(message);
+        return this.moving ? this.finish(keptOutcome(message.reason), null) : this.talk.receive(message);
       case "call_update":
         return void this.#updated(message);
       case "call_state":
@@ -204,7 +178,7 @@ export class Call extends CallLife {
 
   /** We are on line again. */
   serverIsBack() {
-    this.#rejoining = false;
+    this.#rejoin.forget();
     if (this.moving) return void this.moveHere();
     if (!this.isAnswered) return;
     if (this.#unconfirmedAnswer) this.send(this.#unconfirmedAnswer);
@@ -214,8 +188,7 @@ export class Call extends CallLife {
 
   /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
   async rejoin() {
-    if (this.#rejoining || !this.send({ type: "call_rejoin", can_show_recording: true })) return;
-    this.#rejoining = true;
+    if (!this.#rejoin.ask()) return;
     this.#transportChanged();
     await this.#attempt(() => this.#openAgain());
   }
@@ -227,8 +200,7 @@ export class Call extends CallLife {
     this.changed();
     await this.#attempt(async () => {
       await this.#openAgain();
-      if (this.isOver || !this.moving) return;
-      this.#rejoining = this.send({ type: "call_rejoin", can_show_recording: true, move: true });
+      if (!this.isOver && this.moving) this.#rejoin.ask(true);
     });
   }
 
@@ -316,20 +288,9 @@ export class Call extends CallLife {
   async #updated(message) {
     if (this.isOver || !this.isAnswered) return;
     this.kind = message.call_type;
-    const { offer, update_id: id } = message;
-    if (this.#rejoining && offer) {
-      this.#rejoinOffer = id;
-      return this.#attempt(async () => {
-        await this.#openAgain();
-        if (!this.#rejoining || this.#rejoinOffer !== id) return;
-        this.#rejoining = false;
-        const answer = await this.leg.join(offer);
-        this.#announce({ type: "call_update", update_id: id, answer });
-        this.#legChanged();
-      });
-    }
-    if (message.expired && id !== undefined && id === this.#rejoinOffer) {
-      this.#rejoining = false; // a camera that took too long to open, say
+    if (this.#rejoin.awaits(message)) return this.#attempt(() => this.#rejoin.answer(message));
+    if (this.#rejoin.wasMissed(message)) {
+      this.#rejoin.forget();
       return this.rejoin();
     }
     try {
@@ -351,6 +312,13 @@ export class Call extends CallLife {
   /** As the page had it before it was reloaded. */
   #openAgain() {
     return this.leg.open(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
+  }
+
+  /** @param {import("../protocol.js").Offer} offer of the server @param {string | undefined} id */
+  async #comeIn(offer, id) {
+    const answer = await this.leg.join(offer);
+    this.#announce({ type: "call_update", update_id: id, answer });
+    this.#legChanged();
   }
 
   #transportChanged() {

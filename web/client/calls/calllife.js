@@ -9,6 +9,7 @@
  * @typedef {import("../protocol.js").AboutCall} AboutCall
  * @typedef {import("../protocol.js").FromClient} FromClient
  * @typedef {import("../protocol.js").CallInvitation} CallInvitation
+ * @typedef {import("../protocol.js").CallMessage} CallMessage
  * @typedef {import("../memory.js").CallMemory} CallMemory
  *
  * @typedef {object} CallSetup
@@ -26,7 +27,8 @@
  * @property {RTCIceServer[]} iceServers
  * @property {import("../clock.js").ServerClock} clock
  */
-import { scopeFields } from "../protocol.js";
+import { sameScope } from "../model.js";
+import { scopeFields, scopeOf } from "../protocol.js";
 
 /** Milliseconds that a ringing telephone waits beyond `expires_at` for the server to end the call. */
 const RING_MARGIN = 3_000;
@@ -109,6 +111,32 @@ export class CallLife extends EventTarget {
   get elapsed() {
     if (this.answeredAt === null) return null;
     return Math.max(0, Math.floor((this.setup.clock.now() - this.answeredAt) / 1000));
+  }
+
+  /** The number of the message that made us ring. */
+  get invitationSeq() {
+    return this.setup.invitation?.seq ?? null;
+  }
+
+  /**
+   * Whether a message is about this call. A call of ours has no name until the server gives it one.
+   *
+   * @param {CallMessage} message
+   */
+  concerns(message) {
+    if (!sameScope(scopeOf(message), this.scope)) return false;
+    // `call_id` is of protocol version 2: a server of version 1 does not send it.
+    return this.id === null || message.call_id === undefined || message.call_id === this.id;
+  }
+
+  /**
+   * Glare: our invitation crossed one of the other party, which has not arrived yet. Wait for it.
+   *
+   * @param {number} delay milliseconds
+   */
+  holdOut(delay) {
+    this.announced = false; // to the server, this call never was
+    this.giveUpAfter(delay, "unavailable");
   }
 
   /**

@@ -47,7 +47,7 @@ export class Talk extends EventTarget {
   transferringTo = null;
   /** @type {TransferTarget[] | "unknown" | null} null: they were not asked for, or have not come */
   transferTargets = null;
-  /** @type {{id: string} | null} another device of ours would like to have the call */
+  /** @type {{id: string, lasts: number} | null} another device of ours would like to have the call; milliseconds to answer in */
   moveRequest = null;
   /** @type {boolean | null} whether chat messages are kept with the call; null: the server does not say */
   chatKept = null;
@@ -185,7 +185,7 @@ export class Talk extends EventTarget {
         this.transferTargets = message.targets.map((one) => ({ person: personOf(one), reason: one.reason }));
         break;
       case "call_rejoin_request":
-        this.moveRequest = { id: message.request_id };
+        this.moveRequest = { id: message.request_id, lasts: Math.max(0, message.expires_at - this.#clock.now()) };
         break;
       case "call_rejoin_answer":
         this.moveRequest = null;

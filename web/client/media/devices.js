@@ -15,7 +15,6 @@
  */
 
 const KEY = "call-relay.device.";
-const CHECKED = "call-relay.devices-checked";
 
 /** @type {Record<string, DeviceKind>} */
 const KINDS = { audioinput: "microphone", videoinput: "camera", audiooutput: "speaker" };
@@ -73,23 +72,6 @@ export async function chosenId(kind) {
   const devices = (await listDevices()).filter((one) => one.kind === kind);
   const same = devices.find(({ id }) => id === choice.id) ?? devices.find(({ label }) => label && label === choice.label);
   return same?.id ?? choice.id;
-}
-
-/** Whether the user has looked at the devices before. */
-export function devicesChecked() {
-  try {
-    return localStorage.getItem(CHECKED) !== null;
-  } catch {
-    return true; // it would ask for ever
-  }
-}
-
-export function noteDevicesChecked() {
-  try {
-    localStorage.setItem(CHECKED, "yes");
-  } catch {
-    // as above
-  }
 }
 
 /**
