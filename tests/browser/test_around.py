@@ -240,7 +240,8 @@ async def test_a_thousand_conversations_with_hostile_names_are_shown_as_they_are
 
     async def newer(route: Route) -> None:
         response = await route.fetch()
-        answer: dict[str, Any] = {**await response.json(), "to_come": [1]}
+        # Of a thousand conversations, the server lists none with its first answer.
+        answer: dict[str, Any] = {**await response.json(), "to_come": [1], "contacts": None}
         answer.pop("frame_ancestors")
         await route.fulfill(response=response, json=answer)
 

@@ -126,7 +126,9 @@ async def test_whom_a_profile_can_call_comes_with_the_first_answer(http: aiohttp
         found = (await session_of(http, headers=bearer(key)))["contacts"]
         for path, name in (("/api/conversations", "conversations"), ("/api/whiteboard/sessions", "sessions")):
             async with http.get(path, headers=bearer(key)) as response:
-                assert (await response.json())[name] == found["conversations" if name == "conversations" else "whiteboard_sessions"]
+                assert (await response.json())[name] == found[
+                    "conversations" if name == "conversations" else "whiteboard_sessions"
+                ]
     assert (await session_of(http))["contacts"] is None
 
 
