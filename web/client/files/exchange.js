@@ -3,21 +3,9 @@
  * receiver is asked first, and whole files are compared by SHA-256. What the other page says is checked as a stranger's. No DOM, and
  * no data channel: bytes go out by a function, and come in by `receive`.
  *
- * @typedef {"asking" | "moving" | "checking" | "done" | "declined" | "cancelled" | "failed"} FileState `asking`: the receiver is
- *   asked. `moving`: bytes flow. `cancelled`: by either side.
- * @typedef {"too_large" | "too_many" | "damaged" | "unreadable" | "interrupted" | "unsupported"} FileProblem
- *
- * @typedef {object} FileEntry
- * @property {string} key names it within this page
- * @property {number} id that its sender gave it
- * @property {boolean} own it is sent from here
- * @property {string} name safe to save under
- * @property {number} size bytes
- * @property {number} at milliseconds since 1970
- * @property {number} done bytes that were sent, or have come
- * @property {FileState} state
- * @property {FileProblem | null} problem why it failed
- * @property {Blob | null} blob that has arrived whole
+ * @typedef {import("./entries.js").FileEntry} FileEntry
+ * @typedef {import("./entries.js").FileState} FileState
+ * @typedef {import("./entries.js").FileProblem} FileProblem
  *
  * @typedef {object} FileSetup
  * @property {() => number} now milliseconds since 1970
@@ -28,7 +16,7 @@
  * @property {() => number} buffered bytes that were handed to `send` and have not left
  */
 import { newId } from "../model.js";
-import { safeName } from "./names.js";
+import { FileEntries } from "./entries.js";
 import { PART, messageOf, partFrame, partIn } from "./wire.js";
 
 /** Bytes of a file that are sent and taken: it is in the receiver's memory as a whole when it is checked. */
@@ -50,11 +38,10 @@ const PROGRESS = 100;
 
 /** Events: `change` when any entry changed; `offered` when the other party would like to send a file. */
 export class FileExchange extends EventTarget {
-  /** @type {FileEntry[]} in the order in which they came */
-  entries = [];
   /** Files that were offered and not looked at. */
   unread = 0;
 
+  #list = new FileEntries();
   #setup;
   #digest;
   /** @type {FileChannel | null} */
@@ -80,6 +67,11 @@ export class FileExchange extends EventTarget {
     this.#digest = setup.digest ?? sha256;
   }
 
+  /** @returns {FileEntry[]} in the order in which they came */
+  get entries() {
+    return this.#list.all;
+  }
+
   /** Whether the other page is known to take files. */
   get isReady() {
     return this.#channel !== null && this.#theirs !== null;
@@ -93,9 +85,9 @@ export class FileExchange extends EventTarget {
    * @param {Blob & {name?: string}} file
    */
   offer(file) {
-    const entry = this.#add(++this.#lastId, true, file.name, file.size);
+    const entry = this.#list.add(++this.#lastId, true, file.name, file.size, this.#setup.now());
     if (file.size > this.#theirMost) return this.#fail(entry, "too_large");
-    if (this.#open(true).length > MOST_OPEN) return this.#fail(entry, "too_many");
+    if (this.#list.open(true).length > MOST_OPEN) return this.#fail(entry, "too_many");
     this.#files.set(entry.key, file);
     if (this.isReady) this.#say(offerOf(entry));
     this.#changed();
@@ -103,7 +95,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {string} key of a file that the user wants */
   accept(key) {
-    const entry = this.#find(key, "asking");
+    const entry = this.#list.find(key, "asking");
     if (!entry || entry.own) return;
     this.#parts.set(key, []);
     entry.state = "moving";
@@ -113,7 +105,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {string} key of a file that the user does not want */
   decline(key) {
-    const entry = this.#find(key, "asking");
+    const entry = this.#list.find(key, "asking");
     if (!entry || entry.own) return;
     this.#say({ type: "decline", id: entry.id, reason: "declined" });
     this.#end(entry, "declined");
@@ -121,7 +113,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {string} key of a file that is not to go on */
   cancel(key) {
-    const entry = this.#find(key, "asking", "moving", "checking");
+    const entry = this.#list.find(key, "asking", "moving", "checking");
     if (!entry) return;
     this.#say({ type: entry.own ? "cancel" : "stop", id: entry.id });
     this.#end(entry, "cancelled");
@@ -152,7 +144,7 @@ export class FileExchange extends EventTarget {
   /** The other party's page knows no files. */
   unsupported() {
     if (this.isReady) return;
-    for (const entry of this.#open(true)) this.#fail(entry, "unsupported");
+    for (const entry of this.#list.open(true)) this.#fail(entry, "unsupported");
   }
 
   /** There is room in the channel again. */
@@ -173,13 +165,13 @@ export class FileExchange extends EventTarget {
       case "end":
         return void this.#complete(message);
       case "cancel":
-        return this.#end(this.#named(message.id, false), "cancelled");
+        return this.#end(this.#list.named(message.id, false), "cancelled");
       case "accept":
-        return void this.#send(this.#named(message.id, true));
+        return void this.#send(this.#list.named(message.id, true));
       case "decline":
         return this.#declined(message);
       case "stop":
-        return this.#end(this.#named(message.id, true), "cancelled");
+        return this.#end(this.#list.named(message.id, true), "cancelled");
       case "received":
         return this.#received(message);
     }
@@ -232,7 +224,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {import("./wire.js").Decline} message */
   #declined({ id, reason }) {
-    const entry = this.#named(id, true);
+    const entry = this.#list.named(id, true);
     if (entry?.state !== "asking") return;
     if (reason === "too_large" || reason === "too_many") this.#fail(entry, reason);
     else this.#end(entry, "declined");
@@ -240,7 +232,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {import("./wire.js").Received} message */
   #received({ id, ok }) {
-    const entry = this.#named(id, true);
+    const entry = this.#list.named(id, true);
     if (entry?.state !== "checking") return;
     if (ok) this.#end(entry, "done");
     else this.#fail(entry, "damaged");
@@ -250,12 +242,12 @@ export class FileExchange extends EventTarget {
 
   /** @param {import("./wire.js").Offer} message */
   #offered({ id, name, size }) {
-    if (this.#named(id, false)) return; // said twice
+    if (this.#list.named(id, false)) return; // said twice
     const shown = this.entries.filter(({ own }) => !own).length;
-    if (this.#open(false).length >= MOST_OPEN || shown >= MOST_SHOWN) {
+    if (this.#list.open(false).length >= MOST_OPEN || shown >= MOST_SHOWN) {
       return this.#say({ type: "decline", id, reason: "too_many" });
     }
-    const entry = this.#add(id, false, name, size);
+    const entry = this.#list.add(id, false, name, size, this.#setup.now());
     if (size > MOST_BYTES) {
       this.#say({ type: "decline", id, reason: "too_large" });
       return this.#fail(entry, "too_large");
@@ -268,7 +260,7 @@ export class FileExchange extends EventTarget {
   /** @param {ArrayBuffer} frame */
   #part(frame) {
     const part = partIn(frame);
-    const entry = part && this.#named(part.id, false);
+    const entry = part && this.#list.named(part.id, false);
     const parts = entry && this.#parts.get(entry.key);
     if (!entry || !parts || entry.state !== "moving") return; // on its way when it was cancelled, or never wanted
     entry.done += part.bytes.byteLength;
@@ -283,7 +275,7 @@ export class FileExchange extends EventTarget {
 
   /** @param {import("./wire.js").End} message */
   async #complete({ id, sha256: digest }) {
-    const entry = this.#named(id, false);
+    const entry = this.#list.named(id, false);
     if (entry?.state !== "moving") return;
     // Whatever it is, a browser must save it and never show it as a page of ours.
     const blob = new Blob(this.#parts.get(entry.key), { type: "application/octet-stream" });
@@ -312,7 +304,7 @@ export class FileExchange extends EventTarget {
     this.#theirs = session;
     this.#theirMost = Math.min(most, MOST_BYTES);
     this.#hello(); // ours may have been sent before it was there
-    for (const entry of this.#open(true)) {
+    for (const entry of this.#list.open(true)) {
       if (entry.size > this.#theirMost) this.#fail(entry, "too_large");
       else this.#say(offerOf(entry));
     }
@@ -324,36 +316,7 @@ export class FileExchange extends EventTarget {
     const offered = this.isReady;
     this.#theirs = null;
     this.drained();
-    for (const entry of [...(offered ? this.#open(true) : []), ...this.#open(false)]) this.#fail(entry, "interrupted");
-  }
-
-  /**
-   * @param {number} id
-   * @param {boolean} own
-   * @param {unknown} name
-   * @param {number} size
-   */
-  #add(id, own, name, size) {
-    const [at, key] = [this.#setup.now(), `${own ? "own" : "their"} ${this.entries.length}`];
-    /** @type {FileEntry} */
-    const entry = { key, id, own, name: safeName(name), size, at, done: 0, state: "asking", problem: null, blob: null };
-    this.entries.push(entry);
-    return entry;
-  }
-
-  /** @param {boolean} own */
-  #open(own) {
-    return this.entries.filter((one) => one.own === own && ["asking", "moving", "checking"].includes(one.state));
-  }
-
-  /** @param {string} key @param {...FileState} states */
-  #find(key, ...states) {
-    return this.entries.find((one) => one.key === key && states.includes(one.state)) ?? null;
-  }
-
-  /** The latest of that id: a page that was loaded anew counts from the beginning. @param {number} id @param {boolean} own */
-  #named(id, own) {
-    return this.#open(own).find((one) => one.id === id) ?? null;
+    for (const entry of [...(offered ? this.#list.open(true) : []), ...this.#list.open(false)]) this.#fail(entry, "interrupted");
   }
 
   /** @param {FileEntry | null} entry @param {FileState} state */

@@ -26,6 +26,7 @@
  */
 import { addFilesChannel, hasData } from "../files/channel.js";
 import { newId } from "../model.js";
+import { Candidates } from "./candidates.js";
 import { sendsMusic, withMusic } from "./opus.js";
 import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
@@ -57,10 +58,8 @@ export class Negotiation extends EventTarget {
   #files;
   #iceServers;
   #send;
-  /** @type {(RTCIceCandidate | null)[] | null} found before the message that they belong to was sent; null: sent */
-  #unsentCandidates = [];
-  /** @type {WireCandidate[] | null} received before the description that they belong to; null: it is there */
-  #earlyCandidates = [];
+  /** @type {Candidates} */
+  #candidates;
   /** @type {Proposal | null} */
   #proposal = null;
   /** @type {Promise<unknown>} what is being done now, and everything in line behind it */
@@ -78,6 +77,7 @@ export class Negotiation extends EventTarget {
     this.#files = files;
     this.#iceServers = iceServers;
     this.#send = send;
+    this.#candidates = new Candidates(send);
     media.addEventListener("tracks", () => void this.#inOrder(() => this.#fillSections()).catch(() => {}));
   }
 
@@ -111,7 +111,7 @@ export class Negotiation extends EventTarget {
     this.#addTracks(peerConnection);
     const audio = audioSection(peerConnection);
     if (audio && !this.#media.microphone) audio.direction = "sendrecv"; // as in an invitation
-    await this.#addEarlyCandidates();
+    await this.#candidates.described(this.peerConnection);
     const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
     await peerConnection.setLocalDescription({ type: "answer", sdp });
     return { type: "answer", sdp };
@@ -128,23 +128,19 @@ export class Negotiation extends EventTarget {
     return this.#inOrder(async () => {
       if (this.peerConnection?.signalingState !== "have-local-offer") return false;
       await this.peerConnection.setRemoteDescription(answer);
-      await this.#addEarlyCandidates();
+      await this.#candidates.described(this.peerConnection);
       return true;
     });
   }
 
   /** Our description was sent: the candidates gathered meanwhile may follow. */
   announced() {
-    const candidates = this.#unsentCandidates ?? [];
-    this.#unsentCandidates = null;
-    candidates.forEach((candidate) => this.#found(candidate));
+    this.#candidates.announced();
   }
 
   /** @param {WireCandidate | null} candidate */
   async candidate(candidate) {
-    if (!candidate?.candidate) return;
-    if (this.#earlyCandidates) this.#earlyCandidates.push(candidate);
-    else await this.peerConnection?.addIceCandidate(candidate).catch(() => {}); // one bad address is not the end of a call
+    await this.#candidates.received(candidate, this.peerConnection);
   }
 
   close() {
@@ -256,7 +252,7 @@ export class Negotiation extends EventTarget {
   async #answer(peerConnection, offer) {
     await peerConnection.setRemoteDescription(offer);
     this.#takeData(peerConnection, offer);
-    await this.#addEarlyCandidates();
+    await this.#candidates.described(this.peerConnection);
     // Sections that are new to us are open in both directions from the start: a camera that comes later needs no offer then.
     for (const section of [...videoSections(peerConnection), ...screenAudioSections(peerConnection)]) {
       if (section.currentDirection === null) section.direction = "sendrecv";
@@ -315,8 +311,8 @@ export class Negotiation extends EventTarget {
     });
     this.peerConnection = peerConnection;
     older?.close();
-    this.#unsentCandidates ??= [];
-    peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#found(candidate));
+    this.#candidates.begin();
+    peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#candidates.found(candidate));
     peerConnection.addEventListener("connectionstatechange", () => {
       if (this.peerConnection === peerConnection) this.dispatchEvent(new Event("transport"));
     });
@@ -355,27 +351,6 @@ export class Negotiation extends EventTarget {
   #addTracks(peerConnection) {
     const { stream } = this.#media;
     for (const track of stream?.getTracks() ?? []) peerConnection.addTrack(track, /** @type {MediaStream} */ (stream));
-  }
-
-  // -- candidates ------------------------------------------------------------------------------------------------------
-
-  async #addEarlyCandidates() {
-    const candidates = this.#earlyCandidates ?? [];
-    this.#earlyCandidates = null;
-    for (const candidate of candidates) await this.candidate(candidate);
-  }
-
-  /** @param {RTCIceCandidate | null} candidate */
-  #found(candidate) {
-    if (this.#unsentCandidates) {
-      this.#unsentCandidates.push(candidate);
-      return;
-    }
-    // An empty candidate means the end of them just as null does; null is the plainer one.
-    const wire = candidate?.candidate
-      ? { candidate: candidate.candidate, sdpMid: candidate.sdpMid, sdpMLineIndex: candidate.sdpMLineIndex }
-      : null;
-    this.#send({ type: "ice_candidate", candidate: wire });
   }
 
   /**
