@@ -42,8 +42,8 @@ from relay.settings.notation import parse_origin, write_origin
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Directory
 
-MOST_CONTACTS: Final = 50
-"""Conversations, and whiteboard sessions, of an answer. Where there are more, a page asks for them behind the first screen."""
+MOST_CONTACTS: Final = 8_192
+"""Bytes of `contacts`. A page asks for more than that behind its first screen."""
 
 LONGEST: Final = 400 * 86_400.0
 """Seconds. Browsers keep no cookie for longer (RFC 6265bis section 5.5)."""
@@ -97,8 +97,8 @@ class SignInState(msgspec.Struct, frozen=True):
         Annotated[
             Contacts,
             Meta(
-                description="The conversations and whiteboard sessions of the profile. null: it is not signed in, or there are "
-                f"more than {MOST_CONTACTS} of a kind, or the database is away: ask `/api/conversations` and "
+                description="The conversations and whiteboard sessions of the profile. null: it is not signed in, or they are "
+                f"more than {MOST_CONTACTS} bytes, or the database is away: ask `/api/conversations` and "
                 "`/api/whiteboard/sessions`."
             ),
         ]
@@ -184,9 +184,8 @@ async def _contacts(profile: Profile, directory: Directory, whiteboard_sessions:
         sessions = await whiteboard_sessions.whiteboard_sessions(profile)
     except Unavailable:  # a party of a call comes back nevertheless
         return None
-    if max(len(conversations), len(sessions)) > MOST_CONTACTS:
-        return None
-    return Contacts([ConversationView.of(one) for one in conversations], [SessionView.of(one) for one in sessions])
+    contacts = Contacts([ConversationView.of(one) for one in conversations], [SessionView.of(one) for one in sessions])
+    return contacts if len(msgspec.json.encode(contacts)) <= MOST_CONTACTS else None
 
 
 def _without(options: SignInOptions, problem: Problem | None) -> SignInState:

@@ -346,9 +346,13 @@ async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names
         await page.shows(FIRST_SEEN[screen])
         taken = ROUND_TRIPS * ROUND_TRIP + sum(received) / BYTES_PER_SECOND
         record_property(f"first screen ({screen}) by round trips and bytes, at 400 ms and 50 kB/s [s]", round(taken, 2))
-        shown.set()
         assert len(received) >= len(named) - 1, "all but the icon of the tab, which browsers load when they like"
         assert taken <= MOST_SECONDS, received
+        if screen == "home":  # what is behind the first screen can be asked for before it has come
+            await page.page.get_by_role("tab", name="Settings").click()
+            shown.set()
+            await expect(page.page.get_by_role("switch", name="Do not disturb")).to_be_enabled(timeout=PATIENCE)
+        shown.set()
         await page.page.unroute_all(behavior="wait")
 
 

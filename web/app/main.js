@@ -281,7 +281,9 @@ function render() {
   const call = current();
   if (call) finished = null;
   const elsewhere = session?.calls.elsewhere;
-  shell.home.setElsewhere(elsewhere ? { name: nameIn(elsewhere.from_name), lost: elsewhere.type === "call_state" } : null);
+  const lost = elsewhere?.type === "call_state";
+  const canMove = elsewhere?.type === "call_elsewhere" ? elsewhere.can_move : lost;
+  shell.home.setElsewhere(elsewhere ? { name: nameIn(elsewhere.from_name), lost, canMove } : null);
   const ringing = call?.phase === "incoming";
   shell.showCalls(ringing ? call : null, ringing ? null : (call ?? finished));
   if (call) shell.home.setOffer(null);

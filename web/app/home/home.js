@@ -126,11 +126,16 @@ export function createHome(actions) {
       people.setOnline(online);
       rest?.recents.setOnline(online);
     },
-    /** @param {{name: string, lost: boolean} | null} call on another device of ours, which may have lost its connection */
+    /**
+     * @param {{name: string, lost: boolean, canMove: boolean} | null} call on another device of ours, which may have lost its
+     *   connection, or know no way to give the call away
+     */
     setElsewhere(call) {
       banner.hidden = call === null;
       if (!call) return;
-      setText(elsewhere, `You are in a call with ${call.name} on another device${call.lost ? ", which has lost its connection" : ""}.`);
+      takeOver.hidden = !call.canMove;
+      const more = call.lost ? ", which has lost its connection" : call.canMove ? "" : ", which can’t give it away";
+      setText(elsewhere, `You are in a call with ${call.name} on another device${more}.`);
     },
   };
 }
