@@ -107,13 +107,13 @@ async def test_what_is_on_and_selected_is_told_without_colours(relay: RunningRel
       return count ? (dataset.bars = count) : dataset.bars;
     }"""
 
-    async def lit(count: int) -> NDArray[np.float64] | None:
-        """None: the page has shown what is the case meanwhile."""
+    async def lit(count: int) -> list[NDArray[np.float64]]:
+        """Empty: the page has shown what is the case meanwhile."""
         await page.evaluate(how_many, count)
         light = await light_of(page, bars)
-        return light if await page.evaluate(how_many, 0) == str(count) else None
+        return [light] if await page.evaluate(how_many, 0) == str(count) else []
 
-    few, many = [await eventually(functools.partial(lit, count), f"{count} bars", every=LOOK) for count in (1, 3)]
+    [few], [many] = [await eventually(functools.partial(lit, count), f"{count} bars", every=LOOK) for count in (1, 3)]
     assert np.mean(np.abs(few - many) > 0.5) > 0.01
     await caller.hang_up()
     await callee.shows("ended-card")
