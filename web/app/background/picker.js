@@ -6,7 +6,7 @@
  */
 import { chosenBackground } from "../../client/media/background.js";
 import { h, setText } from "../ui/dom.js";
-import { icon } from "../ui/icons.js";
+import { icon } from "../ui/moreicons.js";
 import { forgetImage, ImageRefused, keepImage, ownImage } from "./ownimage.js";
 import { drawScene } from "./scenes.js";
 import { STATE_TEXTS } from "./words.js";
