@@ -107,6 +107,6 @@ async def test_files_of_others_are_kept_for_ever_and_have_the_types_that_browser
             assert (response.status, await response.read()) == (200, file.read_bytes())
             assert response.headers["Content-Type"] == types[file.suffix], "browsers compile WebAssembly of this type only"
             assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Content-Encoding"] == "br"
     async with http.get(f"/{files[0].relative_to(WEB).parent}/LICENSE.txt") as response:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")
