@@ -37,6 +37,11 @@ def test_a_captured_call_passes_and_no_second_of_it_is_out_of_sync(tmp_path: Pat
     video, audio = (next(one for one in report.tracks if one.kind == kind).packets[0] for kind in ("video", "audio"))
     assert (video.codec, video.frames, video.key_frames, video.lost) == ("vp8", 180, 6, 0)
     assert (audio.codec, audio.expected, audio.sender_reports) == ("opus", 301, 5)
+    assert [(one.name, one.text) for one in (report.events[0], report.events[-1])] == [
+        ("started", "policy consent"),
+        ("ended", "reason call_ended"),
+    ]
+    assert "<td>reason call ended</td>" in (tmp_path / "out" / "report.html").read_text()
     assert not path.with_suffix("").exists(), "what was assembled to be verified is removed"
 
 
