@@ -21,8 +21,9 @@ const DARK = "#12151e";
 const LOOK = 1_000;
 /** Looks without a sign of it until it counts as dead. Counted, as the time that a device sleeps is no sign of anything. */
 const SILENT_LOOKS = 15;
-/** How often it is started, and milliseconds before it is started again. */
+/** How often it is started, unless it has worked for so many looks, and milliseconds before it is started again. */
 const ATTEMPTS = 2;
+const STEADY_LOOKS = 30;
 const RETRY = 2_000;
 
 /** @type {import("../../client/media/background.js").FilterFactory} */
@@ -44,6 +45,9 @@ class Filter {
   #worker = null;
   #attempts = 0;
   #silentLooks = 0;
+  #steadyLooks = 0;
+  /** Whether anything was drawn since it was started. */
+  #drawn = false;
   #looking;
   #retry = 0;
   #closed = false;
@@ -85,7 +89,8 @@ class Filter {
 
   #start() {
     this.#attempts += 1;
-    this.#silentLooks = 0;
+    this.#silentLooks = this.#steadyLooks = 0;
+    this.#drawn = false;
     try {
       const worker = new Worker(new URL("./segmenter.worker.js", import.meta.url), { type: "module" });
       this.#worker = worker;
@@ -121,7 +126,7 @@ class Filter {
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
     this.#context.drawImage(picture, 0, 0);
     picture.close();
-    if (masked) this.#attempts = 0;
+    this.#drawn = true;
     this.#become(masked ? (slow ? "slow" : "working") : "starting");
   }
 
@@ -139,7 +144,10 @@ class Filter {
   }
 
   #look() {
-    if (!this.#worker) return this.#darken(); // the other party is to have frames, or it misses the video
+    // The other party is to have frames, or it misses the video.
+    if (!this.#worker || !this.#drawn) this.#darken();
+    if (!this.#worker) return;
+    if (++this.#steadyLooks === STEADY_LOOKS) this.#attempts = 0;
     if (++this.#silentLooks >= SILENT_LOOKS) this.#fail("the worker does not answer");
   }
 

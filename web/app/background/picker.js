@@ -41,6 +41,7 @@ export function createBackgroundPicker({ onBackground }) {
   const remove = quiet("remove-background", "Remove your image", () => void removeImage());
   const again = quiet("background-again", "Try again", () => onBackground(chosenBackground()));
   const state = h("p", { class: "devices__hint muted", role: "status", "data-testid": "background-state" });
+  const kept = h("p", { class: "devices__hint muted" }, "Your image stays in this browser.");
   const tiles = h("div", { class: "backgrounds__tiles" }, ...[...choices.values()].map(({ element }) => element));
   const element = h(
     "fieldset",
@@ -49,6 +50,7 @@ export function createBackgroundPicker({ onBackground }) {
     tiles,
     state,
     h("div", { class: "backgrounds__buttons" }, again, add, remove, file),
+    kept,
   );
   let refusal = "";
   /** @type {FilterState | null} */
@@ -102,7 +104,7 @@ export function createBackgroundPicker({ onBackground }) {
 
   async function showImage() {
     const image = await ownImage();
-    own.element.hidden = remove.hidden = !image;
+    own.element.hidden = remove.hidden = kept.hidden = !image;
     setText(add, image ? "Choose another image…" : "Choose an image…");
     const canvas = own.picture.querySelector("canvas");
     if (!image || !canvas) return;

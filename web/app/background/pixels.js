@@ -43,7 +43,8 @@ export function takeMask(mask, output, width) {
   const left = (WIDTH - width) / 2;
   for (let y = 0, at = 0; y < HEIGHT; y++) {
     for (let x = 0; x < width; x++, at++) {
-      const likely = Math.min(1, Math.max(0, output[y * WIDTH + left + x]));
+      const found = output[y * WIDTH + left + x];
+      const likely = found > 0 ? Math.min(1, found) : 0; // what is no number would stay for ever
       const unsure = 4 * likely * (1 - likely);
       mask[at] = likely + STEADINESS * unsure * (mask[at] - likely);
     }

@@ -22,7 +22,7 @@ const KEY = "call-relay.background";
 /** @type {Background[]} */
 export const BACKGROUNDS = ["none", "slight", "strong", "dawn", "sea", "forest", "image"];
 
-/** @type {Background | null} what was chosen where storage is forbidden */
+/** @type {Background | null} of this page: what another one chooses is for the next */
 let chosen = null;
 /** @type {FilterFactory | null} */
 let factory = null;
@@ -31,13 +31,17 @@ const cameras = new WeakMap();
 
 /** @returns {Background} */
 export function chosenBackground() {
+  return (chosen ??= remembered());
+}
+
+/** @returns {Background} */
+function remembered() {
   try {
     const kept = /** @type {Background} */ (localStorage.getItem(KEY));
-    if (BACKGROUNDS.includes(kept)) return kept;
+    return BACKGROUNDS.includes(kept) ? kept : "none";
   } catch {
-    // It holds until the page goes.
+    return "none"; // storage is forbidden
   }
-  return chosen ?? "none";
 }
 
 /** @param {Background} background */
@@ -46,7 +50,7 @@ export function chooseBackground(background) {
   try {
     localStorage.setItem(KEY, background);
   } catch {
-    // as above
+    // It holds until the page goes.
   }
 }
 
