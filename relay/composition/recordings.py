@@ -99,7 +99,7 @@ class JobRows:
 def recording_plane(settings: RecordingSettings, database: DatabasePlane) -> RecordingPlane:
     """Recordings, with no job running yet."""
     node, keys = database.settings.node_name, SealKeys.parse(settings.recording_key)
-    store, directory = SqlRecordings(database.engine, node), settings.recordings
+    store, directory = SqlRecordings(database.engine, database.cluster), settings.recordings
     folder = None if directory is None else RecordingFolder(Path(directory), keys)
     accesses, jobs = SqlRecordingAccesses(database.engine), None
     if folder is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, CallRatingRow, ChatRow, PushSubscriptionRow
-from relay.db.models.calls import ENDED, IS_NAMED, MISSED
+from relay.db.models.calls import ENDED, IS_NAMED, IS_WORDED, MISSED
 from relay.ids import ScopeKind
 from relay.records.calls import Purged
 from relay.settings.retention import RetentionSettings
@@ -37,7 +37,9 @@ class SqlRetention:
             whiteboard_calls=await purge(settings.retain_whiteboard_calls_days, lambda before: self._calls(whiteboards, before)),
             identities=await purge(settings.retain_identities_days, lambda before: self._identities(conversations, before))
             + await purge(settings.retain_identities_days, lambda before: self._identities(whiteboards, before)),
-            chat=await purge(settings.retain_chat_days, self._chat),
+            chat=await purge(settings.retain_chat_days, self._chat)
+            + await purge(settings.retain_chat_days, lambda before: self._refusals(conversations, before))
+            + await purge(settings.retain_chat_days, lambda before: self._refusals(whiteboards, before)),
             push_subscriptions=await purge(settings.retain_push_subscriptions_days, self._push_subscriptions),
         )
 
@@ -70,6 +72,12 @@ class SqlRetention:
             .with_for_update(of=old, skip_locked=True)
         )
         return await execute(self._engine, delete(ChatRow).where(tuple_(*(getattr(ChatRow, name) for name in key)).in_(some)))
+
+    async def _refusals(self, kind: ScopeKind, before: datetime) -> int:
+        """What was said by declining is as old as its call."""
+        row: Any = OF_KIND[kind].calls
+        some = _some_old_calls(row, before, text(IS_WORDED))
+        return await execute(self._engine, update(row).where(row.id.in_(some)).values(decline_message=null()))
 
     async def _push_subscriptions(self, before: datetime) -> int:
         old = aliased(PushSubscriptionRow)

@@ -1,5 +1,8 @@
 """Connections that break in mid-call: the WebSocket alone, and the page with everything that it has."""
 
+from pathlib import Path
+
+import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -7,7 +10,8 @@ from tests.browser.calls import A_SECOND, PagesInCall
 from tests.browser.conftest import CONVERSATIONS, OpenPage
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.kit.cuttable import HERE, CuttablePath
-from tests.kit.server import RunningRelay
+from tests.kit.server import RunningRelay, running_relay
+from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -103,3 +107,34 @@ async def test_a_call_goes_on_when_the_sign_in_has_to_be_renewed(relay: RunningR
     await callee.shows("ended-card")
     for page in (caller, callee):
         page.forgive("401 (Unauthorized)", *IN_VAIN)
+
+
+async def test_a_page_comes_back_at_another_server_when_its_own_drains_and_is_called_there(
+    browser: Browser, no_errors_logged: None, tmp_path: Path
+) -> None:
+    """The load balancer leads new connections to the other one."""
+    shared = {"jwt_secret": "s" * 32, "service_token": "t" * 32}
+    async with (
+        running_relay(tmp_path, **shared) as first,
+        running_relay(tmp_path, **shared, node="second", journal=str(tmp_path / "second.journal")) as second,
+        CuttablePath.to(port_of(first)) as path,
+        RelayPage.used_by(browser, f"http://{HERE}:{path.port}", STUDENT, *CONVERSATIONS[STUDENT]) as callee,
+        RelayPage.used_by(browser, second.url, TUTOR, *CONVERSATIONS[TUTOR]) as caller,
+    ):
+        assert (await first.counters())["relay_devices"] == 1
+        path.lead_to(port_of(second))
+        platform = {"Authorization": f"Bearer {shared['service_token']}"}
+        async with aiohttp.ClientSession() as http:
+            response = await http.post(f"{first.url}/api/admin/drain", json={"seconds": 60}, headers=platform)
+            assert response.status == 202
+
+        async def has_moved() -> bool:
+            return [(await one.counters())["relay_devices"] for one in (first, second)] == [0, 2]
+
+        await eventually(has_moved, "the page is at the other server")
+        await callee.connection_is("online")
+        call = await PagesInCall.connected(second, "voice", caller, callee)
+        await call.media_flows()
+        await caller.hang_up()
+        await callee.shows("ended-card")
+        assert (await second.finished_call())["end_reason"] == "hangup"

@@ -127,6 +127,16 @@ async def test_chat_messages_are_removed_by_their_own_age(retention: SqlRetentio
     assert await row(engine, call_id) is not None
 
 
+async def test_what_was_said_by_declining_is_removed_with_the_chat_messages(
+    retention: SqlRetention, scope: Scope, engine: AsyncEngine
+) -> None:
+    old = await call(engine, scope, reason="rejected", decline_message="In 10 minutes")
+    young = await call(engine, scope, started=2 * DAY, reason="rejected", decline_message="In an hour")
+    assert await retention.apply(RetentionSettings(retain_chat_days=30), day(31)) == Purged(chat=1)
+    assert await columns(engine, old, "end_reason", "decline_message") == {"end_reason": "rejected", "decline_message": None}
+    assert await columns(engine, young, "decline_message") == {"decline_message": "In an hour"}
+
+
 async def test_unused_subscriptions_are_removed(retention: SqlRetention, platform: SqlPlatform, engine: AsyncEngine) -> None:
     push = SqlPushSubscriptions(engine)
     for name in ("unused", "used"):
@@ -180,7 +190,7 @@ async def test_old_rows_are_found_by_index(retention: SqlRetention, scope: Scope
     plan = await plans(engine, retention.apply(days, day(2)))
     assert scanned(plan) == set()
     for index in (
-        *(f"ix_{tables.calls.__tablename__}_{name}" for tables in OF_KIND.values() for name in ("started_at", "named")),
+        *(f"ix_{tables.calls.__tablename__}_{name}" for tables in OF_KIND.values() for name in ("started_at", "named", "worded")),
         "ix_call_chat_messages_sent_at",
         "ix_push_subscriptions_last_used_at",
     ):

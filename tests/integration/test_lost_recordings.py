@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from relay.recording.assemble import assemble
+from relay.recording.records import CapturedPacket, CaptureInterface, read_capture
+from relay.recording.verify import verify
 from tests.integration.conftest import Connect
 from tests.integration.recorded import begun, file_of, packets_by_party, rows, state, talking, the_row, time_passes
 from tests.kit.outages import locked
@@ -44,6 +47,31 @@ async def recording_server(folder: Path, **settings: str) -> AsyncIterator[tuple
         yield server, connect
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def last_audio_of(receiver: Peer) -> int:
+    """The sequence number of the last audio packet that came to a peer."""
+    audio: Any
+    [audio] = [one.receiver for one in receiver.connection.getTransceivers() if one.kind == "audio"]
+    [stream] = audio._RTCRtpReceiver__remote_streams.values()
+    return int(stream.max_seq) & 0xFFFF
+
+
+def audio_by_party(file: Path) -> dict[str, list[int]]:
+    """The sequence numbers of each party's audio in a capture."""
+    found: dict[str, list[int]] = {"A": [], "B": []}
+    parties: dict[int, tuple[str, set[int]]] = {}
+    for record in read_capture(file):
+        if isinstance(record, CaptureInterface):
+            types = {codec.payload_type for media in record.media if media.kind == "audio" for codec in media.codecs}
+            parties[record.number] = (record.party, types)
+        elif isinstance(record, CapturedPacket) and record.data[1] & 0x7F in parties[record.interface][1]:
+            found[parties[record.interface][0]].append(int.from_bytes(record.data[2:4]))
+    return found
+
+
 @pytest.mark.settings(workers=1)
 async def test_a_recording_whose_worker_dies_is_kept(relay: RunningRelay, connect: Connect, tmp_path: Path) -> None:
     caller, callee = await talking(connect)
@@ -73,18 +101,34 @@ async def test_a_database_that_is_away_loses_no_recording(relay: RunningRelay, c
 
 
 @pytest.mark.servers
-async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again(tmp_path: Path) -> None:
-    async with recording_server(tmp_path) as (server, connect):
+@pytest.mark.parametrize("workers", ["0", "1"], ids=["that forwards by itself", "and its worker at once"])
+async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again_and_all_but_the_last_second_plays(
+    tmp_path: Path, workers: str
+) -> None:
+    async with recording_server(tmp_path, workers=workers) as (server, connect):
         caller, callee = await talking(connect)
         recording_id = await begun(caller, callee)
         await time_passes(caller, callee)
         file = file_of(tmp_path, recording_id)
         await eventually(lambda: min(map(len, packets_by_party(file).values())) > 10, "packets of both are in the file")
+        for worker in children_of(server.process.pid):
+            os.kill(worker, signal.SIGKILL)
         await server.stop(signal.SIGKILL)
-    async with recording_server(tmp_path) as (server, _):
+        received = {"A": last_audio_of(callee), "B": last_audio_of(caller)}
+    async with recording_server(tmp_path, workers=workers) as (server, _):
         row = await the_row(server.relay)
         assert (row["id"], row["end_reason"]) == (recording_id, "server_lost")
     assert min(map(len, packets_by_party(file).values())) > 10
+    kept = audio_by_party(file)
+    lost = {party: (received[party] - sequences[-1] + 0x8000 & 0xFFFF) - 0x8000 for party, sequences in kept.items()}
+    assert max(lost.values()) * 0.02 <= 1, f"packets of 20 ms that the other party had received: {lost}"
+    sidecar = assemble(file, tmp_path / "made").sidecar
+    tracks = {one["party"]: one for one in sidecar["tracks"] if one["kind"] == "audio"}
+    for party, sequences in kept.items():
+        assert tracks[party]["duration"] >= 0.02 * len(sequences)
+    result = verify(tmp_path / "made")
+    assert result.verdict == "passed", result.reasons
+    assert "The capture has no end: the process that wrote it was interrupted." in verify(file, out=tmp_path / "out").report.notes
 
 
 @pytest.mark.servers

@@ -42,6 +42,10 @@ class CuttablePath:
         """New connections get through."""
         self._whole = True
 
+    def lead_to(self, port: int) -> None:
+        """New connections get to another server, as by a load balancer."""
+        self._port = port
+
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._whole:
             writer.transport.abort()

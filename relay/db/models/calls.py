@@ -36,6 +36,8 @@ IS_MISSED = "status = 'missed' AND coalesce(end_reason, '') NOT IN ('blocked', '
 IS_UNSEEN = f"{IS_MISSED} AND callee_seen_at IS NULL AND callee_deleted_at IS NULL"
 IS_NAMED = "participants IS NOT NULL"
 """The names have not been removed yet."""
+IS_WORDED = "decline_message IS NOT NULL"
+"""The callee has said something by declining."""
 
 
 class _Call:
@@ -61,6 +63,7 @@ class _Call:
             partial("open", "node", "owner_epoch", where=IS_OPEN),
             partial("unseen", "callee_profile_type", "callee_profile_id", "started_at", "id", where=IS_UNSEEN),
             partial("named", "started_at", where=IS_NAMED),
+            partial("worded", "started_at", where=IS_WORDED),
         )
 
     id: Mapped[int] = mapped_column(primary_key=True, sort_order=-2)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Update, and_, delete, literal, or_, s
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
+from relay.cluster.api import Cluster
 from relay.db.cursors import cursor_of, position_of
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, RecordingConsentRow, RecordingPolicyRow, RecordingRow
@@ -46,13 +47,13 @@ class SqlRecordings:
     Every change is one conditional statement. Ids that are none find nothing.
     """
 
-    def __init__(self, engine: AsyncEngine, node: str) -> None:
+    def __init__(self, engine: AsyncEngine, cluster: Cluster) -> None:
         """
         Args:
-            node: name of this server, which its recordings get.
+            cluster: has the name of this server, which its recordings get.
         """
         self._engine = engine
-        self._node = node
+        self._cluster = cluster
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ class SqlRecordings:
                 policy=recording.policy.value,
                 policy_version=recording.policy_version,
                 consented=recording.consented,
-                node=self._node,
+                node=self._cluster.name,
                 sealed=recording.sealed,
             )
             row: Any = OF_KIND[recording.scope.kind].calls
@@ -156,7 +157,10 @@ class SqlRecordings:
         async with self._engine.connect() as connection:
             for kind, tables in OF_KIND.items():
                 row, calls = RecordingRow, tables.calls
-                abandoned = or_(row.node == self._node, calls.ended_at < at - ABANDONED_AFTER)
+                # An open call that another process of this name owns goes on there, and so may its recording.
+                ours = or_(calls.owner_epoch.is_(None), calls.owner_epoch == self._cluster.me.incarnation)
+                own = and_(row.node == self._cluster.name, or_(calls.ended_at.is_not(None), ours))
+                abandoned = or_(own, calls.ended_at < at - ABANDONED_AFTER)
                 query = (
                     select(row.id, row.started_at, calls.ended_at.label("call_ended_at"))
                     .outerjoin(calls, calls.call_id == row.call_id)
@@ -238,7 +242,7 @@ class SqlRecordings:
             state: `CAPTURING`, `CAPTURED`, `ASSEMBLING` or `DELETING`.
         """
         row = RecordingRow
-        mine = (text(IS_UNFINISHED), row.node == self._node, row.state == state.value)
+        mine = (text(IS_UNFINISHED), row.node == self._cluster.name, row.state == state.value)
         query = select(*_COLUMNS).where(*mine).order_by(row.started_at, row.id).limit(limit)
         async with self._engine.connect() as connection:
             return [_record(one) for one in (await connection.execute(query)).all()]

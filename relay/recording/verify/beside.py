@@ -1,7 +1,7 @@
 """A party's tracks beside what the party sent: the reference."""
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ import msgspec
 
 from relay.recording.verify import audio, counter, likeness, sync, video
 from relay.recording.verify.alignment import align, intelligibility, lags
-from relay.recording.verify.figures import AudioMatch, Sample, VideoMatch
+from relay.recording.verify.figures import AudioMatch, Interval, Sample, VideoMatch
 from relay.recording.verify.products import Product
 
 Progress = Callable[[str, float], None]
@@ -63,8 +63,14 @@ def share_of(tell: Progress, step: str, whole: float) -> Callable[[float], None]
 
 
 def match_video(
-    product: Product, track: video.DecodedVideo, reference: video.DecodedVideo, path: Path, tell: Progress
+    product: Product,
+    track: video.DecodedVideo,
+    reference: video.DecodedVideo,
+    path: Path,
+    tell: Progress,
+    held: Sequence[Interval] = (),
 ) -> tuple[VideoMatch, list[Sample]]:
+    """Args: held: when nothing was recorded."""
     by_counter = bool(track.numbers and reference.numbers)
     pairs = likeness.pair_by_counter(track, reference) if by_counter else likeness.pair_by_content(track, reference)
     name = f"{product.party} video, PSNR"
@@ -73,8 +79,7 @@ def match_video(
         told = share_of(tell, name, track.times[-1] if track.times else 1.0)
         match = likeness.compare(frames, track, str(path), pairs, told)
     if by_counter:
-        numbered = counter.passes(track.numbered)
-        gone = sum(one[-1].number - one[0].number + 1 - len(one) for one in numbered)
+        gone = counter.missing(counter.passes(track.numbered), held)
         match = msgspec.structs.replace(match, by="counter", missing_frames=gone)
     else:
         match = msgspec.structs.replace(match, by="content")

@@ -6,12 +6,15 @@ begins 4 squares from the left and 1 from the top.
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from relay.recording.verify.figures import Interval
+from relay.recording.verify.intervals import touching
 from relay.recording.verify.pace import usual_interval
 
 Luma = npt.NDArray[np.uint8]
@@ -115,6 +118,20 @@ def passes(frames: list[Numbered]) -> list[list[Numbered]]:
         else:
             found.append([frame])
     return found
+
+
+def missing(sequences: list[list[Numbered]], excluded: Sequence[Interval] = ()) -> int:
+    """Numbers between the frames that none of them has.
+
+    Args:
+        excluded: when no frame is expected: what is missing over one of these does not count.
+    """
+    return sum(
+        later.number - earlier.number - 1
+        for one in sequences
+        for earlier, later in pairwise(one)
+        if not (excluded and touching([(earlier.time, later.time - earlier.time)], excluded))
+    )
 
 
 def rate_of(sequences: list[list[Numbered]]) -> float | None:

@@ -184,7 +184,7 @@ class Sidecar:
         return [f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in warnings if one]
 
 
-_LONG = frozenset({"recording_id", "call_id", "transport_id"})
+_LONG = frozenset({"recording_id", "call_id", "transport_id", "wall"})
 """Fields of events that say nothing to people."""
 
 

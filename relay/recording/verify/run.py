@@ -251,7 +251,7 @@ class _Verification:
             if duration is not None:
                 expected_end = max(expected_end or 0.0, (start or 0.0) + duration)
         products.append(describe(product, end, expected_end))
-        self._compare(decoded, source, tracks)
+        self._compare(decoded, source, tracks, missing)
 
     def _read_video(self, product: Product, index: int, thumbnails: bool, whole: float, name: str) -> video.DecodedVideo:
         with product.open() as container:
@@ -317,12 +317,14 @@ class _Verification:
                 raise UnreadableRecording(f"the reference {path} cannot be read: {error}") from None
         return self._sources[path]
 
-    def _compare(self, decoded: _PartyTracks, source: ReferenceSource | None, tracks: list[TrackReport]) -> None:
+    def _compare(
+        self, decoded: _PartyTracks, source: ReferenceSource | None, tracks: list[TrackReport], held: list[Interval]
+    ) -> None:
         party = decoded.product.party
         shown, heard = decoded.shown, decoded.heard
         positions: list[Sample] = []
         if source is not None and source.shown is not None and shown is not None:
-            match, positions = match_video(decoded.product, shown, source.shown, source.path, self._tell)
+            match, positions = match_video(decoded.product, shown, source.shown, source.path, self._tell, held)
             _replace(tracks, party, "video", video_match=match)
         seconds: list[Sample] = []
         by_flash = False

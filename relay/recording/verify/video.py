@@ -145,7 +145,7 @@ def figures(
         still=_stretches(times, track.still, _SHORTEST_STILL),
         rates=[float(count) for count in np.bincount([int(max(0.0, time)) for time in times], minlength=whole)] if times else [],
         bitrate=per_second([(time, size) for time, size, _ in track.packets]),
-        counter=_counter(track, numbered),
+        counter=_counter(track, numbered, missing),
     )
 
 
@@ -154,17 +154,18 @@ def _is_that(freeze: tuple[float, float], pause: tuple[float, float]) -> bool:
     return abs(freeze[1] - pause[1]) <= _SAME_DURATION and abs(freeze[0] - pause[0]) <= _SAME_TIME
 
 
-def _counter(track: DecodedVideo, numbered: list[list[counter.Numbered]]) -> CounterFigures | None:
+def _counter(
+    track: DecodedVideo, numbered: list[list[counter.Numbered]], excluded: list[tuple[float, float]]
+) -> CounterFigures | None:
     if not track.numbers:
         return None
-    seen = sum(len(one) for one in numbered)
     readable = sum(number is not None for number in track.numbers)
     return CounterFigures(
         readable=readable,
         unreadable=len(track.numbers) - readable,
         first=numbered[0][0].number,
         last=numbered[-1][-1].number,
-        missing=sum(one[-1].number - one[0].number + 1 for one in numbered) - seen,
+        missing=counter.missing(numbered, excluded),
         rate=counter.rate_of(numbered) or 0.0,
     )
 

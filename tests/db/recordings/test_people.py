@@ -26,6 +26,7 @@ from relay.records.recordings import (
 )
 from relay.settings.retention import RecordingRetentionSettings
 from tests.db.people import PARENT, STUDENT, T0, TUTOR
+from tests.kit.cluster import Member
 
 DAYS = RecordingRetentionSettings(retain_recordings_days=30, retain_recording_accesses_days=60)
 
@@ -36,7 +37,7 @@ def day(number: float) -> datetime:
 
 class Recordings:
     def __init__(self, engine: AsyncEngine) -> None:
-        self.store = SqlRecordings(engine, "here")
+        self.store = SqlRecordings(engine, Member("here"))
         self.accesses = SqlRecordingAccesses(engine)
         self.people = SqlRecordingPeople(engine)
         self.woken = 0

@@ -24,6 +24,7 @@ from relay.records.recordings import (
 )
 from tests.db.calls import call, plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR, after
+from tests.kit.cluster import Member
 
 CAPTURING, CAPTURED, ASSEMBLING, READY, FAILED, DELETING = RecordingState
 OFF, CONSENT, ALWAYS = RecordingPolicy
@@ -33,7 +34,7 @@ LEFT = CaptureResult(RecordingEnd.STOPPED, 100, 5000, 2, {"a.pcapng": 5000})
 
 @pytest.fixture
 def recordings(engine: AsyncEngine) -> SqlRecordings:
-    return SqlRecordings(engine, "here")
+    return SqlRecordings(engine, Member("here"))
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ async def test_an_assembly_is_begun_by_one_and_tried_again(recordings: SqlRecord
     assert await recordings.move(one, [READY], ASSEMBLING)
     assert await recordings.assembly_failed(one, "broken", again=False)
     assert (await the(recordings, one)).state is FAILED
-    assert await SqlRecordings(recordings._engine, "there").unfinished(CAPTURED) == []
+    assert await SqlRecordings(recordings._engine, Member("there", 2)).unfinished(CAPTURED) == []
 
 
 async def test_a_recording_under_legal_hold_is_neither_deleted_nor_too_old(recordings: SqlRecordings) -> None:
@@ -224,9 +225,21 @@ async def test_another_server_closes_a_recording_whose_call_ended_long_ago(
     ended, going = new(call_id=over), new(call_id=open_call)
     for one in (ended, going):
         await recordings.started(one)
-    there = SqlRecordings(engine, "there")
+    there = SqlRecordings(engine, Member("there", 2))
     assert await there.close_lost(lambda _: False, after(100)) == []
     assert await there.close_lost(lambda _: False, after(1000)) == [ended.recording_id]
+
+
+async def test_a_server_of_the_same_name_leaves_the_recording_of_a_call_that_goes_on_elsewhere(
+    engine: AsyncEngine, recordings: SqlRecordings
+) -> None:
+    open_call, over = await call(engine, CONVERSATION, reason=None), await call(engine, CONVERSATION, answered=1)
+    going, ended = new(call_id=open_call), new(call_id=over)
+    for one in (going, ended):
+        await recordings.started(one)
+    namesake = SqlRecordings(engine, Member("here", 2))
+    assert await namesake.close_lost(lambda _: False, after(100)) == [ended.recording_id]
+    assert await recordings.close_lost(lambda _: False, after(100)) == [going.recording_id], "its call is its own"
 
 
 async def test_what_parties_have_said_is_kept_once_and_in_order(recordings: SqlRecordings) -> None:

@@ -160,6 +160,24 @@ def test_a_tone_after_a_gap_sounds_at_its_second_also_where_a_player_knows_no_ga
     }
 
 
+def test_tones_of_a_sender_with_dtx_sound_at_their_seconds_and_its_silence_is_no_loss(tmp_path: Path) -> None:
+    """RFC 7587, 3.1.3: in silence a packet every 400 ms at most, and no number is left out."""
+    audio = Stream(AUDIO_SSRC, OPUS, 48000)
+    packets: list[Packet] = []
+    for second in range(4):
+        packets += audio.audio(opus_packets(10), second)
+        packets += [audio.packet(second + 0.2 + pause, b"\xf8\xff\xfe") for pause in (0.0, 0.4)]
+    result = assemble(written(tmp_path / "x.pcapng", packets, duration=4), tmp_path / "out")
+    file = tmp_path / "out" / "A.webm"
+    assert max(map(abs, abut(file))) <= 0.001
+    assert all(level(file, second + 0.07, second + 0.17) > 0.05 for second in range(4))
+    assert not any(level(file, second + 0.3, second + 0.95) > 0.005 for second in range(4))
+    found = track(result.sidecar, "audio")
+    assert found["lost"] == 0
+    assert found["inserted_for"]["pause"] == pytest.approx(4 * (0.38 + 0.38) - 0.38, abs=0.03)
+    assert not {"lost", "clock"} & {*found["inserted_for"]}
+
+
 def test_silence_is_stereo_where_the_sender_is(tmp_path: Path) -> None:
     packets = [*Stream(AUDIO_SSRC, OPUS, 48000).audio(opus_packets(50, layout="stereo"), 1.0)]
     assemble(written(tmp_path / "x.pcapng", packets, duration=2), tmp_path / "out")

@@ -37,6 +37,11 @@ def test_a_captured_call_passes_and_no_second_of_it_is_out_of_sync(tmp_path: Pat
     video, audio = (next(one for one in report.tracks if one.kind == kind).packets[0] for kind in ("video", "audio"))
     assert (video.codec, video.frames, video.key_frames, video.lost) == ("vp8", 180, 6, 0)
     assert (audio.codec, audio.expected, audio.sender_reports) == ("opus", 301, 5)
+    assert [(one.name, one.text) for one in (report.events[0], report.events[-1])] == [
+        ("started", "policy consent"),
+        ("ended", "reason call_ended"),
+    ]
+    assert "<td>reason call ended</td>" in (tmp_path / "out" / "report.html").read_text()
     assert not path.with_suffix("").exists(), "what was assembled to be verified is removed"
 
 
@@ -120,10 +125,17 @@ def test_a_file_that_is_no_capture_cannot_be_judged(tmp_path: Path, capsys: pyte
     assert "Cannot be judged:\n  this is no recording of a relay" in capsys.readouterr().out
 
 
-def test_a_held_call_has_no_freeze_no_silence_and_no_loss(tmp_path: Path, reference: Path) -> None:
+@pytest.mark.parametrize("referred", [False, True], ids=["without a reference", "beside its reference"])
+def test_a_held_call_has_no_freeze_no_silence_no_loss_and_no_missing_frame(
+    referred: bool, tmp_path: Path, reference: Path
+) -> None:
     held = capture(
         reference, tmp_path / f"{RECORDING}.pcapng", lost=lambda packet, number: 2.0 < packet.time < 4.0, hold=(2.0, 4.0)
     )
-    status, report = verified(held, tmp_path / "out", "--max-freeze", "500ms", "--max-silence", "1s", "--max-loss", "0%")
+    limits = ("--max-freeze", "500ms", "--max-silence", "1s", "--max-loss", "0%", "--max-missing-frames", "0")
+    status, report = verified(held, tmp_path / "out", *limits, *(("--reference", str(reference)) if referred else ()))
     assert status == 0, report.reasons
+    [video] = [one.video for one in report.tracks if one.video]
+    assert video.counter is not None
+    assert video.counter.missing == 0
     assert [(event.name, event.on) for event in report.events if event.name == "hold"] == [("hold", True), ("hold", False)]
