@@ -33,14 +33,17 @@ def rewrite_sdp(description: SessionDescription, transport: TransportParameters,
         elif attributes.passes(line):
             lines.append(line)
     lines.append("a=ice-lite")
+    # Firefox has its fingerprint once, for all sections. Chromium takes that of a bundle-only section from the one before, and
+    # rejects a second such section in a row if there is none, as when a screen is shared in a voice call.
+    for_all = "fingerprint" in attributes.by_name(description.session)
     for section in description.sections:
         # A bundle-only section has no transport of its own (RFC 9143 section 6), unless there is nothing but such.
         carries = section.port != 0 or section is description.bundled
-        lines += _rewrite_section(section, transport, carries=carries)
+        lines += _rewrite_section(section, transport, carries=carries, for_all=for_all and not section.rejected)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _rewrite_section(section: Section, transport: TransportParameters, *, carries: bool) -> Iterator[str]:
+def _rewrite_section(section: Section, transport: TransportParameters, *, carries: bool, for_all: bool) -> Iterator[str]:
     first = transport.candidates[0]
     port = first.port if section.port else 0
     yield f"m={' '.join([section.kind, str(port), section.protocol, *section.formats])}"
@@ -53,7 +56,7 @@ def _rewrite_section(section: Section, transport: TransportParameters, *, carrie
     # refuses those without in a rejected section too, where Chromium has them.
     if carries or not section.flags.isdisjoint({"ice-ufrag", "ice-pwd"}):
         yield from credential_lines(transport)
-    if carries or "fingerprint" in section.flags:
+    if carries or for_all or "fingerprint" in section.flags:
         yield from fingerprint_lines(transport)
     if carries or "setup" in section.flags:
         yield f"a=setup:{transport.role}"

@@ -85,14 +85,16 @@ def test_nothing_of_the_senders_transport_is_left(name: str) -> None:
 
 @every_description
 def test_every_live_section_carries_the_relays_own_transport_and_no_other(name: str) -> None:
-    _, *before = sections(description(name))
+    session, *before = sections(description(name))
     relayed, *after = sections(rendered(description(name)))
     assert [line for line in relayed if TRANSPORT.match(line)] == [OWN_ORIGIN, "a=ice-lite"]
     for old, new in zip(before, after, strict=True):
         transport = [line for line in new if TRANSPORT.match(line)]
         if old[0].split(" ")[1] == "0":
             assert new[0] == old[0]
-            repeated = tuple(f"{one}:" for one in REPEATED if any(line.startswith(f"{one}:") for line in old))
+            # A fingerprint for all sections is that of a bundle-only one too; a rejected one has no use for it.
+            for_all = [line for line in session if "a=bundle-only" in old and line.startswith("a=fingerprint:")]
+            repeated = tuple(f"{one}:" for one in REPEATED if any(line.startswith(f"{one}:") for line in (*old, *for_all)))
             assert transport == [line for line in RELAY_SECTION if line.startswith(("c=", *repeated))]
         else:
             assert new[0] == re.sub(r" \d+", " 40000", old[0], count=1)
@@ -223,6 +225,16 @@ def test_a_bundle_only_section_has_the_transport_lines_that_its_author_gave_it()
     )
     assert [line for line in video if TRANSPORT.match(line)] == [*RELAY_SECTION[:5]]
     assert [line for line in audio if TRANSPORT.match(line)] == list(RELAY_SECTION)
+
+
+def test_bundle_only_sections_have_the_fingerprint_that_their_author_gave_once_for_all() -> None:
+    """As Firefox does. Chromium rejects the second of two bundle-only sections in a row that have none."""
+    text = description("firefox_screen_offer")
+    *_, screen = sections(rendered(text.replace("m=video 9", "m=video 0").replace("a=mid:1", "a=bundle-only\r\na=mid:1")))
+    assert "a=bundle-only" in screen
+    assert [line for line in RELAY_SECTION if line.startswith("a=fingerprint:")] == [
+        line for line in screen if line.startswith("a=fingerprint:")
+    ]
 
 
 @pytest.mark.parametrize("given", ["ice-ufrag", "fingerprint", "setup"])
