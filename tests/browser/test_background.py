@@ -1,5 +1,6 @@
 """What is behind the user: a person before a real camera, seen by the other party."""
 
+import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -7,13 +8,15 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Route, expect
 
-from tests.browser.calls import PagesInCall
+from tests.browser.calls import A_SECOND, PagesInCall
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.browser.test_recordings_page import ThisMachine
 from tests.kit.browsers import LOOK, chromium
-from tests.kit.portrait import write_portrait
+from tests.kit.portrait import PORTRAIT, write_portrait
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
+from tests.lab.firefox import FirefoxBrowser
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -201,3 +204,68 @@ async def test_the_other_party_sees_the_person_and_not_the_room(
     await expect_cameras_off(caller)
     assert any("/vendor/" in one for one in asked)
     assert {one.startswith(f"{relay.url}/") for one in asked if one.startswith("http")} == {True}
+
+
+FILTERED = """
+async (portrait) => {
+  const { createFilter } = await import("/app/background/filter.js");
+  const bytes = Uint8Array.from(atob(portrait), (character) => character.charCodeAt(0));
+  const image = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+  // A camera of 4:3, as Chromium's is, that shows the portrait.
+  const camera = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
+  const context = camera.getContext("2d");
+  const paint = () => context.drawImage(image, 64, 0, 384, 288, 0, 0, 320, 240);
+  paint();
+  setInterval(paint, 40);
+  const [track] = camera.captureStream().getVideoTracks();
+  window.filter = createFilter(track, "sea", () => {});
+  const play = async (shown) => {
+    const video = Object.assign(document.createElement("video"), { muted: true, srcObject: new MediaStream([shown]) });
+    await video.play();
+    return video;
+  };
+  const videos = await Promise.all([track, filter.output].map(play));
+  while (filter.state !== "working") await new Promise((resolve) => setTimeout(resolve, 50));
+  const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  near.onicecandidate = ({ candidate }) => far.addIceCandidate(candidate);
+  far.onicecandidate = ({ candidate }) => near.addIceCandidate(candidate);
+  near.addTrack(filter.output);
+  await near.setLocalDescription();
+  await far.setRemoteDescription(near.localDescription);
+  await far.setLocalDescription();
+  await near.setRemoteDescription(far.localDescription);
+  window.framesSent = async () => {
+    return [...(await near.getStats()).values()].find(({ type }) => type === "outbound-rtp")?.framesSent ?? 0;
+  };
+  const read = READ;
+  for (let shown; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    shown = videos.map(read);
+    // The first frame in which the person has been found may be on its way.
+    if (shown[1]?.face.detail > shown[0]?.face.detail / 2) return shown;
+  }
+}
+"""
+
+
+async def test_firefox_finds_the_person_too_and_goes_on_out_of_sight(relay: RunningRelay) -> None:
+    async with FirefoxBrowser.started(ThisMachine()) as browser, browser.tab() as firefox:
+        await firefox.goto(relay.url)
+        read = await firefox.evaluate(FILTERED.replace("READ", READ), base64.b64encode(PORTRAIT.read_bytes()).decode())
+        plain, changed = (Picture(Part(**one["face"]), Part(**one["room"])) for one in read)
+        assert is_face_of(plain, changed)
+        assert changed.room.differs(plain.room) > 40 and changed.room.detail < plain.room.detail / 3
+
+        # Another tab in front of it.
+        async with browser.tab():
+
+            async def out_of_sight() -> bool:
+                return bool(await firefox.evaluate("() => document.hidden"))
+
+            await eventually(out_of_sight, "the tab is hidden", every=LOOK)
+            before = await firefox.evaluate("() => framesSent()")
+
+            async def goes_on() -> bool:
+                return bool(await firefox.evaluate("() => framesSent()") > before + 2 * A_SECOND)
+
+            await eventually(goes_on, "frames are sent", every=LOOK)
+        assert firefox.problems == []
