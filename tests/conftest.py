@@ -12,6 +12,8 @@ import pytest
 from _pytest.nodeid import NodeId
 from aiohttp import web_app
 
+from tests.kit.compiled import share_compiled_statements
+
 pytest_plugins = ("tests.kit.hanging",)
 
 LAB = Path(__file__).with_name("lab")
@@ -20,6 +22,7 @@ INTEGRATION = Path(__file__).with_name("integration")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**values): settings of the relay that this test starts")
+    share_compiled_statements()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts its background jobs so (POSIX, "Asynchronous Lists"), and what a test starts would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
