@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import functools
 import gc
 import logging
 import signal
@@ -30,14 +31,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if LAB in item.path.parents:
+        if _within(LAB, item.path):
             item.add_marker(pytest.mark.lab)
-        if INTEGRATION in item.path.parents or "postgresql" in getattr(item, "fixturenames", ()):
+        if _within(INTEGRATION, item.path) or "postgresql" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)
         group = item.get_closest_marker("xdist_group")
         if group and config.getoption("loadgroup", default=False):
             # xdist 3.8 writes it where pytest has not looked since 9.1. Those of a group run in one process.
             item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
+
+
+@functools.cache
+def _within(folder: Path, file: Path) -> bool:
+    """Asked for thousands of tests in some hundred files."""
+    return folder in file.parents
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,7 +54,6 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
 
