@@ -8,7 +8,8 @@ import errno
 import mmap
 import socket
 import sys
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from cffi import FFI
@@ -59,6 +60,9 @@ _IOV_QUAD: Final = ffi.offsetof("struct mmsghdr", "msg_hdr", "msg_iov") // 8
 _IOVLEN_QUAD: Final = ffi.offsetof("struct mmsghdr", "msg_hdr", "msg_iovlen") // 8
 _CONTROLLEN_QUAD: Final = ffi.offsetof("struct mmsghdr", "msg_hdr", "msg_controllen") // 8
 _IOV_QUADS: Final = ffi.sizeof("struct iovec") // 8
+_IOV_BASE_QUAD: Final = ffi.offsetof("struct iovec", "iov_base") // 8
+_IOV_LEN_QUAD: Final = ffi.offsetof("struct iovec", "iov_len") // 8
+_NAMELEN_WORD: Final = ffi.offsetof("struct mmsghdr", "msg_hdr", "msg_namelen") // 4
 _CONTROL_SIZE: Final = ffi.sizeof("struct segment_control")
 _SEGMENT_SIZE_INDEX: Final = ffi.offsetof("struct segment_control", "size") // 2
 
@@ -78,6 +82,11 @@ _WOULD_BLOCK: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS}
 def address_of(cdata: Any) -> int:
     """The address of a cdata pointer or array, as an integer."""
     return int(ffi.cast("uintptr_t", cdata))
+
+
+def _quads(values: Iterable[int]) -> memoryview:
+    """Native uint64, to be laid over every so many of a structure's."""
+    return memoryview(array("Q", values))
 
 
 def unpack_address(raw: bytes) -> tuple[str, int]:
@@ -124,31 +133,37 @@ class ReceiveRing:
         names = ffi.new("unsigned char[]", capacity * ADDRESS_SIZE)
         vectors = ffi.new("struct iovec[]", capacity)
         self._headers = ffi.new("struct mmsghdr[]", capacity)
-        for i in range(capacity):
-            vectors[i].iov_base = buffers + i * BUFFER_SIZE
-            vectors[i].iov_len = BUFFER_SIZE
-            header = self._headers[i].msg_hdr
-            header.msg_name = names + i * ADDRESS_SIZE
-            header.msg_namelen = ADDRESS_SIZE
-            header.msg_iov = vectors + i
-            header.msg_iovlen = 1
         base = address_of(buffers)
-        self.slots: list[Slot] = [
-            (
-                i * BUFFER_SIZE,
-                buffers + i * BUFFER_SIZE,
-                base + i * BUFFER_SIZE,
-                i * HEADER_WORDS + LENGTH_WORD,
-                i * ADDRESS_QUADS,
+
+        def every(step: int, first: int = 0) -> range:
+            return range(first, first + step * capacity, step)
+
+        # Field by field instead of message by message: an assignment to each field of a C structure takes twice as long.
+        headers = memoryview(ffi.buffer(self._headers)).cast("B").cast("Q")
+        headers[_NAME_QUAD::_HEADER_QUADS] = _quads(every(ADDRESS_SIZE, address_of(names)))
+        headers[_IOV_QUAD::_HEADER_QUADS] = _quads(every(ffi.sizeof("struct iovec"), address_of(vectors)))
+        headers[_IOVLEN_QUAD::_HEADER_QUADS] = _quads([1] * capacity)
+        lengths = headers.cast("B").cast("I")
+        lengths[_NAMELEN_WORD::HEADER_WORDS] = memoryview(array("I", [ADDRESS_SIZE]) * capacity)
+        room = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
+        room[_IOV_BASE_QUAD::_IOV_QUADS] = _quads(every(BUFFER_SIZE, base))
+        room[_IOV_LEN_QUAD::_IOV_QUADS] = _quads([BUFFER_SIZE] * capacity)
+        self.slots: list[Slot] = list(
+            zip(
+                every(BUFFER_SIZE),
+                map(buffers.__add__, every(BUFFER_SIZE)),
+                every(BUFFER_SIZE, base),
+                every(HEADER_WORDS, LENGTH_WORD),
+                every(ADDRESS_QUADS),
+                strict=True,
             )
-            for i in range(capacity)
-        ]
+        )
         self._keep = (buffers, names, vectors)
         self.bytes = memoryview(memory)
         """All datagrams: that of slot i starts at i * BUFFER_SIZE."""
         self.addresses = memoryview(ffi.buffer(names)).cast("B").cast("Q")
         """Source addresses as native uint64, ADDRESS_QUADS each."""
-        self.lengths = memoryview(ffi.buffer(self._headers)).cast("B").cast("I")
+        self.lengths = lengths
         """Message headers as native uint32, HEADER_WORDS each; LENGTH_WORD is the datagram's length."""
 
     def fill(self, descriptor: int) -> tuple[int, int]:
