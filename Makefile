@@ -35,8 +35,8 @@ run: $(BIN)/.relay
 # Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
 # relay that a test starts, would else compile all of them again.
 PROCESSES ?= 5
-# Of those with browsers. A call between two browsers keeps more than half a processor busy, and what starts around it waits.
-BROWSERS ?= 2
+# Of those with browsers. A call between two browsers keeps half a processor busy, and what starts around it waits.
+BROWSERS ?= 3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)

@@ -14,11 +14,7 @@ from tests.kit.recorded import NOTE_FRAMES, finished_capture, missing_frames
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.browser,
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PREFER = """
 (mimeType) => {
