@@ -46,9 +46,13 @@ async def test_every_answer_tells_the_browser_to_be_careful(
     policy = {
         part.strip().partition(" ")[0]: part.strip().partition(" ")[2] for part in headers["Content-Security-Policy"].split(";")
     }
-    # Nothing that stands in the page itself is run or shown; a service worker and a manifest may be our own.
-    for kind in ("default", "script", "style", "worker", "manifest"):
+    # Nothing that stands in the page itself is run; a service worker and a manifest may be our own.
+    for kind in ("default", "script", "worker", "manifest"):
         assert policy[f"{kind}-src"] == "'self'"
+    # Nor shown, but for the first styles of a page, byte for byte (see test_pages.py).
+    styles = policy["style-src"].split()
+    assert styles[0] == "'self'" and len(styles) == (2 if path == "/" else 1)
+    assert all(one.startswith("'sha256-") for one in styles[1:])
     assert (policy["frame-ancestors"], policy["object-src"], policy["base-uri"]) == ("'none'", "'none'", "'self'")
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"

@@ -49,6 +49,7 @@ def test_the_callee_is_told_who_calls_and_for_how_long_it_rings() -> None:
         "server_time": NOW_MS,
         "can_update": False,
         "will_be_recorded": False,
+        "chat_kept": False,
     }
 
 
