@@ -111,7 +111,10 @@ async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again_
         await time_passes(caller, callee)
         file = file_of(tmp_path, recording_id)
         await eventually(lambda: min(map(len, packets_by_party(file).values())) > 10, "packets of both are in the file")
-        for worker in children_of(server.process.pid):
+        children = children_of(server.process.pid)
+        # So that it does not see its worker die before it does.
+        os.kill(server.process.pid, signal.SIGSTOP)
+        for worker in children:
             os.kill(worker, signal.SIGKILL)
         await server.stop(signal.SIGKILL)
         received = {"A": last_audio_of(callee), "B": last_audio_of(caller)}
