@@ -82,7 +82,7 @@ async def test_each_tone_sounds_at_its_second_though_packets_were_lost_and_the_m
         await clapper.held_by(caller.page)
         call = await PagesInCall.connected(relay, "video", caller, callee)
         await call.more_frames(callee)
-        await clapper.passes(caller.page, 1)
+        await clapper.passes(caller.page, 2)
         first = await clapper.start(caller.page)
         before = await clapper.passes(caller.page, 4)
         await caller.press("mute")
