@@ -84,6 +84,18 @@ async def test_the_urls_name_the_ports_that_are_open(tmp_path: Path) -> None:
         )
 
 
+async def test_a_client_that_asks_while_the_server_stops_is_told_the_same(tmp_path: Path, no_errors_logged: None) -> None:
+    app = create_app(settings(tmp_path))
+    profile = {"profile_type": "student", "profile_id": 456}
+    async with serve(app) as port, aiohttp.ClientSession(f"http://{HERE}:{port}") as http:
+        async with http.post("/api/dev/login", json=profile) as response:
+            before = (await response.json())["ice_servers"]
+        app[EDGE].stop_listening()
+        async with http.post("/api/dev/login", json=profile) as response:
+            assert response.status == 200
+            assert [one["urls"] for one in (await response.json())["ice_servers"]] == [one["urls"] for one in before]
+
+
 async def test_an_external_server_leaves_the_built_in_one_off() -> None:
     urls = ("turn:turn.example.org:3478?transport=udp",)
     async with RunningEdge.started(turn_urls=urls, turn_secret="shared with coturn") as edge:

@@ -93,9 +93,16 @@ class Listener:
 
     Args:
         sockets: from `bind`.
+
+    Attributes:
+        port: that it is bound to. Also once it is closed: a client may still ask for servers while this one stops.
+        hosts: the addresses that it is bound to.
     """
 
     def __init__(self, sockets: list[socket.socket], admission: Admission, counters: EdgeCounters, limits: EdgeLimits) -> None:
+        names = [one.getsockname() for one in sockets]
+        self.port = int(names[0][1])
+        self.hosts = tuple(str(name[0]) for name in names)
         self._services = Services()
         self._counters = counters
         self._sockets = sockets
@@ -106,15 +113,6 @@ class Listener:
         self._warned_of_header = False
         self._loop = asyncio.get_running_loop()
         self._pauses: set[asyncio.TimerHandle] = set()
-
-    @property
-    def port(self) -> int:
-        return int(self._sockets[0].getsockname()[1])
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """The addresses that it is bound to."""
-        return tuple(str(one.getsockname()[0]) for one in self._sockets)
 
     def start(self, services: Services) -> None:
         """Listen.
