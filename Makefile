@@ -36,7 +36,7 @@ run: $(BIN)/.relay
 # relay that a test starts, would else compile all of them again.
 PROCESSES ?= 5
 # Of those with browsers. A call between two browsers keeps half a processor busy, and what starts around it waits.
-BROWSERS ?= 3
+BROWSERS ?= 2
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
