@@ -1,11 +1,15 @@
 """A cluster of one node, which needs no engine but the database."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from relay.cluster.api import NodeRef
+from relay.cluster.api import Member, NodeCard
 from relay.cluster.incarnation_file import IncarnationFile
+from relay.cluster.messages import Message, Reply, Request
+from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.errors import Unavailable
+from relay.ids import Profile
 
 
 class Incarnations(Protocol):
@@ -21,7 +25,7 @@ class Incarnations(Protocol):
 
 
 class Alone:
-    """`relay.cluster.api.Cluster`.
+    """`relay.cluster.api.Cluster`. All calls and all devices are of this node, so it keeps nothing about them.
 
     Others of the same name may run on the same database, as long as a rolling update or an overlapping restart lasts. They are
     told apart by their incarnations.
@@ -62,3 +66,50 @@ class Alone:
         """
         if self._file is not None:
             await asyncio.to_thread(self._file.close, remove=in_order)
+
+    def attach(self, member: Member) -> None:
+        """Nothing will be told to it."""
+
+    def may_act(self) -> bool:
+        return True
+
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+        return Claim(call_id, self.me, profiles)
+
+    def release(self, claim: Claim) -> None: ...
+
+    async def call_of(self, profile: Profile) -> Claim | None:
+        return None
+
+    async def orphan_of(self, profile: Profile) -> Claim | None:
+        return None
+
+    async def take_over(self, orphan: Claim) -> Claim | None:
+        return None
+
+    def keep(self, call_id: str, sheet: bytes) -> None: ...
+
+    async def sheet_of(self, call_id: str) -> bytes | None:
+        return None
+
+    async def enlist(self, device: DeviceCard, resume_digest: bytes) -> Claim | None:
+        return None
+
+    def dismiss(self, device: DeviceCard, resume_digest: bytes) -> None: ...
+
+    async def devices_of(self, profile: Profile) -> Sequence[DeviceCard]:
+        return ()
+
+    async def whose(self, resume_digest: bytes) -> DeviceCard | None:
+        return None
+
+    def lives(self, node: NodeRef) -> bool:
+        return node == self.me
+
+    def nodes(self) -> Sequence[NodeCard]:
+        return ()
+
+    def post(self, to: NodeRef, message: Message) -> None: ...
+
+    async def ask(self, to: NodeRef, request: Request) -> Reply:
+        raise Unavailable("there is no other node")

@@ -1,23 +1,72 @@
-"""What the calls of a server need to know of the cluster that the server is a node of. A single server is a cluster of one."""
+"""What the calls of a server need to know of the cluster that the server is a node of. A single server is a cluster of one.
 
-from collections.abc import Collection
+One node **owns** a call: its media, its lock and its row. The node that has a device's WebSocket is the device's **home**; it
+numbers the device's messages, and hands what the device says to the owner of its call.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+from relay.cluster.messages import Message, Reply, Request
+from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.ids import Profile
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRef:
-    """One process of a node, from its start to its end."""
+class NodeCard:
+    """What a node says of itself, every few seconds."""
 
-    name: str
-    """`RELAY_NODE`. Two processes may have the same one: a rolling update starts the new one before the old one ends."""
-    incarnation: int
-    """The fencing token: positive, unique among all nodes of a database, and higher than that of every earlier start. It stands
-    in the row of each call that this process owns."""
+    ref: NodeRef
+    region: str
+    """`RELAY_REGION`; empty: it has none."""
+    url: str
+    """`RELAY_NODE_URL`: where this node, and no other, is reached; empty: nowhere but through the balancer."""
+    version: str
+    """Of the relay. Calls stay among nodes of one version."""
+    state: Literal["serving", "draining"]
+    load: float
+    """The processor share of its busiest worker, 0 to 1."""
+    calls: int
+    """Calls that it owns."""
+    devices: int
+    """Devices that it is the home of."""
 
 
-class Cluster(Protocol):
-    """The cluster, as one of its nodes sees it."""
+class Member(Protocol):
+    """The part of a node that is told what other nodes say and what becomes of them. Nothing here waits or raises."""
+
+    def take(self, sender: NodeRef, message: Message) -> None:
+        """A message from another node, in the order in which that one posted it."""
+        ...
+
+    async def answer(self, sender: NodeRef, request: Request) -> Reply:
+        """A question from another node.
+
+        Raises:
+            RelayError: it cannot be answered; the asking node gets `Unavailable`.
+        """
+        ...
+
+    def missed(self, sender: NodeRef) -> None:
+        """Messages of that node are lost: the engine has come back empty, or this node was away for too long."""
+        ...
+
+    def lost(self, node: NodeRef) -> None:
+        """The lease of that node has run out: its calls have no owner, and its devices no home."""
+        ...
+
+    def fenced(self) -> None:
+        """This node could not renew its lease: others may take its calls over from now on."""
+        ...
+
+    def restored(self) -> None:
+        """The lease is held again, by the same incarnation. What the engine had of this node has been written anew."""
+        ...
+
+
+class Identity(Protocol):
+    """Which node of the cluster this process is."""
 
     @property
     def name(self) -> str:
@@ -32,4 +81,104 @@ class Cluster(Protocol):
     @property
     def predecessors(self) -> Collection[int]:
         """Incarnations that are known to have ended, and that this process succeeds: what they left open is its own."""
+        ...
+
+
+class Cluster(Identity, Protocol):
+    """The cluster, as one of its nodes sees it.
+
+    What waits raises `Unavailable` within about a second if the engine does not answer. What does not wait takes effect in the
+    order of the calls, also in respect of what waits: a claim after a release finds it released.
+    """
+
+    def attach(self, member: Member) -> None:
+        """Say who is told. Before the start."""
+        ...
+
+    def may_act(self) -> bool:
+        """Whether this node holds its lease: only then may it begin calls, and write rows."""
+        ...
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+        """Take two profiles for a call of this node: both, or none.
+
+        Returns:
+            The claim of this call; or, if one of the two is in another call, that call's.
+
+        Raises:
+            Unavailable: the engine is away, or this node may not act.
+        """
+        ...
+
+    def release(self, claim: Claim) -> None:
+        """The call has ended: its profiles are free, and what was kept for a successor goes."""
+        ...
+
+    async def call_of(self, profile: Profile) -> Claim | None:
+        """The call that a profile is in, if the node that owns it lives."""
+        ...
+
+    async def orphan_of(self, profile: Profile) -> Claim | None:
+        """The call that a profile is in and whose owner has lost its lease."""
+        ...
+
+    async def take_over(self, orphan: Claim) -> Claim | None:
+        """Become the owner of a call whose node is lost; None: another node was first, or the owner is back."""
+        ...
+
+    def keep(self, call_id: str, sheet: bytes) -> None:
+        """Keep what a successor needs in order to go on with a call of this node, in place of what was kept before."""
+        ...
+
+    async def sheet_of(self, call_id: str) -> bytes | None:
+        """What was kept."""
+        ...
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    async def enlist(self, device: DeviceCard, resume_digest: bytes) -> Claim | None:
+        """Tell all nodes about a device of this one, or what has changed about it. Before it is welcomed, so that it is found.
+
+        Args:
+            resume_digest: SHA-256 of the token by which it comes back; empty: it cannot.
+
+        Returns:
+            The call that its profile is in, whoever owns that.
+        """
+        ...
+
+    def dismiss(self, device: DeviceCard, resume_digest: bytes) -> None:
+        """The device is gone for good, unless another node has enlisted it since."""
+        ...
+
+    async def devices_of(self, profile: Profile) -> Sequence[DeviceCard]:
+        """The profile's devices whose homes are other nodes that live, connected or away, in the order in which they came."""
+        ...
+
+    async def whose(self, resume_digest: bytes) -> DeviceCard | None:
+        """The device that comes back by that token, also if its home is lost; None: no node knows it."""
+        ...
+
+    # -- nodes --------------------------------------------------------------------------------------------------------
+
+    def lives(self, node: NodeRef) -> bool:
+        """Whether the node held its lease when this one looked last."""
+        ...
+
+    def nodes(self) -> Sequence[NodeCard]:
+        """The cards of all nodes that live, this one's first."""
+        ...
+
+    def post(self, to: NodeRef, message: Message) -> None:
+        """Send a message to another node, in order. It is lost only if that node is lost, or if `Member.missed` says so there."""
+        ...
+
+    async def ask(self, to: NodeRef, request: Request) -> Reply:
+        """Ask another node.
+
+        Raises:
+            Unavailable: it has not answered within 3 s, or could not.
+        """
         ...

@@ -17,7 +17,7 @@ from relay.records.calls import CallRecord
 from relay.records.profiles import ProfileCard
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall
 from tests.db.people import STUDENT, T0, TUTOR, after
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 
 async def call(
@@ -36,7 +36,7 @@ async def call(
     decline_message: str | None = None,
 ) -> str:
     """A call that lasted 60 s, of which it was answered after some or not at all; with no reason, it has not ended. Its id."""
-    log = SqlCallLog(engine, Member("here"), scope.kind)
+    log = SqlCallLog(engine, ThisNode("here"), scope.kind)
     call_id = new_id()
     await log.opened(NewCall(call_id, scope, "video", caller, callee, after(started), transferred_from, hidden_from_callee))
     if answered is not None:
@@ -147,7 +147,7 @@ class Log(SqlCallLog):
         return call_id
 
 
-def log_of(member: Member, engine: AsyncEngine, kind: ScopeKind) -> Log:
+def log_of(member: ThisNode, engine: AsyncEngine, kind: ScopeKind) -> Log:
     log = Log(engine, member, kind)
     log.kind = kind
     return log

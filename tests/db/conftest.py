@@ -6,7 +6,7 @@ from relay.db.platform import SqlPlatform
 from relay.ids import Scope, ScopeKind
 from tests.db.calls import Log, log_of
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema
 
 __all__ = [
@@ -47,13 +47,13 @@ async def scope(platform: SqlPlatform, kind: ScopeKind) -> Scope:
 
 @pytest.fixture
 def log(engine: AsyncEngine, kind: ScopeKind) -> Log:
-    return log_of(Member("here", 1), engine, kind)
+    return log_of(ThisNode("here", 1), engine, kind)
 
 
 @pytest.fixture
 def other_log(engine: AsyncEngine, kind: ScopeKind) -> Log:
     """The log of another server on the same database."""
-    return log_of(Member("there", 2), engine, kind)
+    return log_of(ThisNode("there", 2), engine, kind)
 
 
 @pytest.fixture

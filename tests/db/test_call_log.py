@@ -17,7 +17,7 @@ from relay.media.api import Route
 from relay.signaling.ports import MediaPath, NewCall
 from tests.db.calls import Log, columns, log_of
 from tests.db.people import STUDENT, T0, TUTOR, after
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 
 async def outcome(action: Awaitable[Any]) -> str:
@@ -29,9 +29,9 @@ async def outcome(action: Awaitable[Any]) -> str:
 
 
 def test_a_nodes_name_must_fit_its_column(engine: AsyncEngine) -> None:
-    SqlCallLog(engine, Member("n" * 100), ScopeKind.CONVERSATION)
+    SqlCallLog(engine, ThisNode("n" * 100), ScopeKind.CONVERSATION)
     with pytest.raises(ConfigurationError, match="longer than 100 characters"):
-        SqlCallLog(engine, Member("n" * 101), ScopeKind.CONVERSATION)
+        SqlCallLog(engine, ThisNode("n" * 101), ScopeKind.CONVERSATION)
 
 
 # -- the life of a call -----------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ async def test_a_call_at_no_scope_is_logged_without_one(log: Log, engine: AsyncE
 
 
 async def test_calls_of_one_kind_are_not_in_the_table_of_the_other(engine: AsyncEngine) -> None:
-    logs = [log_of(Member("here"), engine, kind) for kind in ScopeKind]
+    logs = [log_of(ThisNode("here"), engine, kind) for kind in ScopeKind]
     for log in logs:
         await log.call()
     for log in logs:
@@ -305,7 +305,7 @@ async def test_an_end_that_is_overtaken_by_an_answer_takes_it_into_account(
                 loop.call_soon(reached.set)
 
         event.listen(overtaken.sync_engine, "before_cursor_execute", note)
-        ending = asyncio.create_task(log_of(Member("here"), overtaken, log.kind).ended(call_id, after(4), "cancelled"))
+        ending = asyncio.create_task(log_of(ThisNode("here"), overtaken, log.kind).ended(call_id, after(4), "cancelled"))
         await reached.wait()
     assert await ending == 3
     assert await columns(engine, call_id, "status", "duration_seconds") == {"status": "ended", "duration_seconds": 3}

@@ -12,19 +12,19 @@ from relay.errors import LostRace, TakenOver
 from relay.ids import ScopeKind
 from tests.db.calls import Log, columns, log_of, plans
 from tests.db.people import after
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 
 @pytest.fixture
 def namesake(engine: AsyncEngine, kind: ScopeKind) -> Log:
     """The log of a server of the same name as `log`'s, which does not know whether that one has ended."""
-    return log_of(Member("here", 3), engine, kind)
+    return log_of(ThisNode("here", 3), engine, kind)
 
 
 @pytest.fixture
 def successor(engine: AsyncEngine, kind: ScopeKind) -> Log:
     """The log of a server that knows that `log`'s has ended."""
-    return log_of(Member("here", 4, predecessors=[1]), engine, kind)
+    return log_of(ThisNode("here", 4, predecessors=[1]), engine, kind)
 
 
 async def test_no_two_starts_of_servers_get_the_same_incarnation_and_a_later_one_gets_a_higher_one(engine: AsyncEngine) -> None:

@@ -17,7 +17,7 @@ from relay.ids import Profile, Scope, new_id
 from relay.records.profiles import ProfileCard
 from relay.signaling.ports import UNKNOWN_PATH, ChatMessage, MediaPath, NewCall
 from tests.http.conftest import bearer
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.server import RunningRelay
 
 MAYA, DANIEL, ELENA, VICTOR = "student_456", "tutor_789", "parent_321", "advertiser_654"
@@ -61,7 +61,7 @@ class Calls:
     ) -> str:
         """Add an unanswered call, or (`hangup`) one that lasted a minute; its id."""
         call_id, at = new_id(), T0 + timedelta(minutes=minute)
-        log = SqlCallLog(self.database, Member("here"), scope.kind)
+        log = SqlCallLog(self.database, ThisNode("here"), scope.kind)
         parties = [ProfileCard(Profile.parse(key), f"Called {key}", "") for key in (caller, callee)]
         await log.opened(NewCall(call_id, scope, "video", parties[0], parties[1], at))
         if reason == "hangup":

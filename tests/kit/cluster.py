@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from relay.cluster.api import NodeRef
+from relay.cluster.values import NodeRef
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """`relay.cluster.api.Cluster`."""
+class ThisNode:
+    """`relay.cluster.api.Identity`."""
 
     name: str
     incarnation: int = 1

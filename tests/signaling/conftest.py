@@ -24,7 +24,7 @@ from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import RouterKind, TransportParameters
 from relay.settings.calls import CallSettings
 from relay.signaling.calls.context import Ports
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.harness import Harness
 from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, Client, invitation
@@ -33,7 +33,7 @@ from tests.signaling.people import FAMILY, LESSON, PARENT, STUDENT, TIMERS, TUTO
 def sql_ports(database: AsyncEngine) -> Ports:
     return Ports(
         directory=SqlDirectory(database),
-        logs={kind: SqlCallLog(database, Member("test"), kind) for kind in ScopeKind},
+        logs={kind: SqlCallLog(database, ThisNode("test"), kind) for kind in ScopeKind},
         chat=SqlChatLog(database),
         missed=SqlMissedCalls(database),
     )

@@ -15,7 +15,7 @@ from relay.db.engine import create_engine
 from relay.ids import ScopeKind
 from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.memory import MemoryCallLog
 from tests.signaling.test_lives import STEPS, Lives, live
 
@@ -98,7 +98,7 @@ class LivesInDatabase(Lives):
         self.file = shutil.copy(self.empty, self.empty.with_name("life.db"))
         self.database = create_engine(f"sqlite+aiosqlite:///{self.file}")
         for kind in ScopeKind:
-            self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, Member("test"), kind))
+            self.harness.logs[kind] = TwiceWritten(kind, SqlCallLog(self.database, ThisNode("test"), kind))
         self.after.append(self._compare_rows)
 
     async def _compare_rows(self) -> None:

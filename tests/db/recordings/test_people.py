@@ -26,7 +26,7 @@ from relay.records.recordings import (
 )
 from relay.settings.retention import RecordingRetentionSettings
 from tests.db.people import PARENT, STUDENT, T0, TUTOR
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 DAYS = RecordingRetentionSettings(retain_recordings_days=30, retain_recording_accesses_days=60)
 
@@ -37,7 +37,7 @@ def day(number: float) -> datetime:
 
 class Recordings:
     def __init__(self, engine: AsyncEngine) -> None:
-        self.store = SqlRecordings(engine, Member("here"))
+        self.store = SqlRecordings(engine, ThisNode("here"))
         self.accesses = SqlRecordingAccesses(engine)
         self.people = SqlRecordingPeople(engine)
         self.woken = 0

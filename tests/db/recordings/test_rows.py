@@ -24,7 +24,7 @@ from relay.records.recordings import (
 )
 from tests.db.calls import call, plans, scanned
 from tests.db.people import PARENT, STRANGER, STUDENT, TUTOR, after
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 CAPTURING, CAPTURED, ASSEMBLING, READY, FAILED, DELETING = RecordingState
 OFF, CONSENT, ALWAYS = RecordingPolicy
@@ -34,7 +34,7 @@ LEFT = CaptureResult(RecordingEnd.STOPPED, 100, 5000, 2, {"a.pcapng": 5000})
 
 @pytest.fixture
 def recordings(engine: AsyncEngine) -> SqlRecordings:
-    return SqlRecordings(engine, Member("here"))
+    return SqlRecordings(engine, ThisNode("here"))
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_an_assembly_is_begun_by_one_and_tried_again(recordings: SqlRecord
     assert await recordings.move(one, [READY], ASSEMBLING)
     assert await recordings.assembly_failed(one, "broken", again=False)
     assert (await the(recordings, one)).state is FAILED
-    assert await SqlRecordings(recordings._engine, Member("there", 2)).unfinished(CAPTURED) == []
+    assert await SqlRecordings(recordings._engine, ThisNode("there", 2)).unfinished(CAPTURED) == []
 
 
 async def test_a_recording_under_legal_hold_is_neither_deleted_nor_too_old(recordings: SqlRecordings) -> None:
@@ -225,7 +225,7 @@ async def test_another_server_closes_a_recording_whose_call_ended_long_ago(
     ended, going = new(call_id=over), new(call_id=open_call)
     for one in (ended, going):
         await recordings.started(one)
-    there = SqlRecordings(engine, Member("there", 2))
+    there = SqlRecordings(engine, ThisNode("there", 2))
     assert await there.close_lost(lambda _: False, after(100)) == []
     assert await there.close_lost(lambda _: False, after(1000)) == [ended.recording_id]
 
@@ -237,7 +237,7 @@ async def test_a_server_of_the_same_name_leaves_the_recording_of_a_call_that_goe
     going, ended = new(call_id=open_call), new(call_id=over)
     for one in (going, ended):
         await recordings.started(one)
-    namesake = SqlRecordings(engine, Member("here", 2))
+    namesake = SqlRecordings(engine, ThisNode("here", 2))
     assert await namesake.close_lost(lambda _: False, after(100)) == [ended.recording_id]
     assert await recordings.close_lost(lambda _: False, after(100)) == [going.recording_id], "its call is its own"
 

@@ -28,7 +28,7 @@ from relay.signaling.ports import ChatMessage
 from tests.db.calls import call
 from tests.db.people import STUDENT, TUTOR, after
 from tests.db.platform_database import TABLES, WHITEBOARD_CALLS, fill, rows, shape, spelt
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 LAYOUTS = {
     "sqlite": Layout(TableSettings(database_prefix="relay_")),
@@ -338,7 +338,7 @@ async def test_every_store_works_under_other_names(ours: AsyncEngine, platforms:
 
 async def test_unfinished_calls_of_the_old_backend_are_closed_only_when_asked(ours: AsyncEngine, platforms: AsyncEngine) -> None:
     await upgrade(ours, adopt=True)
-    log = SqlCallLog(ours, Member("here"), ScopeKind.CONVERSATION)
+    log = SqlCallLog(ours, ThisNode("here"), ScopeKind.CONVERSATION)
     assert (await log.close_own(), await log.signs([])) == (0, {})
     open_call = await call(ours, CONVERSATION, reason=None)
     lines = await upgrade(ours, close_unfinished=True)

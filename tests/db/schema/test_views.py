@@ -28,7 +28,7 @@ from relay.signaling.ports import ChatMessage, ConversationCard
 from tests.db.calls import call
 from tests.db.people import T0, after
 from tests.db.platform_database import fill, rows
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 
 STUDENT, TUTOR = Profile("student", 456), Profile("tutor", 789)
 MAYA = ProfileCard(STUDENT, "maya@platform.example", "", 1)
@@ -112,7 +112,7 @@ async def test_a_call_is_written_and_read(ours: AsyncEngine, scope: Scope) -> No
     found = await SqlHistory(ours, scope.kind).call(TUTOR, call_id)
     assert found is not None
     assert (found.call.scope, found.call.other, len(found.chat)) == (scope, ProfileCard(STUDENT, MAYA.name, ""), scope is LESSON)
-    assert await SqlCallLog(ours, Member("here"), scope.kind).close_own() == 0
+    assert await SqlCallLog(ours, ThisNode("here"), scope.kind).close_own() == 0
 
 
 async def test_data_from_views_is_read_only(ours: AsyncEngine) -> None:

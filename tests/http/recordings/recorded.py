@@ -19,7 +19,7 @@ from relay.ids import Profile, Scope, new_id
 from relay.records.recordings import CaptureResult, NewRecording, RecordingEnd, RecordingPolicy, RecordingRecord, RecordingState
 from relay.sealed import Sealer, SealKeys, seal_file
 from tests.http.records import DANIEL, MAYA, T0, asked
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.server import RunningRelay
 
 KEY: Final = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -115,7 +115,7 @@ class Recorded:
 async def recordings_of(relay: RunningRelay, folder: Path) -> AsyncIterator[Recorded]:
     database: AsyncEngine = create_engine(relay.database_url)
     try:
-        yield Recorded(SqlRecordings(database, Member(NODE)), folder / "recordings")
+        yield Recorded(SqlRecordings(database, ThisNode(NODE)), folder / "recordings")
     finally:
         await database.dispose()
 

@@ -23,7 +23,7 @@ from relay.recording.jobs.jobs import RecordingJobs
 from relay.records.recordings import CaptureResult, RecordingEnd, RecordingState
 from relay.sealed import SealKeys
 from tests.db.recordings.test_rows import new
-from tests.kit.cluster import Member
+from tests.kit.cluster import ThisNode
 from tests.kit.databases import database_url, empty_engine, engine, postgresql, sqlite_with_schema
 from tests.kit.wait import eventually
 from tests.recording.jobs.kit import WORKER
@@ -39,7 +39,7 @@ class Servers:
     def __init__(self, engine: AsyncEngine, directory: Path) -> None:
         self.engine = engine
         self.folder = RecordingFolder(directory, SealKeys())
-        self.store = SqlRecordings(engine, Member("here"))
+        self.store = SqlRecordings(engine, ThisNode("here"))
         self.how = "works"
 
     async def captured(self) -> str:
@@ -60,7 +60,7 @@ class Servers:
         def command(job: Job, folder: RecordingFolder, *, verify: bool) -> Sequence[str]:
             return [sys.executable, "-c", WORKER, job.kind, str(folder.directory), job.recording_id, self.how]
 
-        rows = JobRows(SqlRecordings(self.engine, Member(node)), SqlRecordingPeople(self.engine))
+        rows = JobRows(SqlRecordings(self.engine, ThisNode(node)), SqlRecordingPeople(self.engine))
         jobs = RecordingJobs(self.folder, rows, node, 2, command=command, pause=0.0, retry=0.05)
         await jobs.start()
         try:

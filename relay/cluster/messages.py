@@ -1,0 +1,142 @@
+"""What nodes tell and ask each other.
+
+`encode` and `decode` have the version with them. A node of another version, or another program that writes to the same place, is
+refused, not guessed at.
+"""
+
+from typing import Final
+
+import msgspec
+
+from relay.cluster.values import DeviceCard
+from relay.errors import RelayError
+
+VERSION: Final = 1
+"""Of these messages. One that is changed or removed makes a new version; calls then stay within one."""
+
+MAX_BYTES: Final = 1024 * 1024
+"""Of a message: a client's frame has at most 64 KB, and what was kept for a device 512 KB."""
+
+
+class ForeignMessage(RelayError):
+    """Bytes that are no message of this version."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of what is posted, and not answered."""
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of what is asked."""
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of the answers."""
+
+
+# -- from the owner of a call to the home of a device -----------------------------------------------------------------
+
+
+class Deliver(Message, frozen=True):
+    """A message to a device."""
+
+    device_id: str
+    frame: bytes
+    """JSON, without a number: the home numbers it."""
+    transient: bool = False
+    """It is not numbered, and not kept for a device that is away."""
+
+
+class Drop(Message, frozen=True):
+    """A device is to be sent away for good."""
+
+    device_id: str
+    code: int
+    reason: str
+
+
+# -- from the home of a device to the owner of its profile's call -----------------------------------------------------
+
+
+class Said(Message, frozen=True):
+    """A message of a device, which its home has counted against its limits."""
+
+    device: DeviceCard
+    frame: bytes
+
+
+class Came(Message, frozen=True):
+    """A device has connected, or is back, and its profile is in a call of the owner."""
+
+    device: DeviceCard
+
+
+class Away(Message, frozen=True):
+    """A device has lost its connection, and may come back if it can."""
+
+    device: DeviceCard
+
+
+class Gone(Message, frozen=True):
+    """A device will not come back as the same one."""
+
+    device: DeviceCard
+
+
+# -- asked ------------------------------------------------------------------------------------------------------------
+
+
+class Resume(Request, frozen=True):
+    """To the home of a device that has come to the asking node: hand it over."""
+
+    resume_token: str
+    last_seq: int
+    """The number of the last message that it had."""
+
+
+class Resumed(Reply, frozen=True):
+    """The device is the asking node's from now on."""
+
+    device: DeviceCard
+    seq: int
+    """The number of the latest message to it."""
+    frames: tuple[bytes, ...]
+    """Numbered, oldest first: those after `last_seq`."""
+
+
+class Refused(Reply, frozen=True):
+    """What was asked for cannot be given."""
+
+    reason: str
+
+
+_Any = (
+    Deliver | Drop | Said | Came | Away | Gone
+    | Resume
+    | Resumed | Refused
+)  # fmt: skip
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(tuple[int, _Any])
+
+
+def encode(message: Message | Request | Reply) -> bytes:
+    """Bytes for another node."""
+    return _encoder.encode((VERSION, message))
+
+
+def decode(data: bytes) -> Message | Request | Reply:
+    """What another node has encoded.
+
+    Raises:
+        ForeignMessage: it is of another version, of another program, or too long.
+    """
+    if len(data) > MAX_BYTES:
+        raise ForeignMessage(f"{len(data)} bytes")
+    try:
+        version, message = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ForeignMessage(str(error)) from None
+    if version != VERSION:
+        raise ForeignMessage(f"version {version}")
+    return message
