@@ -65,7 +65,7 @@ class Member(Protocol):
         ...
 
 
-class Identity(Protocol):
+class NodeIdentity(Protocol):
     """Which node of the cluster this process is."""
 
     @property
@@ -84,7 +84,7 @@ class Identity(Protocol):
         ...
 
 
-class Cluster(Identity, Protocol):
+class Cluster(NodeIdentity, Protocol):
     """The cluster, as one of its nodes sees it.
 
     What waits raises `Unavailable` within about a second if the engine does not answer. What does not wait takes effect in the
@@ -145,7 +145,7 @@ class Cluster(Identity, Protocol):
             resume_digest: SHA-256 of the token by which it comes back; empty: it cannot.
 
         Returns:
-            The call that its profile is in, whoever owns that.
+            The call that its profile is in, of any node.
         """
         ...
 

@@ -37,7 +37,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, tag=True):
 # -- from the owner of a call to the home of a device -----------------------------------------------------------------
 
 
-class Deliver(Message, frozen=True):
+class ToDevice(Message, frozen=True):
     """A message to a device."""
 
     device_id: str
@@ -58,7 +58,7 @@ class Drop(Message, frozen=True):
 # -- from the home of a device to the owner of its profile's call -----------------------------------------------------
 
 
-class Said(Message, frozen=True):
+class FromDevice(Message, frozen=True):
     """A message of a device, which its home has counted against its limits."""
 
     device: DeviceCard
@@ -104,16 +104,16 @@ class Resumed(Reply, frozen=True):
     """Numbered, oldest first: those after `last_seq`."""
 
 
-class Refused(Reply, frozen=True):
+class Denied(Reply, frozen=True):
     """What was asked for cannot be given."""
 
     reason: str
 
 
 _Any = (
-    Deliver | Drop | Said | Came | Away | Gone
+    ToDevice | Drop | FromDevice | Came | Away | Gone
     | Resume
-    | Resumed | Refused
+    | Resumed | Denied
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, insert, not_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from relay.cluster.api import Identity
+from relay.cluster.api import NodeIdentity
 from relay.db.constraints import Constraint, violated
 from relay.db.engine import execute
 from relay.db.models import OF_KIND
@@ -44,7 +44,7 @@ class SqlCallLog:
     Every statement commits by itself, and only a heartbeat changes more than one row: servers cannot deadlock.
     """
 
-    def __init__(self, engine: AsyncEngine, cluster: Identity, kind: ScopeKind) -> None:
+    def __init__(self, engine: AsyncEngine, cluster: NodeIdentity, kind: ScopeKind) -> None:
         """
         Args:
             cluster: says whose rows are this server's.

@@ -8,7 +8,7 @@ from relay.cluster.values import NodeRef
 
 @dataclass(frozen=True, slots=True)
 class ThisNode:
-    """`relay.cluster.api.Identity`."""
+    """`relay.cluster.api.NodeIdentity`."""
 
     name: str
     incarnation: int = 1

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Update, and_, delete, literal, or_, s
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import aliased
 
-from relay.cluster.api import Identity
+from relay.cluster.api import NodeIdentity
 from relay.db.cursors import cursor_of, position_of
 from relay.db.engine import execute
 from relay.db.models import OF_KIND, RecordingConsentRow, RecordingPolicyRow, RecordingRow
@@ -47,7 +47,7 @@ class SqlRecordings:
     Every change is one conditional statement. Ids that are none find nothing.
     """
 
-    def __init__(self, engine: AsyncEngine, cluster: Identity) -> None:
+    def __init__(self, engine: AsyncEngine, cluster: NodeIdentity) -> None:
         """
         Args:
             cluster: has the name of this server, which its recordings get.
