@@ -176,7 +176,7 @@ class Cluster(NodeIdentity, Protocol):
         ...
 
     async def ask(self, to: NodeRef, request: Request) -> Reply:
-        """Ask another node.
+        """Ask another node. It gets the question after all that was posted to it before.
 
         Raises:
             Unavailable: it has not answered within 3 s, or could not.

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from relay.cluster.values import DeviceCard
+from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import RelayError
 
 VERSION: Final = 1
@@ -45,6 +45,11 @@ class ToDevice(Message, frozen=True):
     """JSON, without a number: the home numbers it."""
     transient: bool = False
     """It is not numbered, and not kept for a device that is away."""
+    stream: int = 0
+    """Which one of the sender's streams of messages to this device; a later one has a higher number."""
+    order: int = 0
+    """Which message of that stream, from 1 on. A device that moves to another node has some of them sent after it by its former
+    home, and the home puts them in order."""
 
 
 class Drop(Message, frozen=True):
@@ -78,9 +83,11 @@ class Away(Message, frozen=True):
 
 
 class Gone(Message, frozen=True):
-    """A device will not come back as the same one."""
+    """A device will not come back as the same one, or is not known here at all."""
 
-    device: DeviceCard
+    device_id: str
+    dropped: bool = False
+    """It was sent away for good, and leaves its call at once."""
 
 
 # -- asked ------------------------------------------------------------------------------------------------------------
@@ -94,14 +101,24 @@ class Resume(Request, frozen=True):
     """The number of the last message that it had."""
 
 
+class TakenSoFar(msgspec.Struct, frozen=True, array_like=True):
+    """How much of a stream of messages a device's home has taken."""
+
+    sender: NodeRef
+    stream: int
+    order: int
+    """The number of the latest message of it."""
+
+
 class Resumed(Reply, frozen=True):
-    """The device is the asking node's from now on."""
+    """The device is the asking node's from now on. What still arrives for it, its former home sends after it."""
 
     device: DeviceCard
     seq: int
     """The number of the latest message to it."""
     frames: tuple[bytes, ...]
     """Numbered, oldest first: those after `last_seq`."""
+    taken: tuple[TakenSoFar, ...] = ()
 
 
 class Denied(Reply, frozen=True):

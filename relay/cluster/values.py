@@ -44,5 +44,7 @@ class DeviceCard:
     """For limits only: media of the device goes to the owner of its call, at addresses of that one."""
     issued_at: float | None = None
     """When its credential was issued, in seconds since 1970; None: that is not known."""
+    moves: int = 0
+    """How often it has changed its home: of two cards of a device, the one with more moves is the later one."""
     replaces: str | None = None
     """The device that its client was before, whose home was lost with all that was kept for it."""

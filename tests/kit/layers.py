@@ -124,10 +124,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.signaling.sessions": ("relay.signaling.sessions", "relay.sdp", "relay.media.api", "relay.errors", "relay.ids"),
     "relay.signaling.presence": (
         *("relay.signaling.presence", "relay.signaling.messages", "relay.signaling.ports", "relay.signaling.sessions"),
-        "relay.ids",
+        *("relay.cluster.values", "relay.cluster.messages", "relay.ids"),
     ),
     "relay.signaling": (
         *("relay.signaling", "relay.sdp", "relay.media.api", "relay.settings.calls", "relay.settings.recording"),
+        *("relay.cluster.api", "relay.cluster.values", "relay.cluster.messages"),
         *("relay.records", "relay.clock", "relay.errors", "relay.ids"),
     ),
     "relay.check": ("relay.check", "relay.client", "relay.edge.tcp.framing", "relay.ice_servers", "relay.ids"),
