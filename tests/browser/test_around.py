@@ -82,6 +82,10 @@ HOSTILE = [
 ]
 
 
+async def cannot_be_loaded(route: Route) -> None:
+    await route.abort()
+
+
 async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await callee.page.context.add_init_script(A_DAY_AHEAD)
@@ -105,6 +109,13 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     assert (counters["relay_call_ratings_total"], counters["relay_call_problems_total"]) == (1, 1)
     await caller.put_away_the_ended_call()
 
+    await page.route("**/*pastcall.js", cannot_be_loaded)
+    await page.get_by_role("tab", name="Recent").click()
+    await page.get_by_role("button", name="Daniel Okafor Outgoing voice call").click()
+    await caller.hears("This part of the page could not be loaded.")
+    caller.forgive("net::ERR_FAILED")
+    await page.unroute("**/*pastcall.js")
+    await page.reload()
     await page.get_by_role("tab", name="Recent").click()
     await page.get_by_role("button", name="Daniel Okafor Outgoing voice call").click()
     details = page.get_by_role("article", name="Daniel Okafor")

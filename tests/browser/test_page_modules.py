@@ -1,9 +1,41 @@
-"""What modules of the page decide, without calls: links in texts, names of files, zoom, the targets of a transfer."""
+"""What modules of the page decide, without calls: links in texts, names of files, zoom, transfers; and one that does not come."""
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.pages import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+# -- parts that are loaded on demand ----------------------------------------------------------------------------------
+
+
+async def test_a_part_of_the_page_that_does_not_come_is_said_and_comes_with_the_next_load(bare_page: Page) -> None:
+    page = await bare_page.context.new_page()
+    uncaught: list[object] = []
+    page.on("pageerror", lambda error: uncaught.append(error))  # noqa: PLW0108 - Playwright marks the function
+
+    async def cannot_be_loaded(route: Route) -> None:
+        await route.abort()
+
+    await page.route("**/*entrance-signin.js", cannot_be_loaded)
+    await page.goto(bare_page.url)
+    await expect(page.get_by_role("heading", name="Calls are not available")).to_be_visible(timeout=PATIENCE)
+    await page.unroute("**/*entrance-signin.js")
+    await page.get_by_role("button", name="Try again").click()
+
+    await page.route("**/*ringingcard.js", cannot_be_loaded)
+    await page.get_by_role("button", name="Maya Lindgren").click()
+    await page.get_by_role("tab", name="Settings").click()
+    await expect(page.get_by_text("This part of the page could not be loaded.")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_role("switch", name="Do not disturb")).to_be_enabled(timeout=PATIENCE)
+    await page.unroute("**/*ringingcard.js")
+    await page.reload()
+    await page.get_by_role("tab", name="Settings").click()
+    await expect(page.get_by_role("combobox", name="Ringtone")).to_be_visible(timeout=PATIENCE)
+    assert uncaught == []
+    await page.close()
 
 
 # -- links ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import { PreferenceStore } from "../client/preferences.js";
 import { Push } from "./push.js";
 
 const PROBLEM = "That could not be saved. Try again in a moment.";
+/** Trying again in the same page would not help: browsers do not ask again for a module that has failed. */
+const NOT_LOADED = "This part of the page could not be loaded. Check your connection, and load the page again.";
 
 export class Lobby {
   #home;
@@ -69,7 +71,7 @@ export class Lobby {
   /** @param {string} tab that the user has come to */
   async visit(tab) {
     if (tab === "recents") await this.showCalls(false);
-    if (tab === "settings") await Promise.all([this.#settings.loadMore(), this.#loadSettings()]);
+    if (tab === "settings") await Promise.all([this.#loadPart(() => this.#settings.loadMore()), this.#loadSettings()]);
   }
 
   /** @param {boolean} missed only those @param {string} [name] only calls with such a party; empty: any */
@@ -95,7 +97,7 @@ export class Lobby {
     await this.#try(
       async () => {
         const detail = await this.#history.detail(call);
-        if (!this.#closed) await this.#recents.open(detail);
+        if (!this.#closed) await this.#loadPart(() => this.#recents.open(detail));
       },
       () => this.#toast("The call could not be loaded. Try again in a moment.", "problem"),
     );
@@ -210,6 +212,11 @@ export class Lobby {
       const count = await this.#history.unseen();
       if (!this.#closed) this.setUnseen(count);
     });
+  }
+
+  /** @param {() => Promise<void>} load a part of the page that did not come with the rest */
+  async #loadPart(load) {
+    await this.#try(load, () => this.#toast(NOT_LOADED, "problem"));
   }
 
   /**

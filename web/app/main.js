@@ -66,7 +66,7 @@ const shell = createShell(root, {
   onRestore: (input) => restore(input),
   onFlip: () => void change((call) => call.leg.media.flipCamera()),
   canFlip: () => desk?.canFlip ?? false,
-  onDevices: (/** @type {"background" | undefined} */ part = undefined) => void loadCalling().then(() => desk?.open(part)),
+  onDevices: (/** @type {"background" | undefined} */ part = undefined) => void openDevices(part),
   onBackground: (background) => desk?.setBackground(background),
   onUse: (parts) => void desk?.use(parts),
   onTalk: (talking) => {
@@ -130,10 +130,21 @@ function current() {
 
 /** @param {import("./entrance/entrance.js").GateProblem} problem */
 async function showChooser(problem) {
-  const { createSignIn } = await import("./entrance/signin.js");
-  const chooser = shell.addSignIn(createSignIn);
-  chooser.setProblem(problem ? credentialText(problem) : "");
-  shell.showBase("signIn");
+  try {
+    const { createSignIn } = await import("./entrance/signin.js");
+    shell.addSignIn(createSignIn).setProblem(problem ? credentialText(problem) : "");
+    shell.showBase("signIn");
+  } catch (error) {
+    notLoaded(error);
+  }
+}
+
+/** @param {unknown} error for which a part of the page did not come: without a network, or from a server that has another version now */
+function notLoaded(error) {
+  console.info("the page could not be loaded:", error);
+  // Browsers do not ask again for a module that has failed: only the next load of the page does.
+  shell.gate.show({ problem: "unreachable", link: "", question: null, onRetry: () => location.reload() });
+  shell.showBase("gate");
 }
 
 /** @param {ProfileName} profile of development mode */
@@ -176,13 +187,18 @@ async function enter({ iceServers, development, contacts: known }) {
     if (signal.aborted) return close(opened);
     listen(opened, signal);
   } catch (error) {
-    console.info("the page could not be loaded:", error);
-    shell.gate.show({ problem: "unreachable", link: "", question: null, onRetry: () => location.reload() });
-    return shell.showBase("gate");
+    return notLoaded(error);
   }
   await loaded;
   const intent = signal.aborted ? null : entrance.takeIntent();
   if (intent) await intend(intent);
+}
+
+/** @param {"background"} [part] that the dialog is opened for */
+async function openDevices(part) {
+  // The first screen has the button before there is the dialog; where it does not come, `enter` says so.
+  const loaded = await loadCalling().catch(() => null);
+  if (loaded) await desk?.open(part);
 }
 
 /** What it takes to call, once it has come. */
