@@ -43,13 +43,14 @@ class ToDevice(Message, frozen=True):
     device_id: str
     frame: bytes
     """JSON, without a number: the home numbers it."""
-    transient: bool = False
+    transient: bool
     """It is not numbered, and not kept for a device that is away."""
-    stream: int = 0
-    """Which one of the sender's streams of messages to this device; a later one has a higher number."""
-    order: int = 0
-    """Which message of that stream, from 1 on. A device that moves to another node has some of them sent after it by its former
-    home, and the home puts them in order."""
+    speaker: NodeRef
+    """The node whose message it is: a former home of the device sends on what it still gets."""
+    stream: int
+    """Which one of that node's streams of messages to this device; a later one has a higher number."""
+    order: int
+    """Which message of that stream, from 1 on. The home puts them in order: some may come by way of a former home."""
 
 
 class Drop(Message, frozen=True):
@@ -104,7 +105,7 @@ class Resume(Request, frozen=True):
 class TakenSoFar(msgspec.Struct, frozen=True, array_like=True):
     """How much of a stream of messages a device's home has taken."""
 
-    sender: NodeRef
+    speaker: NodeRef
     stream: int
     order: int
     """The number of the latest message of it."""

@@ -45,6 +45,7 @@ def signaling_plane(
     return Calls(
         ports=ports,
         engine=media.reachable,
+        cluster=database.cluster,
         timers=settings,
         public_addresses=media.settings.advertised_addresses,
         recording=recording,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from relay.cluster.alone import Alone
 from relay.cluster.values import NodeRef
 
 
@@ -17,3 +18,21 @@ class ThisNode:
     @property
     def me(self) -> NodeRef:
         return NodeRef(self.name, self.incarnation)
+
+
+class OneNode(Alone):
+    """A server by itself, which has started."""
+
+    def __init__(self) -> None:
+        super().__init__("test", _FirstStart(), None)
+
+    @property
+    def me(self) -> NodeRef:
+        return NodeRef(self.name, 1)
+
+
+class _FirstStart:
+    """`relay.cluster.alone.Incarnations`."""
+
+    async def next_incarnation(self) -> int:
+        return 1

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Literal, ParamSpec
 
 from relay.clock import Clock
+from relay.cluster.api import Cluster
 from relay.ids import Profile, Scope, ScopeKind
 from relay.media.api import (
     Address,
@@ -30,6 +31,7 @@ from relay.signaling.calls.context import Ports
 from relay.signaling.calls.service import Calls
 from relay.signaling.ports import Action, MissedCallRecord
 from tests.kit.clock import VirtualClockLoop
+from tests.kit.cluster import OneNode
 from tests.kit.memory import CallEntry, MemoryCallLog, MemoryChatLog, MemoryDirectory, MemoryMissedCalls, MemoryRecordings
 from tests.kit.wait import PATIENCE, eventually
 from tests.signaling.people import (
@@ -171,10 +173,16 @@ class Harness(ABC):
     """`Calls` and everything that it stands on."""
 
     def __init__(
-        self, ports: Ports, timers: CallSettings, clock: Clock | None = None, recording: RecordingSettings | None = None
+        self,
+        ports: Ports,
+        timers: CallSettings,
+        clock: Clock | None = None,
+        recording: RecordingSettings | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
+        self.cluster = cluster or OneNode()
         self.engine = NotingEngine(lambda event: self.calls.media_event(event), ["127.0.0.1"])  # noqa: PLW0108 - calls comes below
-        self.calls = Calls(ports=ports, engine=self.engine, timers=timers, clock=clock, recording=recording)
+        self.calls = Calls(ports=ports, engine=self.engine, cluster=self.cluster, timers=timers, clock=clock, recording=recording)
         self.clients: list[Client] = []
 
     async def start(self) -> None:
@@ -287,27 +295,40 @@ class MemoryHarness(Harness):
         routes: the route of media from each address; a test fills it.
     """
 
-    def __init__(self, timers: CallSettings, recording: RecordingSettings | None = None) -> None:
-        self.logs = {kind: MemoryCallLog(kind) for kind in ScopeKind}
-        self.directory = MemoryDirectory(
-            cards=dict(CARDS),
-            members={
-                LESSON: {STUDENT, TUTOR},
-                PARENTS_EVENING: {PARENT, TUTOR},
-                FAMILY: {STUDENT, PARENT},
-                WHITEBOARD: {STUDENT, TUTOR},
-            },
-        )
-        self.chat = MemoryChatLog(keeps=[LESSON])
-        self.waker, self.limiter = FakeWaker(), FakeLimiter()
+    def __init__(
+        self,
+        timers: CallSettings,
+        recording: RecordingSettings | None = None,
+        cluster: Cluster | None = None,
+        beside: "MemoryHarness | None" = None,
+    ) -> None:
+        """
+        Args:
+            beside: another node, with which this one shares the database.
+        """
+        if beside is None:
+            self.logs = {kind: MemoryCallLog(kind) for kind in ScopeKind}
+            self.directory = MemoryDirectory(
+                cards=dict(CARDS),
+                members={
+                    LESSON: {STUDENT, TUTOR},
+                    PARENTS_EVENING: {PARENT, TUTOR},
+                    FAMILY: {STUDENT, PARENT},
+                    WHITEBOARD: {STUDENT, TUTOR},
+                },
+            )
+            self.chat, self.recordings = MemoryChatLog(keeps=[LESSON]), MemoryRecordings()
+            self.waker, self.limiter = FakeWaker(), FakeLimiter()
+        else:
+            self.logs, self.directory, self.chat, self.recordings = beside.logs, beside.directory, beside.chat, beside.recordings
+            self.waker, self.limiter = beside.waker, FakeLimiter()
         missed = MemoryMissedCalls(self.logs)
         self.routes: dict[Address, Route] = {}
-        self.recordings = MemoryRecordings()
         ports = Ports(
             *(self.directory, self.logs, self.chat, missed, self.waker, self.limiter, self.routes.get),
             recordings=self.recordings,
         )
-        super().__init__(ports, timers, VirtualClock(), recording)
+        super().__init__(ports, timers, VirtualClock(), recording, cluster)
 
     async def rows(self) -> list[CallEntry]:
         await self.calls.writes.settled(PATIENCE)

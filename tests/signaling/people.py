@@ -6,7 +6,7 @@ import msgspec
 
 from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.calls import CallSettings
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 STUDENT: Final = Profile("student", 456)
@@ -70,6 +70,8 @@ class Client:
         self.takes: tuple[str, ...] = ()
         self.connection: FakeConnection | None = None
         self._earlier: list[dict[str, Any]] = []
+        self.token = ""
+        """By which it comes back."""
 
     device: Device
 
@@ -94,6 +96,7 @@ class Client:
     def lost(self) -> FakeConnection:
         """The connection is over; it is returned."""
         assert self.connection is not None, "it was connected"
+        self.token = self.welcome["resume"]
         connection, self._earlier, self.connection = self.connection, self.received, None
         return connection
 

@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from relay.clock import Clock
+from relay.cluster.api import Cluster
+from relay.cluster.messages import FromDevice
+from relay.cluster.values import NodeRef
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, ScopeKind
 from relay.media.api import RouteOf
@@ -22,7 +25,8 @@ from relay.signaling.calls.paths import Paths
 from relay.signaling.log.writebehind import Journal, WriteBehind
 from relay.signaling.messages.outgoing import ToClient
 from relay.signaling.ports import Action, CallLog, ChatLog, Directory, Limiter, MissedCallStore, RecordingLog, Waker
-from relay.signaling.presence.devices import Device, Devices
+from relay.signaling.presence.device import Device
+from relay.signaling.presence.devices import Devices
 from relay.signaling.sessions.addresses import Addresses
 from relay.signaling.sessions.session import Session, SessionManager
 
@@ -66,6 +70,7 @@ class CallContext:
     devices: Devices
     timers: CallSettings
     clock: Clock
+    cluster: Cluster
     live: LiveCalls = field(default_factory=LiveCalls)
     paths: Paths = field(init=False)
     log: WriteBehind = field(init=False)
@@ -83,6 +88,11 @@ class CallContext:
         self.paths = Paths(self.ports.route_of)
         self.log = WriteBehind(self.ports.logs, self.ports.chat, self.ports.journal, self.ports.recordings)
 
+    @property
+    def me(self) -> NodeRef:
+        """This node."""
+        return self.cluster.me
+
     def time_of(self, live: LiveCall) -> datetime:
         """The date that it is now, for that call."""
         return live.timeline.at(self.clock.now())
@@ -95,21 +105,56 @@ class CallContext:
         """Make sure that calls may begin.
 
         Raises:
-            SignalingError: `unavailable`: the server stops, or is about to.
+            SignalingError: `unavailable`: the server stops, or is about to, or may not act for the cluster.
         """
         if self.closing or self.draining:
             raise SignalingError("unavailable", "the server is shutting down")
+        if not self.cluster.may_act():
+            raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds")
 
     def check_rate(self, device: Device, action: Action) -> None:
-        """Count something that a device does.
+        """Count something that a device of this node does. One of another node has been counted there.
 
         Raises:
             SignalingError: `rate_limited`.
         """
+        if device.remote is not None:
+            return
         limiter = self.ports.limiter
         address = device.connection.remote_address if device.connection else None
         if limiter is not None and not limiter.admits(action, device.profile, address):
             raise SignalingError("rate_limited", f"too many {action.value}s; wait a little")
+
+    # -- other nodes --------------------------------------------------------------------------------------------------
+
+    async def learn(self, *profiles: Profile) -> None:
+        """Know the devices that profiles have at other nodes. Those that come later, their homes report."""
+        for profile in profiles:
+            for card in await self.cluster.devices_of(profile):
+                self.devices.meet(card, self.me)
+
+    def forget(self, *profiles: Profile) -> None:
+        """Of those that are in no call of this node, devices of other nodes are nothing to this one."""
+        for profile in profiles:
+            if self.live.of(profile) is None:
+                self.devices.forget(profile)
+
+    def forward(self, device: Device, owner: NodeRef, frame: bytes) -> None:
+        """Give a message of a device to the owner of its profile's call."""
+        home = self.me if device.remote is None else device.remote.node
+        self.cluster.post(owner, FromDevice(device.card(home), frame))
+
+    async def availability(self, profile: Profile) -> Literal["offline", "busy"] | None:
+        """Why a profile cannot be called now; None: it can, unless the rules forbid it.
+
+        Raises:
+            Unavailable: that cannot be found out now.
+        """
+        online = bool(self.devices.of(profile)) or any(one.connected for one in await self.cluster.devices_of(profile))
+        busy = self.live.of(profile) is not None or await self.cluster.call_of(profile) is not None
+        return "busy" if online and busy else None if online else "offline"
+
+    # -- what parties are told ----------------------------------------------------------------------------------------
 
     def tell(self, party: Party, message: ToClient) -> None:
         """Send a message to the party's device."""

@@ -10,12 +10,11 @@ from typing import Final
 from relay.ids import Profile, Scope
 from relay.records.calls import OngoingCall, OngoingCallDetail
 from relay.signaling.calls import measured, policy
+from relay.signaling.calls.arrivals import Arrivals
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
-from relay.signaling.calls.invitations import Invitations
-from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.termination import Termination
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +32,10 @@ LAST_WORDS: Final = 2.0
 class Enforcement:
     """`relay.http.ports.Enforcer`."""
 
-    def __init__(self, context: CallContext, termination: Termination, invitations: Invitations) -> None:
+    def __init__(self, context: CallContext, termination: Termination, arrivals: Arrivals) -> None:
         self._context = context
         self._termination = termination
-        self._invitations = invitations
+        self._arrivals = arrivals
 
     def ongoing(self) -> Sequence[OngoingCall]:
         """The calls that have not ended, oldest first."""
@@ -113,18 +112,7 @@ class Enforcement:
         for device in devices:
             device.dropped = True
         for device in devices:
-            live = self._context.live.of(device.profile)
-            if live is not None:
-                await self._leave(live, device)
+            await self._arrivals.sent_away(device)
             self._context.devices.drop(device, code, reason)
         if devices:
             logger.info("%d devices were disconnected: %s", len(devices), reason)
-
-    async def _leave(self, live: LiveCall, device: Device) -> None:
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if device.device_id in live.ringing:
-                await self._invitations.stop_ringing(live, device.device_id)
-                self._invitations.look_at_ringing(live)
-            elif party.device_id == device.device_id:
-                await self._termination.end(live, EndReason.TERMINATED if call.answered else EndReason.CANCELLED)

@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from typing import Literal
 
 import msgspec
 
@@ -19,7 +18,7 @@ from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Said
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import ChatMessage, Eligibility
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ class InCall:
             to_asker = await directory.eligibility(_conversation(known), asker.profile, profile)
             to_other = await directory.eligibility(_conversation(shared), other.profile, profile)
             visible = to_asker.members and not to_asker.blocked
-            reachable = self._context.devices.of(profile) and self._context.live.of(profile) is None
+            reachable = await self._context.availability(profile) is None
             # Not only if it is reachable: how long this takes must not say whether the target exists.
             allowed = shared is not None and visible and await self._may_call(to_other, shared, live.call.call_type)
             if shared is not None and allowed and reachable:
@@ -173,10 +172,8 @@ class InCall:
         refusal = await self._refusal(to_other, shared, live.call.call_type)
         if refusal not in (None, EndReason.BUSY):
             return None
-        reason: Literal["offline", "busy"] | None = None
-        if not self._context.devices.of(profile):
-            reason = "offline"
-        elif refusal is not None or self._context.live.of(profile) is not None:
+        reason = await self._context.availability(profile)
+        if reason is None and refusal is not None:
             reason = "busy"
         return outgoing.ReachableProfile(profile.profile_id, profile.profile_type, card.name, card.avatar, reason)
 

@@ -1,9 +1,11 @@
 """From the invitation to the answer: who may call, who rings, who wins."""
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import Final
 
+from relay.cluster.values import Claim
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, new_id
 from relay.records.profiles import ProfileCard
@@ -18,12 +20,18 @@ from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Answered, Opened, Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Eligibility, NewCall
-from relay.signaling.presence.devices import VERSION_2, Device
+from relay.signaling.presence.device import VERSION_2, Device
 
 logger = logging.getLogger(__name__)
 
 DECLINED: Final = {one.value: one for one in (EndReason.OFFLINE, EndReason.BUSY, EndReason.MEDIA_UNAVAILABLE)}
 """The reasons that a device may give for not taking a call, besides `rejected`, which everything else counts as."""
+
+TRANSFER_LOOKS: Final = 5
+"""Times that the database is asked whether a call was transferred, where another node may be about to write that."""
+
+TRANSFER_LOOK_INTERVAL: Final = 0.2
+"""Seconds between two of them."""
 
 
 class Invitations:
@@ -82,12 +90,61 @@ class Invitations:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             context.live.add(live)
         async with live.lock, self._termination.ended_on_error(live):
-            context.log.add(Opened(kind=call.scope.kind, call_id=call.call_id, call=self._row(live, eligibility)))
-            if refusal is not None:
-                await self._termination.end(live, refusal)
-            else:
-                context.ports.hooks.started(call, live.started_at)
-                await self._begin_ringing(live)
+            if refusal is None and (other := await self._claim(live)) is not None:
+                if device.profile in other.profiles and other.owner != context.me:
+                    # It crosses one of the callee's, or repeats one, and the owner of that call decides.
+                    call.end(EndReason.BUSY, context.clock.now())  # for what waits for its lock
+                    context.forward(device, other.owner, incoming.encode(message))
+                    return
+                refusal = EndReason.BUSY
+            await self._begin(live, eligibility, refusal)
+
+    async def _begin(self, live: LiveCall, eligibility: Eligibility, refusal: EndReason | None) -> None:
+        """Write the call down; let it ring, or end it at once."""
+        context, call = self._context, live.call
+        await self._learn(live, *((call.callee,) if refusal is not None else call.parties))
+        context.log.add(Opened(kind=call.scope.kind, call_id=call.call_id, call=self._row(live, eligibility)))
+        if refusal is not None:
+            await self._termination.end(live, refusal)
+        else:
+            context.ports.hooks.started(call, live.started_at)
+            await self._begin_ringing(live)
+
+    async def _claim(self, live: LiveCall) -> Claim | None:
+        """Take both profiles for a new call, among all nodes.
+
+        Returns:
+            The claim of another call that one of them is in; None: both are free, and this node owns the call.
+
+        Raises:
+            SignalingError: `unavailable`: that cannot be found out now.
+        """
+        cluster, call = self._context.cluster, live.call
+        mine = Claim(call.call_id, self._context.me, (call.caller.profile, call.callee.profile))
+        try:
+            claim = await cluster.claim(mine.call_id, mine.profiles)
+        except Unavailable as error:
+            self._context.live.remove(live)
+            call.end(EndReason.UNAVAILABLE, self._context.clock.now())
+            cluster.release(mine)  # it may have been taken all the same
+            raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds") from error
+        if claim.owner == mine.owner and claim.call_id != mine.call_id and self._context.live.with_id(claim.call_id) is None:
+            cluster.release(claim)  # left behind by a claim whose answer was lost
+            claim = await cluster.claim(mine.call_id, mine.profiles)
+        if claim.call_id != mine.call_id:
+            self._context.live.remove(live)
+            return claim
+        live.claim = claim
+        return None
+
+    async def _learn(self, live: LiveCall, *parties: Party) -> None:
+        """Know all devices of parties: those that ring, and those that are told what becomes of the call."""
+        if live.refused:
+            return
+        try:
+            await self._context.learn(*(party.profile for party in parties))
+        except Unavailable:  # those of this node ring; all others come back once the engine does
+            logger.warning("the devices of call %s at other nodes cannot be found out now", live.call.call_id)
 
     async def _check_transfer(self, profile: Profile, call_id: str) -> None:
         """Make sure that a profile names a call of its own that was transferred: the callee sees in its history what led to this.
@@ -98,9 +155,13 @@ class Invitations:
         context = self._context
         if profile in context.transferred.get(call_id, ()):
             return
-        for log in context.ports.logs.values():
-            if await log.was_transferred(call_id, profile):
-                return
+        # The row of a call that another node owned is written a moment after its parties were told.
+        for look in range(TRANSFER_LOOKS if len(context.cluster.nodes()) > 1 else 1):
+            if look:
+                await asyncio.sleep(TRANSFER_LOOK_INTERVAL)
+            for log in context.ports.logs.values():
+                if await log.was_transferred(call_id, profile):
+                    return
         raise SignalingError("invalid_message", "transferred_from names no call of this profile that ended as transferred")
 
     def _row(self, live: LiveCall, eligibility: Eligibility) -> NewCall:

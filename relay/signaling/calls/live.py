@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from relay.clock import Timeline
+from relay.cluster.values import Claim
 from relay.errors import SignalingError
 from relay.ids import Profile, ScopeKind, new_id
 from relay.media.api import DtlsRole, TransportReport
@@ -18,7 +19,7 @@ from relay.signaling.calls.quality import Course, PathQuality
 from relay.signaling.messages.incoming import AboutCall
 from relay.signaling.messages.outgoing import TransferTarget
 from relay.signaling.ports import UNKNOWN_PATH, MediaPath
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 from relay.signaling.recording import CallRecording
 from relay.signaling.sessions.session import Session
 
@@ -127,6 +128,8 @@ class LiveCall:
     """Devices that ring: device id → the device and its session."""
     waiting: list[Device] = field(default_factory=list)
     """Devices that were told that they may take the place of one that is away."""
+    claim: Claim | None = None
+    """By which this node owns it; None: it does not, or not yet."""
     refused: bool = False
     """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
     answered_at: datetime | None = None

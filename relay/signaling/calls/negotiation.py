@@ -22,7 +22,7 @@ from relay.signaling.calls.termination import Termination
 from relay.signaling.log.entries import Updated
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.messages.common import Answer, Offer
-from relay.signaling.presence.devices import VERSION_2, Device
+from relay.signaling.presence.device import VERSION_2, Device
 from relay.signaling.sessions.session import Session
 
 logger = logging.getLogger(__name__)

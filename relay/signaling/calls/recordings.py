@@ -18,7 +18,7 @@ from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.log.entries import RecordingAnswered, RecordingDiscarded
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 from relay.signaling.recording import CONSENT, HOLD, CallRecording, RecordingEvent, RecordingStage, Terms
 
 

@@ -16,7 +16,7 @@ from relay.signaling.calls.live import MAX_REJOIN_REQUESTS, LiveCall, RejoinRequ
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds that the device in the call has to say whether another one may have it."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from relay.clock import Clock
+from relay.cluster.api import Cluster
 from relay.errors import RelayError, SignalingError, Unavailable
 from relay.ids import Profile
 from relay.media.api import (
@@ -29,14 +30,18 @@ from relay.records.profiles import ProfileCard
 from relay.settings.calls import CallSettings
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import EndReason, State
+from relay.signaling.calls.arrivals import Arrivals
+from relay.signaling.calls.call import EndReason
 from relay.signaling.calls.context import CallContext, Ports
-from relay.signaling.calls.draining import Draining
+from relay.signaling.calls.draining import COME_BACK, Draining
 from relay.signaling.calls.enforcement import Enforcement
+from relay.signaling.calls.home import Home
 from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.membership import Membership
 from relay.signaling.calls.negotiation import Negotiation
+from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.rejoining import Rejoining
@@ -46,7 +51,8 @@ from relay.signaling.log.heartbeat import Heartbeat
 from relay.signaling.log.writebehind import WriteBehind
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.ports import Action, Connection
-from relay.signaling.presence.devices import OPTIONAL_TYPES, Device, Devices
+from relay.signaling.presence.device import Device
+from relay.signaling.presence.devices import OPTIONAL_TYPES, RESUMED_ELSEWHERE, Devices
 from relay.signaling.sessions.session import SessionManager
 
 logger = logging.getLogger(__name__)
@@ -68,6 +74,7 @@ class Calls:
     """The calls of this server.
 
     Args:
+        cluster: the servers that calls are made across.
         public_addresses: what the operator says media is reachable at; may be empty.
         recording: None: no call is recorded.
         recording_key: what recordings are sealed with, 32 bytes; None: they are not.
@@ -76,6 +83,7 @@ class Calls:
         recordings: of the calls.
         sessions: also for what negotiates without a call, such as the connection test.
         draining: of this server, once it is told to.
+        membership: of this server in its cluster.
         refused: messages answered with an error, by code.
     """
 
@@ -84,6 +92,7 @@ class Calls:
         *,
         ports: Ports,
         engine: MediaEngine,
+        cluster: Cluster,
         timers: CallSettings,
         public_addresses: tuple[str, ...] = (),
         clock: Clock | None = None,
@@ -91,17 +100,21 @@ class Calls:
         recording_key: bytes | None = None,
     ) -> None:
         clock = clock or Clock()
-        devices = Devices(timers.signaling_grace, self._gone)
+        devices = Devices(timers.signaling_grace, self._gone, cluster.post)
         self.sessions = SessionManager(engine, public_addresses)
-        self._context = context = CallContext(ports, self.sessions, devices, timers, clock)
+        self._context = context = CallContext(ports, self.sessions, devices, timers, clock, cluster)
         self.draining = Draining(context)
         self.recordings = recordings = Recordings(context, recording or RecordingSettings(), recording_key)
         self._termination = termination = Termination(context, recordings)
-        self._invitations = invitations = Invitations(context, termination, recordings)
-        self.enforcement = Enforcement(context, termination, invitations)
+        invitations = Invitations(context, termination, recordings)
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
-        self._rejoining = rejoining = Rejoining(context, negotiation, recordings)
+        rejoining = Rejoining(context, negotiation, recordings)
+        self._arrivals = arrivals = Arrivals(context, termination, recordings, invitations, rejoining)
+        self.enforcement = Enforcement(context, termination, arrivals)
+        self._home = home = Home(context, arrivals)
+        self.membership = Membership(context, home, Owner(context, arrivals, self._receive_from_home))
+        cluster.attach(self.membership)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
         context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over
         self.refused: Counter[str] = Counter()
@@ -228,59 +241,41 @@ class Calls:
         Returns:
             Its device.
         """
-        devices = self._context.devices
+        devices, replaces = self._context.devices, None
         known = devices.resumable(resume, card.profile, last_seq) if resume else None
+        if known is None and resume:
+            known, replaces = await self._home.resume(card.profile, resume, last_seq)
         if known is None:
-            device, missed = devices.open(card.profile, version, connection, issued_at), []
+            device, last_seq = devices.open(card.profile, version, None), 0
         else:
-            device, missed = known, known.missed(last_seq) or []
-            devices.attach(device, connection)
-            device.issued_at = issued_at
-        device.takes = OPTIONAL_TYPES.intersection(takes)
-        device.send(self._welcome(card, device, resumed=known is not None))
-        for frame in missed:
-            connection.send(frame)
+            device = known
+            devices.expect(device)
+        device.issued_at, device.takes = issued_at, OPTIONAL_TYPES.intersection(takes)
         try:
-            await self._meet_call(device)
+            # Before it is welcomed: whichever node calls it next must find it.
+            await self._home.announce(device, replaces)
+        except BaseException:
+            devices.give_up(device)
+            raise
+        if devices.with_id(device.device_id) is not device or device.remote is not None:  # while this waited
+            elsewhere = device.remote is not None
+            connection.drop(*(RESUMED_ELSEWHERE, "resumed elsewhere") if elsewhere else (COME_BACK, "come back"))
+            return device
+        devices.attach(device, connection)
+        try:
+            missed = device.catch_up(last_seq)
+            device.send(self._welcome(card, device, resumed=known is not None))
+            for frame in missed or ():
+                connection.send(frame)
+            if replaces is not None:
+                await self._arrivals.replaced(device, replaces)
+            await self._arrivals.came(device)
             if known is None:
                 await self._tell_missed(device)
         except BaseException:
             await self.disconnected(device, connection)
             raise
         return device
-
-    async def _meet_call(self, device: Device) -> None:
-        """A device has come: it rings if its profile is being called, and has its call again."""
-        context = self._context
-        live = context.live.of(device.profile)
-        if live is None:
-            return
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if not device.connected or call.state is State.ENDED:
-                return
-            if party.device_id == device.device_id:
-                self._termination.hand_over(live, party, device)
-                context.tell_state(live, party)
-            elif device.device_id in live.ringing:
-                self._invitations.look_at_ringing(live)
-            elif not call.answered and party is call.callee:
-                waking = call.state is State.INVITED
-                async with self._termination.ended_on_error(live):
-                    await self._invitations.ring(live, device)
-                if waking:
-                    context.tell_state(live, call.caller)
-            elif call.answered and party.signaling_lost_at is not None:
-                yours = party.device_id is None
-                if yours:
-                    self._termination.hand_over(live, party, device)
-                    await self.recordings.joined(live, party, device)
-                elif device not in live.waiting:
-                    live.waiting.append(device)
-                recording = context.recording_of(live, party)
-                device.send(notices.state(call, party, live.answered_at, context.time_of(live), yours=yours, **recording))
-            elif call.answered:
-                context.tell_elsewhere(live, party, device)
 
     async def _tell_missed(self, device: Device) -> None:
         await self.written()
@@ -303,53 +298,44 @@ class Calls:
 
     async def disconnected(self, device: Device, connection: Connection) -> None:
         """A connection is over; its device may come back on another one, or has already."""
-        context = self._context
         if device.connection is not connection:
             return
-        context.devices.lose(device)
-        live = context.live.of(device.profile)
-        if live is None:
-            return
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if device.connected or call.state is State.ENDED:  # while this waited for the lock
-                return
-            if party.device_id == device.device_id:
-                call.signaling_lost(party, context.clock.now(), resumable=device.resumable)
-                self._termination.set_timer(live)
-            elif device.device_id in live.ringing:
-                if not device.resumable:
-                    await self._invitations.stop_ringing(live, device.device_id)
-                self._invitations.look_at_ringing(live)
-            await self._rejoining.device_lost(live, device)
+        self._context.devices.lose(device)
+        await self._arrivals.lost(device)
+        await self._home.lost(device)
 
     def _gone(self, device: Device) -> None:
-        live = self._context.live.of(device.profile)
-        if live is not None:
-            self._context.spawn(self._forget(live, device))
+        self._context.spawn(self._forget(device))
 
-    async def _forget(self, live: LiveCall, device: Device) -> None:
-        """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if call.state is State.ENDED:
-                return
-            if device.device_id in live.ringing:
-                await self._invitations.stop_ringing(live, device.device_id)
-                self._invitations.look_at_ringing(live)
-            elif party.device_id == device.device_id:
-                party.device_id = None
+    async def _forget(self, device: Device) -> None:
+        await self._arrivals.gone(device)
+        await self._home.gone(device)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
     async def receive(self, device: Device, frame: str | bytes) -> None:
-        """Take one frame of a device. What is wrong with it is answered with an `error`; nothing is raised."""
-        if device.dropped:
+        """Take one frame of a device of this node. What is wrong with it is answered with an `error`; nothing is raised."""
+        if not device.dropped:
+            await self._attempt(device, frame, self._take_frame)
+
+    async def _take_frame(self, device: Device, frame: str | bytes) -> None:
+        self._context.check_rate(device, Action.MESSAGE)
+        message = incoming.decode(frame)
+        if self._context.live.of(device.profile) is None and await self._home.forwarded(device, message, frame):
             return
+        await self._take[type(message)](device, message)
+
+    async def _receive_from_home(self, device: Device, frame: bytes) -> None:
+        """Take one frame of a device of another node, which has counted it against its limits."""
+        await self._attempt(device, frame, self._take_counted)
+
+    async def _take_counted(self, device: Device, frame: str | bytes) -> None:
+        message = incoming.decode(frame)
+        await self._take[type(message)](device, message)
+
+    async def _attempt(self, device: Device, frame: str | bytes, take: Callable[[Device, str | bytes], Awaitable[None]]) -> None:
         try:
-            self._context.check_rate(device, Action.MESSAGE)
-            message = incoming.decode(frame)
-            await self._take[type(message)](device, message)
+            await take(device, frame)
         except SignalingError as error:
             self._refuse(device, frame, error.code, str(error))
         except Unavailable as error:

@@ -16,7 +16,7 @@ from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.summary import line, summary
 from relay.signaling.log.entries import Ended
 from relay.signaling.messages.outgoing import CallMissed, TransferTarget
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ class Termination:
         now = context.time_of(live)
         duration = None if live.answered_at is None else (now - live.answered_at) // timedelta(seconds=1)
         self._write_end(live, now)
+        if live.claim is not None:
+            context.cluster.release(live.claim)
         told = {device: call.party(device.profile) for device in (*live.waiting, *asking)}
         told |= {device: call.callee for device, _ in live.ringing.values()}
         told |= {device: party for party in call.parties if (device := context.device_of(party))}
@@ -109,6 +111,7 @@ class Termination:
         for party in call.parties:
             context.tell_elsewhere(live, party)
         self._tell_missed(live)
+        context.forget(*(party.profile for party in call.parties))
         live.ringing.clear()
         fields = summary(live, context.clock.now())
         logger.info("call %s ended: %s", call.call_id, line(fields), extra=fields)
@@ -135,6 +138,7 @@ class Termination:
             update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
             self._take_out(live, update)
             live.ringing.clear()
+            context.forget(*(party.profile for party in call.parties))
             logger.warning("call %s is another server's by now, and is dropped here", call.call_id)
             await context.sessions.close_all(call.call_id)
 

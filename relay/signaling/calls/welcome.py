@@ -7,7 +7,7 @@ from relay.records.recordings import RecordingPolicy
 from relay.settings.calls import CallSettings
 from relay.signaling.calls import notices
 from relay.signaling.messages import incoming, outgoing
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 
 
 def welcome(

@@ -242,6 +242,11 @@ def decode(frame: str | bytes) -> AnyFromClient:
         raise SignalingError("malformed", f"not a JSON object: {error}") from None
 
 
+def encode(message: FromClient) -> bytes:
+    """What `decode` makes that message of."""
+    return msgspec.json.encode(message)
+
+
 def _code_of(error: msgspec.ValidationError) -> str:
     text = str(error)
     if text.startswith("Expected `object`") and " at `$" not in text:

@@ -388,4 +388,9 @@ def encode(message: ToClient, seq: int | None = None) -> bytes:
         seq: its number on this device; None for a `Transient` one.
     """
     frame: bytes = _encoder.encode(message)
-    return frame if seq is None else b'{"seq":%d,%b' % (seq, frame[1:])
+    return frame if seq is None else numbered(frame, seq)
+
+
+def numbered(frame: bytes, seq: int) -> bytes:
+    """A text frame that has no number yet, with one."""
+    return b'{"seq":%d,%b' % (seq, frame[1:])

@@ -1,9 +1,10 @@
 """What a device was sent and may have missed: numbered, and kept until it is known to have arrived."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
-from relay.signaling.messages.outgoing import ToClient, encode
+from relay.signaling.messages.outgoing import ToClient, encode, numbered
 
 MAX_FRAMES: Final = 512
 MAX_BYTES: Final = 512 * 1024
@@ -15,16 +16,18 @@ class Outbox:
 
     Args:
         keeps: whether the device can come back for them at all.
+        seq: the number of the latest frame.
+        frames: those up to there, oldest first, as far as they are kept.
     """
 
     __slots__ = ("_bytes", "_frames", "_keeps", "seq")
 
-    def __init__(self, *, keeps: bool) -> None:
-        self.seq = 0
+    def __init__(self, *, keeps: bool, seq: int = 0, frames: Iterable[bytes] = ()) -> None:
+        self.seq = seq
         """The number of the latest frame."""
         self._keeps = keeps
-        self._frames: deque[bytes] = deque()
-        self._bytes = 0
+        self._frames: deque[bytes] = deque(frames)
+        self._bytes = sum(map(len, self._frames))
 
     def add(self, message: ToClient) -> bytes:
         """Number a message.
@@ -32,8 +35,16 @@ class Outbox:
         Returns:
             Its frame.
         """
+        return self.add_frame(encode(message))
+
+    def add_frame(self, frame: bytes) -> bytes:
+        """Number a frame that has no number yet.
+
+        Returns:
+            The frame with its number.
+        """
         self.seq += 1
-        frame = encode(message, self.seq)
+        frame = numbered(frame, self.seq)
         if self._keeps:
             self._frames.append(frame)
             self._bytes += len(frame)
@@ -52,6 +63,12 @@ class Outbox:
         if not 0 <= missing <= len(self._frames):
             return None
         return list(self._frames)[len(self._frames) - missing :]
+
+    def keep_nothing(self) -> None:
+        """The device cannot come back for what it misses."""
+        self._keeps = False
+        self._frames.clear()
+        self._bytes = 0
 
     def _forget_oldest(self) -> None:
         self._bytes -= len(self._frames.popleft())

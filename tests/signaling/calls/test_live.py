@@ -13,7 +13,7 @@ from relay.signaling.calls.call import Call, EndReason, Event, Party
 from relay.signaling.calls.live import LiveCall, LiveCalls, Purpose, Transfer, Update
 from relay.signaling.messages.incoming import CallHold
 from relay.signaling.messages.outgoing import TransferTarget
-from relay.signaling.presence.devices import Device
+from relay.signaling.presence.device import Device
 from tests.kit.clock import in_virtual_time
 from tests.sdp.descriptions import VOICE_OFFER
 from tests.signaling.people import LESSON, PARENT, STUDENT, TIMERS, TUTOR, WHITEBOARD, FakeConnection

@@ -402,11 +402,10 @@ async def test_the_log_has_a_line_about_each_call_that_says_why_it_was_bad(
         "loss_to_peer": 0.05,
     }
     assert fields["callee"]["score"] == 4.3
-    text = record.getMessage()
-    assert "reason=hangup" in text
+    assert "reason=hangup" in (text := record.getMessage())
     assert "caller.route=turn-tls caller.family=ipv4 caller.rtt_ms=300.0" in text
     for secret in ("Maya", "Daniel", "456", "203.0.113", HOME[0]):
-        assert secret not in text
+        assert secret not in text.replace(fields["call_id"], "")  # which may have any digits
 
 
 @in_memory

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from relay.signaling.messages.outgoing import Error, Pong
-from relay.signaling.presence.devices import RESUMED_ELSEWHERE, Device, Devices
+from relay.signaling.presence.device import Device
+from relay.signaling.presence.devices import RESUMED_ELSEWHERE, Devices
 from tests.kit.clock import in_virtual_time
 from tests.signaling.people import STUDENT, TUTOR, FakeConnection
 

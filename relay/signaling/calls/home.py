@@ -1,0 +1,247 @@
+"""What a node does as the home of devices: other nodes know where they are, and get what they say about calls that are theirs."""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from relay.cluster.messages import Away, Came, Denied, Drop, Gone, Message, Reply, Resume, Resumed, ToDevice
+from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.errors import Unavailable
+from relay.ids import Profile
+from relay.signaling.calls.arrivals import Arrivals
+from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.draining import COME_BACK
+from relay.signaling.messages import incoming
+from relay.signaling.ports import Action
+from relay.signaling.presence.device import Device
+from relay.signaling.presence.devices import RESUMED_ELSEWHERE
+
+logger = logging.getLogger(__name__)
+
+MAX_MOVED: Final = 10_000
+"""Devices of which it is remembered where they went: a minute of them, if all clients of a node move."""
+
+ANEW: Final = "messages between servers were lost; come back"
+
+
+def digest(token: str) -> bytes:
+    """What other nodes know of a token by which a device comes back."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Home:
+    """Tells other nodes about the devices of this one, and devices what other nodes have to say to them.
+
+    Attributes:
+        counters: `unknown_devices`: messages of other nodes to devices that are not here. `restarted_devices`: devices that had
+            to begin anew, because messages to them may be lost.
+    """
+
+    def __init__(self, context: CallContext, arrivals: Arrivals) -> None:
+        self._context = context
+        self._arrivals = arrivals
+        self.counters: Counter[str] = Counter()
+        self._moved: dict[str, NodeRef] = {}
+        """Device id → the node that it went to from here, the latest last."""
+        self._expected: dict[str, list[tuple[NodeRef, Message]]] = {}
+        """Devices that may be about to come from another node, and what has come for them already."""
+
+    # -- a client connects --------------------------------------------------------------------------------------------
+
+    async def resume(self, profile: Profile, token: str, last_seq: int) -> tuple[Device | None, str | None]:
+        """Have a device handed over by the node that it was with.
+
+        Returns:
+            The device, or None; and the id of a device that the client was, and that is lost.
+        """
+        try:
+            card = await self._context.cluster.whose(digest(token))
+        except Unavailable:
+            return None, None
+        if card is None or card.profile != profile or card.home == self._context.me:
+            return None, None
+        if card.device_id in self._expected:  # it comes twice at the same time
+            return None, None
+        known = self._context.devices.with_id(card.device_id)
+        remote = None if known is None else known.remote
+        self._expected[card.device_id] = []
+        if remote is not None:
+            remote.hold()
+        try:
+            reply = await self._ask(card, token, last_seq)
+            device = self._context.devices.settle(token, reply) if isinstance(reply, Resumed) else None
+        finally:
+            waiting = self._expected.pop(card.device_id)
+            if remote is not None and known is not None:
+                for held in remote.unhold():
+                    known.send(held)
+        if device is None:
+            self._context.cluster.post(card.home, Drop(card.device_id, RESUMED_ELSEWHERE, "resumed as another device"))
+            return None, card.device_id
+        self._moved.pop(device.device_id, None)
+        for sender, message in waiting:
+            self.take(sender, message)
+        return device, None
+
+    async def _ask(self, card: DeviceCard, token: str, last_seq: int) -> Reply:
+        cluster = self._context.cluster
+        if not cluster.lives(card.home):
+            return Denied("its home is lost")
+        try:
+            return await cluster.ask(card.home, Resume(token, last_seq))
+        except Unavailable as error:
+            return Denied(str(error))
+
+    async def announce(self, device: Device, replaces: str | None = None) -> None:
+        """Tell other nodes about a device, as it is now, and the node that owns its profile's call above all."""
+        context = self._context
+        async with device.turn:
+            if device.remote is not None or context.devices.with_id(device.device_id) is not device:
+                return
+            card = device.card(context.me, replaces)
+            try:
+                claim = await context.cluster.enlist(card, digest(device.resume_token) if device.resumable else b"")
+            except Unavailable:  # told again once the engine is back
+                return
+            owner = self._elsewhere(device, claim)
+            if owner is not None:
+                context.cluster.post(owner, Came(card) if card.connected else Away(card))
+
+    async def lost(self, device: Device) -> None:
+        """A device has lost its connection."""
+        context = self._context
+        if context.devices.with_id(device.device_id) is device:
+            if not device.connected and not device.arriving:
+                await self.announce(device)
+        else:
+            card = device.card(context.me)
+            await self._tell_gone(device, Away(card))
+
+    async def gone(self, device: Device, *, dropped: bool = False) -> None:
+        """A device of this node will not come back as the same one, and is not among the devices any more."""
+        if device.remote is None:
+            await self._tell_gone(device, Gone(device.device_id, dropped))
+
+    async def _tell_gone(self, device: Device, message: Message) -> None:
+        context = self._context
+        async with device.turn:
+            context.cluster.dismiss(device.card(context.me), digest(device.resume_token) if device.resumable else b"")
+            try:
+                owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
+            except Unavailable:
+                owner = device.owner
+            if owner is not None:
+                context.cluster.post(owner, message)
+
+    def _elsewhere(self, device: Device, claim: Claim | None) -> NodeRef | None:
+        """The owner of the call of a device's profile, if that is another node."""
+        if claim is None or claim.owner == self._context.me:
+            return None
+        device.owner = claim.owner
+        return claim.owner
+
+    # -- what devices say ---------------------------------------------------------------------------------------------
+
+    async def forwarded(self, device: Device, message: incoming.FromClient, frame: str | bytes) -> bool:
+        """Give a message of a device, whose profile is in no call of this node, to the owner of its call; whether there is one.
+
+        Raises:
+            SignalingError: `rate_limited`.
+            Unavailable: that cannot be found out now.
+        """
+        context = self._context
+        if isinstance(message, incoming.Ping) or device.remote is not None:
+            return False
+        owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
+        if owner is None or context.live.of(device.profile) is not None:
+            return False
+        if isinstance(message, incoming.CallInvitation):
+            context.check_rate(device, Action.INVITATION)
+        context.forward(device, owner, frame if isinstance(frame, bytes) else frame.encode())
+        return True
+
+    # -- what other nodes say -----------------------------------------------------------------------------------------
+
+    def take(self, sender: NodeRef, message: Message) -> None:
+        """Take what another node has to say to a device."""
+        assert isinstance(message, ToDevice | Drop), "it is for a device"
+        context, device_id = self._context, message.device_id
+        device = context.devices.with_id(device_id)
+        if device_id in self._expected:
+            self._expected[device_id].append((sender, message))
+        elif device is not None and device.remote is None:
+            if isinstance(message, ToDevice):
+                device.take(message)
+            else:
+                context.spawn(self._drop(device, message.code, message.reason))
+        elif (moved := self._moved.get(device_id)) is not None:
+            context.cluster.post(moved, message)
+        elif isinstance(message, ToDevice):
+            self.counters["unknown_devices"] += 1
+            context.cluster.post(message.speaker, Gone(device_id))
+
+    async def _drop(self, device: Device, code: int, reason: str) -> None:
+        device.dropped, for_good = True, code not in (COME_BACK, RESUMED_ELSEWHERE)
+        if for_good:
+            await self._arrivals.sent_away(device)
+        self._context.devices.drop(device, code, reason)
+        if not for_good:
+            await self._arrivals.lost(device)
+            await self._arrivals.gone(device)
+        await self.gone(device, dropped=for_good)
+
+    def hand_over(self, to: NodeRef, request: Resume) -> Reply:
+        """Give a device to another node, which its client has connected to."""
+        context = self._context
+        device = context.devices.with_token(request.resume_token)
+        if device is None or device.dropped:
+            return Denied("no such device")
+        frames = device.missed(request.last_seq)
+        if frames is None:
+            return Denied("what it missed is not here any more")
+        card = device.card(context.me)
+        remote = context.devices.depart(device, to, context.me)
+        seq, taken, early = device.leave(remote)
+        self._moved.pop(device.device_id, None)
+        self._moved[device.device_id] = to
+        if len(self._moved) > MAX_MOVED:
+            del self._moved[next(iter(self._moved))]
+        context.forget(device.profile)
+        for message in early:
+            context.cluster.post(to, message)
+        return Resumed(card, seq, tuple(frames), taken)
+
+    # -- when nodes or messages are lost ------------------------------------------------------------------------------
+
+    def restart(self, devices: Iterable[Device]) -> None:
+        """Let clients begin anew, as other devices: what they were told may have gaps."""
+        for device in devices:
+            self.counters["restarted_devices"] += 1
+            self._context.spawn(self._drop(device, COME_BACK, ANEW))
+
+    def lost_owner(self, node: NodeRef) -> None:
+        """That node is lost, and with it what it had to say."""
+        self.restart(self._told_by(node))
+
+    async def missed(self, sender: NodeRef) -> None:
+        """Messages of that node to devices of this one may be lost: also the first ones of a call."""
+        context = self._context
+        self.restart(self._told_by(sender))
+        for profile in {one.profile for one in context.devices.all() if not one.dropped}:
+            if context.live.of(profile) is None:
+                try:
+                    claim = await context.cluster.call_of(profile)
+                except Unavailable:
+                    claim = None
+                if claim is not None and claim.owner == sender:
+                    self.restart([one for one in context.devices.known(profile) if one.remote is None and not one.dropped])
+
+    def _told_by(self, node: NodeRef) -> list[Device]:
+        return [one for one in self._context.devices.all() if one.owner == node and not one.dropped]
+
+    async def restored(self) -> None:
+        """The engine is back, and may have been empty."""
+        for device in self._context.devices.all():
+            await self.announce(device)

@@ -1,0 +1,52 @@
+"""The part of a node that other nodes and the engine talk to (`relay.cluster.api.Member`)."""
+
+import logging
+from collections import Counter
+
+from relay.cluster.messages import Denied, Drop, Message, Reply, Request, Resume, ToDevice
+from relay.cluster.values import NodeRef
+from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.home import Home
+from relay.signaling.calls.owner import Owner
+
+logger = logging.getLogger(__name__)
+
+
+class Membership:
+    """Hands on what other nodes say, and what becomes of them."""
+
+    def __init__(self, context: CallContext, home: Home, owner: Owner) -> None:
+        self._context = context
+        self._home = home
+        self._owner = owner
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Of what happened between nodes."""
+        return self._home.counters + self._owner.counters
+
+    def take(self, sender: NodeRef, message: Message) -> None:
+        if isinstance(message, ToDevice | Drop):
+            self._home.take(sender, message)
+        else:
+            self._owner.take(message)
+
+    async def answer(self, sender: NodeRef, request: Request) -> Reply:
+        return self._home.hand_over(sender, request) if isinstance(request, Resume) else Denied("not known here")
+
+    def missed(self, sender: NodeRef) -> None:
+        logger.warning("messages of node %s are lost: the devices that they may have concerned begin anew", sender.name)
+        self._context.spawn(self._home.missed(sender))
+        self._context.spawn(self._owner.missed(sender))
+
+    def lost(self, node: NodeRef) -> None:
+        logger.warning("node %s is lost, with its devices and its calls", node.name)
+        self._owner.lost_home(node)
+        self._home.lost_owner(node)
+
+    def fenced(self) -> None:
+        logger.warning("this node cannot renew its lease: no new calls; those that there are go on")
+
+    def restored(self) -> None:
+        logger.info("this node holds its lease again")
+        self._context.spawn(self._home.restored())

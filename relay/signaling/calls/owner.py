@@ -1,0 +1,156 @@
+"""What a node does as the owner of calls for devices that have another home: what they say and do is taken here, in order."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from relay.cluster.messages import Away, Came, FromDevice, Gone, Message
+from relay.cluster.values import NodeRef
+from relay.errors import RelayError, Unavailable
+from relay.signaling.calls.arrivals import Arrivals
+from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.draining import COME_BACK
+from relay.signaling.messages.outgoing import Error
+from relay.signaling.presence.device import Device
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 256
+"""Things that a device has said and done and that wait for one before them. Its home counts its messages, so that it comes to
+this only if a call waits for its media plane."""
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Owner:
+    """Takes what homes say of their devices.
+
+    Args:
+        take: takes a frame of a device; raises nothing.
+
+    Attributes:
+        counters: `forwarded_messages`: of devices of other nodes.
+    """
+
+    def __init__(self, context: CallContext, arrivals: Arrivals, take: Callable[[Device, bytes], Awaitable[None]]) -> None:
+        self._context = context
+        self._arrivals = arrivals
+        self._take = take
+        self._work: dict[Device, deque[Work]] = {}
+        self.counters: Counter[str] = Counter()
+
+    # -- what homes say -----------------------------------------------------------------------------------------------
+
+    def take(self, message: Message) -> None:
+        """Take what a home says of one of its devices."""
+        match message:
+            case FromDevice():
+                self._from_device(message)
+            case Came():
+                self._came(message)
+            case Away():
+                self._away(message)
+            case Gone():
+                self._gone(message)
+
+    def _from_device(self, message: FromDevice) -> None:
+        context = self._context
+        device = context.devices.meet(message.device, context.me)
+        self.counters["forwarded_messages"] += 1
+        if len(self._work.get(device, ())) >= MAX_WAITING:
+            device.send(Error(code="rate_limited", message="too many messages; wait a little", ref=None))
+            return
+        self._do(device, partial(self._take, device, message.frame))
+
+    def _came(self, message: Came) -> None:
+        context, card = self._context, message.device
+        if context.live.of(card.profile) is None:  # its call has ended meanwhile
+            return
+        device = context.devices.meet(card, context.me)
+        if card.replaces is not None:
+            self._do(device, partial(self._replaced, device, card.replaces))
+        self._do(device, partial(self._arrivals.came, device))
+
+    async def _replaced(self, device: Device, former_id: str) -> None:
+        context = self._context
+        former = context.devices.get(device.profile, former_id)
+        if former is not None:
+            context.devices.remove(former)
+        await self._arrivals.replaced(device, former_id)
+
+    def _away(self, message: Away) -> None:
+        context, card = self._context, message.device
+        device = context.devices.with_id(card.device_id)
+        if device is None or device.remote is None or card.moves < device.moves:
+            return
+        device.learn(card)
+        self._do(device, partial(self._arrivals.lost, device))
+        if not device.resumable:
+            context.devices.remove(device)
+
+    def _gone(self, message: Gone) -> None:
+        context = self._context
+        device = context.devices.with_id(message.device_id)
+        if device is None or device.remote is None:
+            return
+        device.remote.connected, device.dropped = False, message.dropped
+        context.devices.remove(device)
+        if message.dropped:
+            self._do(device, partial(self._arrivals.sent_away, device))
+        else:
+            self._do(device, partial(self._arrivals.lost, device))
+            self._do(device, partial(self._arrivals.gone, device))
+
+    # -- one after another --------------------------------------------------------------------------------------------
+
+    def _do(self, device: Device, work: Work) -> None:
+        """Do something once everything before it that concerns the device is done, as on one node."""
+        waiting = self._work.get(device)
+        if waiting is not None:
+            waiting.append(work)
+            return
+        self._work[device] = deque([work])
+        if device.remote is not None:
+            device.remote.busy = True
+        self._context.spawn(self._work_off(device))
+
+    async def _work_off(self, device: Device) -> None:
+        waiting = self._work[device]
+        try:
+            while waiting:
+                try:
+                    await waiting[0]()
+                except (RelayError, KeyError) as error:  # of a worker that has died, say, whose calls end
+                    logger.warning("what became of a device of %s could not be taken: %s", device.profile.key, error)
+                waiting.popleft()
+        finally:
+            del self._work[device]
+            if device.remote is not None:
+                device.remote.busy = False
+            self._context.forget(device.profile)
+
+    # -- when nodes or messages are lost ------------------------------------------------------------------------------
+
+    def lost_home(self, node: NodeRef) -> None:
+        """That node is lost: its devices are away, and their clients come back as others."""
+        for device in self._context.devices.at_home(node):
+            self._context.devices.cut_off(device)
+            self._do(device, partial(self._arrivals.lost, device))
+
+    async def missed(self, home: NodeRef) -> None:
+        """What that node said of its devices may be lost, and they do not know: those in calls of this node begin anew."""
+        context = self._context
+        for device in context.devices.at_home(home):
+            if device.remote is not None:
+                device.remote.drop(device.device_id, COME_BACK, "messages between servers were lost; come back")
+        for live in list(context.live):
+            for party in live.call.parties:
+                try:
+                    cards = await context.cluster.devices_of(party.profile)
+                except Unavailable:
+                    continue
+                for card in cards:
+                    if card.home == home and context.devices.with_id(card.device_id) is None:
+                        self._came(Came(card))

@@ -1,0 +1,161 @@
+"""Three nodes in one process and in virtual time, with clients at each: `tests.kit.bus` is between them."""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec
+
+from relay.cluster.messages import Message
+from relay.ids import Profile, ScopeKind
+from relay.media.api import TransportUp
+from relay.settings.calls import CallSettings
+from relay.settings.recording import RecordingSettings
+from tests.kit.bus import Bus
+from tests.kit.clock import VirtualClockLoop
+from tests.kit.memory import CallEntry
+from tests.kit.wait import PATIENCE
+from tests.signaling.harness import MOMENT, MemoryHarness
+from tests.signaling.people import STUDENT, TUTOR, Client, answer, invitation
+
+P = ParamSpec("P")
+
+ENOUGH = 200
+"""Moments after which a bus that is not quiet never will be."""
+
+
+class Town:
+    """Nodes that share a database and an engine.
+
+    Attributes:
+        a, b, c: the nodes.
+    """
+
+    def __init__(self, timers: CallSettings, seed: int = 0, recording: RecordingSettings | None = None) -> None:
+        self.bus = Bus(seed, duplicates=0.2)
+        self.a = MemoryHarness(timers, recording, self.bus.node("a"))
+        self.b = MemoryHarness(timers, recording, self.bus.node("b"), self.a)
+        self.c = MemoryHarness(timers, recording, self.bus.node("c"), self.a)
+        self.nodes = [self.a, self.b, self.c]
+        self._where: dict[Client, MemoryHarness] = {}
+
+    async def start(self) -> None:
+        for node in self.nodes:
+            await node.start()
+
+    async def close(self) -> None:
+        """All calls end, and the nodes remember nothing of devices of others, and the engine nothing of calls."""
+        for node in self.nodes:
+            await node.close()
+        await self.settle()
+        for node in self.nodes:
+            assert [one for one in node.calls._context.devices._by_id.values() if one.remote is not None] == []
+        assert self.bus.claims == {}
+
+    async def settle(self) -> None:
+        """Wait until everything that can happen now has happened."""
+        await asyncio.sleep(MOMENT)
+        for _ in range(ENOUGH):
+            if not self.bus.in_flight:
+                break
+            await asyncio.sleep(MOMENT)
+
+    # -- clients ------------------------------------------------------------------------------------------------------
+
+    async def connect(self, node: MemoryHarness, profile: Profile, version: int = 2, takes: tuple[str, ...] = ()) -> Client:
+        client = await node.connect(profile, version, takes=takes)
+        self._where[client] = node
+        await self.settle()
+        return client
+
+    async def say(self, client: Client, *frames: str | bytes) -> None:
+        for frame in frames:
+            await self._where[client].say(client, frame)
+            await self.settle()
+
+    async def lose(self, client: Client) -> None:
+        await self._where[client].lose(client)
+        await self.settle()
+
+    async def resume(self, client: Client, node: MemoryHarness) -> None:
+        """The client comes back, maybe to another node, and says what it has."""
+        former, device, last_seq = self._where[client], client.device, client.last_seq
+        before = None if client.connection is None else client.lost()
+        self._where[client] = node
+        await node._connect(client, client.token, last_seq)
+        if before is not None:
+            await former.calls.disconnected(device, before)
+        await self.settle()
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def owner(self, profile: Profile) -> MemoryHarness | None:
+        """The node that has the call of a profile."""
+        owners = [one for one in self.nodes if one.calls._context.live.of(profile) is not None]
+        assert len(owners) <= 1, "a profile is in one call"
+        return owners[0] if owners else None
+
+    @property
+    def call_count(self) -> int:
+        return sum(one.calls.call_count for one in self.nodes)
+
+    async def rows(self) -> list[CallEntry]:
+        for node in self.nodes:
+            await node.calls.writes.settled(PATIENCE)
+        return list(self.a.logs[ScopeKind.CONVERSATION].entries.values())
+
+    async def ends(self) -> list[tuple[int, str, str | None]]:
+        """Who called, the status and the reason, of each call."""
+        return [(row.caller_profile_id, row.status, row.end_reason) for row in await self.rows()]
+
+    async def ringing(self, caller_at: MemoryHarness, callee_at: MemoryHarness, version: int = 2) -> tuple[Client, Client]:
+        """The student calls the tutor: both clients."""
+        caller, callee = await self.connect(caller_at, STUDENT, version), await self.connect(callee_at, TUTOR, version)
+        await self.say(caller, invitation(TUTOR))
+        assert caller.types() == ["call_state ringing"]
+        assert callee.types() == ["call_invitation"]
+        return caller, callee
+
+    async def connected(self, caller_at: MemoryHarness, callee_at: MemoryHarness, version: int = 2) -> tuple[Client, Client]:
+        """The tutor has answered the student, and media flows."""
+        caller, callee = await self.ringing(caller_at, callee_at, version)
+        await self.say(callee, answer())
+        await self.media_up(STUDENT, TUTOR)
+        assert caller.types()[-1] == callee.types()[-1] == "call_state connected"
+        return caller, callee
+
+    async def media_up(self, *profiles: Profile) -> None:
+        for profile in profiles:
+            owner = self.owner(profile)
+            assert owner is not None, "it is in a call"
+            transport = owner.transport_of(profile)
+            assert transport is not None, "the call is answered"
+            await owner.media(TransportUp(transport))
+        await self.settle()
+
+    def posted(self, kind: type[Message]) -> int:
+        """How many messages of that type were sent between nodes."""
+        return sum(isinstance(message, kind) for _, _, message in self.bus.log)
+
+
+_InTown = Callable[Concatenate[Town, P], Coroutine[Any, Any, None]]
+
+
+def in_town(test: _InTown[P]) -> Callable[..., None]:
+    """Decorator: run an async test in virtual time, on a `Town` that is its first argument. Its fixtures must not be async."""
+
+    @functools.wraps(test)
+    def run(*, timers: CallSettings, **arguments: Any) -> None:
+        async def main() -> None:
+            town = Town(timers)
+            await town.start()
+            await test(town, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
+            await town.close()
+
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            runner.run(main())
+
+    _, *others = inspect.signature(test).parameters.values()
+    timed = inspect.Parameter("timers", inspect.Parameter.KEYWORD_ONLY)
+    run.__signature__ = inspect.Signature([*others, timed])  # type: ignore[attr-defined]  # what pytest asks for
+    return run
