@@ -50,7 +50,9 @@ NEW_HEADSET: Final = """
   const list = MediaDevices.prototype.enumerateDevices;
   devices.enumerateDevices = async () => {
     const known = await list.call(devices);
-    const parts = ["audioinput", "audiooutput"].map((kind) => {
+    // A headless Firefox has no speakers.
+    const kinds = ["audioinput", "audiooutput"].filter((kind) => known.some((one) => one.kind === kind));
+    const parts = kinds.map((kind) => {
       const id = known.filter((one) => one.kind === kind).at(-1).deviceId;
       return { kind, deviceId: id + "-headset", groupId: "headset", label: "Bright Headset" };
     });
@@ -60,7 +62,7 @@ NEW_HEADSET: Final = """
   const open = MediaDevices.prototype.getUserMedia;
   devices.getUserMedia = ({ audio, ...wanted }) => {
     window.wanted = audio?.deviceId?.exact;
-    return open.call(devices, { audio: audio && true, ...wanted });
+    return open.call(devices, { audio: audio && { ...audio, deviceId: undefined }, ...wanted });
   };
   devices.dispatchEvent(new Event("devicechange"));
 }
@@ -337,7 +339,6 @@ BLOCKED_CAMERA: Final = {
     "permissions.default.microphone": 1,
     "permissions.default.camera": 2,
 }
-TEXT: Final = "(name) => document.querySelector(`[data-testid=${name}]:not([hidden])`)?.innerText ?? ''"
 
 
 async def test_firefox_calls_with_its_camera_blocked_and_goes_on_when_its_microphone_is_gone(
@@ -355,23 +356,17 @@ async def test_firefox_calls_with_its_camera_blocked_and_goes_on_when_its_microp
         await callee.ringing()
         await callee.accept()
 
-        async def says(name: str, text: str) -> None:
-            async def said() -> bool:
-                return text in str(await firefox.evaluate(TEXT, name))
-
-            await eventually(said, f"{name} says {text!r}", every=LOOK)
-
-        await says("camera-problem", "Your camera is blocked. Daniel can’t see you.")
-        await says("camera-problem", "crossed-out camera")
+        await caller.says("camera-problem", "Your camera is blocked. Daniel can’t see you.")
+        await caller.says("camera-problem", "crossed-out camera")
         await expect(callee.hook("other-camera-off")).to_have_text("No camera", timeout=PATIENCE)
         await callee.hides("other-unheard")
 
         await callee.hears_more()
         await firefox.evaluate(UNPLUG, "audio")
-        await says("microphone-problem", "No microphone found. Daniel can’t hear you.")
+        await caller.says("microphone-problem", "No microphone found. Daniel can’t hear you.")
         await callee.shows("other-unheard")
         await firefox.evaluate(PLUG_IN)
         await callee.hides("other-unheard")
-        await says("microphone-problem", "")
+        await caller.says("microphone-problem", "")
         await callee.hang_up()
-        await says("ended-card", "Call ended")
+        await caller.says("ended-card", "Call ended")

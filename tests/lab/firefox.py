@@ -172,6 +172,17 @@ class Firefox:
     async def goto(self, url: str) -> None:
         await self._browser.command("browsingContext.navigate", context=self._context, url=url, wait="complete")
 
+    async def reload(self) -> None:
+        await self._browser.command("browsingContext.reload", context=self._context, wait="complete")
+
+    async def set_files(self, selector: str, *files: Path) -> None:
+        """Choose these files in the `<input>` that the CSS selector finds."""
+        locator = {"type": "css", "value": selector}
+        found = await self._browser.command("browsingContext.locateNodes", context=self._context, locator=locator)
+        [node] = found["nodes"]
+        element = {"sharedId": node["sharedId"]}
+        await self._browser.command("input.setFiles", context=self._context, element=element, files=[str(one) for one in files])
+
     async def before_every_page(self, script: str) -> None:
         """Run a script in every page of this tab before its own."""
         function = f"() => {{ {script} }}"

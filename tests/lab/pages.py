@@ -44,6 +44,12 @@ async () => {
 }
 """
 
+USABLE = """(name) => [...document.querySelectorAll(`[data-testid="${name}"]`)]
+  .find((element) => element.checkVisibility() && !element.disabled)"""
+"""The first part of that name that can be used; none: undefined."""
+
+SHOWN_TEXT = "(name) => document.querySelector(`[data-testid=${name}]:not([hidden])`)?.innerText ?? ''"
+
 
 class LabPage(Protocol):
     """What the tests need of a page, in any browser."""
@@ -151,15 +157,25 @@ class FirefoxPage:
         return await self._firefox.evaluate(function, *arguments)
 
     async def _usable(self, name: str) -> None:
-        see = """(name) => {
-          const element = document.querySelector(`[data-testid="${name}"]`);
-          return Boolean(element?.checkVisibility() && !element.disabled);
-        }"""
-        await eventually(lambda: self.run(see, name), f"{name} can be pressed", every=LOOK)
+        await eventually(lambda: self.run(f"(name) => Boolean(({USABLE})(name))", name), f"{name} can be pressed", every=LOOK)
+
+    async def press_more(self, name: str) -> None:
+        """Press a button that is behind `more`."""
+        await self.press("more")
+        await self.press(name)
+
+    async def says(self, name: str, text: str) -> None:
+        """Wait until that part of the page has this text in it; empty: until there is no such part to see."""
+
+        async def said() -> bool:
+            now = str(await self.run(SHOWN_TEXT, name))
+            return text in now if text else not now
+
+        await eventually(said, f"{name} says {text!r}", every=LOOK)
 
     async def press(self, name: str) -> None:
         await self._usable(name)
-        await self.run("""(name) => document.querySelector(`[data-testid="${name}"]`).click()""", name)
+        await self.run(f"(name) => ({USABLE})(name).click()", name)
 
 
 class BrowserKind(Enum):

@@ -41,5 +41,8 @@ export function addFilesChannel(peerConnection, files) {
  * @param {RTCSessionDescriptionInit | null} description
  */
 export function hasData(description) {
-  return /^m=application [1-9]/m.test(description?.sdp ?? "");
+  const section = (description?.sdp ?? "").split(/(?=^m=)/m).find((one) => one.startsWith("m=application "));
+  if (!section) return false;
+  // Firefox gives a section that is new in its bundle no port, which is no rejection then (RFC 9143 section 6).
+  return !section.startsWith("m=application 0 ") || /^a=bundle-only\r?$/m.test(section);
 }

@@ -115,10 +115,11 @@ export class Devices extends EventTarget {
     if (same) return;
     this.all = now;
     this.dispatchEvent(new Event("change"));
-    // What the user has just allowed was there before; Firefox names no speakers until then.
-    if (!looked || this.#veiled.size < veiled.size) return;
+    if (!looked) return;
+    // What the user has just allowed was there before. Speakers come with the first microphone that is allowed: Firefox names none until then.
+    const hidden = new Set(veiled.has("microphone") ? [...veiled, "speaker"] : veiled);
     const known = new Set(before.map(({ kind, id }) => kind + id));
-    const added = now.filter(({ kind, id, label }) => label && !veiled.has(kind) && !known.has(kind + id));
+    const added = now.filter(({ kind, id, label }) => label && !hidden.has(kind) && !known.has(kind + id));
     const groups = new Map();
     for (const one of added) groups.set(one.group || one.id, [...(groups.get(one.group || one.id) ?? []), one]);
     for (const parts of groups.values()) this.dispatchEvent(new CustomEvent("arrived", { detail: parts }));

@@ -21,6 +21,7 @@
  *
  * @typedef {object} Proposal An offer of ours in mid-call.
  * @property {string} ref
+ * @property {boolean} music Whether it says that we send music.
  * @property {Promise<"accepted" | "overtaken" | UpdateProblem>} settled
  * @property {(result: "accepted" | "overtaken" | UpdateProblem) => void} settle
  */
@@ -54,6 +55,8 @@ export class Negotiation extends EventTarget {
   wantsData = false;
   /** The microphone hears music, which is to be sent as such. */
   music = false;
+  /** What was said of that last. It is not read back from the descriptions: Firefox keeps in its own only what it knows itself. */
+  #said = { ours: false, theirs: false };
   #media;
   #files;
   #iceServers;
@@ -94,8 +97,9 @@ export class Negotiation extends EventTarget {
     this.#addTracks(peerConnection);
     // Without a camera of our own we still want to see the other party.
     if (kind === "video" && !this.#media.camera) peerConnection.addTransceiver("video", { direction: "recvonly" });
-    const sdp = this.#own(await peerConnection.createOffer(), undefined);
+    const sdp = this.#own(await peerConnection.createOffer());
     await peerConnection.setLocalDescription({ type: "offer", sdp });
+    this.#said.ours = this.music;
     return { type: "offer", sdp };
   }
 
@@ -106,15 +110,13 @@ export class Negotiation extends EventTarget {
   async join(offer) {
     const peerConnection = this.#open();
     // The offer first: our tracks then go into the sections that it made for them.
-    await peerConnection.setRemoteDescription(offer);
+    await this.#setRemote(peerConnection, offer);
     this.#takeData(peerConnection, offer);
     this.#addTracks(peerConnection);
     const audio = audioSection(peerConnection);
     if (audio && !this.#media.microphone) audio.direction = "sendrecv"; // as in an invitation
     await this.#candidates.described(this.peerConnection);
-    const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
-    await peerConnection.setLocalDescription({ type: "answer", sdp });
-    return { type: "answer", sdp };
+    return this.#setAnswer(peerConnection);
   }
 
   /**
@@ -127,7 +129,7 @@ export class Negotiation extends EventTarget {
     // An offer of the other party may follow at once, and must not find ours still open: it would roll it back.
     return this.#inOrder(async () => {
       if (this.peerConnection?.signalingState !== "have-local-offer") return false;
-      await this.peerConnection.setRemoteDescription(answer);
+      await this.#setRemote(this.peerConnection, answer);
       await this.#candidates.described(this.peerConnection);
       return true;
     });
@@ -207,11 +209,11 @@ export class Negotiation extends EventTarget {
     addSections(peerConnection, this.#media);
     if (this.wantsData) addFilesChannel(peerConnection, this.#files);
     const lacksData = this.wantsData && !hasData(peerConnection.currentRemoteDescription);
-    const saysMusic = sendsMusic(peerConnection.currentLocalDescription?.sdp);
-    if (!(await fillSections(peerConnection, this.#media)) && !lacksData && saysMusic === this.music) return null;
-    const sdp = this.#own(await peerConnection.createOffer(), peerConnection.currentRemoteDescription?.sdp);
+    const { music } = this;
+    if (!(await fillSections(peerConnection, this.#media)) && !lacksData && music === this.#said.ours) return null;
+    const sdp = this.#own(await peerConnection.createOffer());
     await peerConnection.setLocalDescription({ type: "offer", sdp });
-    const proposal = (this.#proposal = newProposal());
+    const proposal = (this.#proposal = newProposal(music));
     const message = { type: /** @type {const} */ ("call_update"), call_type: kind, ref: proposal.ref };
     if (this.#send({ ...message, offer: { type: "offer", sdp } })) {
       setTimeout(() => void this.refused(proposal.ref, "update_timeout").catch(() => {}), PROPOSAL_TIMEOUT);
@@ -250,7 +252,7 @@ export class Negotiation extends EventTarget {
    * @returns {Promise<Answer>}
    */
   async #answer(peerConnection, offer) {
-    await peerConnection.setRemoteDescription(offer);
+    await this.#setRemote(peerConnection, offer);
     this.#takeData(peerConnection, offer);
     await this.#candidates.described(this.peerConnection);
     // Sections that are new to us are open in both directions from the start: a camera that comes later needs no offer then.
@@ -258,9 +260,7 @@ export class Negotiation extends EventTarget {
       if (section.currentDirection === null) section.direction = "sendrecv";
     }
     await this.#fillSections();
-    const sdp = this.#own(await peerConnection.createAnswer(), offer.sdp);
-    await peerConnection.setLocalDescription({ type: "answer", sdp });
-    return { type: "answer", sdp };
+    return this.#setAnswer(peerConnection);
   }
 
   /** The other side's offer is no longer good. If it was answered already, the server sees to it that both agree again. */
@@ -275,7 +275,8 @@ export class Negotiation extends EventTarget {
     if (!proposal || this.peerConnection?.signalingState !== "have-local-offer") return;
     this.#proposal = null;
     try {
-      await this.peerConnection.setRemoteDescription(answer);
+      await this.#setRemote(this.peerConnection, answer);
+      this.#said.ours = proposal.music;
       proposal.settle("accepted");
     } catch (error) {
       proposal.settle("invalid_sdp");
@@ -324,14 +325,24 @@ export class Negotiation extends EventTarget {
     return peerConnection;
   }
 
-  /**
-   * A description of ours, as it is sent.
-   *
-   * @param {RTCSessionDescriptionInit} made
-   * @param {string | undefined} theirs what the other party says of its media
-   */
-  #own({ sdp = "" }, theirs) {
-    return withMusic(sdp, { sends: this.music, receives: sendsMusic(theirs) });
+  /** A description of ours, as it is sent. @param {RTCSessionDescriptionInit} made */
+  #own({ sdp = "" }) {
+    return withMusic(sdp, { sends: this.music, receives: this.#said.theirs });
+  }
+
+  /** @param {RTCPeerConnection} peerConnection @returns {Promise<Answer>} */
+  async #setAnswer(peerConnection) {
+    const { music } = this;
+    const sdp = this.#own(await peerConnection.createAnswer());
+    await peerConnection.setLocalDescription({ type: "answer", sdp });
+    this.#said.ours = music;
+    return { type: "answer", sdp };
+  }
+
+  /** @param {RTCPeerConnection} peerConnection @param {Offer | Answer} description */
+  async #setRemote(peerConnection, description) {
+    await peerConnection.setRemoteDescription(description);
+    this.#said.theirs = sendsMusic(description.sdp);
   }
 
   /** @param {RTCPeerConnection} peerConnection @param {Offer} offer */
@@ -367,12 +378,12 @@ export class Negotiation extends EventTarget {
   }
 }
 
-/** @returns {Proposal} */
-function newProposal() {
+/** @param {boolean} music @returns {Proposal} */
+function newProposal(music) {
   /** @type {Proposal["settle"]} */
   let settle = () => {};
   const settled = /** @type {Proposal["settled"]} */ (new Promise((resolve) => (settle = resolve)));
-  return { ref: newId(), settled, settle };
+  return { ref: newId(), music, settled, settle };
 }
 
 /** @param {number} delay milliseconds */
