@@ -14,7 +14,7 @@ SANS_IO = (
     *(f"relay/edge/{name}.py" for name in ("public", "ice_servers", "routes")),
     *(f"relay/edge/tcp/{name}.py" for name in ("framing", "demux", "sendqueue", "checks", "pace", "bounds", "connection_table")),
     *(f"relay/edge/tcp/{name}.py" for name in ("handshakes", "peers", "proxy_protocol")),
-    *(f"relay/cluster/{name}.py" for name in ("values", "messages")),
+    *(f"relay/cluster/{name}.py" for name in ("values", "messages", "lease", "inbox", "choose")),
     "relay/counting.py",
     "relay/mos.py",
     *(f"relay/client/{name}.py" for name in ("av_offset", "events", "figures", "resumption")),
