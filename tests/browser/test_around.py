@@ -138,6 +138,45 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     assert "Yesterday" not in await callee.hook("recent-call").inner_text()
 
 
+MOVES = """(name) => {
+  // Which animations run there now, and whether anything of them is to be seen a twentieth of the way.
+  const face = document.querySelector(`[data-testid=${name}] .bigbutton`);
+  const animations = face.getAnimations().filter((one) => one instanceof CSSAnimation); // it grows under the pointer, once
+  return animations.map((animation) => {
+    animation.pause();
+    animation.currentTime = animation.effect.getComputedTiming().duration / 20;
+    const turned = getComputedStyle(face).transform !== "none";
+    animation.play();
+    return [animation.animationName, turned];
+  });
+}"""
+ENDLESS = "() => document.getAnimations().filter(({ effect }) => effect.getComputedTiming().iterations === Infinity).length"
+
+
+async def test_the_button_that_answers_shakes_until_it_is_pointed_at_and_stands_still_where_less_motion_is_wanted(
+    open_page: OpenPage[RelayPage],
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    page = callee.page
+    await page.emulate_media(reduced_motion="no-preference")
+    await caller.call("voice")
+    await callee.ringing()
+    assert await page.evaluate(MOVES, "accept") == [["shake", True]]
+    assert await page.evaluate(MOVES, "decline") == [], "only the one"
+    box = await callee.hook("accept").bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert await page.evaluate(MOVES, "accept") == [], "what is aimed at does not move"
+    await page.mouse.move(5, 5)
+    assert await page.evaluate(MOVES, "accept") == [["shake", True]]
+
+    await page.emulate_media(reduced_motion="reduce")
+    assert await page.evaluate(MOVES, "accept") == []
+    assert await page.evaluate(ENDLESS) == 0, "nothing on the page moves for ever"
+    await caller.hang_up()
+    await callee.hides("incoming")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def whole_browser(driver: Playwright) -> AsyncIterator[Browser]:
     """With notifications, which the build without a user interface has not."""

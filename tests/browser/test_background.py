@@ -1,12 +1,17 @@
 """What is behind the user: a person before a real camera, seen by the other party."""
 
+import asyncio
 import base64
+import contextlib
+import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Route, expect
+from playwright.async_api import Browser, CDPSession, Locator, Route, expect
 
 from tests.browser.calls import A_SECOND, PagesInCall
 from tests.browser.conftest import CONVERSATIONS
@@ -247,25 +252,122 @@ async (portrait) => {
 """
 
 
+SHOWN = """
+async () => {
+  // What is sent: a video in a page out of sight shows none of it.
+  const frame = await new ImageCapture(filter.output).grabFrame();
+  const canvas = Object.assign(document.createElement("canvas"), { width: frame.width, height: frame.height });
+  canvas.getContext("2d").drawImage(frame, 0, 0);
+  return (READ)(Object.assign(canvas, { videoWidth: frame.width, videoHeight: frame.height }));
+}
+"""
+
+
+class Tab(Protocol):
+    """What the test needs of a page, in any browser."""
+
+    async def evaluate(self, function: str, *arguments: object) -> Any: ...
+
+
+class UnwatchedTab:
+    """A page of Chromium that Playwright does not know: its own are in sight to themselves, whatever lies before them."""
+
+    def __init__(self, browser: CDPSession, target: str, session: str) -> None:
+        self._browser = browser
+        self._target = target
+        self._session = session
+        self._ids = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        browser.on("Target.receivedMessageFromTarget", self._received)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, browser: Browser, url: str) -> AsyncIterator[Self]:
+        devtools = await browser.new_browser_cdp_session()
+        target = (await devtools.send("Target.createTarget", {"url": url, "newWindow": True}))["targetId"]
+        attached = await devtools.send("Target.attachToTarget", {"targetId": target, "flatten": False})
+        tab = cls(devtools, target, attached["sessionId"])
+
+        async def loaded() -> bool:
+            return bool(await tab.evaluate("() => location.protocol === 'http:' && document.readyState === 'complete'"))
+
+        try:
+            await eventually(loaded, "the page is loaded", every=LOOK)
+            yield tab
+        finally:
+            await devtools.send("Target.closeTarget", {"targetId": target})
+            await devtools.detach()
+
+    def _received(self, event: dict[str, Any]) -> None:
+        message = json.loads(event["message"])
+        if reply := self._replies.pop(message.get("id"), None):
+            reply.set_result(message)
+
+    async def evaluate(self, function: str, *arguments: object) -> Any:
+        number = next(self._ids)
+        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        expression = f"({function})(...{json.dumps(arguments)})"
+        parameters = {"expression": expression, "awaitPromise": True, "returnByValue": True, "userGesture": True}
+        message = json.dumps({"id": number, "method": "Runtime.evaluate", "params": parameters})
+        await self._browser.send("Target.sendMessageToTarget", {"sessionId": self._session, "message": message})
+        answer = await asyncio.wait_for(reply, 2 * PATIENCE / 1000)
+        assert "exceptionDetails" not in answer["result"], answer
+        return answer["result"]["result"].get("value")
+
+    @contextlib.asynccontextmanager
+    async def covered(self) -> AsyncIterator[None]:
+        """Its window is minimized."""
+        window = (await self._browser.send("Browser.getWindowForTarget", {"targetId": self._target}))["windowId"]
+        for state in ("minimized", "normal"):
+            await self._browser.send("Browser.setWindowBounds", {"windowId": window, "bounds": {"windowState": state}})
+            if state == "minimized":
+                yield
+
+
+async def sees_the_person(tab: Tab) -> Picture:
+    """Wait until the person is found, and another background is behind her; what the camera sees."""
+    read = await tab.evaluate(FILTERED.replace("READ", READ), base64.b64encode(PORTRAIT.read_bytes()).decode())
+    plain, changed = (Picture(Part(**one["face"]), Part(**one["room"])) for one in read)
+    assert is_face_of(plain, changed)
+    assert hides_room_of(plain, changed)
+    return plain
+
+
+def hides_room_of(plain: Picture, picture: Picture) -> bool:
+    return picture.room.differs(plain.room) > 40 and picture.room.detail < plain.room.detail / 3
+
+
+async def goes_on_out_of_sight(tab: Tab) -> None:
+    """Wait until frames are sent for a while, though no one sees the page."""
+
+    async def out_of_sight() -> bool:
+        return bool(await tab.evaluate("() => document.hidden"))
+
+    await eventually(out_of_sight, "the tab is hidden", every=LOOK)
+    before = await tab.evaluate("() => framesSent()")
+
+    async def goes_on() -> bool:
+        return bool(await tab.evaluate("() => framesSent()") > before + 2 * A_SECOND)
+
+    await eventually(goes_on, "frames are sent", every=LOOK)
+    assert await tab.evaluate("() => filter.state") == "working"
+
+
 async def test_firefox_finds_the_person_too_and_goes_on_out_of_sight(relay: RunningRelay) -> None:
     async with FirefoxBrowser.started(ThisMachine()) as browser, browser.tab() as firefox:
         await firefox.goto(relay.url)
-        read = await firefox.evaluate(FILTERED.replace("READ", READ), base64.b64encode(PORTRAIT.read_bytes()).decode())
-        plain, changed = (Picture(Part(**one["face"]), Part(**one["room"])) for one in read)
-        assert is_face_of(plain, changed)
-        assert changed.room.differs(plain.room) > 40 and changed.room.detail < plain.room.detail / 3
-
-        # Another tab in front of it.
-        async with browser.tab():
-
-            async def out_of_sight() -> bool:
-                return bool(await firefox.evaluate("() => document.hidden"))
-
-            await eventually(out_of_sight, "the tab is hidden", every=LOOK)
-            before = await firefox.evaluate("() => framesSent()")
-
-            async def goes_on() -> bool:
-                return bool(await firefox.evaluate("() => framesSent()") > before + 2 * A_SECOND)
-
-            await eventually(goes_on, "frames are sent", every=LOOK)
+        await sees_the_person(firefox)
+        async with browser.tab():  # in front of it
+            await goes_on_out_of_sight(firefox)
         assert firefox.problems == []
+
+
+async def test_chromium_goes_on_to_hide_the_room_while_its_window_is_minimized(browser: Browser, relay: RunningRelay) -> None:
+    async with UnwatchedTab.opened(browser, relay.url) as tab:
+        plain = await sees_the_person(tab)
+        async with tab.covered():
+            await goes_on_out_of_sight(tab)
+            read = await tab.evaluate(SHOWN.replace("READ", READ))
+            picture = Picture(Part(**read["face"]), Part(**read["room"]))
+        assert is_face_of(plain, picture)
+        assert hides_room_of(plain, picture)
