@@ -1,0 +1,109 @@
+"""Invitations that cross, from two nodes: one call comes of them, whichever node is first."""
+
+import asyncio
+
+import pytest
+
+from relay.signaling.calls.call import State
+from tests.signaling.cluster.town import Town, in_town
+from tests.signaling.people import (
+    FAMILY,
+    HANG_UP,
+    LESSON,
+    PARENT,
+    PARENTS_EVENING,
+    STUDENT,
+    TUTOR,
+    Client,
+    answer,
+    invitation,
+)
+
+
+async def both_call(town: Town, version: int = 2) -> tuple[Client, Client]:
+    student, tutor = await town.connect(town.a, STUDENT, version), await town.connect(town.b, TUTOR, version)
+    await asyncio.gather(town.say(student, invitation(TUTOR)), town.say(tutor, invitation(STUDENT)))
+    return student, tutor
+
+
+@pytest.mark.parametrize("seed", range(20))
+@in_town
+async def test_of_two_invitations_that_cross_between_nodes_the_first_rings_and_the_other_is_told_so(
+    town: Town, seed: int
+) -> None:
+    town.bus.dice.seed(seed)
+    clients = await both_call(town)
+    caller, callee = sorted(clients, key=lambda one: "call_invitation" in one.types())
+    assert caller.types() == ["call_state ringing"]
+    assert sorted(callee.types()) == ["call_glare", "call_invitation"]
+    assert town.call_count == 1
+    await town.say(callee, answer())
+    assert caller.types()[-1] == callee.types()[-1] == "call_state answered"
+    await town.say(caller, HANG_UP)
+    assert await town.ends() == [(caller.profile.profile_id, "ended", "hangup")]
+
+
+@in_town
+async def test_a_version_1_client_whose_invitation_crosses_finds_the_other_one_busy(town: Town) -> None:
+    clients = await both_call(town, version=1)
+    caller, callee = sorted(clients, key=lambda one: "call_invitation" in one.types())
+    assert caller.types()[0] == "call_state ringing"
+    assert "call_declined busy" in callee.types()
+    assert town.call_count == 1
+    await town.say(callee, answer())
+    await town.say(caller, HANG_UP)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@in_town
+async def test_three_profiles_call_each_other_in_a_ring_and_each_is_in_one_call_at_most(town: Town, seed: int) -> None:
+    town.bus.dice.seed(seed)
+    student, tutor = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
+    parent = await town.connect(town.c, PARENT)
+    await asyncio.gather(
+        town.say(student, invitation(TUTOR, LESSON)),
+        town.say(tutor, invitation(PARENT, PARENTS_EVENING)),
+        town.say(parent, invitation(STUDENT, FAMILY)),
+    )
+    assert town.call_count == 1
+    assert len(set(town.bus.claims.values())) == 1
+    rows = await town.rows()
+    assert sorted(row.end_reason or "open" for row in rows) == ["busy", "busy", "open"]
+
+
+@in_town
+async def test_a_caller_that_calls_another_profile_from_another_node_ends_its_first_call(town: Town) -> None:
+    _, tutor = await town.ringing(town.a, town.b)
+    parent, again = await town.connect(town.c, PARENT), await town.connect(town.b, STUDENT)
+    await town.say(again, invitation(PARENT, FAMILY))
+    assert tutor.types()[:2] == ["call_invitation", "call_ended cancelled"]
+    assert parent.types() == ["call_invitation"]
+    assert again.types()[-1] == "call_state ringing"
+    await town.say(again, HANG_UP)
+
+
+@in_town
+async def test_a_claim_whose_answer_was_lost_keeps_no_profile_taken(town: Town) -> None:
+    """The engine has taken it, and then the connection broke."""
+    student, _ = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
+    orphan = await town.a.cluster.claim("c0" * 16, (STUDENT, TUTOR))
+    assert orphan.owner == town.a.cluster.me
+    await town.say(student, invitation(TUTOR))
+    assert student.types() == ["call_state ringing"]
+    live = town.a.calls._context.live.of(STUDENT)
+    assert live is not None and live.call.state is State.RINGING
+    await town.say(student, HANG_UP)
+
+
+@in_town
+async def test_while_the_engine_is_away_no_call_begins_and_nothing_is_left_of_the_attempt(town: Town) -> None:
+    student, tutor = await town.connect(town.a, STUDENT), await town.connect(town.a, TUTOR)
+    node = town.bus.nodes[town.a.cluster.me]
+    node.cut = True
+    await town.say(student, invitation(TUTOR))
+    assert (student.last("error")["code"], tutor.types()) == ("unavailable", [])
+    assert (await town.rows(), town.call_count) == ([], 0)
+    node.cut = False
+    await town.say(student, invitation(TUTOR))
+    assert tutor.types() == ["call_invitation"]
+    await town.say(student, HANG_UP)

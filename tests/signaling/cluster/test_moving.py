@@ -1,0 +1,207 @@
+"""A device whose connection breaks comes back to another node: it is the same device, and has missed nothing."""
+
+import asyncio
+
+import pytest
+
+from relay.cluster.messages import Gone
+from relay.ids import Profile
+from relay.signaling.presence.devices import RESUMED_ELSEWHERE
+from tests.signaling.cluster.town import Town, in_town
+from tests.signaling.harness import MemoryHarness
+from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
+
+
+def chat(text: str) -> str:
+    return frame("call_chat", LESSON, text=text, message_id=text)
+
+
+def heard(client: Client) -> list[str]:
+    return [one["text"] for one in client.said("call_chat") if not one["own"]]
+
+
+@pytest.mark.parametrize("to", ["a", "b", "c"])
+@in_town
+async def test_a_party_comes_back_to_another_node_and_has_missed_nothing(town: Town, to: str) -> None:
+    """`a` owns the call, and `b` was the home of the callee."""
+    caller, callee = await town.connected(town.a, town.b)
+    await town.say(caller, chat("1"))
+    await town.lose(callee)
+    await town.say(caller, chat("2"), chat("3"))
+    await town.resume(callee, getattr(town, to))
+    assert callee.welcome["resumed"]
+    await town.say(caller, chat("4"))
+    assert heard(callee) == ["1", "2", "3", "4"]
+    await town.say(callee, chat("5"))
+    assert heard(caller) == ["5"]
+    await town.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+@pytest.mark.parametrize("to", ["b", "c"])
+@in_town
+async def test_a_party_at_the_owner_itself_moves_to_another_node(town: Town, to: str) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.lose(caller)
+    await town.say(callee, chat("1"))
+    await town.resume(caller, getattr(town, to))
+    assert caller.welcome["resumed"]
+    await town.say(callee, chat("2"))
+    assert heard(caller) == ["1", "2"]
+    await town.resume(caller, town.a)
+    await town.say(callee, chat("3"))
+    assert heard(caller) == ["1", "2", "3"]
+    await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_moves_before_its_old_connection_was_missed_has_that_closed(town: Town) -> None:
+    _, callee = await town.connected(town.a, town.b)
+    older = callee.connection
+    assert older is not None
+    await town.resume(callee, town.c)
+    assert older.closed == RESUMED_ELSEWHERE
+    await town.say(callee, HANG_UP)
+
+
+@pytest.mark.parametrize("seed", range(30))
+@in_town
+async def test_a_device_that_moves_while_it_is_spoken_to_gets_everything_once_and_in_order(town: Town, seed: int) -> None:
+    """Some of it comes by way of its former home, and some at once."""
+    town.bus.dice.seed(seed)
+    town.bus.delay = 0.0004
+    caller, callee = await town.connected(town.a, town.b)
+    said = [str(number) for number in range(24)]
+
+    async def speak() -> None:
+        for text in said:
+            await town.a.say(caller, chat(text))
+            await asyncio.sleep(town.bus.dice.random() * 0.0002)
+
+    async def move() -> None:
+        for node in (town.c, town.b, town.a, town.c):
+            await asyncio.sleep(town.bus.dice.random() * 0.001)
+            await town.resume(callee, node)
+            assert callee.welcome["resumed"]
+
+    await asyncio.gather(speak(), move())
+    await town.settle()
+    assert heard(callee) == said
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_device_that_rings_answers_at_the_node_to_which_it_has_moved(town: Town) -> None:
+    caller, callee = await town.ringing(town.a, town.b)
+    await town.lose(callee)
+    await town.resume(callee, town.c)
+    await town.say(callee, answer())
+    assert callee.types() == ["call_invitation", "call_state answered"]
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_call_that_begins_while_the_callee_is_between_two_nodes_reaches_it(town: Town) -> None:
+    caller, callee = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
+    town.bus.delay = 0.001
+    await asyncio.gather(town.resume(callee, town.c), town.a.say(caller, invitation(TUTOR)))
+    await town.settle()
+    assert callee.types() == ["call_invitation"]
+    await town.say(callee, answer())
+    assert caller.types()[-1] == "call_state answered"
+    await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_another_device_at_another_node_takes_the_call_of_one_that_is_away(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.lose(callee)
+    tablet = await town.connect(town.c, TUTOR)
+    assert tablet.last("call_state")["yours"] is False
+    await town.say(tablet, frame("call_rejoin", LESSON))
+    assert "call_update offer" in tablet.types()
+    await town.resume(callee, town.b)
+    assert callee.types()[-1] == "call_ended answered_elsewhere"
+    await town.say(caller, HANG_UP)
+    assert tablet.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_device_asks_for_the_call_that_one_at_another_node_is_in(town: Town) -> None:
+    takes = ("call_elsewhere", "call_rejoin_request")
+    holder = await town.connect(town.b, TUTOR, takes=takes)
+    caller = await town.connect(town.a, STUDENT)
+    await town.say(caller, invitation(TUTOR))
+    await town.say(holder, answer())
+    tablet = await town.connect(town.c, TUTOR, takes=takes)
+    assert tablet.last("call_elsewhere")["can_move"]
+    await town.say(tablet, frame("call_rejoin", LESSON, move=True))
+    request = holder.last("call_rejoin_request")["request_id"]
+    await town.say(holder, frame("call_rejoin_answer", LESSON, accepted=True, request_id=request))
+    assert tablet.types()[-1] == "call_state answered"
+    assert holder.types()[-1] == "call_elsewhere"
+    await town.say(tablet, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_does_not_come_back_is_gone_for_the_owner_too(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.lose(callee)
+    await asyncio.sleep(TIMERS.signaling_grace + 1)
+    assert caller.types()[-1] == "call_ended signaling_lost"
+    assert await town.ends() == [(STUDENT.profile_id, "ended", "signaling_lost")]
+
+
+@in_town
+async def test_a_version_1_client_that_is_lost_at_another_node_ends_the_call_like_at_the_owner(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b, version=1)
+    await town.lose(callee)
+    again = await town.connect(town.c, TUTOR, version=1)
+    assert again.last("call_state")["yours"] is True
+    await town.say(again, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+async def _token_of(town: Town, node: MemoryHarness, profile: Profile) -> tuple[Client, str]:
+    client = await town.connect(node, profile)
+    return client, str(client.welcome["resume"])
+
+
+@in_town
+async def test_a_token_is_good_for_its_own_profile_only_at_any_node(town: Town) -> None:
+    _, token = await _token_of(town, town.b, TUTOR)
+    thief = await town.c.connect(STUDENT, resume=token)
+    assert not thief.welcome["resumed"]
+    assert town.posted(Gone) == 0
+
+
+@in_town
+async def test_a_device_whose_missed_messages_are_gone_comes_as_another_one_and_has_the_call(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.say(callee, '{"type":"ping","last_seq":3}')
+    await town.lose(callee)
+    again = await town.c.connect(TUTOR, resume=callee.token)  # and says that it has nothing
+    await town.settle()
+    assert not again.welcome["resumed"]
+    assert again.last("call_state")["yours"] is True
+    await town.c.say(again, HANG_UP)
+    await town.settle()
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+@pytest.mark.parametrize("seed", range(10))
+@in_town
+async def test_a_device_that_moves_to_the_owner_gets_what_was_on_its_way_before_what_comes_after(town: Town, seed: int) -> None:
+    town.bus.dice.seed(seed)
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.delay = 0.01
+    moving = asyncio.ensure_future(town.resume(callee, town.a))
+    for number in range(30):
+        await town.a.say(caller, chat(str(number)))
+        await asyncio.sleep(0.001)
+    await moving
+    await town.settle()
+    assert heard(callee) == [str(number) for number in range(30)]
+    await town.say(caller, HANG_UP)
