@@ -74,7 +74,7 @@ class Bus:
 
     def send(self, sender: NodeRef, to: NodeRef, arrive: Callable[[], None], *, countable: bool = True) -> None:
         """Have something arrive at a node, after all that was sent before it."""
-        if sender in self.lost_nodes:
+        if self.nodes[sender].dead:
             return
         channel = self.channels.setdefault((sender, to), Channel())
         channel.sent += 1
@@ -103,15 +103,24 @@ class Bus:
         arrive()
 
     def lose(self, ref: NodeRef) -> None:
-        """The lease of a node runs out; all others notice."""
+        """The lease of a node runs out, for it is dead or does not reach the engine; all others notice."""
         self.lost_nodes.add(ref)
         for node in self.nodes.values():
             if node.me != ref and not node.dead:
                 node.member.lost(ref)
 
+    def fence(self, ref: NodeRef) -> None:
+        """The node does not reach the engine any more, and notices that."""
+        node = self.nodes[ref]
+        node.cut = node.fenced = True
+        node.member.fenced()
+
     def regain(self, ref: NodeRef) -> None:
         """The node renews its lease, and writes anew what it had in the engine."""
+        node = self.nodes[ref]
+        node.cut = node.fenced = False
         self.lost_nodes.discard(ref)
+        node.member.restored()
 
 
 class BusNode:

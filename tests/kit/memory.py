@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from relay.errors import LostRace, TakenOver
+from relay.errors import LostRace, TakenOver, Unavailable
 from relay.ids import Profile, Scope, ScopeKind
 from relay.records.profiles import Privacy, ProfileCard
 from relay.records.recordings import CaptureResult, NewRecording, RecordingConsent, RecordingEnd, RecordingPolicy
@@ -39,6 +39,8 @@ class CallEntry:
     paths: tuple[MediaPath, MediaPath] = (UNKNOWN_PATH, UNKNOWN_PATH)
     """To the caller and to the callee."""
     decline_message: str | None = None
+    owner_epoch: int = 1
+    """The incarnation of the server whose it is."""
 
     @property
     def call_id(self) -> str:
@@ -64,24 +66,36 @@ class CallEntry:
 
 
 class MemoryCallLog:
-    """`relay.signaling.ports.CallLog`."""
+    """`relay.signaling.ports.CallLog`.
 
-    def __init__(self, kind: ScopeKind) -> None:
+    Args:
+        beside: the same table, as another server has it.
+        incarnation: of the server.
+    """
+
+    def __init__(self, kind: ScopeKind, beside: "MemoryCallLog | None" = None, incarnation: int = 1) -> None:
         self._kind = kind
-        self.entries: dict[str, CallEntry] = {}
+        self._incarnation = incarnation
+        self.entries: dict[str, CallEntry] = {} if beside is None else beside.entries
         """By `call_id`, oldest first."""
         self.taken_over: set[str] = set()
-        """Ids of calls that are another server's."""
+        """Ids of calls that are another server's, whatever their rows say."""
+        self.is_away = False
+
+    async def _reach(self) -> None:
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise Unavailable("the database is away")
 
     async def opened(self, call: NewCall) -> None:
-        await asyncio.sleep(0)
+        await self._reach()
         assert call.scope.kind is self._kind, "each table has the calls of one kind of scope"
         if call.call_id in self.entries:
             raise LostRace(f"call {call.call_id} is there already")
-        self.entries[call.call_id] = CallEntry(call, call.call_type)
+        self.entries[call.call_id] = CallEntry(call, call.call_type, owner_epoch=self._incarnation)
 
     async def answered(self, call_id: str, at: datetime) -> None:
-        await asyncio.sleep(0)
+        await self._reach()
         self._require_mine(call_id)
         entry = self.entries.get(call_id)
         if entry is None or entry.status != "initiated":
@@ -89,7 +103,7 @@ class MemoryCallLog:
         entry.status, entry.answered_at = "answered", at
 
     async def updated(self, call_id: str, call_type: str) -> None:
-        await asyncio.sleep(0)
+        await self._reach()
         entry = self.entries.get(call_id)
         if entry is not None and entry.is_open:
             entry.call_type = call_type
@@ -105,7 +119,7 @@ class MemoryCallLog:
         callee: MediaPath = UNKNOWN_PATH,
         decline_message: str | None = None,
     ) -> int | None:
-        await asyncio.sleep(0)
+        await self._reach()
         self._require_mine(call_id)
         entry = self.entries.get(call_id)
         if entry is None or not (entry.is_open or entry.end_reason == "expired"):
@@ -117,41 +131,46 @@ class MemoryCallLog:
         return entry.duration_seconds
 
     async def was_transferred(self, call_id: str, profile: Profile) -> bool:
-        await asyncio.sleep(0)
+        await self._reach()
         entry = self.entries.get(call_id)
         parties = () if entry is None else (entry.call.caller.profile, entry.call.callee.profile)
         return entry is not None and entry.end_reason == "transferred" and profile in parties
 
     async def heartbeat(self, call_ids: Sequence[str], at: datetime) -> Collection[str]:
-        await asyncio.sleep(0)
-        for call_id in {*call_ids} - self.taken_over:
+        await self._reach()
+        theirs = {one for one in call_ids if not self._is_mine(one)}
+        for call_id in {*call_ids} - theirs:
             entry = self.entries.get(call_id)
             if entry is not None and entry.end_reason == "expired":
                 entry.status = "initiated" if entry.answered_at is None else "answered"
                 entry.end_reason = entry.ended_at = entry.duration_seconds = None
             if entry is not None and entry.is_open:
                 entry.heartbeat_at = at
-        return self.taken_over & {*call_ids}
+        return theirs
 
     async def take_over(self, call_ids: Sequence[str]) -> None:
-        await asyncio.sleep(0)
+        await self._reach()
+
+    def _is_mine(self, call_id: str) -> bool:
+        entry = self.entries.get(call_id)
+        return call_id not in self.taken_over and (entry is None or entry.owner_epoch == self._incarnation)
 
     def _require_mine(self, call_id: str) -> None:
-        if call_id in self.taken_over:
+        if not self._is_mine(call_id):
             raise TakenOver(f"call {call_id} is another server's")
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
-        await asyncio.sleep(0)
+        await self._reach()
         return {one.call_id: one.last_sign for one in self.entries.values() if one.is_open and one.heartbeat_at not in beats}
 
     async def close_own(self) -> int:
-        return await self._close(list(self.entries.values()))
+        return await self._close([one for one in self.entries.values() if one.owner_epoch == self._incarnation])
 
     async def close_stale(self, signs: Mapping[str, datetime]) -> int:
         return await self._close([one for one in self.entries.values() if signs.get(one.call_id) == one.last_sign])
 
     async def _close(self, entries: Iterable[CallEntry]) -> int:
-        await asyncio.sleep(0)
+        await self._reach()
         abandoned = [one for one in entries if one.is_open]
         for one in abandoned:
             one.close(one.last_sign, "expired")

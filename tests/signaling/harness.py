@@ -320,7 +320,9 @@ class MemoryHarness(Harness):
             self.chat, self.recordings = MemoryChatLog(keeps=[LESSON]), MemoryRecordings()
             self.waker, self.limiter = FakeWaker(), FakeLimiter()
         else:
-            self.logs, self.directory, self.chat, self.recordings = beside.logs, beside.directory, beside.chat, beside.recordings
+            assert cluster is not None, "two nodes make a cluster"
+            self.logs = {kind: MemoryCallLog(kind, log, cluster.me.incarnation) for kind, log in beside.logs.items()}
+            self.directory, self.chat, self.recordings = beside.directory, beside.chat, beside.recordings
             self.waker, self.limiter = beside.waker, FakeLimiter()
         missed = MemoryMissedCalls(self.logs)
         self.routes: dict[Address, Route] = {}

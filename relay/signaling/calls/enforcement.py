@@ -1,18 +1,21 @@
 """Ends what is allowed no longer: those who were deleted, blocked, removed or logged out leave their calls at once.
 
-Everything here concerns the calls and devices of this server.
+Everything here concerns the calls of this server. Devices of a profile are sent away at other nodes too, which ends the calls
+that they are in.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from relay.cluster.messages import Drop
 from relay.ids import Profile, Scope
 from relay.records.calls import OngoingCall, OngoingCallDetail
 from relay.signaling.calls import measured, policy
 from relay.signaling.calls.arrivals import Arrivals
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.home import Home
 from relay.signaling.calls.termination import Termination
 from relay.signaling.presence.device import Device
 
@@ -32,10 +35,11 @@ LAST_WORDS: Final = 2.0
 class Enforcement:
     """`relay.http.ports.Enforcer`."""
 
-    def __init__(self, context: CallContext, termination: Termination, arrivals: Arrivals) -> None:
+    def __init__(self, context: CallContext, termination: Termination, arrivals: Arrivals, home: Home) -> None:
         self._context = context
         self._termination = termination
         self._arrivals = arrivals
+        self._home = home
 
     def ongoing(self) -> Sequence[OngoingCall]:
         """The calls that have not ended, oldest first."""
@@ -65,12 +69,15 @@ class Enforcement:
                 await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
             self._context.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
+            await self._home.gone(device, dropped=True)
+        await self._drop_elsewhere(profile, CREDENTIAL_OVER, "the profile was deleted")
         # What it has said and done is in the database, and can be erased there, before this is over.
         await self._context.log.settled(LAST_WORDS)
 
     async def drop(self, profile: Profile) -> None:
         """Send the devices of a profile away, and end the call that they are in."""
         await self._drop(self._context.devices.known(profile), DROPPED, "disconnected by the platform")
+        await self._drop_elsewhere(profile, DROPPED, "disconnected by the platform")
 
     async def revoke(self, profile: Profile | None, issued_before: float) -> None:
         """The same for devices whose credential was issued before a time (seconds since 1970).
@@ -114,5 +121,12 @@ class Enforcement:
         for device in devices:
             await self._arrivals.sent_away(device)
             self._context.devices.drop(device, code, reason)
+            await self._home.gone(device, dropped=True)
         if devices:
             logger.info("%d devices were disconnected: %s", len(devices), reason)
+
+    async def _drop_elsewhere(self, profile: Profile, code: int, reason: str) -> None:
+        """Have other nodes send the devices of a profile away that are not known here."""
+        cluster = self._context.cluster
+        for card in await cluster.devices_of(profile):
+            cluster.post(card.home, Drop(card.device_id, code, reason))

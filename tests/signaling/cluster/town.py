@@ -45,12 +45,32 @@ class Town:
 
     async def close(self) -> None:
         """All calls end, and the nodes remember nothing of devices of others, and the engine nothing of calls."""
-        for node in self.nodes:
+        living = [one for one in self.nodes if not self.bus.nodes[one.cluster.me].dead]
+        for node in living:
             await node.close()
         await self.settle()
         for node in self.nodes:
+            if node not in living:
+                await node.close()
+        for node in living:
             assert [one for one in node.calls._context.devices._by_id.values() if one.remote is not None] == []
-        assert self.bus.claims == {}
+        assert {one for one in self.bus.claims.values() if one.owner not in self.bus.lost_nodes} == set()
+
+    async def kill(self, node: MemoryHarness) -> None:
+        """A node dies: what it does from now on reaches neither its clients, nor other nodes, nor the database. The others do not
+        know yet: `Bus.lose` has them notice."""
+        me = self.bus.nodes[node.cluster.me]
+        me.dead = True
+        for log in node.logs.values():
+            log.is_away = True
+        for client, where in self._where.items():
+            if where is node and client.connection is not None:
+                client.lost()
+
+    async def notice(self, node: MemoryHarness) -> None:
+        """The lease of a node has run out, and the other nodes know."""
+        self.bus.lose(node.cluster.me)
+        await self.settle()
 
     async def settle(self) -> None:
         """Wait until everything that can happen now has happened."""
@@ -62,8 +82,10 @@ class Town:
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
-    async def connect(self, node: MemoryHarness, profile: Profile, version: int = 2, takes: tuple[str, ...] = ()) -> Client:
-        client = await node.connect(profile, version, takes=takes)
+    async def connect(
+        self, node: MemoryHarness, profile: Profile, version: int = 2, takes: tuple[str, ...] = (), resume: str = ""
+    ) -> Client:
+        client = await node.connect(profile, version, takes=takes, resume=resume)
         self._where[client] = node
         await self.settle()
         return client
