@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from relay.ids import Profile, Scope, ScopeKind
 from tests.kit.clock import VirtualClockLoop
+from tests.kit.memory import CallEntry
 from tests.signaling.harness import MOMENT, MemoryHarness
 from tests.signaling.model import Model
 from tests.signaling.people import (
@@ -57,6 +58,11 @@ def is_final(message: dict[str, Any]) -> bool:
     return message["type"] in FINAL or (message["type"] == "call_state" and message["state"] == "ended")
 
 
+def row_of(entry: CallEntry) -> tuple[Profile, Profile, str, str, str | None]:
+    """A row as the model has it."""
+    return entry.call.caller.profile, entry.call.callee.profile, entry.call_type, entry.status, entry.end_reason
+
+
 class Life(RuleBasedStateMachine):
     """Does things to a server and to a `Model`, and compares them after each."""
 
@@ -65,13 +71,26 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualClockLoop)
-        self.harness = MemoryHarness(TIMERS)
+        self.harness = self.make_harness()
         self.harness.directory.members = {scope: set(who) for scope, who in MEMBERS.items()}
         self.clients: dict[int, Client] = {}
         self.numbers = itertools.count()
         self.broken = False
         """A comparison failed: there is nothing more to compare."""
         self.after: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    def make_harness(self) -> MemoryHarness:
+        """The server that things are done to."""
+        return MemoryHarness(TIMERS)
+
+    async def settle(self) -> None:
+        """Wait until everything that can happen now has happened."""
+        await asyncio.sleep(MOMENT)
+
+    @property
+    def call_count(self) -> int:
+        """Calls that go on."""
+        return self.harness.calls.call_count
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -80,7 +99,7 @@ class Life(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         async def then_settle() -> Any:
             result = await work
-            await asyncio.sleep(MOMENT)
+            await self.settle()
             return result
 
         return self.runner.run(then_settle())
@@ -137,7 +156,7 @@ class Life(RuleBasedStateMachine):
                 expected[index] += [code] if code else []
             self.model.wait_until(self.loop.time())
             try:
-                assert got == expected
+                assert got == expected, f"errors: {got}, and not {expected}"
                 self._compare()
                 return
             except AssertionError as error:
@@ -160,16 +179,14 @@ class Life(RuleBasedStateMachine):
         ids: list[str] = []
         entries = {kind: list(log.entries.values()) for kind, log in self.harness.logs.items()}
         for kind, found in entries.items():
-            rows = [
-                (one.call.caller.profile, one.call.callee.profile, one.call_type, one.status, one.end_reason) for one in found
-            ]
-            assert rows == self.model.rows(kind)
+            rows, expected = [row_of(one) for one in found], self.model.rows(kind)
+            assert rows == expected, f"rows: {rows}, and not {expected}"
         counts: defaultdict[ScopeKind, int] = defaultdict(int)
         for call in self.model.calls:
             kind = call.scope.kind
             ids.append(entries[kind][counts[kind]].call_id)
             counts[kind] += 1
-        assert self.harness.calls.call_count == sum(1 for one in self.model.calls if one.state != "ended")
+        assert self.call_count == sum(1 for one in self.model.calls if one.state != "ended")
         for number, client in self.clients.items():
             self._check_client(number, client, ids)
 

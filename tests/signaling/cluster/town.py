@@ -90,6 +90,10 @@ class Town:
         await self.settle()
         return client
 
+    def node_of(self, client: Client) -> MemoryHarness:
+        """The node that the client is with, or was last."""
+        return self._where[client]
+
     async def say(self, client: Client, *frames: str | bytes) -> None:
         for frame in frames:
             await self._where[client].say(client, frame)
