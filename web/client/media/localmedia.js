@@ -16,11 +16,10 @@
 import { cameraOf, chosenBackground, filterOf } from "./background.js";
 import { chosenId } from "./devices.js";
 import { MediaUnavailable, openInput, openMedia, openScreen, stop } from "./media.js";
+import { MicrophoneWatch } from "./microphonewatch.js";
 
 /** Milliseconds of black frames before the camera stops, so that the other side's video freezes on black. */
 const BLACKOUT = 400;
-/** Milliseconds of a microphone that the system keeps silent, until that counts. */
-const SILENCE = 1_500;
 
 /** Events: `change` when any field changed; `tracks` when a track came or went; `lost`, a `CustomEvent<DeviceLoss>`. */
 export class LocalMedia extends EventTarget {
@@ -42,12 +41,15 @@ export class LocalMedia extends EventTarget {
   #held = false;
   #closed = false;
   #blackout = 0;
-  #silence = 0;
   /** @type {Promise<void> | null} */
   #opening = null;
   /** Of each device, the number of the latest attempt to open one: what an earlier attempt brings comes too late. */
   #attempts = { microphone: 0, camera: 0 };
-  #devicesChanged = () => void this.#retryMicrophone();
+  #watch = new MicrophoneWatch({
+    problem: () => this.problems.microphone,
+    silenced: (track) => this.#silenced(track),
+    restore: () => this.restore("microphone"),
+  });
 
   /** @returns {MediaStreamTrack | null} */
   get microphone() {
@@ -84,8 +86,7 @@ export class LocalMedia extends EventTarget {
     this.stream = new MediaStream();
     for (const track of tracks) this.#adopt(track);
     this.hasCamera = this.cameraOn = this.camera !== null;
-    navigator.mediaDevices?.addEventListener?.("devicechange", this.#devicesChanged);
-    void this.#watchPermission();
+    void this.#watch.begin();
     this.#applySwitches();
     this.#changed();
   }
@@ -212,8 +213,7 @@ export class LocalMedia extends EventTarget {
   close() {
     this.#closed = true;
     clearTimeout(this.#blackout);
-    clearTimeout(this.#silence);
-    navigator.mediaDevices?.removeEventListener?.("devicechange", this.#devicesChanged);
+    this.#watch.close();
     this.#trackOf("camera")?.stop();
     this.#filter?.close();
     stop(this.stream);
@@ -293,7 +293,7 @@ export class LocalMedia extends EventTarget {
   #adopt(track) {
     this.stream?.addTrack(track.kind === "video" ? this.#filtered(track) : track);
     track.onended = () => void this.#ended(track);
-    if (track.kind === "audio") track.onmute = track.onunmute = () => this.#silenced(track);
+    if (track.kind === "audio") this.#watch.listen(track);
   }
 
   /** @param {MediaStreamTrack} track of a device */
@@ -334,13 +334,9 @@ export class LocalMedia extends EventTarget {
 
   /** @param {MediaStreamTrack} track the system has silenced it, or lets it be heard again */
   #silenced(track) {
-    clearTimeout(this.#silence);
-    const wait = track.muted ? SILENCE : 0;
-    this.#silence = setTimeout(() => {
-      if (this.#closed || this.microphone !== track) return;
-      this.problems = { ...this.problems, microphone: track.muted ? "silenced" : null };
-      this.#changed();
-    }, wait);
+    if (this.#closed || this.microphone !== track) return;
+    this.problems = { ...this.problems, microphone: track.muted ? "silenced" : null };
+    this.#changed();
   }
 
   /**
@@ -351,22 +347,6 @@ export class LocalMedia extends EventTarget {
     this.problems = { ...this.problems, [input]: problem };
     if (input === "camera") this.cameraOn = this.hasCamera = false;
     this.#changed();
-  }
-
-  /** Something was plugged in or out, perhaps the microphone that is wanted. */
-  async #retryMicrophone() {
-    const { microphone: problem } = this.problems;
-    if (problem !== "missing" && problem !== "busy") return;
-    await this.restore("microphone").catch(() => {}); // `problems` says so
-  }
-
-  /** The user may allow in the browser's own settings what was blocked. */
-  async #watchPermission() {
-    const status = await navigator.permissions?.query({ name: /** @type {any} */ ("microphone") }).catch(() => null);
-    status?.addEventListener("change", () => {
-      if (status.state !== "granted" || this.problems.microphone !== "denied") return;
-      void this.restore("microphone").catch(() => {}); // `problems` says so
-    });
   }
 
   /** @param {InputKind} input @returns {MediaStreamTrack | null} of the device */
