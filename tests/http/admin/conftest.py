@@ -6,10 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.http.conftest import http, relay, shared_relays
 from tests.http.records import asked
-
-__all__ = ["http", "relay", "shared_relays"]
 
 SERVICE_TOKEN = "the platform's own token, of 32 characters or more"
 PLATFORM = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
