@@ -111,6 +111,6 @@ RESOLVE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(RESOLVE) setup.cfg --extra postgresql --output-file requirements.lock
+	$(RESOLVE) setup.cfg --extra postgresql --extra cluster --output-file requirements.lock
 	$(RESOLVE) setup.cfg --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	rm -rf $(VENV)-lock

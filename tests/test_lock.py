@@ -49,7 +49,10 @@ def test_a_lock_has_hashes_for_everything_and_names_no_registry(lock: str) -> No
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_locks_have_all_that_setup_cfg_asks_for_in_the_versions_that_it_allows(python: str) -> None:
-    for lock, extras in (("requirements.lock", (None, "postgresql")), ("requirements-dev.lock", (None, "postgresql", "dev"))):
+    for lock, extras in (
+        ("requirements.lock", (None, "postgresql", "cluster")),
+        ("requirements-dev.lock", (None, "postgresql", "cluster", "dev")),
+    ):
         versions = pinned(lock, python)
         for one in (one for extra in extras for one in wanted(extra)):
             name = canonicalize_name(one.name)

@@ -14,6 +14,7 @@ from relay.settings import spelling
 from relay.settings.auth import AuthSettings
 from relay.settings.base import PREFIX, variable
 from relay.settings.calls import CallSettings
+from relay.settings.cluster import ClusterSettings
 from relay.settings.database import DatabaseSettings
 from relay.settings.edge import EdgeSettings
 from relay.settings.http import HttpSettings
@@ -32,6 +33,7 @@ class Settings(
     MediaSettings,
     TurnSettings,
     DatabaseSettings,
+    ClusterSettings,
     AuthSettings,
     CallSettings,
     HttpSettings,
@@ -52,6 +54,21 @@ class Settings(
         first, last = self.media_port, self.last_media_port
         if first and self.has_built_in and first <= self.turn_port <= last:
             yield f"{PREFIX}TURN_PORT: media takes the UDP ports from {first} to {last}"
+        if self.redis_url:
+            yield from self._not_shared()
+
+    def _not_shared(self) -> Iterator[str]:
+        """What the nodes of a cluster must have in common, and would each have for itself."""
+        if self.database_url.startswith("sqlite"):
+            yield f"{PREFIX}DATABASE_URL: the nodes of a cluster share a PostgreSQL database; SQLite is for one server"
+        secrets = [
+            ("jwt_secret", not (self.jwt_secret or self.jwks)),
+            ("turn_secret", self.has_built_in and not self.turn_secret),
+        ]
+        for name, missing in secrets:
+            if missing:
+                # The one that is made up at start is of this node: the others would refuse what it has signed.
+                yield f"{variable(name)}: required with {PREFIX}REDIS_URL, the same at every node; try: openssl rand -hex 32"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

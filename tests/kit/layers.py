@@ -74,6 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.cluster.values": ("relay.ids",),
     "relay.cluster.messages": ("relay.cluster.values", "relay.ids", "relay.errors"),
     "relay.cluster.api": ("relay.cluster.values", "relay.cluster.messages", "relay.ids"),
+    "relay.cluster.redis": ("relay.cluster", "relay.counting", "relay.ids", "relay.errors", "relay.settings.redis_url"),
     "relay.cluster": ("relay.cluster", "relay.locked_file", "relay.ids", "relay.errors"),
     "relay.interpreter": (),
     "relay.rtp": ("relay.rtp", "relay.errors"),

@@ -1,0 +1,1 @@
+"""The cluster on Redis: nodes with leases, claims, devices, and an inbox for each node."""

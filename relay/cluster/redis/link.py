@@ -1,0 +1,241 @@
+"""Connections to Redis: each command with a deadline of its own, and each outage in the log once."""
+
+import asyncio
+import logging
+import re
+import ssl
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+
+from relay.cluster.redis.figures import ClusterFigures
+from relay.cluster.redis.scripts import Script
+from relay.errors import ConfigurationError, Unavailable
+from relay.settings.redis_url import RedisAddress
+
+logger = logging.getLogger(__name__)
+
+Command = tuple[Any, ...]
+
+OLDEST: Final = (6, 2)
+"""Redis. It is the oldest one that its makers repair."""
+
+_AWAY: Final = frozenset(
+    {
+        *("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF", "NOREPLICAS"),
+        *("NOAUTH", "NOPERM", "WRONGPASS", "UNKILLABLE"),
+    }
+)
+"""First words of errors that say nothing about the command: any other one would fail too."""
+
+_REFUSED: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "AUTH failed")
+
+
+def call(script: Script, keys: Sequence[str], *arguments: object) -> Command:
+    """The command that runs a script which Redis may not have yet."""
+    return ("EVAL", script.text, len(keys), *keys, *arguments)
+
+
+def is_away(error: ResponseError) -> bool:
+    """Whether Redis cannot run any command at the moment."""
+    # redis-py cuts the first word off of errors that it has classes for.
+    return (type(error) is not ResponseError and not isinstance(error, NoScriptError)) or str(error).partition(" ")[0] in _AWAY
+
+
+class Link:
+    """A connection to Redis, or to what its Sentinels say is its master, opened anew whenever that is necessary.
+
+    What runs over it runs one after the other.
+    """
+
+    def __init__(self, address: RedisAddress, figures: ClusterFigures, outage: "RedisOutage", deadline: float) -> None:
+        self._figures = figures
+        self._outage = outage
+        self._deadline = deadline
+        self._sentinel, self._client = _client(address, deadline)
+
+    async def run(self, commands: Sequence[Command], *, waiting: float = 0.0) -> list[Any]:
+        """Run some commands, in one round trip.
+
+        Args:
+            waiting: seconds that they may wait inside Redis.
+
+        Returns:
+            The result of each, or its `ResponseError`.
+
+        Raises:
+            Unavailable: Redis is away; whether it has run the commands is not known.
+        """
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._deadline + waiting):
+                pipeline = self._client.pipeline(transaction=False)
+                for command in commands:
+                    pipeline.execute_command(*command)
+                results: list[Any] = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            await self._drop()
+            self._figures.counters["redis_failures"] += 1
+            self._outage.failed(error, began)
+            raise Unavailable(f"Redis is away: {reason_of(error)}") from None
+        except asyncio.CancelledError:
+            await self._drop()  # an answer may still come, which would be taken for that to the next command
+            raise
+        away = next((one for one in results if isinstance(one, ResponseError) and is_away(one)), None)
+        if away is None:
+            self._outage.succeeded()
+        else:
+            self._figures.counters["redis_failures"] += 1
+            self._outage.failed(away, began)
+            await self._drop()  # a master that has become a replica refuses: Sentinels know the new one
+        if not waiting:
+            self._figures.answered(began)
+        return results
+
+    async def close(self) -> None:
+        await self._drop()
+
+    async def _drop(self) -> None:
+        """Close the connection, without waiting for a peer that hangs."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._client.connection_pool.disconnect(inuse_connections=True)
+                for one in self._sentinel.sentinels if self._sentinel else ():
+                    await one.connection_pool.disconnect(inuse_connections=True)
+        except (RedisError, OSError):
+            logger.debug("a connection to Redis could not be closed in time")
+
+
+class RedisOutage:
+    """Whether Redis is away: one line in the log when that begins, and one when it ends."""
+
+    def __init__(self, figures: ClusterFigures) -> None:
+        self._figures = figures
+        self._since: float | None = None
+        self._succeeded_at = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        return self._since is not None
+
+    def failed(self, error: Exception, began: float) -> None:
+        """
+        Args:
+            began: when the command was sent, by `time.perf_counter`. Redis may have answered others since.
+        """
+        if self._since is None and began >= self._succeeded_at:
+            self._since = time.perf_counter()
+            self._figures.counters["redis_outages"] += 1
+            logger.error("Redis is away: %s. Calls go on; new ones are refused once the lease has run out", reason_of(error))
+
+    def succeeded(self) -> None:
+        self._succeeded_at = time.perf_counter()
+        if self._since is not None:
+            logger.warning("Redis is back after %.0f s", self._succeeded_at - self._since)
+            self._since = None
+
+
+def reason_of(error: BaseException) -> str:
+    """What is wrong, in a line."""
+    if isinstance(error, AuthenticationError) or any(one in str(error) for one in _REFUSED):
+        return f"it does not accept the user's name and the password ({_line(error)})"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS fails: {_line(cause)}"
+        cause = cause.__cause__ or cause.__context__
+    return "no answer in time" if isinstance(error, TimeoutError) else _line(error)
+
+
+def _line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+async def examine(address: RedisAddress, deadline: float) -> str:
+    """Whether Redis can be used; its version.
+
+    Raises:
+        ConfigurationError: it answers, and will not do: the password, TLS, or its version. A line that says why.
+        Unavailable: it does not answer.
+    """
+    figures = ClusterFigures()
+    _open_files(address)
+    quiet = _Quiet(figures)
+    link = Link(address, figures, quiet, deadline)
+    try:
+        [info] = await link.run([("INFO", "server")])
+    except Unavailable:
+        if quiet.error is not None and _is_lasting(quiet.error):
+            raise ConfigurationError(f"cannot use {address}: {reason_of(quiet.error)}") from None
+        raise
+    finally:
+        await link.close()
+    if isinstance(info, ResponseError):
+        raise ConfigurationError(f"cannot use {address}: {reason_of(info)}")
+    version = str(info.get("redis_version", ""))
+    if tuple(int(one) for one in re.findall(r"\d+", version)[:2]) < OLDEST:
+        raise ConfigurationError(f"cannot use {address}: it is version {version or 'unknown'}; the relay needs 6.2 or newer")
+    return version
+
+
+def _open_files(address: RedisAddress) -> None:
+    """OpenSSL does not say which file it cannot read."""
+    for parameter, name in address.files:
+        try:
+            Path(name).open("rb").close()
+        except OSError as error:
+            raise ConfigurationError(f"RELAY_REDIS_URL: {parameter}: {name}: {error.strerror}") from None
+
+
+class _Quiet(RedisOutage):
+    """Writes nothing in the log."""
+
+    error: Exception | None = None
+
+    def failed(self, error: Exception, began: float) -> None:
+        self.error = error
+
+    def succeeded(self) -> None: ...
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether it fails the same way however often it is tried."""
+    return "password" in reason_of(error) or reason_of(error).startswith("TLS fails")
+
+
+def _client(address: RedisAddress, deadline: float) -> tuple[Sentinel | None, "Redis"]:
+    options: dict[str, Any] = {
+        "socket_connect_timeout": deadline,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "max_connections": 2,
+    }
+    if address.tls:
+        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+        options |= {
+            name: value
+            for name, value in (
+                ("ssl_ca_certs", address.ca_file),
+                ("ssl_certfile", address.cert_file),
+                ("ssl_keyfile", address.key_file),
+            )
+            if value
+        }
+    own = {
+        **options,
+        "db": address.number,
+        "username": address.username or None,
+        "password": address.password or None,
+    }
+    if not address.service:
+        [(host, port)] = address.servers
+        return None, Redis(host=host, port=port, **own)
+    asked = {**options, "username": address.sentinel_username or None, "password": address.sentinel_password or None}
+    sentinel = Sentinel(list(address.servers), sentinel_kwargs=asked, **own)  # type: ignore[no-untyped-call]  # redis-py's own
+    return sentinel, sentinel.master_for(address.service)
