@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from relay.cluster.alone import Alone
+from relay.composition.cluster import RunningCluster, cluster_plane
 from relay.composition.database import DatabasePlane, database_plane
 from relay.composition.edge import edge_plane
 from relay.composition.http import http_plane
@@ -29,6 +29,7 @@ from relay.media.capture.directory import examine_directory, warn_of_others
 from relay.settings.all import Settings
 from relay.settings.auth import AuthSettings
 from relay.settings.calls import CallSettings
+from relay.settings.cluster import ClusterSettings
 from relay.settings.database import DatabaseSettings
 from relay.settings.edge import EdgeSettings
 from relay.settings.http import HttpSettings
@@ -83,6 +84,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
     identification = extensions.identification
     limits = HttpLimits(settings.only(LimitSettings))
     database = database_plane(settings.only(DatabaseSettings))
+    clustered = cluster_plane(settings.only(ClusterSettings), database.cluster, app_limits.cluster)
     media = media_plane(
         settings.only(MediaSettings),
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
@@ -94,6 +96,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         settings.only(CallSettings),
         database,
         media,
+        cluster=clustered.cluster,
         route_of=edge.route_of,
         waker=waker,
         limiter=limits,
@@ -102,6 +105,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         recording=settings.only(RecordingSettings),
         recordings=recorded.store,
     )
+    clustered.describe(lambda: calls.accepting, media.worker_processes)
     if recorded.jobs is not None:
         calls.writes.on_recorded = recorded.jobs.wake
     app = http_plane(
@@ -109,6 +113,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         settings.only(AuthSettings),
         settings.trusted_proxies,
         database=database,
+        clustered=clustered,
         media=media,
         edge=edge,
         calls=calls,
@@ -125,7 +130,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
     housekeeping = Housekeeping(SqlRetention(database.engine), settings.only(RetentionSettings))
     app.cleanup_ctx.append(_recordings_examined(settings.only(RecordingSettings)))
     app.cleanup_ctx.append(_open(database))
-    app.cleanup_ctx.append(_clustered(database.cluster, calls.writes))
+    app.cleanup_ctx.append(_clustered(clustered.cluster, calls.writes))
     app.cleanup_ctx.append(_running(app[REVOCATIONS]))
     keys = app[TOKENS].keys
     if keys is not None:
@@ -162,7 +167,7 @@ def _open(database: DatabasePlane) -> _Context:
     return opened
 
 
-def _clustered(cluster: Alone, writes: WriteBehind) -> _Context:
+def _clustered(cluster: RunningCluster, writes: WriteBehind) -> _Context:
     async def clustered(app: web.Application) -> AsyncIterator[None]:
         await cluster.start()
         try:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from relay.app import create_app
+from relay.composition.cluster import look_at_redis
 from relay.composition.database import look_at_database
 from relay.composition.http import tokens
 from relay.edge.counters import EdgeCounters
@@ -21,7 +22,7 @@ async def examine(settings: Settings) -> tuple[list[str], list[str]]:
     """
     good: list[str] = []
     bad: list[str] = []
-    for look in (_database, _certificate, _keys, _recordings, _application):
+    for look in (_database, _redis, _certificate, _keys, _recordings, _application):
         try:
             good += await look(settings)
         except ConfigurationError as error:
@@ -31,6 +32,10 @@ async def examine(settings: Settings) -> tuple[list[str], list[str]]:
 
 async def _database(settings: Settings) -> list[str]:
     return [await look_at_database(settings)]
+
+
+async def _redis(settings: Settings) -> list[str]:
+    return [await look_at_redis(settings)] if settings.redis_url else []
 
 
 async def _certificate(settings: Settings) -> list[str]:

@@ -146,6 +146,9 @@ class Cluster(NodeIdentity, Protocol):
 
         Returns:
             The call that its profile is in, of any node.
+
+        Raises:
+            Unavailable: the engine is away. The device is written as soon as it is back: dismiss one that is turned away.
         """
         ...
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from relay.cluster.api import Cluster
+from relay.cluster.redis.figures import LEVELS as CLUSTER_LEVELS
+from relay.cluster.redis.figures import NAMES as CLUSTER_NAMES
+from relay.composition.cluster import ClusterPlane
 from relay.composition.database import DatabasePlane
 from relay.composition.limits import AppLimits
 from relay.composition.media import MediaPlane
@@ -55,6 +59,7 @@ from relay.http.access.service_token import ServiceToken
 from relay.http.admin import drain as admin_drain
 from relay.http.admin import lists as admin_lists
 from relay.http.admin import live as admin_live
+from relay.http.admin import nodes as admin_nodes
 from relay.http.admin import profiles as admin_profiles
 from relay.http.admin import recording_orders
 from relay.http.admin import recordings as admin_recordings
@@ -97,6 +102,7 @@ def http_plane(
     trusted_proxies: Sequence[str],
     *,
     database: DatabasePlane,
+    clustered: ClusterPlane,
     media: MediaPlane,
     edge: Edge,
     calls: Calls,
@@ -143,10 +149,15 @@ def http_plane(
             origins=origins,
             pushed=waker.outcomes if waker else Counter(),
             rated=rated,
-            sources=[*_sources(calls, edge, database, probes, faults), *_recording_sources(recorded, downloads)],
-            collectors=[database.figures, *media.processes()],
+            sources=[
+                *_sources(calls, edge, database, probes, faults),
+                *_recording_sources(recorded, downloads),
+                *_node_sources(clustered),
+            ],
+            collectors=[database.figures, *media.processes(), *clustered.collectors()],
         ),
-        readiness=_readiness(database, media, calls),
+        cluster=clustered.cluster,
+        readiness=_readiness(database, media, calls, clustered),
         document=openapi.Document(described),
         ice_servers=lambda profile, host: edge.ice_servers(profile.key, host, time.time()),
         directory=database.directory,
@@ -193,6 +204,7 @@ class _Needs:
     probes: connectivity.Probes
     engine: MediaEngine
     observed: operations.Observed
+    cluster: Cluster
     readiness: Readiness
     document: openapi.Document
     ice_servers: directory.IceServers
@@ -263,7 +275,7 @@ def _routes(auth: AuthSettings) -> Sequence[DescribedRoute]:
     ]
     if auth.service_token:
         described += [*admin_profiles.ROUTES, *admin_scopes.ROUTES, *admin_sync.ROUTES, *admin_live.ROUTES, *admin_lists.ROUTES]
-        described += [*admin_recordings.ROUTES, *recording_orders.ROUTES, *admin_drain.ROUTES]
+        described += [*admin_recordings.ROUTES, *recording_orders.ROUTES, *admin_drain.ROUTES, *admin_nodes.ROUTES]
     if auth.service_token and auth.jwt_secret:
         described += admin_tokens.ROUTES
     if auth.dev:
@@ -327,10 +339,19 @@ def _recording_sources(recorded: RecordingPlane, downloads: Downloads) -> Sequen
     ]
 
 
-def _readiness(database: DatabasePlane, media: MediaPlane, calls: Calls) -> Readiness:
+def _node_sources(clustered: ClusterPlane) -> Sequence[operations.Source]:
+    """What a node of a cluster counts, whether there is one or not."""
+    return [
+        operations.Source("cluster", CLUSTER_NAMES, clustered.counters),
+        operations.Source("cluster", CLUSTER_LEVELS, clustered.levels, counting=False),
+    ]
+
+
+def _readiness(database: DatabasePlane, media: MediaPlane, calls: Calls, clustered: ClusterPlane) -> Readiness:
     """What must be well so that this server can take new calls."""
 
     async def accepting() -> bool:
         return calls.accepting
 
-    return Readiness({"database": database.answers, "media": media.is_up, "accepting": accepting})
+    lease = {"lease": clustered.has_lease} if clustered.redis else {}
+    return Readiness({"database": database.answers, "media": media.is_up, "accepting": accepting, **lease})

@@ -44,6 +44,11 @@ class MediaPlane:
         """Whether new calls find an engine that answers."""
         return not isinstance(self.engine, WorkerPool) or any(one.answering for one in self.engine.workers)
 
+    def worker_processes(self) -> Sequence[int]:
+        """The numbers of the processes that forward media, without this one."""
+        pool = self.engine
+        return [one.pid for one in pool.workers if one.pid is not None] if isinstance(pool, WorkerPool) else []
+
     def processes(self) -> Sequence[WorkerProcesses]:
         """What shows the worker processes in the metrics; nothing where there are none."""
         pool = self.engine

@@ -1,5 +1,6 @@
 """Signaling: the calls of this server."""
 
+from relay.cluster.api import Cluster
 from relay.composition.database import DatabasePlane
 from relay.composition.media import MediaPlane
 from relay.db.chat import SqlChatLog
@@ -20,6 +21,7 @@ def signaling_plane(
     database: DatabasePlane,
     media: MediaPlane,
     *,
+    cluster: Cluster,
     route_of: RouteOf,
     waker: Waker | None,
     limiter: Limiter,
@@ -45,7 +47,7 @@ def signaling_plane(
     return Calls(
         ports=ports,
         engine=media.reachable,
-        cluster=database.cluster,
+        cluster=cluster,
         timers=settings,
         public_addresses=media.settings.advertised_addresses,
         recording=recording,

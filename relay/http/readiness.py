@@ -63,7 +63,10 @@ class ReadinessView(msgspec.Struct, frozen=True):
     """Whether a server can take new calls."""
 
     status: Literal["ready", "not_ready"]
-    checks: Annotated[Mapping[str, bool], Meta(description="Which of its parts are ready: `database`, `media`, `accepting`.")]
+    checks: Annotated[
+        Mapping[str, bool],
+        Meta(description="Which of its parts are ready: `database`, `media`, `accepting`, and in a cluster `lease`."),
+    ]
 
 
 async def ready(_request: web.Request, *, readiness: Readiness) -> web.Response:

@@ -342,3 +342,12 @@ async def test_the_call_of_a_server_that_was_killed_is_closed_at_the_next_start(
         assert row["ended_at"] >= row["answered_at"]
         outcome = await server.stop(signal.SIGINT)
         assert "1 calls of an earlier run were still open" in outcome.err
+
+
+def test_check_config_says_that_redis_does_not_answer_and_keeps_its_password_to_itself(command: Command) -> None:
+    shared = {"jwt_secret": SECRET, "turn_secret": SECRET, "database_url": "postgresql+asyncpg://relay@127.0.0.1:1/calls"}
+    outcome = command("check-config", redis_url="redis://:hunter22@127.0.0.1:1", **shared)
+    assert outcome.status == 2
+    assert "RELAY_REDIS_URL=redis://:***@127.0.0.1:1" in outcome.out
+    assert "RELAY_REDIS_URL: redis://:***@127.0.0.1:1: Redis is away: " in outcome.err
+    assert "hunter22" not in outcome.out + outcome.err

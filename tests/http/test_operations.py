@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from relay.cluster.redis.figures import LEVELS as CLUSTER_LEVELS
+from relay.cluster.redis.figures import NAMES as CLUSTER_NAMES
 from relay.db.figures import LEVELS as DATABASE_LEVELS
 from relay.db.outage import NAMES as DATABASE_NAMES
 from relay.edge.counters import LEVELS
@@ -47,6 +49,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_recording_{name}" for name in RECORDING_LEVELS),
         *(f"relay_front_{name}" for name in LEVELS),
         *(f"relay_database_{name}" for name in DATABASE_LEVELS),
+        *("relay_node_info", *(f"relay_cluster_{name}" for name in CLUSTER_LEVELS)),
     }
     assert {name for name, family in families.items() if family.type == "counter"} == {
         *("relay_calls_ended", "relay_messages_refused", "relay_limited", "relay_foreign_origins", "relay_push_messages"),
@@ -59,6 +62,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
         *(f"relay_database_{name}" for name in DATABASE_NAMES),
         *(f"relay_writes_{name}" for name in WRITE_NAMES),
         *(f"relay_extension_{name}" for name in EXTENSION_NAMES),
+        *(f"relay_cluster_{name}" for name in CLUSTER_NAMES),
     }
     assert {name for name, family in families.items() if family.type == "histogram"} == {
         *("relay_leg_rtt_seconds", "relay_database_statement_seconds"),

@@ -152,7 +152,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "relay.http": (
         *("relay.http", "relay.signaling", "relay.sdp", "relay.media.api", "relay.media.quality.counters"),
-        *("relay.check.report", "relay.check.verdicts", "relay.sealed"),
+        *("relay.check.report", "relay.check.verdicts", "relay.sealed", "relay.cluster.api"),
         *("relay.records", "relay.errors", "relay.ids", "relay.ip", "relay.ice_servers", "relay.settings.notation"),
         *("relay.settings.auth", "relay.settings.http", "relay.settings.limits"),
     ),

@@ -12,7 +12,7 @@ from relay.cluster.api import Member
 from relay.cluster.inbox import Inbox, SeqCheck
 from relay.cluster.messages import ForeignMessage, Message, Reply, Request, decode, encode
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.keys import FIELD, Envelope, ForeignValue, Keys, envelope_of, pack
+from relay.cluster.redis.keys import FIELD, Envelope, ForeignValue, RedisKeys, envelope_of, pack
 from relay.cluster.redis.link import Link
 from relay.cluster.redis.scripts import POST
 from relay.cluster.redis.timing import INBOX_ENTRIES, INBOX_SECONDS, ClusterTiming
@@ -43,7 +43,7 @@ class Bus:
         self,
         link: Link,
         writer: Writer,
-        keys: Keys,
+        keys: RedisKeys,
         me: NodeRef,
         figures: ClusterFigures,
         timing: ClusterTiming,
@@ -214,9 +214,7 @@ class Bus:
         else:
             answer.set_result(reply)
 
-    def _send(
-        self, to: NodeRef, kind: str, correlation: int, body: bytes, undelivered: Callable[[], None] | None = None
-    ) -> None:
+    def _send(self, to: NodeRef, kind: str, correlation: int, body: bytes, undelivered: Callable[[], None] | None = None) -> None:
         seq = self._posted[to] = self._posted.get(to, 0) + 1
         envelope = pack(Envelope(self._me.name, self._me.incarnation, seq, kind, correlation, body))
         keys = [self._keys.node(to), self._keys.inbox(to)]

@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from relay.cluster.alone import Alone
 from relay.cluster.api import Member, NodeCard
 from relay.cluster.choose import RAMP, Begun
 from relay.cluster.messages import Message, Reply, Request
 from relay.cluster.redis.bus import Bus
-from relay.cluster.redis.directory import Directory
+from relay.cluster.redis.directory import ClusterDirectory
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.keys import Keys
+from relay.cluster.redis.keys import RedisKeys
 from relay.cluster.redis.link import Link, RedisOutage, examine
 from relay.cluster.redis.node import NodeLease, now
 from relay.cluster.redis.timing import ClusterTiming
@@ -24,8 +24,6 @@ from relay.ids import Profile
 from relay.settings.redis_url import RedisAddress
 
 logger = logging.getLogger(__name__)
-
-USUAL: Final = ClusterTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class _Parts:
 
     writer: Writer
     lease: NodeLease
-    directory: Directory
+    directory: ClusterDirectory
     bus: Bus
     links: tuple[Link, ...]
 
@@ -65,15 +63,13 @@ class RedisCluster:
         namespace: nodes of other ones are none of this cluster.
     """
 
-    def __init__(
-        self, address: RedisAddress, namespace: str, identity: Alone, place: NodePlace, timing: ClusterTiming = USUAL
-    ) -> None:
+    def __init__(self, address: RedisAddress, namespace: str, identity: Alone, place: NodePlace, timing: ClusterTiming) -> None:
         self.figures = ClusterFigures()
         self.outage = RedisOutage(self.figures)
         self.state: Callable[[], NodeState] = NodeState
         """Asked at each renewal of the lease."""
         self._address = address
-        self._keys = Keys(namespace)
+        self._keys = RedisKeys(namespace)
         self._identity = identity
         self._place = place
         self._timing = timing
@@ -146,7 +142,7 @@ class RedisCluster:
         writer = Writer(links[0], keys.node(me), figures, timing, lambda: lease.renew_soon())  # noqa: PLW0108 - it is made below
         lease = NodeLease(links[1], keys, me, figures, timing, self, self._card, lambda: writer.generation)
         bus = Bus(links[2], writer, keys, me, figures, timing, self._member, lease.seen)
-        return _Parts(writer, lease, Directory(writer, keys, me, figures, timing), bus, tuple(links))
+        return _Parts(writer, lease, ClusterDirectory(writer, keys, me, figures, timing), bus, tuple(links))
 
     def _card(self) -> NodeCard:
         state, place, parts = self.state(), self._place, self._running
@@ -269,11 +265,8 @@ class RedisCluster:
     def levels(self) -> dict[str, float]:
         """By the names of `relay.cluster.redis.figures.LEVELS`."""
         parts = self._parts
-        if parts is None:
-            return {}
         return {
             "lease_held": int(self.may_act()),
-            "nodes": len(parts.lease.cards()) + 1,
-            "queued": len(parts.writer),
-            "redis_up": int(not self.outage.lasts),
+            "nodes": len(parts.lease.cards()) + 1 if parts else 0,
+            "queued": len(parts.writer) if parts else 0,
         }

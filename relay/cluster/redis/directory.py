@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.keys import ForeignValue, Keys, claim_of, claim_text, device_of, pack, ref_of, ref_text
+from relay.cluster.redis.keys import ForeignValue, RedisKeys, claim_of, claim_text, device_of, pack, ref_of, ref_text
 from relay.cluster.redis.scripts import CLAIM, DEVICES, DISMISS, ENLIST, HELD, KEEP, READ, RELEASE, TAKE
 from relay.cluster.redis.timing import ANNOUNCED, KEPT_SECONDS, ClusterTiming
 from relay.cluster.redis.writer import Order, Writer
@@ -25,10 +25,10 @@ class _Owned:
     sheet: bytes = b""
 
 
-class Directory:
+class ClusterDirectory:
     """What is where in the cluster. All that this node has written it also remembers, as Redis may come back without it."""
 
-    def __init__(self, writer: Writer, keys: Keys, me: NodeRef, figures: ClusterFigures, timing: ClusterTiming) -> None:
+    def __init__(self, writer: Writer, keys: RedisKeys, me: NodeRef, figures: ClusterFigures, timing: ClusterTiming) -> None:
         self._writer = writer
         self._keys = keys
         self._me = me
@@ -179,7 +179,7 @@ class Directory:
         return Unavailable("a key in Redis is not the relay's")
 
     def _busy(self, claim: Claim) -> Iterator[str]:
-        # In one order, whoever calls: a call of a profile with itself does not exist.
+        # In one order, whichever node claims: a call of a profile with itself does not exist.
         yield from map(self._keys.busy, claim.profiles)
 
     def _claiming(self, claim: Claim, settle: int) -> Order:

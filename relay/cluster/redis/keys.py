@@ -25,7 +25,7 @@ class ForeignValue(RelayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class RedisKeys:
     """The names of the keys of a cluster."""
 
     namespace: str

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.scripts import Script
+from relay.cluster.redis.scripts import RedisScript
 from relay.errors import ConfigurationError, Unavailable
 from relay.settings.redis_url import RedisAddress
 
@@ -37,7 +37,7 @@ _AWAY: Final = frozenset(
 _REFUSED: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "AUTH failed")
 
 
-def call(script: Script, keys: Sequence[str], *arguments: object) -> Command:
+def call(script: RedisScript, keys: Sequence[str], *arguments: object) -> Command:
     """The command that runs a script which Redis may not have yet."""
     return ("EVAL", script.text, len(keys), *keys, *arguments)
 

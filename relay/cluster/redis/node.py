@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from relay.cluster.api import NodeCard
 from relay.cluster.lease import Lease
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.keys import ForeignValue, Keys, card_of, pack, ref_of, ref_text
+from relay.cluster.redis.keys import ForeignValue, RedisKeys, card_of, pack, ref_of, ref_text
 from relay.cluster.redis.link import Link, call
 from relay.cluster.redis.scripts import LEAVE, LOOK, RENEW
 from relay.cluster.redis.timing import INBOX_SECONDS, ClusterTiming
@@ -58,7 +58,7 @@ class NodeLease:
     def __init__(
         self,
         link: Link,
-        keys: Keys,
+        keys: RedisKeys,
         me: NodeRef,
         figures: ClusterFigures,
         timing: ClusterTiming,

@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from relay.cluster.redis.figures import ClusterFigures
 from relay.cluster.redis.link import Command, Link, call, is_away
-from relay.cluster.redis.scripts import ENTER, WRITING, Script
+from relay.cluster.redis.scripts import ENTER, WRITING, RedisScript
 from relay.cluster.redis.timing import BATCH, QUEUED_POSTS, ClusterTiming
 from relay.cluster.values import NodeRef
 from relay.errors import Unavailable
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class Order:
     """A script that is to run."""
 
-    script: Script
+    script: RedisScript
     keys: Sequence[str]
     arguments: Sequence[object]
     post_to: NodeRef | None = None

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from relay.cluster.messages import Denied, FromDevice, Resume, encode
-from relay.cluster.redis.keys import Envelope, Keys, pack
+from relay.cluster.redis.keys import Envelope, RedisKeys, pack
 from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile, new_id
@@ -23,9 +23,9 @@ async def test_messages_arrive_once_and_in_order_from_each_sender(shared_redis: 
             a.say(c, b"a%d" % number)
             b.say(c, b"b%d" % number)
         await eventually(lambda: len(c.heard.taken) == 2000, "all messages arrive")
-        for node, letter in ((a, b"a"), (b, b"b")):
+        for node, initial in ((a, b"a"), (b, b"b")):
             frames = [one.frame for sender, one in c.heard.taken if sender == node.me and isinstance(one, FromDevice)]
-            assert frames == [letter + b"%d" % number for number in range(1000)]
+            assert frames == [initial + b"%d" % number for number in range(1000)]
         assert c.counted("gaps") == c.counted("duplicates") == 0
 
 
@@ -61,7 +61,7 @@ async def test_no_inbox_is_made_for_a_node_that_does_not_live(shared_redis: Redi
         a.cluster.post(NodeRef("gone", 99), FromDevice(a.device(Profile("student", 1)), b""))
         await eventually(lambda: a.counted("posts_undeliverable"), "the message is given up")
         async with Redis(port=shared_redis.port) as redis:
-            assert not await redis.exists(Keys(namespace).inbox(NodeRef("gone", 99)))
+            assert not await redis.exists(RedisKeys(namespace).inbox(NodeRef("gone", 99)))
 
 
 @pytest.mark.parametrize("name", ["foreign field", "no envelope", "no message", "another version", "a number that is not one"])
@@ -77,7 +77,7 @@ async def test_what_no_node_has_written_is_counted_and_what_follows_is_read(shar
     namespace = new_id()
     async with nodes_on(shared_redis.url, "a", "b", namespace=namespace) as (a, b):
         async with Redis(port=shared_redis.port) as redis:
-            await redis.xadd(Keys(namespace).inbox(b.me), dict(entries[name].items()))
+            await redis.xadd(RedisKeys(namespace).inbox(b.me), dict(entries[name].items()))
         a.say(b, b"next")
         await eventually(lambda: b.heard.frames == [b"next"], "the next message is read")
         assert b.counted("foreign_messages") == 1
@@ -89,7 +89,7 @@ async def test_messages_that_redis_has_trimmed_are_known_to_be_missing(own_redis
         a.say(b, b"first")
         await eventually(lambda: b.heard.frames == [b"first"], "the first message arrives")
         async with Redis(port=own_redis.port) as redis:
-            key = Keys(namespace).inbox(b.me)
+            key = RedisKeys(namespace).inbox(b.me)
             body = encode(FromDevice(a.device(Profile("student", 1)), b"third"))
             await redis.xadd(key, {b"m": pack(Envelope("a", a.me.incarnation, 3, "message", 0, body))})
         await eventually(lambda: b.heard.frames == [b"first", b"third"], "the third message arrives")

@@ -178,14 +178,14 @@ async def test_two_nodes_of_one_name_are_two(shared_redis: RedisServer) -> None:
 
 async def test_nodes_go_on_at_the_replica_that_sentinels_make_the_master() -> None:
     with (
-        redis_server() as master,
+        redis_server("--repl-diskless-sync-delay", "0") as master,
         redis_server("--replicaof", "127.0.0.1", str(master.port)),
         sentinel_of(master, "calls") as sentinel,
     ):
         async with Redis(port=sentinel.port, decode_responses=True) as asked:
 
             async def knows_the_replica() -> bool:
-                found = await asked.execute_command("SENTINEL", "REPLICAS", "calls")
+                found = await asked.execute_command("SENTINEL", "REPLICAS", "calls")  # type: ignore[no-untyped-call]
                 return any(one.get("flags") == "slave" and one.get("master-link-status") == "ok" for one in found)
 
             await eventually(knows_the_replica, "the Sentinel knows the replica", within=30)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from relay.cluster.redis.keys import Keys
+from relay.cluster.redis.keys import RedisKeys
 from relay.cluster.redis.link import OLDEST, examine
 from relay.errors import ConfigurationError, Unavailable
 from relay.ids import Profile, new_id
@@ -38,7 +38,7 @@ async def test_a_node_that_starts_before_redis_begins_as_soon_as_that_is_there(o
         await examine(parse(own_redis.url), 1.0)
     async with nodes_on(own_redis.url, "a", timing=SHORT) as (a,):
         assert not a.cluster.may_act()
-        assert a.cluster.levels()["lease_held"] == a.cluster.levels()["redis_up"] == 0
+        assert a.cluster.levels()["lease_held"] == 0
         with pytest.raises(Unavailable, match="does not hold its lease"):
             await a.cluster.claim(new_id(), (ADA, BEN))
         device = a.device(ADA, "one")
@@ -73,9 +73,9 @@ async def test_keys_of_another_application_are_said_and_counted_and_end_nothing(
     shared_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     namespace = new_id()
-    keys = Keys(namespace)
+    keys = RedisKeys(namespace)
     async with nodes_on(shared_redis.url, "a", namespace=namespace) as (a,), Redis(port=shared_redis.port) as redis:
-        await redis.set(keys.busy(ADA), "somebody's")
+        await redis.set(keys.busy(ADA), "a stranger's")
         await redis.lpush(keys.busy(BEN), "a list")
         await redis.set(keys.devices(ADA), "a string")
         await redis.hset(keys.devices(BEN), "device", "no card")
@@ -88,5 +88,5 @@ async def test_keys_of_another_application_are_said_and_counted_and_end_nothing(
             await a.cluster.whose(b"t")
         assert a.counted("foreign_keys") == 7
         assert "not the relay's" in caplog.text
-        assert await redis.get(keys.busy(ADA)) == b"somebody's"
+        assert await redis.get(keys.busy(ADA)) == b"a stranger's"
         assert await a.cluster.call_of(Profile("parent", 3)) is None

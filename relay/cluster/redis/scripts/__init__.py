@@ -10,7 +10,7 @@ _PRELUDE: Final = (_FOLDER / "prelude.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class RedisScript:
     """A script, and the name by which Redis keeps it."""
 
     text: str
@@ -20,13 +20,13 @@ class Script:
         object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _bare(name: str) -> Script:
-    return Script((_FOLDER / f"{name}.lua").read_text())
+def _bare(name: str) -> RedisScript:
+    return RedisScript((_FOLDER / f"{name}.lua").read_text())
 
 
-def _writing(name: str) -> Script:
+def _writing(name: str) -> RedisScript:
     """For a node's writing connection."""
-    return Script(_PRELUDE + (_FOLDER / f"{name}.lua").read_text())
+    return RedisScript(_PRELUDE + (_FOLDER / f"{name}.lua").read_text())
 
 
 RENEW: Final = _bare("renew")
