@@ -34,6 +34,9 @@ _AWAY: Final = frozenset(
 )
 """First words of errors that say nothing about the command: any other one would fail too."""
 
+OWN: Final = ("GONE", "STALE", "SETTLING", "FOREIGN")
+"""First words of errors of the relay's own scripts."""
+
 _REFUSED: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "AUTH failed")
 
 
@@ -44,8 +47,14 @@ def call(script: RedisScript, keys: Sequence[str], *arguments: object) -> Comman
 
 def is_away(error: ResponseError) -> bool:
     """Whether Redis cannot run any command at the moment."""
-    # redis-py cuts the first word off of errors that it has classes for.
-    return (type(error) is not ResponseError and not isinstance(error, NoScriptError)) or str(error).partition(" ")[0] in _AWAY
+    text = str(error)
+    if text.startswith(OWN):
+        return False
+    if type(error) is not ResponseError:
+        # redis-py cuts the first word off of errors that it has classes for.
+        return not isinstance(error, NoScriptError)
+    # Redis 6 puts what went wrong inside a script at the end of a sentence of its own.
+    return not _AWAY.isdisjoint(re.findall(r"\b[A-Z]{3,}\b", text if "running script" in text else text.partition(" ")[0]))
 
 
 class Link:
