@@ -1,4 +1,5 @@
 # make run    start the relay in development mode on http://localhost:8000 (any setting: make run PORT=9000 LOG_LEVEL=DEBUG)
+# make cluster  start three nodes with Redis, PostgreSQL and haproxy on this machine (make cluster NODES=5 PORT=9000)
 # make quick  run the tests that take no browser, network lab or server to start, and no long fuzzing (a part: make quick TESTS=tests/sdp)
 # make test   install what the tests need, then run them all (a part: make test TESTS=tests/lab)
 # make lint   ruff, mypy --strict, and tsc over web/ where there is npm
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 
 # Every NAME=VALUE given on the command line becomes RELAY_NAME, except the Makefile's own variables. In the environment: what stands
 # on a command line, every user of the machine can read.
-OWN := PYTHON VENV BIN TESTS PROCESSES BROWSERS BENCH TARGET SECONDS
+OWN := PYTHON VENV BIN NODES TESTS PROCESSES BROWSERS BENCH TARGET SECONDS
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 SETTINGS := $(filter-out $(OWN) MAKEFLAGS,$(GIVEN))
 $(foreach v,$(SETTINGS),$(eval export RELAY_$(v) = $$($(v))))
@@ -26,11 +27,15 @@ read it. Set it in the environment instead: RELAY_$(v)=… make run))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements.lock requirements-dev.lock
 
-.PHONY: run quick test lint format lock bench bench-signaling bench-verify bench-peers fuzz clean
+.PHONY: run cluster quick test lint format lock bench bench-signaling bench-verify bench-peers fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
 	@RELAY_DEV=$(if $(filter DEV,$(SETTINGS)),"$$RELAY_DEV",1) exec $(BIN)/python -m relay serve
+
+NODES ?= 3
+cluster: $(BIN)/.relay
+	@exec $(BIN)/python -m deploy.cluster --nodes $(NODES)
 
 # Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
 # relay that a test starts, would else compile all of them again.

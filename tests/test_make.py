@@ -77,3 +77,10 @@ def test_a_part_of_the_tests_runs_in_as_many_processes_as_one_likes(environment:
         assert commands
         assert all(re.search(r"pytest .* tests/sdp($|;)", line) for line in commands)
     assert "hypothesis-profile" not in shown, "`make test` leaves nothing out"
+
+
+def test_a_cluster_has_as_many_nodes_as_one_likes_and_the_settings_of_the_command_line(environment: Path) -> None:
+    made = make(environment, "cluster", "NODES=5", "PORT=9000")
+    assert made.stdout.splitlines()[0] == "['-m', 'deploy.cluster', '--nodes', '5']"
+    assert "RELAY_PORT 9000" in made.stdout
+    assert "'--nodes', '3'" in make(environment, "cluster").stdout

@@ -6,7 +6,6 @@ A test that takes `database_url` (nothing in there yet) or `engine` (the schema 
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -25,6 +24,7 @@ import pytest
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from deploy.cluster.programs import find, unprivileged
 from relay.db.engine import create_engine
 from relay.db.models import Base
 from relay.db.schema.migrate import upgrade
@@ -169,22 +169,11 @@ def drained_once(server: "subprocess.Popen[str]", ready: str) -> Iterator[None]:
 
 
 def program(name: str) -> str:
-    """Debian keeps the server's programs out of PATH, in a directory per version, and those of administrators out of others'."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *map(str, versions)]))
+    """The program, which may be out of PATH."""
+    found = find(name)
     if found is None:
         pytest.fail(f"{name} is missing: run tests/install-peers", pytrace=False)
     return found
-
-
-def unprivileged(directory: Path) -> dict[str, Any]:
-    """Arguments of subprocess that give up root, which PostgreSQL and PgBouncer refuse to run as; `directory` changes owner."""
-    if os.geteuid() != 0:
-        return {}
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
-    os.chown(directory, user.pw_uid, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.kit.databases import PostgresServer, drained_once, program, unprivileged
+from deploy.cluster.programs import unprivileged
+from tests.kit.databases import PostgresServer, drained_once, program
 
 PORT = 6432
 """Part of the name of the socket file, as with PostgreSQL."""

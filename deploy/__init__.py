@@ -1,0 +1,1 @@
+"""How the relay is run: example files, and `deploy.cluster`, several servers on this machine."""
