@@ -84,6 +84,8 @@ class _Snapshot:
                     yield family(f"relay_{source.prefix}_{name}", meaning, value=values.get(name, 0))
         yield GaugeMetricFamily("relay_calls", "calls that have not ended", value=calls.call_count)
         yield GaugeMetricFamily("relay_devices", "devices that are connected", value=calls.device_count)
+        drains = calls.draining.seconds_left is not None
+        yield GaugeMetricFamily("relay_draining", "whether this server drains: 1 or 0", value=drains)
         yield from by_route(calls.sessions_by_route, calls.sessions_connected, calls.round_trips)
         yield _counted("relay_calls_ended", "calls that have ended", "reason", calls.ended)
         captures = calls.recordings.captures

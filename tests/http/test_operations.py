@@ -45,7 +45,7 @@ async def test_metrics_have_names_and_types_that_prometheus_knows(http: aiohttp.
     families = {name: family for name, family in everything.items() if name.startswith("relay_")}
     assert {name for name, family in families.items() if family.type == "gauge"} == {
         "relay_build_info",
-        *("relay_calls", "relay_devices", "relay_legs", "relay_writes_waiting", "relay_recordings"),
+        *("relay_calls", "relay_devices", "relay_draining", "relay_legs", "relay_writes_waiting", "relay_recordings"),
         *(f"relay_recording_{name}" for name in RECORDING_LEVELS),
         *(f"relay_front_{name}" for name in LEVELS),
         *(f"relay_database_{name}" for name in DATABASE_LEVELS),

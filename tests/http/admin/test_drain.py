@@ -22,6 +22,7 @@ async def test_a_draining_server_keeps_its_calls_and_takes_no_new_ones(tmp_path:
     async with running_relay(tmp_path, **SETTINGS) as relay, aiohttp.ClientSession(relay.url) as http:
         state = {"draining": False, "calls": 0, "devices": 0, "seconds_left": None}
         assert await asked(http, "GET", "/api/admin/drain", PLATFORM) == (200, state)
+        assert (await relay.counters())["relay_draining"] == 0
         async with talking(http) as (mayas, daniels), socket_of(http, ZOE) as zoes:
             status, found = await asked(http, "POST", "/api/admin/drain", PLATFORM, json={"seconds": 0.5})
             assert (status, found["draining"], found["calls"], found["devices"]) == (202, True, 1, 3)
@@ -32,6 +33,7 @@ async def test_a_draining_server_keeps_its_calls_and_takes_no_new_ones(tmp_path:
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await socket_of(http, ZOE).__aenter__()
             assert refused.value.status == 503
+            assert (await relay.counters())["relay_draining"] == 1
             _, ready = await asked(http, "GET", "/readyz", {})
             assert ready["checks"] == {"database": True, "media": True, "accepting": False}
             assert (await asked(http, "GET", "/healthz", {}))[0] == 200
