@@ -19,10 +19,10 @@ import pytest
 from deploy.cluster import programs
 from deploy.cluster.__main__ import plan_of
 from deploy.cluster.balancer import settings
-from deploy.cluster.local import Plan
+from deploy.cluster.local import Plan, running_cluster
 from deploy.cluster.process import NotStarted, running
 from relay.errors import ConfigurationError
-from tests.kit.children import end_child, start_child
+from tests.kit.children import child, end_child, start_child
 from tests.kit.process import START
 from tests.kit.wait import PATIENCE, eventually
 
@@ -98,11 +98,12 @@ async def logged_in(url: str) -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-async def devices(nodes: list[str]) -> list[int]:
-    """How many devices each node has."""
-    async with aiohttp.ClientSession() as http:
-        pages = [await (await http.get(f"{node}/metrics")).text() for node in nodes]
-    return [round(float(found[1])) for page in pages if (found := re.search(r"(?m)^relay_devices (\S+)$", page))]
+async def figure(node: str, name: str) -> float:
+    """A metric without labels of a node."""
+    async with aiohttp.ClientSession() as http, http.get(f"{node}/metrics") as response:
+        found = re.search(rf"(?m)^{name} (\S+)$", await response.text())
+    assert found
+    return float(found[1])
 
 
 @pytest.mark.servers
@@ -144,7 +145,7 @@ async def _nodes(http: aiohttp.ClientSession, headers: dict[str, str]) -> dict[s
 
 
 async def _one_each(nodes: list[str]) -> bool:
-    return await devices(nodes) == [1, 1, 1]
+    return [await figure(node, "relay_devices") for node in nodes] == [1, 1, 1]
 
 
 @pytest.mark.servers
@@ -155,6 +156,24 @@ async def test_when_the_command_is_killed_its_programs_end_too(short_folder: Pat
         process.kill()
         await process.wait()
         await eventually(lambda: not [one for one in started if alive(one)], "all have ended")
+
+
+@pytest.mark.servers
+async def test_people_at_two_nodes_call_each_other_and_a_killed_node_can_be_started_again() -> None:
+    async with running_cluster(Plan(nodes=2, port=0), quiet) as cluster:
+        call = ["call", "--url", cluster.url, "--as", "student_456", "--to", "tutor_789", "--answer", "--duration", "1s"]
+        async with child(sys.executable, "-m", "relay", *call, stdout=PIPE, stderr=STDOUT) as process:
+            said, _ = await asyncio.wait_for(process.communicate(), START)
+        assert process.returncode == 0, said.decode()
+        posted = [await figure(node.url, "relay_cluster_posts_total") for node in cluster.nodes]
+        assert all(posted), "the nodes had something to say to each other"
+        killed = cluster.nodes[1]
+        assert killed.program is not None
+        killed.program.kill()
+        await killed.program.ended.wait()
+        await killed.close()
+        await killed.start(quiet)
+        assert await figure(killed.url, "relay_cluster_lease_held") == 1
 
 
 async def test_a_program_that_does_not_start_says_why() -> None:

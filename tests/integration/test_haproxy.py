@@ -1,6 +1,7 @@
 """A real haproxy before the relay, which says by the PROXY protocol who its clients are."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -8,11 +9,14 @@ from typing import Final
 import aiohttp
 import pytest
 
+from tests.edge.kit import trusting, write_certificate
 from tests.integration.proxies import CLIENT, HERE, free_ports, program, running
 from tests.kit.server import RunningRelay, running_relay
-from tests.kit.wait import PATIENCE
+from tests.kit.wait import PATIENCE, eventually
 
 pytestmark = pytest.mark.servers
+
+EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
 
 LOGIN: Final = {"profile_type": "student", "profile_id": 456}
 
@@ -58,6 +62,36 @@ async def test_the_client_is_known_behind_haproxy(no_errors_logged: None, tmp_pa
                 await websocket.send_str("x" * 100_000)
                 assert (await websocket.receive_json(timeout=PATIENCE))["code"] == "too_large"
         assert (await relay.counters())["relay_front_proxy_headers_total"] >= 2
+
+
+async def test_the_example_for_several_nodes_follows_readyz_and_passes_the_nodes_tls_on(
+    no_errors_logged: None, tmp_path: Path
+) -> None:
+    certificate, key = write_certificate(tmp_path, "relay")
+    [port] = free_ports(1)
+    async with running_relay(tmp_path, tls_cert=certificate, tls_key=key, trusted_proxies=(HERE,)) as relay:
+        text = re.sub(r"(?m)^( *server \S+) \S+", rf"\1 {relay.url.removeprefix('https://')}", EXAMPLE.read_text())
+        text = text.replace("bind :443\n", f"bind {HERE}:{port}\n").replace("bind [::]:443 v6only\n", "\n")
+        configuration = tmp_path / "haproxy.cfg"
+        configuration.write_text(text)
+        connector = aiohttp.TCPConnector(local_addr=(CLIENT, 0), ssl=trusting())
+        async with (
+            running(tmp_path, [program("haproxy"), "-db", "-f", str(configuration)], port),
+            aiohttp.ClientSession(
+                f"https://{HERE}:{port}", connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)
+            ) as http,
+        ):
+
+            async def probed() -> bool:
+                async with http.get("/metrics") as response:
+                    found = re.search(r"(?m)^relay_front_proxy_headers_total (\S+)$", await response.text())
+                return found is not None and float(found[1]) > 3
+
+            await eventually(probed, "each node was asked whether it is ready")
+            async with http.post("/api/dev/login", json=LOGIN) as response:
+                assert response.status == 200
+            async with http.ws_connect("/ws/connectivity") as test:
+                assert await test.receive_json(timeout=PATIENCE) == {"type": "ready", "address": CLIENT}
 
 
 async def test_each_client_behind_haproxy_has_its_own_limit(no_errors_logged: None, tmp_path: Path) -> None:
