@@ -197,6 +197,17 @@ class SqlCallLog:
             ended = or_(row.owner_epoch.in_(self._cluster.predecessors), row.owner_epoch.is_(None))
             await execute(self._engine, update(row).where(theirs, ended).values(node=me.name, owner_epoch=me.incarnation))
 
+    async def succeed(self, call_id: str, dead: int) -> bool:
+        """Make a call of another server, which has lost its lease, this one's: see `relay.signaling.ports.CallLog`."""
+        row, me = self._row, self._cluster.me
+        theirs = update(row).where(row.call_id == call_id, row.owner_epoch == dead)
+        values = {"node": me.name, "owner_epoch": me.incarnation}
+        if await execute(self._engine, theirs.where(_OPEN).values(**values)):
+            return True
+        # Taken for abandoned by a server that does not know better.
+        status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
+        return bool(await execute(self._engine, theirs.where(_EXPIRED).values(status=status, **values, **_NOT_ENDED)))
+
     async def close_own(self) -> int:
         """Close the calls that earlier incarnations of this server left open. To be called before this one has any.
 

@@ -80,6 +80,15 @@ class SessionDescription:
     """The sender's end. Its candidates are not kept: the relay is ICE-lite and never sends first."""
 
     @property
+    def text(self) -> str:
+        """What `relay.sdp.parse.parse_sdp` makes this of."""
+        lines = [*self.session]
+        for section in self.sections:
+            lines.append(f"m={' '.join([section.kind, str(section.port), section.protocol, *section.formats])}")
+            lines += section.lines
+        return "\r\n".join(lines) + "\r\n"
+
+    @property
     def media(self) -> tuple[MediaDescription, ...]:
         """What the sections that are not rejected say of the packets that the sender will send."""
         return tuple(

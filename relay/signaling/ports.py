@@ -176,6 +176,17 @@ class CallLog(Protocol):
         """Make calls of an earlier life of this server, which has ended, this one's, before more of them is written."""
         ...
 
+    async def succeed(self, call_id: str, dead: int) -> bool:
+        """Make a call of another server, which has lost its lease, this one's: by one conditional update, so that one wins.
+
+        Args:
+            dead: the incarnation of that server.
+
+        Returns:
+            Whether it is this one's now. If not, it has ended, is a third server's, or was never written down.
+        """
+        ...
+
     async def close_own(self) -> int:
         """Close the calls that an earlier life of this server left open. To be called before this one has any.
 

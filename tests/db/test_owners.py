@@ -92,6 +92,43 @@ async def test_a_call_that_was_taken_over_meanwhile_is_not_closed_as_stale(log: 
     assert await other_log._close(found) == 0
 
 
+async def test_of_two_servers_that_succeed_one_that_died_in_mid_call_one_has_the_call(
+    log: Log, other_log: Log, namesake: Log, engine: AsyncEngine
+) -> None:
+    call_id = await log.call()
+    await log.answered(call_id, after(1))
+    won = await asyncio.gather(other_log.succeed(call_id, 1), namesake.succeed(call_id, 1))
+    assert sorted(won) == [False, True]
+    winner, loser = (other_log, namesake) if won[0] else (namesake, other_log)
+    with pytest.raises(TakenOver):
+        await log.ended(call_id, after(3), "hangup")
+    with pytest.raises(TakenOver):
+        await loser.ended(call_id, after(3), "hangup")
+    assert await winner.ended(call_id, after(11), "hangup") == 10
+    assert not await loser.succeed(call_id, 1)
+
+
+async def test_a_call_that_was_closed_as_expired_before_it_was_succeeded_is_open_again(
+    log: Log, other_log: Log, namesake: Log, engine: AsyncEngine
+) -> None:
+    call_id = await log.call()
+    await log.answered(call_id, after(1))
+    assert await other_log.close_stale(await other_log.signs([])) == 1
+    assert await namesake.succeed(call_id, 1)
+    assert await columns(engine, call_id, "status", "ended_at", "owner_epoch") == {
+        "status": "answered",
+        "ended_at": None,
+        "owner_epoch": 3,
+    }
+
+
+async def test_a_call_that_has_ended_or_never_was_is_not_succeeded(log: Log, namesake: Log) -> None:
+    call_id = await log.call()
+    await log.ended(call_id, after(3), "cancelled")
+    assert not await namesake.succeed(call_id, 1)
+    assert not await namesake.succeed("5c" * 16, 1)
+
+
 async def test_a_row_that_is_gone_is_not_another_servers(log: Log) -> None:
     with pytest.raises(LostRace) as raised:
         await log.answered("5c" * 16, after(1))

@@ -8,7 +8,7 @@ SANS_IO = (
     ),
     "relay/signaling/log/entries.py",
     "relay/signaling/recording.py",
-    *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "message_limit")),
+    *(f"relay/signaling/presence/{name}.py" for name in ("outbox", "inflow", "message_limit")),
     *(f"relay/signaling/messages/{name}.py" for name in ("common", "incoming", "outgoing")),
     *(f"relay/sdp/{name}.py" for name in ("model", "media", "parse", "attributes", "negotiate", "write", "rewrite")),
     *(f"relay/edge/{name}.py" for name in ("public", "ice_servers", "routes")),

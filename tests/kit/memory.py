@@ -58,6 +58,10 @@ class CallEntry:
     def last_sign(self) -> datetime:
         return max(filter(None, (self.call.started_at, self.answered_at, self.heartbeat_at)))
 
+    def reopen(self) -> None:
+        self.status = "initiated" if self.answered_at is None else "answered"
+        self.end_reason = self.ended_at = self.duration_seconds = None
+
     def close(self, at: datetime, reason: str) -> None:
         if self.answered_at is not None:
             self.duration_seconds = max(0, (at - self.answered_at) // timedelta(seconds=1))
@@ -142,14 +146,23 @@ class MemoryCallLog:
         for call_id in {*call_ids} - theirs:
             entry = self.entries.get(call_id)
             if entry is not None and entry.end_reason == "expired":
-                entry.status = "initiated" if entry.answered_at is None else "answered"
-                entry.end_reason = entry.ended_at = entry.duration_seconds = None
+                entry.reopen()
             if entry is not None and entry.is_open:
                 entry.heartbeat_at = at
         return theirs
 
     async def take_over(self, call_ids: Sequence[str]) -> None:
         await self._reach()
+
+    async def succeed(self, call_id: str, dead: int) -> bool:
+        await self._reach()
+        entry = self.entries.get(call_id)
+        if entry is None or entry.owner_epoch != dead or not (entry.is_open or entry.end_reason == "expired"):
+            return False
+        if not entry.is_open:
+            entry.reopen()
+        entry.owner_epoch = self._incarnation
+        return True
 
     def _is_mine(self, call_id: str) -> bool:
         entry = self.entries.get(call_id)

@@ -21,6 +21,14 @@ def problem_of(text: str) -> str:
     return str(refused.value)
 
 
+@pytest.mark.parametrize("name", [*OFFERS, *ANSWERS])
+def test_the_text_of_a_description_is_what_it_was_read_from(name: str) -> None:
+    text = description(name)
+    read = parse_sdp(text)
+    assert read.text.split("\r\n") == [*text.replace("\r\n", "\n").rstrip("\n").split("\n"), ""]
+    assert parse_sdp(read.text) == read
+
+
 # -- the sender's transport ---------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from relay.signaling.calls.call import EndReason, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.rejoining import Rejoining
 from relay.signaling.calls.termination import Termination
@@ -20,12 +21,14 @@ class Arrivals:
         termination: Termination,
         recordings: Recordings,
         invitations: Invitations,
+        negotiation: Negotiation,
         rejoining: Rejoining,
     ) -> None:
         self._context = context
         self._termination = termination
         self._recordings = recordings
         self._invitations = invitations
+        self._negotiation = negotiation
         self._rejoining = rejoining
 
     async def came(self, device: Device) -> None:
@@ -38,7 +41,10 @@ class Arrivals:
             call, party = live.call, live.call.party(device.profile)
             if not device.connected or call.state is State.ENDED:
                 return
-            if party.device_id == device.device_id:
+            if party.returning and party.device_id in (device.device_id, None):
+                self._termination.hand_over(live, party, device)
+                self._negotiation.call_back(live)
+            elif party.device_id == device.device_id:
                 self._termination.hand_over(live, party, device)
                 context.tell_state(live, party)
             elif device.device_id in live.ringing:
@@ -72,13 +78,15 @@ class Arrivals:
             if device.connected or call.state is State.ENDED:  # while this waited for the lock
                 return
             if party.device_id == device.device_id:
-                call.signaling_lost(party, context.clock.now(), resumable=device.resumable)
+                if party.signaling_lost_at is None:  # its home may have said that it is away before it said that it is gone
+                    call.signaling_lost(party, context.clock.now(), resumable=device.resumable)
                 self._termination.set_timer(live)
             elif device.device_id in live.ringing:
                 if not device.resumable:
                     await self._invitations.stop_ringing(live, device.device_id)
                 self._invitations.look_at_ringing(live)
             await self._rejoining.device_lost(live, device)
+            self._negotiation.call_back(live)
 
     async def gone(self, device: Device) -> None:
         """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""

@@ -113,6 +113,8 @@ class Party:
     """Its client takes `call_update`; None while no device of it has taken the call."""
     can_show_recording: bool = False
     """Its client shows that the call is recorded."""
+    returning: bool = False
+    """Its peer connection is lost with the node that had the call, and it has no other one yet."""
 
 
 @dataclass(slots=True)
@@ -258,7 +260,7 @@ class Call:
             if lost is None or self.state is State.ENDED:
                 continue
             ends = lost + self.timers.signaling_grace
-            if not party.media_up:
+            if not party.media_up and not party.returning:
                 gone = max(lost, party.media_lost_at or lost)
                 ends = min(ends, gone + self.timers.vanished_grace)
             found.append((ends, EndReason.SIGNALING_LOST))

@@ -82,6 +82,8 @@ class CallContext:
     """Calls that have ended, by reason."""
     transferred: dict[str, tuple[Profile, ...]] = field(default_factory=dict)
     """The latest calls that ended as `transferred`, and their parties: their rows may not be written yet."""
+    taking_over: set[str] = field(default_factory=set)
+    """Calls that this node has claimed from one that is lost, and that do not go on yet."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -94,13 +94,13 @@ class Home:
         except Unavailable as error:
             return Denied(str(error))
 
-    async def announce(self, device: Device, replaces: str | None = None) -> None:
+    async def announce(self, device: Device) -> None:
         """Tell other nodes about a device, as it is now, and the node that owns its profile's call above all."""
         context = self._context
         async with device.turn:
             if device.remote is not None or context.devices.with_id(device.device_id) is not device:
                 return
-            card = device.card(context.me, replaces)
+            card = device.card(context.me)
             try:
                 claim = await context.cluster.enlist(card, digest(device.resume_token) if device.resumable else b"")
             except Unavailable:  # told again once the engine is back
@@ -221,14 +221,10 @@ class Home:
             self.counters["restarted_devices"] += 1
             self._context.spawn(self._drop(device, COME_BACK, ANEW))
 
-    def lost_owner(self, node: NodeRef) -> None:
-        """That node is lost, and with it what it had to say."""
-        self.restart(self._told_by(node))
-
     async def missed(self, sender: NodeRef) -> None:
         """Messages of that node to devices of this one may be lost: also the first ones of a call."""
         context = self._context
-        self.restart(self._told_by(sender))
+        self.restart(self.told_by(sender))
         for profile in {one.profile for one in context.devices.all() if not one.dropped}:
             if context.live.of(profile) is None:
                 try:
@@ -238,7 +234,8 @@ class Home:
                 if claim is not None and claim.owner == sender:
                     self.restart([one for one in context.devices.known(profile) if one.remote is None and not one.dropped])
 
-    def _told_by(self, node: NodeRef) -> list[Device]:
+    def told_by(self, node: NodeRef) -> list[Device]:
+        """The devices of this node that were last told something by that one."""
         return [one for one in self._context.devices.all() if one.owner == node and not one.dropped]
 
     async def restored(self) -> None:

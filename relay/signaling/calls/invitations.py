@@ -128,7 +128,7 @@ class Invitations:
             call.end(EndReason.UNAVAILABLE, self._context.clock.now())
             cluster.release(mine)  # it may have been taken all the same
             raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds") from error
-        if claim.owner == mine.owner and claim.call_id != mine.call_id and self._context.live.with_id(claim.call_id) is None:
+        if claim.owner == mine.owner and claim.call_id != mine.call_id and not self._is_known(claim.call_id):
             cluster.release(claim)  # left behind by a claim whose answer was lost
             claim = await cluster.claim(mine.call_id, mine.profiles)
         if claim.call_id != mine.call_id:
@@ -136,6 +136,10 @@ class Invitations:
             return claim
         live.claim = claim
         return None
+
+    def _is_known(self, call_id: str) -> bool:
+        """Whether a call goes on here, or is about to."""
+        return self._context.live.with_id(call_id) is not None or call_id in self._context.taking_over
 
     async def _learn(self, live: LiveCall, *parties: Party) -> None:
         """Know all devices of parties: those that ring, and those that are told what becomes of the call."""

@@ -130,6 +130,8 @@ class LiveCall:
     """Devices that were told that they may take the place of one that is away."""
     claim: Claim | None = None
     """By which this node owns it; None: it does not, or not yet."""
+    called_back: Device | None = None
+    """The device of a party that is `returning` whose turn it is."""
     refused: bool = False
     """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
     answered_at: datetime | None = None

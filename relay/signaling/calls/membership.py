@@ -8,6 +8,7 @@ from relay.cluster.values import NodeRef
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.owner import Owner
+from relay.signaling.calls.succession import Succession
 
 logger = logging.getLogger(__name__)
 
@@ -15,15 +16,16 @@ logger = logging.getLogger(__name__)
 class Membership:
     """Hands on what other nodes say, and what becomes of them."""
 
-    def __init__(self, context: CallContext, home: Home, owner: Owner) -> None:
+    def __init__(self, context: CallContext, home: Home, owner: Owner, succession: Succession) -> None:
         self._context = context
         self._home = home
         self._owner = owner
+        self._succession = succession
 
     @property
     def counters(self) -> Counter[str]:
         """Of what happened between nodes."""
-        return self._home.counters + self._owner.counters
+        return self._home.counters + self._owner.counters + self._succession.counters
 
     def take(self, sender: NodeRef, message: Message) -> None:
         if isinstance(message, ToDevice | Drop):
@@ -42,7 +44,7 @@ class Membership:
     def lost(self, node: NodeRef) -> None:
         logger.warning("node %s is lost, with its devices and its calls", node.name)
         self._owner.lost_home(node)
-        self._home.lost_owner(node)
+        self._context.spawn(self._succession.lost(node))
 
     def fenced(self) -> None:
         logger.warning("this node cannot renew its lease: no new calls; those that there are go on")

@@ -197,7 +197,26 @@ class Negotiation:
             await context.sessions.connect(session, answer)
             await context.close_session(old)
         self._termination.set_timer(live)
-        self._offer_own(live, Purpose.REFRESH, other)
+        party.returning = False
+        if other.returning:
+            self.call_back(live)
+        else:
+            self._offer_own(live, Purpose.REFRESH, other)
+
+    def call_back(self, live: LiveCall) -> None:
+        """Let the next party come back whose peer connection is lost with another node, if there is one: its client asks for the
+        call then, as after any loss. One at a time, since each is offered what the other one has said last. To be called with the
+        call's lock held."""
+        called = live.called_back
+        if live.update is not None or (called is not None and called.connected and live.call.party(called.profile).returning):
+            return
+        for party in live.call.parties:
+            device = self._context.device_of(party)
+            if party.returning and device is not None and device.connected:
+                live.called_back = device
+                recording, now = self._context.recording_of(live, party), self._context.time_of(live)
+                device.send(notices.state(live.call, party, live.answered_at, now, yours=False, **recording))
+                return
 
     # -- when nothing comes of it -------------------------------------------------------------------------------------
 
@@ -214,6 +233,7 @@ class Negotiation:
             expired = self._message(live, update.answerer, live.call.call_type, update_id=update.update_id, expired=True)
             self._context.tell(update.answerer, expired)
             await self._give_up(live)
+            self.call_back(live)
 
     async def _give_up(self, live: LiveCall) -> None:
         """Nothing comes of the offer that is under way, if there is one."""

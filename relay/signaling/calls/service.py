@@ -45,6 +45,7 @@ from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.rejoining import Rejoining
+from relay.signaling.calls.succession import Succession
 from relay.signaling.calls.termination import Termination
 from relay.signaling.calls.welcome import welcome
 from relay.signaling.log.heartbeat import Heartbeat
@@ -110,10 +111,11 @@ class Calls:
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
         rejoining = Rejoining(context, negotiation, recordings)
-        self._arrivals = arrivals = Arrivals(context, termination, recordings, invitations, rejoining)
+        self._arrivals = arrivals = Arrivals(context, termination, recordings, invitations, negotiation, rejoining)
         self._home = home = Home(context, arrivals)
         self.enforcement = Enforcement(context, termination, arrivals, home)
-        self.membership = Membership(context, home, Owner(context, arrivals, self._receive_from_home))
+        self._succession = succession = Succession(context, termination, invitations, negotiation, recordings, home)
+        self.membership = Membership(context, home, Owner(context, arrivals, self._receive_from_home), succession)
         cluster.attach(self.membership)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
         context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over
@@ -198,6 +200,7 @@ class Calls:
         """Write what an earlier life of this server left unwritten, close what it left open, and begin."""
         await self._context.log.start()
         await self._heartbeat.start()
+        self._succession.start()
 
     async def close(self) -> None:
         """End every call and tell everyone."""
@@ -205,6 +208,7 @@ class Calls:
         context.closing = True
         await self.draining.close()
         await self._heartbeat.stop()
+        await self._succession.stop()
         await asyncio.gather(*context.tasks, return_exceptions=True)
         await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
         await asyncio.gather(*context.tasks, return_exceptions=True)
@@ -247,13 +251,14 @@ class Calls:
             known, replaces = await self._home.resume(card.profile, resume, last_seq)
         if known is None:
             device, last_seq = devices.open(card.profile, version, None), 0
+            device.replaces = replaces
         else:
             device = known
             devices.expect(device)
         device.issued_at, device.takes = issued_at, OPTIONAL_TYPES.intersection(takes)
         try:
             # Before it is welcomed: whichever node calls it next must find it.
-            await self._home.announce(device, replaces)
+            await self._home.announce(device)
         except BaseException:
             devices.give_up(device)
             raise
@@ -268,6 +273,7 @@ class Calls:
             for frame in missed or ():
                 connection.send(frame)
             if replaces is not None:
+                self._context.spawn(self._succession.came_back(card.profile))
                 await self._arrivals.replaced(device, replaces)
             await self._arrivals.came(device)
             if known is None:

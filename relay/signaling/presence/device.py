@@ -80,6 +80,7 @@ class Device:
         arriving: it is connected, and is not told so yet: other nodes hear of it first.
         remote: None: this node is its home.
         moves: how often it has changed its home.
+        replaces: the device that its client was before, whose home was lost.
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
@@ -91,7 +92,7 @@ class Device:
 
     __slots__ = (
         *("_inflows", "_outbox", "addresses", "arriving", "can_show_recording", "connection", "device_id", "dropped"),
-        *("issued_at", "moves", "owner", "profile", "remote", "resume_token", "takes", "turn", "version"),
+        *("issued_at", "moves", "owner", "profile", "remote", "replaces", "resume_token", "takes", "turn", "version"),
     )
 
     def __init__(
@@ -105,6 +106,7 @@ class Device:
         self.arriving = False
         self.remote: RemoteHome | None = None
         self.moves = 0
+        self.replaces: str | None = None
         self.owner: NodeRef | None = None
         self.turn = asyncio.Lock()
         self.addresses = Addresses()
@@ -133,12 +135,8 @@ class Device:
         """Whether it takes `call_update`."""
         return self.version >= VERSION_2
 
-    def card(self, home: NodeRef, replaces: str | None = None) -> DeviceCard:
-        """What other nodes are to know of it.
-
-        Args:
-            replaces: the device that its client was before.
-        """
+    def card(self, home: NodeRef) -> DeviceCard:
+        """What other nodes are to know of it."""
         return DeviceCard(
             profile=self.profile,
             device_id=self.device_id,
@@ -150,7 +148,7 @@ class Device:
             remote_address=self.addresses.remote,
             issued_at=self.issued_at,
             moves=self.moves,
-            replaces=replaces,
+            replaces=self.replaces,
         )
 
     # -- what it is sent ----------------------------------------------------------------------------------------------
@@ -212,6 +210,7 @@ class Device:
         assert self.remote is not None, "its home is another node"
         self.remote.node, self.remote.connected, self.moves = card.home, card.connected, card.moves
         self.addresses, self.issued_at, self.takes = Addresses(None, card.remote_address), card.issued_at, frozenset(card.takes)
+        self.replaces = card.replaces
 
     def leave(self, remote: RemoteHome) -> tuple[int, tuple[TakenSoFar, ...], list[ToDevice]]:
         """Another node is its home from now on.

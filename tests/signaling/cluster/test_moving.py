@@ -155,6 +155,17 @@ async def test_a_device_that_does_not_come_back_is_gone_for_the_owner_too(town: 
 
 
 @in_town
+async def test_the_word_that_a_device_is_gone_gives_its_call_no_second_grace(town: Town) -> None:
+    """The home's timer ends a moment before the owner's."""
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.delay = 0.1
+    await town.lose(callee)
+    town.bus.delay = 0.00002
+    await asyncio.sleep(TIMERS.signaling_grace + 1)
+    assert caller.types()[-1] == "call_ended signaling_lost"
+
+
+@in_town
 async def test_a_version_1_client_that_is_lost_at_another_node_ends_the_call_like_at_the_owner(town: Town) -> None:
     caller, callee = await town.connected(town.a, town.b, version=1)
     await town.lose(callee)

@@ -115,9 +115,10 @@ class Town:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    def owner(self, profile: Profile) -> MemoryHarness | None:
-        """The node that has the call of a profile."""
-        owners = [one for one in self.nodes if one.calls._context.live.of(profile) is not None]
+    def owner(self, profile: Profile, but: MemoryHarness | None = None) -> MemoryHarness | None:
+        """The node that has the call of a profile, among those that live."""
+        living = [one for one in self.nodes if one is not but and not self.bus.nodes[one.cluster.me].dead]
+        owners = [one for one in living if one.calls._context.live.of(profile) is not None]
         assert len(owners) <= 1, "a profile is in one call"
         return owners[0] if owners else None
 

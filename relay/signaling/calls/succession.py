@@ -1,0 +1,222 @@
+"""What becomes of a call when the node that owns it dies: the home of a device of one of its parties goes on with it.
+
+The media is lost with the node, and so are both peer connections: an ICE restart towards another node would not do, as Firefox
+never X it with a new peer connection: first one, which is offered what the other one has said last of its media, then the other.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from typing import Final
+
+from relay.cluster.values import Claim, NodeRef
+from relay.errors import RelayError, Unavailable
+from relay.ids import Profile
+from relay.sdp.parse import parse_sdp
+from relay.signaling.calls import sheet as sheets
+from relay.signaling.calls.call import EndReason, Party
+from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.home import Home
+from relay.signaling.calls.invitations import Invitations
+from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.negotiation import Negotiation
+from relay.signaling.calls.recordings import Recordings
+from relay.signaling.calls.sheet import CallSheet, PartySheet
+from relay.signaling.calls.termination import Termination
+from relay.signaling.recording import CallRecording
+from relay.signaling.sessions.session import Session
+
+logger = logging.getLogger(__name__)
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks at what has changed of the calls of this node: how much a successor may not know."""
+
+ATTEMPTS: Final = 20
+"""Times that a call is tried to be taken over, a second apart, while the database or the engine is away."""
+
+
+class Succession:
+    """Keeps what a successor needs of the calls of this node, and goes on with those of nodes that are lost.
+
+    Attributes:
+        counters: `calls_taken_over`: from nodes that were lost.
+    """
+
+    def __init__(
+        self,
+        context: CallContext,
+        termination: Termination,
+        invitations: Invitations,
+        negotiation: Negotiation,
+        recordings: Recordings,
+        home: Home,
+    ) -> None:
+        self._context = context
+        self._termination = termination
+        self._invitations = invitations
+        self._negotiation = negotiation
+        self._recordings = recordings
+        self._home = home
+        self._kept: dict[LiveCall, tuple[object, ...]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.counters: Counter[str] = Counter()
+
+    # -- as the owner -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Keep the sheets of calls from now on, if there may be a successor."""
+        if self._context.cluster.nodes():
+            self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            kept: dict[LiveCall, tuple[object, ...]] = {}
+            for live in self._context.live:
+                if live.claim is None:
+                    continue
+                mark = kept[live] = sheets.mark(live)
+                if mark != self._kept.get(live):
+                    self._context.cluster.keep(live.call.call_id, sheets.encode(live))
+            self._kept = kept
+            await asyncio.sleep(INTERVAL)
+
+    # -- as the home of a party ---------------------------------------------------------------------------------------
+
+    async def lost(self, node: NodeRef) -> None:
+        """That node is lost. Each of its calls that a device of this one is in goes on at this one, or at another one."""
+        devices = self._home.told_by(node)
+        for profile in {one.profile for one in devices}:
+            if self._context.live.of(profile) is None and not await self._goes_on(profile):
+                # What it was told last may be missing, the end of its call say.
+                self._home.restart([one for one in devices if one.profile == profile and not one.dropped])
+
+    async def _goes_on(self, profile: Profile) -> bool:
+        """Whether the call of a profile, whose owner is lost, goes on: here, or elsewhere."""
+        for _ in range(ATTEMPTS):
+            try:
+                if await self.orphaned(profile):
+                    return True
+                return await self._context.cluster.call_of(profile) is not None
+            except Unavailable:
+                await asyncio.sleep(INTERVAL)
+        return False
+
+    async def came_back(self, profile: Profile) -> None:
+        """A client has come back whose node is lost, and with it maybe the call that it was in."""
+        if self._context.live.of(profile) is None:
+            await self._goes_on(profile)
+
+    async def orphaned(self, profile: Profile) -> bool:
+        """Take the call of a profile over, if its owner is lost and no other node has been first; whether it goes on here.
+
+        Raises:
+            Unavailable: the engine or the database is away. Another attempt may be made.
+        """
+        context, cluster = self._context, self._context.cluster
+        orphan = await cluster.orphan_of(profile)
+        if orphan is None or context.closing:
+            return False
+        kept = await cluster.sheet_of(orphan.call_id)
+        claim = await cluster.take_over(orphan)
+        if claim is None:
+            return False
+        context.taking_over.add(claim.call_id)
+        try:
+            return kept is not None and await self._take_over(orphan, claim, sheets.decode(kept))
+        except (RelayError, KeyError) as error:
+            logger.warning("call %s of a node that is lost cannot go on: %s", orphan.call_id, error)
+            return False
+        finally:
+            context.taking_over.discard(claim.call_id)
+            live = context.live.with_id(claim.call_id)
+            if live is None or live.claim is None:
+                cluster.release(claim)
+
+    async def _take_over(self, orphan: Claim, claim: Claim, sheet: CallSheet) -> bool:
+        context = self._context
+        if not await self._succeed(orphan, sheet):
+            return False
+        clock = context.clock
+        call = sheets.call_of(sheet, context.timers, clock.now(), clock.utcnow())
+        recording = await self._recording_of(sheet)
+        live = LiveCall(call, clock.timeline(), parse_sdp(sheet.offer), recording=recording, claim=claim)
+        live.answered_at = sheet.answered_at
+        context.live.add(live)
+        async with live.lock, self._termination.ended_on_error(live):
+            self.counters["calls_taken_over"] += 1
+            logger.warning("call %s of node %s goes on here", call.call_id, orphan.owner.name)
+            await context.learn(*(party.profile for party in call.parties))
+            for party in call.parties:
+                self._find(live, party)
+            if sheet.answered_at is None:
+                await self._ring_again(live)
+            else:
+                await self._come_back(live, sheet)
+        return True
+
+    def _find(self, live: LiveCall, party: Party) -> None:
+        """Look where the device of a party is now: its home may have died too, and its client have come back already."""
+        context = self._context
+        for device in context.devices.of(party.profile):
+            if device.replaces is not None and device.replaces == party.device_id:
+                party.device_id = device.device_id
+        found = context.device_of(party)
+        if party.device_id is not None and (found is None or not found.connected):
+            live.call.signaling_lost(party, context.clock.now(), resumable=True)
+
+    async def _succeed(self, orphan: Claim, sheet: CallSheet) -> bool:
+        """Make the row this node's."""
+        log = self._context.ports.logs[sheet.scope.kind]
+        for _ in range(ATTEMPTS):
+            try:
+                return await log.succeed(sheet.call_id, orphan.owner.incarnation)
+            except Unavailable:
+                await asyncio.sleep(INTERVAL)
+        return False
+
+    async def _recording_of(self, sheet: CallSheet) -> CallRecording:
+        """The recording that there was is closed with its node."""
+        try:
+            return await self._recordings.of_new_call(sheet.scope)
+        except Unavailable:
+            return CallRecording()
+
+    async def _ring_again(self, live: LiveCall) -> None:
+        """The caller's offer has no answer yet, so its peer connection goes to whichever node answers."""
+        context, call = self._context, live.call
+        due = call.deadline()
+        if due is not None and due[0] <= context.clock.now():
+            live.waiting.extend(context.devices.of(call.callee.profile))  # which have rung, and hear the end
+            await self._termination.end(live, EndReason.NO_ANSWER)
+            return
+        live.caller.session = await context.open_session(live, context.device_of(call.caller))
+        call.caller.transport_id = live.caller.session.transport_id
+        for device in context.devices.of(call.callee.profile):
+            await self._invitations.ring(live, device)
+        self._termination.set_timer(live)
+        context.tell_state(live, call.caller)
+
+    async def _come_back(self, live: LiveCall, sheet: CallSheet) -> None:
+        call = live.call
+        if not all(party.can_update for party in call.parties):
+            await self._termination.end(live, EndReason.EXPIRED)  # a client of version 1 takes no offer
+            return
+        for party, kept in zip(call.parties, (sheet.caller, sheet.callee), strict=True):
+            live.media(party).session = session = await self._session(live, kept)
+            party.transport_id = session.transport_id
+            party.returning = True
+        await self._recordings.answered(live)
+        self._termination.set_timer(live)
+        self._negotiation.call_back(live)
+
+    async def _session(self, live: LiveCall, kept: PartySheet) -> Session:
+        """A session in the place of one that is lost: it has its peer's description, and never any media."""
+        session = await self._context.open_session(live, None)
+        session.role = kept.role
+        session.remote = parse_sdp(kept.description or "")
+        return session
