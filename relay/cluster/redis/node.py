@@ -78,6 +78,8 @@ class NodeLease:
         self._wake = asyncio.Event()
         self._fence: asyncio.TimerHandle | None = None
         self._acting = False
+        self._fenced = False
+        """It has been told that it may not act, and not yet that it may again."""
         self._announced_at: float | None = None
         self._restoring: asyncio.Task[None] | None = None
         self._to_restore: tuple[bool, bool] | None = None
@@ -180,7 +182,7 @@ class NodeLease:
         if first or not self._acting or emptied or began >= (self._announced_at or 0.0) + self._timing.announce:
             self._announced_at = began
             before = self._to_restore or (False, False)
-            held_again = not first and (emptied or not self._acting)
+            held_again = self._fenced or (emptied and not first)
             self._to_restore = (before[0] or (emptied and not first), before[1] or held_again)
             if self._restoring is None or self._restoring.done():
                 # Beside the renewals, which must not wait for it.
@@ -190,7 +192,7 @@ class NodeLease:
         while self._to_restore is not None:
             (emptied, held_again), self._to_restore = self._to_restore, None
             await self._keeper.restore(emptied=emptied, held_again=held_again)
-        self._acting = True
+        self._acting, self._fenced = True, False
         self._watch_fence()
 
     def _refused(self, error: ResponseError) -> None:
@@ -215,7 +217,7 @@ class NodeLease:
         if until is not None and now() < until:
             self._watch_fence()
         elif self._acting:
-            self._acting = False
+            self._acting, self._fenced = False, True
             self._figures.counters["leases_lost"] += 1
             self._keeper.fenced()
 
