@@ -5,9 +5,9 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis, Sentinel
 from redis.asyncio.retry import Retry
@@ -22,6 +22,7 @@ from relay.settings.redis_url import RedisAddress
 logger = logging.getLogger(__name__)
 
 Command = tuple[Any, ...]
+_Result = TypeVar("_Result")
 
 OLDEST: Final = (6, 2)
 """Redis. It is the oldest one that its makers repair."""
@@ -83,11 +84,10 @@ class Link:
         """
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(self._deadline + waiting):
-                pipeline = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipeline.execute_command(*command)
-                results: list[Any] = await pipeline.execute(raise_on_error=False)
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            results: list[Any] = await _within(self._deadline + waiting, pipeline.execute(raise_on_error=False))
         except (RedisError, OSError) as error:
             await self._drop()
             self._figures.counters["redis_failures"] += 1
@@ -112,13 +112,35 @@ class Link:
 
     async def _drop(self) -> None:
         """Close the connection, without waiting for a peer that hangs."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                await self._client.connection_pool.disconnect(inuse_connections=True)
-                for one in self._sentinel.sentinels if self._sentinel else ():
-                    await one.connection_pool.disconnect(inuse_connections=True)
-        except (RedisError, OSError):
-            logger.debug("a connection to Redis could not be closed in time")
+        for client in (self._client, *(self._sentinel.sentinels if self._sentinel else ())):
+            try:
+                await _within(self._deadline, client.connection_pool.disconnect(inuse_connections=True))
+            except (RedisError, OSError):
+                logger.debug("a connection to Redis could not be closed in time")
+
+
+async def _within(seconds: float, doing: Coroutine[Any, Any, _Result]) -> _Result:
+    """Its result, if there is one in time. The end of what hangs is not waited for, as the library may catch its cancellation.
+
+    Raises:
+        TimeoutError: there is none.
+    """
+    task = asyncio.create_task(doing)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_consume_exception)
+
+
+def _consume_exception(done: "asyncio.Task[Any]") -> None:
+    """Retrieve the exception of what was given up, so that asyncio does not log it."""
+    if not done.cancelled():
+        done.exception()
 
 
 class RedisOutage:
