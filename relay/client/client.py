@@ -45,6 +45,7 @@ class CallClient:
         *,
         turn: bool,
         options: CallOptions,
+        on_message: Callable[[ServerMessage], None] = lambda _: None,
     ) -> None:
         self.profile = profile
         self.base = url
@@ -54,6 +55,7 @@ class CallClient:
         self._access: SignedIn | None = None
         self._options = options
         self._turn = turn
+        self._on_message = on_message
         self._ringing: asyncio.Queue[ClientCall | None] = asyncio.Queue(MAX_RINGING)
         self._gone = asyncio.Event()
         self._signaling = SignalingSocket(http, profile, self._sign_in, self._receive, self._welcomed, self._lost)
@@ -141,6 +143,7 @@ class CallClient:
             SignInFailed: it does not work.
         """
         await self._signaling.open()
+        self._on_message(self._signaling.welcome)
 
     async def close(self) -> None:
         """End all calls, and disconnect."""
@@ -188,6 +191,7 @@ class CallClient:
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def _receive(self, message: ServerMessage) -> None:
+        self._on_message(message)
         self.calls = {call for call in self.calls if call.state != "ended"}
         scope = _scope_of(message)
         if scope is None or message.get("type") == "error":
@@ -217,6 +221,7 @@ class CallClient:
             self._ringing.put_nowait(new)
 
     def _welcomed(self, resumed: bool) -> None:
+        self._on_message(self._signaling.welcome)
         for call in self.calls:
             call.reconnected(resumed)
 
@@ -241,6 +246,7 @@ async def connect(
     can_show_recording: bool = False,
     consent: bool | None = None,
     connector: aiohttp.BaseConnector | None = None,
+    on_message: Callable[[ServerMessage], None] = lambda _: None,
 ) -> AsyncIterator[CallClient]:
     """Connect to the relay at `url` as a device of `profile`, until the context ends.
 
@@ -256,6 +262,7 @@ async def connect(
         can_show_recording: this program tells the person that it acts for when a call is recorded.
         consent: the answer to each request to record a call; None: the program answers by `ClientCall.consent`.
         connector: of the HTTP requests, instead of one's own.
+        on_message: called with each message of the relay as it is, a `welcome` for each connection among them; for logs.
 
     Raises:
         SignInFailed: the relay cannot be reached, or does not accept the credential.
@@ -275,6 +282,7 @@ async def connect(
             token,
             turn=turn,
             options=CallOptions(decode, can_show_recording, consent),
+            on_message=on_message,
         )
         await client.open()
         try:

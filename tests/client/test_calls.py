@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -195,6 +195,18 @@ async def test_a_lost_websocket_loses_no_message_and_no_media(join: Join) -> Non
         assert Reconnected(resumed=True) in found
         async with asyncio.timeout(20):
             await hears(other, 440)
+
+
+async def test_a_program_can_write_down_every_message_of_the_relay(join: Join) -> None:
+    heard: list[Mapping[str, Any]] = []
+    callee = await join("tutor_789", on_message=heard.append)
+    async with talking(await join("student_456"), callee) as (call, _):
+        await callee.lose_connection()
+        await call.send_chat("page 12")
+        await eventually(lambda: any(one["type"] == "call_chat" for one in heard), "the message arrives")
+    assert [one["resumed"] for one in heard if one["type"] == "welcome"] == [False, True]
+    numbers = [one["seq"] for one in heard if "seq" in one]
+    assert numbers == [*range(1, len(numbers) + 1)]
 
 
 async def test_a_client_that_comes_back_as_a_new_device_takes_its_call_over(join: Join) -> None:

@@ -37,3 +37,28 @@ async def test_bytes_pass_until_the_path_is_cut_and_again_when_it_is_mended() ->
         writer.write(b"two")
         assert await reader.readexactly(3) == b"two"
         writer.close()
+
+
+async def test_a_frozen_path_holds_back_what_was_sent_until_it_thaws() -> None:
+    async with await asyncio.start_server(echo, HERE, 0) as server, CuttablePath.to(server.sockets[0].getsockname()[1]) as path:
+        reader, writer = await asyncio.open_connection(HERE, path.port)
+        path.freeze()
+        writer.write(b"one")
+        waiting = asyncio.create_task(reader.readexactly(3))
+        await asyncio.wait({waiting}, timeout=0.1)
+        assert not waiting.done()
+        path.thaw()
+        assert await waiting == b"one"
+        writer.close()
+
+
+async def test_a_path_leads_to_the_first_server_that_takes_connections() -> None:
+    async with await asyncio.start_server(echo, HERE, 0) as server, CuttablePath.to(1) as path:
+        reader, writer = await asyncio.open_connection(HERE, path.port)
+        assert await broken(reader)
+        writer.close()
+        path.lead_to(1, server.sockets[0].getsockname()[1])
+        reader, writer = await asyncio.open_connection(HERE, path.port)
+        writer.write(b"two")
+        assert await reader.readexactly(3) == b"two"
+        writer.close()

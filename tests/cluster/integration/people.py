@@ -1,0 +1,175 @@
+"""The people who use a cluster, each device with a transcript of all that it was told, and what must hold of the transcripts."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiortc import MediaStreamTrack
+
+from relay.client import CallClient, ClientCall, connect
+from tests.kit.cuttable import CuttablePath
+from tests.kit.peer import Ear, ToneTrack
+from tests.kit.served_cluster import ServedCluster, ServedNode, url_of
+from tests.kit.wait import PATIENCE, eventually
+
+OVER = frozenset({"call_ended", "call_declined"})
+
+LESSONS = 123
+"""The conversation of student_456 and tutor_789."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A device, and its way to the nodes."""
+
+    client: CallClient
+    path: CuttablePath
+    heard: list[Mapping[str, Any]]
+    """Everything that it was told, a `welcome` for each connection."""
+
+    def types(self) -> Sequence[str]:
+        return [str(one["type"]) for one in self.heard]
+
+
+@dataclass
+class People:
+    """All of a test, and the watcher that judges their transcripts at the end."""
+
+    cluster: ServedCluster
+    stack: contextlib.AsyncExitStack
+    all: list[Person] = field(default_factory=list)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of(cls, cluster: ServedCluster) -> AsyncIterator["People"]:
+        async with contextlib.AsyncExitStack() as stack:
+            people = cls(cluster, stack)
+            yield people
+        await people.judge()
+
+    async def join(self, key: str, *nodes: ServedNode, **options: Any) -> Person:
+        """Connect a device to the first of these nodes that is there."""
+        path = await self.stack.enter_async_context(self.cluster.near(*nodes))
+        heard: list[Mapping[str, Any]] = []
+        client = await self.stack.enter_async_context(connect(url_of(path), key, on_message=heard.append, **options))
+        person = Person(client, path, heard)
+        self.all.append(person)
+        return person
+
+    async def judge(self) -> None:
+        """What holds whatever happens to nodes and engines.
+
+        Raises:
+            AssertionError: a device was told something twice, out of order or after the end; or a call has another number of rows
+                than one, or one that is open.
+        """
+        for person in self.all:
+            _judge_numbers(person)
+            _judge_order(person)
+        told = {str(one["call_id"]) for person in self.all for one in person.heard if one.get("call_id")}
+
+        async def closed() -> bool:
+            return all(row["status"] in {"ended", "missed"} for row in await self.cluster.rows())
+
+        await eventually(closed, "all rows are closed")
+        rows = await self.cluster.rows()
+        ids = [row["call_id"] for row in rows]
+        assert len(ids) == len({*ids}), f"a call has more than one row: {ids}"
+        assert told <= {*ids}, f"calls without a row: {told - {*ids}}"
+        epochs = [row["owner_epoch"] for row in rows]
+        assert all(epochs), f"rows of which it is not known who owned them: {epochs}"
+
+
+def _judge_numbers(person: Person) -> None:
+    latest = 0
+    for message in person.heard:
+        if message["type"] == "welcome":
+            latest = latest if message["resumed"] else 0
+        elif (seq := message.get("seq")) is not None:
+            assert seq == latest + 1, f"{person.client.profile.key} got {seq} after {latest}: {person.types()}"
+            latest = seq
+
+
+def _judge_order(person: Person) -> None:
+    over: set[str] = set()
+    for message in person.heard:
+        call_id = str(message.get("call_id"))
+        if message["type"] in OVER or (message["type"] == "call_state" and message["state"] == "ended"):
+            over.add(call_id)
+        assert not (message["type"] == "call_invitation" and call_id in over), (
+            f"{person.client.profile.key} was invited to a call that is over: {person.types()}"
+        )
+
+
+# -- calls ------------------------------------------------------------------------------------------------------------
+
+
+async def taken(person: Person, media: list[MediaStreamTrack] | None = None) -> ClientCall:
+    """The next call of a device, answered."""
+    call = await rung(person)
+    await call.answer(media)
+    return call
+
+
+async def rung(person: Person) -> ClientCall:
+    """The next call of a device, which rings."""
+    async with contextlib.aclosing(person.client.incoming()) as calls:
+        async for call in calls:
+            return call
+    raise AssertionError("the client is gone")
+
+
+async def talk(
+    caller: Person, callee: Person, tones: tuple[float, float] = (440, 880), scope: int | None = LESSONS
+) -> tuple[ClientCall, ClientCall]:
+    """A call in which both hear each other."""
+    call = await caller.client.call(callee.client.profile, "voice", scope, media=[ToneTrack(tones[0])])
+    other = await taken(callee, [ToneTrack(tones[1])])
+    await call.connected()
+    await hear_each_other(call, other, tones)
+    return call, other
+
+
+async def hear_each_other(call: ClientCall, other: ClientCall, tones: tuple[float, float] = (440, 880)) -> None:
+    """Wait until each party has heard what the other one sends."""
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(_hears(call, tones[1]), _hears(other, tones[0]))
+
+
+async def _hears(call: ClientCall, hertz: float) -> None:
+    ear = Ear()
+    async for frame in call.audio:
+        ear.hear(frame)
+        if ear.hears(hertz):
+            return
+    raise AssertionError(f"the call ended ({call.reason}) before {hertz} Hz was heard")
+
+
+async def goes_on(*parties: ClientCall) -> None:
+    """Wait until each party has got half a second of audio more."""
+    before = [one.audio.decoded for one in parties]
+    await eventually(
+        lambda: all(one.audio.decoded > was + 25 for one, was in zip(parties, before, strict=True)),
+        lambda: f"audio goes on: {[(one.state, one.reason, one.audio.decoded) for one in parties]}, {before} before",
+    )
+
+
+async def chat_crosses(call: ClientCall, other: ClientCall, caller: Person, callee: Person, about: str) -> None:
+    """Wait until each party has got a chat message of the other one."""
+    await call.send_chat(f"{about}?")
+    await eventually(lambda: f"{about}?" in _chat(callee), lambda: f"the callee gets the chat message: {callee.types()}")
+    await other.send_chat(f"{about}!")
+    await eventually(lambda: f"{about}!" in _chat(caller), lambda: f"the caller gets the chat message: {caller.types()}")
+
+
+def _chat(person: Person) -> list[str]:
+    return [str(one["text"]) for one in person.heard if one["type"] == "call_chat" and not one["own"]]
+
+
+def lost(*parties: ClientCall) -> int:
+    """Audio packets that never came to these parties: of a call that was never interrupted, none."""
+    figures = [one.figures("audio") for one in parties]
+    assert all(figures), "audio has come"
+    return sum(one.lost for one in figures if one)
