@@ -8,6 +8,7 @@ import pytest
 from relay.ids import Profile, new_id
 from tests.kit.nodes import Counted, given, nodes_on
 from tests.kit.redis_server import RedisServer
+from tests.kit.wait import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -93,4 +94,8 @@ async def test_a_claim_whose_caller_gave_up_is_undone(shared_redis: RedisServer)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             claiming.cancel()
-        assert await a.cluster.call_of(ADA) is None
+
+        async def free() -> bool:
+            return await a.cluster.call_of(ADA) is None
+
+        await eventually(free, "no claim is left")
