@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from relay.cluster.redis.keys import RedisKeys
 from relay.cluster.redis.timing import ClusterTiming
 from relay.ids import new_id
-from tests.kit.children import end_child
+from tests.kit.children import ENDS, kill_group
 from tests.kit.cuttable import HERE, CuttablePath
 from tests.kit.databases import PostgresServer
 from tests.kit.process import LOCAL, PATIENCE, START, start
@@ -42,7 +42,8 @@ UNLIMITED: Final = dict.fromkeys(
 SETTLES: Final = ClusterTiming().settle * 1000
 """Milliseconds."""
 
-FAULTS: Final = re.compile(r"Traceback|\bERROR\b|\bCRITICAL\b")
+FAULTS: Final = re.compile(r"Traceback|CRITICAL|ERROR (?!relay\.cluster\.redis\.|relay\.db\.outage)")
+"""In a log: all errors but those of outages, which a test has made."""
 
 
 @dataclass
@@ -85,7 +86,8 @@ class ServedNode:
 
     async def kill(self) -> None:
         """As the kernel or the power would."""
-        await end_child(self.process)
+        kill_group(self.process.pid)
+        await self._ended()
 
     def stop(self) -> None:
         """It is there, and does nothing, as a machine that hangs."""
@@ -109,9 +111,13 @@ class ServedNode:
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.process.wait(), PATIENCE)
-        if self._process is not None:
-            await end_child(self._process)
-        if self._reader is not None:
+            kill_group(self.process.pid)
+            await self._ended()
+
+    async def _ended(self) -> None:
+        async with asyncio.timeout(ENDS):
+            await self.process.wait()
+            assert self._reader is not None
             await self._reader
 
     async def _read_log(self, process: Process) -> None:
@@ -176,6 +182,11 @@ class ServedCluster:
             await eventually(lambda node=node: self._knows_all(node), f"node {node.name} knows the others", within=START)  # type: ignore[misc]
 
         await eventually(self._settled, "claims are given", within=START)
+
+    async def has_sheet(self) -> bool:
+        """Whether an owner has kept what a successor needs, of any call."""
+        async with Redis(port=self._redis.port) as redis:
+            return bool(await redis.keys(f"{self._keys.prefix}sheet:*"))
 
     async def _settled(self) -> bool:
         """Nodes give Redis a while after it was empty, in case that others have calls which it does not know of."""

@@ -105,7 +105,7 @@ class Home:
                 claim = await context.cluster.enlist(card, digest(device.resume_token) if device.resumable else b"")
             except Unavailable:  # told again once the engine is back
                 return
-            owner = self._elsewhere(device, claim)
+            owner = self._elsewhere(device, claim) or self._latest(device)
             if owner is not None:
                 context.cluster.post(owner, Came(card) if card.connected else Away(card))
 
@@ -129,9 +129,9 @@ class Home:
         async with device.turn:
             context.cluster.dismiss(device.card(context.me), digest(device.resume_token) if device.resumable else b"")
             try:
-                owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
+                owner = self._elsewhere(device, await context.cluster.call_of(device.profile)) or self._latest(device)
             except Unavailable:
-                owner = device.owner
+                owner = self._latest(device)
             if owner is not None:
                 context.cluster.post(owner, message)
 
@@ -141,6 +141,11 @@ class Home:
             return None
         device.owner = claim.owner
         return claim.owner
+
+    def _latest(self, device: Device) -> NodeRef | None:
+        """The node that told a device about a call last, and may still own it although the engine does not say so: the engine is
+        away, and what is posted waits; or it came back empty, and has not got the claim again yet."""
+        return device.owner if device.owner is not None and self._context.cluster.lives(device.owner) else None
 
     # -- what devices say ---------------------------------------------------------------------------------------------
 
@@ -154,10 +159,17 @@ class Home:
         context = self._context
         if isinstance(message, incoming.Ping) or device.remote is not None:
             return False
-        owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
+        begins = isinstance(message, incoming.CallInvitation)
+        latest = None if begins else self._latest(device)
+        try:
+            owner = self._elsewhere(device, await context.cluster.call_of(device.profile)) or latest
+        except Unavailable:
+            if latest is None:
+                raise
+            owner = latest
         if owner is None or context.live.of(device.profile) is not None:
             return False
-        if isinstance(message, incoming.CallInvitation):
+        if begins:
             context.check_rate(device, Action.INVITATION)
         context.forward(device, owner, frame if isinstance(frame, bytes) else frame.encode())
         return True

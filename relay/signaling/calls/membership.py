@@ -52,3 +52,4 @@ class Membership:
     def restored(self) -> None:
         logger.info("this node holds its lease again")
         self._context.spawn(self._home.restored())
+        self._context.spawn(self._owner.restored())

@@ -145,6 +145,15 @@ class Owner:
         for device in context.devices.at_home(home):
             if device.remote is not None:
                 device.remote.drop(device.device_id, COME_BACK, "messages between servers were lost; come back")
+        await self._meet_devices(home)
+
+    async def restored(self) -> None:
+        """The engine has the calls of this node again. Devices that came before are in none of them yet."""
+        await self._meet_devices(None)
+
+    async def _meet_devices(self, home: NodeRef | None) -> None:
+        """Look for devices of the parties that this node does not know, of that home or of any."""
+        context = self._context
         for live in list(context.live):
             for party in live.call.parties:
                 try:
@@ -152,5 +161,5 @@ class Owner:
                 except Unavailable:
                     continue
                 for card in cards:
-                    if card.home == home and context.devices.with_id(card.device_id) is None:
+                    if home in {None, card.home} and context.devices.with_id(card.device_id) is None:
                         self._came(Came(card))

@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from aiortc import MediaStreamTrack
 
-from relay.client import CallClient, ClientCall, connect
+from relay.client import CallClient, ClientCall, Refused, connect
 from tests.kit.cuttable import CuttablePath
 from tests.kit.peer import Ear, ToneTrack
 from tests.kit.served_cluster import ServedCluster, ServedNode, url_of
 from tests.kit.wait import PATIENCE, eventually
 
 OVER = frozenset({"call_ended", "call_declined"})
+
+ATTEMPTS = 10
+"""To say something, 2 s apart."""
 
 LESSONS = 123
 """The conversation of student_456 and tutor_789."""
@@ -158,10 +162,20 @@ async def goes_on(*parties: ClientCall) -> None:
 
 async def chat_crosses(call: ClientCall, other: ClientCall, caller: Person, callee: Person, about: str) -> None:
     """Wait until each party has got a chat message of the other one."""
-    await call.send_chat(f"{about}?")
-    await eventually(lambda: f"{about}?" in _chat(callee), lambda: f"the callee gets the chat message: {callee.types()}")
-    await other.send_chat(f"{about}!")
-    await eventually(lambda: f"{about}!" in _chat(caller), lambda: f"the caller gets the chat message: {caller.types()}")
+    await _says(call, callee, f"{about}?")
+    await _says(other, caller, f"{about}!")
+
+
+async def _says(call: ClientCall, to: Person, text: str) -> None:
+    """Say something again and again, until it arrives: a message that was under way when a node or Redis died is lost, and
+    the device that it was for begins anew."""
+    for number in count():
+        with contextlib.suppress(Refused):
+            await call.send_chat(f"{text} {number}")
+        with contextlib.suppress(AssertionError):
+            await eventually(lambda: any(one.startswith(text) for one in _chat(to)), "it arrives", within=2)
+            return
+        assert number < ATTEMPTS, f"{to.client.profile.key} got no chat message: {to.types()}"
 
 
 def _chat(person: Person) -> list[str]:

@@ -207,3 +207,50 @@ async def test_devices_without_a_call_cost_other_nodes_no_message(town: Town) ->
     await town.lose(client)
     await town.resume(client, town.b)
     assert town.bus.log == []
+
+
+@in_town
+async def test_what_a_device_says_while_its_home_is_cut_off_reaches_the_owner_later(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    node = town.bus.nodes[town.b.cluster.me]
+    node.cut = True
+    saying = asyncio.create_task(town.say(callee, CHAT))
+    await asyncio.sleep(1)
+    assert callee.types()[-1] == "call_state connected"
+    node.cut = False
+    await saying
+    await town.settle()
+    assert caller.types()[-1] == callee.types()[-1] == "call_chat"
+    await town.say(callee, HANG_UP)
+
+
+@in_town
+async def test_what_a_device_says_reaches_the_owner_although_the_engine_has_come_back_empty(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.claims.clear()
+    await town.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_device_that_comes_before_the_engine_has_its_call_again_gets_the_call_once_it_has(town: Town) -> None:
+    """The engine came back empty; messages are lost, so the device begins anew; and the owner has not written its claims yet."""
+    caller, callee = await town.connected(town.a, town.b)
+    claims = dict(town.bus.claims)
+    town.bus.claims.clear()
+    again = await come_back_anew(town, callee)
+    assert "call_state" not in again.types()
+    town.bus.claims.update(claims)
+    town.bus.nodes[town.a.cluster.me].member.restored()
+    await town.settle()
+    assert again.last("call_state")["yours"] is True
+    await town.say(caller, CHAT)
+    assert again.types()[-1] == "call_chat"
+    await town.say(caller, HANG_UP)
+
+
+async def come_back_anew(town: Town, client: Client) -> Client:
+    """Its home sends it away, since messages to it are lost."""
+    town.bus.nodes[town.b.cluster.me].member.missed(town.a.cluster.me)
+    await town.settle()
+    return await come_back(town, client, town.b)

@@ -1,0 +1,219 @@
+"""Nodes that are killed, that hang, that drain, or that are cut off from Redis while calls go on."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from relay.client import Refused
+from tests.cluster.integration.people import People, Person, chat_crosses, goes_on, lost, rung, talk
+from tests.kit.served_cluster import ServedCluster, ServedNode, metrics
+from tests.kit.wait import eventually
+
+pytestmark = pytest.mark.servers
+
+LEASE = 9.0
+"""Seconds after which the others may know that a node is lost."""
+
+
+async def lease_is(node: ServedNode, held: bool) -> None:
+    """Wait until a node holds its lease, or does not."""
+
+    async def found() -> bool:
+        return (await metrics(node))["relay_cluster_lease_held"] == held
+
+    await eventually(found, f"node {node.name} {'holds' if held else 'has lost'} its lease")
+
+
+async def knows(node: ServedNode, number: int) -> None:
+    """Wait until a node sees so many nodes that live."""
+
+    async def found() -> bool:
+        return (await metrics(node))["relay_cluster_nodes"] == number
+
+    await eventually(found, f"node {node.name} sees {number} nodes", within=3 * LEASE)
+
+
+async def test_a_call_outlives_the_homes_of_both_its_devices(cluster: ServedCluster, people: People) -> None:
+    """They are killed one after the other; the third node owns the call."""
+    loop = asyncio.get_running_loop()
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b, cluster.a)
+    answered_at = loop.time()
+    call, other = await talk(caller, callee)
+    caller.path.lead_to(cluster.c.port, cluster.a.port)
+    await caller.client.lose_connection()
+    await eventually(lambda: caller.types().count("welcome") == 2, "the caller's home is another node than the owner of its call")
+    await cluster.b.kill()
+    await goes_on(call, other)
+    await eventually(lambda: callee.types().count("welcome") == 2, "the callee is at another node")
+    await chat_crosses(call, other, caller, callee, "one")
+    await cluster.c.kill()
+    await goes_on(call, other)
+    await eventually(lambda: caller.types().count("welcome") == 3, "the caller is at another node")
+    await chat_crosses(call, other, caller, callee, "two")
+    await knows(cluster.a, 1)
+    await goes_on(call, other)
+    await call.hang_up()
+    lasted = loop.time() - answered_at
+    assert await other.ended() == "hangup"
+    row = await cluster.finished(call.call_id)
+    assert (row["status"], row["end_reason"], row["node"]) == ("ended", "hangup", "a")
+    assert abs(row["duration_seconds"] - lasted) <= 1.5, "rounded down, and the answer took a moment"
+
+
+async def test_devices_of_a_node_that_drains_come_back_at_another_one_and_their_call_goes_on(
+    cluster: ServedCluster, people: People
+) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b, cluster.c)
+    call, other = await talk(caller, callee)
+    cluster.b.drain()
+    await asyncio.wait_for(cluster.b.process.wait(), 20)
+    await chat_crosses(call, other, caller, callee, "still there")
+    assert lost(call, other) == 0
+    await call.hang_up()
+
+
+async def test_a_node_that_is_cut_off_from_redis_for_five_seconds_is_missed_by_no_other(
+    cluster: ServedCluster, people: People
+) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    call, other = await talk(caller, callee)
+    await chat_crosses(call, other, caller, callee, "before")
+    told = len(caller.heard), len(callee.heard)
+    cluster.b.redis.freeze()
+    waiting = asyncio.create_task(chat_crosses(call, other, caller, callee, "meanwhile"))
+    await asyncio.sleep(5)  # the length of the outage is what is tested
+    cluster.b.redis.thaw()
+    await waiting
+    news = [*caller.heard[told[0] :], *callee.heard[told[1] :]]
+    assert {one.get("state", "connected") for one in news} == {"connected"}, "neither party hears of a loss"
+    assert {one["type"] for one in news} <= {"call_chat", "call_quality", "call_state"}
+    assert lost(call, other) == 0
+    await call.hang_up()
+
+
+@contextlib.asynccontextmanager
+async def cut_off(node: ServedNode) -> AsyncIterator[None]:
+    """A node is without Redis until it has lost its lease, and longer."""
+    node.redis.freeze()
+    await lease_is(node, held=False)
+    yield
+    node.redis.thaw()
+    await lease_is(node, held=True)
+
+
+async def test_a_node_that_is_cut_off_for_longer_begins_no_calls_and_drops_none(cluster: ServedCluster, people: People) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    parent = await people.join("parent_321", cluster.b)
+    call, other = await talk(caller, callee)
+    async with cut_off(cluster.b):
+        with pytest.raises(Refused, match="unavailable"):
+            await parent.client.call("tutor_789", "voice", 124)
+        await knows(cluster.a, 2)
+        await goes_on(call, other)
+    await cluster.whole()
+    await chat_crosses(call, other, caller, callee, "back")
+    assert lost(call, other) == 0
+    await call.hang_up()
+    assert await other.ended() == "hangup"
+    again = await parent.client.call("tutor_789", "voice", 124)
+    await (await rung(callee)).decline()
+    await again.ended()
+
+
+async def test_a_home_that_hangs_for_twenty_seconds_says_nothing_to_devices_that_have_moved(
+    cluster: ServedCluster, people: People
+) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    call, other = await talk(caller, callee)
+    cluster.b.stop()
+    callee.path.lead_to(cluster.c.port)
+    await callee.client.lose_connection()
+    await eventually(lambda: callee.types().count("welcome") == 2, "the callee is at another node")
+    await knows(cluster.a, 2)
+    cluster.b.go_on()
+    await cluster.whole()
+    await chat_crosses(call, other, caller, callee, "still there")
+    await goes_on(call, other)
+    await call.hang_up()
+    assert await other.ended() == "hangup"
+
+
+async def test_a_call_whose_owner_is_killed_goes_on_at_another_node(
+    cluster: ServedCluster, people: People, record_property: Callable[[str, object], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    caller, callee = await people.join("student_456", cluster.a, cluster.c), await people.join("tutor_789", cluster.b)
+    answered_at = loop.time()
+    call, other = await talk(caller, callee)
+    await kept_for_successors(cluster)
+    killed_at = loop.time()
+    await cluster.a.kill()
+    await eventually(lambda: "reconnecting" in states(callee), lambda: f"the call is taken over: {callee.types()}", within=30)
+    await eventually(lambda: {call.state, other.state} == {"connected"}, "media flows again", within=30)
+    await goes_on(call, other)
+    record_property("seconds until media flows after the owner was killed", round(loop.time() - killed_at, 1))
+    await chat_crosses(call, other, caller, callee, "hello")
+    await call.hang_up()
+    lasted = loop.time() - answered_at
+    assert await other.ended() == "hangup"
+    row = await cluster.finished(call.call_id)
+    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
+    assert row["node"] in {"b", "c"}
+    assert abs(row["duration_seconds"] - lasted) <= 1.5, "rounded down, and the answer took a moment"
+
+
+async def test_an_owner_that_hangs_until_its_call_was_taken_over_writes_nothing_and_says_nothing(
+    cluster: ServedCluster, people: People
+) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    call, other = await talk(caller, callee)
+    await kept_for_successors(cluster)
+    [before] = await cluster.rows()
+    cluster.a.stop()
+    caller.path.lead_to(cluster.c.port)
+    await caller.client.lose_connection()
+    await eventually(lambda: "reconnecting" in states(callee), lambda: f"the call is taken over: {callee.types()}", within=30)
+    await eventually(lambda: {call.state, other.state} == {"connected"}, "media flows again", within=30)
+    [taken_over] = await cluster.rows()
+    assert taken_over["owner_epoch"] != before["owner_epoch"]
+    cluster.a.go_on()
+    await cluster.whole()
+    await chat_crosses(call, other, caller, callee, "hello")
+    await goes_on(call, other)
+    [row] = await cluster.rows()
+    assert (row["status"], row["owner_epoch"], row["node"]) == ("answered", taken_over["owner_epoch"], taken_over["node"])
+    await call.hang_up()
+    assert await other.ended() == "hangup"
+    assert (await cluster.finished(call.call_id))["end_reason"] == "hangup"
+
+
+def states(person: Person) -> list[str]:
+    return [str(one["state"]) for one in person.heard if one["type"] == "call_state"]
+
+
+async def kept_for_successors(cluster: ServedCluster) -> None:
+    """Wait until Redis has what a successor of the call's owner needs."""
+    await eventually(cluster.has_sheet, "the owner keeps what a successor needs")
+
+
+async def test_two_processes_of_one_name_end_no_calls_of_each_other(cluster: ServedCluster, people: People) -> None:
+    """As in a rolling update, in which the new process begins before the old one ends."""
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    call, other = await talk(caller, callee)
+    async with cluster.twin(cluster.a) as twin:
+        parent, advertiser = await people.join("parent_321", twin), await people.join("advertiser_654", twin)
+        scope = await parent.client.new_conversation(advertiser.client.profile)
+        await goes_on(call, other)
+        second, third = await talk(parent, advertiser, scope=scope)
+        assert [row["end_reason"] for row in await cluster.rows()] == [None, None]
+        await second.hang_up()
+        assert await third.ended() == "hangup"
+        await parent.client.close()
+        await advertiser.client.close()
+    await goes_on(call, other)
+    assert lost(call, other) == 0
+    await call.hang_up()
+    row = await cluster.finished(call.call_id)
+    assert (row["end_reason"], row["node"]) == ("hangup", "a")
