@@ -216,8 +216,8 @@ def test_an_argument_that_makes_no_sense_is_refused(arguments: list[str], capsys
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_each_node_is_a_server_of_both_backends_and_the_balancer_listens_on_both_loopbacks() -> None:
+def test_each_node_is_a_server_of_every_backend_and_the_balancer_listens_on_both_loopbacks() -> None:
     text = settings(8000, {"relay-1": 8001, "relay-2": 8002}, ["127.0.0.1", "::1"])
-    assert text.count("server relay-1 127.0.0.1:8001\n") == text.count("server relay-2 127.0.0.1:8002\n") == 2
+    assert text.count("server relay-1 127.0.0.1:8001\n") == text.count("server relay-2 127.0.0.1:8002\n") == 3
     assert "bind 127.0.0.1:8000\n" in text
     assert "bind [::1]:8000\n" in text

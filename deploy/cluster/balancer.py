@@ -34,14 +34,20 @@ defaults
 frontend relay
 {binds}
     acl websocket req.hdr(Upgrade) -i websocket
+    # Where none is ready, Redis or the database is away.
+    use_backend living if {{ nbsrv(pages) eq 0 }}
     use_backend sockets if websocket
     default_backend pages
 
-# The same nodes twice, because each backend counts its own turns.
+# The same nodes again, because each backend counts its own turns.
 backend sockets
 {servers}
 
 backend pages
+{servers}
+
+backend living
+    option httpchk GET /healthz
 {servers}
 """
 

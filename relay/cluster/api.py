@@ -108,7 +108,8 @@ class Cluster(NodeIdentity, Protocol):
             The claim of this call; or, if one of the two is in another call, that call's.
 
         Raises:
-            Unavailable: the engine is away, or this node may not act.
+            Unavailable: the engine is away, or this node may not act. Of an engine that is new, or has come back empty, this is
+                known only after some seconds.
         """
         ...
 

@@ -1,5 +1,6 @@
 """A real haproxy before the relay, which says by the PROXY protocol who its clients are."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
@@ -17,6 +18,8 @@ from tests.kit.wait import PATIENCE, eventually
 pytestmark = pytest.mark.servers
 
 EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
+
+TOKEN: Final = "the platform's own token, of 32 characters or more"
 
 LOGIN: Final = {"profile_type": "student", "profile_id": 456}
 
@@ -69,11 +72,12 @@ async def test_the_example_for_several_nodes_follows_readyz_and_passes_the_nodes
 ) -> None:
     certificate, key = write_certificate(tmp_path, "relay")
     [port] = free_ports(1)
-    async with running_relay(tmp_path, tls_cert=certificate, tls_key=key, trusted_proxies=(HERE,)) as relay:
+    settings = {"tls_cert": certificate, "tls_key": key, "trusted_proxies": (HERE,), "service_token": TOKEN}
+    async with running_relay(tmp_path, **settings) as relay:
         text = re.sub(r"(?m)^( *server \S+) \S+", rf"\1 {relay.url.removeprefix('https://')}", EXAMPLE.read_text())
         text = text.replace("bind :443\n", f"bind {HERE}:{port}\n").replace("bind [::]:443 v6only\n", "\n")
-        configuration = tmp_path / "haproxy.cfg"
-        configuration.write_text(text)
+        configuration, stats = tmp_path / "haproxy.cfg", tmp_path / "stats"
+        configuration.write_text(f"global\n    stats socket {stats}\n{text}")
         connector = aiohttp.TCPConnector(local_addr=(CLIENT, 0), ssl=trusting())
         async with (
             running(tmp_path, [program("haproxy"), "-db", "-f", str(configuration)], port),
@@ -92,6 +96,20 @@ async def test_the_example_for_several_nodes_follows_readyz_and_passes_the_nodes
                 assert response.status == 200
             async with http.ws_connect("/ws/connectivity") as test:
                 assert await test.receive_json(timeout=PATIENCE) == {"type": "ready", "address": CLIENT}
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            async with http.post("/api/admin/drain", json={"seconds": 60}, headers=bearer) as response:
+                assert response.status == 202
+
+            async def none_is_ready() -> bool:
+                reader, writer = await asyncio.open_unix_connection(stats)
+                writer.write(b"show stat\n")
+                states = re.findall(r"(?m)^ready,relay-\d,.*?,(UP|DOWN)[^,]*,", (await reader.read()).decode())
+                writer.close()
+                return states == ["DOWN"] * 3
+
+            await eventually(none_is_ready, "haproxy has seen that no node is ready")
+            async with http.get("/readyz") as ready, http.get("/") as page:
+                assert (ready.status, page.status) == (503, 200), "those that live serve the page"
 
 
 async def test_each_client_behind_haproxy_has_its_own_limit(no_errors_logged: None, tmp_path: Path) -> None:

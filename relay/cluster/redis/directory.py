@@ -10,8 +10,8 @@ from typing import Any
 from relay.cluster.redis.figures import ClusterFigures
 from relay.cluster.redis.keys import ForeignValue, RedisKeys, claim_of, claim_text, device_of, pack, ref_of, ref_text
 from relay.cluster.redis.scripts import CLAIM, DEVICES, DISMISS, ENLIST, HELD, KEEP, READ, RELEASE, TAKE
-from relay.cluster.redis.timing import ANNOUNCED, KEPT_SECONDS, ClusterTiming
-from relay.cluster.redis.writer import Order, Writer
+from relay.cluster.redis.timing import ANNOUNCED, KEPT_SECONDS, SETTLING, ClusterTiming
+from relay.cluster.redis.writer import Order, Settling, Writer
 from relay.cluster.values import Claim, DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile
@@ -53,15 +53,27 @@ class ClusterDirectory:
     async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
         """As `relay.cluster.api.Cluster` says."""
         mine = Claim(call_id, self._me, profiles)
-        order = self._claiming(mine, self._settle)
-        order.undo = self._releasing(mine)
-        standing = claim_of(await self._ask(order))
+        standing = await self._settled(mine)
         if standing == mine:
             self._owned[call_id] = _Owned(mine)
             self._figures.counters["claims"] += 1
         else:
             self._figures.counters["claims_refused"] += 1
         return standing
+
+    async def _settled(self, mine: Claim) -> Claim:
+        """What becomes of a claim; while the nodes settle, it waits: people have called, and it does not take long."""
+        waited = 0.0
+        while True:
+            order = self._claiming(mine, self._settle)
+            order.undo = self._releasing(mine)
+            try:
+                return claim_of(await self._ask(order))
+            except Settling:
+                if waited > self._timing.settle:
+                    raise
+                waited += SETTLING
+                await asyncio.sleep(SETTLING)
 
     def release(self, claim: Claim) -> None:
         self._owned.pop(claim.call_id, None)

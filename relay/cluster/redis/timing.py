@@ -26,6 +26,9 @@ class ClusterTiming:
     """Between two times at which a node writes all it has anew, so that nothing of it expires."""
 
 
+SETTLING: Final = 0.1
+"""Seconds until a claim that came before the nodes had settled is made again."""
+
 KEPT_SECONDS: Final = 24 * 3600
 """Until a device, a claim or a sheet expires whose node does not renew it."""
 

@@ -23,6 +23,10 @@ from relay.errors import Unavailable
 logger = logging.getLogger(__name__)
 
 
+class Settling(Unavailable):
+    """The nodes still write anew what they had in a Redis that is new, or has come back empty."""
+
+
 @dataclass(slots=True, eq=False)
 class Order:
     """A script that is to run."""
@@ -238,7 +242,8 @@ class Writer:
         if isinstance(result, ResponseError):
             self._foreign(result)
             if order.reply is not None and not order.reply.done():
-                order.reply.set_exception(Unavailable(str(result).partition(" ")[2] or str(result)))
+                kind = Settling if str(result).startswith("SETTLING") else Unavailable
+                order.reply.set_exception(kind(str(result).partition(" ")[2] or str(result)))
         elif order.reply is not None:
             if not order.reply.done():
                 order.reply.set_result(result)

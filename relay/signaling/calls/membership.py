@@ -42,7 +42,6 @@ class Membership:
         self._context.spawn(self._owner.missed(sender))
 
     def lost(self, node: NodeRef) -> None:
-        logger.warning("node %s is lost, with its devices and its calls", node.name)
         self._owner.lost_home(node)
         self._context.spawn(self._succession.lost(node))
 

@@ -99,3 +99,10 @@ async def test_a_claim_whose_caller_gave_up_is_undone(shared_redis: RedisServer)
             return await a.cluster.call_of(ADA) is None
 
         await eventually(free, "no claim is left")
+
+
+async def test_a_claim_in_a_redis_that_is_new_waits_until_the_nodes_have_written_what_they_had(own_redis: RedisServer) -> None:
+    async with nodes_on(own_redis.url, "a") as (a,):
+        claim = await a.cluster.claim(new_id(), (ADA, BEN))
+        assert claim.owner == a.me
+        assert await a.cluster.call_of(BEN) == claim
