@@ -105,7 +105,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         recording=settings.only(RecordingSettings),
         recordings=recorded.store,
     )
-    clustered.describe(lambda: calls.accepting, media.worker_processes)
+    clustered.describe(lambda: calls.accepting, media.worker_processes, edge.turn_urls)
     if recorded.jobs is not None:
         calls.writes.on_recorded = recorded.jobs.wake
     app = http_plane(

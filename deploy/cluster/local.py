@@ -177,7 +177,7 @@ def _shared(plan: Plan) -> dict[str, str]:
 
 def _node(name: str, port: int, shared: Mapping[str, str], journals: Path) -> Node:
     own = {"RELAY_NODE": name, "RELAY_PORT": str(port), "RELAY_JOURNAL": str(journals / f"{name}.journal")}
-    return Node(name, port, {**shared, **own, "RELAY_NODE_URL": f"http://localhost:{port}"})
+    return Node(name, port, {**shared, **own, "RELAY_NODE_URL": f"http://localhost:{port}", "RELAY_TURN_HOST": "localhost"})
 
 
 def _ports(plan: Plan) -> list[int]:

@@ -31,6 +31,8 @@ class NodeCard:
     """Calls that it owns."""
     devices: int
     """Devices that it is the home of."""
+    turn_urls: tuple[str, ...] = ()
+    """Of its own TURN server, which relays to its media and to no other; they take the same credentials as all others."""
 
 
 class Member(Protocol):

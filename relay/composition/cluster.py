@@ -26,6 +26,9 @@ ALONE: Final[Mapping[str, float]] = {"lease_held": 1, "nodes": 1, "queued": 0}
 """What `/metrics` shows of a server that is no node of a cluster."""
 
 
+TURN_NODES: Final = 3
+"""Other nodes whose TURN servers clients are told: a client asks all of them at once before it calls."""
+
 LOAD_SECONDS: Final = 1.0
 """That a measurement takes at least: the kernel counts in hundredths of a second."""
 
@@ -65,18 +68,27 @@ class ClusterPlane:
         info = _NodeInfo(self.cluster.name, self.settings.region)
         return [info, self.redis.figures] if self.redis else [info]
 
-    def describe(self, accepting: Callable[[], bool], workers: Callable[[], Sequence[int]]) -> None:
+    def turn_urls(self) -> tuple[str, ...]:
+        """Of the TURN servers of other nodes: a call is at any of them, and each relays to its own media only."""
+        here = self.settings.region
+        others = sorted(self.cluster.nodes()[1:], key=lambda card: (card.region != here, card.ref.name))
+        return tuple(url for card in others[:TURN_NODES] for url in card.turn_urls)
+
+    def describe(
+        self, accepting: Callable[[], bool], workers: Callable[[], Sequence[int]], turn_urls: Callable[[], tuple[str, ...]]
+    ) -> None:
         """Say what stands on the card of this node.
 
         Args:
             accepting: whether it takes calls.
             workers: the processes that forward media.
+            turn_urls: of its TURN server.
         """
         if self.redis is not None:
             from relay.cluster.redis.cluster import NodeState  # noqa: PLC0415 - it needs the package redis
 
             load = ProcessorLoad(lambda: [os.getpid(), *workers()])
-            self.redis.state = lambda: NodeState("serving" if accepting() else "draining", load.measure())
+            self.redis.state = lambda: NodeState("serving" if accepting() else "draining", load.measure(), turn_urls())
 
 
 def cluster_plane(settings: ClusterSettings, identity: Alone, timing: ClusterTiming) -> ClusterPlane:

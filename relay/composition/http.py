@@ -159,7 +159,7 @@ def http_plane(
         cluster=clustered.cluster,
         readiness=_readiness(database, media, calls, clustered),
         document=openapi.Document(described),
-        ice_servers=lambda profile, host: edge.ice_servers(profile.key, host, time.time()),
+        ice_servers=lambda profile, host: edge.ice_servers(profile.key, host, time.time(), clustered.turn_urls()),
         directory=database.directory,
         writable_directory=database.directory,
         whiteboard_sessions=database.directory,

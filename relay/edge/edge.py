@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -216,8 +216,19 @@ class Edge:
         """The route of the peer that the media plane sees at `remote` (`relay.media.api.RouteOf`)."""
         return route_of(remote, self._tunnel.route_of if self._tunnel is not None else lambda _: None)
 
-    def ice_servers(self, profile: str, host: str, now: float) -> list[IceServer]:
+    def ice_servers(self, profile: str, host: str, now: float, others: Sequence[str] = ()) -> list[IceServer]:
         """What a browser's `RTCConfiguration.iceServers` shall say; see `IceServers`."""
+        return self._ice_servers.for_profile(profile, self._turn_settings.turn_host or host, now, others)
+
+    def turn_urls(self) -> tuple[str, ...]:
+        """Of the built-in TURN server, as clients of other nodes reach it too; none without `RELAY_TURN_HOST`."""
+        host = self._turn_settings.turn_host
+        return self._ice_servers.built_in(host) if host else ()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _ice_servers(self) -> IceServers:
         edge, turn = self._edge_settings, self._turn_settings
         tcp = edge.public_port or self._listeners[-1].port if self._listeners else None
         return IceServers(
@@ -226,9 +237,7 @@ class Edge:
             udp_port=self._turn_ports[0].port if self._turn_ports else None,
             tcp_port=tcp if self._turn is not None else None,
             tls=self._certificate is not None,
-        ).for_profile(profile, turn.turn_host or host, now)
-
-    # -- inside -------------------------------------------------------------------------------------------------------
+        )
 
     def _media_services(self, hosts: tuple[str, ...]) -> Services:
         edge, tls, built_in = self._edge_settings, self._certificate, self._turn_settings.has_built_in

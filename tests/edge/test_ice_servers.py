@@ -53,3 +53,11 @@ def test_the_credentials_name_their_expiry_and_profile_and_are_signed_as_coturn_
     assert server.username == "1003600:student_456"
     expected = hmac.new(SECRET.encode(), b"1003600:student_456", hashlib.sha1).digest()
     assert server.credential == base64.b64encode(expected).decode()
+
+
+def test_servers_of_other_relays_follow_the_own_one_unless_an_external_one_takes_their_place() -> None:
+    others = ("turn:south.example.org:3478?transport=udp",)
+    for external in ((), ("turns:turn.example.org:443?transport=tcp",)):
+        servers = IceServers(CREDENTIALS, urls=external, udp_port=3478)
+        [server] = servers.for_profile("student_456", "north.example.org", 1_000_000.0, others)
+        assert server.urls == (external or ("turn:north.example.org:3478?transport=udp", *others))

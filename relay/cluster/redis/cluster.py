@@ -33,6 +33,8 @@ class NodeState:
     state: Literal["serving", "draining"] = "serving"
     load: float = 0.0
     """The processor share of its busiest worker, 0 to 1."""
+    turn_urls: tuple[str, ...] = ()
+    """Of its TURN server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class RedisCluster:
             load=state.load + RAMP * self._begun.count(self.me, now()),
             calls=parts.directory.calls,
             devices=parts.directory.devices,
+            turn_urls=state.turn_urls,
         )
 
     @property

@@ -39,8 +39,10 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
         for one in folders:
             one.mkdir()
         async with (
-            serving_relay(folders[0], node="north", region="eu", node_url="https://north.example", **common) as north,
-            serving_relay(folders[1], node="south", **common) as south,
+            serving_relay(
+                folders[0], node="north", region="eu", node_url="https://north.example", turn_host="north.example", **common
+            ) as north,
+            serving_relay(folders[1], node="south", turn_host="south.example", **common) as south,
         ):
             yield [north, south]
 
@@ -79,3 +81,23 @@ async def test_nodes_know_each_other_and_say_when_redis_is_away(relays: list[Run
         assert counters["relay_cluster_redis_outages_total"] >= 1
         assert counters["relay_cluster_leases_lost_total"] >= 1
         assert counters["relay_cluster_redis_seconds_count"] > 0
+
+
+async def test_a_client_is_told_the_turn_servers_of_all_nodes_as_its_call_may_be_at_any(relays: list[RunningRelay]) -> None:
+    profile = {"profile_type": "student", "profile_id": 456}
+    for relay in relays:
+        async with aiohttp.ClientSession(relay.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            assert (await http.post("/api/dev/login", json=profile)).status == 200
+
+            async def hosts(http: aiohttp.ClientSession = http) -> list[str]:
+                async with http.get("/api/ice-servers") as response:
+                    [server] = (await response.json())["ice_servers"]
+                return [url.split(":")[1] for url in server["urls"] if url.endswith("udp")]
+
+            own = f"{'north' if relay is relays[0] else 'south'}.example"
+            other = f"{'south' if relay is relays[0] else 'north'}.example"
+
+            async def both(own: str = own, other: str = other) -> bool:
+                return await hosts() == [own, other]
+
+            await eventually(both, "its own server, and then that of the other node")
