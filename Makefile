@@ -5,6 +5,7 @@
 # make lint   ruff, mypy --strict, and tsc over web/ where there is npm
 # make fuzz   fuzz one target, guided by coverage (make fuzz TARGET=rtcp SECONDS=600)
 # make bench-signaling  measure how long an invitation takes with 2,000 devices connected
+# make bench-cluster  measure what it costs that the two devices of a call are at different nodes
 # make bench-verify  measure how fast recordings are verified
 # make lock   resolve requirements.lock and requirements-dev.lock anew, to the newest versions that setup.cfg allows
 # make bench  measure the media plane beside other servers (make bench-peers installs them)
@@ -27,7 +28,7 @@ read it. Set it in the environment instead: RELAY_$(v)=… make run))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements.lock requirements-dev.lock
 
-.PHONY: run cluster quick test lint format lock bench bench-signaling bench-verify bench-peers fuzz clean
+.PHONY: run cluster quick test lint format lock bench bench-signaling bench-cluster bench-verify bench-peers fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(BIN)/.relay
@@ -74,6 +75,9 @@ bench: $(BIN)/.bench
 
 bench-signaling: $(BIN)/.bench
 	$(BIN)/python -m bench.signaling $(BENCH)
+
+bench-cluster: $(BIN)/.bench
+	$(BIN)/python -m bench.signaling.cluster $(BENCH)
 
 bench-verify: $(BIN)/.bench
 	$(BIN)/python -m bench.verification $(BENCH)

@@ -68,6 +68,7 @@ class Load:
         self._callers: list[aiohttp.ClientWebSocketResponse] = []
         self._sent: dict[int, float] = {}
         self._readers: list[asyncio.Task[None]] = []
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
         self._arrival = asyncio.Condition()
         self.latencies: list[float] = []
         """Seconds, of the invitations that have arrived."""
@@ -88,9 +89,15 @@ class Load:
 
         self._callers = await asyncio.gather(*(one(pair) for pair in self._pairs))
 
+    def url_for(self, profile: Profile) -> str:
+        """Of the relay that a profile's device connects to."""
+        return self._url
+
     async def _open(self, http: aiohttp.ClientSession, profile: Profile) -> aiohttp.ClientWebSocketResponse:
-        url = URL(self._url) / f"ws/{profile.profile_id}/{profile.profile_type}" % {"version": "2"}
-        return await open_websocket(http, url, token(profile), within=OPEN_WITHIN, heartbeat=None)
+        url = URL(self.url_for(profile)) / f"ws/{profile.profile_id}/{profile.profile_type}" % {"version": "2"}
+        opened = await open_websocket(http, url, token(profile), within=OPEN_WITHIN, heartbeat=None)
+        self._sockets.append(opened)
+        return opened
 
     async def invite(self, rate: float, seconds: float) -> None:
         """Send invitations at an even pace, whatever becomes of them."""
@@ -131,14 +138,15 @@ class Load:
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in self._sockets), return_exceptions=True)
 
 
 async def measure(devices: int, rate: float, seconds: float) -> dict[str, Any]:
     """One run; figures in milliseconds."""
     with tempfile.TemporaryDirectory(prefix="bench-signaling-") as folder:
         database = Path(folder) / "relay.db"
-        pairs = await make_pairs(database, devices // 2)
-        port = _free_port()
+        pairs = await make_pairs(f"sqlite+aiosqlite:///{database}", devices // 2)
+        port = free_port()
         settings = {
             "RELAY_HOST": "127.0.0.1",
             "RELAY_PORT": str(port),
@@ -161,7 +169,7 @@ async def measure(devices: int, rate: float, seconds: float) -> dict[str, Any]:
 
 async def _measure(server: Process, url: str, pairs: list[Pair], rate: float, seconds: float) -> dict[str, Any]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        await _serving(http, url)
+        await serving(http, url)
         empty = server.memory_bytes()
         load = Load(url, pairs)
         await load.connect(http)
@@ -192,7 +200,12 @@ async def _measure(server: Process, url: str, pairs: list[Pair], rate: float, se
     }
 
 
-async def _serving(http: aiohttp.ClientSession, url: str) -> None:
+async def serving(http: aiohttp.ClientSession, url: str) -> None:
+    """Wait until a relay serves.
+
+    Raises:
+        aiohttp.ClientError: it does not.
+    """
     deadline = time.monotonic() + START_WITHIN
     while True:
         try:
@@ -205,7 +218,8 @@ async def _serving(http: aiohttp.ClientSession, url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that no server has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

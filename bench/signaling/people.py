@@ -1,7 +1,6 @@
 """A database with pairs of people who share a conversation, and their credentials."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import jwt
@@ -21,10 +20,10 @@ class Pair(NamedTuple):
     conversation_id: int
 
 
-async def make_pairs(database: Path, count: int) -> list[Pair]:
-    """Fill a new SQLite file with `count` students, as many tutors, and a conversation of each two."""
+async def make_pairs(url: str, count: int) -> list[Pair]:
+    """Fill a new database with `count` students, as many tutors, and a conversation of each two."""
     pairs = [Pair(Profile("student", number), Profile("tutor", number), number) for number in range(1, count + 1)]
-    engine = create_engine(f"sqlite+aiosqlite:///{database}")
+    engine = create_engine(url)
     try:
         await upgrade(engine)
         async with engine.begin() as connection:

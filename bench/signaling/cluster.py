@@ -1,0 +1,171 @@
+"""`make bench-cluster`: what it costs that the caller's node is not the callee's.
+
+Invitations come at fixed times, and each callee declines at once, as in `bench/signaling`. First one relay alone, then one node
+of a cluster, then three nodes with the callers at one and the callees at another one, so that each invitation crosses. All relays
+and Redis share one core, and the devices are on the other: so what is compared is processor time per invitation, which adds up
+on any machine, and not the invitations per second of machines that are not here.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+import aiohttp
+
+from bench.process import Process, pin_generator
+from bench.signaling.__main__ import NO_LIMITS, RESULTS, Load, free_port, serving
+from bench.signaling.people import SECRET, Pair, make_pairs
+from deploy.cluster.engines import postgresql
+from deploy.cluster.programs import find
+from relay.ids import Profile
+
+WARM: Final = 3.0
+"""Seconds of invitations before those that count: every code path, each connection of the pools, and the 2 s for which a new
+cluster gives no claims."""
+
+IDLE: Final = 5.0
+"""Seconds in which nothing but leases are renewed."""
+
+
+class CrossingLoad(Load):
+    """Callers at one node, callees at another one."""
+
+    def __init__(self, callers: str, callees: str, pairs: list[Pair]) -> None:
+        super().__init__(callers, pairs)
+        self._urls = {"student": callers, "tutor": callees}
+
+    def url_for(self, profile: Profile) -> str:
+        return self._urls[profile.profile_type]
+
+
+async def measure(nodes: int, clustered: bool, devices: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """One run with so many relays; times in milliseconds."""
+    programs = {name: _program(name) for name in ("initdb", "postgres", "redis-server")}
+    place = Path(tempfile.mkdtemp(prefix="postgresql-", dir=folder))
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # for PostgreSQL, which is not what is measured
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(postgresql(place, programs, lambda _name, _line: None))
+        os.sched_setaffinity(0, cores)
+        pairs = await make_pairs(url, devices // 2)
+        port = free_port()
+        engine = Process(
+            [programs["redis-server"], "--port", str(port), "--bind", "127.0.0.1", "--save", ""], folder / "redis.log"
+        )
+        stack.push_async_callback(engine.stop)
+        relays: list[tuple[str, Process]] = []
+        for number in range(nodes):
+            settings = _settings(url, number, folder, f"redis://127.0.0.1:{port}" if clustered else "")
+            os.environ.update(settings)
+            relay = Process([sys.executable, "-m", "relay", "serve"], folder / f"relay-{number}.log")
+            stack.push_async_callback(relay.stop)
+            relays.append((f"http://127.0.0.1:{settings['RELAY_PORT']}", relay))
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        for address, _ in relays:
+            await serving(http, address)
+        load = CrossingLoad(relays[0][0], relays[-1][0], pairs)
+        await load.connect(http)
+        return await _run(load, [one for _, one in relays], engine, rate, seconds) | {"nodes": nodes, "redis": clustered}
+
+
+async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
+    await load.invite(rate, WARM)
+    await load.arrived(int(rate * WARM))
+    rested = engine.cpu_seconds()
+    await asyncio.sleep(IDLE)
+    rested = engine.cpu_seconds() - rested
+    load.latencies.clear()
+    load.refused.clear()
+    before = [one.cpu_seconds() for one in (engine, *relays)]
+    await load.invite(rate, seconds)
+    used = [one.cpu_seconds() - was for one, was in zip((engine, *relays), before, strict=True)]
+    sent = int(rate * seconds)
+    await load.arrived(sent)
+    await load.close()
+    cuts, per_call = quantiles(load.latencies, n=100), [round(one / sent * 1000, 3) for one in used]
+    return {
+        "invitations_per_second": rate,
+        "sent": sent,
+        "arrived": len(load.latencies),
+        "refused": load.refused,
+        "p50_ms": round(cuts[49] * 1000, 2),
+        "p99_ms": round(cuts[98] * 1000, 2),
+        "cpu_ms_per_invitation_of_each_relay": per_call[1:],
+        "cpu_ms_per_invitation_of_redis": per_call[0],
+        "redis_core_without_calls": round(rested / IDLE, 4),
+    }
+
+
+def _settings(database: str, number: int, folder: Path, redis: str) -> dict[str, str]:
+    return {
+        "RELAY_NODE": f"node-{number}",
+        "RELAY_HOST": "127.0.0.1",
+        "RELAY_PORT": str(free_port()),
+        "RELAY_MEDIA_HOST": "127.0.0.1",
+        "RELAY_MEDIA_PORT": "0",
+        "RELAY_TURN_PORT": str(_free_udp_port()),
+        "RELAY_TURN_SECRET": SECRET,
+        "RELAY_WORKERS": "0",
+        "RELAY_LOG_LEVEL": "WARNING",
+        "RELAY_JWT_SECRET": SECRET,
+        "RELAY_DATABASE_URL": database,
+        "RELAY_REDIS_URL": redis,
+        "RELAY_JOURNAL": str(folder / f"{number}-{bool(redis)}.journal"),
+        **NO_LIMITS,
+    }
+
+
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _program(name: str) -> str:
+    found = find(name)
+    if found is None:
+        raise SystemExit(f"{name} is not installed")
+    return found
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-cluster-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL gives root up, and has to enter it
+        yield folder
+
+
+async def _all(devices: int, rate: float, seconds: float) -> list[dict[str, Any]]:
+    figures = []
+    for nodes, clustered in ((1, False), (1, True), (3, True)):
+        with _folder() as folder:
+            figures.append({"devices": devices} | await measure(nodes, clustered, devices, rate, seconds, folder))
+        print(json.dumps(figures[-1]), flush=True)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench-cluster", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--devices", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=50.0, help="invitations per second")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    pin_generator()
+    figures = asyncio.run(_all(options.devices, options.rate, options.seconds))
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    (RESULTS / f"{stamp}-cluster.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
