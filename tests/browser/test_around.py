@@ -99,8 +99,8 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     await caller.hang_up()
 
     page = caller.page
-    await page.get_by_role("radio", name="Poor").check(force=True)
-    await page.get_by_label("Echo").check(force=True)
+    await page.locator("label", has=page.get_by_role("radio", name="Poor")).click()
+    await page.locator("label", has_text="Echo").click()
     await page.get_by_label("In your own words").fill("<b>I heard myself.</b>")
     await expect(page.get_by_role("link", name="Test your connection")).to_have_attribute("href", "connectivity")
     await page.get_by_role("button", name="Send").click()

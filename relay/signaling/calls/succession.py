@@ -1,7 +1,8 @@
 """What becomes of a call when the node that owns it dies: the home of a device of one of its parties goes on with it.
 
 The media is lost with the node, and so are both peer connections: an ICE restart towards another node would not do, as Firefox
-never X it with a new peer connection: first one, which is offered what the other one has said last of its media, then the other.
+never connects by one, and Chromium after 6 s only. So each party comes back with a new peer connection: first one, which is
+offered what the other one has said last of its media, then the other.
 """
 
 import asyncio
