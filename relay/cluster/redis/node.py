@@ -102,7 +102,8 @@ class NodeLease:
         return [card for ref, card in self._cards.items() if ref != self._me]
 
     def lives(self, node: NodeRef) -> bool:
-        return node == self._me or node in self._cards or node in self._seen
+        # One that is missing counts until it is told to be lost: Redis may have come back empty, and the node be about to.
+        return node == self._me or node in self._cards or node in self._seen or node in self._missing
 
     def seen(self, node: NodeRef) -> None:
         """Redis says that it lives."""

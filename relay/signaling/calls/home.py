@@ -190,9 +190,9 @@ class Home:
                 context.spawn(self._drop(device, message.code, message.reason))
         elif (moved := self._moved.get(device_id)) is not None:
             context.cluster.post(moved, message)
-        elif isinstance(message, ToDevice):
+        else:
             self.counters["unknown_devices"] += 1
-            context.cluster.post(message.speaker, Gone(device_id))
+            context.cluster.post(message.speaker if isinstance(message, ToDevice) else sender, Gone(device_id))
 
     async def _drop(self, device: Device, code: int, reason: str) -> None:
         device.dropped, for_good = True, code not in (COME_BACK, RESUMED_ELSEWHERE)
