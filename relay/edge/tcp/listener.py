@@ -46,11 +46,39 @@ class Services:
     turn: Factory | None = None
 
 
+ATTEMPTS: Final = 20
+"""To find a port that is free on every address."""
+
+
 def bind(host: str, port: int) -> list[socket.socket]:
     """Sockets for a port on one address, every one (`host` empty) or the loopback ones (`LOCALHOST`), that do not listen yet.
 
+    Args:
+        port: 0: one that is free on all of them.
+
     Raises:
         ConfigurationError: the port is taken, or the address is not this machine's.
+    """
+    attempts = 1 if port else ATTEMPTS
+    while True:
+        attempts -= 1
+        try:
+            found = _bind(host, port)
+        except OSError as error:
+            # The kernel has chosen a port that is free on the first address; another program may have it on the next one.
+            if error.errno != errno.EADDRINUSE or not attempts:
+                raise _refused(host, port, error) from None
+        else:
+            break
+    if not found:
+        raise ConfigurationError(f"cannot listen on port {port}: no address")
+    return found
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """
+    Raises:
+        OSError: a socket could not be bound; none is left open.
     """
     found: list[socket.socket] = []
     try:
@@ -75,12 +103,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
                 opened.close()
             else:
                 port = opened.getsockname()[1]
-    except OSError as error:
+    except OSError:
         for one in found:
             one.close()
-        raise _refused(host, port, error) from None
-    if not found:
-        raise ConfigurationError(f"cannot listen on port {port}: no address")
+        raise
     return found
 
 

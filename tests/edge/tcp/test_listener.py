@@ -1,6 +1,7 @@
 """The listening port: how many may come, and what happens when it is too many."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 
@@ -8,6 +9,7 @@ import pytest
 
 from relay.edge.tcp.listener import bind
 from relay.errors import ConfigurationError
+from relay.settings.edge import LOCALHOST
 from tests.edge.kit import HERE, REQUEST, RunningEdge, limited
 
 
@@ -21,6 +23,16 @@ def test_every_address_has_the_same_free_port() -> None:
     assert len({one.getsockname()[1] for one in sockets}) == 1
     assert {one.getsockname()[0] for one in sockets} <= {"0.0.0.0", "::"}
     close(sockets)
+
+
+def test_a_free_port_is_free_on_both_loopbacks_also_where_other_programs_have_many_on_one() -> None:
+    with contextlib.ExitStack() as held:
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            for _ in range(300):
+                one = held.enter_context(socket.socket(family))
+                one.bind((host, 0))
+        for _ in range(600):  # one port in fifty to a hundred is taken on one of the two
+            close(bind(LOCALHOST, 0))
 
 
 @pytest.mark.parametrize("host", [HERE, ""])
