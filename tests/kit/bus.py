@@ -55,7 +55,7 @@ class Bus:
     lose_next: int = 0
     """Messages that are lost, from the next one on."""
     log: list[tuple[NodeRef, NodeRef, Message]] = field(default_factory=list)
-    """Who has posted what to whom."""
+    """What was posted: the sender, the receiver and the message."""
     dice: random.Random = field(init=False)
     channels: dict[tuple[NodeRef, NodeRef], Channel] = field(default_factory=dict)
 

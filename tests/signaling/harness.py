@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from relay.clock import Clock
 from relay.cluster.api import Cluster
@@ -365,23 +365,38 @@ _InMemory = Callable[Concatenate[MemoryHarness, P], Coroutine[Any, Any, None]]
 def in_memory(test: _InMemory[P]) -> Callable[..., None]:
     """Decorator: run an async test in virtual time, on a `MemoryHarness` that is its first argument. Its fixtures must not be
     async. The fixture `timers` applies. No call is recorded."""
-    return _in_virtual_time(test, None)
+    return in_virtual_time(test, MemoryHarness)
 
 
 def recording(policy: Literal["consent", "always"] = "consent", **settings: Any) -> Callable[[_InMemory[P]], Callable[..., None]]:
     """The same, where calls may be recorded; with further settings of recording."""
     chosen = RecordingSettings(recording=policy, recording_directory="/srv/recordings", **settings)
-    return lambda test: _in_virtual_time(test, chosen)
+    return lambda test: in_virtual_time(test, lambda timers: MemoryHarness(timers, chosen))
 
 
-def _in_virtual_time(test: _InMemory[P], recording: RecordingSettings | None) -> Callable[..., None]:
+class Startable(Protocol):
+    """What a test in virtual time runs on."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=Startable)
+
+
+def in_virtual_time(
+    test: Callable[Concatenate[S, P], Coroutine[Any, Any, None]], make: Callable[[CallSettings], S]
+) -> Callable[..., None]:
+    """Have pytest run an async test in virtual time, on what is made of its fixture `timers`, which is its first argument."""
+
     @functools.wraps(test)
     def run(*, timers: CallSettings, **arguments: Any) -> None:
         async def main() -> None:
-            harness = MemoryHarness(timers, recording)
-            await harness.start()
-            await test(harness, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
-            await harness.close()
+            made = make(timers)
+            await made.start()
+            await test(made, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
+            await made.close()
 
         with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
             runner.run(main())

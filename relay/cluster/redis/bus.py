@@ -182,7 +182,6 @@ class Bus:
 
     def _missed(self, sender: NodeRef) -> None:
         self._figures.counters["gaps"] += 1
-        logger.warning("messages of node %s are lost", sender.name)
         self._member.missed(sender)
 
     def _answer(self, sender: NodeRef, correlation: int, request: Request) -> None:

@@ -123,14 +123,14 @@ class Invitations:
         mine = Claim(call.call_id, self._context.me, (call.caller.profile, call.callee.profile))
         try:
             claim = await cluster.claim(mine.call_id, mine.profiles)
+            if claim.owner == mine.owner and claim.call_id != mine.call_id and not self._is_known(claim.call_id):
+                cluster.release(claim)  # left behind by a claim whose answer was lost
+                claim = await cluster.claim(mine.call_id, mine.profiles)
         except Unavailable as error:
             self._context.live.remove(live)
             call.end(EndReason.UNAVAILABLE, self._context.clock.now())
             cluster.release(mine)  # it may have been taken all the same
             raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds") from error
-        if claim.owner == mine.owner and claim.call_id != mine.call_id and not self._is_known(claim.call_id):
-            cluster.release(claim)  # left behind by a claim whose answer was lost
-            claim = await cluster.claim(mine.call_id, mine.profiles)
         if claim.call_id != mine.call_id:
             self._context.live.remove(live)
             return claim

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from relay.cluster.values import Claim
+from relay.ids import Profile
 from relay.signaling.calls.call import State
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.people import (
@@ -104,6 +106,33 @@ async def test_while_the_engine_is_away_no_call_begins_and_nothing_is_left_of_th
     assert (student.last("error")["code"], tutor.types()) == ("unavailable", [])
     assert (await town.rows(), town.call_count) == ([], 0)
     node.cut = False
+    await town.say(student, invitation(TUTOR))
+    assert tutor.types() == ["call_invitation"]
+    await town.say(student, HANG_UP)
+
+
+class EngineThatGoesAway(dict[Profile, Claim]):
+    """The claims of an engine that a node does not reach any more once a claim was released."""
+
+    def __init__(self, town: Town, claims: dict[Profile, Claim]) -> None:
+        super().__init__(claims)
+        self._node = town.bus.nodes[town.a.cluster.me]
+
+    def __delitem__(self, profile: Profile) -> None:
+        super().__delitem__(profile)
+        self._node.cut = True
+
+
+@in_town
+async def test_an_engine_that_goes_away_after_a_claim_was_left_behind_leaves_nothing_of_the_attempt(town: Town) -> None:
+    student, tutor = await town.connect(town.a, STUDENT), await town.connect(town.a, TUTOR)
+    left = Claim("a call that this node does not know", town.a.cluster.me, (STUDENT, TUTOR))
+    town.bus.claims = EngineThatGoesAway(town, {STUDENT: left, TUTOR: left})
+    await town.say(student, invitation(TUTOR))
+    assert (student.last("error")["code"], tutor.types()) == ("unavailable", [])
+    assert (await town.rows(), town.call_count) == ([], 0)
+    town.bus.claims = {}
+    town.bus.nodes[town.a.cluster.me].cut = False
     await town.say(student, invitation(TUTOR))
     assert tutor.types() == ["call_invitation"]
     await town.say(student, HANG_UP)

@@ -1,8 +1,6 @@
 """Three nodes in one process and in virtual time, with clients at each: `tests.kit.bus` is between them."""
 
 import asyncio
-import functools
-import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec
 
@@ -12,10 +10,9 @@ from relay.media.api import TransportUp
 from relay.settings.calls import CallSettings
 from relay.settings.recording import RecordingSettings
 from tests.kit.bus import Bus
-from tests.kit.clock import VirtualClockLoop
 from tests.kit.memory import CallEntry
 from tests.kit.wait import PATIENCE
-from tests.signaling.harness import MOMENT, MemoryHarness
+from tests.signaling.harness import MOMENT, MemoryHarness, in_virtual_time
 from tests.signaling.people import STUDENT, TUTOR, Client, answer, invitation
 
 P = ParamSpec("P")
@@ -170,19 +167,4 @@ _InTown = Callable[Concatenate[Town, P], Coroutine[Any, Any, None]]
 
 def in_town(test: _InTown[P]) -> Callable[..., None]:
     """Decorator: run an async test in virtual time, on a `Town` that is its first argument. Its fixtures must not be async."""
-
-    @functools.wraps(test)
-    def run(*, timers: CallSettings, **arguments: Any) -> None:
-        async def main() -> None:
-            town = Town(timers)
-            await town.start()
-            await test(town, **arguments)  # type: ignore[call-arg]  # pytest gives what the signature names
-            await town.close()
-
-        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
-            runner.run(main())
-
-    _, *others = inspect.signature(test).parameters.values()
-    timed = inspect.Parameter("timers", inspect.Parameter.KEYWORD_ONLY)
-    run.__signature__ = inspect.Signature([*others, timed])  # type: ignore[attr-defined]  # what pytest asks for
-    return run
+    return in_virtual_time(test, Town)
