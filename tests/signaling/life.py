@@ -214,5 +214,8 @@ class Life(RuleBasedStateMachine):
         rung = self.model.rings(number)
         assert rings == ({ids[rung]} if rung is not None else set()), "it rings, and should not, or the other way round"
         for call_id, call in zip(ids, self.model.calls, strict=True):
-            if number in call.told and call.state == "ended":
+            if call.state != "ended":
+                in_call = number in (call.caller.device, call.callee.device)
+                assert not in_call or call_id not in finals, f"the device in the call was told {finals[call_id]}"
+            elif number in call.told:
                 assert call_id in finals, f"the device did not get the end: {call.reason}, {client.types()}"

@@ -4,17 +4,20 @@ A run in CI has some 4,000 steps, always the same ones. More, and other ones eve
 
     RELAY_LIVES=200000 make test TESTS=tests/signaling/test_lives.py
 
-(the number of steps). `test_lives_in_database.py` does a tenth of it once more, with every call written down in SQLite too.
+(the number of steps). One that fails says its seed, and is not made smaller, as that takes hours; with `PYTHONHASHSEED=0`, and
+the seed as `RELAY_LIVES_SEED`, it can be had again. `test_lives_in_database.py` does a tenth of it once more, with every call
+written down in SQLite too.
 """
 
 import asyncio
 import os
+import random
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
@@ -401,17 +404,23 @@ class Lives(Life):
 
 
 def live(lives: type[Lives], steps: int) -> None:
-    run_state_machine_as_test(
-        lives,
-        settings=settings(
-            max_examples=max(1, steps // STEPS_PER_LIFE),
-            stateful_step_count=STEPS_PER_LIFE,
-            derandomize="RELAY_LIVES" not in os.environ,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-        ),
+    always_the_same = "RELAY_LIVES" not in os.environ
+    chosen = int(os.environ.get("RELAY_LIVES_SEED", random.randrange(2**32)))
+    how = settings(
+        max_examples=max(1, steps // STEPS_PER_LIFE),
+        stateful_step_count=STEPS_PER_LIFE,
+        derandomize=always_the_same,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
     )
+    try:
+        run_state_machine_as_test(lives if always_the_same else seed(chosen)(lives), settings=how)
+    except Exception as error:
+        error.add_note(f"RELAY_LIVES_SEED={chosen}")
+        raise
 
 
 def test_whatever_happens_every_call_ends_right() -> None:

@@ -150,7 +150,8 @@ class Home:
     # -- what devices say ---------------------------------------------------------------------------------------------
 
     async def forwarded(self, device: Device, message: incoming.FromClient, frame: str | bytes) -> bool:
-        """Give a message of a device, whose profile is in no call of this node, to the owner of its call; whether there is one.
+        """Give a message of a device, whose profile is in no call that this node owns, to the owner of its call; whether there
+        is one.
 
         Raises:
             SignalingError: `rate_limited`.
@@ -162,12 +163,15 @@ class Home:
         begins = isinstance(message, incoming.CallInvitation)
         latest = None if begins else self._latest(device)
         try:
-            owner = self._elsewhere(device, await context.cluster.call_of(device.profile)) or latest
+            owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
         except Unavailable:
             if latest is None:
                 raise
+            owner = None
+        if owner is None and context.live.of(device.profile) is None:
             owner = latest
-        if owner is None or context.live.of(device.profile) is not None:
+        # A call that is about to begin here does not count: its claim will find the one that the engine knows.
+        if owner is None or context.live.owned(device.profile) is not None:
             return False
         if begins:
             context.check_rate(device, Action.INVITATION)

@@ -66,6 +66,9 @@ class Invitations:
             crossed = await self._crosses(device, theirs, message)
             if crossed and device.version >= VERSION_2:
                 return
+        while (undecided := context.live.undecided(device.profile, callee)) is not None:
+            async with undecided.lock:  # by then it has begun, or come to nothing
+                pass
         if device.dropped:  # while this waited: a device that was sent away begins no call
             return
         context.check_open()

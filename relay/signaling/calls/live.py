@@ -221,6 +221,16 @@ class LiveCalls:
     def of(self, profile: Profile) -> LiveCall | None:
         return self._by_profile.get(profile)
 
+    def owned(self, profile: Profile) -> LiveCall | None:
+        """The call of a profile, unless it may still come to nothing because another node's was first."""
+        live = self._by_profile.get(profile)
+        return None if live is None or live.claim is None else live
+
+    def undecided(self, *profiles: Profile) -> LiveCall | None:
+        """A call of one of these profiles that may still come to nothing because another node's was first."""
+        calls = (self._by_profile.get(profile) for profile in profiles)
+        return next((one for one in calls if one is not None and one.claim is None), None)
+
     def with_id(self, call_id: str) -> LiveCall | None:
         return next((one for one in self if one.call.call_id == call_id), None)
 

@@ -327,7 +327,7 @@ class Calls:
     async def _take_frame(self, device: Device, frame: str | bytes) -> None:
         self._context.check_rate(device, Action.MESSAGE)
         message = incoming.decode(frame)
-        if self._context.live.of(device.profile) is None and await self._home.forwarded(device, message, frame):
+        if self._context.live.owned(device.profile) is None and await self._home.forwarded(device, message, frame):
             return
         await self._take[type(message)](device, message)
 

@@ -14,10 +14,12 @@ from tests.signaling.people import (
     LESSON,
     PARENT,
     PARENTS_EVENING,
+    STRANGER,
     STUDENT,
     TUTOR,
     Client,
     answer,
+    frame,
     invitation,
 )
 
@@ -71,6 +73,31 @@ async def test_three_profiles_call_each_other_in_a_ring_and_each_is_in_one_call_
     assert len(set(town.bus.claims.values())) == 1
     rows = await town.rows()
     assert sorted(row.end_reason or "open" for row in rows) == ["busy", "busy", "open"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@in_town
+async def test_a_callee_declines_while_an_invitation_from_its_own_node_is_about_to_find_it_busy(town: Town, seed: int) -> None:
+    town.bus.dice.seed(seed)
+    student, tutor = await town.connect(town.a, STUDENT), await town.connect(town.a, TUTOR)
+    parent = await town.connect(town.c, PARENT)
+    await town.say(parent, invitation(STUDENT, FAMILY))
+    await asyncio.gather(town.say(student, frame("call_ended", FAMILY)), town.say(tutor, invitation(STUDENT)))
+    assert sorted(student.types()) == ["call_invitation", "call_missed busy", "call_state ended"]
+    assert parent.types()[-1] == "call_declined rejected"
+    assert tutor.types() == ["call_declined busy"]
+
+
+@in_town
+async def test_a_caller_is_not_busy_because_of_a_call_that_comes_to_nothing_at_the_same_moment(town: Town) -> None:
+    town.a.directory.members[PARENTS_EVENING].add(STRANGER)
+    student, parent = await town.connect(town.a, STUDENT), await town.connect(town.a, PARENT)
+    await town.connect(town.b, TUTOR)
+    stranger = await town.connect(town.c, STRANGER)
+    await town.say(stranger, invitation(TUTOR, PARENTS_EVENING))
+    await asyncio.gather(town.say(student, invitation(TUTOR)), town.say(parent, invitation(STUDENT, FAMILY)))
+    assert student.types() == ["call_declined busy", "call_invitation"]
+    assert parent.types() == ["call_state ringing"]
 
 
 @in_town
