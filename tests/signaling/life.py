@@ -3,11 +3,14 @@
 import asyncio
 import copy
 import itertools
+import os
+import random
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from relay.ids import Profile, Scope, ScopeKind
 from tests.kit.clock import VirtualClockLoop
@@ -30,6 +33,7 @@ from tests.signaling.people import (
 T = TypeVar("T")
 EVERYBODY: Final = (STUDENT, TUTOR, PARENT, STRANGER)
 MAX_DEVICES: Final = 3
+STEPS_PER_LIFE: Final = 50
 PARTY: Final = Scope(ScopeKind.CONVERSATION, 126)
 """All four."""
 MEMBERS: Final = {
@@ -219,3 +223,24 @@ class Life(RuleBasedStateMachine):
                 assert not in_call or call_id not in finals, f"the device in the call was told {finals[call_id]}"
             elif number in call.told:
                 assert call_id in finals, f"the device did not get the end: {call.reason}, {client.types()}"
+
+
+def live(lives: type[Life], steps: int) -> None:
+    """Live that many steps, always the same ones, unless the environment asks for others (`test_lives.py`)."""
+    always_the_same = "RELAY_LIVES" not in os.environ
+    chosen = int(os.environ.get("RELAY_LIVES_SEED", random.randrange(2**32)))
+    how = settings(
+        max_examples=max(1, steps // STEPS_PER_LIFE),
+        stateful_step_count=STEPS_PER_LIFE,
+        derandomize=always_the_same,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    try:
+        run_state_machine_as_test(lives if always_the_same else seed(chosen)(lives), settings=how)
+    except Exception as error:
+        error.add_note(f"RELAY_LIVES_SEED={chosen}")
+        raise

@@ -11,20 +11,18 @@ written down in SQLite too.
 
 import asyncio
 import os
-import random
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 
 from relay.ids import Profile, Scope
 from relay.media.api import WORKER_LOST, MediaEvent, TransportClosed, TransportDown, TransportUp
 from tests.sdp.descriptions import plain
-from tests.signaling.life import EVERYBODY, MAX_DEVICES, MEMBERS, PARTY, Act, Life, of
+from tests.signaling.life import EVERYBODY, MAX_DEVICES, MEMBERS, PARTY, Act, Life, live, of
 from tests.signaling.model import Model
 from tests.signaling.people import (
     FAMILY,
@@ -41,7 +39,6 @@ from tests.signaling.people import (
 pytestmark = pytest.mark.long
 
 
-STEPS_PER_LIFE: Final = 50
 STEPS: Final = int(os.environ.get("RELAY_LIVES", "4000"))
 
 
@@ -401,26 +398,6 @@ class Lives(Life):
             self.run(self.harness.close())
             for work in self.after:
                 self.run(work())
-
-
-def live(lives: type[Lives], steps: int) -> None:
-    always_the_same = "RELAY_LIVES" not in os.environ
-    chosen = int(os.environ.get("RELAY_LIVES_SEED", random.randrange(2**32)))
-    how = settings(
-        max_examples=max(1, steps // STEPS_PER_LIFE),
-        stateful_step_count=STEPS_PER_LIFE,
-        derandomize=always_the_same,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
-    try:
-        run_state_machine_as_test(lives if always_the_same else seed(chosen)(lives), settings=how)
-    except Exception as error:
-        error.add_note(f"RELAY_LIVES_SEED={chosen}")
-        raise
 
 
 def test_whatever_happens_every_call_ends_right() -> None:

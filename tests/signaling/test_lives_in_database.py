@@ -17,7 +17,8 @@ from relay.signaling.ports import UNKNOWN_PATH, CallLog, MediaPath, NewCall
 from tests.kit.clock import VirtualClockLoop
 from tests.kit.cluster import ThisNode
 from tests.kit.memory import MemoryCallLog
-from tests.signaling.test_lives import STEPS, Lives, live
+from tests.signaling.life import live
+from tests.signaling.test_lives import STEPS, Lives
 
 pytestmark = pytest.mark.long
 

@@ -18,9 +18,9 @@ from relay.media.api import MediaEvent
 from relay.signaling.presence.devices import RESUMED_ELSEWHERE
 from tests.signaling.cluster.town import Town
 from tests.signaling.harness import MemoryHarness
-from tests.signaling.life import of, row_of
+from tests.signaling.life import live, of, row_of
 from tests.signaling.people import TIMERS, Client
-from tests.signaling.test_lives import Lives, live, nth
+from tests.signaling.test_lives import Lives, nth
 
 pytestmark = pytest.mark.long
 
