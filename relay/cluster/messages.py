@@ -10,6 +10,8 @@ import msgspec
 
 from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import RelayError
+from relay.ids import Profile, Scope
+from relay.records.calls import OngoingCall, OngoingCallDetail
 
 VERSION: Final = 1
 """Of these messages. One that is changed or removed makes a new version; calls then stay within one."""
@@ -91,6 +93,29 @@ class Gone(Message, frozen=True):
     """It was sent away for good, and leaves its call at once."""
 
 
+# -- to all nodes, from the one that a change has come to --------------------------------------------------------------
+
+
+class Blocked(Message, frozen=True):
+    """A profile has blocked another: a call between the two ends."""
+
+    blocker: Profile
+    blocked: Profile
+
+
+class ScopesChanged(Message, frozen=True):
+    """Who belongs to some scopes has changed: calls there end whose parties do not."""
+
+    scopes: tuple[Scope, ...]
+
+
+class RecordingPolicyChanged(Message, frozen=True):
+    """The policy of a scope: recordings there end that it does not allow."""
+
+    scope: Scope
+    policy: str | None
+
+
 # -- asked ------------------------------------------------------------------------------------------------------------
 
 
@@ -128,10 +153,83 @@ class Denied(Reply, frozen=True):
     reason: str
 
 
+# -- orders of the platform, asked of every node, as any may have the call ---------------------------------------------
+
+
+class CallOrder(Request, frozen=True):
+    """Base of those about one call. A node that does not have it answers `Absent`."""
+
+    call_id: str
+
+
+class ReadCall(CallOrder, frozen=True):
+    """→ `CallRead`."""
+
+
+class EndCall(CallOrder, frozen=True):
+    """→ `Done`."""
+
+
+class StartRecording(CallOrder, frozen=True):
+    """Record it without asking its parties. → `Done`, or `OrderRefused`."""
+
+
+class StopRecording(CallOrder, frozen=True):
+    """→ `Done`."""
+
+
+class RemoveProfile(Request, frozen=True):
+    """A profile is deleted, and in a call of the node that is asked: it leaves, and what it did is written. → `Done`."""
+
+    profile: Profile
+
+
+class ListCalls(Request, frozen=True):
+    """→ `CallsListed`."""
+
+    after: str
+    """The id of the last call of the list before; empty: from the beginning."""
+
+
+class Absent(Reply, frozen=True):
+    """The call is not of this node."""
+
+
+class Done(Reply, frozen=True):
+    """The order is carried out, as far as there was anything to do."""
+
+    result: str | None
+    """None: there was nothing to do. Of `StartRecording`: the id of the recording; empty: it begins with the answer."""
+
+
+class OrderRefused(Reply, frozen=True):
+    """The order may or can not be carried out."""
+
+    code: str
+    text: str
+
+
+class CallRead(Reply, frozen=True):
+    """A call that goes on."""
+
+    detail: OngoingCallDetail
+
+
+class CallsListed(Reply, frozen=True):
+    """Calls of the node that is asked, by id, as many as fit."""
+
+    calls: tuple[OngoingCall, ...]
+    more: bool
+    """There are more after these."""
+
+
 _Any = (
     ToDevice | Drop | FromDevice | Came | Away | Gone
+    | Blocked | ScopesChanged | RecordingPolicyChanged
     | Resume
     | Resumed | Denied
+    | ReadCall | EndCall | StartRecording | StopRecording | RemoveProfile | ListCalls
+    | Absent | Done | OrderRefused | CallRead | CallsListed
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -139,7 +139,7 @@ def http_plane(
         service_token=service_token,
         revocations=revocations,
         calls=calls,
-        enforcer=calls.enforcement,
+        enforcer=calls.orders,
         open_sockets=open_sockets,
         probes=probes,
         engine=media.engine,
@@ -171,11 +171,11 @@ def http_plane(
         drain_limit=admin_drain.DrainLimit(drain_seconds),
         own_history=personal_data,
         personal_data=EnforcedPersonalData(personal_data, revocations),
-        platform=EnforcedPlatform(SqlPlatform(database.engine), calls.enforcement, revocations),
-        profile_settings=EnforcedSettings(SqlSettings(database.engine), calls.enforcement),
+        platform=EnforcedPlatform(SqlPlatform(database.engine), calls.orders, revocations),
+        profile_settings=EnforcedSettings(SqlSettings(database.engine), calls.orders),
         desk=_desk(recorded, database, downloads, auth),
         tickets=Tickets(auth.service_token),
-        orders=calls.recordings,
+        orders=calls.orders,
         recording_policies=recorded.store,
         catalogue=recorded.store,
         sign_in=session.SignInOptions.of(auth, settings),
@@ -288,11 +288,13 @@ def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.Op
 
     async def expel(revocation: Revocation, issued_before: float) -> None:
         """End what goes on with the credentials that a revocation is about."""
-        if revocation.cause is RevocationCause.DELETED and revocation.profile is not None:
-            await calls.enforcement.remove(revocation.profile)
-        else:
-            await calls.enforcement.revoke(revocation.profile, issued_before)
-        open_sockets.drop_revoked(revocations)
+        try:
+            if revocation.cause is RevocationCause.DELETED and revocation.profile is not None:
+                await calls.orders.remove(revocation.profile)
+            else:
+                await calls.orders.revoke(revocation.profile, issued_before)
+        finally:  # also if another server does not answer
+            open_sockets.drop_revoked(revocations)
 
     revocations = Revocations(SqlRevocations(database.engine), expel, interval)
     return revocations

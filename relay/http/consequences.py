@@ -39,10 +39,9 @@ class EnforcedPlatform:
 
     async def put_scopes(self, kind: ScopeKind, scopes: Sequence[ScopeRecord]) -> Sequence[str | None]:
         faults = await self._platform.put_scopes(kind, scopes)
-        concerned = {one.scope for one in self._enforcer.ongoing()}
-        for one, fault in zip(scopes, faults, strict=True):
-            if fault is None and one.scope in concerned:
-                await self._enforcer.review(one.scope)
+        changed = [one.scope for one, fault in zip(scopes, faults, strict=True) if fault is None]
+        if changed:
+            await self._enforcer.review(*changed)
         return faults
 
     async def delete_scope(self, scope: Scope) -> bool:

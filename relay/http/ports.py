@@ -12,8 +12,8 @@ from relay.records.calls import (
     BlockRecord,
     CallDetail,
     CallPage,
-    OngoingCall,
     OngoingCallDetail,
+    OngoingCalls,
     Page,
     ProfileSettingsChange,
     Revocation,
@@ -127,22 +127,35 @@ Histories = Mapping[ScopeKind, History]
 
 
 class Enforcer(Protocol):
-    """What changes mean for calls and connections that there are. Each method is done when nothing is left that should not be."""
+    """What changes mean for calls and connections that there are, at whichever server of the cluster. Each method is done when
+    nothing is left at this one that should not be, and the others are told."""
 
-    def ongoing(self) -> Sequence[OngoingCall]:
+    async def ongoing(self) -> OngoingCalls:
         """The calls that have not ended."""
         ...
 
-    def detail(self, call_id: str) -> OngoingCallDetail | None:
-        """A call that has not ended, with what its parties send; None: there is none."""
+    async def detail(self, call_id: str) -> OngoingCallDetail | None:
+        """A call that has not ended, with what its parties send; None: there is none.
+
+        Raises:
+            Unavailable: the server that has it, or may have it, does not answer.
+        """
         ...
 
     async def end_call(self, call_id: str) -> bool:
-        """End a call; whether it was going on."""
+        """End a call; whether it was going on.
+
+        Raises:
+            Unavailable: the server that has it, or may have it, does not answer. It may end it all the same.
+        """
         ...
 
     async def remove(self, profile: Profile) -> None:
-        """The profile is deleted: its call ends, its devices are disconnected."""
+        """The profile is deleted: its call ends, its devices are disconnected. What it did in the call is written by then.
+
+        Raises:
+            Unavailable: the server that has its call does not answer; everything else is done.
+        """
         ...
 
     async def drop(self, profile: Profile) -> None:
@@ -157,8 +170,8 @@ class Enforcer(Protocol):
         """A call between the two ends."""
         ...
 
-    async def review(self, scope: Scope | None = None) -> None:
-        """Who belongs to a scope has changed: calls there end whose parties do not. Without a scope: anywhere."""
+    async def review(self, *scopes: Scope) -> None:
+        """Who belongs to these scopes has changed: calls there end whose parties do not."""
         ...
 
 

@@ -114,7 +114,20 @@ class OngoingCall:
     """`relay.signaling.calls.call.State`."""
     caller: Profile
     callee: Profile
+    started_at: datetime
     answered_at: datetime | None
+    node: str
+    """The name of the server that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OngoingCalls:
+    """The calls of all nodes that have not ended."""
+
+    calls: tuple[OngoingCall, ...]
+    """Oldest first."""
+    unanswered: tuple[str, ...]
+    """The names of nodes that did not say which calls they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +188,6 @@ class OngoingCallDetail:
     """A call that has not ended, with its media."""
 
     call: OngoingCall
-    started_at: datetime
     caller: MeasuredMedia | None
     """None before the first report: the call is not answered, or media does not flow yet."""
     callee: MeasuredMedia | None

@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.clock": (),
     "relay.locked_file": (),
     "relay.cluster.values": ("relay.ids",),
-    "relay.cluster.messages": ("relay.cluster.values", "relay.ids", "relay.errors"),
+    "relay.cluster.messages": ("relay.cluster.values", "relay.records", "relay.ids", "relay.errors"),
     "relay.cluster.api": ("relay.cluster.values", "relay.cluster.messages", "relay.ids"),
     "relay.cluster.redis": ("relay.cluster", "relay.counting", "relay.ids", "relay.errors", "relay.settings.redis_url"),
     "relay.cluster": ("relay.cluster", "relay.locked_file", "relay.ids", "relay.errors"),

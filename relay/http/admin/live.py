@@ -29,7 +29,7 @@ class RevocationView(msgspec.Struct, frozen=True):
 
 
 class OngoingCallView(msgspec.Struct, frozen=True, kw_only=True):
-    """A call in progress on this server."""
+    """A call in progress."""
 
     call_id: str
     conversation_id: int | UnsetType = UNSET
@@ -38,13 +38,19 @@ class OngoingCallView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     caller: ProfileName
     callee: ProfileName
+    started_at: Milliseconds
     answered_at: Milliseconds | None
+    node: Annotated[str, Meta(description="The name of the server that has it (`RELAY_NODE`).")]
 
 
-class OngoingCalls(msgspec.Struct, frozen=True):
+class OngoingCallList(msgspec.Struct, frozen=True):
     """Oldest first."""
 
     calls: list[OngoingCallView]
+    unanswered: Annotated[
+        tuple[str, ...],
+        Meta(description="Nodes of the cluster that did not answer within 3 s: their calls are missing here."),
+    ]
 
 
 class MeasuredStreamView(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +129,7 @@ class CallMediaView(msgspec.Struct, frozen=True):
 
 
 class OngoingCallMedia(msgspec.Struct, frozen=True):
-    """A call in progress on this server, and what its parties send."""
+    """A call in progress, and what its parties send."""
 
     call: OngoingCallView
     started_at: Milliseconds
@@ -131,15 +137,16 @@ class OngoingCallMedia(msgspec.Struct, frozen=True):
 
 
 async def list_calls(_request: web.Request, *, enforcer: Enforcer) -> web.Response:
-    return answer(OngoingCalls([_call(one) for one in enforcer.ongoing()]))
+    found = await enforcer.ongoing()
+    return answer(OngoingCallList([_call(one) for one in found.calls], found.unanswered))
 
 
 async def read_call(request: web.Request, *, enforcer: Enforcer) -> web.Response:
-    found = enforcer.detail(request.match_info["call_id"])
+    found = await enforcer.detail(request.match_info["call_id"])
     if found is None:
         raise web.HTTPNotFound(text="no such call goes on")
     media = CallMediaView(MeasuredMediaView.of(found.caller), MeasuredMediaView.of(found.callee))
-    return answer(OngoingCallMedia(_call(found.call), milliseconds(found.started_at), media))
+    return answer(OngoingCallMedia(_call(found.call), milliseconds(found.call.started_at), media))
 
 
 async def end_call(request: web.Request, *, enforcer: Enforcer) -> web.Response:
@@ -179,7 +186,9 @@ def _call(one: OngoingCall) -> OngoingCallView:
         state=one.state,
         caller=ProfileName.of(one.caller),
         callee=ProfileName.of(one.callee),
+        started_at=milliseconds(one.started_at),
         answered_at=None if one.answered_at is None else milliseconds(one.answered_at),
+        node=one.node,
     )
 
 
@@ -187,6 +196,11 @@ def _whose(request: web.Request) -> Profile | None:
     """The profile of the path; None: it names none, and all profiles are meant."""
     return profile_in(request) if "profile_id" in request.match_info else None
 
+
+ABSENT: Final = {
+    404: "No such call is in progress.",
+    503: "`unavailable`: the node of the cluster that has the call, or may have it, does not answer; try again in a few seconds.",
+}
 
 _REVOCATION: Final = f"/api/admin/profiles/{PROFILE}/revocation"
 
@@ -200,20 +214,24 @@ _LIFT: Final = Operation("Lifts a revocation: tokens that have not expired are v
 
 ROUTES: Final = guarded(
     [
-        get("/api/admin/calls", list_calls, Operation("The calls in progress on this server, oldest first.", OngoingCalls)),
+        get(
+            "/api/admin/calls",
+            list_calls,
+            Operation("The calls in progress, of all nodes of the cluster, oldest first.", OngoingCallList),
+        ),
         get(
             f"/api/admin/calls/{CALL}",
             read_call,
             Operation(
-                "A call in progress on this server, with what its parties send: streams, codecs, rates, loss.",
+                "A call in progress, with what its parties send: streams, codecs, rates, loss.",
                 OngoingCallMedia,
-                errors={404: "No such call is in progress on this server."},
+                errors=ABSENT,
             ),
         ),
         post(
             f"/api/admin/calls/{CALL}/end",
             end_call,
-            Operation("Ends a call (`terminated`).", errors={404: "No such call is in progress on this server."}),
+            Operation("Ends a call (`terminated`).", errors=ABSENT),
         ),
         delete(
             f"/api/admin/profiles/{PROFILE}/devices",

@@ -10,6 +10,7 @@ from msgspec import Meta
 from relay.errors import RelayError, SignalingError
 from relay.http import api
 from relay.http.access.service_token import guarded
+from relay.http.admin.live import ABSENT
 from relay.http.parameters import CALL, SCOPE, scope_in
 from relay.http.responses import answer, body_of, problem
 from relay.ids import Scope, ScopeKind
@@ -19,7 +20,7 @@ PolicyName = Literal["off", "consent", "always"]
 
 
 class RecordingOrders(Protocol):
-    """The recordings of calls in progress on this server."""
+    """The recordings of calls in progress, at whichever server of the cluster."""
 
     @property
     def server_policy(self) -> RecordingPolicy:
@@ -34,11 +35,16 @@ class RecordingOrders(Protocol):
 
         Raises:
             SignalingError: it may or can not be recorded.
+            Unavailable: the server that has it, or may have it, does not answer.
         """
         ...
 
     async def stop(self, call_id: str) -> bool:
-        """End the recording of a call; whether there was one."""
+        """End the recording of a call; whether there was one.
+
+        Raises:
+            Unavailable: as above.
+        """
         ...
 
     async def set_policy(self, scope: Scope, policy: RecordingPolicy | None) -> None:
@@ -128,8 +134,7 @@ def _routes(path: str, kind: ScopeKind) -> list[api.DescribedRoute]:
             where,
             partial(put_policy, kind=kind),
             api.Operation(
-                f"Restricts the recording of calls of a {name}. Recordings in progress on this server that are not permitted any "
-                "more end.",
+                f"Restricts the recording of calls of a {name}. Recordings in progress that are not permitted any more end.",
                 body=PolicyBody,
             ),
         ),
@@ -140,7 +145,7 @@ def _routes(path: str, kind: ScopeKind) -> list[api.DescribedRoute]:
 _CALL: Final = f"/api/admin/calls/{CALL}/recording"
 
 _ERRORS: Final[dict[int, Any]] = {
-    404: "No such call is in progress on this server.",
+    **ABSENT,
     409: "`not_allowed`: the server or the scope does not permit it; `not_supported`: a client cannot show that the call is "
     "recorded; `wrong_state`: it is recorded already.",
 }
@@ -157,7 +162,9 @@ ROUTES: Final = guarded(
                 errors=_ERRORS,
             ),
         ),
-        api.delete(_CALL, stop, api.Operation("Ends the recording of a call.", errors={404: "No such call is recorded here."})),
+        api.delete(
+            _CALL, stop, api.Operation("Ends the recording of a call.", errors={**ABSENT, 404: "No such call is recorded."})
+        ),
         *_routes("/api/admin/conversations", ScopeKind.CONVERSATION),
         *_routes("/api/admin/whiteboard/sessions", ScopeKind.WHITEBOARD_SESSION),
     ]

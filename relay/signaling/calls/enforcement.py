@@ -1,14 +1,12 @@
 """Ends what is allowed no longer: those who were deleted, blocked, removed or logged out leave their calls at once.
 
-Everything here concerns the calls of this server. Devices of a profile are sent away at other nodes too, which ends the calls
-that they are in.
+Everything here concerns the calls and devices of this server; `orders` passes on to other nodes what concerns theirs.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from relay.cluster.messages import Drop
 from relay.ids import Profile, Scope
 from relay.records.calls import OngoingCall, OngoingCallDetail
 from relay.signaling.calls import measured, policy
@@ -27,13 +25,15 @@ CREDENTIAL_OVER: Final = 4401
 DROPPED: Final = 4403
 """Close code: the platform has sent this device away. It may come again, as another device."""
 
+DROPPED_TEXT: Final = "disconnected by the platform"
+DELETED_TEXT: Final = "the profile was deleted"
 
 LAST_WORDS: Final = 2.0
 """Seconds that the last entries of who is deleted may take to be written."""
 
 
 class Enforcement:
-    """`relay.http.ports.Enforcer`."""
+    """What changes mean for the calls and devices of this server."""
 
     def __init__(self, context: CallContext, termination: Termination, arrivals: Arrivals, home: Home) -> None:
         self._context = context
@@ -42,13 +42,13 @@ class Enforcement:
         self._home = home
 
     def ongoing(self) -> Sequence[OngoingCall]:
-        """The calls that have not ended, oldest first."""
-        return tuple(measured.ongoing(one) for one in sorted(self._context.live, key=lambda live: live.call.invited_at))
+        """The calls that have not ended."""
+        return tuple(measured.ongoing(one, self._context.me.name) for one in self._context.live)
 
     def detail(self, call_id: str) -> OngoingCallDetail | None:
         """A call that has not ended, with its media; None: it does not go on here."""
         live = self._context.live.with_id(call_id)
-        return None if live is None else measured.detail(live)
+        return None if live is None else measured.detail(live, self._context.me.name)
 
     async def end_call(self, call_id: str) -> bool:
         """End a call; whether it was going on here."""
@@ -68,16 +68,14 @@ class Enforcement:
                 # Not `cancelled`: the callee would get a missed call, with a name that may have to be forgotten.
                 await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
-            self._context.devices.drop(device, CREDENTIAL_OVER, "the profile was deleted")
+            self._context.devices.drop(device, CREDENTIAL_OVER, DELETED_TEXT)
             await self._home.gone(device, dropped=True)
-        await self._drop_elsewhere(profile, CREDENTIAL_OVER, "the profile was deleted")
         # What it has said and done is in the database, and can be erased there, before this is over.
         await self._context.log.settled(LAST_WORDS)
 
     async def drop(self, profile: Profile) -> None:
         """Send the devices of a profile away, and end the call that they are in."""
-        await self._drop(self._context.devices.known(profile), DROPPED, "disconnected by the platform")
-        await self._drop_elsewhere(profile, DROPPED, "disconnected by the platform")
+        await self._drop(self._context.devices.known(profile), DROPPED, DROPPED_TEXT)
 
     async def revoke(self, profile: Profile | None, issued_before: float) -> None:
         """The same for devices whose credential was issued before a time (seconds since 1970).
@@ -99,12 +97,12 @@ class Enforcement:
             unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
             await self._termination.end(live, EndReason.HANGUP if live.call.answered else unanswered)
 
-    async def review(self, scope: Scope | None = None) -> None:
-        """Membership has changed at a scope, or may have anywhere.
+    async def review(self, *scopes: Scope) -> None:
+        """Membership has changed at these scopes; without any: it may have anywhere.
 
         Calls end whose parties do not belong there any more, or of whom one has blocked the other.
         """
-        await self._review(lambda call: scope is None or call.scope == scope)
+        await self._review(lambda call: not scopes or call.scope in scopes)
 
     async def _review(self, concerns: Callable[[Call], bool]) -> None:
         for live in [one for one in self._context.live if concerns(one.call)]:
@@ -124,9 +122,3 @@ class Enforcement:
             await self._home.gone(device, dropped=True)
         if devices:
             logger.info("%d devices were disconnected: %s", len(devices), reason)
-
-    async def _drop_elsewhere(self, profile: Profile, code: int, reason: str) -> None:
-        """Have other nodes send the devices of a profile away that are not known here."""
-        cluster = self._context.cluster
-        for card in await cluster.devices_of(profile):
-            cluster.post(card.home, Drop(card.device_id, code, reason))

@@ -6,8 +6,12 @@ from relay.signaling.calls.call import Party
 from relay.signaling.calls.live import LiveCall
 
 
-def ongoing(live: LiveCall) -> OngoingCall:
-    """The call, without its media."""
+def ongoing(live: LiveCall, node: str) -> OngoingCall:
+    """The call, without its media.
+
+    Args:
+        node: the name of this server.
+    """
     call = live.call
     return OngoingCall(
         call_id=call.call_id,
@@ -16,14 +20,16 @@ def ongoing(live: LiveCall) -> OngoingCall:
         state=call.state.value,
         caller=call.caller.profile,
         callee=call.callee.profile,
+        started_at=live.started_at,
         answered_at=live.answered_at,
+        node=node,
     )
 
 
-def detail(live: LiveCall) -> OngoingCallDetail:
+def detail(live: LiveCall, node: str) -> OngoingCallDetail:
     """The call with its media."""
     caller, callee = live.call.parties
-    return OngoingCallDetail(ongoing(live), live.started_at, _media(live, caller), _media(live, callee))
+    return OngoingCallDetail(ongoing(live, node), _media(live, caller), _media(live, callee))
 
 
 def _media(live: LiveCall, party: Party) -> MeasuredMedia | None:

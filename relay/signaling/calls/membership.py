@@ -3,10 +3,21 @@
 import logging
 from collections import Counter
 
-from relay.cluster.messages import Denied, Drop, Message, Reply, Request, Resume, ToDevice
+from relay.cluster.messages import (
+    Blocked,
+    Drop,
+    Message,
+    RecordingPolicyChanged,
+    Reply,
+    Request,
+    Resume,
+    ScopesChanged,
+    ToDevice,
+)
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.home import Home
+from relay.signaling.calls.orders import Orders
 from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.succession import Succession
 
@@ -16,11 +27,12 @@ logger = logging.getLogger(__name__)
 class Membership:
     """Hands on what other nodes say, and what becomes of them."""
 
-    def __init__(self, context: CallContext, home: Home, owner: Owner, succession: Succession) -> None:
+    def __init__(self, context: CallContext, home: Home, owner: Owner, succession: Succession, orders: Orders) -> None:
         self._context = context
         self._home = home
         self._owner = owner
         self._succession = succession
+        self._orders = orders
 
     @property
     def counters(self) -> Counter[str]:
@@ -30,11 +42,13 @@ class Membership:
     def take(self, sender: NodeRef, message: Message) -> None:
         if isinstance(message, ToDevice | Drop):
             self._home.take(sender, message)
+        elif isinstance(message, Blocked | ScopesChanged | RecordingPolicyChanged):
+            self._context.spawn(self._orders.take(message))
         else:
             self._owner.take(message)
 
     async def answer(self, sender: NodeRef, request: Request) -> Reply:
-        return self._home.hand_over(sender, request) if isinstance(request, Resume) else Denied("not known here")
+        return self._home.hand_over(sender, request) if isinstance(request, Resume) else await self._orders.answer(request)
 
     def missed(self, sender: NodeRef) -> None:
         logger.warning("messages of node %s are lost: the devices that they may have concerned begin anew", sender.name)

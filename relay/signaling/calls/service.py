@@ -41,6 +41,7 @@ from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
 from relay.signaling.calls.membership import Membership
 from relay.signaling.calls.negotiation import Negotiation
+from relay.signaling.calls.orders import Orders
 from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.paths import RoundTrips, sessions_by_route
 from relay.signaling.calls.recordings import Recordings
@@ -81,6 +82,8 @@ class Calls:
         recording_key: what recordings are sealed with, 32 bytes; None: they are not.
 
     Attributes:
+        enforcement: of what is allowed, in the calls of this server.
+        orders: of the platform, for the calls of the whole cluster.
         recordings: of the calls.
         sessions: also for what negotiates without a call, such as the connection test.
         draining: of this server, once it is told to.
@@ -114,8 +117,10 @@ class Calls:
         self._arrivals = arrivals = Arrivals(context, termination, recordings, invitations, negotiation, rejoining)
         self._home = home = Home(context, arrivals)
         self.enforcement = Enforcement(context, termination, arrivals, home)
+        self.orders = Orders(context, self.enforcement, recordings)
         self._succession = succession = Succession(context, termination, invitations, negotiation, recordings, home)
-        self.membership = Membership(context, home, Owner(context, arrivals, self._receive_from_home), succession)
+        owner = Owner(context, arrivals, self._receive_from_home)
+        self.membership = Membership(context, home, owner, succession, self.orders)
         cluster.attach(self.membership)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
         context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over

@@ -115,7 +115,7 @@ async def test_an_operator_ends_a_call(admin: Admin, http: aiohttp.ClientSession
             assert (await heard(socket, "call_ended"))["reason"] == "terminated"
     assert (await admin("POST", f"/calls/{call['call_id']}/end"))[0] == 404
     assert (await admin("GET", f"/calls/{call['call_id']}"))[0] == 404
-    assert await admin("GET", "/calls") == (200, {"calls": []})
+    assert await admin("GET", "/calls") == (200, {"calls": [], "unanswered": []})
 
 
 async def test_tokens_that_were_issued_before_are_revoked_and_later_ones_are_good(

@@ -103,7 +103,7 @@ async def test_quality_reaches_a_party_at_another_node_without_a_number(town: To
 async def test_a_profile_that_the_platform_drops_at_any_node_leaves_its_call(town: Town) -> None:
     caller, callee = await town.connected(town.a, town.b)
     connection = callee.connection
-    await town.c.calls.enforcement.drop(TUTOR)
+    await town.c.calls.orders.drop(TUTOR)
     await town.settle()
     assert connection is not None and connection.closed == DROPPED
     assert caller.types()[-1] == "call_ended terminated"
