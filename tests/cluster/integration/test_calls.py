@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from statistics import quantiles
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from relay.client import CallOver, ChatReceived, TransferRequested, connect
 from tests.cluster.integration.people import People, goes_on, lost, rung, taken, talk
+from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
+from tests.http.records import asked
 from tests.kit.caller import Caller, Message
 from tests.kit.databases import PostgresServer
 from tests.kit.redis_server import RedisServer
@@ -23,6 +26,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pyt
 GLARES = 30
 INVITATIONS = 50
 
+SEEN_LATE = 15
+"""Seconds: half of those after which each node looks by itself for what has changed."""
+
 OFFER = {"type": "offer", "sdp": VOICE_OFFER}
 
 
@@ -31,7 +37,9 @@ async def cluster(
     tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
 ) -> AsyncIterator[ServedCluster]:
     """For all tests here: none of them does anything to it."""
-    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
+    folder = tmp_path_factory.mktemp("nodes")
+    recorded = {"recording": "consent", "recording_directory": str(folder), "assemblers": "0"}
+    async with ServedCluster.running(folder, postgresql, shared_redis, service_token=SERVICE_TOKEN, **recorded) as running:
         yield running
 
 
@@ -177,3 +185,39 @@ async def test_a_device_that_moves_to_another_node_resumes_there_and_loses_no_me
     await goes_on(call, other)
     assert lost(call, other) == 0
     await call.hang_up()
+
+
+async def test_the_platform_reads_records_and_ends_a_call_by_way_of_any_node(cluster: ServedCluster, people: People) -> None:
+    caller = await people.join("student_456", cluster.a, can_show_recording=True)
+    callee = await people.join("tutor_789", cluster.b, can_show_recording=True)
+    for node in (cluster.c, cluster.b):
+        call, other = await talk(caller, callee)
+        path = f"/api/admin/calls/{call.call_id}"
+        async with aiohttp.ClientSession(node.url) as http:
+            _, found = await asked(http, "GET", "/api/admin/calls", PLATFORM)
+            assert [(one["call_id"], one["node"]) for one in found["calls"]] == [(call.call_id, "a")]
+            assert found["unanswered"] == []
+
+            async def measured(http: aiohttp.ClientSession = http, path: str = path) -> bool:
+                return bool((await asked(http, "GET", path, PLATFORM))[1]["media"]["callee"])
+
+            await eventually(measured, "what the callee sends is seen by way of another node")
+            status, ordered = await asked(http, "POST", f"{path}/recording", PLATFORM)
+            assert (status, ordered["state"]) == (202, "recording")
+            assert (await asked(http, "POST", f"{path}/recording", PLATFORM))[0] == 409
+            assert (await asked(http, "DELETE", f"{path}/recording", PLATFORM))[0] == 204
+            assert (await asked(http, "POST", f"{path}/end", PLATFORM))[0] == 204
+            assert (await call.ended(), await other.ended()) == ("terminated", "terminated")
+            await cluster.finished(call.call_id)
+            assert (await asked(http, "POST", f"{path}/end", PLATFORM))[0] == 404
+
+
+async def test_a_block_at_a_third_node_ends_the_call_at_once(cluster: ServedCluster, people: People) -> None:
+    caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
+    call, other = await talk(caller, callee)
+    block = "/api/admin/profiles/tutor/789/blocks/student/456"
+    async with aiohttp.ClientSession(cluster.c.url) as http:
+        assert (await asked(http, "PUT", block, PLATFORM))[0] == 204
+        async with asyncio.timeout(SEEN_LATE):
+            assert (await call.ended(), await other.ended()) == ("hangup", "hangup")
+        assert (await asked(http, "DELETE", block, PLATFORM))[0] == 204
