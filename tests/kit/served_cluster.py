@@ -42,6 +42,9 @@ UNLIMITED: Final = dict.fromkeys(
 SETTLES: Final = ClusterTiming().settle * 1000
 """Milliseconds."""
 
+LAST: Final = 20
+"""Lines of a log, to see why a test has failed."""
+
 FAULTS: Final = re.compile(r"Traceback|CRITICAL|ERROR (?!relay\.cluster\.redis\.|relay\.db\.outage)")
 """In a log: all errors but those of outages, which a test has made."""
 
@@ -182,6 +185,10 @@ class ServedCluster:
             await eventually(lambda node=node: self._knows_all(node), f"node {node.name} knows the others", within=START)  # type: ignore[misc]
 
         await eventually(self._settled, "claims are given", within=START)
+
+    def logs(self) -> str:
+        """The last lines of each node."""
+        return "\n".join(line for node in self.nodes for line in (f"-- {node.name}", *node.log.splitlines()[-LAST:]))
 
     async def has_sheet(self) -> bool:
         """Whether an owner has kept what a successor needs, of any call."""

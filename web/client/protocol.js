@@ -96,7 +96,7 @@
  * @typedef {{type: "call_missed", call: MissedCall}} CallMissed
  * @typedef {{type: "missed_calls", calls: MissedCall[], unseen_count: number}} MissedCalls
  * @typedef {WireProfile & {type: "welcome", device_id: string, resume?: string, resumed?: boolean, resume_seconds?: number,
- *   server_time: number}} Welcome
+ *   call_id?: string, server_time: number}} Welcome
  * @typedef {{type: "pong", server_time: number, ref: string | null}} Pong
  * @typedef {{type: "error", code: string, message: string, ref: string | null}} ErrorMessage
  * @typedef {{seq?: number} & (CallMessage | CallMissed | MissedCalls | Welcome | Pong | ErrorMessage)} FromServer

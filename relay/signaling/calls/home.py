@@ -94,20 +94,26 @@ class Home:
         except Unavailable as error:
             return Denied(str(error))
 
-    async def announce(self, device: Device) -> None:
-        """Tell other nodes about a device, as it is now, and the node that owns its profile's call above all."""
+    async def announce(self, device: Device) -> Claim | None:
+        """Tell other nodes about a device, as it is now, and the node that owns its profile's call above all.
+
+        Returns:
+            The call of another node that the profile is in.
+        """
         context = self._context
         async with device.turn:
             if device.remote is not None or context.devices.with_id(device.device_id) is not device:
-                return
+                return None
             card = device.card(context.me)
             try:
                 claim = await context.cluster.enlist(card, digest(device.resume_token) if device.resumable else b"")
             except Unavailable:  # told again once the engine is back
-                return
-            owner = self._elsewhere(device, claim) or self._latest(device)
+                return None
+            elsewhere = self._elsewhere(device, claim)
+            owner = elsewhere or self._latest(device)
             if owner is not None:
                 context.cluster.post(owner, Came(card) if card.connected else Away(card))
+            return None if elsewhere is None else claim
 
     async def lost(self, device: Device) -> None:
         """A device has lost its connection."""

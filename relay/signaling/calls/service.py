@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from relay.clock import Clock
 from relay.cluster.api import Cluster
+from relay.cluster.values import Claim
 from relay.errors import RelayError, SignalingError, Unavailable
 from relay.ids import Profile
 from relay.media.api import (
@@ -263,18 +264,18 @@ class Calls:
         device.issued_at, device.takes = issued_at, OPTIONAL_TYPES.intersection(takes)
         try:
             # Before it is welcomed: whichever node calls it next must find it.
-            await self._home.announce(device)
+            elsewhere = await self._home.announce(device)
         except BaseException:
             devices.give_up(device)
             raise
         if devices.with_id(device.device_id) is not device or device.remote is not None:  # while this waited
-            elsewhere = device.remote is not None
-            connection.drop(*(RESUMED_ELSEWHERE, "resumed elsewhere") if elsewhere else (COME_BACK, "come back"))
+            resumed_elsewhere = device.remote is not None
+            connection.drop(*(RESUMED_ELSEWHERE, "resumed elsewhere") if resumed_elsewhere else (COME_BACK, "come back"))
             return device
         devices.attach(device, connection)
         try:
             missed = device.catch_up(last_seq)
-            device.send(self._welcome(card, device, resumed=known is not None))
+            device.send(self._welcome(card, device, elsewhere, resumed=known is not None))
             for frame in missed or ():
                 connection.send(frame)
             if replaces is not None:
@@ -297,10 +298,18 @@ class Calls:
         if unseen.count:
             device.send(notices.missed_calls(unseen))
 
-    def _welcome(self, card: ProfileCard, device: Device, *, resumed: bool) -> outgoing.Welcome:
-        grace, timers = self._context.devices.grace, self._context.timers
-        policy, now = self.recordings.server_policy, self._time_for(device)
-        return welcome(card, device, now, resumed=resumed, resume_seconds=grace, timers=timers, recording=policy)
+    def _welcome(self, card: ProfileCard, device: Device, elsewhere: Claim | None, *, resumed: bool) -> outgoing.Welcome:
+        context = self._context
+        return welcome(
+            card,
+            device,
+            self._time_for(device),
+            resumed=resumed,
+            resume_seconds=context.devices.grace,
+            timers=context.timers,
+            recording=self.recordings.server_policy,
+            elsewhere=elsewhere,
+        )
 
     def _time_for(self, device: Device) -> datetime:
         """The date that it is now: for a device in a call, that of the call, by which it counts how long that lasts."""

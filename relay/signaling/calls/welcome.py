@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from msgspec import UNSET
+
+from relay.cluster.values import Claim
 from relay.records.profiles import ProfileCard
 from relay.records.recordings import RecordingPolicy
 from relay.settings.calls import CallSettings
@@ -19,11 +22,13 @@ def welcome(
     resume_seconds: float,
     timers: CallSettings,
     recording: RecordingPolicy,
+    elsewhere: Claim | None,
 ) -> outgoing.Welcome:
     """
     Args:
         resume_seconds: how long a device that can come back may be away.
         recording: the policy of the server.
+        elsewhere: the call of another server that the profile is in.
     """
     return outgoing.Welcome(
         profile_id=card.profile.profile_id,
@@ -39,4 +44,5 @@ def welcome(
         features=incoming.FEATURES,
         limits=notices.limits(timers),
         recording=recording.value,
+        call_id=UNSET if elsewhere is None else elsewhere.call_id,
     )

@@ -365,6 +365,8 @@ class Welcome(Transient, frozen=True, tag="welcome"):
     limits: Limits
     recording: Literal["off", "consent", "always"] = "off"
     """Whether calls of this server may be recorded."""
+    call_id: str | UnsetType = UNSET
+    """The call that the profile is in at another server, which tells its state; or, if that one is lost, its successor does."""
 
 
 class Pong(Transient, frozen=True, tag="pong"):

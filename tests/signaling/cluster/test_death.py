@@ -109,6 +109,8 @@ async def test_clients_that_are_back_before_the_death_is_noticed_have_their_call
     await asyncio.sleep(1.5)
     await town.kill(town.b)
     back, other = await come_back(town, caller, town.a), await come_back(town, callee, town.c)
+    [row] = await town.rows()
+    assert back.welcome["call_id"] == other.welcome["call_id"] == row.call_id, "so that they wait for it"
     await asyncio.sleep(LEASE)
     await town.notice(town.b)
     await asyncio.sleep(1)

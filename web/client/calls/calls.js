@@ -26,6 +26,8 @@ import { scopeFields, scopeOf, senderOf } from "../protocol.js";
 
 /** Milliseconds after a welcome in which the server mentions the call that we are in, if it knows one. */
 const RESUME_WINDOW = 4_000;
+/** The same if the welcome names the call: the server that has it may have died, and another one takes it over after 9 s. */
+const SUCCESSION_WINDOW = 30_000;
 /** Milliseconds after `call_glare` in which the invitation that it names arrives, if it is not there yet. */
 const GLARE_WINDOW = 5_000;
 
@@ -114,7 +116,7 @@ export class Calls extends EventTarget {
     if ("server_time" in message) this.#learnTime(message);
     switch (message.type) {
       case "welcome":
-        return this.#welcomed();
+        return this.#welcomed(message);
       case "error":
         return this.#refused(message);
       case "call_missed":
@@ -140,17 +142,22 @@ export class Calls extends EventTarget {
     this.#setup.clock.observe(serverTime);
   }
 
-  /** We are (back) on line. The server says at once which call we are in; one that it does not name is over. */
-  #welcomed() {
+  /**
+   * We are (back) on line. The server says at once which call we are in; one that it does not name is over.
+   *
+   * @param {import("../protocol.js").Welcome} welcome
+   */
+  #welcomed({ call_id: callId }) {
     const call = this.current;
     clearTimeout(this.#resume);
     for (const message of this.#goodbyes.values()) this.#setup.connection.send(message);
     if (this.elsewhere) this.#notElsewhere();
     if (!call || call.phase === "preparing") return;
     call.serverIsBack();
+    const window = callId !== undefined && callId === call.id ? SUCCESSION_WINDOW : RESUME_WINDOW;
     this.#resume = setTimeout(() => {
       if (this.current === call) call.forgotten();
-    }, RESUME_WINDOW);
+    }, window);
   }
 
   /** @param {import("../protocol.js").ErrorMessage} error */
