@@ -82,9 +82,9 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
     extensions, faults = extensions or Extensions(), Faults()
     hooks = HookRunner(extensions.hooks, faults, extensions.hook_timeout)
     identification = extensions.identification
-    limits = HttpLimits(settings.only(LimitSettings))
     database = database_plane(settings.only(DatabaseSettings))
     clustered = cluster_plane(settings.only(ClusterSettings), database.cluster, app_limits.cluster)
+    limits = HttpLimits(settings.only(LimitSettings), tally=clustered.tally)
     media = media_plane(
         settings.only(MediaSettings),
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then

@@ -16,6 +16,7 @@ from relay.cluster.redis.figures import NAMES
 from relay.cluster.redis.timing import ClusterTiming
 from relay.errors import ConfigurationError, Unavailable
 from relay.http.build import BUILD
+from relay.http.limits import Tally
 from relay.settings.cluster import ClusterSettings
 from relay.settings.redis_url import parse
 
@@ -52,6 +53,11 @@ class ClusterPlane:
     cluster: RunningCluster
     redis: "RedisCluster | None"
     settings: ClusterSettings
+
+    @property
+    def tally(self) -> Tally | None:
+        """Counts what all nodes do; None: there are no others."""
+        return self.redis.count if self.redis else None
 
     async def has_lease(self) -> bool:
         """Whether this server may begin calls."""

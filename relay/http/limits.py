@@ -2,13 +2,17 @@
 
 Limits are in the notation of the library `limits`: `100/minute`, `10/second;1000/hour`, or `off`. They are counted in this
 process, in windows that begin with the first count, and in bounded memory.
+
+The nodes of a cluster count some of them together (`Tally`). Nothing waits for that: what is within the limit as far as this node
+knows is admitted, and what all nodes have counted by then is what it knows from the next time on. So each node may exceed such a
+limit by one, and by what it admits within a round trip. While the engine is away, it goes by its own windows.
 """
 
 import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from aiohttp import web
@@ -23,8 +27,15 @@ from relay.settings.limits import LimitSettings
 from relay.settings.notation import parse_limit
 from relay.signaling.ports import Action
 
+_SAME_WINDOW: Final = 0.1
+"""Two windows whose ends are less apart than this share of their length are the same, as this node and the engine count it."""
+
 MAX_KEYS: Final = 16_384
 """Profiles or addresses that are counted at a time, per window; a further one evicts the oldest. Some 5 MB."""
+
+
+Tally = Callable[[str, int, Callable[[int, float], None]], None]
+"""Counts one in a window of all nodes: its name, its length in seconds, and what is told the count and the seconds left."""
 
 
 class TooMany(RelayError):
@@ -47,9 +58,10 @@ class _Windows(Storage):
 
     STORAGE_SCHEME = None
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], seconds: int) -> None:
         super().__init__()
         self._clock = clock
+        self._seconds = seconds
         self._open: dict[str, tuple[float, int]] = {}
         """Key → when the window ends, and the count. Oldest first."""
 
@@ -76,6 +88,16 @@ class _Windows(Storage):
                 return
             del self._open[oldest]
 
+    def learn(self, key: str, count: int, left: float) -> None:
+        """All nodes together have counted that many, in a window that ends in so many seconds."""
+        now = self._clock()
+        own_ends, own = self._open.get(key, (0.0, 0))
+        if own_ends == 0.0:  # it was evicted meanwhile
+            self._forget(now)
+        elif own_ends > now and abs(own_ends - now - left) < self._seconds * _SAME_WINDOW:
+            count = max(own, count)  # more may have been counted here since
+        self._open[key] = now + left, count
+
     def get(self, key: str) -> int:
         ends, count = self._open.get(key, (0.0, 0))
         return count if ends > self._clock() else 0
@@ -101,19 +123,31 @@ class Limit:
     Args:
         text: in the library's notation, or `off`.
         clock: seconds, from any point on.
+        name: of this limit among those that all nodes count together.
+        tally: None: this server counts alone.
 
     Raises:
         ValueError: it is not in the notation.
     """
 
-    def __init__(self, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, text: str, clock: Callable[[], float] = time.monotonic, *, name: str = "", tally: Tally | None = None
+    ) -> None:
         self._clock = clock
-        self._windows = tuple((item, FixedWindowRateLimiter(_Windows(clock))) for item in parse_limit(text))
+        self._name = name
+        self._tally = tally
+        self._counted = tuple((item, _Windows(clock, item.get_expiry())) for item in parse_limit(text))
+        self._windows = tuple((item, FixedWindowRateLimiter(windows)) for item, windows in self._counted)
 
     def admits(self, key: str) -> bool:
         """Count one; whether that is within the limit."""
         # A list, not a generator: every window counts, even if an earlier one is full.
-        return all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
+        within = all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
+        if within and self._tally is not None:  # what is refused is not told: it would be an attacker's way to Redis
+            for item, windows in self._counted:
+                seconds = item.get_expiry()
+                self._tally(f"{self._name}:{seconds}:{key}", seconds, partial(windows.learn, item.key_for(key)))
+        return within
 
     def reached(self, key: str) -> bool:
         """Whether one more would be beyond the limit. Nothing is counted."""
@@ -129,15 +163,24 @@ class Limit:
 class HttpLimits:
     """All limits of this server. It is a `relay.signaling.ports.Limiter`.
 
+    Args:
+        tally: counts invitations and failed logins for all nodes of a cluster; None: this server is alone. What is more frequent
+            each node counts by itself, and what an address does, too, but for failed logins.
+
     Attributes:
         refused: refusals by each limit, by the name of its setting.
     """
 
-    def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic, *, tally: Tally | None = None
+    ) -> None:
         self.refused: Counter[str] = Counter()
         self._by_profile = {
             Action.MESSAGE: ("messages", Limit(settings.limit_messages, clock)),
-            Action.INVITATION: ("invitations", Limit(settings.limit_invitations, clock)),
+            Action.INVITATION: (
+                "invitations",
+                Limit(settings.limit_invitations, clock, name="invitations", tally=tally),
+            ),
         }
         self._by_address = {
             Action.MESSAGE: ("messages_per_address", Limit(settings.limit_messages_per_address, clock)),
@@ -151,7 +194,7 @@ class HttpLimits:
             "requests": ("requests_per_profile", Limit(settings.limit_requests_per_profile, clock)),
             "connections": ("connections_per_profile", Limit(settings.limit_connections_per_profile, clock)),
         }
-        self._failed_logins = Limit(settings.limit_failed_logins, clock)
+        self._failed_logins = Limit(settings.limit_failed_logins, clock, name="failed_logins", tally=tally)
 
     def admits(self, action: Action, profile: Profile, address: str | None) -> bool:
         """Count a message or an invitation; whether it is within the limits."""

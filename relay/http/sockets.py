@@ -91,7 +91,7 @@ async def connect(
     card = card or ProfileCard(profile, "", "")
     resume = request.query.get("resume", "")
     # A device that resumes takes no new slot. Its token is only checked later, so `resume` allows one device more here.
-    if calls.devices_of(card) >= settings.max_devices + bool(resume):
+    if await calls.devices_of(profile) >= settings.max_devices + bool(resume):
         return problem(429, "too_many_devices", "this profile has too many connections")
     await connection.open(request, remote_address(request))
     async with sockets.registered(connection, credential, who) as good:

@@ -1,5 +1,8 @@
 """How often something may be done."""
 
+from collections.abc import Callable
+from functools import partial
+
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -194,3 +197,94 @@ def test_failed_logins_are_counted_by_address() -> None:
             limits.count_failed_login(request)
         assert refused.value.retry_after == 60
         assert limits.refused == {"failed_logins": number}
+
+
+# -- several nodes ----------------------------------------------------------------------------------------------------
+
+
+class Engine:
+    """A `Tally` in memory, as the nodes of a test share one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.counts: dict[str, tuple[float, int]] = {}
+        self.away = False
+
+    def __call__(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+        if self.away:
+            return
+        ends, count = self.counts.get(name, (0.0, 0))
+        ends, count = (ends, count + 1) if ends > self.clock.now else (self.clock.now + seconds, 1)
+        self.counts[name] = ends, count
+        tell(count, ends - self.clock.now)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(Clock())
+
+
+def nodes(engine: Engine, **settings: str) -> tuple[HttpLimits, HttpLimits]:
+    limits = LimitSettings(**settings)
+    return HttpLimits(limits, engine.clock, tally=engine), HttpLimits(limits, engine.clock, tally=engine)
+
+
+def invites(limits: HttpLimits) -> bool:
+    return limits.admits(Action.INVITATION, TUTOR, None)
+
+
+def test_invitations_of_a_profile_count_at_all_nodes_together(engine: Engine) -> None:
+    one, other = nodes(engine, limit_invitations="3/minute")
+    assert [invites(one), invites(other), invites(one), invites(one)] == [True, True, True, False]
+    assert invites(other), "it knows of two, and learns of this one that it was the fourth"
+    assert not invites(other)
+    engine.clock.now += 60
+    assert [invites(other), invites(one)] == [True, True]
+
+
+def test_a_window_ends_at_all_nodes_at_the_same_time(engine: Engine) -> None:
+    one, other = nodes(engine, limit_invitations="2/minute")
+    invites(one)
+    engine.clock.now += 40
+    assert [invites(other), invites(other)] == [True, False], "the window began at the first node"
+    engine.clock.now += 21
+    assert [invites(other), invites(other), invites(other)] == [True, True, False]
+
+
+def test_each_node_goes_by_its_own_windows_while_the_engine_is_away(engine: Engine) -> None:
+    one, other = nodes(engine, limit_invitations="2/minute")
+    engine.away = True
+    for limits in (one, other):
+        assert [invites(limits) for _ in range(3)] == [True, True, False]
+
+
+def test_what_the_engine_says_late_takes_nothing_back_that_was_counted_meanwhile(engine: Engine) -> None:
+    late: list[Callable[[], None]] = []
+
+    def slow(name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+        engine(name, seconds, lambda count, left: late.append(partial(tell, count, left)))
+
+    limits = HttpLimits(LimitSettings(limit_invitations="3/minute"), engine.clock, tally=slow)
+    assert [invites(limits) for _ in range(2)] == [True, True]
+    late[0]()
+    assert [invites(limits) for _ in range(2)] == [True, False]
+
+
+def test_what_is_refused_and_what_is_frequent_is_not_told_to_other_nodes(engine: Engine) -> None:
+    limits, _ = nodes(engine, limit_invitations="1/minute;5/hour")
+    for _ in range(3):
+        invites(limits)
+        limits.admits(Action.MESSAGE, TUTOR, "192.0.2.1")
+        limits.exceeded(make_mocked_request("GET", "/"))
+    assert [count for _, count in engine.counts.values()] == [1, 1]
+    assert {name.split(":")[0] for name in engine.counts} == {"invitations"}
+
+
+def test_failed_logins_of_an_address_count_at_all_nodes_together(engine: Engine) -> None:
+    one, other = nodes(engine, limit_failed_logins="2/minute")
+    request = make_mocked_request("GET", "/")
+    one.count_failed_login(request)
+    one.count_failed_login(request)
+    other.count_failed_login(request)
+    with pytest.raises(TooMany):
+        other.count_failed_login(request)

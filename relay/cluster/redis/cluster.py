@@ -11,6 +11,7 @@ from relay.cluster.api import Member, NodeCard
 from relay.cluster.choose import RAMP, Begun
 from relay.cluster.messages import Message, Reply, Request
 from relay.cluster.redis.bus import Bus
+from relay.cluster.redis.counts import WindowCounts
 from relay.cluster.redis.directory import ClusterDirectory
 from relay.cluster.redis.figures import ClusterFigures
 from relay.cluster.redis.keys import RedisKeys
@@ -54,6 +55,7 @@ class _Parts:
     lease: NodeLease
     directory: ClusterDirectory
     bus: Bus
+    counts: WindowCounts
     links: tuple[Link, ...]
 
 
@@ -122,6 +124,7 @@ class RedisCluster:
         """
         parts = self._parts
         if parts is not None:
+            await parts.counts.close()
             await parts.writer.flush(self._timing.deadline)
             for one in self._tasks:
                 one.cancel()
@@ -144,7 +147,8 @@ class RedisCluster:
         writer = Writer(links[0], keys.node(me), figures, timing, lambda: lease.renew_soon())  # noqa: PLW0108 - it is made below
         lease = NodeLease(links[1], keys, me, figures, timing, self, self._card, lambda: writer.generation)
         bus = Bus(links[2], writer, keys, me, figures, timing, self._member, lease.seen)
-        return _Parts(writer, lease, ClusterDirectory(writer, keys, me, figures, timing), bus, tuple(links))
+        directory, counts = ClusterDirectory(writer, keys, me, figures, timing), WindowCounts(writer, keys, timing)
+        return _Parts(writer, lease, directory, bus, counts, tuple(links))
 
     def _card(self) -> NodeCard:
         state, place, parts = self.state(), self._place, self._running
@@ -262,6 +266,13 @@ class RedisCluster:
 
     async def ask(self, to: NodeRef, request: Request) -> Reply:
         return await self._running.bus.ask(to, request)
+
+    # -- limits -------------------------------------------------------------------------------------------------------
+
+    def count(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+        """As `relay.cluster.redis.counts.WindowCounts` says; without the lease, nothing is counted for all nodes."""
+        if self.may_act():
+            self._running.counts.count(name, seconds, tell)
 
     # -- figures ------------------------------------------------------------------------------------------------------
 

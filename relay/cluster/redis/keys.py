@@ -68,6 +68,10 @@ class RedisKeys:
         """The claim on a profile."""
         return f"{self.prefix}busy:{profile.key}"
 
+    def window(self, name: str) -> str:
+        """What was counted for a rate limit, as long as its window lasts."""
+        return f"{self.prefix}lim:{name}"
+
     def sheet(self, call_id: str) -> str:
         """What the successor of a call's owner needs."""
         return f"{self.prefix}sheet:{call_id}"

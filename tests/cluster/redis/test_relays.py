@@ -1,5 +1,6 @@
 """Whole relays as nodes of one cluster, on PostgreSQL and Redis."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import aiohttp
 import pytest
 
 from relay.composition.limits import AppLimits
+from relay.http.access.auth import Tokens
+from relay.ids import Profile
+from relay.settings.auth import AuthSettings
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.http.records import asked
 from tests.kit.databases import PostgresServer, postgresql
@@ -19,6 +23,8 @@ from tests.kit.wait import eventually
 pytestmark = pytest.mark.servers
 
 __all__ = ["postgresql"]
+
+FAILED_LOGINS = 50
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -33,6 +39,8 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
             "turn_secret": SECRET,
             "service_token": SERVICE_TOKEN,
             "journal": "off",
+            "max_devices": 2,
+            "limit_failed_logins": f"{FAILED_LOGINS}/minute",
             "limits": AppLimits(cluster=SHORT),
         }
         folders = [tmp_path / name for name in ("north", "south")]
@@ -45,6 +53,13 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
             serving_relay(folders[1], node="south", turn_host="south.example", **common) as south,
         ):
             yield [north, south]
+
+
+async def known_to_each_other(relay: RunningRelay) -> None:
+    async def both() -> bool:
+        return (await relay.counters())["relay_cluster_nodes"] == 2
+
+    await eventually(both, "the nodes know each other")
 
 
 async def test_nodes_know_each_other_and_say_when_redis_is_away(relays: list[RunningRelay], own_redis: RedisServer) -> None:
@@ -101,3 +116,34 @@ async def test_a_client_is_told_the_turn_servers_of_all_nodes_as_its_call_may_be
                 return await hosts() == [own, other]
 
             await eventually(both, "its own server, and then that of the other node")
+
+
+async def test_failed_logins_count_at_both_nodes_together(relays: list[RunningRelay]) -> None:
+    north, south = relays
+    await known_to_each_other(north)
+    async with aiohttp.ClientSession(north.url) as here, aiohttp.ClientSession(south.url) as there:
+        bad = {"Authorization": "Bearer bad"}
+        assert [(await asked(here, "GET", "/api/calls", bad))[0] for _ in range(FAILED_LOGINS)] == [401] * FAILED_LOGINS
+        tries = 0
+
+        async def refused() -> bool:
+            nonlocal tries
+            tries += 1
+            return (await asked(there, "GET", "/api/calls", bad))[0] == 429
+
+        await eventually(refused, "by its first one, the other node learns of those before")
+        assert 1 < tries < FAILED_LOGINS, "its own window would have taken as many"
+
+
+async def test_devices_of_a_profile_at_both_nodes_are_too_many_together(relays: list[RunningRelay]) -> None:
+    await known_to_each_other(relays[0])
+    token = Tokens(AuthSettings(jwt_secret=SECRET)).issue(Profile("student", 456))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as http, contextlib.AsyncExitStack() as sockets:
+        for relay in relays:
+            socket = await sockets.enter_async_context(http.ws_connect(f"{relay.url}/ws/456/student"))
+            assert (await socket.receive_json())["type"] == "welcome"
+        for relay in relays:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await http.ws_connect(f"{relay.url}/ws/456/student")
+            assert refused.value.status == 429

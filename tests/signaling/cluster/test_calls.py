@@ -135,3 +135,20 @@ async def test_a_caller_calls_again_from_another_node_and_it_stays_one_call(town
     assert again.types()[-2:] == ["call_answer", "call_state answered"]
     await town.say(again, HANG_UP)
     assert await town.ends() == [(STUDENT.profile_id, "ended", "hangup")]
+
+
+@in_town
+async def test_the_devices_of_a_profile_are_counted_at_all_nodes(town: Town) -> None:
+    for node in town.nodes:
+        await town.connect(node, TUTOR)
+    away = await town.connect(town.b, TUTOR)
+    await town.lose(away)
+    assert [await node.calls.devices_of(TUTOR) for node in town.nodes] == [3, 3, 3]
+    caller = await town.connect(town.a, STUDENT)
+    await town.say(caller, invitation(TUTOR))
+    assert await town.a.calls.devices_of(TUTOR) == 3, "those that its call knows are not counted twice"
+    await town.say(caller, HANG_UP)
+    town.bus.nodes[town.a.cluster.me].cut = True
+    assert await town.a.calls.devices_of(TUTOR) == 1, "its own, while it cannot ask"
+    town.bus.nodes[town.a.cluster.me].cut = False
+    await town.settle()

@@ -43,5 +43,6 @@ ENLIST: Final = _writing("enlist")
 DISMISS: Final = _writing("dismiss")
 DEVICES: Final = _writing("devices")
 POST: Final = _writing("post")
+COUNT: Final = _writing("count")
 
-WRITING: Final = (CLAIM, RELEASE, HELD, TAKE, KEEP, READ, ENLIST, DISMISS, DEVICES, POST)
+WRITING: Final = (CLAIM, RELEASE, HELD, TAKE, KEEP, READ, ENLIST, DISMISS, DEVICES, POST, COUNT)
