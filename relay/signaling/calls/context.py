@@ -146,6 +146,14 @@ class CallContext:
         home = self.me if device.remote is None else device.remote.node
         self.cluster.post(owner, FromDevice(device.card(home), frame))
 
+    async def connected(self, profile: Profile) -> int:
+        """How many devices of a profile are connected, at all nodes; at this one, while it cannot be known of others."""
+        here = sum(one.remote is None for one in self.devices.of(profile))
+        try:
+            return here + sum(one.connected for one in await self.cluster.devices_of(profile))
+        except Unavailable:
+            return here
+
     async def availability(self, profile: Profile) -> Literal["offline", "busy"] | None:
         """Why a profile cannot be called now; None: it can, unless the rules forbid it.
 

@@ -190,12 +190,7 @@ class Calls:
 
     async def devices_of(self, profile: Profile) -> int:
         """How many devices of a profile are connected, at all nodes; at this one, while it cannot be known of others."""
-        here = sum(one.remote is None for one in self._context.devices.of(profile))
-        try:
-            elsewhere = await self._context.cluster.devices_of(profile)
-        except Unavailable:
-            return here
-        return here + sum(one.connected for one in elsewhere)
+        return await self._context.connected(profile)
 
     def card_in_call(self, profile: Profile) -> ProfileCard | None:
         """A profile as its present call knows it, without its `user_id`; None if it is in none."""
