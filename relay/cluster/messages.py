@@ -116,6 +116,10 @@ class RecordingPolicyChanged(Message, frozen=True):
     policy: str | None
 
 
+class CredentialsRevoked(Message, frozen=True):
+    """What is revoked has changed, in the database."""
+
+
 # -- asked ------------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +229,7 @@ class CallsListed(Reply, frozen=True):
 
 _Any = (
     ToDevice | Drop | FromDevice | Came | Away | Gone
-    | Blocked | ScopesChanged | RecordingPolicyChanged
+    | Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked
     | Resume
     | Resumed | Denied
     | ReadCall | EndCall | StartRecording | StopRecording | RemoveProfile | ListCalls

@@ -296,7 +296,8 @@ def _revocations(database: DatabasePlane, calls: Calls, open_sockets: sockets.Op
         finally:  # also if another server does not answer
             open_sockets.drop_revoked(revocations)
 
-    revocations = Revocations(SqlRevocations(database.engine), expel, interval)
+    revocations = Revocations(SqlRevocations(database.engine), expel, interval, tell=calls.orders.revoked)
+    calls.orders.on_revoked = revocations.look
     return revocations
 
 

@@ -36,12 +36,22 @@ class Revocations:
     """The revocations in force.
 
     Args:
+        tell: has the other servers look at once; they do so by themselves after `INTERVAL`.
         on_revoked: called with each revocation that is new, and its time in seconds since 1970, to close what is open.
         interval: as of `INTERVAL`.
     """
 
-    def __init__(self, store: RevocationStore, on_revoked: OnRevoked, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        store: RevocationStore,
+        on_revoked: OnRevoked,
+        interval: float = INTERVAL,
+        *,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
+        self._tell = tell
+        self._look = asyncio.Event()
         self._interval = interval
         self._on_revoked = on_revoked
         self._before: dict[tuple[Profile | None, RevocationCause], float] = {}
@@ -73,11 +83,13 @@ class Revocations:
     async def restore(self, profiles: Collection[Profile]) -> None:
         """Lift the revocations by deletion of profiles that were added again."""
         await self._store.restore(profiles, datetime.now(UTC))
-        for profile in profiles:
-            self._before.pop((profile, RevocationCause.DELETED), None)
+        lifted = [self._before.pop((profile, RevocationCause.DELETED), None) for profile in profiles]
+        if any(lifted):  # most profiles that are written were never deleted
+            self._tell()
 
     async def _put(self, revocation: Revocation) -> None:
         await self._store.put(revocation)
+        self._tell()
         await self._take(revocation)
 
     async def _take(self, revocation: Revocation) -> None:
@@ -102,10 +114,19 @@ class Revocations:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
 
+    def look(self) -> None:
+        """Another server says that there is something new."""
+        self._look.set()
+
     async def _poll(self) -> None:
         failing = False
         while True:
-            await asyncio.sleep(self._interval)
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
             try:
                 await self._read()
                 failing = False

@@ -212,7 +212,10 @@ class RecordingDesk:
         record = await self.find(request, asker)
         work = self._work_on(record)
         await self._used(request, asker, AccessAction.ASSEMBLE, record.recording_id, "mp4" if mp4 else None)
-        if record.state in _UNSETTLED or not work.assemble(record.recording_id, _seconds(record), mp4=mp4):
+        if record.state in _UNSETTLED:
+            return _busy(record)
+        await self._require_capture(record)
+        if not work.assemble(record.recording_id, _seconds(record), mp4=mp4):
             return _busy(record)
         return await self._answer(record, asker, self._jobs(), 202)
 
@@ -225,7 +228,10 @@ class RecordingDesk:
         if record.state is RecordingState.FAILED:
             raise web.HTTPNotFound(text="there is nothing to verify: the recording was not assembled")
         await self._used(request, asker, AccessAction.VERIFY, record.recording_id)
-        if record.state is not RecordingState.READY or not work.verify(record.recording_id, _seconds(record)):
+        if record.state is not RecordingState.READY:
+            return _busy(record)
+        await self._require_capture(record)
+        if not work.verify(record.recording_id, _seconds(record)):
             return _busy(record)
         return await self._answer(record, asker, self._jobs(), 202)
 
@@ -255,6 +261,11 @@ class RecordingDesk:
         if self._work is None:
             raise self._elsewhere(record)
         return self._work
+
+    async def _require_capture(self, record: RecordingRecord) -> None:
+        """A server without it would find nothing, and write that into the row."""
+        if self._files is None or not await asyncio.to_thread(self._files.has_capture, record.recording_id):
+            raise self._elsewhere(record)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

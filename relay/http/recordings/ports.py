@@ -78,6 +78,10 @@ class OpenedFile(Protocol):
 class RecordingFiles(Protocol):
     """The files of recordings. The methods block."""
 
+    def has_capture(self, recording_id: str) -> bool:
+        """Whether the packets of a recording are here, of which all its files are made."""
+        ...
+
     def open(self, recording_id: str, name: str) -> OpenedFile:
         """
         Raises:

@@ -161,13 +161,17 @@ ASSEMBLE: Final = Operation(
     RecordingDetails,
     status=202,
     query=(flag_parameter("mp4", "Also an MP4 with both parties side by side, which takes long."),),
-    errors={409: _BUSY},
+    errors={404: "There is no such recording, or its capture is not on this server.", 409: _BUSY},
 )
 VERIFY: Final = Operation(
     "Verifies a recording, also again. The answer comes before it is done.",
     RecordingDetails,
     status=202,
-    errors={404: "There is no such recording, it was not assembled, or verification is not installed.", 409: _BUSY},
+    errors={
+        404: "There is no such recording, it was not assembled, verification is not installed, or its capture is not on this "
+        "server.",
+        409: _BUSY,
+    },
 )
 
 _ONE: Final = f"/api/recordings/{RECORDING}"

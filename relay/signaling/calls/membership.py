@@ -5,6 +5,7 @@ from collections import Counter
 
 from relay.cluster.messages import (
     Blocked,
+    CredentialsRevoked,
     Drop,
     Message,
     RecordingPolicyChanged,
@@ -42,7 +43,7 @@ class Membership:
     def take(self, sender: NodeRef, message: Message) -> None:
         if isinstance(message, ToDevice | Drop):
             self._home.take(sender, message)
-        elif isinstance(message, Blocked | ScopesChanged | RecordingPolicyChanged):
+        elif isinstance(message, Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked):
             self._context.spawn(self._orders.take(message))
         else:
             self._owner.take(message)

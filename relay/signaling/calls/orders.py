@@ -5,7 +5,7 @@ directory does. A change (a block, a member that has left) is posted to every no
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from relay.cluster.messages import (
@@ -14,6 +14,7 @@ from relay.cluster.messages import (
     CallOrder,
     CallRead,
     CallsListed,
+    CredentialsRevoked,
     Denied,
     Done,
     Drop,
@@ -41,7 +42,7 @@ from relay.signaling.calls.recordings import Recordings
 LISTED: Final = 1000
 """Calls in one message between nodes: 300 kB of the megabyte that it may have."""
 
-Change = Blocked | ScopesChanged | RecordingPolicyChanged
+Change = Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked
 
 
 class Orders:
@@ -49,6 +50,7 @@ class Orders:
 
     Attributes:
         listed: calls in one message between nodes.
+        on_revoked: called when another node says that credentials are revoked, or are good again.
     """
 
     def __init__(self, context: CallContext, enforcement: Enforcement, recordings: Recordings) -> None:
@@ -56,6 +58,7 @@ class Orders:
         self._enforcement = enforcement
         self._recordings = recordings
         self.listed = LISTED
+        self.on_revoked: Callable[[], None] = lambda: None
 
     # -- one call -----------------------------------------------------------------------------------------------------
 
@@ -213,8 +216,12 @@ class Orders:
             cluster.post(card.home, Drop(card.device_id, code, reason))
 
     async def revoke(self, profile: Profile | None, issued_before: float) -> None:
-        """As `Enforcement.revoke`: every node looks in the database for what is revoked."""
+        """As `Enforcement.revoke`: every node finds in the database what is revoked (`revoked`)."""
         await self._enforcement.revoke(profile, issued_before)
+
+    def revoked(self) -> None:
+        """What is revoked has changed in the database: the other nodes look there at once."""
+        self._post(CredentialsRevoked())
 
     # -- changes ------------------------------------------------------------------------------------------------------
 
@@ -236,10 +243,13 @@ class Orders:
         await self._change(RecordingPolicyChanged(scope, None if policy is None else policy.value))
 
     async def _change(self, change: Change) -> None:
-        # The others first, as they work meanwhile. One that misses it sees it within 30 s (`review`).
+        self._post(change)  # first, as the others work meanwhile
+        await self.take(change)
+
+    def _post(self, change: Change) -> None:
+        """Tell all other nodes. One that misses it finds it in the database by itself, within 30 s (`review`)."""
         for node in self._others():
             self._context.cluster.post(node, change)
-        await self.take(change)
 
     # -- what other nodes say -----------------------------------------------------------------------------------------
 
@@ -254,6 +264,8 @@ class Orders:
             case RecordingPolicyChanged():
                 policy = None if change.policy is None else RecordingPolicy(change.policy)
                 await self._recordings.set_policy(change.scope, policy)
+            case CredentialsRevoked():
+                self.on_revoked()
             case _:
                 assert_never(change)
 

@@ -12,13 +12,14 @@ from relay.composition.limits import AppLimits
 from relay.http.access.auth import Tokens
 from relay.ids import Profile
 from relay.settings.auth import AuthSettings
+from relay.signaling.calls.enforcement import CREDENTIAL_OVER
 from tests.http.admin.conftest import PLATFORM, SERVICE_TOKEN
 from tests.http.records import asked
 from tests.kit.databases import PostgresServer, postgresql
 from tests.kit.nodes import SHORT
 from tests.kit.redis_server import RedisServer
 from tests.kit.server import RunningRelay, serving_relay
-from tests.kit.wait import eventually
+from tests.kit.wait import PATIENCE, eventually
 
 pytestmark = pytest.mark.servers
 
@@ -41,7 +42,7 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
             "journal": "off",
             "max_devices": 2,
             "limit_failed_logins": f"{FAILED_LOGINS}/minute",
-            "limits": AppLimits(cluster=SHORT),
+            "limits": AppLimits(cluster=SHORT, revocation_interval=3600),
         }
         folders = [tmp_path / name for name in ("north", "south")]
         for one in folders:
@@ -53,6 +54,12 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
             serving_relay(folders[1], node="south", turn_host="south.example", **common) as south,
         ):
             yield [north, south]
+
+
+def signed_in() -> dict[str, str]:
+    """The headers of a profile's request, good at both nodes."""
+    token = Tokens(AuthSettings(jwt_secret=SECRET)).issue(Profile("student", 456))
+    return {"Authorization": f"Bearer {token}"}
 
 
 async def known_to_each_other(relay: RunningRelay) -> None:
@@ -137,9 +144,7 @@ async def test_failed_logins_count_at_both_nodes_together(relays: list[RunningRe
 
 async def test_devices_of_a_profile_at_both_nodes_are_too_many_together(relays: list[RunningRelay]) -> None:
     await known_to_each_other(relays[0])
-    token = Tokens(AuthSettings(jwt_secret=SECRET)).issue(Profile("student", 456))
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(headers=headers) as http, contextlib.AsyncExitStack() as sockets:
+    async with aiohttp.ClientSession(headers=signed_in()) as http, contextlib.AsyncExitStack() as sockets:
         for relay in relays:
             socket = await sockets.enter_async_context(http.ws_connect(f"{relay.url}/ws/456/student"))
             assert (await socket.receive_json())["type"] == "welcome"
@@ -147,3 +152,24 @@ async def test_devices_of_a_profile_at_both_nodes_are_too_many_together(relays: 
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await http.ws_connect(f"{relay.url}/ws/456/student")
             assert refused.value.status == 429
+
+
+async def test_a_revocation_closes_connections_to_the_other_node_at_once_and_is_lifted_there(relays: list[RunningRelay]) -> None:
+    """Neither node looks by itself for what is revoked."""
+    north, south = relays
+    await known_to_each_other(north)
+    headers, revocation = signed_in(), "/api/admin/profiles/student/456/revocation"
+    async with aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(f"{south.url}/ws/456/student", headers=headers)
+        assert (await socket.receive_json())["type"] == "welcome"
+        assert (await http.put(f"{north.url}{revocation}", headers=PLATFORM, json={})).status == 204
+        while (message := await socket.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
+            continue
+        assert message.data == CREDENTIAL_OVER
+        assert (await http.get(f"{south.url}/api/calls", headers=headers)).status == 401
+        assert (await http.delete(f"{north.url}{revocation}", headers=PLATFORM)).status == 204
+
+        async def good() -> bool:
+            return (await http.get(f"{south.url}/api/calls", headers=headers)).status == 200
+
+        await eventually(good, "the other node knows that it is lifted")

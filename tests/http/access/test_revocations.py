@@ -56,3 +56,19 @@ async def test_polling_continues_after_a_failure_and_does_not_log_an_outage_agai
     assert told == store.found
     assert revocations.revokes(STUDENT, AT.timestamp() - 1)
     await revocations.close()
+
+
+@in_virtual_time
+async def test_what_another_server_says_that_it_has_revoked_is_found_at_once() -> None:
+    store, told = Store(), list[Revocation]()
+
+    async def tell(revocation: Revocation, _: float) -> None:
+        told.append(revocation)
+
+    revocations = Revocations(store, tell)
+    await revocations.start()
+    store.found = [Revocation(STUDENT, RevocationCause.REVOKED, AT, AT)]
+    revocations.look()
+    await asyncio.sleep(INTERVAL / 10)
+    assert told == store.found
+    await revocations.close()

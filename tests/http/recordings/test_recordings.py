@@ -287,6 +287,21 @@ async def test_what_is_being_captured_is_neither_assembled_nor_verified(http: ai
     assert (status, answer["error"]["code"]) == (409, "busy")
 
 
+@pytest.mark.settings(node=NODE)
+@pytest.mark.parametrize("what", ["assemble", "verify"])
+async def test_a_server_without_the_capture_of_a_recording_leaves_it_as_it_is(
+    http: aiohttp.ClientSession, recorded: Recorded, what: str
+) -> None:
+    """It is on the disk of another one."""
+    recording_id = await recorded.add()
+    (recorded.directory / f"{recording_id}.pcapng").unlink()
+    before = await recorded.get(recording_id)
+    status, answer = await asked(http, "POST", f"/api/recordings/{recording_id}/{what}", MAYA)
+    assert status == 404
+    assert NODE in answer["error"]["message"]
+    assert await recorded.get(recording_id) == before
+
+
 @quiet
 async def test_a_client_that_goes_before_the_answer_leaves_no_error_in_the_log(
     relay: RunningRelay, http: aiohttp.ClientSession, recorded: Recorded, tmp_path: Path
