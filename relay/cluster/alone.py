@@ -84,7 +84,7 @@ class Alone:
     async def orphan_of(self, profile: Profile) -> Claim | None:
         return None
 
-    async def take_over(self, orphan: Claim) -> Claim | None:
+    async def take_over(self, standing: Claim, *, given: bool = False) -> Claim | None:
         return None
 
     def keep(self, call_id: str, sheet: bytes) -> None: ...

@@ -127,8 +127,12 @@ class Cluster(NodeIdentity, Protocol):
         """The call that a profile is in and whose owner has lost its lease."""
         ...
 
-    async def take_over(self, orphan: Claim) -> Claim | None:
-        """Become the owner of a call whose node is lost; None: another node was first, or the owner is back."""
+    async def take_over(self, standing: Claim, *, given: bool = False) -> Claim | None:
+        """Become the owner of a call whose node is lost; None: another node was first, or the owner is back.
+
+        Args:
+            given: its node lives, and gives it away.
+        """
         ...
 
     def keep(self, call_id: str, sheet: bytes) -> None:

@@ -120,6 +120,15 @@ class CredentialsRevoked(Message, frozen=True):
     """What is revoked has changed, in the database."""
 
 
+# -- from the owner of a call to the one before it, which is about to stop ---------------------------------------------
+
+
+class MediaMoved(Message, frozen=True):
+    """Both parties of a call have their media at the owner: the one before it may let go of what it still has."""
+
+    call_id: str
+
+
 # -- asked ------------------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +138,22 @@ class Resume(Request, frozen=True):
     resume_token: str
     last_seq: int
     """The number of the last message that it had."""
+
+
+class TakeOver(Request, frozen=True):
+    """To a node that is to go on with a call of the asking one, which is about to stop."""
+
+    call_id: str
+    profiles: tuple[Profile, Profile]
+    """The caller, and the callee."""
+    sheet: bytes
+    """What a successor needs, as it is now."""
+    flows: bool
+    """Media flows, and goes on to until both parties have theirs at the asked node."""
+
+
+class Accepted(Reply, frozen=True):
+    """The answering node owns the call."""
 
 
 class TakenSoFar(msgspec.Struct, frozen=True, array_like=True):
@@ -228,10 +253,10 @@ class CallsListed(Reply, frozen=True):
 
 
 _Any = (
-    ToDevice | Drop | FromDevice | Came | Away | Gone
+    ToDevice | Drop | FromDevice | Came | Away | Gone | MediaMoved
     | Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked
-    | Resume
-    | Resumed | Denied
+    | Resume | TakeOver
+    | Resumed | Accepted | Denied
     | ReadCall | EndCall | StartRecording | StopRecording | RemoveProfile | ListCalls
     | Absent | Done | OrderRefused | CallRead | CallsListed
 )  # fmt: skip

@@ -199,10 +199,9 @@ class BusNode:
         claims = self._bus.claims
 
         def effect() -> None:
-            for profile in claim.profiles:
-                if claims.get(profile) == claim:
-                    del claims[profile]
-            self._bus.sheets.pop(claim.call_id, None)
+            for profile in [one for one in claim.profiles if claims.get(one) == claim]:
+                del claims[profile]
+                self._bus.sheets.pop(claim.call_id, None)
 
         self._command(effect)
 
@@ -216,13 +215,14 @@ class BusNode:
 
         return await self._command(effect)
 
-    async def take_over(self, orphan: Claim) -> Claim | None:
-        claims, mine = self._bus.claims, replace(orphan, owner=self.me)
+    async def take_over(self, standing: Claim, *, given: bool = False) -> Claim | None:
+        claims, mine = self._bus.claims, replace(standing, owner=self.me)
 
         def effect() -> Claim | None:
-            if self._living(orphan) is not None or any(claims.get(one) != orphan for one in orphan.profiles):
+            lives = self._living(standing) is not None and not given
+            if lives or any(claims.get(one) != standing for one in standing.profiles):
                 return None
-            claims.update(dict.fromkeys(orphan.profiles, mine))
+            claims.update(dict.fromkeys(standing.profiles, mine))
             return mine
 
         return await self._command(effect)

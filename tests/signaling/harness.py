@@ -22,6 +22,7 @@ from relay.media.api import (
     RouterKind,
     TransportParameters,
     TransportUp,
+    WorkerLost,
 )
 from relay.media.engine import LocalEngine
 from relay.records.profiles import ProfileCard
@@ -71,6 +72,8 @@ class NotingEngine(LocalEngine):
     """Captures that were started. They write nothing: a disk has no virtual time."""
     captured: list[str]
     """What was done with captures, in order."""
+    refuses_transports = False
+    """It cannot open any: its worker has just died, say."""
     refuses_captures = ""
     """Why none can be started."""
 
@@ -82,6 +85,8 @@ class NotingEngine(LocalEngine):
     async def open_transport(
         self, router_id: str, transport_id: str, kind: RouterKind = RouterKind.DIRECT
     ) -> TransportParameters:
+        if self.refuses_transports:
+            raise WorkerLost("its worker has died")
         self.opened.append(transport_id)
         return await super().open_transport(router_id, transport_id, kind)
 

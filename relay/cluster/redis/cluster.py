@@ -216,9 +216,12 @@ class RedisCluster:
     async def orphan_of(self, profile: Profile) -> Claim | None:
         return await self._running.directory.call_of(profile, orphan=True)
 
-    async def take_over(self, orphan: Claim) -> Claim | None:
+    async def take_over(self, standing: Claim, *, given: bool = False) -> Claim | None:
         self._require_lease()
-        return await self._running.directory.take_over(orphan)
+        taken = await self._running.directory.take_over(standing, given=given)
+        if taken is not None:
+            self._begun.add(self.me, now())
+        return taken
 
     def keep(self, call_id: str, sheet: bytes) -> None:
         self._running.directory.keep(call_id, sheet)

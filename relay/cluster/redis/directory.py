@@ -89,10 +89,10 @@ class ClusterDirectory:
         # While nodes write anew what they had, a node that is not back yet is not lost.
         return claim_of(value) if lives != orphan and (settled or not orphan) else None
 
-    async def take_over(self, orphan: Claim) -> Claim | None:
-        mine = Claim(orphan.call_id, self._me, orphan.profiles)
-        order = self._taking(orphan, mine, force=False)
-        order.undo = self._taking(mine, orphan, force=True)
+    async def take_over(self, standing: Claim, *, given: bool) -> Claim | None:
+        mine = Claim(standing.call_id, self._me, standing.profiles)
+        order = self._taking(standing, mine, force=given)
+        order.undo = self._taking(mine, standing, force=True)
         if not await self._ask(order):
             return None
         self._owned[mine.call_id] = _Owned(mine)

@@ -1,15 +1,33 @@
 """What becomes of a call when a device of one of its parties comes, is away, or is gone; whichever node is the device's home."""
 
+import contextlib
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
+
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import EndReason, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
-from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.live import CallMoved, LiveCall
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.recordings import Recordings
 from relay.signaling.calls.rejoining import Rejoining
 from relay.signaling.calls.termination import Termination
 from relay.signaling.presence.device import Device
+
+P = ParamSpec("P")
+
+
+def unless_moved(method: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """Decorator: a call that has moved to another node meanwhile is not concerned. That node hears of the device by its home."""
+
+    @functools.wraps(method)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        with contextlib.suppress(CallMoved):
+            await method(*args, **kwargs)
+
+    return wrapper
 
 
 class Arrivals:
@@ -31,6 +49,7 @@ class Arrivals:
         self._negotiation = negotiation
         self._rejoining = rejoining
 
+    @unless_moved
     async def came(self, device: Device) -> None:
         """A device has come: it rings if its profile is being called, and has its call again."""
         context = self._context
@@ -67,6 +86,7 @@ class Arrivals:
             elif call.answered:
                 context.tell_elsewhere(live, party, device)
 
+    @unless_moved
     async def lost(self, device: Device) -> None:
         """A device has lost its connection; it may come back, or has already."""
         context = self._context
@@ -88,6 +108,7 @@ class Arrivals:
             await self._rejoining.device_lost(live, device)
             self._negotiation.call_back(live)
 
+    @unless_moved
     async def gone(self, device: Device) -> None:
         """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""
         live = self._context.live.of(device.profile)
@@ -96,6 +117,7 @@ class Arrivals:
         async with live.lock:
             await self._vacate(live, live.call.party(device.profile), device.device_id)
 
+    @unless_moved
     async def replaced(self, device: Device, former_id: str) -> None:
         """A client has come back as another device, since the one that it was before is lost with its home."""
         context = self._context
@@ -118,6 +140,7 @@ class Arrivals:
         elif party.device_id == device_id:
             party.device_id = None
 
+    @unless_moved
     async def sent_away(self, device: Device) -> None:
         """A device may not be here any more: it leaves its call, which ends if the device is in it."""
         live = self._context.live.of(device.profile)

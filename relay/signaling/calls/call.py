@@ -127,6 +127,7 @@ class Call:
         answered_since: when it was answered.
         ringing_lost_at: since when no device that rings has been connected; None while one is.
         keeps_chat: chat messages of the call are kept with it.
+        moving: it has come from another node, where its media flows until both parties have theirs here.
     """
 
     call_id: str
@@ -141,6 +142,7 @@ class Call:
     ringing_lost_at: float | None = None
     transferred_from: str | None = None
     keeps_chat: bool = False
+    moving: bool = False
     state: State = State.INVITED
     end_reason: EndReason | None = None
     decline_message: str | None = None
@@ -222,7 +224,22 @@ class Call:
         party.media_up = up
         if not self.answered:
             return False
-        return self.apply(Event.MEDIA_UP if all(one.media_up for one in self.parties) else Event.MEDIA_DOWN, now)
+        all_up = all(one.media_up for one in self.parties)
+        if self.moving and not all_up:
+            return False
+        self.moving = False
+        return self.apply(Event.MEDIA_UP if all_up else Event.MEDIA_DOWN, now)
+
+    def moved(self, now: float) -> bool:
+        """The time is over in which media flows at the node before: a party that has none here has none; whether the state
+        changed by that."""
+        if not self.moving or self.state is State.ENDED:
+            return False
+        self.moving = False
+        for party in self.parties:
+            if not party.media_up:
+                party.media_lost_at = now
+        return self.apply(Event.MEDIA_DOWN, now)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

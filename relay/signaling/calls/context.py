@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from relay.clock import Clock
 from relay.cluster.api import Cluster
 from relay.cluster.messages import FromDevice
-from relay.cluster.values import NodeRef
+from relay.cluster.values import Claim, NodeRef
 from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, ScopeKind
 from relay.media.api import RouteOf
@@ -61,6 +62,15 @@ class Ports:
     recordings: RecordingLog | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A call that is about to go on at this node."""
+
+    profiles: tuple[Profile, Profile]
+    settled: asyncio.Event
+    """It does, or it will not."""
+
+
 @dataclass(slots=True, eq=False)
 class CallContext:
     """What the parts that handle messages share: ports, sessions, devices, live calls, log and clock."""
@@ -82,8 +92,8 @@ class CallContext:
     """Calls that have ended, by reason."""
     transferred: dict[str, tuple[Profile, ...]] = field(default_factory=dict)
     """The latest calls that ended as `transferred`, and their parties: their rows may not be written yet."""
-    taking_over: set[str] = field(default_factory=set)
-    """Calls that this node has claimed from one that is lost, and that do not go on yet."""
+    arriving: dict[str, Arriving] = field(default_factory=dict)
+    """Calls of other nodes that this one is about to go on with, by their ids."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -141,10 +151,27 @@ class CallContext:
             if self.live.of(profile) is None:
                 self.devices.forget(profile)
 
-    def forward(self, device: Device, owner: NodeRef, frame: bytes) -> None:
+    @contextmanager
+    def coming(self, claim: Claim) -> Iterator[None]:
+        """Meanwhile a call of another node comes to this one: what its devices say waits for it."""
+        arriving = self.arriving[claim.call_id] = Arriving(claim.profiles, asyncio.Event())
+        try:
+            yield
+        finally:
+            if self.arriving.get(claim.call_id) is arriving:
+                del self.arriving[claim.call_id]
+            arriving.settled.set()
+
+    async def arrived(self, profile: Profile) -> None:
+        """Wait for a call of that profile that is about to come here."""
+        for one in [*self.arriving.values()]:
+            if profile in one.profiles:
+                await one.settled.wait()
+
+    def forward(self, device: Device, owner: NodeRef, frame: str | bytes) -> None:
         """Give a message of a device to the owner of its profile's call."""
         home = self.me if device.remote is None else device.remote.node
-        self.cluster.post(owner, FromDevice(device.card(home), frame))
+        self.cluster.post(owner, FromDevice(device.card(home), frame if isinstance(frame, bytes) else frame.encode()))
 
     async def connected(self, profile: Profile) -> int:
         """How many devices of a profile are connected, at all nodes; at this one, while it cannot be known of others."""

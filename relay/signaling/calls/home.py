@@ -181,7 +181,7 @@ class Home:
             return False
         if begins:
             context.check_rate(device, Action.INVITATION)
-        context.forward(device, owner, frame if isinstance(frame, bytes) else frame.encode())
+        context.forward(device, owner, frame)
         return True
 
     # -- what other nodes say -----------------------------------------------------------------------------------------

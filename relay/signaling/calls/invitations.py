@@ -142,7 +142,7 @@ class Invitations:
 
     def _is_known(self, call_id: str) -> bool:
         """Whether a call goes on here, or is about to."""
-        return self._context.live.with_id(call_id) is not None or call_id in self._context.taking_over
+        return self._context.live.with_id(call_id) is not None or call_id in self._context.arriving
 
     async def _learn(self, live: LiveCall, *parties: Party) -> None:
         """Know all devices of parties: those that ring, and those that are told what becomes of the call."""

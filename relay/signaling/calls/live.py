@@ -9,8 +9,8 @@ from enum import Enum, auto
 from typing import Final
 
 from relay.clock import Timeline
-from relay.cluster.values import Claim
-from relay.errors import SignalingError
+from relay.cluster.values import Claim, NodeRef
+from relay.errors import SignalingError, Unavailable
 from relay.ids import Profile, ScopeKind, new_id
 from relay.media.api import DtlsRole, TransportReport
 from relay.sdp.model import SessionDescription
@@ -113,6 +113,27 @@ class RejoinRequest:
     timer: asyncio.TimerHandle | None = None
 
 
+class CallMoved(Unavailable):
+    """A call has moved to another node, while something waited for its turn: that one has it from now on."""
+
+    def __init__(self, to: NodeRef) -> None:
+        super().__init__(f"the call has moved to {to.name}")
+        self.to = to
+
+
+class CallLock(asyncio.Lock):
+    """What puts everything that happens to a call in order. Who waits for it while the call moves to another node gets
+    `CallMoved`."""
+
+    moved_to: NodeRef | None = None
+
+    async def __aenter__(self) -> None:
+        await super().__aenter__()
+        if self.moved_to is not None:
+            self.release()
+            raise CallMoved(self.moved_to)
+
+
 @dataclass(slots=True, eq=False)
 class LiveCall:
     """A call that has not ended. Whatever happens to it happens with its lock held."""
@@ -130,6 +151,8 @@ class LiveCall:
     """Devices that were told that they may take the place of one that is away."""
     claim: Claim | None = None
     """By which this node owns it; None: it does not, or not yet."""
+    moved_from: NodeRef | None = None
+    """The node that owned it before, and still has its media."""
     called_back: Device | None = None
     """The device of a party that is `returning` whose turn it is."""
     refused: bool = False
@@ -153,7 +176,7 @@ class LiveCall:
     recording: CallRecording = field(default_factory=CallRecording)
     recording_timer: asyncio.TimerHandle | None = None
     timer: asyncio.TimerHandle | None = None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: CallLock = field(default_factory=CallLock)
 
     @property
     def started_at(self) -> datetime:

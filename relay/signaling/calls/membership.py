@@ -7,17 +7,20 @@ from relay.cluster.messages import (
     Blocked,
     CredentialsRevoked,
     Drop,
+    MediaMoved,
     Message,
     RecordingPolicyChanged,
     Reply,
     Request,
     Resume,
     ScopesChanged,
+    TakeOver,
     ToDevice,
 )
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.home import Home
+from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.orders import Orders
 from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.succession import Succession
@@ -28,28 +31,39 @@ logger = logging.getLogger(__name__)
 class Membership:
     """Hands on what other nodes say, and what becomes of them."""
 
-    def __init__(self, context: CallContext, home: Home, owner: Owner, succession: Succession, orders: Orders) -> None:
+    def __init__(
+        self, context: CallContext, home: Home, owner: Owner, succession: Succession, orders: Orders, moving: Moving
+    ) -> None:
         self._context = context
         self._home = home
         self._owner = owner
         self._succession = succession
         self._orders = orders
+        self._moving = moving
 
     @property
     def counters(self) -> Counter[str]:
         """Of what happened between nodes."""
-        return self._home.counters + self._owner.counters + self._succession.counters
+        return self._home.counters + self._owner.counters + self._succession.counters + self._moving.counters
 
     def take(self, sender: NodeRef, message: Message) -> None:
         if isinstance(message, ToDevice | Drop):
             self._home.take(sender, message)
         elif isinstance(message, Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked):
             self._context.spawn(self._orders.take(message))
+        elif isinstance(message, MediaMoved):
+            self._moving.media_moved(message.call_id)
         else:
             self._owner.take(message)
 
     async def answer(self, sender: NodeRef, request: Request) -> Reply:
-        return self._home.hand_over(sender, request) if isinstance(request, Resume) else await self._orders.answer(request)
+        match request:
+            case Resume():
+                return self._home.hand_over(sender, request)
+            case TakeOver():
+                return await self._succession.take(sender, request)
+            case _:
+                return await self._orders.answer(request)
 
     def missed(self, sender: NodeRef) -> None:
         logger.warning("messages of node %s are lost: the devices that they may have concerned begin anew", sender.name)

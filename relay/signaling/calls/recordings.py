@@ -251,6 +251,13 @@ class Recordings:
             live.recording.end(RecordingEnd.CALL_ENDED, self._now())
             self._tell(live)
 
+    async def call_moved(self, live: LiveCall) -> None:
+        """The call goes on at another node, which says whether it is recorded there. What is recorded here ends."""
+        self._cancel_timer(live)
+        if live.recording.active:
+            live.recording.end(RecordingEnd.CALL_ENDED, self._now())
+            await self.captures.stop(live.call.call_id, RecordingEnd.CALL_ENDED)
+
     # -- the media plane ----------------------------------------------------------------------------------------------
 
     async def _begin(self, live: LiveCall) -> None:

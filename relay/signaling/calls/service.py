@@ -39,8 +39,9 @@ from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
-from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.live import CallMoved, LiveCall
 from relay.signaling.calls.membership import Membership
+from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.negotiation import Negotiation
 from relay.signaling.calls.orders import Orders
 from relay.signaling.calls.owner import Owner
@@ -108,9 +109,10 @@ class Calls:
         devices = Devices(timers.signaling_grace, self._gone, cluster.post)
         self.sessions = SessionManager(engine, public_addresses)
         self._context = context = CallContext(ports, self.sessions, devices, timers, clock, cluster)
-        self.draining = Draining(context)
         self.recordings = recordings = Recordings(context, recording or RecordingSettings(), recording_key)
         self._termination = termination = Termination(context, recordings)
+        self._moving = moving = Moving(context, termination, recordings)
+        self.draining = Draining(context, moving)
         invitations = Invitations(context, termination, recordings)
         self._in_call = in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
@@ -121,7 +123,7 @@ class Calls:
         self.orders = Orders(context, self.enforcement, recordings)
         self._succession = succession = Succession(context, termination, invitations, negotiation, recordings, home)
         owner = Owner(context, arrivals, self._receive_from_home)
-        self.membership = Membership(context, home, owner, succession, self.orders)
+        self.membership = Membership(context, home, owner, succession, self.orders, moving)
         cluster.attach(self.membership)
         self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
         context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over
@@ -215,6 +217,7 @@ class Calls:
         await self.draining.close()
         await self._heartbeat.stop()
         await self._succession.stop()
+        await self._moving.close()
         await asyncio.gather(*context.tasks, return_exceptions=True)
         await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
         await asyncio.gather(*context.tasks, return_exceptions=True)
@@ -341,9 +344,10 @@ class Calls:
     async def _take_frame(self, device: Device, frame: str | bytes) -> None:
         self._context.check_rate(device, Action.MESSAGE)
         message = incoming.decode(frame)
+        await self._context.arrived(device.profile)
         if self._context.live.owned(device.profile) is None and await self._home.forwarded(device, message, frame):
             return
-        await self._take[type(message)](device, message)
+        await self._take_here(device, message, frame)
 
     async def _receive_from_home(self, device: Device, frame: bytes) -> None:
         """Take one frame of a device of another node, which has counted it against its limits."""
@@ -351,7 +355,17 @@ class Calls:
 
     async def _take_counted(self, device: Device, frame: str | bytes) -> None:
         message = incoming.decode(frame)
-        await self._take[type(message)](device, message)
+        await self._context.arrived(device.profile)
+        if self._context.live.of(device.profile) is None and (owner := self._moving.owner_of(device.profile)) is not None:
+            self._context.forward(device, owner, frame)
+        else:
+            await self._take_here(device, message, frame)
+
+    async def _take_here(self, device: Device, message: incoming.FromClient, frame: str | bytes) -> None:
+        try:
+            await self._take[type(message)](device, message)
+        except CallMoved as moved:  # while it waited for its turn
+            self._context.forward(device, moved.to, frame)
 
     async def _attempt(self, device: Device, frame: str | bytes, take: Callable[[Device, str | bytes], Awaitable[None]]) -> None:
         try:
@@ -413,4 +427,5 @@ class Calls:
             if call.media_changed(party, up=isinstance(event, TransportUp), now=now):
                 live.course.note(call.state, now)
                 self._context.tell_state(live)
+            self._succession.settled(live)
             self._termination.set_timer(live)

@@ -126,11 +126,12 @@ def decode(data: bytes) -> CallSheet:
     return sheet
 
 
-def call_of(sheet: CallSheet, timers: CallSettings, now: float, date: datetime) -> Call:
+def call_of(sheet: CallSheet, timers: CallSettings, now: float, date: datetime, *, flows: bool = False) -> Call:
     """The call as its node left it, for another one to go on with: without media, if it was answered.
 
     Args:
         now: seconds, monotonic; `date` is the same moment.
+        flows: the media that it had still flows.
     """
 
     def when(at: datetime) -> float:
@@ -158,7 +159,8 @@ def call_of(sheet: CallSheet, timers: CallSettings, now: float, date: datetime) 
         keeps_chat=sheet.keeps_chat,
     )
     if sheet.answered_at is not None:
-        call.state, call.since, call.answered_since = State.RECONNECTING, now, when(sheet.answered_at)
+        call.state, call.moving = (State.CONNECTED, True) if flows else (State.RECONNECTING, False)
+        call.since, call.answered_since = now, when(sheet.answered_at)
         for party in call.parties:
-            party.media_lost_at = now
+            party.media_lost_at = None if flows else now
     return call

@@ -1,21 +1,24 @@
-"""What becomes of a call when the node that owns it dies: the home of a device of one of its parties goes on with it.
+"""What becomes of a call whose node dies, or is about to stop: another node goes on with it. Of a dead one, that is the home of a
+device of one of the parties; one that is about to stop asks for it.
 
-The media is lost with the node, and so are both peer connections: an ICE restart towards another node would not do, as Firefox
-never connects by one, and Chromium after 6 s only. So each party comes back with a new peer connection: first one, which is
-offered what the other one has said last of its media, then the other.
+Both parties need new peer connections: an ICE restart towards another node would not do, as Firefox never connects by one, and
+Chromium after 6 s only. So each party comes back with a new one: first one, which is offered what the other one has said last of
+its media, then the other. Of a node that is about to stop, the media flows until both have.
 """
 
 import asyncio
 import logging
 from collections import Counter
+from contextlib import nullcontext
 from typing import Final
 
+from relay.cluster.messages import Accepted, Denied, MediaMoved, Reply, TakeOver
 from relay.cluster.values import Claim, NodeRef
 from relay.errors import RelayError, Unavailable
 from relay.ids import Profile
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import sheet as sheets
-from relay.signaling.calls.call import EndReason, Party
+from relay.signaling.calls.call import EndReason, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.invitations import Invitations
@@ -32,6 +35,9 @@ logger = logging.getLogger(__name__)
 INTERVAL: Final = 1.0
 """Seconds between two looks at what has changed of the calls of this node: how much a successor may not know."""
 
+FLOWS: Final = 14.0
+"""Seconds that the media of a call flows at the node before, which keeps it a second longer."""
+
 ATTEMPTS: Final = 20
 """Times that a call is tried to be taken over, a second apart, while the database or the engine is away."""
 
@@ -40,7 +46,7 @@ class Succession:
     """Keeps what a successor needs of the calls of this node, and goes on with those of nodes that are lost.
 
     Attributes:
-        counters: `calls_taken_over`: from nodes that were lost.
+        counters: `calls_taken_over`: from nodes that were lost. `calls_given`: by nodes that were about to stop.
     """
 
     def __init__(
@@ -122,43 +128,101 @@ class Succession:
         orphan = await cluster.orphan_of(profile)
         if orphan is None or context.closing:
             return False
-        kept = await cluster.sheet_of(orphan.call_id)
-        claim = await cluster.take_over(orphan)
-        if claim is None:
-            return False
-        context.taking_over.add(claim.call_id)
-        try:
-            return kept is not None and await self._take_over(orphan, claim, sheets.decode(kept))
-        except (RelayError, KeyError) as error:
-            logger.warning("call %s of a node that is lost cannot go on: %s", orphan.call_id, error)
-            return False
-        finally:
-            context.taking_over.discard(claim.call_id)
-            live = context.live.with_id(claim.call_id)
-            if live is None or live.claim is None:
-                cluster.release(claim)
+        with context.coming(orphan):
+            kept = await cluster.sheet_of(orphan.call_id)
+            claim = await cluster.take_over(orphan)
+            if claim is None:
+                return False
+            try:
+                if kept is None:
+                    return False
+                sheet = sheets.decode(kept)
+                if not await self._succeed(orphan, sheet):
+                    return False
+                self.counters["calls_taken_over"] += 1
+                logger.warning("call %s of node %s, which is lost, goes on here", orphan.call_id, orphan.owner.name)
+                await self._go_on(await self._live(sheet, claim), sheet)
+            except (RelayError, KeyError) as error:
+                logger.warning("call %s of a node that is lost cannot go on: %s", orphan.call_id, error)
+                return False
+            finally:
+                live = context.live.with_id(claim.call_id)
+                if live is None or live.claim is None:
+                    cluster.release(claim)
+        return True
 
-    async def _take_over(self, orphan: Claim, claim: Claim, sheet: CallSheet) -> bool:
-        context = self._context
-        if not await self._succeed(orphan, sheet):
-            return False
-        clock = context.clock
-        call = sheets.call_of(sheet, context.timers, clock.now(), clock.utcnow())
+    # -- as the node that one is asked which is about to stop ---------------------------------------------------------
+
+    async def take(self, owner: NodeRef, asked: TakeOver) -> Reply:
+        """Go on with a call of that node.
+
+        Raises:
+            RelayError: it cannot be done; the call is still that node's.
+        """
+        context, cluster = self._context, self._context.cluster
+        context.check_open()
+        sheet, given = sheets.decode(asked.sheet), Claim(asked.call_id, owner, asked.profiles)
+        with context.coming(given):
+            claim = await cluster.take_over(given, given=True)
+            if claim is None:
+                return Denied("the call is not that node's")
+            live: LiveCall | None = None
+            try:
+                if not await context.ports.logs[sheet.scope.kind].succeed(sheet.call_id, owner.incarnation):
+                    return Denied("its row is not that node's")
+                live = await self._live(sheet, claim, flows=asked.flows)
+                live.moved_from = owner
+                await self._go_on(live, sheet)
+            except BaseException:
+                if live is not None:  # without a word to the parties: the call goes on where it was
+                    await self._termination.drop(live)
+                raise
+            finally:
+                if live is None or live.call.state is State.ENDED:
+                    cluster.release(claim)
+        self.counters["calls_given"] += 1
+        logger.info("call %s of node %s, which is about to stop, goes on here", asked.call_id, owner.name)
+        if live.call.moving:
+            context.later(FLOWS, lambda: self._stop_moving(live))
+        return Accepted()
+
+    def settled(self, live: LiveCall) -> None:
+        """Both parties of a call have media here: the node that owned it before may let go."""
+        if live.moved_from is not None and not live.call.moving:
+            self._context.cluster.post(live.moved_from, MediaMoved(live.call.call_id))
+            live.moved_from = None
+
+    async def _stop_moving(self, live: LiveCall) -> None:
+        async with live.lock:
+            if live.call.moved(self._context.clock.now()):
+                self._context.tell_state(live)
+                self._termination.set_timer(live)
+            live.moved_from = None
+
+    # -- the call here ------------------------------------------------------------------------------------------------
+
+    async def _live(self, sheet: CallSheet, claim: Claim, *, flows: bool = False) -> LiveCall:
+        """The call, which goes on here from now on."""
+        context, clock = self._context, self._context.clock
         recording = await self._recording_of(sheet)
+        call = sheets.call_of(sheet, context.timers, clock.now(), clock.utcnow(), flows=flows)
         live = LiveCall(call, clock.timeline(), parse_sdp(sheet.offer), recording=recording, claim=claim)
         live.answered_at = sheet.answered_at
         context.live.add(live)
-        async with live.lock, self._termination.ended_on_error(live):
-            self.counters["calls_taken_over"] += 1
-            logger.warning("call %s of node %s goes on here", call.call_id, orphan.owner.name)
-            await context.learn(*(party.profile for party in call.parties))
+        return live
+
+    async def _go_on(self, live: LiveCall, sheet: CallSheet) -> None:
+        """Have both parties come back, or the callee ring."""
+        call = live.call
+        safely = self._termination.ended_on_error(live) if live.moved_from is None else nullcontext()
+        async with live.lock, safely:
+            await self._context.learn(*(party.profile for party in call.parties))
             for party in call.parties:
                 self._find(live, party)
             if sheet.answered_at is None:
                 await self._ring_again(live)
             else:
                 await self._come_back(live, sheet)
-        return True
 
     def _find(self, live: LiveCall, party: Party) -> None:
         """Look where the device of a party is now: its home may have died too, and its client have come back already."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from relay.cluster.values import NodeRef
 from relay.media.api import WorkerLost
 from relay.signaling.calls import notices
 from relay.signaling.calls.call import Call, EndReason, Party
@@ -127,10 +128,11 @@ class Termination:
     def taken_over(self, call_id: str) -> None:
         """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
         if (live := self._context.live.with_id(call_id)) is not None:
-            self._context.spawn(self._drop(live))
+            self._context.spawn(self.drop(live))
 
-    async def _drop(self, live: LiveCall) -> None:
-        """Carry a call no more. Nothing is written, and no device is told: the other server speaks for the call."""
+    async def drop(self, live: LiveCall) -> None:
+        """Carry a call no more. Nothing is written, and no device is told: another server speaks for the call. Its lock is not
+        held."""
         async with live.lock:
             context, call = self._context, live.call
             if not call.end(EndReason.EXPIRED, context.clock.now()):
@@ -139,8 +141,19 @@ class Termination:
             self._take_out(live, update)
             live.ringing.clear()
             context.forget(*(party.profile for party in call.parties))
-            logger.warning("call %s is another server's by now, and is dropped here", call.call_id)
+            logger.warning("call %s is another server's, and is dropped here", call.call_id)
             await context.sessions.close_all(call.call_id)
+
+    def leave(self, live: LiveCall, to: NodeRef) -> None:
+        """Carry a call no more that another server goes on with, as this one has asked it to. Its media stays for now."""
+        context, call = self._context, live.call
+        assert live.claim is not None, "only such a call is moved"
+        call.end(EndReason.EXPIRED, context.clock.now())  # here only: nothing is written, and no party is told
+        self._take_out(live, live.take_update())
+        live.ringing.clear()
+        live.lock.moved_to = to
+        context.cluster.release(live.claim)
+        context.forget(*(party.profile for party in call.parties))
 
     def _take_out(self, live: LiveCall, update: Update | None) -> None:
         """Both parties are free, and neither time nor media moves the call along any more."""

@@ -166,6 +166,13 @@ class WriteBehind:
         if tasks and not self._delay:
             await asyncio.wait(tasks, timeout=within)
 
+    async def has_written(self, call_id: str, within: float) -> bool:
+        """Wait until all that there is of a call is written, but no longer than that many seconds; whether it is."""
+        task = self._tasks.get(call_id)
+        if task is not None and not self._delay:
+            await asyncio.wait([task], timeout=within)
+        return call_id not in self._queues
+
     def _queue(self, call_id: str, entries: Collection[Entry]) -> None:
         queue = self._queues.setdefault(call_id, deque())
         queue.extend(entries)

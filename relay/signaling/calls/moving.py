@@ -1,0 +1,199 @@
+"""Calls of a node that is about to stop go on at another one, while their media still flows here: neither party hears a gap.
+
+The other node makes both parties come back with new peer connections. What they had here stays until it says that media flows
+there, but no longer than `KEPT`.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from typing import Final
+
+from relay.cluster.api import NodeCard
+from relay.cluster.choose import Begun, choose
+from relay.cluster.messages import Accepted, TakeOver
+from relay.cluster.values import NodeRef
+from relay.errors import Unavailable
+from relay.ids import Profile
+from relay.signaling.calls import sheet as sheets
+from relay.signaling.calls.call import Party, State
+from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.recordings import Recordings
+from relay.signaling.calls.termination import Termination
+
+logger = logging.getLogger(__name__)
+
+KEPT: Final = 15.0
+"""Seconds that the media of a call that has moved goes on here, while its parties do not have theirs at the other node."""
+
+LINGERS: Final = 2.0
+"""Seconds that it goes on once they have: what a party has there must reach it before what it has here ends."""
+
+WRITTEN_WITHIN: Final = 1.0
+"""Seconds that a call waits for the database. What this node has not written of it, it cannot write once the row is another's."""
+
+ATTEMPTS: Final = 3
+"""Times that a call is tried to be moved."""
+
+
+class Moving:
+    """Gives calls of this node to others.
+
+    Attributes:
+        counters: `calls_moved`: to other nodes. `calls_not_moved`: attempts of which nothing came.
+    """
+
+    def __init__(self, context: CallContext, termination: Termination, recordings: Recordings) -> None:
+        self._context = context
+        self._termination = termination
+        self._recordings = recordings
+        self._attempts: Counter[str] = Counter()
+        self._under_way: set[str] = set()
+        self._kept: dict[str, tuple[LiveCall, NodeRef, asyncio.TimerHandle]] = {}
+        """Calls that have moved, by their ids: where to, and when their media here ends."""
+        self._begun = Begun()
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def busy(self) -> bool:
+        """A call is on its way, or its media is still here."""
+        return bool(self._under_way or self._kept)
+
+    def owner_of(self, profile: Profile) -> NodeRef | None:
+        """Where a call of that profile has gone just now, while its media is still here."""
+        for live, to, _ in self._kept.values():
+            if any(one.profile == profile for one in live.call.parties):
+                return to
+        return None
+
+    @property
+    def alone(self) -> bool:
+        """No other node takes calls."""
+        return not self._others()
+
+    def movable(self) -> list[LiveCall]:
+        """The calls that another node may go on with, if there is one; some of them only in a moment."""
+        if self.alone:
+            return []
+        return [live for live in self._context.live if self._attempts[live.call.call_id] < ATTEMPTS and self._can_move(live)]
+
+    def begin(self, live: LiveCall) -> None:
+        """Have another node go on with a call, unless it is on its way already or something about it is undecided."""
+        call_id = live.call.call_id
+        if call_id not in self._under_way and self._is_quiet(live):
+            self._under_way.add(call_id)
+            self._context.spawn(self._begin(live))
+
+    async def _begin(self, live: LiveCall) -> None:
+        try:
+            async with live.lock:
+                await self._move(live)
+        except Unavailable as error:
+            self._failed(live, str(error))
+        finally:
+            self._under_way.discard(live.call.call_id)
+
+    async def close(self) -> None:
+        """This node stops: no media stays."""
+        for call_id, (_, _, timer) in list(self._kept.items()):
+            timer.cancel()
+            await self._let_go(call_id)
+
+    # -- which, and where to ------------------------------------------------------------------------------------------
+
+    def _others(self) -> list[NodeCard]:
+        return [one for one in self._context.cluster.nodes() if one.ref != self._context.me and one.state == "serving"]
+
+    @staticmethod
+    def _can_move(live: LiveCall) -> bool:
+        """A client of version 1 takes no offer."""
+        return (
+            live.claim is not None and not live.refused and (not live.call.answered or all(map(_can_update, live.call.parties)))
+        )
+
+    @staticmethod
+    def _is_quiet(live: LiveCall) -> bool:
+        """Nobody waits for an answer that the next owner would not know to be awaited."""
+        return live.update is None and live.transfer is None and not live.rejoin_requests and not live.call.moving
+
+    def _choose(self, live: LiveCall) -> NodeRef | None:
+        context, now = self._context, self._context.clock.now()
+        homes = [self._home_of(one) for one in live.call.parties]
+        load = lambda card: self._begun.load(card, now)  # noqa: E731 - what its card does not show yet
+        chosen = choose(self._others(), homes[0] or context.me, [one for one in homes[1:] if one], load, random.sample)
+        if chosen is not None:
+            self._begun.add(chosen, now)
+        return chosen
+
+    def _home_of(self, party: Party) -> NodeRef | None:
+        device = self._context.device_of(party)
+        return None if device is None or device.remote is None else device.remote.node
+
+    # -- moving one ---------------------------------------------------------------------------------------------------
+
+    async def _move(self, live: LiveCall) -> None:
+        context, call = self._context, live.call
+        to = self._choose(live)
+        if call.state is State.ENDED or not self._can_move(live) or not self._is_quiet(live) or to is None:
+            return
+        if not await context.log.has_written(call.call_id, WRITTEN_WITHIN):
+            self._failed(live, "the database has not got all of it yet")
+            return
+        profiles = (call.caller.profile, call.callee.profile)
+        flows = call.state is State.CONNECTED
+        try:
+            reply = await context.cluster.ask(to, TakeOver(call.call_id, profiles, sheets.encode(live), flows))
+            taken, why = isinstance(reply, Accepted), str(reply)
+        except Unavailable as error:
+            taken, why = False, str(error)
+        if taken or await self._is_gone(live, to):
+            await self._leave(live, to, flows=flows)
+        else:
+            self._failed(live, why)
+
+    async def _is_gone(self, live: LiveCall, to: NodeRef) -> bool:
+        """Whether a node has a call that it has not said to have. If it has not, it gets it no more."""
+        call, claim = live.call, live.claim
+        assert claim is not None, "only such a call is moved"
+        standing = await self._context.cluster.claim(claim.call_id, claim.profiles)
+        if standing.owner == to and standing.call_id == claim.call_id:
+            return True
+        # It may have got as far as the row.
+        await self._context.ports.logs[call.scope.kind].succeed(call.call_id, to.incarnation)
+        self._context.cluster.keep(call.call_id, sheets.encode(live))
+        return False
+
+    def _failed(self, live: LiveCall, why: str) -> None:
+        self._attempts[live.call.call_id] += 1
+        self.counters["calls_not_moved"] += 1
+        logger.warning("call %s could not be moved to another node: %s", live.call.call_id, why)
+
+    async def _leave(self, live: LiveCall, to: NodeRef, *, flows: bool) -> None:
+        call_id = live.call.call_id
+        self.counters["calls_moved"] += 1
+        logger.info("call %s goes on at node %s", call_id, to.name)
+        self._kept[call_id] = live, to, self._context.later(KEPT, lambda: self._let_go(call_id))
+        await self._recordings.call_moved(live)
+        self._termination.leave(live, to)
+        if not flows:
+            self.media_moved(call_id, after=0)
+
+    # -- what is left here --------------------------------------------------------------------------------------------
+
+    def media_moved(self, call_id: str, after: float = LINGERS) -> None:
+        """The media of a call flows at its new owner."""
+        kept = self._kept.get(call_id)
+        if kept is not None:
+            live, to, timer = kept
+            timer.cancel()
+            self._kept[call_id] = live, to, self._context.later(after, lambda: self._let_go(call_id))
+
+    async def _let_go(self, call_id: str) -> None:
+        if self._kept.pop(call_id, None) is not None:
+            await self._context.sessions.close_all(call_id)
+
+
+def _can_update(party: Party) -> bool:
+    return bool(party.can_update)
