@@ -29,8 +29,9 @@ export function addFilesChannel(peerConnection, files) {
     if (typeof data === "string") channel.send(data); // TypeScript knows no `send` that takes both
     else channel.send(data);
   };
-  channel.addEventListener("open", () => files.opened({ send, buffered: () => channel.bufferedAmount }));
-  channel.addEventListener("close", () => files.closed());
+  const way = { send, buffered: () => channel.bufferedAmount };
+  channel.addEventListener("open", () => files.opened(way));
+  channel.addEventListener("close", () => files.closed(way));
   channel.addEventListener("bufferedamountlow", () => files.drained());
   channel.addEventListener("message", ({ data }) => files.receive(data));
 }

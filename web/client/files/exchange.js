@@ -135,8 +135,13 @@ export class FileExchange extends EventTarget {
     this.#helloTimer = setTimeout(() => this.unsupported(), HELLO_TIMEOUT);
   }
 
-  /** The channel is gone. What was on its way does not come any more. */
-  closed() {
+  /**
+   * The channel is gone. What was on its way does not come any more.
+   *
+   * @param {FileChannel | null} [channel] the one that is; of one before it, nothing is awaited
+   */
+  closed(channel = this.#channel) {
+    if (channel !== this.#channel) return;
     this.#interrupted();
     this.#channel = null;
   }

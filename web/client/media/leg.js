@@ -80,7 +80,7 @@ export class Leg extends EventTarget {
   }
   /** Whether media can come and go, as far as our browser says and as far as anything arrives. */
   get isConnected() {
-    return this.peerConnection?.connectionState === "connected" && this.#reception.line !== "dead";
+    return this.#negotiation.carrier?.connectionState === "connected" && this.#reception.line !== "dead";
   }
   /** Whether the line works, and yet no audio and no video comes. */
   get isSilent() {
@@ -119,7 +119,7 @@ export class Leg extends EventTarget {
   }
   /** How loud the other party is right now, from 0 to 1. */
   get remoteLevel() {
-    const receiver = this.peerConnection?.getReceivers().find(({ track }) => track.kind === "audio");
+    const receiver = this.#negotiation.carrier?.getReceivers().find(({ track }) => track.kind === "audio");
     return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
   }
   /** Whether both sides have agreed on a description, so that it can be changed. */
@@ -147,7 +147,7 @@ export class Leg extends EventTarget {
 
   /** @param {Offer} offer of a call that starts, or that we come back to */
   join(offer) {
-    return this.#negotiation.join(offer);
+    return this.#negotiation.join(offer, this.isConnected ? { sees: this.remoteVideo === "flowing" } : null);
   }
 
   /** @param {Answer} answer to our invitation */
@@ -328,13 +328,13 @@ export class Leg extends EventTarget {
   // -- inside ----------------------------------------------------------------------------------------------------------
 
   #watch() {
-    const { peerConnection } = this;
-    if (!peerConnection || this.#watched === peerConnection) return;
-    this.#watched = peerConnection;
+    const { carrier } = this.#negotiation;
+    if (!carrier || this.#watched === carrier) return;
+    this.#watched = carrier;
     this.#stopWatchingPath();
     this.#recovery.reset();
     this.#reception.reset();
-    this.#stopWatchingPath = watchPath(peerConnection, (sight) => this.#look(sight, performance.now()));
+    this.#stopWatchingPath = watchPath(carrier, (sight) => this.#look(sight, performance.now()));
   }
 
   /** @param {import("./pathwatch.js").PathSight} sight @param {number} now */
@@ -372,14 +372,14 @@ export class Leg extends EventTarget {
     }
   }
 
-  /** @param {{track: MediaStreamTrack, role: "person" | "screen"}} received */
-  #received({ track, role }) {
+  /** @param {{track: MediaStreamTrack, role: "person" | "screen", seamless: boolean}} received */
+  #received({ track, role, seamless }) {
     const stream = role === "screen" ? this.remoteScreen : this.remoteStream;
     for (const older of stream.getTracks()) if (older.kind === track.kind && older !== track) stream.removeTrack(older);
     stream.addTrack(track);
     if (track.kind === "video" && role === "person" && track.id !== this.#cameraId) {
       this.#cameraId = track.id;
-      this.#reception.newPicture();
+      if (!seamless) this.#reception.newPicture();
     }
     this.#changed();
   }

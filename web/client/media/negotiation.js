@@ -28,6 +28,7 @@
 import { addFilesChannel, hasData } from "../files/channel.js";
 import { newId } from "../model.js";
 import { Candidates } from "./candidates.js";
+import { Overlap } from "./overlap.js";
 import { sendsMusic, withMusic } from "./opus.js";
 import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
@@ -47,7 +48,10 @@ export class UpdateFailed extends Error {
   }
 }
 
-/** Events: `transport` when the connection's state changed; `track`, a `CustomEvent<{track, role}>`. */
+/**
+ * Events: `transport` when the connection's state changed; `track`, a `CustomEvent<{track, role, seamless}>`, `seamless`: what it
+ * shows is there already, and follows what came before.
+ */
 export class Negotiation extends EventTarget {
   /** @type {RTCPeerConnection | null} */
   peerConnection = null;
@@ -57,6 +61,10 @@ export class Negotiation extends EventTarget {
   music = false;
   /** What was said of that last. It is not read back from the descriptions: Firefox keeps in its own only what it knows itself. */
   #said = { ours: false, theirs: false };
+  /** @type {Overlap | null} with the peer connection before this one */
+  #overlap = null;
+  /** @type {{track: MediaStreamTrack, role: "person" | "screen"}[]} of the newer one */
+  #later = [];
   #media;
   #files;
   #iceServers;
@@ -103,12 +111,19 @@ export class Negotiation extends EventTarget {
     return { type: "offer", sdp };
   }
 
+  /** The peer connection by which media comes: the one before, as long as nothing comes by this one. */
+  get carrier() {
+    return this.#overlap?.older ?? this.peerConnection;
+  }
+
   /**
    * @param {Offer} offer of a call that starts, or that we come back to
+   * @param {{sees: boolean} | null} [flows] media comes by the peer connection that there is, and with it video or not: it goes on
+   *   until it comes by the new one
    * @returns {Promise<Answer>}
    */
-  async join(offer) {
-    const peerConnection = this.#open();
+  async join(offer, flows = null) {
+    const peerConnection = this.#open(flows);
     // The offer first: our tracks then go into the sections that it made for them.
     await this.#setRemote(peerConnection, offer);
     this.#takeData(peerConnection, offer);
@@ -148,6 +163,9 @@ export class Negotiation extends EventTarget {
   close() {
     this.#proposal?.settle("gone");
     this.peerConnection?.close();
+    const overlap = this.#overlap;
+    this.#overlap = null;
+    overlap?.end();
   }
 
   // -- changing it in mid-call -----------------------------------------------------------------------------------------
@@ -302,16 +320,21 @@ export class Negotiation extends EventTarget {
 
   // -- sections and tracks ---------------------------------------------------------------------------------------------
 
-  /** @returns {RTCPeerConnection} a new one; an older one is given up */
-  #open() {
+  /**
+   * @param {{sees: boolean} | null} [flows]
+   * @returns {RTCPeerConnection} a new one; an older one is given up, at once or when nothing flows by it alone
+   */
+  #open(flows = null) {
     const older = this.peerConnection;
+    this.#overlap?.end();
     const peerConnection = new RTCPeerConnection({
       iceServers: this.#iceServers,
       bundlePolicy: "max-bundle",
       rtcpMuxPolicy: "require",
     });
     this.peerConnection = peerConnection;
-    older?.close();
+    if (older && flows) this.#overlap = new Overlap(older, peerConnection, flows.sees, () => this.#over());
+    else older?.close();
     this.#candidates.begin();
     peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#candidates.found(candidate));
     peerConnection.addEventListener("connectionstatechange", () => {
@@ -320,9 +343,24 @@ export class Negotiation extends EventTarget {
     peerConnection.addEventListener("track", ({ track, transceiver }) => {
       const ofScreen = [...videoSections(peerConnection).slice(1), ...screenAudioSections(peerConnection)];
       const role = ofScreen.includes(transceiver) ? "screen" : "person";
-      if (this.peerConnection === peerConnection) this.dispatchEvent(new CustomEvent("track", { detail: { track, role } }));
+      if (this.peerConnection !== peerConnection) return;
+      if (this.#overlap) this.#later.push({ track, role });
+      else this.#received({ track, role, seamless: false });
     });
     return peerConnection;
+  }
+
+  /** Media comes by the newer peer connection. */
+  #over() {
+    if (!this.#overlap) return; // all of it is closed
+    this.#overlap = null;
+    this.dispatchEvent(new Event("transport"));
+    for (const later of this.#later.splice(0)) this.#received({ ...later, seamless: true });
+  }
+
+  /** @param {{track: MediaStreamTrack, role: "person" | "screen", seamless: boolean}} detail */
+  #received(detail) {
+    this.dispatchEvent(new CustomEvent("track", { detail }));
   }
 
   /** A description of ours, as it is sent. @param {RTCSessionDescriptionInit} made */
