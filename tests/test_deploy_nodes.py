@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
 
-GRACE = 15
+GRACE = 45
 """Seconds that a node may take to end behind RELAY_DRAIN_SECONDS."""
 
 MADE_UP = {

@@ -23,6 +23,9 @@ from deploy.cluster.process import Program, Show, running
 from deploy.cluster.programs import PACKAGES, found
 from relay.push.vapid import generate
 
+MOVES: Final = 30.0
+"""Seconds that a node which stops has to give its calls to others."""
+
 STOPS: Final = 15.0
 """Seconds that a node may take to end, after those that its calls have."""
 
@@ -111,7 +114,7 @@ class Cluster:
     async def drain(self) -> None:
         """End the nodes in order, one after the other: the clients of each move to those that are left."""
         for node in self.nodes:
-            await node.drain(self.plan.drain_seconds + STOPS)
+            await node.drain(self.plan.drain_seconds + MOVES + STOPS)
 
 
 @contextlib.asynccontextmanager

@@ -41,7 +41,9 @@ async def _serve_until_told(settings: Settings) -> None:
             app = create_app(settings)
         async with serve(app, SHUTDOWN_TIMEOUT) as port:
             spare_the_collector()
-            drain = partial(app[DRAINING].begin, settings.drain_seconds) if settings.drain_seconds else None
+            # Other nodes may go on with the calls of this one, also without any time to end.
+            drains = bool(settings.drain_seconds or settings.redis_url)
+            drain = partial(app[DRAINING].begin, settings.drain_seconds) if drains else None
             signals.ready(partial(reload, app), app[CALLS_ENDED], drain)
             _announce(settings, port, app[MEDIA_PORTS])
             await _either(signals.stop, app[DRAINING].drained)

@@ -21,7 +21,7 @@ class CallSettings(Group):
     vanished_grace: Seconds = 5.0
     """Seconds that a call outlives a party without both: its page was closed, or is being loaded again."""
     drain_seconds: Annotated[float, Meta(ge=0, le=86400, extra={"unit": "s"})] = 0.0
-    """Seconds that calls have to end by themselves once SIGTERM has asked the server to stop, which takes no new ones meanwhile;
-    0: SIGTERM ends them."""
+    """Seconds that calls have to end by themselves once SIGTERM has asked the server to stop, which takes no new ones meanwhile.
+    Those that are left then go on at other nodes, or end."""
     max_call_minutes: Annotated[float, Meta(ge=0, le=10_080, extra={"unit": "m"})] = 0.0
     """Minutes that a call may last from its answer on, then it ends with `time_limit`; 0: any time."""
