@@ -17,15 +17,9 @@ from relay.cluster.values import Claim
 from relay.errors import RelayError, SignalingError, Unavailable
 from relay.ids import Profile
 from relay.media.api import (
-    WORKER_LOST,
-    CaptureEnded,
     MediaEngine,
     MediaEvent,
     Route,
-    TransportClosed,
-    TransportEvent,
-    TransportReport,
-    TransportUp,
 )
 from relay.records.profiles import ProfileCard
 from relay.settings.calls import CallSettings
@@ -39,7 +33,8 @@ from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.incall import InCall
 from relay.signaling.calls.invitations import Invitations
-from relay.signaling.calls.live import CallMoved, LiveCall
+from relay.signaling.calls.live import CallMoved
+from relay.signaling.calls.mediaevents import MediaEvents
 from relay.signaling.calls.membership import Membership
 from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.negotiation import Negotiation
@@ -114,7 +109,7 @@ class Calls:
         self._moving = moving = Moving(context, termination, recordings)
         self.draining = Draining(context, moving)
         invitations = Invitations(context, termination, recordings)
-        self._in_call = in_call = InCall(context, termination, recordings)
+        in_call = InCall(context, termination, recordings)
         negotiation = Negotiation(context, termination, recordings)
         rejoining = Rejoining(context, negotiation, recordings)
         self._arrivals = arrivals = Arrivals(context, termination, recordings, invitations, negotiation, rejoining)
@@ -122,6 +117,7 @@ class Calls:
         self.enforcement = Enforcement(context, termination, arrivals, home)
         self.orders = Orders(context, self.enforcement, recordings)
         self._succession = succession = Succession(context, termination, invitations, negotiation, recordings, home)
+        self._media_events = MediaEvents(context, termination, recordings, in_call, succession)
         owner = Owner(context, arrivals, self._receive_from_home)
         self.membership = Membership(context, home, owner, succession, self.orders, moving)
         cluster.attach(self.membership)
@@ -394,38 +390,4 @@ class Calls:
 
     def media_event(self, event: MediaEvent) -> None:
         """Take what the media engine says (`relay.media.api.MediaEventSink`)."""
-        if isinstance(event, CaptureEnded):
-            self.recordings.capture_ended(event)
-            return
-        live = self._context.live.with_transport(event.transport_id)
-        if live is None or self._context.closing:
-            return
-        if isinstance(event, TransportReport):
-            self._in_call.report(live, event)
-            return
-        party = live.call.party_with(event.transport_id)
-        if isinstance(event, TransportUp) and party is not None:
-            # Not in its turn but now: a report may come before that, and know better.
-            self._context.paths.seen(live.media(party), event.remote)
-        self._context.spawn(self._take_media_event(live, event))
-
-    async def _take_media_event(self, live: LiveCall, event: TransportEvent) -> None:
-        async with live.lock:
-            call = live.call
-            if isinstance(event, TransportClosed) and event.reason == WORKER_LOST:
-                # All of its transports are lost, so this is the end at any stage; unless one was closed a moment before.
-                if self._context.live.with_transport(event.transport_id) is live:
-                    await self._termination.end(live, EndReason.WORKER_LOST)
-                return
-            party = call.party_with(event.transport_id)
-            if party is None or not call.answered:
-                return
-            if isinstance(event, TransportClosed) and event.reason == "dtls_failed":
-                await self._termination.end(live, EndReason.ICE_FAILED)
-                return
-            now = self._context.clock.now()
-            if call.media_changed(party, up=isinstance(event, TransportUp), now=now):
-                live.course.note(call.state, now)
-                self._context.tell_state(live)
-            self._succession.settled(live)
-            self._termination.set_timer(live)
+        self._media_events.take(event)
