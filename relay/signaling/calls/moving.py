@@ -11,7 +11,6 @@ from collections import Counter
 from typing import Final
 
 from relay.cluster.api import NodeCard
-from relay.cluster.choose import Begun, choose
 from relay.cluster.messages import Accepted, TakeOver
 from relay.cluster.values import NodeRef
 from relay.errors import Unavailable
@@ -34,6 +33,9 @@ LINGERS: Final = 2.0
 WRITTEN_WITHIN: Final = 1.0
 """Seconds that a call waits for the database. What this node has not written of it, it cannot write once the row is another's."""
 
+A_CALL: Final = 0.01
+"""Load that a call counts for which a node has just got."""
+
 ATTEMPTS: Final = 3
 """Times that a call is tried to be moved."""
 
@@ -53,7 +55,8 @@ class Moving:
         self._under_way: set[str] = set()
         self._kept: dict[str, tuple[LiveCall, NodeRef, asyncio.TimerHandle]] = {}
         """Calls that have moved, by their ids: where to, and when their media here ends."""
-        self._begun = Begun()
+        self._given: Counter[NodeRef] = Counter()
+        """How many each node has got: the load on its card does not show them yet."""
         self.counters: Counter[str] = Counter()
 
     @property
@@ -115,21 +118,23 @@ class Moving:
 
     @staticmethod
     def _is_quiet(live: LiveCall) -> bool:
-        """Nobody waits for an answer that the next owner would not know to be awaited."""
+        """No client waits for an answer of which the next owner would not know."""
         return live.update is None and live.transfer is None and not live.rejoin_requests and not live.call.moving
 
     def _choose(self, live: LiveCall) -> NodeRef | None:
-        context, now = self._context, self._context.clock.now()
-        homes = [self._home_of(one) for one in live.call.parties]
-        load = lambda card: self._begun.load(card, now)  # noqa: E731 - what its card does not show yet
-        chosen = choose(self._others(), homes[0] or context.me, [one for one in homes[1:] if one], load, random.sample)
-        if chosen is not None:
-            self._begun.add(chosen, now)
-        return chosen
+        """The less loaded of two nodes at random, of the region of a party. Of whatever version: in a rolling update, it is another
+        one for the last node, and a node of which the sheet is foreign denies it."""
+        others = self._others()
+        regions = {self._region_of(one) for one in live.call.parties}
+        near = [one for one in others if one.region in regions] or others
+        two = random.sample(near, min(2, len(near)))
+        best = min(two, key=lambda one: one.load + A_CALL * self._given[one.ref], default=None)
+        return None if best is None else best.ref
 
-    def _home_of(self, party: Party) -> NodeRef | None:
+    def _region_of(self, party: Party) -> str | None:
         device = self._context.device_of(party)
-        return None if device is None or device.remote is None else device.remote.node
+        home = self._context.me if device is None or device.remote is None else device.remote.node
+        return next((one.region for one in self._context.cluster.nodes() if one.ref == home), None)
 
     # -- moving one ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +178,7 @@ class Moving:
     async def _leave(self, live: LiveCall, to: NodeRef, *, flows: bool) -> None:
         call_id = live.call.call_id
         self.counters["calls_moved"] += 1
+        self._given[to] += 1
         logger.info("call %s goes on at node %s", call_id, to.name)
         self._kept[call_id] = live, to, self._context.later(KEPT, lambda: self._let_go(call_id))
         await self._recordings.call_moved(live)

@@ -156,7 +156,7 @@ async def test_nodes_that_stop_too_get_no_call(town: Town) -> None:
 async def test_a_call_stays_where_it_is_if_no_other_node_takes_it(town: Town) -> None:
     caller, callee = await town.connected(town.a, town.b)
     for node in (town.b, town.c):
-        town.bus.nodes[node.cluster.me].dead = True  # and nobody has noticed yet
+        town.bus.nodes[node.cluster.me].dead = True  # and no node has noticed yet
     town.a.calls.draining.begin(0)
     await asyncio.sleep(60)
     assert town.a.calls.draining.drained.is_set()

@@ -80,7 +80,7 @@ export class Leg extends EventTarget {
   }
   /** Whether media can come and go, as far as our browser says and as far as anything arrives. */
   get isConnected() {
-    return this.#negotiation.carrier?.connectionState === "connected" && this.#reception.line !== "dead";
+    return this.#negotiation.flowing?.connectionState === "connected" && this.#reception.line !== "dead";
   }
   /** Whether the line works, and yet no audio and no video comes. */
   get isSilent() {
@@ -119,7 +119,7 @@ export class Leg extends EventTarget {
   }
   /** How loud the other party is right now, from 0 to 1. */
   get remoteLevel() {
-    const receiver = this.#negotiation.carrier?.getReceivers().find(({ track }) => track.kind === "audio");
+    const receiver = this.#negotiation.flowing?.getReceivers().find(({ track }) => track.kind === "audio");
     return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
   }
   /** Whether both sides have agreed on a description, so that it can be changed. */
@@ -328,13 +328,13 @@ export class Leg extends EventTarget {
   // -- inside ----------------------------------------------------------------------------------------------------------
 
   #watch() {
-    const { carrier } = this.#negotiation;
-    if (!carrier || this.#watched === carrier) return;
-    this.#watched = carrier;
+    const { flowing } = this.#negotiation;
+    if (!flowing || this.#watched === flowing) return;
+    this.#watched = flowing;
     this.#stopWatchingPath();
     this.#recovery.reset();
     this.#reception.reset();
-    this.#stopWatchingPath = watchPath(carrier, (sight) => this.#look(sight, performance.now()));
+    this.#stopWatchingPath = watchPath(flowing, (sight) => this.#look(sight, performance.now()));
   }
 
   /** @param {import("./pathwatch.js").PathSight} sight @param {number} now */

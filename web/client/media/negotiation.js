@@ -112,7 +112,7 @@ export class Negotiation extends EventTarget {
   }
 
   /** The peer connection by which media comes: the one before, as long as nothing comes by this one. */
-  get carrier() {
+  get flowing() {
     return this.#overlap?.older ?? this.peerConnection;
   }
 
