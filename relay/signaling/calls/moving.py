@@ -122,8 +122,8 @@ class Moving:
         return live.update is None and live.transfer is None and not live.rejoin_requests and not live.call.moving
 
     def _choose(self, live: LiveCall) -> NodeRef | None:
-        """The less loaded of two nodes at random, of the region of a party. Of whatever version: in a rolling update, it is another
-        one for the last node, and a node of which the sheet is foreign denies it."""
+        """The less loaded of two nodes at random, of the region of a party. Of whatever version: of a rolling
+        update, the last node has none of its own any more. A node denies a sheet that is foreign to it."""
         others = self._others()
         regions = {self._region_of(one) for one in live.call.parties}
         near = [one for one in others if one.region in regions] or others
