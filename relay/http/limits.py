@@ -11,7 +11,7 @@ limit by one, and by what it admits within a round trip. While the engine is awa
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Final
 
@@ -34,8 +34,8 @@ MAX_KEYS: Final = 16_384
 """Profiles or addresses that are counted at a time, per window; a further one evicts the oldest. Some 5 MB."""
 
 
-Tally = Callable[[str, int, Callable[[int, float], None]], None]
-"""Counts one in a window of all nodes: its name, its length in seconds, and what is told the count and the seconds left."""
+Tally = Callable[[Mapping[str, int], Callable[[Sequence[tuple[int, float]]], None]], None]
+"""Counts one in windows of all nodes: name → length in seconds; and what gets for each the count and the seconds left."""
 
 
 class TooMany(RelayError):
@@ -144,10 +144,13 @@ class Limit:
         # A list, not a generator: every window counts, even if an earlier one is full.
         within = all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
         if within and self._tally is not None:  # what is refused is not told: it would be an attacker's way to Redis
-            for item, windows in self._counted:
-                seconds = item.get_expiry()
-                self._tally(f"{self._name}:{seconds}:{key}", seconds, partial(windows.learn, item.key_for(key)))
+            lengths = {f"{self._name}:{item.get_expiry()}:{key}": item.get_expiry() for item, _ in self._counted}
+            self._tally(lengths, partial(self._learn, key))
         return within
+
+    def _learn(self, key: str, found: Sequence[tuple[int, float]]) -> None:
+        for (item, windows), (count, left) in zip(self._counted, found, strict=True):
+            windows.learn(item.key_for(key), count, left)
 
     def reached(self, key: str) -> bool:
         """Whether one more would be beyond the limit. Nothing is counted."""

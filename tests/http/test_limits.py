@@ -1,6 +1,6 @@
 """How often something may be done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import aiohttp
@@ -210,13 +210,13 @@ class Engine:
         self.counts: dict[str, tuple[float, int]] = {}
         self.away = False
 
-    def __call__(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+    def __call__(self, windows: Mapping[str, int], tell: Callable[[Sequence[tuple[int, float]]], None]) -> None:
         if self.away:
             return
-        ends, count = self.counts.get(name, (0.0, 0))
-        ends, count = (ends, count + 1) if ends > self.clock.now else (self.clock.now + seconds, 1)
-        self.counts[name] = ends, count
-        tell(count, ends - self.clock.now)
+        for name, seconds in windows.items():
+            ends, count = self.counts.get(name, (0.0, 0))
+            self.counts[name] = (ends, count + 1) if ends > self.clock.now else (self.clock.now + seconds, 1)
+        tell([(self.counts[name][1], self.counts[name][0] - self.clock.now) for name in windows])
 
 
 @pytest.fixture
@@ -261,8 +261,8 @@ def test_each_node_goes_by_its_own_windows_while_the_engine_is_away(engine: Engi
 def test_what_the_engine_says_late_takes_nothing_back_that_was_counted_meanwhile(engine: Engine) -> None:
     late: list[Callable[[], None]] = []
 
-    def slow(name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
-        engine(name, seconds, lambda count, left: late.append(partial(tell, count, left)))
+    def slow(windows: Mapping[str, int], tell: Callable[[Sequence[tuple[int, float]]], None]) -> None:
+        engine(windows, lambda found: late.append(partial(tell, found)))
 
     limits = HttpLimits(LimitSettings(limit_invitations="3/minute"), engine.clock, tally=slow)
     assert [invites(limits) for _ in range(2)] == [True, True]

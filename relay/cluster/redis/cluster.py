@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -272,10 +272,10 @@ class RedisCluster:
 
     # -- limits -------------------------------------------------------------------------------------------------------
 
-    def count(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+    def count(self, windows: Mapping[str, int], tell: Callable[[Sequence[tuple[int, float]]], None]) -> None:
         """As `relay.cluster.redis.counts.WindowCounts` says; without the lease, nothing is counted for all nodes."""
         if self.may_act():
-            self._running.counts.count(name, seconds, tell)
+            self._running.counts.count(windows, tell)
 
     # -- figures ------------------------------------------------------------------------------------------------------
 

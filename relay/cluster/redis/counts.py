@@ -1,7 +1,7 @@
 """What all nodes together count for a rate limit, in windows that begin with their first count."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from relay.cluster.redis.keys import RedisKeys
@@ -23,25 +23,26 @@ class WindowCounts:
         self._timing = timing
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def count(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
-        """Count one.
+    def count(self, windows: Mapping[str, int], tell: Callable[[Sequence[tuple[int, float]]], None]) -> None:
+        """Count one in each of some windows.
 
         Args:
-            name: of the window.
-            seconds: its length.
-            tell: is told the count of all nodes, and the seconds until the window ends; nothing if Redis does not answer.
+            windows: name → length in seconds.
+            tell: gets for each, in that order, the count of all nodes and the seconds until it ends. It is not called if Redis
+                does not answer.
         """
         if len(self._under_way) < AT_ONCE:
-            task = asyncio.get_running_loop().create_task(self._count(name, seconds, tell))
+            task = asyncio.get_running_loop().create_task(self._count(windows, tell))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
-    async def _count(self, name: str, seconds: int, tell: Callable[[int, float], None]) -> None:
+    async def _count(self, windows: Mapping[str, int], tell: Callable[[Sequence[tuple[int, float]]], None]) -> None:
+        lengths = [seconds * 1000 for seconds in windows.values()]
         try:
-            count, left = await self._writer.run(Order(COUNT, [self._keys.window(name)], [seconds * 1000]), self._timing.deadline)
+            found = await self._writer.run(Order(COUNT, [*map(self._keys.window, windows)], lengths), self._timing.deadline)
         except Unavailable:  # the writer has logged it, if it is worth that
             return
-        tell(count, left / 1000)
+        tell([(count, left / 1000) for count, left in zip(found[::2], found[1::2], strict=True)])
 
     async def close(self) -> None:
         for task in self._under_way:

@@ -1,7 +1,11 @@
--- Counts one in a window that begins with its first count. KEYS: node, the window. ARGV: generation, its length in ms.
--- Returns the count, and the ms until the window ends.
-local count = redis.call('INCR', KEYS[2])
-if redis.call('PTTL', KEYS[2]) < 0 then
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+-- Counts one in some windows, each of which begins with its first count. KEYS: node, the windows. ARGV: generation, their lengths in
+-- ms. Returns of each the count, and the ms until it ends.
+local found = {}
+for at = 2, #KEYS do
+  found[#found + 1] = redis.call('INCR', KEYS[at])
+  if redis.call('PTTL', KEYS[at]) < 0 then
+    redis.call('PEXPIRE', KEYS[at], ARGV[at])
+  end
+  found[#found + 1] = redis.call('PTTL', KEYS[at])
 end
-return {count, redis.call('PTTL', KEYS[2])}
+return found
