@@ -10,6 +10,7 @@ from relay.cluster.messages import CallsListed, ListCalls
 from relay.errors import SignalingError, Unavailable
 from relay.records.recordings import RecordingPolicy
 from relay.settings.recording import RecordingSettings
+from relay.signaling.calls import succession
 from relay.signaling.calls.enforcement import CREDENTIAL_OVER
 from relay.signaling.calls.orders import Orders
 from tests.kit.bus import ASK_TIMEOUT
@@ -97,14 +98,20 @@ async def test_it_is_not_said_that_there_is_no_such_call_while_a_node_does_not_a
 
 
 @in_town
-async def test_a_call_whose_node_is_lost_and_that_no_other_one_has_yet_is_not_said_to_be_over(town: Town) -> None:
-    caller, _ = await town.connected(town.a, town.b)
+async def test_a_call_whose_node_is_lost_is_not_said_to_be_over_and_ends_once_another_one_has_it(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
     call_id = call_of(caller)
+    await asyncio.sleep(2 * succession.INTERVAL)  # its sheet is kept
     await town.rows()
     await town.kill(town.a)
     town.bus.lost_nodes.add(town.a.cluster.me)  # the lease has run out, and the others have not acted on it
     with pytest.raises(Unavailable, match="try again"):
         await town.c.calls.orders.end_call(call_id)
+    await town.notice(town.a)
+    assert town.owner(TUTOR) is town.b
+    assert await town.c.calls.orders.end_call(call_id)
+    await town.settle()
+    assert callee.types()[-1] == "call_ended terminated"
 
 
 # -- recordings -------------------------------------------------------------------------------------------------------
