@@ -53,6 +53,8 @@ class ToDevice(Message, frozen=True):
     """Which one of that node's streams of messages to this device; a later one has a higher number."""
     order: int
     """Which message of that stream, from 1 on. The home puts them in order: some may come by way of a former home."""
+    goes_on: bool | None = None
+    """Whether the device has, or may have, a call of the speaker's by it; None: it changes nothing."""
 
 
 class Drop(Message, frozen=True):
@@ -174,6 +176,8 @@ class Resumed(Reply, frozen=True):
     frames: tuple[bytes, ...]
     """Numbered, oldest first: those after `last_seq`."""
     taken: tuple[TakenSoFar, ...] = ()
+    told_by: NodeRef | None = None
+    """The node that has told it of a call, and not of its end."""
 
 
 class Denied(Reply, frozen=True):

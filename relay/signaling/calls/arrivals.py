@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import EndReason, Party, State
+from relay.signaling.calls.call import BEFORE_ANSWER, EndReason, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import CallMoved, LiveCall
@@ -126,7 +126,10 @@ class Arrivals:
             return
         async with live.lock:
             party = live.call.party(device.profile)
-            if party.device_id == former_id and party.signaling_lost_at is None and live.call.state is not State.ENDED:
+            if party is live.call.caller and party.device_id == former_id and live.call.state in BEFORE_ANSWER:
+                # It is still the client whose peer connection has offered, and an answer is of use to no other.
+                party.device_id = device.device_id
+            elif party.device_id == former_id and party.signaling_lost_at is None and live.call.state is not State.ENDED:
                 live.call.signaling_lost(party, context.clock.now(), resumable=False)
             await self._vacate(live, party, former_id)
 

@@ -223,7 +223,7 @@ class Home:
         frames = device.missed(request.last_seq)
         if frames is None:
             return Denied("what it missed is not here any more")
-        card = device.card(context.me)
+        card, told_by = device.card(context.me), device.told_by
         remote = context.devices.depart(device, to, context.me)
         seq, taken, early = device.leave(remote)
         self._moved.pop(device.device_id, None)
@@ -233,7 +233,7 @@ class Home:
         context.forget(device.profile)
         for message in early:
             context.cluster.post(to, message)
-        return Resumed(card, seq, tuple(frames), taken)
+        return Resumed(card, seq, tuple(frames), taken, told_by)
 
     # -- when nodes or messages are lost ------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Home:
     async def missed(self, sender: NodeRef) -> None:
         """Messages of that node to devices of this one may be lost: also the first ones of a call."""
         context = self._context
-        self.restart(self.told_by(sender))
+        self.restart(self.concerned(sender))
         for profile in {one.profile for one in context.devices.all() if not one.dropped}:
             if context.live.of(profile) is None:
                 try:
@@ -256,9 +256,9 @@ class Home:
                 if claim is not None and claim.owner == sender:
                     self.restart([one for one in context.devices.known(profile) if one.remote is None and not one.dropped])
 
-    def told_by(self, node: NodeRef) -> list[Device]:
-        """The devices of this node that were last told something by that one."""
-        return [one for one in self._context.devices.all() if one.owner == node and not one.dropped]
+    def concerned(self, node: NodeRef) -> list[Device]:
+        """The devices of this node whose profiles were last seen in a call of that one."""
+        return [one for one in self._context.devices.all() if node in (one.owner, one.told_by) and not one.dropped]
 
     async def restored(self) -> None:
         """The engine is back, and may have been empty."""

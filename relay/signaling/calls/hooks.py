@@ -53,6 +53,16 @@ class HookRunner:
             facts = CallFacts(call.call_id, call.scope, call.call_type, call.caller.profile, call.callee.profile, at)
             self._tell(self._hooks.call_started, facts)
 
+    def succeeded(self, call: Call, at: datetime, answered_at: datetime | None) -> None:
+        """A call goes on here whose node is lost: that one has told what has happened to it, and this one tells what follows."""
+        if self._hooks is not None:
+            parties = call.caller.profile, call.callee.profile
+            self._calls[call.call_id] = CallFacts(call.call_id, call.scope, call.call_type, *parties, at, answered_at)
+
+    def dropped(self, call: Call) -> None:
+        """A call goes on at another node, which tells what follows."""
+        self._calls.pop(call.call_id, None)
+
     def answered(self, call: Call, at: datetime) -> None:
         if self._hooks is not None and (facts := self._calls.get(call.call_id)) is not None:
             self._tell(self._hooks.call_answered, replace(facts, answered_at=at))

@@ -12,6 +12,7 @@ from relay.records.profiles import ProfileCard
 from relay.sdp.model import SessionDescription
 from relay.sdp.parse import is_candidate, parse_sdp
 from relay.signaling.calls import notices, policy
+from relay.signaling.calls import sheet as sheets
 from relay.signaling.calls.call import BEFORE_ANSWER, Call, EndReason, Event, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall
@@ -111,6 +112,7 @@ class Invitations:
             await self._termination.end(live, refusal)
         else:
             context.ports.hooks.started(call, live.started_at)
+            sheets.keep(context.cluster, live)  # before anybody knows of it, and not a second later
             await self._begin_ringing(live)
 
     async def _claim(self, live: LiveCall) -> Claim | None:
@@ -353,6 +355,7 @@ class Invitations:
         text = await context.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
         if device is not None:
             device.send(notices.answer(call, text))
+        sheets.keep(context.cluster, live)
         context.tell_state(live)
 
     async def take_candidate(self, device: Device, message: incoming.TrickledCandidate) -> None:

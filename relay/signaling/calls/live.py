@@ -153,6 +153,8 @@ class LiveCall:
     """By which this node owns it; None: it does not, or not yet."""
     moved_from: NodeRef | None = None
     """The node that owned it before, and still has its media."""
+    kept: tuple[object, ...] | None = None
+    """The mark of the sheet that was kept last (`sheet.py`)."""
     called_back: Device | None = None
     """The device of a party that is `returning` whose turn it is."""
     refused: bool = False

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from relay.cluster.api import Cluster
 from relay.errors import RelayError
 from relay.ids import Profile, Scope
 from relay.media.api import DtlsRole
@@ -63,15 +64,21 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(CallSheet)
 
 
+def keep(cluster: Cluster, live: LiveCall) -> None:
+    """Keep the sheet of a call of this node, if it has changed and another node could go on with it."""
+    now = mark(live)
+    if live.claim is not None and now != live.kept and cluster.nodes():
+        live.kept = now
+        cluster.keep(live.call.call_id, encode(live))
+
+
 def mark(live: LiveCall) -> tuple[object, ...]:
     """Differs from an earlier one if the sheet would. Cheap: it is asked for every call, every second."""
     call = live.call
-    parties = [
-        (one.device_id, one.media, one.holds, one.can_update, one.can_show_recording, live.media(one).session)
-        for one in call.parties
-    ]
-    remotes = [session.remote for *_, session in parties if session is not None]
-    return call.call_type, call.invited_at, live.answered_at, live.offer, *parties, *remotes
+    parties = [(one.device_id, one.media, one.holds, one.can_update, one.can_show_recording) for one in call.parties]
+    sessions = [live.media(one).session for one in call.parties]
+    described = [None if one is None else (one.role, one.remote) for one in sessions]
+    return call.call_type, call.invited_at, live.answered_at, live.offer, *parties, *described
 
 
 def encode(live: LiveCall) -> bytes:

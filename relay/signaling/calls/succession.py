@@ -64,7 +64,6 @@ class Succession:
         self._negotiation = negotiation
         self._recordings = recordings
         self._home = home
-        self._kept: dict[LiveCall, tuple[object, ...]] = {}
         self._task: asyncio.Task[None] | None = None
         self.counters: Counter[str] = Counter()
 
@@ -82,25 +81,20 @@ class Succession:
 
     async def _keep(self) -> None:
         while True:
-            kept: dict[LiveCall, tuple[object, ...]] = {}
             for live in self._context.live:
-                if live.claim is None:
-                    continue
-                mark = kept[live] = sheets.mark(live)
-                if mark != self._kept.get(live):
-                    self._context.cluster.keep(live.call.call_id, sheets.encode(live))
-            self._kept = kept
+                sheets.keep(self._context.cluster, live)
             await asyncio.sleep(INTERVAL)
 
     # -- as the home of a party ---------------------------------------------------------------------------------------
 
     async def lost(self, node: NodeRef) -> None:
         """That node is lost. Each of its calls that a device of this one is in goes on at this one, or at another one."""
-        devices = self._home.told_by(node)
+        devices = self._home.concerned(node)
         for profile in {one.profile for one in devices}:
             if self._context.live.of(profile) is None and not await self._goes_on(profile):
-                # What it was told last may be missing, the end of its call say.
-                self._home.restart([one for one in devices if one.profile == profile and not one.dropped])
+                # A device that does not know of the end of its call would never learn it. All others have missed nothing.
+                theirs = [one for one in devices if one.profile == profile and not one.dropped]
+                self._home.restart([one for one in theirs if one.told_by == node])
 
     async def _goes_on(self, profile: Profile) -> bool:
         """Whether the call of a profile, whose owner is lost, goes on: here, or elsewhere."""
@@ -209,6 +203,7 @@ class Succession:
         live = LiveCall(call, clock.timeline(), parse_sdp(sheet.offer), recording=recording, claim=claim)
         live.answered_at = sheet.answered_at
         context.live.add(live)
+        context.ports.hooks.succeeded(call, live.started_at, live.answered_at)
         return live
 
     async def _go_on(self, live: LiveCall, sheet: CallSheet) -> None:

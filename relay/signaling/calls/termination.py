@@ -140,6 +140,7 @@ class Termination:
             update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
             self._take_out(live, update)
             live.ringing.clear()
+            context.ports.hooks.dropped(call)
             context.forget(*(party.profile for party in call.parties))
             logger.warning("call %s is another server's, and is dropped here", call.call_id)
             await context.sessions.close_all(call.call_id)

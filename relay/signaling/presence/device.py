@@ -8,6 +8,7 @@ from typing import Final, Self
 from relay.cluster.messages import Drop, Message, Resumed, TakenSoFar, ToDevice
 from relay.cluster.values import DeviceCard, NodeRef
 from relay.ids import Profile, new_id
+from relay.signaling.messages import outgoing
 from relay.signaling.messages.outgoing import ToClient, Transient, encode
 from relay.signaling.ports import Connection
 from relay.signaling.presence.inflow import Inflow
@@ -20,6 +21,21 @@ VERSION_2: Final = 2
 TOKEN_BYTES: Final = 24
 
 Post = Callable[[NodeRef, Message], None]
+
+
+def goes_on(message: ToClient) -> bool | None:
+    """Whether its receiver has, or may have, a call by it; None: it changes nothing."""
+    match message:
+        case outgoing.EndedDelivery() | outgoing.DeclinedDelivery():
+            return False
+        case outgoing.CallStateMessage():
+            return message.state != "ended"
+        case outgoing.CallElsewhere():
+            return not message.over
+        case outgoing.CallMessage():
+            return True
+        case _:
+            return None
 
 
 class RemoteHome:
@@ -54,7 +70,8 @@ class RemoteHome:
             return
         self._order += 1
         transient = isinstance(message, Transient)
-        self._post(self.node, ToDevice(device_id, encode(message), transient, self._me, self._stream, self._order))
+        of = self._me, self._stream, self._order
+        self._post(self.node, ToDevice(device_id, encode(message), transient, *of, goes_on(message)))
 
     def drop(self, device_id: str, code: int, reason: str) -> None:
         self._post(self.node, Drop(device_id, code, reason))
@@ -82,6 +99,7 @@ class Device:
         moves: how often it has changed its home.
         replaces: the device that its client was before, whose home was lost.
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
+        told_by: the node that has told it of a call, and not of its end, if that is another one; this node is its home.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
@@ -92,7 +110,7 @@ class Device:
 
     __slots__ = (
         *("_inflows", "_outbox", "addresses", "arriving", "can_show_recording", "connection", "device_id", "dropped"),
-        *("issued_at", "moves", "owner", "profile", "remote", "replaces", "resume_token", "takes", "turn", "version"),
+        *("issued_at", "moves", "owner", "profile", "remote", "replaces", "resume_token", "takes", "told_by", "turn", "version"),
     )
 
     def __init__(
@@ -108,6 +126,7 @@ class Device:
         self.moves = 0
         self.replaces: str | None = None
         self.owner: NodeRef | None = None
+        self.told_by: NodeRef | None = None
         self.turn = asyncio.Lock()
         self.addresses = Addresses()
         self.issued_at = issued_at
@@ -164,6 +183,10 @@ class Device:
         """Send what another node has to say to it, in the order in which that one said it. This node is its home."""
         self.owner = message.speaker
         for one in self._inflows.setdefault(message.speaker, Inflow()).take(message):
+            if one.goes_on:
+                self.told_by = one.speaker
+            elif one.goes_on is False and self.told_by == one.speaker:
+                self.told_by = None
             self._deliver(one.frame, transient=one.transient)
 
     def _deliver(self, frame: bytes, *, transient: bool) -> None:
@@ -223,7 +246,7 @@ class Device:
         early = [message for one in inflows.values() for message in one.rest()]
         taken = tuple(TakenSoFar(speaker, one.stream, one.taken) for speaker, one in inflows.items())
         seq = self._outbox.seq
-        self.remote, self.connection, self.resume_token, self.owner = remote, None, "", None
+        self.remote, self.connection, self.resume_token, self.owner, self.told_by = remote, None, "", None, None
         self._outbox, self._inflows = _NOTHING, {}
         return seq, taken, early
 
@@ -231,7 +254,7 @@ class Device:
         """This node is its home from now on."""
         held = [] if self.remote is None else self.remote.unhold()
         self.remote, self.arriving = None, True
-        self.resume_token, self.moves = token, given.device.moves + 1
+        self.resume_token, self.moves, self.told_by = token, given.device.moves + 1, given.told_by
         self._outbox = Outbox(keeps=True, seq=given.seq, frames=given.frames)
         self._inflows = {one.speaker: Inflow(one.stream, one.order) for one in given.taken}
         for message in held:

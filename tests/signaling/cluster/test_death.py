@@ -1,11 +1,14 @@
 """The node that owns a call dies: another one goes on with it, and both parties are back by themselves."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from relay.sdp.parse import parse_sdp
+from relay.signaling.calls.extensions import CallFacts
+from relay.signaling.calls.hooks import HookRunner
 from tests.signaling.cluster.test_outages import CHAT, come_back
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
@@ -150,6 +153,109 @@ async def test_a_call_that_has_rung_long_enough_is_missed(town: Town) -> None:
     await die(town, town.a)
     assert callee.types()[1:] == ["call_ended no_answer", "call_missed no_answer"]
     assert await town.ends() == [(STUDENT.profile_id, "missed", "no_answer")]
+
+
+@in_town
+async def test_a_call_that_was_answered_a_moment_before_goes_on(town: Town) -> None:
+    caller, callee = await town.ringing(town.a, town.b)
+    await town.say(callee, answer())
+    await town.kill(town.a)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    back = await come_back(town, caller, town.c)
+    first, second = sorted((back, callee), key=asked_to_rejoin, reverse=True)
+    await rejoin(town, first)
+    await rejoin(town, second)
+    await town.say(back, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_call_that_has_just_begun_rings_on(town: Town) -> None:
+    caller, callee = await town.ringing(town.a, town.b)
+    await town.kill(town.a)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    back = await come_back(town, caller, town.c)
+    await town.say(callee, answer())
+    assert back.types()[-2:] == ["call_answer", "call_state answered"]
+    await town.say(callee, HANG_UP)
+
+
+class Noting:
+    """Hooks that note what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, CallFacts]] = []
+
+    async def call_started(self, call: CallFacts) -> None:
+        self.told.append(("started", call))
+
+    async def call_answered(self, call: CallFacts) -> None:
+        self.told.append(("answered", call))
+
+    async def call_ended(self, call: CallFacts) -> None:
+        self.told.append(("ended", call))
+
+
+@in_town
+async def test_the_successor_tells_an_embedding_program_how_the_call_has_ended(town: Town) -> None:
+    hooks = Noting()
+    for node in town.nodes:
+        context = node.calls._context
+        context.ports = replace(context.ports, hooks=HookRunner(hooks))
+    caller, callee = await town.connected(town.a, town.b)
+    await asyncio.sleep(20)
+    await die(town, town.a)
+    back = await come_back(town, caller, town.c)
+    await rejoin(town, min(back, callee, key=lambda one: not asked_to_rejoin(one)))
+    await town.say(callee, HANG_UP)
+    assert [what for what, _ in hooks.told] == ["started", "answered", "ended"]
+    (_, before), (_, over) = hooks.told[1:]
+    assert (over.call_id, over.started_at, over.answered_at) == (before.call_id, before.started_at, before.answered_at)
+    assert (over.reason, over.duration_seconds) == ("hangup", 30)
+
+
+@in_town
+async def test_a_node_from_which_a_call_was_taken_tells_no_embedding_program_of_its_end_and_remembers_nothing(town: Town) -> None:
+    hooks = Noting()
+    runner = HookRunner(hooks)
+    town.a.calls._context.ports = replace(town.a.calls._context.ports, hooks=runner)
+    _, callee = await town.connected(town.a, town.b)
+    town.bus.fence(town.a.cluster.me)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    await asyncio.sleep(6)
+    assert town.a.calls.call_count == 0
+    assert [what for what, _ in hooks.told] == ["started", "answered"]
+    assert runner._calls == {}
+    town.bus.regain(town.a.cluster.me)
+    await town.say(callee, HANG_UP)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+@in_town
+async def test_a_device_whose_call_is_over_stays_when_the_node_that_had_it_dies(town: Town, moves: bool) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.say(caller, HANG_UP)
+    if moves:
+        await town.lose(callee)
+        await town.resume(callee, town.c)
+    connection = callee.connection
+    await die(town, town.a)
+    assert connection is not None and connection.closed is None
+
+
+@in_town
+async def test_a_device_that_moves_and_does_not_know_that_its_call_is_over_learns_it_when_the_owner_dies(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.lose(callee)
+    await town.resume(callee, town.c)
+    town.bus.lose_next = 5
+    await town.say(caller, HANG_UP)
+    town.bus.lose_next = 0
+    await die(town, town.a)
+    assert callee.connection is not None and callee.connection.closed == 1012
 
 
 @in_town

@@ -75,7 +75,7 @@ async def test_three_profiles_call_each_other_in_a_ring_and_each_is_in_one_call_
     assert sorted(row.end_reason or "open" for row in rows) == ["busy", "busy", "open"]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 @in_town
 async def test_a_callee_declines_while_an_invitation_from_its_own_node_is_about_to_find_it_busy(town: Town, seed: int) -> None:
     town.bus.dice.seed(seed)
@@ -83,9 +83,10 @@ async def test_a_callee_declines_while_an_invitation_from_its_own_node_is_about_
     parent = await town.connect(town.c, PARENT)
     await town.say(parent, invitation(STUDENT, FAMILY))
     await asyncio.gather(town.say(student, frame("call_ended", FAMILY)), town.say(tutor, invitation(STUDENT)))
-    assert sorted(student.types()) == ["call_invitation", "call_missed busy", "call_state ended"]
+    [other] = {"call_missed busy", "call_invitation"} & {*student.types()[1:]}
+    assert sorted(student.types()) == sorted(["call_invitation", "call_state ended", other])
     assert parent.types()[-1] == "call_declined rejected"
-    assert tutor.types() == ["call_declined busy"]
+    assert tutor.types() == ["call_declined busy" if other == "call_missed busy" else "call_state ringing"]
 
 
 @in_town
