@@ -153,6 +153,7 @@ class Termination:
         self._take_out(live, live.take_update())
         live.ringing.clear()
         live.lock.moved_to = to
+        context.ports.hooks.dropped(call)
         context.cluster.release(live.claim)
         context.forget(*(party.profile for party in call.parties))
 

@@ -198,12 +198,17 @@ class Noting:
         self.told.append(("ended", call))
 
 
+def noted(node: MemoryHarness, hooks: Noting) -> HookRunner:
+    context, runner = node.calls._context, HookRunner(hooks)
+    context.ports = replace(context.ports, hooks=runner)
+    return runner
+
+
 @in_town
 async def test_the_successor_tells_an_embedding_program_how_the_call_has_ended(town: Town) -> None:
     hooks = Noting()
     for node in town.nodes:
-        context = node.calls._context
-        context.ports = replace(context.ports, hooks=HookRunner(hooks))
+        noted(node, hooks)
     caller, callee = await town.connected(town.a, town.b)
     await asyncio.sleep(20)
     await die(town, town.a)
@@ -219,8 +224,7 @@ async def test_the_successor_tells_an_embedding_program_how_the_call_has_ended(t
 @in_town
 async def test_a_node_from_which_a_call_was_taken_tells_no_embedding_program_of_its_end_and_remembers_nothing(town: Town) -> None:
     hooks = Noting()
-    runner = HookRunner(hooks)
-    town.a.calls._context.ports = replace(town.a.calls._context.ports, hooks=runner)
+    runner = noted(town.a, hooks)
     _, callee = await town.connected(town.a, town.b)
     town.bus.fence(town.a.cluster.me)
     await asyncio.sleep(LEASE)

@@ -6,7 +6,7 @@ import pytest
 
 from relay.signaling.calls.draining import COME_BACK, SPREAD, TICK
 from relay.signaling.calls.moving import KEPT, LINGERS
-from tests.signaling.cluster.test_death import REJOIN, new_answer
+from tests.signaling.cluster.test_death import REJOIN, Noting, new_answer, noted
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame
@@ -78,6 +78,18 @@ async def test_a_call_moves_to_another_node_and_neither_party_hears_that_its_med
     [row] = await town.rows()
     assert (row.status, row.end_reason, row.owner_epoch) == ("ended", "hangup", owner.cluster.me.incarnation)
     assert first.calls.membership.counters["calls_moved"] == owner.calls.membership.counters["calls_given"] == 1
+
+
+@in_town
+async def test_an_embedding_program_is_told_the_end_of_a_call_by_the_node_that_it_has_moved_to(town: Town) -> None:
+    hooks = Noting()
+    runners = {node: noted(node, hooks) for node in town.nodes}
+    caller, _ = await town.connected(town.a, town.b)
+    await given(town, town.a)
+    assert runners[town.a]._calls == {}
+    await follow(town, caller)
+    await town.say(caller, HANG_UP)
+    assert [what for what, _ in hooks.told] == ["started", "answered", "ended"]
 
 
 @in_town
