@@ -240,6 +240,12 @@ async def test_nothing_is_decided_of_a_dead_line_or_an_unknown_one_or_without_a_
         )
 
 
+async def test_a_line_that_was_dead_and_is_back_keeps_its_video_until_it_is_known_what_it_is_like(page: Page) -> None:
+    dead, unknown = {"seconds": 8, "bars": 0}, {"seconds": 4, "bars": None}
+    assert "paused" not in in_turn(await relieved(page, GOOD, dead, unknown, GOOD))
+    assert in_turn(await relieved(page, GOOD, dead, unknown, {"seconds": 1, **VERY_POOR}))[-1] == "paused"
+
+
 # -- a voice at a muted microphone -----------------------------------------------------------------------------------------------
 
 ROOM: Final[Step] = {"levels": [0.002, 0.003]}

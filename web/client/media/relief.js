@@ -60,7 +60,12 @@ export class Relief {
    * @param {number} now milliseconds, as all times here
    */
   look({ bars, sends }, now) {
-    if (bars !== null) this.#measure(bars, now);
+    if (bars === null) {
+      // After a break, the first report of the relay is 2 s away: until then the line is not what it was before.
+      if (!sends) this.video = "sending";
+      return;
+    }
+    this.#measure(bars, now);
     if (this.#lasts("poor", TELL_AFTER, now)) this.isPoor = true;
     if (this.#lasts("fair", FORGET_AFTER, now)) this.isPoor = false;
     this.video = sends ? this.#videoNow(bars, now) : "sending";
@@ -86,7 +91,7 @@ export class Relief {
     if (this.video === "offered") this.video = "sending";
   }
 
-  /** @param {number | null} bars @param {number} now @returns {VideoState} */
+  /** @param {number} bars @param {number} now @returns {VideoState} */
   #videoNow(bars, now) {
     if (this.isPaused) return this.#pausedNow(now);
     if (bars !== 0 && !this.#insists && this.#lasts("veryPoor", PAUSE_AFTER, now)) {
