@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from relay.db.hosts import Hosts
 from relay.db.naming import PLAIN, Layout, lay_out, layout_of
 from relay.db.outage import PRIMARY_CODE, WatchedEngine, reason_of
 from relay.errors import ConfigurationError
@@ -245,12 +247,16 @@ def _postgresql(url: URL, deadline: float) -> AsyncEngine:
         pool_timeout=deadline,
     )
 
+    hosts = Hosts(import_module("asyncpg").connect)
+
     def complete(_dialect: object, _record: object, _: object, arguments: dict[str, Any]) -> None:
         translated = database_url.for_asyncpg(arguments)
         arguments.clear()
         # PgBouncer refuses a connection that asks for other settings than it knows: the name it does.
         arguments |= {"timeout": deadline, "server_settings": {"application_name": "call-relay"}, **translated}
         arguments |= {"command_timeout": deadline, **UNPREPARED}
+        if isinstance(arguments.get("host"), list):
+            arguments["async_creator_fn"] = hosts.connect
 
     event.listen(engine.sync_engine, "do_connect", complete)
     return engine

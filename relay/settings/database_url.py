@@ -5,7 +5,7 @@ No text of an error here quotes what may be a password, or a part of one.
 
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -44,6 +44,7 @@ _SECRET: Final = frozenset({"password", "sslpassword"})
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}")
 _USER: Final = re.compile(r"(?P<name>[^:/]*)(?::[^@]*)?@")
 """As SQLAlchemy reads it."""
+_HOST_AND_PORT: Final = re.compile(r"[^:,]+:[0-9]{1,5}")
 _SERVER: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])?(?::(?P<port>[0-9]{1,5}))?(?:/[^/]*)?")
 
 
@@ -115,7 +116,9 @@ def _check_server(rest: str) -> None:
         raise ValueError(f"host, port and name of the database cannot be told from the password; {ENCODE}")
     if match["port"] and not 0 < int(match["port"]) < 65536:
         raise ValueError("the port is not one from 1 to 65535")
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    given = parse_qsl(query, keep_blank_values=True)
+    _check_hosts([value for name, value in given if name == "host"])
+    parameters = dict(given)
     unknown = sorted(parameters.keys() - set(_KNOWN))
     if unknown and "@" in query:
         raise ValueError(f"what comes after the ? cannot be told from the password; {ENCODE}")
@@ -124,6 +127,11 @@ def _check_server(rest: str) -> None:
             f"{unknown[0][:40]!r} is not a parameter that asyncpg takes; leave it out. Known are: {', '.join(_KNOWN)}"
         )
     _check_parameters(parameters)
+
+
+def _check_hosts(hosts: Sequence[str]) -> None:
+    if any("," in one for one in hosts) or (len(hosts) > 1 and not all(_HOST_AND_PORT.fullmatch(one) for one in hosts)):
+        raise ValueError("several hosts are written host=A:5432&host=B:5432, each with its port")
 
 
 def _check_parameters(given: dict[str, str]) -> None:

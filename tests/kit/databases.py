@@ -21,7 +21,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import NullPool, text
+from sqlalchemy import NullPool, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from deploy.cluster.programs import find, unprivileged
@@ -43,6 +43,8 @@ TEMPLATE = "template_with_schema"
 
 HASTE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": 0}
 """Nothing needs to survive a power cut. Creating a database takes a quarter of the time."""
+
+NO_SETTINGS: Mapping[str, object] = {}
 
 STEADY = {"autovacuum": "off"}
 """The planner's statistics change when a test says so, not at some moment in the middle of another."""
@@ -74,6 +76,14 @@ class PostgresServer:
     @asynccontextmanager
     async def copy(self) -> AsyncIterator[str]:
         """The URL of a fresh database with the newest schema and no rows, which is dropped at the end."""
+        url = await self.new_copy()
+        yield url
+        admin = create_async_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        async with admin.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
+
+    async def new_copy(self) -> str:
+        """The URL of a database like that, which stays."""
         admin = create_async_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
         async with admin.connect() as connection:
             if TEMPLATE not in self._made:
@@ -82,9 +92,7 @@ class PostgresServer:
                 self._made.append(TEMPLATE)
             name = f"test_{uuid.uuid4().hex}"
             await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
-        yield self.url(name)
-        async with admin.connect() as connection:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        return self.url(name)
 
     async def with_schema(self) -> str:
         """The URL of a database that has the newest schema and no rows. It is the same for all who ask: making one takes long."""
@@ -104,11 +112,14 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgresql(tls: tuple[Path, Path] | None = None) -> Iterator[PostgresServer]:
+def running_postgresql(
+    tls: tuple[Path, Path] | None = None, settings: Mapping[str, object] = NO_SETTINGS
+) -> Iterator[PostgresServer]:
     """Start a PostgreSQL server in a new temporary directory, and stop it at the end.
 
     Args:
         tls: certificate and key: the server then also listens on a free port of 127.0.0.1, for TLS only.
+        settings: of the server, besides and instead of the usual ones.
     """
     # Not pytest's tmp_path: its parents are closed to other users, and a socket's path has room for 107 bytes only.
     directory = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -122,29 +133,32 @@ def running_postgresql(tls: tuple[Path, Path] | None = None) -> Iterator[Postgre
             capture_output=True,
             **as_user,
         )
-        settings: dict[str, object] = {
-            "listen_addresses": "",
-            "unix_socket_directories": directory,
-            "port": PORT,
-            **HASTE,
-            **STEADY,
-        }
-        if tls is not None:
-            settings |= _only_tls(directory, *tls, as_user)
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (
-            subprocess.Popen(
-                [program("postgres"), "-D", data, *options],
-                cwd=directory,
-                stderr=subprocess.PIPE,
-                text=True,
-                **as_user,
-            ) as server,
-            drained_once(server, "ready to accept connections"),
-        ):
-            yield PostgresServer(directory, int(str(settings["port"])))
+        secured = {} if tls is None else _only_tls(directory, *tls, as_user)
+        with run_postgresql(directory, as_user, {**settings, **secured}) as server:
+            yield server
     finally:
         shutil.rmtree(directory)
+
+
+@contextmanager
+def run_postgresql(
+    directory: Path, as_user: Mapping[str, Any], settings: Mapping[str, object], ready: str = "ready to accept connections"
+) -> Iterator[PostgresServer]:
+    """Run a server on the data that is in a directory."""
+    usual = {"listen_addresses": "", "unix_socket_directories": directory, "port": PORT, **HASTE, **STEADY}
+    chosen: dict[str, object] = {**usual, **settings}
+    options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
+    with (
+        subprocess.Popen(
+            [program("postgres"), "-D", directory / "data", *options],
+            cwd=directory,
+            stderr=subprocess.PIPE,
+            text=True,
+            **as_user,
+        ) as server,
+        drained_once(server, ready),
+    ):
+        yield PostgresServer(directory, int(str(chosen["port"])))
 
 
 def _only_tls(directory: Path, certificate: Path, key: Path, as_user: Mapping[str, Any]) -> dict[str, object]:

@@ -15,12 +15,17 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.kit.databases import PostgresServer
 
 
+def processes_of(server: PostgresServer) -> list[int]:
+    """All processes of a PostgreSQL server."""
+    [leader, *_] = (server.directory / "data" / "postmaster.pid").read_text().splitlines()
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+    return [int(one) for one in (leader, *children)]
+
+
 @contextmanager
 def frozen(server: PostgresServer) -> Iterator[None]:
     """Every process of the PostgreSQL server is stopped: connections are there, and nothing is answered."""
-    [leader, *_] = (server.directory / "data" / "postmaster.pid").read_text().splitlines()
-    children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
-    processes = [int(one) for one in (leader, *children)]
+    processes = processes_of(server)
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     try:

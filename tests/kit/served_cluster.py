@@ -28,6 +28,7 @@ from tests.kit.cuttable import HERE, CuttablePath
 from tests.kit.databases import PostgresServer
 from tests.kit.process import LOCAL, PATIENCE, START, start
 from tests.kit.redis_server import RedisServer
+from tests.kit.standby import ReplicatedPostgres
 from tests.kit.wait import eventually
 
 NAMES: Final = ("a", "b", "c")
@@ -146,7 +147,9 @@ class ServedCluster:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, folder: Path, postgresql: PostgresServer, redis: RedisServer, **settings: str) -> AsyncIterator[Self]:
+    async def running(
+        cls, folder: Path, postgresql: PostgresServer | ReplicatedPostgres, redis: RedisServer, **settings: str
+    ) -> AsyncIterator[Self]:
         """Start them, with a database and a namespace of their own. At the end no node has logged an error.
 
         Args:
@@ -228,9 +231,8 @@ class ServedCluster:
     async def rows(self) -> list[dict[str, Any]]:
         """Of `call_logs`, oldest first, read through a connection of our own."""
         url = make_url(self.database_url)
-        connection = await asyncpg.connect(
-            host=str(url.query["host"]), port=int(str(url.query["port"])), user=url.username, database=url.database
-        )
+        _, arguments = url.get_dialect()().create_connect_args(url)
+        connection = await asyncpg.connect(target_session_attrs="primary", **arguments)
         try:
             return [dict(row) for row in await connection.fetch("SELECT * FROM call_logs ORDER BY id")]
         finally:

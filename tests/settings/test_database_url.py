@@ -59,6 +59,11 @@ def test_a_password_that_can_be_told_from_the_rest_is_taken(text: str, password:
         ),
         (f"{HEAD}hunter2@db/relay?sslmode=require&sslrootcert=system", "sslrootcert=system goes with sslmode=verify-full"),
         (f"{HEAD}hunter2@db/relay?connect_timeout=soon", "connect_timeout is a number of seconds"),
+        (f"{HEAD}hunter2@/relay?host=db-1&host=db-2", "several hosts are written host=A:5432&host=B:5432, each with its port"),
+        (
+            f"{HEAD}hunter2@/relay?host=db-1:5432,db-2:5432",
+            "several hosts are written host=A:5432&host=B:5432, each with its port",
+        ),
         ("sqlite+aiosqlite://relay.db", "a file comes after three slashes"),
     ],
 )
@@ -75,6 +80,7 @@ def test_the_error_for_an_unusable_url_says_what_to_write(text: str, told: str) 
         "sqlite+aiosqlite:////var/lib/relay@home/relay.db",
         "sqlite+aiosqlite://",
         "postgresql+asyncpg:///relay",
+        f"{HEAD}hunter2@/relay?host=db-1.example:5432&host=db-2.example:5433",
         "postgresql+asyncpg://relay@/relay?host=/run/postgresql&password=p@ss",
         "postgresql+asyncpg://relay@[2001:db8::1]:5432/relay",
         f"{HEAD}hunter2@db.example?prepared_statement_cache_size=0",
