@@ -344,7 +344,7 @@ class ClientCall:
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))
-            case "call_state" if message.get("yours") is False and self.media.end is not None:
+            case "call_state" if message.get("yours") is False and self.media.end is not None and not self._rejoining:
                 # This device is a new one to the relay: it comes back with a new peer connection.
                 self._start(self._rejoin())
         if isinstance(event, CallFinished):
@@ -373,15 +373,16 @@ class ClientCall:
                 await self._messages.tell("call_update", answer=description, **_named(message))
 
     async def _rejoin(self) -> None:
-        """Take the call over with a new peer connection, as a page does that was loaded anew."""
+        """Take the call over with a new peer connection, as a page does that was loaded anew. The one that there is may still
+        work: of a call that moves to another server, media flows by it until then."""
         async with self._updating:
             self._rejoining = True
             try:
-                await self.media.leave()
                 message = await self._messages.ask(
                     {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
                     lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
                 )
+                await self.media.leave()
                 description = await self.media.rejoin(message["offer"])
             except ClientError as error:
                 _log.warning("call %s cannot be rejoined: %s", self.call_id, error)
