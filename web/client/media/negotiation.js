@@ -16,20 +16,14 @@
  * @typedef {import("../protocol.js").Answer} Answer
  * @typedef {import("../protocol.js").WireCandidate} WireCandidate
  *
- * @typedef {"rejected" | "update_timeout" | "unsupported" | "offline" | "gone" | string} UpdateProblem `gone`: the call ended;
- *   others are the server's codes.
- *
- * @typedef {object} Proposal An offer of ours in mid-call.
- * @property {string} ref
- * @property {boolean} music Whether it says that we send music.
- * @property {Promise<"accepted" | "overtaken" | UpdateProblem>} settled
- * @property {(result: "accepted" | "overtaken" | UpdateProblem) => void} settle
+ * @typedef {import("./proposal.js").Proposal} Proposal
+ * @typedef {import("./proposal.js").UpdateProblem} UpdateProblem
  */
 import { addFilesChannel, hasData } from "../files/channel.js";
-import { newId } from "../model.js";
 import { Candidates } from "./candidates.js";
 import { Overlap } from "./overlap.js";
 import { sendsMusic, withMusic } from "./opus.js";
+import { newProposal } from "./proposal.js";
 import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
@@ -414,14 +408,6 @@ export class Negotiation extends EventTarget {
     this.#work = done.catch(() => {});
     return done;
   }
-}
-
-/** @param {boolean} music @returns {Proposal} */
-function newProposal(music) {
-  /** @type {Proposal["settle"]} */
-  let settle = () => {};
-  const settled = /** @type {Proposal["settled"]} */ (new Promise((resolve) => (settle = resolve)));
-  return { ref: newId(), music, settled, settle };
 }
 
 /** @param {number} delay milliseconds */
