@@ -1,15 +1,18 @@
 """A node that is about to stop gives its calls to others, and their media flows meanwhile."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
+from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.draining import COME_BACK, SPREAD, TICK
 from relay.signaling.calls.moving import KEPT, LINGERS
 from tests.signaling.cluster.test_death import REJOIN, Noting, new_answer, noted
 from tests.signaling.cluster.town import Town, in_town
-from tests.signaling.harness import MemoryHarness
-from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame
+from tests.signaling.harness import MemoryHarness, in_virtual_time
+from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
 
 SOON = SPREAD + TICK
 
@@ -238,3 +241,25 @@ async def test_an_offer_that_is_under_way_is_answered_before_the_call_moves(town
     await asyncio.sleep(15)
     assert town.owner(STUDENT) is not town.a, "its time was up"
     await town.say(callee, HANG_UP)
+
+
+def in_recorded_town(test: Callable[[Town], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Decorator: in one where all calls are recorded."""
+    chosen = RecordingSettings(recording="always", recording_directory="/srv/recordings")
+    return in_virtual_time(test, lambda timers: Town(timers, recording=chosen))
+
+
+@in_recorded_town
+async def test_where_all_calls_are_recorded_a_call_that_moves_is_recorded_at_both_nodes(town: Town) -> None:
+    caller, callee = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
+    await town.say(caller, invitation(TUTOR, can_show_recording=True))
+    await town.say(callee, answer(can_show_recording=True))
+    await town.media_up(STUDENT, TUTOR)
+    first = caller.last("call_recording")["recording_id"]
+    owner = await given(town, town.a)
+    assert town.a.engine.captured == ["start always", "stop call_ended"]
+    assert owner.engine.captured == ["start always"]
+    for client in (caller, callee):
+        assert client.last("call_recording")["state"] == "recording", "the sign stays"
+        assert client.last("call_recording")["recording_id"] != first
+    await town.say(caller, HANG_UP)
