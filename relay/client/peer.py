@@ -23,6 +23,7 @@ from aiortc import (
     RTCRtpTransceiver,
     RTCSessionDescription,
 )
+from aiortc.exceptions import InvalidStateError
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
@@ -53,6 +54,17 @@ class Negotiated(dict[int, tuple[str, int]]):
     """Payload type → name of the codec, in lower case, and its clock rate in Hz."""
 
 
+class Connection(RTCPeerConnection):
+    """That may be closed while it connects: aiortc then raises in a task of its own, which would be logged as never retrieved."""
+
+    async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802 - aiortc's own private name
+        try:
+            await super()._RTCPeerConnection__connect()  # type: ignore[misc]
+        except (InvalidStateError, ConnectionError):
+            if self.connectionState != "closed":
+                raise
+
+
 class MediaEnd:
     """
     Args:
@@ -77,7 +89,7 @@ class MediaEnd:
         configuration: RTCConfiguration | None = None,
     ) -> None:
         servers = [RTCIceServer([*one.urls], one.username, one.credential) for one in ice_servers]
-        self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
+        self.connection = Connection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
         self._tap = tap
         self._report_tap = report_tap
         self._tapped: set[RTCRtpReceiver] = set()
