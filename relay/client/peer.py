@@ -54,7 +54,7 @@ class Negotiated(dict[int, tuple[str, int]]):
     """Payload type → name of the codec, in lower case, and its clock rate in Hz."""
 
 
-class Connection(RTCPeerConnection):
+class ClosableConnection(RTCPeerConnection):
     """That may be closed while it connects: aiortc then raises in a task of its own, which would be logged as never retrieved."""
 
     async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802 - aiortc's own private name
@@ -89,7 +89,7 @@ class MediaEnd:
         configuration: RTCConfiguration | None = None,
     ) -> None:
         servers = [RTCIceServer([*one.urls], one.username, one.credential) for one in ice_servers]
-        self.connection = Connection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
+        self.connection = ClosableConnection(configuration or RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
         self._tap = tap
         self._report_tap = report_tap
         self._tapped: set[RTCRtpReceiver] = set()
