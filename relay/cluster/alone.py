@@ -109,6 +109,11 @@ class Alone:
     def nodes(self) -> Sequence[NodeCard]:
         return ()
 
+    def choose(self, callees: Collection[NodeRef]) -> NodeRef | None:
+        return self.me
+
+    def placed(self, node: NodeRef, begun: int | None) -> None: ...
+
     def post(self, to: NodeRef, message: Message) -> None: ...
 
     async def ask(self, to: NodeRef, request: Request) -> Reply:

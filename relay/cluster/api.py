@@ -33,6 +33,8 @@ class NodeCard:
     """Devices that it is the home of."""
     turn_urls: tuple[str, ...] = ()
     """Of its own TURN server, which relays to its media and to no other; they take the same credentials as all others."""
+    begun: int = 0
+    """Calls that it has begun since its start. Those of the last seconds are part of `load`."""
 
 
 class Member(Protocol):
@@ -179,6 +181,22 @@ class Cluster(NodeIdentity, Protocol):
 
     def nodes(self) -> Sequence[NodeCard]:
         """The cards of all nodes that live, this one's first."""
+        ...
+
+    def choose(self, callees: Collection[NodeRef]) -> NodeRef | None:
+        """The node that is to own a new call of a device of this one (`relay.cluster.choose`); None: no node takes calls.
+
+        Args:
+            callees: the homes of the callee's devices.
+        """
+        ...
+
+    def placed(self, node: NodeRef, begun: int | None) -> None:
+        """That node was asked to own a call of this one.
+
+        Args:
+            begun: it is about to, and has begun so many calls before; None: it would not, or did not answer.
+        """
         ...
 
     def post(self, to: NodeRef, message: Message) -> None:

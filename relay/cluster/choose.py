@@ -18,6 +18,13 @@ RAMP_SECONDS: Final = 20.0
 TIE: Final = 0.02
 """Loads that differ by no more are the same: the figure of an idle node varies by as much."""
 
+SIMILAR: Final = 0.1
+"""Nor do those that differ by that share: of nodes at which calls begin at the same rate, the numbers of 20 s vary by that, and
+each call at another node than its caller's costs both some messages."""
+
+TOLD: Final = 3
+"""Other nodes whose TURN servers clients are told: a client asks all of them at once before it calls."""
+
 Sample = Callable[[Sequence[NodeCard], int], Sequence[NodeCard]]
 """`random.sample`: so many of them, at random, each once."""
 
@@ -49,6 +56,25 @@ class Begun:
     def load(self, card: NodeCard, now: float) -> float:
         """The load of a node, with the calls that its own figure may not show yet."""
         return card.load + RAMP * self.count(card.ref, now)
+
+
+def told(nodes: Sequence[NodeCard]) -> Sequence[NodeCard]:
+    """The other nodes whose TURN servers the clients of a node are told, in this order.
+
+    Args:
+        nodes: those that live; the node itself is the first one.
+    """
+    others = [one for one in nodes[1:] if one.turn_urls]
+    return sorted(others, key=lambda card: (card.region != nodes[0].region, card.ref.name))[:TOLD]
+
+
+def reachable(nodes: Sequence[NodeCard]) -> Sequence[NodeCard]:
+    """The nodes at which calls of a node's clients may be: each TURN server relays to the media of its own node only.
+
+    Args:
+        nodes: as for `told`.
+    """
+    return [nodes[0], *told(nodes)] if nodes[0].turn_urls else nodes
 
 
 def choose(
@@ -86,7 +112,9 @@ def choose(
     best = min(two, key=load)
     at_home = next((one for one in nearest if one.ref == home), None)
     # A call at its caller's home takes no hop for half of its messages.
-    return home if at_home is not None and load(at_home) <= load(best) + TIE else best.ref
+    if at_home is not None and load(at_home) <= load(best) + max(TIE, SIMILAR * load(at_home)):
+        return home
+    return best.ref
 
 
 def _distance(node: NodeCard, home: NodeCard | None, callees: Collection[str]) -> int:

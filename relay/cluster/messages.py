@@ -158,6 +158,27 @@ class Accepted(Reply, frozen=True):
     """The answering node owns the call."""
 
 
+class TakeCall(Request, frozen=True):
+    """To a node that is to own a new call of a device of the asking one, whose invitation follows."""
+
+
+class Willing(Reply, frozen=True):
+    """It will."""
+
+    begun: int
+    """Calls that it has begun before."""
+
+
+class Flush(Request, frozen=True):
+    """To be answered once everything is taken that a device of the asking node has said so far."""
+
+    device_id: str
+
+
+class Flushed(Reply, frozen=True):
+    """Everything is."""
+
+
 class TakenSoFar(msgspec.Struct, frozen=True, array_like=True):
     """How much of a stream of messages a device's home has taken."""
 
@@ -259,8 +280,8 @@ class CallsListed(Reply, frozen=True):
 _Any = (
     ToDevice | Drop | FromDevice | Came | Away | Gone | MediaMoved
     | Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked
-    | Resume | TakeOver
-    | Resumed | Accepted | Denied
+    | Resume | TakeOver | TakeCall | Flush
+    | Resumed | Accepted | Willing | Flushed | Denied
     | ReadCall | EndCall | StartRecording | StopRecording | RemoveProfile | ListCalls
     | Absent | Done | OrderRefused | CallRead | CallsListed
 )  # fmt: skip

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from relay.cluster.alone import Alone
 from relay.cluster.api import Cluster
+from relay.cluster.choose import told
 from relay.cluster.redis.figures import NAMES
 from relay.cluster.redis.timing import ClusterTiming
 from relay.errors import ConfigurationError, Unavailable
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 ALONE: Final[Mapping[str, float]] = {"lease_held": 1, "nodes": 1, "queued": 0}
 """What `/metrics` shows of a server that is no node of a cluster."""
 
-
-TURN_NODES: Final = 3
-"""Other nodes whose TURN servers clients are told: a client asks all of them at once before it calls."""
 
 LOAD_SECONDS: Final = 1.0
 """That a measurement takes at least: the kernel counts in hundredths of a second."""
@@ -76,9 +74,7 @@ class ClusterPlane:
 
     def turn_urls(self) -> tuple[str, ...]:
         """Of the TURN servers of other nodes: a call is at any of them, and each relays to its own media only."""
-        here = self.settings.region
-        others = sorted(self.cluster.nodes()[1:], key=lambda card: (card.region != here, card.ref.name))
-        return tuple(url for card in others[:TURN_NODES] for url in card.turn_urls)
+        return tuple(url for card in told(self.cluster.nodes()) for url in card.turn_urls)
 
     def describe(
         self, accepting: Callable[[], bool], workers: Callable[[], Sequence[int]], turn_urls: Callable[[], tuple[str, ...]]

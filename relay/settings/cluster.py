@@ -21,7 +21,8 @@ class ClusterSettings(Group):
     cluster_namespace: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "default"
     """Part of the names of all keys in Redis: clusters with different ones can share a Redis."""
     region: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{0,64}$")] = ""
-    """Where this node is, such as `eu-west`: shown to operators; clients are told the TURN servers of its nodes first."""
+    """Where this node is, such as `eu-west`: a call goes to a node of the regions of its parties' nodes; clients are told TURN
+    servers of theirs first."""
     node_url: str = ""
     """URL by which clients reach this node and no other one; empty: only by the one of all nodes."""
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cluster.api import NodeCard
-from relay.cluster.choose import FULL, RAMP_SECONDS, TIE, Begun, choose
+from relay.cluster.choose import FULL, RAMP_SECONDS, TIE, TOLD, Begun, choose, reachable, told
 from relay.cluster.values import NodeRef
 
 HOME = NodeRef("home", 1)
@@ -21,8 +21,9 @@ def card(
     region: str = "west",
     state: Literal["serving", "draining"] = "serving",
     version: str = "1",
+    turn: bool = False,
 ) -> NodeCard:
-    return NodeCard(NodeRef(name, 1), region, "", version, state, load, 0, 0)
+    return NodeCard(NodeRef(name, 1), region, "", version, state, load, 0, 0, (f"turn:{name}.example",) if turn else ())
 
 
 def taken(nodes: Sequence[NodeCard], *callees: str, home: NodeRef = HOME, seed: int = 0) -> str | None:
@@ -58,6 +59,11 @@ def test_the_caller_is_at_home_where_loads_are_the_same() -> None:
     assert taken([card("home", 0.2), card("other", 0.1)]) == "other"
 
 
+def test_the_caller_is_at_home_where_loads_differ_by_a_tenth() -> None:
+    assert taken([card("home", 0.55), card("other", 0.5)]) == "home"
+    assert taken([card("home", 0.6), card("other", 0.5)]) == "other"
+
+
 def test_a_call_stays_in_the_region_of_its_parties() -> None:
     nodes = [card("home", 0.8), card("near", 0.5), card("far", 0.0, "east")]
     assert taken(nodes) == "near"
@@ -90,6 +96,28 @@ def test_calls_that_a_nodes_own_figure_does_not_show_yet_count_for_20_seconds() 
     assert begun.load(node, 110 + RAMP_SECONDS) == 0.1
 
 
+def named(nodes: Sequence[NodeCard]) -> list[str]:
+    return [one.ref.name for one in nodes]
+
+
+def test_clients_are_told_the_turn_servers_of_three_other_nodes_those_of_their_region_first() -> None:
+    others = [card("d", region="east", turn=True), card("c", turn=True), card("b"), card("a", region="east", turn=True)]
+    assert named(told([card("home", turn=True), *others, card("e", turn=True)])) == ["c", "e", "a"]
+    assert named(told([])) == []
+
+
+def test_calls_are_at_nodes_whose_turn_servers_the_clients_of_the_callers_node_are_told() -> None:
+    others = [card(name, turn=True) for name in "abcde"]
+    assert named(reachable([card("home", turn=True), *others])) == ["home", "a", "b", "c"]
+    assert named(reachable([card("home", turn=True), card("a"), card("b")])) == ["home"]
+
+
+def test_where_a_node_has_no_turn_server_of_its_own_calls_are_at_any_node() -> None:
+    """There is one for all nodes, or none."""
+    nodes = [card("home"), *(card(name) for name in "abcde")]
+    assert reachable(nodes) == nodes
+
+
 NODES = st.lists(
     st.builds(
         card,
@@ -114,6 +142,14 @@ def test_the_chosen_node_serves_in_the_callers_version_and_is_not_full_unless_al
     if chosen is not None:
         [node] = [one for one in able if one.ref.name == chosen]
         assert node.load < FULL or all(one.load >= FULL for one in able)
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True), st.booleans())
+def test_a_call_is_never_at_a_node_whose_turn_server_its_caller_does_not_know(names: list[str], turn: bool) -> None:
+    nodes = [card("home", turn=turn), *(card(name, turn=name != "a") for name in names)]
+    known = {"home", *named(told(nodes))}
+    assert len(known) <= TOLD + 1
+    assert not turn or {*named(reachable(nodes))} <= known
 
 
 @given(st.lists(st.floats(0, 60), max_size=60))

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from relay.cluster.api import Member, NodeCard
+from relay.cluster.choose import choose, reachable
 from relay.cluster.messages import Message, Reply, Request, decode, encode
 from relay.cluster.values import Claim, DeviceCard, NodeRef
 from relay.errors import RelayError, Unavailable
@@ -51,21 +52,30 @@ class Bus:
     sheets: dict[str, bytes] = field(default_factory=dict)
     devices: dict[Profile, dict[str, DeviceCard]] = field(default_factory=dict)
     tokens: dict[bytes, DeviceCard] = field(default_factory=dict)
+    cards: dict[NodeRef, NodeCard] = field(default_factory=dict)
+    """What nodes say of themselves. As long as a test does not change that, all are equal, so each owns its devices' calls."""
+    roaming: bool = False
+    """Any node is chosen to own a new call, whatever its card says."""
+    placements: list[tuple[NodeRef, int | None]] = field(default_factory=list)
+    """The nodes that were asked to own calls, and what they said: `Cluster.placed`."""
     in_flight: int = 0
     lose_next: int = 0
     """Messages that are lost, from the next one on."""
     log: list[tuple[NodeRef, NodeRef, Message]] = field(default_factory=list)
     """What was posted: the sender, the receiver and the message."""
     dice: random.Random = field(init=False)
+    choice: random.Random = field(init=False)
+    """Of owners."""
     channels: dict[tuple[NodeRef, NodeRef], Channel] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)
+        self.dice, self.choice = random.Random(self.seed), random.Random(self.seed)
 
     def node(self, name: str) -> "BusNode":
         """One more node."""
         node = BusNode(self, NodeRef(name, len(self.nodes) + 1))
         self.nodes[node.me] = node
+        self.cards[node.me] = NodeCard(node.me, "", "", "test", "serving", 0.0, 0, 0)
         return node
 
     def later(self) -> float:
@@ -189,6 +199,8 @@ class BusNode:
                 if other is not None and other.call_id != call_id:
                     return other
             claims.update(dict.fromkeys(profiles, mine))
+            card = self._bus.cards[self.me]
+            self._bus.cards[self.me] = replace(card, begun=card.begun + 1)
             return mine
 
         if self.fenced:
@@ -270,7 +282,16 @@ class BusNode:
 
     def nodes(self) -> Sequence[NodeCard]:
         living = [self.me, *(one for one in self._bus.nodes if one != self.me and self.lives(one))]
-        return tuple(NodeCard(one, "", "", "test", "serving", 0.0, 0, 0) for one in living)
+        return tuple(self._bus.cards[one] for one in living)
+
+    def choose(self, callees: Collection[NodeRef]) -> NodeRef | None:
+        nodes, choice = reachable(self.nodes()), self._bus.choice
+        if self._bus.roaming:
+            return choice.choice(nodes).ref
+        return choose(nodes, self.me, callees, lambda card: card.load, choice.sample)
+
+    def placed(self, node: NodeRef, begun: int | None) -> None:
+        self._bus.placements.append((node, begun))
 
     def post(self, to: NodeRef, message: Message) -> None:
         data = encode(message)

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from relay.cluster.alone import Alone
 from relay.cluster.api import Member, NodeCard
-from relay.cluster.choose import RAMP, Begun
+from relay.cluster.choose import RAMP, Begun, choose, reachable
 from relay.cluster.messages import Message, Reply, Request
 from relay.cluster.redis.bus import Bus
 from relay.cluster.redis.counts import WindowCounts
@@ -80,6 +81,10 @@ class RedisCluster:
         self._member: Member | None = None
         self._parts: _Parts | None = None
         self._begun = Begun()
+        self._promised: dict[NodeRef, int] = {}
+        """Calls that other nodes have begun, as they said when they were asked to own the latest one of this node."""
+        self._avoided: dict[NodeRef, float] = {}
+        """Until when nodes are not asked."""
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- this node ----------------------------------------------------------------------------------------------------
@@ -162,6 +167,7 @@ class RedisCluster:
             calls=parts.directory.calls,
             devices=parts.directory.devices,
             turn_urls=state.turn_urls,
+            begun=self.figures.counters["claims"],
         )
 
     @property
@@ -193,6 +199,8 @@ class RedisCluster:
     def lost(self, node: NodeRef) -> None:
         logger.warning("node %s (incarnation %d) is gone", node.name, node.incarnation)
         self._running.bus.lost(node)
+        self._promised.pop(node, None)
+        self._avoided.pop(node, None)
         assert self._member is not None, "it is said before the start"
         self._member.lost(node)
 
@@ -263,6 +271,23 @@ class RedisCluster:
 
     def nodes(self) -> Sequence[NodeCard]:
         return [self._card(), *self._running.lease.cards()]
+
+    def choose(self, callees: Collection[NodeRef]) -> NodeRef | None:
+        nodes, at = reachable(self.nodes()), now()
+        asked = [one for one in nodes if self._avoided.get(one.ref, 0.0) <= at]
+        return choose(asked, self.me, callees, self._load, random.sample)
+
+    def _load(self, card: NodeCard) -> float:
+        """The load of a node, with what its card does not show yet: it was written some seconds ago."""
+        return card.load + RAMP * max(0, self._promised.get(card.ref, 0) - card.begun)
+
+    def placed(self, node: NodeRef, begun: int | None) -> None:
+        if begun is None:
+            self.figures.counters["placements_denied"] += 1
+            self._avoided[node] = now() + self._timing.avoid
+        else:
+            self.figures.counters["calls_placed"] += 1
+            self._promised[node] = begun + 1
 
     def post(self, to: NodeRef, message: Message) -> None:
         self._running.bus.post(to, message)

@@ -16,6 +16,8 @@ NAMES: Final = {
     "renewals_failed": "renewals of the lease that failed",
     "claims": "profiles' claims that this node was given, one a call",
     "claims_refused": "claims that were refused because a profile is in another call",
+    "calls_placed": "calls of clients of this node that another node was to own, because of its region or its load",
+    "placements_denied": "times that a node was asked to own a call, and would not, or did not answer",
     "posts": "messages that Redis has taken for other nodes",
     "posts_repeated": "scripts that were sent again, because it was not known whether Redis had run them",
     "posts_undeliverable": "messages to nodes that do not live any more",

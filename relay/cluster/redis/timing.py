@@ -19,6 +19,8 @@ class ClusterTiming:
     """For the answer of another node."""
     settle: float = 2.0
     """After Redis came back empty, until claims are given: each node has seen it by then, and written anew what it had."""
+    avoid: float = 5.0
+    """For which a node is asked to own no more calls that would not, or did not answer: it drains, or hangs."""
     retry: float = 0.1
     """Before a connection that failed is tried again; then twice as long each time."""
     retry_at_most: float = 1.0

@@ -13,6 +13,7 @@ from relay.ids import Profile
 from relay.signaling.calls.arrivals import Arrivals
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.draining import COME_BACK
+from relay.signaling.calls.placing import Placing
 from relay.signaling.messages import incoming
 from relay.signaling.ports import Action
 from relay.signaling.presence.device import Device
@@ -35,6 +36,7 @@ class Home:
     """Tells other nodes about the devices of this one, and devices what other nodes have to say to them.
 
     Attributes:
+        placing: of new calls of these devices.
         counters: `unknown_devices`: messages of other nodes to devices that are not here. `restarted_devices`: devices that had
             to begin anew, because messages to them may be lost.
     """
@@ -42,6 +44,7 @@ class Home:
     def __init__(self, context: CallContext, arrivals: Arrivals) -> None:
         self._context = context
         self._arrivals = arrivals
+        self.placing = Placing(context)
         self.counters: Counter[str] = Counter()
         self._moved: dict[str, NodeRef] = {}
         """Device id → the node that it went to from here, the latest last."""
@@ -176,12 +179,22 @@ class Home:
             owner = None
         if owner is None and context.live.of(device.profile) is None:
             owner = latest
+        placed = False
+        if owner is None and isinstance(message, incoming.CallInvitation) and context.live.of(device.profile) is None:
+            owner = await self.placing.place(device, message)
+            placed = owner is not None
+            if device.dropped or context.live.of(device.profile) is not None:  # while this waited
+                return False
         # A call that is about to begin here does not count: its claim will find the one that the engine knows.
         if owner is None or context.live.owned(device.profile) is not None:
             return False
         if begins:
             context.check_rate(device, Action.INVITATION)
+        if placed and device.remote is None:
+            device.owner = owner  # for what the device says or does before the node has claimed its profile
         context.forward(device, owner, frame)
+        if placed:
+            await self.placing.flush(owner, device)
         return True
 
     # -- what other nodes say -----------------------------------------------------------------------------------------

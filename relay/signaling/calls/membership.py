@@ -7,6 +7,8 @@ from relay.cluster.messages import (
     Blocked,
     CredentialsRevoked,
     Drop,
+    Flush,
+    Flushed,
     MediaMoved,
     Message,
     RecordingPolicyChanged,
@@ -14,6 +16,7 @@ from relay.cluster.messages import (
     Request,
     Resume,
     ScopesChanged,
+    TakeCall,
     TakeOver,
     ToDevice,
 )
@@ -62,6 +65,11 @@ class Membership:
                 return self._home.hand_over(sender, request)
             case TakeOver():
                 return await self._succession.take(sender, request)
+            case TakeCall():
+                return self._home.placing.answer()
+            case Flush():
+                await self._owner.flush(request.device_id)
+                return Flushed()
             case _:
                 return await self._orders.answer(request)
 

@@ -1,5 +1,6 @@
 """What a node does as the owner of calls for devices that have another home: what they say and do is taken here, in order."""
 
+import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -102,6 +103,19 @@ class Owner:
         else:
             self._do(device, partial(self._arrivals.lost, device))
             self._do(device, partial(self._arrivals.gone, device))
+
+    async def flush(self, device_id: str) -> None:
+        """Wait until everything is taken that a device of another node has said so far."""
+        device = self._context.devices.with_id(device_id)
+        if device is None or device not in self._work:
+            return
+        taken = asyncio.Event()
+
+        async def note() -> None:
+            taken.set()
+
+        self._do(device, note)
+        await taken.wait()
 
     # -- one after another --------------------------------------------------------------------------------------------
 

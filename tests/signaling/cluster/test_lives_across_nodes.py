@@ -1,7 +1,7 @@
 """The lives of `tests/signaling/test_lives.py` with three nodes: whichever node a client is with, all comes as on one.
 
-Messages between nodes arrive late, twice, and overtake those of other nodes. A run in CI has some 3,000 steps, always the same
-ones. More, and other ones every time:
+Messages between nodes arrive late, twice, and overtake those of other nodes. In half of the lives, any node may own a new call. A
+run in CI has some 3,000 steps, always the same ones. More, and other ones every time:
 
     RELAY_LIVES=200000 make test TESTS=tests/signaling/cluster/test_lives_across_nodes.py
 """
@@ -73,6 +73,8 @@ class LivesAcrossNodes(Lives):
     @initialize(seed=st.integers(0, 2**32))
     def begin_anywhere(self, seed: int) -> None:
         self.nodes.choice.seed(seed)
+        self.nodes.town.bus.choice.seed(seed)
+        self.nodes.town.bus.roaming = bool(seed % 2)
 
     async def settle(self) -> None:
         await self.nodes.town.settle()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec
 
 from relay.cluster.messages import Message
@@ -76,6 +77,11 @@ class Town:
             if not self.bus.in_flight:
                 break
             await asyncio.sleep(MOMENT)
+
+    def describe(self, node: MemoryHarness, **says: Any) -> None:
+        """What stands on the card of a node from now on."""
+        me = node.cluster.me
+        self.bus.cards[me] = replace(self.bus.cards[me], **says)
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
