@@ -148,11 +148,18 @@ class ServedCluster:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
-        cls, folder: Path, postgresql: PostgresServer | ReplicatedPostgres, redis: RedisServer, **settings: str
+        cls,
+        folder: Path,
+        postgresql: PostgresServer | ReplicatedPostgres,
+        redis: RedisServer,
+        each: Mapping[str, Mapping[str, str]] | None = None,
+        /,
+        **settings: str,
     ) -> AsyncIterator[Self]:
         """Start them, with a database and a namespace of their own. At the end no node has logged an error.
 
         Args:
+            each: settings of a node, by its name.
             settings: of all nodes, besides.
         """
         async with postgresql.copy() as database_url, contextlib.AsyncExitStack() as stack:
@@ -170,7 +177,7 @@ class ServedCluster:
             for name in NAMES:
                 path = await stack.enter_async_context(CuttablePath.to(redis.port))
                 own = {"node": name, "journal": str(folder / f"{name}.journal"), "redis_url": f"redis://{HERE}:{path.port}"}
-                nodes.append(ServedNode(name, folder, {**common, **own}, path))
+                nodes.append(ServedNode(name, folder, {**common, **own, **(each or {}).get(name, {})}, path))
                 stack.push_async_callback(nodes[-1].end)
             await asyncio.gather(*(node.start() for node in nodes))
             cluster = cls(nodes, database_url, redis, RedisKeys(namespace))
@@ -237,6 +244,15 @@ class ServedCluster:
             return [dict(row) for row in await connection.fetch("SELECT * FROM call_logs ORDER BY id")]
         finally:
             await connection.close()
+
+    async def owner(self, call_id: str) -> ServedNode:
+        """The node that has a call, or had it last."""
+
+        async def written() -> list[str]:
+            return [str(one["node"]) for one in await self.rows() if one["call_id"] == call_id]
+
+        [name] = await eventually(written, f"call {call_id} is written down")
+        return next(one for one in self.nodes if one.name == name)
 
     async def finished(self, call_id: str) -> dict[str, Any]:
         """The row of a call, once it is over."""

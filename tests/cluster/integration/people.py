@@ -107,6 +107,19 @@ def _judge_order(person: Person) -> None:
         )
 
 
+async def move(person: Person, *nodes: ServedNode) -> None:
+    """Have a device come back to the first of these nodes that is there."""
+    welcomes = person.types().count("welcome")
+    person.path.lead_to(*(one.port for one in nodes))
+    await person.client.lose_connection()
+    await came_back(person, welcomes)
+
+
+async def came_back(person: Person, welcomes: int) -> None:
+    """Wait until a device was welcomed more often than that."""
+    await eventually(lambda: person.types().count("welcome") > welcomes, f"{person.client.profile.key} is back")
+
+
 # -- calls ------------------------------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,7 @@ async def test_two_devices_at_different_nodes_hear_each_other_and_a_third_one_he
     await other.hang_up()
     assert await call.ended() == "hangup"
     row = await cluster.finished(call.call_id)
-    assert (row["status"], row["end_reason"], row["node"]) == ("ended", "hangup", "a")
+    assert (row["status"], row["end_reason"]) == ("ended", "hangup")
 
 
 async def test_chat_hold_and_resumption_reach_the_other_node(cluster: ServedCluster, people: People) -> None:
@@ -190,12 +190,14 @@ async def test_a_device_that_moves_to_another_node_resumes_there_and_loses_no_me
 async def test_the_platform_reads_records_and_ends_a_call_by_way_of_any_node(cluster: ServedCluster, people: People) -> None:
     caller = await people.join("student_456", cluster.a, can_show_recording=True)
     callee = await people.join("tutor_789", cluster.b, can_show_recording=True)
-    for node in (cluster.c, cluster.b):
+    for at in (1, 2):
         call, other = await talk(caller, callee)
+        owner = await cluster.owner(call.call_id)
+        node = cluster.nodes[(cluster.nodes.index(owner) + at) % len(cluster.nodes)]  # another one
         path = f"/api/admin/calls/{call.call_id}"
         async with aiohttp.ClientSession(node.url) as http:
             _, found = await asked(http, "GET", "/api/admin/calls", PLATFORM)
-            assert [(one["call_id"], one["node"]) for one in found["calls"]] == [(call.call_id, "a")]
+            assert [(one["call_id"], one["node"]) for one in found["calls"]] == [(call.call_id, owner.name)]
             assert found["unanswered"] == []
 
             async def measured(http: aiohttp.ClientSession = http, path: str = path) -> bool:
