@@ -191,7 +191,8 @@ class Home:
         if begins:
             context.check_rate(device, Action.INVITATION)
         if placed and device.remote is None:
-            device.owner = owner  # for what the device says or does before the node has claimed its profile
+            # Before it has claimed the profile, what the device says and does goes there, and its death is the end of the call.
+            device.owner = device.told_by = owner
         context.forward(device, owner, frame)
         if placed:
             await self.placing.flush(owner, device)

@@ -99,7 +99,8 @@ class Device:
         moves: how often it has changed its home.
         replaces: the device that its client was before, whose home was lost.
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
-        told_by: the node that has told it of a call, and not of its end, if that is another one; this node is its home.
+        told_by: the node that was given its invitation or has told it of a call, and not of its end, if that is another one; this
+            node is its home.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
