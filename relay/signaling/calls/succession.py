@@ -89,28 +89,35 @@ class Succession:
 
     async def lost(self, node: NodeRef) -> None:
         """That node is lost. Each of its calls that a device of this one is in goes on at this one, or at another one."""
-        devices = self._home.concerned(node)
+        context, devices = self._context, self._home.concerned(node)
         for profile in {one.profile for one in devices}:
-            if self._context.live.of(profile) is None and not await self._goes_on(profile):
-                # A device that does not know of the end of its call would never learn it. All others have missed nothing.
-                theirs = [one for one in devices if one.profile == profile and not one.dropped]
-                self._home.restart([one for one in theirs if one.told_by == node])
+            owner = await self._successor(profile) if context.live.of(profile) is None else context.me
+            for device in devices:
+                if device.profile != profile or device.dropped:
+                    continue
+                if owner is not None and owner != node:
+                    device.succeeded(node)
+                elif owner is None and device.told_by == node:
+                    # It does not know of the end of its call, and would never learn it. All others have missed nothing.
+                    self._home.restart([device])
 
-    async def _goes_on(self, profile: Profile) -> bool:
-        """Whether the call of a profile, whose owner is lost, goes on: here, or elsewhere."""
+    async def _successor(self, profile: Profile) -> NodeRef | None:
+        """Who has the call of a profile whose owner is lost: this node, or another one; None: it goes on nowhere."""
         for _ in range(ATTEMPTS):
             try:
                 if await self.orphaned(profile):
-                    return True
-                return await self._context.cluster.call_of(profile) is not None
+                    return self._context.me
+                claim = await self._context.cluster.call_of(profile)
             except Unavailable:
                 await asyncio.sleep(INTERVAL)
-        return False
+            else:
+                return None if claim is None else claim.owner
+        return None
 
     async def came_back(self, profile: Profile) -> None:
         """A client has come back whose node is lost, and with it maybe the call that it was in."""
         if self._context.live.of(profile) is None:
-            await self._goes_on(profile)
+            await self._successor(profile)
 
     async def orphaned(self, profile: Profile) -> bool:
         """Take the call of a profile over, if its owner is lost and no other node has been first; whether it goes on here.

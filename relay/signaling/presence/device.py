@@ -180,10 +180,17 @@ class Device:
         else:
             self._deliver(encode(message), transient=isinstance(message, Transient))
 
+    def succeeded(self, former: NodeRef) -> None:
+        """Another node has taken over the call of a node that was lost, and may only have been slow: what that one has said of it
+        since does not count."""
+        inflow = self._inflows.get(former)
+        if inflow is not None:
+            inflow.close()
+
     def take(self, message: ToDevice) -> None:
         """Send what another node has to say to it, in the order in which that one said it. This node is its home."""
-        self.owner = message.speaker
         for one in self._inflows.setdefault(message.speaker, Inflow()).take(message):
+            self.owner = one.speaker
             if one.goes_on:
                 self.told_by = one.speaker
             elif one.goes_on is False and self.told_by == one.speaker:

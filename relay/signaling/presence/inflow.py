@@ -18,9 +18,13 @@ class Inflow:
     """The number of the latest message that was taken, in order."""
     held: dict[int, ToDevice] = field(default_factory=dict)
     """Those that came too early, by number."""
+    stale: int = -1
+    """Messages of this stream, and of earlier ones, are not taken any more."""
 
     def take(self, message: ToDevice) -> list[ToDevice]:
         """A message has arrived; those whose turn it is by that, in order."""
+        if message.stream <= self.stale:
+            return []
         if message.stream < self.stream:  # of an earlier call
             return [message]
         ready = []
@@ -32,6 +36,11 @@ class Inflow:
             self.taken += 1
             ready.append(due)
         return ready
+
+    def close(self) -> None:
+        """Another node speaks for the call by now: what this one still says of it is not taken."""
+        self.stale = self.stream
+        self.held.clear()
 
     def rest(self) -> list[ToDevice]:
         """Those that wait, in order, which are forgotten by that."""

@@ -306,6 +306,26 @@ async def test_an_owner_that_was_only_slow_writes_and_says_nothing_more_of_the_c
     assert await town.ends() == [(STUDENT.profile_id, "ended", "hangup")]
 
 
+@in_town
+async def test_what_an_owner_has_said_while_it_was_taken_for_dead_is_not_heard_once_it_is_back(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.fence(town.a.cluster.me)
+    await asyncio.sleep(LEASE - 1)
+    speaking = asyncio.create_task(town.say(caller, CHAT))
+    await asyncio.sleep(1)
+    await town.notice(town.a)
+    await asyncio.sleep(6)
+    heard = callee.types()
+    town.bus.regain(town.a.cluster.me)
+    await speaking
+    await town.settle()
+    assert callee.types() == heard, "the successor speaks for the call"
+    await rejoin(town, callee)
+    await rejoin(town, caller)
+    await town.say(caller, CHAT, HANG_UP)
+    assert callee.types()[-2:] == ["call_chat", "call_ended hangup"]
+
+
 @pytest.mark.parametrize("kept", [b"", b"\xff", msgspec.msgpack.encode([2]), None])
 @in_town
 async def test_a_call_whose_sheet_is_of_no_use_ends_and_its_devices_begin_anew(town: Town, kept: bytes | None) -> None:
