@@ -1,9 +1,9 @@
 """`make bench-cluster`: what it costs that the caller's node is not the callee's.
 
 Invitations come at fixed times, and each callee declines at once, as in `bench/signaling`. First one relay alone, then one node
-of a cluster, then three nodes with the callers at one and the callees at another one, so that each invitation crosses. All relays
-and Redis share one core, and the devices are on the other: so what is compared is processor time per invitation, which adds up
-on any machine, and not the invitations per second of machines that are not here.
+of a cluster, then three nodes with the callers at one and the callees at another one, and each invitation crosses. Their loads
+decide which of the three owns a call. All relays and Redis share one core, and the devices are on the other: so what is compared
+is processor time per invitation, which adds up on any machine, and not the invitations per second of machines that are not here.
 """
 
 import argparse
