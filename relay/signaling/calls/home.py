@@ -277,4 +277,6 @@ class Home:
     async def restored(self) -> None:
         """The engine is back, and may have been empty."""
         for device in self._context.devices.all():
-            await self.announce(device)
+            claim, in_doubt, device.in_doubt = await self.announce(device), device.in_doubt, False
+            if in_doubt and claim is None and not device.dropped:
+                self.restart([device])  # the call has ended at its new owner, which could not say so

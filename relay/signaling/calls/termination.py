@@ -128,6 +128,9 @@ class Termination:
     def taken_over(self, call_id: str) -> None:
         """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
         if (live := self._context.live.with_id(call_id)) is not None:
+            for party in live.call.parties:
+                for device in self._context.devices.known(party.profile):
+                    device.in_doubt = device.remote is None
             self._context.spawn(self.drop(live))
 
     async def drop(self, live: LiveCall) -> None:

@@ -101,6 +101,7 @@ class Device:
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
         told_by: the node that was given its invitation or has told it of a call, and not of its end, if that is another one; this
             node is its home.
+        in_doubt: the call of its profile was taken over from this node, and it has not heard from the new owner yet.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
         dropped: it was sent away for good. What it still says is not heard.
@@ -111,7 +112,20 @@ class Device:
 
     __slots__ = (
         *("_inflows", "_outbox", "addresses", "arriving", "can_show_recording", "connection", "device_id", "dropped"),
-        *("issued_at", "moves", "owner", "profile", "remote", "replaces", "resume_token", "takes", "told_by", "turn", "version"),
+        *(
+            "in_doubt",
+            "issued_at",
+            "moves",
+            "owner",
+            "profile",
+            "remote",
+            "replaces",
+            "resume_token",
+            "takes",
+            "told_by",
+            "turn",
+            "version",
+        ),
     )
 
     def __init__(
@@ -128,6 +142,7 @@ class Device:
         self.replaces: str | None = None
         self.owner: NodeRef | None = None
         self.told_by: NodeRef | None = None
+        self.in_doubt = False
         self.turn = asyncio.Lock()
         self.addresses = Addresses()
         self.issued_at = issued_at

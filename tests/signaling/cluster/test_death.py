@@ -326,6 +326,23 @@ async def test_what_an_owner_has_said_while_it_was_taken_for_dead_is_not_heard_o
     assert callee.types()[-2:] == ["call_chat", "call_ended hangup"]
 
 
+@in_town
+async def test_a_device_that_was_cut_off_with_its_node_while_its_call_ended_elsewhere_learns_that_it_has_none(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.fence(town.a.cluster.me)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    await asyncio.sleep(6)
+    await town.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_state connected", "no node can tell it"
+    town.bus.regain(town.a.cluster.me)
+    await town.settle()
+    assert caller.connection is not None and caller.connection.closed == 1012
+    back = await come_back(town, caller, town.a)
+    assert not back.welcome["resumed"]
+    assert "call_state" not in " ".join(back.types())
+
+
 @pytest.mark.parametrize("kept", [b"", b"\xff", msgspec.msgpack.encode([2]), None])
 @in_town
 async def test_a_call_whose_sheet_is_of_no_use_ends_and_its_devices_begin_anew(town: Town, kept: bytes | None) -> None:
