@@ -252,7 +252,8 @@ class Negotiation:
 
     @staticmethod
     def _check_free(live: LiveCall) -> None:
-        if live.update is not None:
+        # The session of a party that is still to come back is none of its peer's: an offer of it would be taken for the next one.
+        if live.update is not None or any(party.returning for party in live.call.parties):
             raise SignalingError(
                 "update_glare", "another offer is under way, and not to you: roll yours back, and try again in a second"
             )

@@ -125,6 +125,20 @@ async def test_clients_that_are_back_before_the_death_is_noticed_have_their_call
 
 
 @in_town
+async def test_an_ice_restart_that_was_asked_for_when_the_owner_died_is_refused_and_disturbs_no_return(town: Town) -> None:
+    """Its offer would be of a session that no peer connection belongs to, and be taken for the one that was asked for."""
+    _, callee = await town.connected(town.b, town.c)
+    await die(town, town.b)
+    assert asked_to_rejoin(callee)
+    await town.say(callee, frame("call_restart", LESSON))
+    assert callee.types()[-1] == "error update_glare"
+    await town.say(callee, REJOIN)
+    assert callee.types().count("call_update offer") == 1
+    await town.say(callee, new_answer(callee))
+    assert "error" not in callee.types()[-1]
+
+
+@in_town
 async def test_a_version_1_client_hears_that_the_call_has_ended(town: Town) -> None:
     _, callee = await town.connected(town.a, town.b, version=1)
     await die(town, town.a)
