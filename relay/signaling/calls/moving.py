@@ -57,6 +57,8 @@ class Moving:
         """Calls that have moved, by their ids: where to, and when their media here ends."""
         self._given: Counter[NodeRef] = Counter()
         """How many each node has got: the load on its card does not show them yet."""
+        self._refused: dict[str, set[NodeRef]] = {}
+        """Nodes that have not taken a call: another one is asked the next time."""
         self.counters: Counter[str] = Counter()
 
     @property
@@ -125,6 +127,8 @@ class Moving:
         """The less loaded of two nodes at random, of the region of a party. Of whatever version: of a rolling
         update, the last node has none of its own any more. A node denies a sheet that is foreign to it."""
         others = self._others()
+        refused = self._refused.get(live.call.call_id, set())
+        others = [one for one in others if one.ref not in refused] or others
         regions = {self._region_of(one) for one in live.call.parties}
         near = [one for one in others if one.region in regions] or others
         two = random.sample(near, min(2, len(near)))
@@ -156,6 +160,7 @@ class Moving:
         if taken or await self._is_gone(live, to):
             await self._leave(live, to, flows=flows)
         else:
+            self._refused.setdefault(call.call_id, set()).add(to)
             self._failed(live, why)
 
     async def _is_gone(self, live: LiveCall, to: NodeRef) -> bool:
