@@ -5,6 +5,7 @@ Everything here concerns the calls and devices of this server; `orders` passes o
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from relay.ids import Profile, Scope
@@ -14,6 +15,7 @@ from relay.signaling.calls.arrivals import Arrivals
 from relay.signaling.calls.call import Call, EndReason
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.home import Home
+from relay.signaling.calls.live import CallMoved
 from relay.signaling.calls.termination import Termination
 from relay.signaling.presence.device import Device
 
@@ -64,9 +66,10 @@ class Enforcement:
             device.dropped = True  # from here on, it begins nothing
         live = self._context.live.of(profile)
         if live is not None:
-            async with live.lock:
-                # Not `cancelled`: the callee would get a missed call, with a name that may have to be forgotten.
-                await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
+            with suppress(CallMoved):  # that node hears next that the devices are gone for good
+                async with live.lock:
+                    # Not `cancelled`: the callee would get a missed call, with a name that may have to be forgotten.
+                    await self._termination.end(live, EndReason.TERMINATED if live.call.answered else EndReason.REJECTED)
         for device in devices:
             self._context.devices.drop(device, CREDENTIAL_OVER, DELETED_TEXT)
             await self._home.gone(device, dropped=True)
@@ -92,10 +95,11 @@ class Enforcement:
         live = self._context.live.of(blocker)
         if live is None or live is not self._context.live.of(blocked):
             return
-        async with live.lock:
-            # The blocked one sees what it would see if the other one had hung up, cancelled or declined.
-            unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
-            await self._termination.end(live, EndReason.HANGUP if live.call.answered else unanswered)
+        with suppress(CallMoved):  # its new owner reviews it
+            async with live.lock:
+                # The blocked one sees what it would see if the other one had hung up, cancelled or declined.
+                unanswered = EndReason.CANCELLED if live.call.caller.profile == blocker else EndReason.REJECTED
+                await self._termination.end(live, EndReason.HANGUP if live.call.answered else unanswered)
 
     async def review(self, *scopes: Scope) -> None:
         """Membership has changed at these scopes; without any: it may have anywhere.
@@ -108,10 +112,11 @@ class Enforcement:
         for live in [one for one in self._context.live if concerns(one.call)]:
             call = live.call
             eligibility = await self._context.ports.directory.eligibility(call.scope, call.caller.profile, call.callee.profile)
-            async with live.lock:
-                reason = policy.ends(eligibility, answered=call.answered)
-                if reason is not None:
-                    await self._termination.end(live, reason)
+            with suppress(CallMoved):  # its new owner reviews it
+                async with live.lock:
+                    reason = policy.ends(eligibility, answered=call.answered)
+                    if reason is not None:
+                        await self._termination.end(live, reason)
 
     async def _drop(self, devices: Sequence[Device], code: int, reason: str) -> None:
         for device in devices:

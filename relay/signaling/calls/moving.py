@@ -170,9 +170,9 @@ class Moving:
         standing = await self._context.cluster.claim(claim.call_id, claim.profiles)
         if standing.owner == to and standing.call_id == claim.call_id:
             return True
+        self._context.cluster.keep(call.call_id, sheets.encode(live))
         # It may have got as far as the row.
         await self._context.ports.logs[call.scope.kind].succeed(call.call_id, to.incarnation)
-        self._context.cluster.keep(call.call_id, sheets.encode(live))
         return False
 
     def _failed(self, live: LiveCall, why: str) -> None:
@@ -186,8 +186,8 @@ class Moving:
         self._given[to] += 1
         logger.info("call %s goes on at node %s", call_id, to.name)
         self._kept[call_id] = live, to, self._context.later(KEPT, lambda: self._let_go(call_id))
-        await self._recordings.call_moved(live)
         self._termination.leave(live, to)
+        await self._recordings.call_moved(live)
         if not flows:
             self.media_moved(call_id, after=0)
 

@@ -6,6 +6,7 @@ directory does. A change (a block, a member that has left) is posted to every no
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, assert_never
 
 from relay.cluster.messages import (
@@ -37,6 +38,7 @@ from relay.records.calls import OngoingCall, OngoingCallDetail, OngoingCalls
 from relay.records.recordings import RecordingPolicy
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.enforcement import CREDENTIAL_OVER, DELETED_TEXT, DROPPED, DROPPED_TEXT, Enforcement
+from relay.signaling.calls.live import CallMoved
 from relay.signaling.calls.recordings import Recordings
 
 LISTED: Final = 1000
@@ -101,10 +103,16 @@ class Orders:
 
     async def _here(self, order: CallOrder) -> Reply:
         """Carry an order out, if its call is of this node."""
+        reply: Reply = Absent()
+        if self._context.live.with_id(order.call_id) is None:
+            return reply
+        with suppress(CallMoved):  # it is another node's by now
+            reply = await self._carry_out(order)
+        return reply
+
+    async def _carry_out(self, order: CallOrder) -> Reply:
         call_id = order.call_id
         reply: Reply = Absent()
-        if self._context.live.with_id(call_id) is None:
-            return reply
         match order:
             case ReadCall():
                 detail = self._enforcement.detail(call_id)

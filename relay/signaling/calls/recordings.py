@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from contextlib import suppress
 from typing import Final
 
 from relay.errors import SignalingError
@@ -15,7 +16,7 @@ from relay.signaling.calls import notices
 from relay.signaling.calls.call import Party, State
 from relay.signaling.calls.captures import CallCaptures, label
 from relay.signaling.calls.context import CallContext
-from relay.signaling.calls.live import LiveCall
+from relay.signaling.calls.live import CallMoved, LiveCall
 from relay.signaling.log.entries import RecordingAnswered, RecordingDiscarded
 from relay.signaling.messages import incoming, outgoing
 from relay.signaling.presence.device import Device
@@ -92,19 +93,20 @@ class Recordings:
         """The policy of a scope is this: recordings there end that it does not allow. No lock is held."""
         new = self.server_policy.stricter(policy), policy is RecordingPolicy.CONSENT
         for live in [one for one in self._context.live if one.call.scope == scope]:
-            async with live.lock:
-                rec = live.recording
-                if (rec.policy, rec.consent_only) == new or live.call.state is State.ENDED:
-                    continue
-                rec.policy, rec.consent_only = new
-                forbidden = rec.policy is RecordingPolicy.OFF or (rec.consent_only and rec.origin == "service")
-                if rec.active and forbidden:
-                    await self._stop(live, RecordingEnd.STOPPED)
-                elif rec.stage is RecordingStage.ASKED and forbidden:
-                    rec.end("cancelled", self._now())
-                    self._changed(live)
-                else:
-                    self._context.tell_state(live)
+            with suppress(CallMoved):  # its new owner has read the policy
+                async with live.lock:
+                    rec = live.recording
+                    if (rec.policy, rec.consent_only) == new or live.call.state is State.ENDED:
+                        continue
+                    rec.policy, rec.consent_only = new
+                    forbidden = rec.policy is RecordingPolicy.OFF or (rec.consent_only and rec.origin == "service")
+                    if rec.active and forbidden:
+                        await self._stop(live, RecordingEnd.STOPPED)
+                    elif rec.stage is RecordingStage.ASKED and forbidden:
+                        rec.end("cancelled", self._now())
+                        self._changed(live)
+                    else:
+                        self._context.tell_state(live)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,9 @@ class Calls:
         self._home = home = Home(context, arrivals)
         self.enforcement = Enforcement(context, termination, arrivals, home)
         self.orders = Orders(context, self.enforcement, recordings)
-        self._succession = succession = Succession(context, termination, invitations, negotiation, recordings, home)
+        self._succession = succession = Succession(
+            context, termination, invitations, negotiation, recordings, home, self.enforcement
+        )
         self._media_events = MediaEvents(context, termination, recordings, in_call, succession)
         owner = Owner(context, arrivals, self._receive_from_home)
         self.membership = Membership(context, home, owner, succession, self.orders, moving)
@@ -213,8 +215,8 @@ class Calls:
         await self.draining.close()
         await self._heartbeat.stop()
         await self._succession.stop()
-        await self._moving.close()
         await asyncio.gather(*context.tasks, return_exceptions=True)
+        await self._moving.close()
         await asyncio.gather(*(self._termination.end_locked(one, EndReason.SERVER_SHUTDOWN) for one in list(context.live)))
         await asyncio.gather(*context.tasks, return_exceptions=True)
         await self.recordings.captures.settled(LAST_CAPTURES)

@@ -20,6 +20,7 @@ from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import sheet as sheets
 from relay.signaling.calls.call import EndReason, Party, State
 from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.enforcement import Enforcement
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.invitations import Invitations
 from relay.signaling.calls.live import LiveCall
@@ -57,6 +58,7 @@ class Succession:
         negotiation: Negotiation,
         recordings: Recordings,
         home: Home,
+        enforcement: Enforcement,
     ) -> None:
         self._context = context
         self._termination = termination
@@ -64,6 +66,7 @@ class Succession:
         self._negotiation = negotiation
         self._recordings = recordings
         self._home = home
+        self._enforcement = enforcement
         self._task: asyncio.Task[None] | None = None
         self.counters: Counter[str] = Counter()
 
@@ -183,6 +186,8 @@ class Succession:
                     cluster.release(claim)
         self.counters["calls_given"] += 1
         logger.info("call %s of node %s, which is about to stop, goes on here", asked.call_id, owner.name)
+        # What has changed while it came may have missed it at either node.
+        context.spawn(self._enforcement.review(sheet.scope))
         if live.call.moving:
             context.later(FLOWS, lambda: self._stop_moving(live))
         return Accepted()

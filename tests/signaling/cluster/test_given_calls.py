@@ -1,11 +1,13 @@
 """A node that is about to stop gives its calls to others, and their media flows meanwhile."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from relay.errors import Unavailable
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.draining import COME_BACK, SPREAD, TICK
 from relay.signaling.calls.moving import KEPT, LINGERS
@@ -263,3 +265,49 @@ async def test_where_all_calls_are_recorded_a_call_that_moves_is_recorded_at_bot
         assert client.last("call_recording")["state"] == "recording", "the sign stays"
         assert client.last("call_recording")["recording_id"] != first
     await town.say(caller, HANG_UP)
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-5, 2e-5, 4e-5, 8e-5])
+@in_town
+async def test_a_block_that_crosses_the_move_ends_the_call(town: Town, at: float) -> None:
+    _, callee = await town.connected(town.b, town.c)
+    owner = town.owner(STUDENT)
+    assert owner is not None
+    owner.calls.draining.begin(0)
+    await asyncio.sleep(at)
+    town.a.directory.blocks.add((TUTOR, STUDENT))
+    await owner.calls.orders.block(TUTOR, STUDENT)
+    await asyncio.sleep(SOON)
+    assert town.call_count == 0
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-5, 2e-5, 4e-5, 8e-5])
+@in_town
+async def test_an_order_that_crosses_the_move_ends_the_call_or_is_to_be_given_again(town: Town, at: float) -> None:
+    _, callee = await town.connected(town.b, town.c)
+    owner = town.owner(STUDENT)
+    assert owner is not None
+    [row] = await town.rows()
+    owner.calls.draining.begin(0)
+    await asyncio.sleep(at)
+    with contextlib.suppress(Unavailable):
+        assert await owner.calls.orders.end_call(row.call_id)
+    await asyncio.sleep(SOON)
+    assert await owner.calls.orders.end_call(row.call_id) == (callee.types()[-1] != "call_ended terminated")
+    await town.settle()
+    assert callee.types()[-1] == "call_ended terminated"
+
+
+@in_town
+async def test_a_review_is_not_ended_by_a_call_that_moves_meanwhile(town: Town) -> None:
+    await town.connected(town.b, town.c)
+    owner = town.owner(STUDENT)
+    assert owner is not None
+    [live] = owner.calls._context.live
+    async with live.lock:
+        review = asyncio.ensure_future(owner.calls.enforcement.review())
+        await asyncio.sleep(1)
+        live.lock.moved_to = town.c.cluster.me
+    await review
+    live.lock.moved_to = None
