@@ -327,7 +327,7 @@ export class Negotiation extends EventTarget {
       rtcpMuxPolicy: "require",
     });
     this.peerConnection = peerConnection;
-    if (older && flows) this.#overlap = new Overlap(older, peerConnection, flows.sees, () => this.#over());
+    if (older && flows) this.#overlap = new Overlap(older, peerConnection, flows.sees, (seamless) => this.#over(seamless));
     else older?.close();
     this.#candidates.begin();
     peerConnection.addEventListener("icecandidate", ({ candidate }) => this.#candidates.found(candidate));
@@ -344,12 +344,12 @@ export class Negotiation extends EventTarget {
     return peerConnection;
   }
 
-  /** Media comes by the newer peer connection. */
-  #over() {
+  /** Media comes by the newer peer connection, if by any. @param {boolean} seamless */
+  #over(seamless) {
     if (!this.#overlap) return; // all of it is closed
     this.#overlap = null;
     this.dispatchEvent(new Event("transport"));
-    for (const later of this.#later.splice(0)) this.#received({ ...later, seamless: true });
+    for (const later of this.#later.splice(0)) this.#received({ ...later, seamless });
   }
 
   /** @param {{track: MediaStreamTrack, role: "person" | "screen", seamless: boolean}} detail */

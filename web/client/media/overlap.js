@@ -21,7 +21,7 @@ export class Overlap {
    * @param {RTCPeerConnection} older by which media comes
    * @param {RTCPeerConnection} newer
    * @param {boolean} sees whether video is coming, so that it should on the newer one, too
-   * @param {() => void} onOver called once, when the older one is closed
+   * @param {(seamless: boolean) => void} onOver called once, when the older one is closed: whether all has come on the newer one
    */
   constructor(older, newer, sees, onOver) {
     this.#older = older;
@@ -35,13 +35,13 @@ export class Overlap {
     return this.#older;
   }
 
-  /** Media comes by the newer one from now on, if by any. */
-  end() {
+  /** Media comes by the newer one from now on, if by any. @param {boolean} [seamless] all of it does already */
+  end(seamless = false) {
     if (this.#timer === 0) return;
     clearInterval(this.#timer);
     this.#timer = 0;
     this.#older.close();
-    this.#onOver();
+    this.#onOver(seamless);
   }
 
   async #look() {
@@ -51,7 +51,7 @@ export class Overlap {
     this.#connectedAt ??= performance.now();
     if (performance.now() - this.#connectedAt > PATIENCE) return this.end();
     const report = await this.#newer.getStats().catch(() => null); // closed meanwhile
-    if (report && this.#hasAll(report)) this.end();
+    if (report && this.#hasAll(report)) this.end(true);
   }
 
   /** @param {RTCStatsReport} report */
