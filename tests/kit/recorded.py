@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,6 +29,9 @@ NOTE_FRAMES: Final = """
 
 TOLERANCE: Final = 0.005
 """Seconds that a frame may be beside its time."""
+
+LATE: Final = 1.0
+"""Seconds of frames of which nothing but what was resent has arrived, at most."""
 
 FRONT: Final = 24
 """Bytes that a payload format puts before those of the frame, at most: RED, RTX, and the descriptor of VP8, VP9, H.264 or AV1."""
@@ -101,17 +104,22 @@ def _ends(frame: bytes, payload: bytes) -> bool:
 
 def _payloads(capture: Path, ssrcs: Collection[int]) -> Payloads:
     """Of these streams, and of what was resent of them in streams of its own (RFC 4588), which has their timestamps."""
+    records = (one for one in read_capture(capture) if isinstance(one, CapturedPacket) and not is_rtcp(one.data[1]))
+    return payloads_of((RtpPacket.parse(one.data) for one in records), ssrcs)
+
+
+def payloads_of(packets: Iterable[RtpPacket], ssrcs: Collection[int]) -> Payloads:
+    """As `_payloads`."""
     payloads: dict[int, set[bytes]] = defaultdict(set)
     stamps: set[int] = set()
-    for record in read_capture(capture):
-        if isinstance(record, CapturedPacket) and not is_rtcp(record.data[1]):
-            packet = RtpPacket.parse(record.data)
-            payloads[packet.timestamp].add(packet.payload)
-            if packet.ssrc in ssrcs:
-                stamps.add(packet.timestamp)
+    for packet in packets:
+        payloads[packet.timestamp].add(packet.payload)
+        if packet.ssrc in ssrcs:
+            stamps.add(packet.timestamp)
     first = next(iter(stamps))
     times = {stamp: _seconds(stamp - first) for stamp in payloads}
-    begin, end = min(times[one] for one in stamps), max(times[one] for one in stamps)
+    # The first frames and the last ones may have come by what was resent alone.
+    begin, end = min(times[one] for one in stamps) - LATE, max(times[one] for one in stamps) + LATE
     # Other streams begin anywhere in 32 bits.
     return {stamp: payloads[stamp] for stamp in sorted(payloads, key=times.__getitem__) if begin <= times[stamp] <= end}
 

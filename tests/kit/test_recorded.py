@@ -3,8 +3,9 @@
 from random import Random
 
 import pytest
+from aiortc.rtp import RtpPacket
 
-from tests.kit.recorded import RecordedFrame, wrong_frames
+from tests.kit.recorded import RecordedFrame, payloads_of, wrong_frames
 
 FRAMES = 60
 FIRST = 2**32 - 20 * 3000
@@ -56,3 +57,16 @@ def test_a_frame_whose_end_was_recovered_is_known_by_its_time(taken: tuple[int, 
 def test_a_frame_that_did_not_arrive_is_not_in_a_recording() -> None:
     with pytest.raises(AssertionError, match="did not arrive"):
         wrong_frames(SHOWN, ARRIVED, [*recorded(), (6.0, b"another frame")])
+
+
+def test_a_last_frame_of_which_only_what_was_resent_has_come_has_arrived() -> None:
+    sent, resent, other = 1, 2, 3
+
+    def packet(ssrc: int, timestamp: int, payload: bytes) -> RtpPacket:
+        made = RtpPacket(timestamp=timestamp, ssrc=ssrc)
+        made.payload = payload
+        return made
+
+    frames = [packet(sent, stamp, bytes([number])) for number, stamp in enumerate(STAMPS[:-1])]
+    packets = [*frames, packet(resent, STAMPS[-1], b"last"), packet(other, (FIRST + 2**31) % 2**32, b"other")]
+    assert [*payloads_of(packets, {sent})] == STAMPS
