@@ -70,6 +70,8 @@ class Home:
         known = self._context.devices.with_id(card.device_id)
         remote = None if known is None else known.remote
         self._expected[card.device_id] = []
+        # Also if it does not come: its former home may give it away all the same, and two that send on to each other never end.
+        self._moved.pop(card.device_id, None)
         if remote is not None:
             remote.hold()
         try:
@@ -83,7 +85,6 @@ class Home:
         if device is None:
             self._context.cluster.post(card.home, Drop(card.device_id, RESUMED_ELSEWHERE, "resumed as another device"))
             return None, card.device_id
-        self._moved.pop(device.device_id, None)
         for sender, message in waiting:
             self.take(sender, message)
         return device, None

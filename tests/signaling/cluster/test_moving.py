@@ -7,6 +7,7 @@ import pytest
 from relay.cluster.messages import Gone
 from relay.ids import Profile
 from relay.signaling.presence.devices import RESUMED_ELSEWHERE
+from tests.kit.wait import eventually
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
@@ -216,3 +217,21 @@ async def test_a_device_that_moves_to_the_owner_gets_what_was_on_its_way_before_
     await town.settle()
     assert heard(callee) == [str(number) for number in range(30)]
     await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_message_to_a_device_whose_way_back_was_lost_does_not_go_round_between_two_nodes(town: Town) -> None:
+    """The device went from `a` to `b`, and back; `b` gave it away, but its answer came too late, so `a` has it not."""
+    _, callee = await town.connected(town.c, town.a)
+    device_id = callee.device.device_id
+    await town.resume(callee, town.b)
+    coming = asyncio.ensure_future(town.resume(callee, town.a))
+    await eventually(lambda: device_id in town.b.calls._home._moved, "it is given away", every=1e-6)
+    town.bus.nodes[town.b.cluster.me].cut = True
+    await coming
+    assert not callee.welcome["resumed"], "as another device"
+    town.bus.nodes[town.b.cluster.me].cut = False
+    await asyncio.sleep(1)
+    await town.settle()
+    assert town.bus.in_flight == 0
+    await town.say(callee, HANG_UP)
