@@ -62,7 +62,7 @@ class Arrivals:
                 return
             if party.returning and party.device_id in (device.device_id, None):
                 self._termination.hand_over(live, party, device)
-                self._negotiation.call_back(live)
+                await self._negotiation.call_again(live, party)
             elif party.device_id == device.device_id:
                 self._termination.hand_over(live, party, device)
                 context.tell_state(live, party)
@@ -106,7 +106,8 @@ class Arrivals:
                     await self._invitations.stop_ringing(live, device.device_id)
                 self._invitations.look_at_ringing(live)
             await self._rejoining.device_lost(live, device)
-            self._negotiation.call_back(live)
+            if party.returning and party.device_id in (device.device_id, None):
+                await self._negotiation.call_again(live, party)
 
     @unless_moved
     async def gone(self, device: Device) -> None:

@@ -218,6 +218,16 @@ class Negotiation:
                 device.send(notices.state(live.call, party, live.answered_at, now, yours=False, **recording))
                 return
 
+    async def call_again(self, live: LiveCall, party: Party) -> None:
+        """A party that is to come back has lost its connection, or has another one: what it was told or offered on that one does
+        not count any more, and keeps the other party waiting for nothing. To be called with the call's lock held."""
+        update, called = live.update, live.called_back
+        if update is not None and update.purpose is Purpose.REJOIN and update.answerer is party:
+            await self._give_up(live)
+        if called is not None and called.profile == party.profile:
+            live.called_back = None
+        self.call_back(live)
+
     # -- when nothing comes of it -------------------------------------------------------------------------------------
 
     async def _time_out(self, live: LiveCall, update: Update) -> None:
