@@ -61,7 +61,7 @@ class Client:
         device: the relay's view of it.
         takes: message types that it asks for beyond those of its version.
         welcome: the first message of the latest connection.
-        received: everything else, oldest first; nothing twice, and nothing missing.
+        received: everything else to its present device, oldest first; nothing twice, and nothing missing.
     """
 
     def __init__(self, profile: Profile, version: int) -> None:
@@ -84,7 +84,9 @@ class Client:
 
     @property
     def received(self) -> list[dict[str, Any]]:
-        heard = self._earlier + (self.connection.received[1:] if self.connection else [])
+        heard = self._earlier
+        if self.connection is not None and self.connection.received:
+            heard = (heard if self.welcome["resumed"] else []) + self.connection.received[1:]
         numbers = [one["seq"] for one in heard if "seq" in one]
         assert numbers == list(range(1, len(numbers) + 1)), f"numbers rise one by one, but: {numbers}"
         return heard

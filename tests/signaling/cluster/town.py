@@ -14,7 +14,7 @@ from tests.kit.bus import Bus
 from tests.kit.memory import CallEntry
 from tests.kit.wait import PATIENCE
 from tests.signaling.harness import MOMENT, MemoryHarness, in_virtual_time
-from tests.signaling.people import STUDENT, TUTOR, Client, answer, invitation
+from tests.signaling.people import STUDENT, TUTOR, Client, FakeConnection, answer, invitation
 
 P = ParamSpec("P")
 
@@ -35,11 +35,23 @@ class Town:
         self.b = MemoryHarness(timers, recording, self.bus.node("b"), self.a)
         self.c = MemoryHarness(timers, recording, self.bus.node("c"), self.a)
         self.nodes = [self.a, self.b, self.c]
+        self._timers = timers
         self._where: dict[Client, MemoryHarness] = {}
 
     async def start(self) -> None:
         for node in self.nodes:
             await node.start()
+
+    async def another(self, name: str) -> MemoryHarness:
+        """One more node, which starts now."""
+        node = MemoryHarness(self._timers, None, self.bus.node(name), self.a)
+        self.nodes.append(node)
+        await node.start()
+        return node
+
+    def lives(self, node: MemoryHarness) -> bool:
+        """It was not killed; it may be cut off."""
+        return not self.bus.nodes[node.cluster.me].dead
 
     async def close(self) -> None:
         """All calls end, and the nodes remember nothing of devices of others, and the engine nothing of calls."""
@@ -63,7 +75,10 @@ class Town:
             log.is_away = True
         for client, where in self._where.items():
             if where is node and client.connection is not None:
-                client.lost()
+                if client.connection.received:
+                    client.lost()
+                else:  # it was about to be welcomed
+                    client.connection = None
 
     async def notice(self, node: MemoryHarness) -> None:
         """The lease of a node has run out, and the other nodes know."""
@@ -106,15 +121,16 @@ class Town:
         await self._where[client].lose(client)
         await self.settle()
 
-    async def resume(self, client: Client, node: MemoryHarness) -> None:
-        """The client comes back, maybe to another node, and says what it has."""
+    async def resume(self, client: Client, node: MemoryHarness) -> FakeConnection:
+        """The client comes back, maybe to another node, and says what it has; its connection."""
         former, device, last_seq = self._where[client], client.device, client.last_seq
         before = None if client.connection is None else client.lost()
-        self._where[client] = node
-        await node._connect(client, client.token, last_seq)
+        self._where[client], connection = node, FakeConnection()
+        await node._connect(client, client.token, last_seq, connection)
         if before is not None:
             await former.calls.disconnected(device, before)
         await self.settle()
+        return connection
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
