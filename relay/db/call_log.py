@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, insert, not_, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Row, and_, case, not_, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from relay.cluster.api import NodeIdentity
+from relay.db.call_statements import EXPIRED, NOT_ENDED, OPEN, TAKEN_FOR_DEAD, CallStatements
 from relay.db.constraints import Constraint, violated
 from relay.db.engine import execute
 from relay.db.models import OF_KIND
-from relay.db.models.calls import ANSWERED, ENDED, INITIATED, IS_OPEN, MAX_NODE_LENGTH, MISSED
+from relay.db.models.calls import ANSWERED, ENDED, INITIATED, MAX_NODE_LENGTH, MISSED
 from relay.db.profiles import names
 from relay.errors import ConfigurationError, LostRace, TakenOver
 from relay.ids import Profile, ScopeKind
@@ -24,18 +25,8 @@ logger = logging.getLogger(__name__)
 
 TRANSFERRED = "transferred"
 
-EXPIRED = "expired"
-"""`end_reason` of a call whose server died."""
-
 HEARTBEAT_BATCH = 500
 """Calls per statement. Databases limit the parameters of one: SQLite before 3.32 to 999, PostgreSQL to 32,767."""
-
-_OPEN = text(IS_OPEN)
-
-_EXPIRED = text(f"end_reason = '{EXPIRED}'")
-"""Another server took the call for abandoned: the server that has it knows better."""
-
-_NOT_ENDED: Final = {"ended_at": None, "duration_seconds": None, "end_reason": None}
 
 
 class SqlCallLog:
@@ -60,6 +51,7 @@ class SqlCallLog:
         self._kind = kind
         self._tables = OF_KIND[kind]
         self._row = self._tables.calls
+        self._statements = CallStatements(self._tables)
 
     async def opened(self, call: NewCall) -> None:
         """Insert the call's row with status `initiated`; its scope is null if there is no such scope.
@@ -68,10 +60,7 @@ class SqlCallLog:
             LostRace: it is there already.
         """
         assert call.scope.kind is self._kind, "each table has the calls of one kind of scope"
-        scopes = self._tables.known_scopes
-        scope = select(scopes.id).where(scopes.id == call.scope.scope_id)
         values = {
-            self._tables.key: scope.scalar_subquery(),
             **_party("caller", call.caller),
             **_party("callee", call.callee),
             "call_type": call.call_type,
@@ -84,14 +73,14 @@ class SqlCallLog:
             "transferred_from": call.transferred_from,
             "hidden_from_callee": call.hidden_from_callee,
         }
-        columns = self._row.__table__.columns
-        row = {name: value for name, value in values.items() if name in columns}
+        statements = self._statements
+        row = {name: value for name, value in values.items() if name in statements.columns}
         try:
-            await execute(self._engine, insert(self._row).values(row))
+            await execute(self._engine, statements.opened, {**row, "the_scope": call.scope.scope_id})
         except IntegrityError as error:
             if violated(error) is Constraint.FOREIGN_KEY:
                 # The scope was deleted since. Or the table is the platform's, and so is the other one that knows it no longer.
-                await execute(self._engine, insert(self._row).values({**row, self._tables.key: None}))
+                await execute(self._engine, statements.opened_nowhere, row)
             elif violated(error) is Constraint.NOT_NULL and self._tables.key in str(error.orig):
                 # The platform's own table, which has no room for a call that belongs nowhere. It is refused in any case.
                 logger.warning("call %s is in no %s and cannot be written down", call.call_id, call.scope.kind.replace("_", " "))
@@ -107,20 +96,14 @@ class SqlCallLog:
             LostRace: the row was not `initiated`.
             TakenOver: it is another server's.
         """
-        row = self._row
-        waiting = or_(row.status == INITIATED, and_(_EXPIRED, row.answered_at.is_(None)))
-        # An earlier attempt may have been made although its answer did not come.
-        made = and_(row.status == ANSWERED, row.answered_at == at)
-        answering = update(row).where(row.call_id == call_id, self._is_mine, or_(waiting, made))
-        if not await execute(self._engine, answering.values(status=ANSWERED, answered_at=at, **_NOT_ENDED)):
+        if not await execute(self._engine, self._statements.answered, {**self._mine(call_id), "at": at}):
             if await self._taken_over([call_id]):
                 raise TakenOver(f"call {call_id} is another server's")
             raise LostRace(f"call {call_id} is not waiting for an answer")
 
     async def updated(self, call_id: str, call_type: str) -> None:
         """The call is a voice call no more but a video call, or the other way round. Nothing happens if its row is closed."""
-        changing = update(self._row).where(self._row.call_id == call_id, self._is_mine, or_(_OPEN, _EXPIRED))
-        await execute(self._engine, changing.values(call_type=call_type))
+        await execute(self._engine, self._statements.updated, {**self._mine(call_id), "new_type": call_type})
 
     async def ended(
         self,
@@ -134,13 +117,11 @@ class SqlCallLog:
         decline_message: str | None = None,
     ) -> int | None:
         """`answered` → `ended`, or `initiated` → `missed`: see `relay.signaling.ports.CallLog`."""
-        row, known = self._row, {**_path("caller", caller), **_path("callee", callee), "decline_message": decline_message}
+        known = {**_path("caller", caller), **_path("callee", callee), "decline_message": decline_message}
         # Twice: an answer may come in between. After that, only another server's end can.
         for _ in range(2):
             async with self._engine.connect() as connection:
-                columns: Any = (row.status, row.answered_at, row.ended_at, row.end_reason, row.owner_epoch)
-                query = select(*columns).where(row.call_id == call_id)
-                seen = (await connection.execute(query)).one_or_none()
+                seen = (await connection.execute(self._statements.seen, {"the_call": call_id})).one_or_none()
             if seen is None:
                 break
             if seen.owner_epoch != self._cluster.me.incarnation:
@@ -149,9 +130,8 @@ class SqlCallLog:
             duration = _duration(answered, at)
             if (seen.ended_at, seen.end_reason) == (at, reason):  # by an earlier attempt, whose answer did not come
                 return duration
-            closing = update(row).where(row.call_id == call_id, self._is_mine, row.status == seen.status, or_(_OPEN, _EXPIRED))
-            values = _closed(answered, at, reason)
-            if await execute(self._engine, closing.values(**values, **known)):
+            parameters = {**self._mine(call_id), "the_status": seen.status, **_closed(answered, at, reason), **known}
+            if await execute(self._engine, self._statements.ended, parameters):
                 return duration
         raise LostRace(f"call {call_id} is not open")
 
@@ -175,10 +155,10 @@ class SqlCallLog:
         for start in range(0, len(call_ids), HEARTBEAT_BATCH):
             batch = call_ids[start : start + HEARTBEAT_BATCH]
             mine = (row.call_id.in_(batch), self._is_mine)
-            if await execute(self._engine, update(row).where(*mine, _OPEN).values(heartbeat_at=at)) < len(batch):
+            if await execute(self._engine, update(row).where(*mine, OPEN).values(heartbeat_at=at)) < len(batch):
                 status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
-                opening = update(row).where(*mine, _EXPIRED)
-                await execute(self._engine, opening.values(status=status, heartbeat_at=at, **_NOT_ENDED))
+                opening = update(row).where(*mine, TAKEN_FOR_DEAD)
+                await execute(self._engine, opening.values(status=status, heartbeat_at=at, **NOT_ENDED))
                 lost |= await self._taken_over(batch)
         return lost
 
@@ -202,11 +182,11 @@ class SqlCallLog:
         row, me = self._row, self._cluster.me
         theirs = update(row).where(row.call_id == call_id, row.owner_epoch == dead)
         values = {"node": me.name, "owner_epoch": me.incarnation}
-        if await execute(self._engine, theirs.where(_OPEN).values(**values)):
+        if await execute(self._engine, theirs.where(OPEN).values(**values)):
             return True
         # Taken for abandoned by a server that does not know better.
         status = case((row.answered_at.is_(None), INITIATED), else_=ANSWERED)
-        return bool(await execute(self._engine, theirs.where(_EXPIRED).values(status=status, **values, **_NOT_ENDED)))
+        return bool(await execute(self._engine, theirs.where(TAKEN_FOR_DEAD).values(status=status, **values, **NOT_ENDED)))
 
     async def close_own(self) -> int:
         """Close the calls that earlier incarnations of this server left open. To be called before this one has any.
@@ -233,6 +213,10 @@ class SqlCallLog:
         rows = await self._open_calls(true())
         return await self._close([row for row in rows if signs.get(row.call_id) == _last_sign(row)])
 
+    def _mine(self, call_id: str) -> dict[str, Any]:
+        """What the statements need to know of a call of this server, fence included."""
+        return {"the_call": call_id, "the_owner": self._cluster.me.incarnation}
+
     @property
     def _is_mine(self) -> ColumnElement[bool]:
         """The fence: no statement of this server changes how a call of another one goes on."""
@@ -249,7 +233,7 @@ class SqlCallLog:
         row = self._row
         columns: Any = (row.call_id, row.status, row.started_at, row.answered_at, row.heartbeat_at, row.owner_epoch)
         # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
-        query = select(*columns).where(_OPEN, row.node.is_not(None), which)
+        query = select(*columns).where(OPEN, row.node.is_not(None), which)
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).all()
 

@@ -166,8 +166,12 @@ async def insert_profile(connection: AsyncConnection, card: ProfileCard) -> None
 
 
 async def _profile(connection: AsyncConnection, profile: Profile) -> ProfileCard | None:
-    row = (await connection.execute(select(*CARD).where(names(KnownProfileRow, profile)))).one_or_none()
+    row = (await connection.execute(_PROFILE, profile._asdict())).one_or_none()
     return None if row is None else card_of(*row)
+
+
+_PROFILE: Final = select(*CARD).where(names(KnownProfileRow, (bindparam("profile_type"), bindparam("profile_id"))))
+"""Built once, since every connection runs it."""
 
 
 def _standing(tables: KindTables) -> Executable:

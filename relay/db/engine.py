@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -54,14 +54,14 @@ client. asyncpg sends a nameless statement anew together with its parameters. A 
 stay in the server process for as long as PgBouncer keeps that."""
 
 
-async def execute(engine: AsyncEngine, statement: Delete | Insert | Update) -> int:
+async def execute(engine: AsyncEngine, statement: Delete | Insert | Update, parameters: Mapping[str, Any] | None = None) -> int:
     """Run one statement in a transaction of its own.
 
     Returns:
         How many rows it changed.
     """
     async with engine.begin() as connection:
-        return (await connection.execute(statement)).rowcount
+        return (await connection.execute(statement, parameters)).rowcount
 
 
 def create_engine(url: str | URL, deadline: float = DEADLINE, *, layout: Layout = PLAIN) -> WatchedEngine:
