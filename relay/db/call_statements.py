@@ -1,7 +1,4 @@
-"""The statements that every call runs, built once: to build one takes longer than to run it.
-
-What was built is also full of reference cycles: up to hundreds of objects that only the cyclic garbage collector frees.
-"""
+"""The statements that every call runs, built once: to build one takes longer than to run it."""
 
 from typing import Any, Final
 
