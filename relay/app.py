@@ -89,7 +89,7 @@ def create_app(settings: Settings, *, extensions: Extensions | None = None, app_
         settings.only(MediaSettings),
         lambda event: calls.media_event(event),  # noqa: PLW0108 - the two need each other; calls exists by then
     )
-    edge = edge_plane(settings.only(EdgeSettings), settings.only(TurnSettings), media, app_limits.edge)
+    edge = edge_plane(settings.only(EdgeSettings), settings.only(TurnSettings), media, app_limits.edge, clustered.card_changed)
     recorded = recording_plane(settings.only(RecordingSettings), database)
     waker = push_plane(settings.only(PushSettings), settings.ring_timeout, database.subscriptions)
     calls = signaling_plane(

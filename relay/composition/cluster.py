@@ -92,6 +92,11 @@ class ClusterPlane:
             load = ProcessorLoad(lambda: [os.getpid(), *workers()])
             self.redis.state = lambda: NodeState("serving" if accepting() else "draining", load.measure(), turn_urls())
 
+    def card_changed(self) -> None:
+        """What stands on the card of this node is another now."""
+        if self.redis is not None:
+            self.redis.card_changed()
+
 
 def cluster_plane(settings: ClusterSettings, identity: Alone, timing: ClusterTiming) -> ClusterPlane:
     """The cluster, which has not started.

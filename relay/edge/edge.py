@@ -67,6 +67,7 @@ class Edge:
         local: the addresses of this machine, where media listens on all of them: TURN relays to those also.
         bounds: how many connections of each kind there may be.
         limits: times and rates.
+        on_open: called when all is listened on: what `turn_urls` says is true then.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Edge:
         local: LocalAddresses | None = None,
         bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
         limits: EdgeLimits = DEFAULTS,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
         self.counters = EdgeCounters()
         self.turn_counters = TurnCounters()
@@ -94,6 +96,7 @@ class Edge:
         self._listeners: list[Listener] = []
         self._turn_ports: list[TurnPort] = []
         self.limits = limits
+        self._on_open = on_open
         self._admission = Admission(bounds, tuple(parse_networks(edge.trusted_proxies)), self.counters, limits)
         self._streams = Streams(self._admission)
         self.http: HttpConnections | None = None
@@ -163,6 +166,7 @@ class Edge:
         if edge.media_tcp:
             self._engine.offer_tcp(media_listener.hosts, edge.public_port or media_listener.port)
         self._sweep()
+        self._on_open()
 
     def reload(self) -> None:
         """Load the certificate again, if there is one; see `CertificateFiles.load_again`."""

@@ -7,6 +7,7 @@
 import { Calls } from "./calls/calls.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connection.js";
+import { IceServers } from "./iceservers.js";
 import { claimDevice, rememberCall, rememberDevice, rememberedCall, rememberedDevice } from "./memory.js";
 import { keyOf } from "./model.js";
 
@@ -22,7 +23,7 @@ import { keyOf } from "./model.js";
 /**
  * @param {Api} api of a profile that is signed in
  * @param {import("./credentials.js").Credentials} credentials its
- * @param {RTCIceServer[]} iceServers
+ * @param {RTCIceServer[]} iceServers that it was told when it signed in
  * @returns {Promise<Session>} with a connection that is still to be opened
  */
 export async function openSession(api, credentials, iceServers) {
@@ -45,7 +46,7 @@ export async function openSession(api, credentials, iceServers) {
   const calls = new Calls({
     connection,
     clock,
-    iceServers,
+    iceServers: new IceServers(api, iceServers),
     remembered: device && rememberedCall(owner), // a duplicated tab has the memory, but the call is the other's
     remember: (call) => rememberCall(call && { ...call, owner }),
   });

@@ -142,6 +142,11 @@ class RedisCluster:
                 await link.close()
         await self._identity.close(in_order=in_order)
 
+    def card_changed(self) -> None:
+        """Others shall know at once what `state` says now."""
+        if self._parts is not None:
+            self._parts.lease.renew_soon()
+
     def may_act(self) -> bool:
         return self._parts is not None and self._parts.lease.held
 

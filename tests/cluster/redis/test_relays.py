@@ -2,12 +2,15 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
 
+from relay.cluster.lease import LeaseTiming
+from relay.cluster.redis.timing import ClusterTiming
 from relay.composition.limits import AppLimits
 from relay.http.access.auth import Tokens
 from relay.ids import Profile
@@ -30,8 +33,19 @@ FAILED_LOGINS = 50
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
+SELDOM: Final = replace(SHORT, lease=LeaseTiming(duration=600.0, renewal=200.0, margin=1.0))
+"""Nodes look at each other's cards as often as others do, and write theirs when something has changed."""
+
+
 @pytest.fixture
-async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisServer) -> AsyncIterator[list[RunningRelay]]:
+def timing() -> ClusterTiming:
+    return SHORT
+
+
+@pytest.fixture
+async def relays(
+    tmp_path: Path, postgresql: PostgresServer, own_redis: RedisServer, timing: ClusterTiming
+) -> AsyncIterator[list[RunningRelay]]:
     async with postgresql.database() as database:
         common: dict[str, Any] = {
             "database_url": database,
@@ -42,7 +56,7 @@ async def relays(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisSer
             "journal": "off",
             "max_devices": 2,
             "limit_failed_logins": f"{FAILED_LOGINS}/minute",
-            "limits": AppLimits(cluster=SHORT, revocation_interval=3600),
+            "limits": AppLimits(cluster=timing, revocation_interval=3600),
         }
         folders = [tmp_path / name for name in ("north", "south")]
         for one in folders:
@@ -105,6 +119,7 @@ async def test_nodes_know_each_other_and_say_when_redis_is_away(relays: list[Run
         assert counters["relay_cluster_redis_seconds_count"] > 0
 
 
+@pytest.mark.parametrize("timing", [SHORT, SELDOM], ids=["", "whose node was started just now"])
 async def test_a_client_is_told_the_turn_servers_of_all_nodes_as_its_call_may_be_at_any(relays: list[RunningRelay]) -> None:
     profile = {"profile_type": "student", "profile_id": 456}
     for relay in relays:

@@ -24,7 +24,7 @@
  * @property {(message: FromClient) => boolean} send
  * @property {(message: FromClient) => void} sayGoodbye as `send`, but sent again until the server has heard it
  * @property {() => void} probe sees whether the server can be reached
- * @property {RTCIceServer[]} iceServers
+ * @property {import("../iceservers.js").IceServers} iceServers
  * @property {import("../clock.js").ServerClock} clock
  */
 import { sameScope } from "../model.js";

@@ -16,7 +16,7 @@
  * @typedef {object} CallsSetup
  * @property {import("../connection.js").Connection} connection
  * @property {import("../clock.js").ServerClock} clock
- * @property {RTCIceServer[]} iceServers
+ * @property {import("../iceservers.js").IceServers} iceServers
  * @property {CallMemory | null} remembered the call that the page's former life was in
  * @property {(call: Omit<CallMemory, "owner"> | null) => void} remember
  */

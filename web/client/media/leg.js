@@ -7,7 +7,7 @@
  * @typedef {import("../protocol.js").Answer} Answer
  *
  * @typedef {object} LegSetup
- * @property {RTCIceServer[]} iceServers
+ * @property {import("../iceservers.js").IceServers} iceServers
  * @property {(message: AboutCall) => boolean} send
  * @property {() => void} probe sees whether the server can be reached
  * @property {LocalMedia} [media] of the call that this one replaces
@@ -41,6 +41,7 @@ export class Leg extends EventTarget {
   files;
 
   #media;
+  #iceServers;
   #negotiation;
   #recovery;
   #reception = new Reception();
@@ -59,6 +60,7 @@ export class Leg extends EventTarget {
   constructor({ iceServers, send, probe, media = new LocalMedia(), muted, now }) {
     super();
     this.#media = media;
+    this.#iceServers = iceServers;
     this.#media.muted = muted ?? media.muted;
     this.files = new FileExchange({ now });
     this.#negotiation = new Negotiation(media, iceServers, send, this.files);
@@ -132,12 +134,13 @@ export class Leg extends EventTarget {
   // -- setting it up ---------------------------------------------------------------------------------------------------
 
   /**
-   * Microphone and, for a video call, the camera, as far as they can be had: see `problems`.
+   * Microphone and, for a video call, the camera, as far as they can be had: see `problems`. Meanwhile it is found out by which
+   * TURN servers a peer connection may go.
    *
    * @param {CallKind} kind
    */
-  open(kind) {
-    return this.#media.open(kind);
+  async open(kind) {
+    await Promise.all([this.#media.open(kind), this.#iceServers.renew()]);
   }
 
   /** @param {CallKind} kind */

@@ -72,7 +72,7 @@ export class Negotiation extends EventTarget {
 
   /**
    * @param {import("./localmedia.js").LocalMedia} media what we send
-   * @param {RTCIceServer[]} iceServers
+   * @param {import("../iceservers.js").IceServers} iceServers
    * @param {(message: AboutCall) => boolean} send
    * @param {import("../files/exchange.js").FileExchange} files
    */
@@ -322,7 +322,7 @@ export class Negotiation extends EventTarget {
     const older = this.peerConnection;
     this.#overlap?.end();
     const peerConnection = new RTCPeerConnection({
-      iceServers: this.#iceServers,
+      iceServers: this.#iceServers.current,
       bundlePolicy: "max-bundle",
       rtcpMuxPolicy: "require",
     });
