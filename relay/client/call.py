@@ -23,6 +23,7 @@ from relay.client.figures import StreamFigures
 from relay.client.messages import CallMessages, MediaStateFields, answer, invitation
 from relay.client.progress import CallProgress
 from relay.client.recorder import PacketRecorder
+from relay.client.rejoin import Rejoin
 from relay.client.tracks import ReceivedFrames
 from relay.ids import Profile, Scope
 
@@ -64,7 +65,7 @@ class ClientCall:
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress = CallProgress()
         self._updating = asyncio.Lock()
-        self._rejoining = False
+        self._rejoin = Rejoin(self._start, self._ask_back, self._come_back)
         self.media = CallMedia(self._start, options, record)
 
     @property
@@ -326,6 +327,7 @@ class ClientCall:
     def reconnected(self, resumed: bool) -> None:
         """The WebSocket is back."""
         self._progress.take(Reconnected(resumed))
+        self._rejoin.connection_is_back()
 
     def lost(self) -> None:
         """The WebSocket is lost for good."""
@@ -339,14 +341,14 @@ class ClientCall:
             case "call_answer":
                 self._start(self._accept(message.get("answer") or {}))
                 return
-            case "call_update" if message.get("offer") and not self._rejoining:
+            case "call_update" if message.get("offer") and not self._rejoin.awaits_offer:
                 self._start(self._update(message))
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))
-            case "call_state" if message.get("yours") is False and self.media.end is not None and not self._rejoining:
-                # This device is a new one to the relay: it comes back with a new peer connection.
-                self._start(self._rejoin())
+            case "call_state" if message.get("yours") is False and self.media.end is not None:
+                # The call is at another server, or this device is new to the relay: it comes back with a new peer connection.
+                self._rejoin.begin()
         if isinstance(event, CallFinished):
             self._finish(event)
         else:
@@ -372,23 +374,16 @@ class ClientCall:
             else:
                 await self._messages.tell("call_update", answer=description, **_named(message))
 
-    async def _rejoin(self) -> None:
-        """Take the call over with a new peer connection, as a page does that was loaded anew. The one that there is may still
-        work: of a call that moves to another server, media flows by it until then."""
+    async def _ask_back(self) -> ServerMessage:
+        return await self._messages.ask(
+            {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
+            lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
+        )
+
+    async def _come_back(self, message: ServerMessage) -> None:
+        """Take the call over with a new peer connection, as a page does that was loaded anew."""
         async with self._updating:
-            self._rejoining = True
-            try:
-                message = await self._messages.ask(
-                    {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
-                    lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
-                )
-                await self.media.leave()
-                description = await self.media.rejoin(message["offer"])
-            except ClientError as error:
-                _log.warning("call %s cannot be rejoined: %s", self.call_id, error)
-                return
-            finally:
-                self._rejoining = False
+            description = await self.media.rejoin(message["offer"])
             await self._messages.tell("call_update", answer=description, **_named(message))
 
     def _check_going(self) -> None:
@@ -399,6 +394,7 @@ class ClientCall:
         if self.state == "ended":
             return
         self._progress.take(event)
+        self._rejoin.end()
         self._start(self.media.close())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,5 +1,6 @@
 """The media of a call: what this party sends, and what becomes of the packets that arrive."""
 
+import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from aiortc.rtp import RtpPacket
 from av import AudioFrame, VideoFrame
 
 from relay.client.figures import StreamFigures
+from relay.client.line import Line
 from relay.client.media_file import VIDEO_CODECS, MediaFile, Playback
 from relay.client.peer import MediaEnd, SdpDescription, codecs_in, kinds_in, timestamp_of
 from relay.client.recorder import PacketRecorder, without_retransmission
+from relay.client.shared_track import SharedTrack
 from relay.client.streams import CountedPacket, CountedStreams
 from relay.client.tracks import OutgoingAudio, ReceivedFrames
 from relay.ice_servers import IceServer
@@ -48,14 +51,12 @@ class CallMedia:
         recorder: gets each packet that arrives.
 
     Attributes:
-        end: the peer connection; None before the offer or the answer.
         audio, video: the decoded frames of the other party.
         playback: the file that is sent, if it is one.
         first: seconds of the event loop at which the first packet came, by kind.
     """
 
     def __init__(self, spawn: Spawn, options: CallOptions, recorder: PacketRecorder | None) -> None:
-        self.end: MediaEnd | None = None
         self.audio: ReceivedFrames[AudioFrame] = ReceivedFrames("audio")
         self.video: ReceivedFrames[VideoFrame] = ReceivedFrames("video")
         self.playback: Playback | None = None
@@ -63,10 +64,21 @@ class CallMedia:
         self._decode = options.decode
         self._ice_servers = options.ice_servers
         self._recorder = recorder
-        self._tracks: dict[str, MediaStreamTrack] = {}
+        self._tracks: dict[str, SharedTrack] = {}
+        self._lines: list[Line] = []
+        """Of its peer connections, the one of now at last."""
+        self._latest = 0
+        """The number of the latest one."""
+        self._recorded: dict[str, int] = {}
+        """By kind, the number of the one that is recorded."""
         self._codecs: Collection[str] = ()
         self._received = CountedStreams()
         self.first: Mapping[str, float] = self._received.first
+
+    @property
+    def end(self) -> MediaEnd | None:
+        """The peer connection; None before the offer or the answer."""
+        return self._lines[-1].end if self._lines else None
 
     # -- negotiation --------------------------------------------------------------------------------------------------
 
@@ -77,7 +89,9 @@ class CallMedia:
             UnusableMedia: the media cannot be sent.
         """
         await self._prepare(media, kinds, codecs, "")
-        return await self._new_end().offer({kind: self._tracks.get(kind) for kind in kinds}, self._codecs)
+        line = self._new_line()
+        tracks = line.sends(self._tracks)
+        return await line.end.offer({kind: tracks.get(kind) for kind in kinds}, self._codecs)
 
     async def answer(self, offer: Mapping[str, str], media: Media, codecs: Collection[str]) -> SdpDescription:
         """The first answer.
@@ -87,7 +101,7 @@ class CallMedia:
         """
         sdp = offer.get("sdp", "")
         await self._prepare(media, kinds_in(sdp), codecs, sdp)
-        return await self._answered(self._new_end(), offer, self._codecs)
+        return await self._answered(self._new_line(), offer, self._codecs)
 
     async def accept(self, answer: Mapping[str, str]) -> None:
         """Take the answer to an offer.
@@ -95,10 +109,10 @@ class CallMedia:
         Raises:
             ClientError: it cannot be used.
         """
-        assert self.end is not None, "this party has offered"
+        line = self._line
         # Packets may come before aiortc has taken the answer.
-        self._received.negotiated = codecs_in(answer.get("sdp", ""))
-        await self.end.accept(answer)
+        line.negotiated = codecs_in(answer.get("sdp", ""))
+        await line.end.accept(answer)
 
     async def answer_update(self, offer: Mapping[str, str]) -> SdpDescription:
         """The answer to an offer during the call.
@@ -106,8 +120,7 @@ class CallMedia:
         Raises:
             ClientError: the offer cannot be used.
         """
-        assert self.end is not None, "the call was answered"
-        return await self._answered(self.end, offer, ())
+        return await self._answered(self._line, offer, ())
 
     async def replace(self, media: Media) -> SdpDescription | None:
         """Send other media from now on; returns the offer that this needs, None if none.
@@ -115,67 +128,99 @@ class CallMedia:
         Raises:
             UnusableMedia: the media cannot be sent.
         """
-        assert self.end is not None, "the call was answered"
         tracks, self.playback = await _loaded(media, ("audio", "video"), "")
-        turned = False
-        for transceiver in self.end.connection.getTransceivers():
-            if (track := tracks.pop(transceiver.kind, None)) is not None:
+        line, turned = self._line, False
+        self._tracks |= tracks
+        sent = line.sends(tracks)
+        for transceiver in line.end.connection.getTransceivers():
+            if (track := sent.pop(transceiver.kind, None)) is not None:
                 transceiver.sender.replaceTrack(track)
-                self._tracks[transceiver.kind] = track
                 if transceiver.direction in {"recvonly", "inactive"}:
                     transceiver.direction, turned = "sendrecv", True
-        self._tracks |= tracks
-        return await self.end.offer(tracks, self._preferred((), self.playback)) if tracks or turned else None
-
-    async def leave(self) -> None:
-        """Close the peer connection; `rejoin` makes another one."""
-        if self.end is not None:
-            end, self.end = self.end, None
-            await end.aclose()
+        return await line.end.offer(sent, self._preferred((), self.playback)) if sent or turned else None
 
     async def rejoin(self, offer: Mapping[str, str]) -> SdpDescription:
-        """The answer of a new peer connection that sends the same media.
+        """The answer of a new peer connection that sends the same media. The one that there is stays, until what comes by it
+        comes by the new one.
 
         Raises:
-            ClientError: the offer cannot be used.
+            ClientError: the offer cannot be used, and the peer connection is the same as before.
         """
+        older = max(self._lines, key=lambda one: (len(one.flowing(self._now)), one.number), default=None)
         kinds = kinds_in(offer.get("sdp", ""))
-        if self.playback is not None:
+        if self.playback is not None and (older is None or not older.is_up):
             self.playback = self.playback.again()
-            self._tracks = {kind: track for kind, track in self.playback.tracks.items() if kind in kinds}
-        else:
-            self._tracks = {kind: track for kind, track in self._tracks.items() if track.readyState == "live"}
-        self._tracks.setdefault("audio", OutgoingAudio())
-        return await self._answered(self._new_end(), offer, self._codecs)
+            tracks = {kind: track for kind, track in self.playback.tracks.items() if kind in kinds}
+            self._tracks = {kind: SharedTrack(track) for kind, track in tracks.items()}
+        self._tracks = {kind: one for kind, one in self._tracks.items() if one.source.readyState == "live"}
+        self._tracks.setdefault("audio", SharedTrack(OutgoingAudio()))
+        line = self._new_line()
+        try:
+            answer = await self._answered(line, offer, self._codecs)
+        except BaseException:
+            await self._drop(line)
+            raise
+        for one in [one for one in self._lines if one not in (older, line)]:
+            await self._drop(one)
+        if older is not None:
+            self._spawn(self._replace_line(older, line))
+        return answer
+
+    async def _replace_line(self, older: Line, newer: Line) -> None:
+        await newer.outlast(older, decoded=self._decode)
+        if newer in self._lines:  # otherwise the call was had back once more meanwhile, and the older one is beside the next
+            await self._drop(older)
+
+    async def _drop(self, line: Line) -> None:
+        if line in self._lines:
+            self._lines.remove(line)
+        await line.end.aclose()
 
     async def close(self) -> None:
         """Free everything, and finish the recording's file."""
         self.audio.end()
         self.video.end()
-        await self.leave()
+        for line in [*self._lines]:
+            await self._drop(line)
         for track in self._tracks.values():
-            track.stop()
+            track.source.stop()
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
             recorder.close()
 
-    async def _answered(self, end: MediaEnd, offer: Mapping[str, str], codecs: Collection[str]) -> SdpDescription:
-        answer = await end.answer(offer, self._tracks, codecs)
-        self._received.negotiated = end.negotiated
+    async def _answered(self, line: Line, offer: Mapping[str, str], codecs: Collection[str]) -> SdpDescription:
+        answer = await line.end.answer(offer, line.sends(self._tracks), codecs)
+        line.negotiated = line.end.negotiated
         return answer
 
-    def _new_end(self) -> MediaEnd:
-        self.end = MediaEnd(
-            tap=self._take_packet, report_tap=self._received.take_report, ice_servers=self._ice_servers, on_track=self._take_track
+    @property
+    def _line(self) -> Line:
+        assert self._lines, "this party has offered, or answered"
+        return self._lines[-1]
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _new_line(self) -> Line:
+        end = MediaEnd(
+            tap=lambda transceiver, packet, arrival: self._take_packet(line, transceiver, packet, arrival),
+            report_tap=self._received.take_report,
+            ice_servers=self._ice_servers,
+            on_track=lambda track: self._take_track(line, track),
         )
-        return self.end
+        self._latest += 1
+        line = Line(end, self._latest)
+        self._lines.append(line)
+        return line
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
     async def _prepare(self, media: Media, kinds: Collection[str], codecs: Collection[str], offered: str) -> None:
-        self._tracks, self.playback = await _loaded(media, kinds, offered)
+        tracks, self.playback = await _loaded(media, kinds, offered)
         # Without any media of this party the relay would take it for gone.
-        self._tracks.setdefault("audio", OutgoingAudio())
+        tracks.setdefault("audio", SharedTrack(OutgoingAudio()))
+        self._tracks = tracks
         self._codecs = self._preferred(codecs, self.playback)
 
     def _preferred(self, codecs: Collection[str], playback: Playback | None) -> Collection[str]:
@@ -219,27 +264,34 @@ class CallMedia:
             return video.epoch, audio.epoch
         return video.least_transit, audio.least_transit
 
-    def _take_track(self, track: MediaStreamTrack) -> None:
-        self._spawn((self.audio if track.kind == "audio" else self.video).consume(track))
+    def _take_track(self, line: Line, track: MediaStreamTrack) -> None:
+        frames = self.audio if track.kind == "audio" else self.video
+        self._spawn(frames.consume(track, line.number, lambda: line.frame_came(track.kind)))
 
-    def _take_packet(self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> bool:
-        counted = self._received.take(transceiver, packet, arrival)
-        if counted is not None and self._recorder is not None:
-            self._record(self._recorder, transceiver.kind, counted, packet, arrival)
+    def _take_packet(self, line: Line, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> bool:
+        kind = transceiver.kind
+        counted = self._received.take(transceiver, packet, arrival, line.negotiated)
+        if counted is not None:
+            line.packet_came(kind, arrival)
+            if self._recorder is not None and line.number >= self._recorded.get(kind, 0):
+                self._recorded[kind] = line.number
+                self._record(self._recorder, line, kind, counted, packet, arrival)
         return self._decode
 
-    def _record(self, recorder: PacketRecorder, kind: str, counted: CountedPacket, packet: RtpPacket, arrival: float) -> None:
+    def _record(
+        self, recorder: PacketRecorder, line: Line, kind: str, counted: CountedPacket, packet: RtpPacket, arrival: float
+    ) -> None:
         rate = counted.figures.clock_rate
         if counted.codec != "rtx":
             recorder.add(kind, counted.codec, rate, packet, arrival)
             return
-        numbers = {name: number for number, (name, _) in self._received.negotiated.items()}
+        numbers = {name: number for number, (name, _) in line.negotiated.items()}
         codec = next((name for name in ("vp8", "h264") if name in numbers), "")
         if codec and (one := without_retransmission(packet, numbers[codec], counted.ssrc)) is not None:
             recorder.add(kind, codec, rate, one, arrival)
 
 
-async def _loaded(media: Media, kinds: Collection[str], offered: str) -> tuple[dict[str, MediaStreamTrack], Playback | None]:
+async def _loaded(media: Media, kinds: Collection[str], offered: str) -> tuple[dict[str, SharedTrack], Playback | None]:
     """The tracks that `media` is, those of `kinds`, and the playback if it is a file.
 
     Args:
@@ -254,5 +306,5 @@ async def _loaded(media: Media, kinds: Collection[str], offered: str) -> tuple[d
             media = await media.as_codec(codec) if codec is not None else media
         media = media.play()
     if isinstance(media, Playback):
-        return {kind: track for kind, track in media.tracks.items() if kind in kinds}, media
-    return {track.kind: track for track in media or () if track.kind in kinds}, None
+        return {kind: SharedTrack(track) for kind, track in media.tracks.items() if kind in kinds}, media
+    return {track.kind: SharedTrack(track) for track in media or () if track.kind in kinds}, None

@@ -35,9 +35,16 @@ class CountedStreams:
         self.first: dict[str, float] = {}
         self._streams: dict[tuple[str, int], StreamFigures] = {}
 
-    def take(self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float) -> CountedPacket | None:
-        """Count a packet; None: it belongs to nothing that was negotiated, or there are too many streams."""
-        codec, rate = self.negotiated.get(packet.payload_type, ("", 0))
+    def take(
+        self, transceiver: RTCRtpTransceiver, packet: RtpPacket, arrival: float, negotiated: Negotiated | None = None
+    ) -> CountedPacket | None:
+        """Count a packet; None: it belongs to nothing that was negotiated, or there are too many streams.
+
+        Args:
+            arrival: seconds.
+            negotiated: on the connection that it came by, if there are several.
+        """
+        codec, rate = (self.negotiated if negotiated is None else negotiated).get(packet.payload_type, ("", 0))
         kind = transceiver.kind
         if codec == "rtx":
             main = self._main(kind)

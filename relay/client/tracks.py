@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
 from typing import Final, Generic, TypeVar
 
@@ -123,20 +123,31 @@ class ReceivedFrames(Generic[_FrameT]):
         self._frames: deque[_FrameT] = deque(maxlen=MAX_UNREAD[kind])
         self._changed = asyncio.Event()
         self._ended = False
+        self._latest = 0
         self._consumers: set[asyncio.Task[object]] = set()
 
     def __aiter__(self) -> AsyncIterator[_FrameT]:
         return self._iterate()
 
-    async def consume(self, track: MediaStreamTrack) -> None:
-        """Take the frames of a track until it ends, or `end` is called: aiortc ends no track that has had no packet."""
+    async def consume(self, track: MediaStreamTrack, number: int = 0, came: Callable[[], None] = lambda: None) -> None:
+        """Take the frames of a track until it ends, or `end` is called: aiortc ends no track that has had no packet.
+
+        Args:
+            number: of the peer connection that it belongs to. Once a later one brings frames, those of earlier ones are dropped:
+                while a call moves to another server, the same comes by both.
+            came: called at each frame.
+        """
         task = asyncio.current_task()
         assert task is not None, "this is a coroutine"
         self._consumers.add(task)
         try:
             with contextlib.suppress(MediaStreamError):
                 while not self._ended:
-                    self._put(await track.recv())
+                    frame = await track.recv()
+                    came()
+                    if number >= self._latest:
+                        self._latest = number
+                        self._put(frame)
         finally:
             self._consumers.discard(task)
 

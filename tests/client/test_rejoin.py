@@ -1,0 +1,121 @@
+"""Calls that go on by another peer connection: at another server, or at the same one by a device that is new to it."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from aiortc import MediaStreamTrack
+from yarl import URL
+
+from relay.client import ClientCall, connect
+from relay.client.call_media import CallMedia, CallOptions
+from relay.client.peer import MediaEnd
+from relay.client.tracks import ReceivedFrames
+from tests.client.conftest import Join
+from tests.client.test_calls import answered, hears, sends, talking
+from tests.kit.cuttable import CuttablePath
+from tests.kit.peer import Ear, ToneTrack
+from tests.kit.served_cluster import url_of
+from tests.kit.server import RunningRelay
+from tests.kit.wait import eventually
+
+
+class Server:
+    """One end of a peer connection, as a server that has the other party's tone."""
+
+    def __init__(self, hertz: float) -> None:
+        self.audio: ReceivedFrames[Any] = ReceivedFrames("audio")
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.end = MediaEnd(on_track=self._take)
+        self._hertz = hertz
+
+    async def offer(self) -> Mapping[str, str]:
+        return await self.end.offer({"audio": ToneTrack(self._hertz)}, ("opus",))
+
+    def _take(self, track: MediaStreamTrack) -> None:
+        self.tasks.add(asyncio.create_task(self.audio.consume(track)))
+
+    async def aclose(self) -> None:
+        self.audio.end()
+        await self.end.aclose()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def hear(audio: ReceivedFrames[Any], hertz: float) -> None:
+    ear = Ear()
+    async with asyncio.timeout(20):
+        async for frame in audio:
+            ear.hear(frame)
+            if ear.hears(hertz):
+                return
+
+
+async def test_media_comes_and_goes_by_the_former_peer_connection_until_it_comes_by_the_next() -> None:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        tasks.add(asyncio.create_task(work))
+
+    media = CallMedia(spawn, CallOptions(), None)
+    async with contextlib.aclosing(Server(440)) as former, contextlib.aclosing(Server(550)) as later:
+        await former.end.accept(await media.answer(await former.offer(), [ToneTrack(880)], ()))
+        await asyncio.gather(hear(media.audio, 440), hear(former.audio, 880))
+        answer = await media.rejoin(await later.offer())
+        # The later one has not heard of the answer yet.
+        here, there = media.audio.decoded, former.audio.decoded
+        await eventually(
+            lambda: media.audio.decoded > here + 20 and former.audio.decoded > there + 20,
+            "both hear each other by the former one",
+        )
+        await later.end.accept(answer)
+        await asyncio.gather(hear(media.audio, 550), hear(later.audio, 880))
+        await eventually(lambda: former.end.connection.connectionState == "closed", "the former one is closed")
+        here, there = media.audio.decoded, later.audio.decoded
+        await eventually(
+            lambda: media.audio.decoded > here + 20 and later.audio.decoded > there + 20, "both hear each other by the later one"
+        )
+        await media.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_client_that_takes_its_call_over_sends_on_what_it_sent(join: Join) -> None:
+    caller, callee = await join("student_456"), await join("tutor_789")
+    answering = asyncio.create_task(answered(callee, sends(880)))
+    call = await caller.call("tutor_789", "voice", 123, media=sends(440))
+    other = await answering
+    async with asyncio.timeout(20):
+        await asyncio.gather(hears(call, 880), hears(other, 440))
+    former = other.media.end
+    await callee.lose_connection(forget=True)
+    await eventually(lambda: other.media.end is not former and other.media.end is not None, "it has another peer connection")
+    await eventually(lambda: former is not None and former.connection.connectionState == "closed", "it has no other one")
+    async with asyncio.timeout(20):
+        await asyncio.gather(hears(call, 880), hears(other, 440))
+    await call.hang_up()
+
+
+async def test_a_client_asks_for_its_call_again_if_its_connection_breaks_while_it_asks(relay: RunningRelay, join: Join) -> None:
+    caller, heard = await join("student_456"), list[Mapping[str, Any]]()
+    async with CuttablePath.to(URL(relay.url).port or 0) as path:
+
+        def hear_of(message: Mapping[str, Any]) -> None:
+            heard.append(message)
+            if message.get("yours") is False and len(states()) == 1:
+                path.freeze()  # what it asks for does not arrive
+
+        def states() -> list[Mapping[str, Any]]:
+            return [one for one in heard if one.get("yours") is False]
+
+        async with connect(url_of(path), "tutor_789", on_message=hear_of) as callee, talking(caller, callee) as (call, other):
+            assert isinstance(call, ClientCall)
+            former = other.media.end
+            await callee.lose_connection(forget=True)
+            await eventually(states, "the relay lets it have its call back")
+            path.cut()
+            path.thaw()
+            path.mend()
+            await eventually(lambda: other.media.end is not former, "it has another peer connection")
+            decoded = call.audio.decoded, other.audio.decoded
+            await eventually(lambda: call.audio.decoded > decoded[0] + 25, "the caller hears it")
+            await eventually(lambda: other.audio.decoded > decoded[1] + 25, "it hears the caller")
