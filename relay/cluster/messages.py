@@ -95,6 +95,13 @@ class Gone(Message, frozen=True):
     """It was sent away for good, and leaves its call at once."""
 
 
+class Unsure(Message, frozen=True):
+    """A device heard about its call from a node that owned it before, and maybe not what became of it since: that it does not
+    ring any more, say, or that another device has its place."""
+
+    device: DeviceCard
+
+
 # -- to all nodes, from the one that a change has come to --------------------------------------------------------------
 
 
@@ -278,7 +285,7 @@ class CallsListed(Reply, frozen=True):
 
 
 _Any = (
-    ToDevice | Drop | FromDevice | Came | Away | Gone | MediaMoved
+    ToDevice | Drop | FromDevice | Came | Away | Gone | Unsure | MediaMoved
     | Blocked | ScopesChanged | RecordingPolicyChanged | CredentialsRevoked
     | Resume | TakeOver | TakeCall | Flush
     | Resumed | Accepted | Willing | Flushed | Denied

@@ -130,6 +130,10 @@ class Bus:
         node = self.nodes[ref]
         node.cut = node.fenced = False
         self.lost_nodes.discard(ref)
+        for claim in node.owned.values():
+            standing = [self.claims.get(one) for one in claim.profiles]
+            if all(one is None or one.owner in self.lost_nodes for one in standing):
+                self.claims.update(dict.fromkeys(claim.profiles, claim))
         node.member.restored()
 
 
@@ -144,6 +148,8 @@ class BusNode:
         self.cut = False
         """It does not reach the engine."""
         self.fenced = False
+        self.owned: dict[str, Claim] = {}
+        """What it has claimed and not released, by the call: the engine may have lost it."""
         self._bus = bus
         self._due = 0.0
         self._asked = count()
@@ -158,13 +164,16 @@ class BusNode:
 
     # -- the engine ---------------------------------------------------------------------------------------------------
 
-    def _command(self, effect: Callable[[], T]) -> "asyncio.Future[T]":
-        """Have something done by the engine, after all that was asked for before."""
+    def _command(self, effect: Callable[[], T], *, persistent: bool = False) -> "asyncio.Future[T]":
+        """Have something done by the engine, after all that was asked for before; if it is persistent, be it once it is back."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._due = max(self._bus.later(), self._due + 1e-9)
         self._bus.in_flight += 1
 
         def arrive() -> None:
+            if self.cut and persistent and not self.dead:
+                asyncio.get_running_loop().call_later(0.1, arrive)
+                return
             if self.cut or self.dead:
                 self._answer(future, COMMAND_TIMEOUT, Unavailable("the engine is away"))
                 return
@@ -199,6 +208,7 @@ class BusNode:
                 if other is not None and other.call_id != call_id:
                     return other
             claims.update(dict.fromkeys(profiles, mine))
+            self.owned[call_id] = mine
             card = self._bus.cards[self.me]
             self._bus.cards[self.me] = replace(card, begun=card.begun + 1)
             return mine
@@ -215,7 +225,8 @@ class BusNode:
                 del claims[profile]
                 self._bus.sheets.pop(claim.call_id, None)
 
-        self._command(effect)
+        self.owned.pop(claim.call_id, None)
+        self._command(effect, persistent=True)
 
     async def call_of(self, profile: Profile) -> Claim | None:
         return await self._command(lambda: self._living(self._bus.claims.get(profile)))
@@ -235,6 +246,7 @@ class BusNode:
             if lives or any(claims.get(one) != standing for one in standing.profiles):
                 return None
             claims.update(dict.fromkeys(standing.profiles, mine))
+            self.owned[mine.call_id] = mine
             return mine
 
         return await self._command(effect)
@@ -262,7 +274,7 @@ class BusNode:
                 del known[device.device_id]
                 self._bus.tokens.pop(resume_digest, None)
 
-        self._command(effect)
+        self._command(effect, persistent=True)
 
     async def devices_of(self, profile: Profile) -> Sequence[DeviceCard]:
         lost = self._bus.lost_nodes

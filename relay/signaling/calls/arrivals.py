@@ -110,6 +110,23 @@ class Arrivals:
                 await self._negotiation.call_again(live, party)
 
     @unless_moved
+    async def unsure(self, device: Device) -> None:
+        """A device heard about its call from another node, which was lost, and may not know that it is not in it any more."""
+        context = self._context
+        await context.arrived(device.profile)
+        live = context.live.of(device.profile)
+        if live is None:
+            return
+        async with live.lock:
+            call, party = live.call, live.call.party(device.profile)
+            if call.state is State.ENDED or party.device_id in (device.device_id, None):
+                return
+            if device.device_id in live.ringing or device in live.waiting:
+                return
+            device.send(notices.ended(call, party, EndReason.ANSWERED_ELSEWHERE))
+            context.tell_elsewhere(live, party, device)
+
+    @unless_moved
     async def gone(self, device: Device) -> None:
         """A device has not come back: it rings no more, and any other of its profile may take its place in the call."""
         live = self._context.live.of(device.profile)

@@ -1,12 +1,13 @@
 """What a node does as the home of devices: other nodes know where they are, and get what they say about calls that are theirs."""
 
+import asyncio
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from relay.cluster.messages import Away, Came, Denied, Drop, Gone, Message, Reply, Resume, Resumed, ToDevice
+from relay.cluster.messages import Away, Came, Denied, Drop, Gone, Message, Reply, Resume, Resumed, ToDevice, Unsure
 from relay.cluster.values import Claim, DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile
@@ -48,6 +49,7 @@ class Home:
         self.counters: Counter[str] = Counter()
         self._moved: dict[str, NodeRef] = {}
         """Device id → the node that it went to from here, the latest last."""
+        self._settling = asyncio.Lock()
         self._expected: dict[str, list[tuple[NodeRef, Message]]] = {}
         """Devices that may be about to come from another node, and what has come for them already."""
 
@@ -278,6 +280,33 @@ class Home:
     async def restored(self) -> None:
         """The engine is back, and may have been empty."""
         for device in self._context.devices.all():
-            claim, in_doubt, device.in_doubt = await self.announce(device), device.in_doubt, False
-            if in_doubt and claim is None and not device.dropped:
-                self.restart([device])  # the call has ended at its new owner, which could not say so
+            await self.announce(device)
+        await self.settle_devices()
+
+    async def settle_devices(self) -> None:
+        """Calls were taken over from this node: see that its devices do not take them for what they were."""
+        async with self._settling:
+            for device in self._context.devices.all():
+                if device.in_doubt and not device.dropped:
+                    await self._settle_device(device)
+
+    async def _settle_device(self, device: Device) -> None:
+        context = self._context
+        try:
+            claim = await context.cluster.call_of(device.profile)
+        except Unavailable:  # it is looked at again once the engine is back
+            return
+        device.in_doubt = False
+        if claim is None:
+            self.restart([device])  # the call has ended at its new owner, which could not say so
+        else:
+            await self.unsure(device, claim.owner)
+
+    async def unsure(self, device: Device, owner: NodeRef) -> None:
+        """Have a device that may be wrong about its call told the truth by the owner, which is another one than it was."""
+        context = self._context
+        if owner == context.me:
+            await self._arrivals.unsure(device)
+        else:
+            await self.announce(device)
+            context.cluster.post(owner, Unsure(device.card(context.me)))

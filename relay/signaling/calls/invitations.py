@@ -336,9 +336,12 @@ class Invitations:
             context.ports.hooks.answered(call, live.answered_at)
             async with self._termination.ended_on_error(live):
                 await self._connect(live, answer)
-            for other, _ in list(live.ringing.values()):
+            others = {other for other, _ in live.ringing.values()} | {one for one in live.waiting if one is not device}
+            live.waiting.clear()
+            for other in others:
                 other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))
-                await self.stop_ringing(live, other.device_id)
+                if other.device_id in live.ringing:
+                    await self.stop_ringing(live, other.device_id)
             self._termination.set_timer(live)
             for party in call.parties:
                 context.tell_elsewhere(live, party)

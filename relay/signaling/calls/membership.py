@@ -1,7 +1,10 @@
 """The part of a node that other nodes and the engine talk to (`relay.cluster.api.Member`)."""
 
+import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from relay.cluster.messages import (
     Blocked,
@@ -27,17 +30,36 @@ from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.orders import Orders
 from relay.signaling.calls.owner import Owner
 from relay.signaling.calls.succession import Succession
+from relay.signaling.calls.termination import Termination
 
 logger = logging.getLogger(__name__)
 
 
+LOOKS_FOR: Final = 2.0
+"""Seconds that a node which holds its lease again looks which of its calls are others' by now, before it goes on."""
+
+
 class Membership:
-    """Hands on what other nodes say, and what becomes of them."""
+    """Hands on what other nodes say, and what becomes of them.
+
+    Attributes:
+        look: asks the database which calls of this node others have taken over, and says so by `taken_over`.
+    """
+
+    look: Callable[[], Coroutine[Any, Any, None]]
 
     def __init__(
-        self, context: CallContext, home: Home, owner: Owner, succession: Succession, orders: Orders, moving: Moving
+        self,
+        context: CallContext,
+        termination: Termination,
+        home: Home,
+        owner: Owner,
+        succession: Succession,
+        orders: Orders,
+        moving: Moving,
     ) -> None:
         self._context = context
+        self._termination = termination
         self._home = home
         self._owner = owner
         self._succession = succession
@@ -87,5 +109,21 @@ class Membership:
 
     def restored(self) -> None:
         logger.info("this node holds its lease again")
-        self._context.spawn(self._home.restored())
-        self._context.spawn(self._owner.restored())
+        self._context.spawn(self._restored())
+
+    async def _restored(self) -> None:
+        # First: what devices say of a call that another node has by now is that node's to hear.
+        looking = asyncio.ensure_future(self.look())
+        await asyncio.wait([looking], timeout=LOOKS_FOR)
+        await self._home.restored()
+        await self._owner.restored()
+
+    def taken_over(self, call_id: str) -> None:
+        """Another node has taken a call of this one over, which it took for dead."""
+        self._context.spawn(self._taken_over(call_id))
+
+    async def _taken_over(self, call_id: str) -> None:
+        await self._termination.taken_over(call_id)
+        cluster = self._context.cluster
+        if cluster.nodes() and cluster.may_act():  # otherwise, once it holds its lease again
+            await self._home.settle_devices()

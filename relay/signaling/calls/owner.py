@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from relay.cluster.messages import Away, Came, FromDevice, Gone, Message
+from relay.cluster.messages import Away, Came, FromDevice, Gone, Message, Unsure
 from relay.cluster.values import NodeRef
 from relay.errors import RelayError, Unavailable
 from relay.signaling.calls.arrivals import Arrivals
@@ -55,6 +55,9 @@ class Owner:
                 self._away(message)
             case Gone():
                 self._gone(message)
+            case Unsure():
+                device = self._context.devices.meet(message.device, self._context.me)
+                self._do(device, partial(self._arrivals.unsure, device))
 
     def _from_device(self, message: FromDevice) -> None:
         context = self._context
@@ -84,6 +87,9 @@ class Owner:
     def _away(self, message: Away) -> None:
         context, card = self._context, message.device
         device = context.devices.with_id(card.device_id)
+        if device is None and context.live.of(card.profile) is not None:
+            context.devices.meet(card, context.me)  # its home was cut off when this node took the call over
+            return
         if device is None or device.remote is None or card.moves < device.moves:
             return
         device.learn(card)

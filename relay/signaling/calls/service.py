@@ -121,10 +121,12 @@ class Calls:
         )
         self._media_events = MediaEvents(context, termination, recordings, in_call, succession)
         owner = Owner(context, arrivals, self._receive_from_home)
-        self.membership = Membership(context, home, owner, succession, self.orders, moving)
+        self.membership = Membership(context, termination, home, owner, succession, self.orders, moving)
         cluster.attach(self.membership)
-        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), termination.taken_over)
-        context.log.on_lost, context.log.on_taken_over = termination.lost, termination.taken_over
+        taken_over = self.membership.taken_over
+        self._heartbeat = Heartbeat(ports.logs, lambda kind: context.live.beats(kind, clock.now()), taken_over)
+        self.membership.look = self._heartbeat.look
+        context.log.on_lost, context.log.on_taken_over = termination.lost, taken_over
         self.refused: Counter[str] = Counter()
         self._take: Final[dict[type[incoming.FromClient], Callable[[Device, Any], Awaitable[None]]]] = {
             incoming.CallInvitation: invitations.take_invitation,

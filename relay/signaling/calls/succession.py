@@ -100,6 +100,9 @@ class Succession:
                     continue
                 if owner is not None and owner != node:
                     device.succeeded(node)
+                    if device.told_by == node:
+                        device.told_by = None if owner == context.me else owner
+                        await self._home.unsure(device, owner)
                 elif owner is None and device.told_by == node:
                     # It does not know of the end of its call, and would never learn it. All others have missed nothing.
                     self._home.restart([device])
@@ -268,8 +271,11 @@ class Succession:
             return
         live.caller.session = await context.open_session(live, context.device_of(call.caller))
         call.caller.transport_id = live.caller.session.transport_id
-        for device in context.devices.of(call.callee.profile):
-            await self._invitations.ring(live, device)
+        for device in context.devices.known(call.callee.profile):
+            if device.connected:
+                await self._invitations.ring(live, device)
+            else:
+                live.waiting.append(device)  # it may have rung at the node before, and hears what becomes of the call
         self._termination.set_timer(live)
         context.tell_state(live, call.caller)
 

@@ -10,6 +10,7 @@ from typing import Final
 from relay.cluster.values import NodeRef
 from relay.media.api import WorkerLost
 from relay.signaling.calls import notices
+from relay.signaling.calls import sheet as sheets
 from relay.signaling.calls.call import Call, EndReason, Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall, Update
@@ -59,6 +60,7 @@ class Termination:
             if other is not device:
                 other.send(notices.ended(live.call, party, EndReason.ANSWERED_ELSEWHERE))
         if former is not device:
+            sheets.keep(self._context.cluster, live)  # at once: a successor would have another device in the call
             self._context.tell_elsewhere(live, party)
 
     async def _expire(self, live: LiveCall) -> None:
@@ -125,13 +127,13 @@ class Termination:
         if (live := self._context.live.with_id(call_id)) is not None:
             self._context.spawn(self.end_locked(live, EndReason.EXPIRED))
 
-    def taken_over(self, call_id: str) -> None:
+    async def taken_over(self, call_id: str) -> None:
         """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
         if (live := self._context.live.with_id(call_id)) is not None:
             for party in live.call.parties:
                 for device in self._context.devices.known(party.profile):
                     device.in_doubt = device.remote is None
-            self._context.spawn(self.drop(live))
+            await self.drop(live)
 
     async def drop(self, live: LiveCall) -> None:
         """Carry a call no more. Nothing is written, and no device is told: another server speaks for the call. Its lock is not
@@ -142,6 +144,8 @@ class Termination:
                 return
             update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
             self._take_out(live, update)
+            if live.claim is not None:
+                context.cluster.release(live.claim)  # or it would be claimed anew when the engine has lost the new owner's
             live.ringing.clear()
             context.ports.hooks.dropped(call)
             context.forget(*(party.profile for party in call.parties))

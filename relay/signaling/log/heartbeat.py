@@ -1,6 +1,7 @@
 """Signs of life in the tables of calls, so that a server that dies leaves no call open, and its durations nearly right."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -67,11 +68,20 @@ class Heartbeat:
                 if not isinstance(error, Unavailable):  # which has been said
                     logger.exception("the heartbeat could not be written to the database")
 
-    async def _beat_once(self, kind: ScopeKind, log: CallLog) -> None:
-        beats = self._beats(kind)
+    async def look(self) -> None:
+        """See at once which calls another server has taken over."""
+        with contextlib.suppress(Unavailable):  # the next heartbeat sees it
+            for kind, log in self._logs.items():
+                await self._give_signs(log, self._beats(kind))
+
+    async def _give_signs(self, log: CallLog, beats: Mapping[datetime, Sequence[str]]) -> None:
         for at, call_ids in beats.items():
             for call_id in await log.heartbeat(call_ids, at):
                 self._on_taken_over(call_id)
+
+    async def _beat_once(self, kind: ScopeKind, log: CallLog) -> None:
+        beats = self._beats(kind)
+        await self._give_signs(log, beats)
         signs = await log.signs(beats.keys())
         mine = {call_id for call_ids in self._beats(kind).values() for call_id in call_ids}
         before = self._seen.get(kind, {})

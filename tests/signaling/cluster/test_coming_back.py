@@ -1,11 +1,29 @@
 """Parties come back to their calls at a successor; and what devices hear that are in no call any more."""
 
+import asyncio
+
 import pytest
 
-from tests.signaling.cluster.test_death import REJOIN, asked_to_rejoin, die, rejoin
+from relay.cluster.messages import Message
+from relay.cluster.values import NodeRef
+from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
 from tests.signaling.cluster.test_outages import come_back
 from tests.signaling.cluster.town import Town, in_town
-from tests.signaling.people import HANG_UP, STUDENT, TUTOR
+from tests.signaling.people import HANG_UP, STUDENT, TUTOR, answer, invitation
+
+
+async def cut_off(town: Town) -> None:
+    """`a` does not reach the engine until others have taken its calls over."""
+    await asyncio.sleep(1.5)
+    town.bus.fence(town.a.cluster.me)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+
+
+async def is_back(town: Town) -> None:
+    """`a` reaches it again."""
+    town.bus.regain(town.a.cluster.me)
+    await town.settle()
 
 
 @pytest.mark.parametrize("asks", [False, True])
@@ -44,3 +62,122 @@ async def test_a_party_that_is_offered_its_call_and_goes_away_keeps_the_other_on
     await rejoin(town, callee)
     await town.say(callee, HANG_UP)
     assert back.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_node_that_is_back_drops_at_once_the_calls_that_others_have_by_now(town: Town) -> None:
+    """Or it would take what their parties say to the new owner."""
+    caller, callee = await town.connected(town.a, town.b)
+    await cut_off(town)
+    await is_back(town)
+    assert town.a.calls.call_count == 0
+    await rejoin(town, callee)
+    await rejoin(town, caller)
+    await town.media_up(STUDENT, TUTOR)
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_device_that_was_away_when_its_node_came_back_hears_the_end_of_its_call(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await town.lose(caller)
+    await cut_off(town)
+    await is_back(town)
+    await town.say(callee, HANG_UP)
+    await town.resume(caller, town.a)
+    assert caller.welcome["resumed"]
+    assert caller.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_node_that_finds_out_late_that_its_call_was_taken_over_has_its_device_begin_anew(town: Town) -> None:
+    """The database was away when it was back."""
+    caller, callee = await town.connected(town.a, town.b)
+    connection = caller.connection
+    await cut_off(town)
+    await town.say(callee, HANG_UP)
+    for log in town.a.logs.values():
+        log.is_away = True
+    await is_back(town)
+    assert connection is not None and town.a.calls.call_count == 1
+    for log in town.a.logs.values():
+        log.is_away = False
+    await asyncio.sleep(6)
+    assert connection.closed == 1012
+    back = await come_back(town, caller, town.a)
+    assert back.types() == []
+
+
+@in_town
+async def test_a_call_that_ended_at_its_successor_is_not_claimed_anew_when_its_former_owner_is_back(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await cut_off(town)
+    await town.say(callee, HANG_UP)
+    await asyncio.sleep(6)
+    assert town.a.calls.call_count == 0, "its heartbeat has found out"
+    await is_back(town)
+    assert town.bus.claims == {}
+    back = await come_back(town, caller, town.c)
+    await town.say(back, invitation(TUTOR))
+    assert callee.types()[-1] == "call_invitation"
+    await town.say(back, HANG_UP)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@in_town
+async def test_a_device_that_rang_and_is_away_while_its_call_moves_hears_what_has_become_of_it(
+    town: Town, answered: bool
+) -> None:
+    caller, callee = await town.ringing(town.c, town.b)
+    other = await town.connect(town.a, TUTOR)
+    await town.lose(callee)
+    town.c.calls.draining.begin(0)
+    await asyncio.sleep(1)
+    if answered:
+        await town.say(other, answer())
+    await town.resume(caller, town.a)
+    await town.say(caller, HANG_UP)
+    await town.resume(callee, town.b)
+    assert callee.welcome["resumed"]
+    assert ("call_ended answered_elsewhere" if answered else "call_ended cancelled") in callee.types()
+
+
+@in_town
+async def test_a_device_that_rings_learns_from_the_successor_that_another_one_has_answered(town: Town) -> None:
+    """The owner has died before it could say so."""
+    _, first = await town.ringing(town.a, town.b)
+    second = await town.connect(town.c, TUTOR)
+    assert second.types() == ["call_invitation"]
+    member = town.bus.nodes[town.a.cluster.me].member
+    take = member.take
+
+    def take_and_die(sender: NodeRef, message: Message) -> None:
+        town.bus.lose_next = 10
+        take(sender, message)
+
+    member.take = take_and_die  # type: ignore[method-assign]
+    await town.say(first, answer())
+    await town.kill(town.a)
+    town.bus.lose_next = 0
+    assert (first.types(), second.types()) == (["call_invitation"], ["call_invitation"])
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    assert town.owner(TUTOR) is not None
+    assert second.types() == ["call_invitation", "call_ended answered_elsewhere"]
+    await rejoin(town, first)
+    await town.say(first, HANG_UP)
+
+
+@in_town
+async def test_a_caller_that_took_its_call_to_another_device_just_before_the_owner_died_has_it_there(town: Town) -> None:
+    _, callee = await town.ringing(town.a, town.b)
+    second = await town.connect(town.c, STUDENT)
+    await asyncio.sleep(1.5)
+    await town.say(second, invitation(TUTOR))
+    await town.kill(town.a)
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    await town.say(callee, answer())
+    assert second.types()[-2:] == ["call_answer", "call_state answered"]
+    await town.say(second, HANG_UP)
