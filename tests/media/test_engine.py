@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from relay.media.engine import LocalEngine
 from relay.media.net.addresses import local_addresses
 from relay.media.transport.transport import Transport
 from relay.rtp import rtcp
+from tests.kit.garbage import garbage_of
 from tests.kit.media import IPV4, IPV6, RunningEngine, rtp_packet, still_talk
 from tests.kit.wait import eventually
 
@@ -247,6 +249,35 @@ def descriptors_open() -> int:
 def alive(kind: type) -> int:
     gc.collect()
     return sum(1 for one in gc.get_objects() if isinstance(one, kind))
+
+
+async def test_the_garbage_collector_need_not_look_for_transports_that_were_closed(relay: RunningEngine) -> None:
+    numbers = count()
+
+    async def unanswered() -> None:
+        router = f"router{next(numbers)}"
+        for name in ("a", "b"):
+            await relay.engine.open_transport(router, router + name)
+        await relay.engine.route(router, (f"{router}a", f"{router}b"))
+        await relay.engine.close_router(router)
+
+    async def connected() -> None:
+        router = f"call{next(numbers)}"
+        ends = (("c", DtlsRole.ACTIVE), ("d", DtlsRole.PASSIVE))
+        peers = [await relay.peer(router + name, router=router, role=role) for name, role in ends]
+        await relay.engine.route(router, tuple(peer.transport_id for peer in peers))
+        await relay.connect(*peers)
+        await still_talk(*peers)
+        for peer in peers:
+            await peer.vanish()
+        await relay.engine.close_router(router)
+        relay._peers.clear()
+        relay.events.clear()
+
+    assert not await garbage_of(unanswered, 20)
+    left = await garbage_of(connected, 5)
+    # The peers are in this process too, and are not looked at.
+    assert not [kind for kind in left if kind.startswith(("relay.media.transport", "relay.media.net"))], left
 
 
 @pytest.mark.long

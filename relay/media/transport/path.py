@@ -108,7 +108,7 @@ class Path:
     )
 
     def __init__(self, owner: object, counters: MediaCounters, timing: Timing = USUAL) -> None:
-        self._owner = owner
+        self._owner: object | None = owner
         """The transport: what `RemoteAddress.transport` is set to."""
         self._counters = counters
         self.addresses: list[RemoteAddress] = []
@@ -299,7 +299,8 @@ class Path:
         return consented and silence <= self._liveness.patience
 
     def close(self) -> None:
-        """Free the addresses."""
+        """Free the addresses, and the transport: two that keep each other would wait for the garbage collector."""
+        self._owner = None
         for address in self.addresses:
             address.forget()
         self.addresses.clear()

@@ -5,8 +5,9 @@ waits: `buffers`. What it was not sent: `gap`. Here is how they act together, wh
 """
 
 import time
+import weakref
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
 from aioice import stun
 from aiortc import RTCCertificate
@@ -36,6 +37,9 @@ RELAY_SSRC: Final = 1
 """Sender SSRC of the RTCP packets that the relay makes itself; what receive-only browsers use too."""
 
 
+Arguments = ParamSpec("Arguments")
+
+
 class Transport(ForwardingState["Transport"]):
     """One path to one device.
 
@@ -53,6 +57,7 @@ class Transport(ForwardingState["Transport"]):
     """
 
     __slots__ = (
+        "__weakref__",
         "_closed",
         "_dtls",
         "_early",
@@ -85,7 +90,8 @@ class Transport(ForwardingState["Transport"]):
         limits: MediaLimits = UNLIMITED,
         timing: Timing = USUAL,
     ) -> None:
-        self.received = ReceivedStreams((RELAY_SSRC,), self._note_retransmission, now)
+        # Its parts must not keep it: in reference cycles, two transports for each call would wait for the garbage collector.
+        self.received = ReceivedStreams((RELAY_SSRC,), _weakly(self._note_retransmission), now)
         super().__init__(self.received.live, self.received.read_payload)
         self.statistics = self.received.statistics
         self.ssrcs = self.received.ssrcs
@@ -98,18 +104,20 @@ class Transport(ForwardingState["Transport"]):
         self.router: Any = None
         """That it belongs to (`relay.media.routing.router`)."""
         self.budget = Budget(limits, now, timing.first_exclusion)
-        self.gap = SendingGap(self)
+        self.gap = SendingGap(weakref.proxy(self))
         self.loses_many = False
         self.on_tap_failed: Callable[[str], None] | None = None
         """Is told why the tap was taken off. Called for the packet that the tap failed with, so it is to return at once."""
         self._dtls = DtlsAssociation(
             *(certificate, self.path, self.budget, counters),
-            on_keys=self._keys,
-            on_closed=self._lost,
-            on_record=self._forward_record,
+            on_keys=_weakly(self._keys),
+            on_closed=_weakly(self._lost),
+            on_record=_weakly(self._forward_record),
         )
         self._early = EarlyPackets(counters)
-        self._keyframe_requests = KeyframeRequests(self.statistics.streams, self.budget, self.send_rtcp, RELAY_SSRC, counters)
+        self._keyframe_requests = KeyframeRequests(
+            self.statistics.streams, self.budget, _weakly(self.send_rtcp), RELAY_SSRC, counters
+        )
         self._events = TransportEvents(transport_id, emit, timing.report_interval, now)
         self._policed: Any = None
         """What `rx` was before the peer had sent too much, until it is heard again."""
@@ -356,3 +364,15 @@ class Transport(ForwardingState["Transport"]):
         await self._dtls.close()
         self.path.close()
         self.destination = None
+
+
+def _weakly(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """The method as a function that does not keep what it is of."""
+    weak = weakref.WeakMethod(method)
+
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        found = weak()
+        if found is not None:
+            found(*args, **kwargs)
+
+    return call

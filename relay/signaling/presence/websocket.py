@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -65,6 +65,7 @@ class WebSocketConnection:
         self._closing: asyncio.Task[None] | None = None
         self._overflow = False
         self._transport: asyncio.Transport | None = None
+        self._protocol: Any = None
 
     async def open(self, request: web.Request, remote_address: str | None) -> None:
         """Upgrade the request of a client that is at that address.
@@ -81,7 +82,7 @@ class WebSocketConnection:
             transport.set_protocol(_Limited(inner, self._overdue, self._message_timeout))
         await self.response.prepare(request)
         self.remote_address = remote_address
-        self._transport = request.transport
+        self._transport, self._protocol = request.transport, request.protocol
         if request.transport is not None:
             name = request.transport.get_extra_info("sockname")
             self.local_address = name[0] if name else None
@@ -132,7 +133,14 @@ class WebSocketConnection:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
+            # Its error knows the frame in which it was raised, and that this connection: a cycle, which only the garbage
+            # collector would find.
+            self._writer = None
         await self.response.close(code=code, message=reason)
+        # By this, which is called for data (a private name), aiohttp's protocol keeps the response, which keeps the request,
+        # which keeps the protocol: another cycle, with all that was known of the connection.
+        if self._protocol is not None:
+            self._protocol._data_received_cb = self._protocol = None
 
     def _overdue(self) -> None:
         self._on_overdue()

@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 from relay.signaling.messages.incoming import MAX_FRAME_LENGTH
 from relay.signaling.presence.outbox import MAX_FRAMES
 from relay.signaling.presence.websocket import HARD_LIMIT, MESSAGE_TIMEOUT, OUTGOING_LIMIT, WebSocketConnection
+from tests.kit.garbage import garbage_of
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 from tests.signaling.people import STUDENT
@@ -291,3 +292,23 @@ async def test_a_frame_is_judged_by_what_it_says_and_not_by_its_kind(relay: Runn
                 await say()
                 assert (await socket.receive_json(timeout=PATIENCE))["code"] == code
             assert (await relay.counters())["relay_devices"] == 1
+
+
+# -- what is left -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_garbage_collector_need_not_look_for_connections_that_are_over(line: Line) -> None:
+    async def connection() -> None:
+        async with line.client() as (socket, connection):
+            connection.send(b"{}")
+            await socket.receive()
+            await socket.send_str("hello")
+        await eventually(lambda: connection in line.over, "the connection is over")
+        await connection.close()
+        line.connections.clear()
+        line.heard.clear()
+        line.over.clear()
+
+    left = await garbage_of(connection, 5)
+    # The client is in this process too, and is not looked at.
+    assert not [kind for kind in left if kind.startswith(("relay.", "aiohttp.web"))], left
