@@ -34,6 +34,7 @@ def written(
         sound: Any = container.add_stream(audio, rate=48_000, layout="stereo") if audio else None
         if stream is not None:
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", gop
+            stream.codec_context.thread_count = 1
             for number in range(round(seconds * RATE)):
                 frame = av.VideoFrame(160, 120, "yuv420p")
                 for plane in frame.planes:

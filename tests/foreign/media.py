@@ -44,6 +44,7 @@ def _video() -> list[bytes]:
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.bit_rate = fractions.Fraction(1, 20), 300_000
+    encoder.thread_count = 1
     encoder.options = {"deadline": "realtime", "lag-in-frames": "0"}
     packets = []
     for number in range(LOOP):

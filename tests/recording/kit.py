@@ -27,6 +27,7 @@ def encoded(name: str, frames: int, width: int = 320, height: int = 240, key_eve
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size = key_every
     encoder.bit_rate = 800_000
+    encoder.thread_count = 1  # libvpx spins between its threads: on a busy machine a frame takes thirty times as long
     encoder.options = {
         # Less than zero: by a speed that does not depend on how busy the machine is, so that frames are the same each time.
         "libvpx": {"deadline": "realtime", "cpu-used": "-8", "lag-in-frames": "0", "error-resilient": "1"},
