@@ -43,7 +43,7 @@ class PagesInCall:
         async def both_ways() -> bool:
             caller, callee = await self.statistics()
             heard = min(caller.audio_energy, callee.audio_energy) > 0
-            seen = min(caller.frames_decoded, callee.frames_decoded) > 5 * A_SECOND
+            seen = min(caller.frames_decoded, callee.frames_decoded) > A_SECOND
             as_sent = (caller.size_received, callee.size_received) == (callee.size_sent, caller.size_sent)
             return heard and (self.kind == "voice" or (seen and as_sent))
 

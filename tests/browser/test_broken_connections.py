@@ -43,7 +43,7 @@ async def test_video_goes_on_without_a_websocket_and_texts_arrive_when_it_is_bac
             await expect(caller.hook("chat-entry").last).to_have_attribute("data-state", "pending", timeout=PATIENCE)
             await callee.write("to the one who is away")
             await caller.press("mute")
-            await call.video_goes_on(10 * A_SECOND)
+            await call.video_goes_on(5 * A_SECOND)
         assert await caller.state() == "connected"
         path.mend()
 

@@ -126,7 +126,7 @@ def only_turn(edge: Edge, way: Callable[[str], bool]) -> str:
 
 async def see_and_hear_each_other(relay: RunningRelay, caller: RelayPage, callee: RelayPage, record: Record) -> PagesInCall:
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    statistics = await call.video_goes_on(5 * A_SECOND)
+    statistics = await call.video_goes_on(3 * A_SECOND)
     assert min(one.audio_energy for one in statistics) > 0
     await call.report_first_frames(record)
     assert await relay.losses() == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.calls import PagesInCall, Record
+from tests.browser.calls import A_SECOND, PagesInCall, Record
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, LargeVideoPage
 from tests.kit.server import RunningRelay
@@ -19,6 +19,7 @@ async def test_two_pages_see_and_hear_each_other_until_the_caller_hangs_up(
         for part in ("call-screen", "remote-video", "local-video", "call-timer", "mute", "camera", "end"):
             await page.shows(part)
     await call.media_flows()
+    await call.video_goes_on(5 * A_SECOND)
     await call.report_first_frames(record_property)
     await call.hang_up(caller, record_property)
     for page in (caller, callee):

@@ -18,7 +18,7 @@ from tests.fuzz.seeds import mutated, seeds, signed
 from tests.fuzz.targets import TARGETS
 from tests.kit.media import rtcp_compound, rtp_packet
 
-MUTATIONS: Final = (200, pytest.param(20_000, marks=pytest.mark.long))
+MUTATIONS: Final = (200, pytest.param(5_000, marks=pytest.mark.long))
 """Of each target's corpus. The same ones each time: what looks for new ones is `tests.fuzz.coverage_guided`."""
 
 CASES: Final = [(target, name) for target in TARGETS for name in seeds(target)]

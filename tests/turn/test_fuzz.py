@@ -24,7 +24,7 @@ LIMITS: Final[dict[str, Any]] = {
     "unauthenticated_per_second": 50,
 }
 
-MUTATIONS: Final = 20_000
+MUTATIONS: Final = 5_000
 
 
 def check(desk: Desk, outputs: list[Output]) -> None:
