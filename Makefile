@@ -38,23 +38,26 @@ NODES ?= 3
 cluster: $(BIN)/.relay
 	@exec $(BIN)/python -m deploy.cluster --nodes $(NODES)
 
-# Tests also wait, so more processes than processors. Compiled modules are kept whatever the environment says: each process, and each
-# relay that a test starts, would else compile all of them again.
-PROCESSES ?= 5
+# Tests also wait, so with those of browsers more processes than processors. Compiled modules are kept whatever the environment says:
+# each process, and each relay that a test starts, would else compile all of them again.
+PROCESSES ?= 3
 # Of those with browsers. A call between two browsers keeps half a processor busy, and what starts around it waits.
 BROWSERS ?= 2
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
 
-quick: PROCESSES = 3
 quick: $(BIN)/.dev
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 
+# What browsers leave idle the others take.
+WITHOUT_BROWSERS = $(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not browser" $(TESTS)
+WITH_BROWSERS = $(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN))
+quoted = '$(subst ','\'',$(1))'
+
 test: $(BIN)/.dev
 	@tests/install-peers
-	$(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not browser" $(TESTS); $(OR_NONE)
-	$(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
+	tests/side-by-side $(call quoted,$(WITHOUT_BROWSERS)) $(call quoted,$(WITH_BROWSERS))
 	$(PYTEST) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
 
 # Of a part, a command may have none (pytest's status 5).

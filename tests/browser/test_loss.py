@@ -70,6 +70,6 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty_and_the_r
 async def test_no_packet_is_retransmitted_over_a_path_without_loss(relay: RunningRelay, browser: Browser) -> None:
     async with video_call(browser, relay, loss=0.0) as call:
         await call.media_flows()
-        both = await call.statistics()
+        both = await call.video_goes_on(5 * A_SECOND)
         assert [one.nacks for one in both] == [0, 0]
         assert (await relay.counters())["relay_media_packets_resent_total"] == 0
