@@ -38,30 +38,28 @@ NODES ?= 3
 cluster: $(BIN)/.relay
 	@exec $(BIN)/python -m deploy.cluster --nodes $(NODES)
 
-# Tests also wait, so with those of browsers more processes than processors. Compiled modules are kept whatever the environment says:
-# each process, and each relay that a test starts, would else compile all of them again.
-PROCESSES ?= 3
-# Of those with browsers. A call between two browsers keeps half a processor busy, and what starts around it waits.
-BROWSERS ?= 2
+# How many run at once: tests also wait. Compiled modules are kept whatever the environment says: each process, and each relay that a
+# test starts, would else compile all of them again.
+PROCESSES ?= 5
+BROWSERS ?= 3
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
 
+quick: PROCESSES = 3
 quick: $(BIN)/.dev
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 
-# What browsers leave idle the others take.
-WITHOUT_BROWSERS = $(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not browser" $(TESTS)
-WITH_BROWSERS = $(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN))
+# Those that only compute run beside the rest, in the time that it leaves idle.
+COMPUTING = $(PYTEST) -n 2 --dist loadgroup -m "not (browser or lab or servers)" $(TESTS)
+DRIVING = $(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN))
+STARTING = $(PYTEST) -n $(PROCESSES) --dist loadgroup -m "(lab or servers) and not browser" $(TESTS)
+ALONE = $(PYTEST) -m alone $(or $(TESTS),$(DRIVEN))
 quoted = '$(subst ','\'',$(1))'
 
 test: $(BIN)/.dev
 	@tests/install-peers
-	tests/side-by-side $(call quoted,$(WITHOUT_BROWSERS)) $(call quoted,$(WITH_BROWSERS))
-	$(PYTEST) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
-
-# Of a part, a command may have none (pytest's status 5).
-OR_NONE = status=$$?; [ $$status -eq 0 ] || [ $$status -eq 5 ]
+	tests/side-by-side $(foreach part,COMPUTING DRIVING STARTING ALONE,$(call quoted,$($(part))))
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff format --check .
