@@ -51,9 +51,9 @@ quick: $(BIN)/.dev
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 
 # Those that only compute run beside the rest, in the time that it leaves idle.
-COMPUTING = $(PYTEST) -n 2 --dist loadgroup -m "not (browser or lab or servers)" $(TESTS)
+COMPUTING = $(PYTEST) -n 2 --dist loadgroup -m "not (browser or lab or servers or timely)" $(TESTS)
 DRIVING = $(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN))
-STARTING = $(PYTEST) -n $(PROCESSES) --dist loadgroup -m "(lab or servers) and not browser" $(TESTS)
+STARTING = $(PYTEST) -n $(PROCESSES) --dist loadgroup -m "(lab or servers or timely) and not browser" $(TESTS)
 ALONE = $(PYTEST) -m alone $(or $(TESTS),$(DRIVEN))
 quoted = '$(subst ','\'',$(1))'
 

@@ -1,5 +1,6 @@
 """Around the call: how the page rings, what it keeps of calls, and how it takes names and data that are wrong."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Playwright, Route, expect
+from playwright.async_api import Browser, Playwright, Response, Route, expect
 
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS, OpenPage
@@ -105,6 +106,7 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     await expect(page.get_by_role("link", name="Test your connection")).to_have_attribute("href", "connectivity")
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_text("Thank you.")).to_be_visible(timeout=PATIENCE)
+    await expect(caller.hook("rating-more")).to_be_hidden(timeout=PATIENCE)
     counters = await relay.counters()
     assert (counters["relay_call_ratings_total"], counters["relay_call_problems_total"]) == (1, 1)
     await caller.put_away_the_ended_call()
@@ -136,6 +138,38 @@ async def test_a_call_is_rated_and_keeps_a_page_with_what_was_said(relay: Runnin
     await callee.page.get_by_role("tab", name="Recent").click()
     await expect(callee.hook("recent-call")).to_contain_text(re.compile(r"voice call · 0:\d\d"), timeout=PATIENCE)
     assert "Yesterday" not in await callee.hook("recent-call").inner_text()
+
+
+async def test_what_was_wrong_with_a_call_is_kept_though_the_stars_were_sent_before_and_arrive_late(
+    relay: RunningRelay, open_page: OpenPage[RelayPage]
+) -> None:
+    caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
+    await PagesInCall.connected(relay, "voice", caller, callee)
+    await caller.hang_up()
+    page, under_way, goes_on = caller.page, list[Route](), asyncio.Event()
+    answers = list[Response]()
+
+    async def hold_the_first(route: Route) -> None:
+        under_way.append(route)
+        if len(under_way) == 1:
+            await goes_on.wait()
+        await route.continue_()
+
+    await page.route("**/rating", hold_the_first)
+    page.on("response", lambda one: answers.append(one) if one.url.endswith("/rating") else None)
+    await page.locator("label", has=page.get_by_role("radio", name="Poor")).click()
+    await eventually(lambda: under_way, "the stars are sent")
+    await page.locator("label", has_text="Echo").click()
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_text("Thank you.")).to_be_hidden()
+    goes_on.set()
+    await eventually(lambda: len(answers) == 2, "both are answered")
+    await expect(page.get_by_text("Thank you.")).to_be_visible(timeout=PATIENCE)
+    await page.reload()
+    await page.get_by_role("tab", name="Recent").click()
+    await page.get_by_role("button", name="Daniel Okafor Outgoing voice call").click()
+    await expect(page.get_by_role("article", name="Daniel Okafor").get_by_role("radio", name="Poor")).to_be_checked()
+    await expect(page.get_by_role("article", name="Daniel Okafor").get_by_test_id("problem-echo")).to_be_checked()
 
 
 MOVES = """(name) => {

@@ -67,6 +67,8 @@ export function createRating({ onRate }) {
   /** @type {CallName | null} the call that is rated */
   let call = null;
   let timer = 0;
+  /** What was sent last: one is sent after the other, so that the last one is what the relay keeps. @type {Promise<boolean>} */
+  let sending = Promise.resolve(true);
 
   /** @returns {Rating} */
   function rating() {
@@ -106,8 +108,9 @@ export function createRating({ onRate }) {
 
   /** @param {CallName} about @param {Rating} what @param {boolean} [isAll] with what was wrong */
   async function deliver(about, what, isAll = false) {
-    const sent = await onRate(about, what);
-    if (call !== about) return;
+    const mine = (sending = sending.then(() => onRate(about, what)));
+    const sent = await mine;
+    if (call !== about || mine !== sending) return;
     setText(said, sent ? "Thank you." : "That could not be sent. Try again in a moment.");
     if (sent && isAll) more.hidden = true;
   }
