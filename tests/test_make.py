@@ -90,7 +90,7 @@ def test_a_cluster_has_as_many_nodes_as_one_likes_and_the_settings_of_the_comman
 
 
 def side_by_side(first: str, second: str) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / "tests" / "side-by-side", first, second]
+    command = [str(ROOT / "tests" / "side-by-side"), first, second]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -112,7 +112,7 @@ def test_both_parts_of_the_tests_end_by_ctrl_c(tmp_path: Path) -> None:
     waits = f"{as_pytest}; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
     ready = [tmp_path / name for name in ("first", "second")]
     parts = [shlex.join([sys.executable, "-c", waits, str(path)]) for path in ready]
-    command = [ROOT / "tests" / "side-by-side", *parts]
+    command = [str(ROOT / "tests" / "side-by-side"), *parts]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as both:
         while not all(path.exists() for path in ready):
             time.sleep(0.05)
