@@ -8,6 +8,7 @@ handed to the forwarding path as raw libsrtp sessions, which work in place in th
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from socket import htonl
 from typing import Any, Final, cast
 
@@ -154,8 +155,9 @@ class Certificate:
         return self._certificate
 
 
+@lru_cache(maxsize=2)
 def fingerprints(certificate: RTCCertificate) -> tuple[Fingerprint, ...]:
-    """The SHA-256 fingerprint, which every browser understands."""
+    """The SHA-256 fingerprint, which every browser understands. Remembered: transports share a certificate for weeks."""
     return tuple(Fingerprint(one.algorithm, one.value) for one in certificate.getFingerprints() if one.algorithm == "sha-256")
 
 
