@@ -1,7 +1,7 @@
 """What a caller receives, written to a file as it arrives: packets are put together to frames, and not decoded.
 
-Audio and video stand at their times of arrival at the beginning, and go on by their RTP timestamps. A gap in the audio is filled
-with packets of silence, because players close a gap up, and what follows would be early.
+Audio and video stand at their times of arrival at the beginning, and go on by their RTP timestamps. A gap in the audio is filled,
+because players close a gap up, and what follows would be early: a short one with packets that a decoder conceals, else with silence.
 """
 
 import io
@@ -26,6 +26,9 @@ MAX_PENDING: Final = 3000
 """Frames that are kept until the file begins."""
 
 _OPUS_SILENCE: Final = {1: b"\xf8\xff\xfe", 2: b"\xfc\xff\xfe"}
+CONCEALED: Final = 0.4
+"""Seconds of a gap of Opus, at most, that a decoder conceals (RFC 7845, section 4.1). Behind a packet of silence, audio would be
+too quiet for 100 ms."""
 _OF_AIORTC: Final = {"vp8": "VP8", "h264": "H264"}
 """aiortc tells codecs apart by their names with the capitals of their registration."""
 _MUXED: Final = {"vp8": "vp8", "h264": "h264"}
@@ -47,6 +50,8 @@ class _Stream:
     """Seconds on the file's time line at which `origin` is."""
     written: int = 0
     """Of audio: units up to which the file is filled."""
+    before: bytes = b""
+    """The packet of audio that was written last."""
     stream: Any = None
     pending: list[tuple[float, int, bytes]] = field(default_factory=list)
     """Arrival, units since `origin`, data."""
@@ -122,7 +127,7 @@ class PacketRecorder:
 
     Attributes:
         frames: written, by kind.
-        inserted: packets of silence.
+        inserted: packets in the place of missing audio.
     """
 
     def __init__(self, path: str | Path, kinds: tuple[str, ...]) -> None:
@@ -219,16 +224,19 @@ class PacketRecorder:
                 if stream.kind == "audio":
                     self._fill(stream, units, data)
                 self._write(stream, units, data)
-                stream.written = units + _units_of(stream, data)
+                stream.written, stream.before = units + _units_of(stream, data), data
         stream.pending.clear()
 
     def _fill(self, stream: _Stream, until: int, data: bytes) -> None:
-        """Put silence in the place of audio that is missing."""
-        step = _units_of(stream, data)
+        """Fill the place of audio that is missing."""
         if stream.codec != "opus" or not self.frames["audio"]:
             return
+        filling, step = _OPUS_SILENCE[2 if data[0] & 4 else 1], _units_of(stream, data)
+        if until - stream.written <= CONCEALED * stream.clock_rate:
+            filling = bytes([stream.before[0] & 0xFC])  # one frame of the same kind, without any bytes
+            step = _units_of(stream, filling)
         while stream.written + step <= until:
-            self._write(stream, stream.written, _OPUS_SILENCE[2 if data[0] & 4 else 1])
+            self._write(stream, stream.written, filling)
             stream.written += step
             self.inserted += 1
 

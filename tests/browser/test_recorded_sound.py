@@ -105,13 +105,24 @@ async def test_each_tone_sounds_at_its_second_though_packets_were_lost_and_the_m
     assert audio["inserted_for"]["lost"] == pytest.approx(0.02 * audio["lost"], abs=0.03)
     assert audio["inserted_for"]["start"] > 0.5
 
-    tones = await tones_played(callee.page, file)
-    heard = seconds_heard(tones, clapper.due(sidecar, last))
-    assert {*range(first, before + 1), *range(muted + 2, last + 1)} <= {*heard}, f"{tones}, due: {clapper.due(sidecar, last)}"
+    tones, due = await tones_played(callee.page, file), clapper.due(sidecar, last)
+    heard = seconds_heard(tones, due)
     assert not {*range(before + 2, muted + 1)} & {*heard}, "the microphone was muted"
-    late = statistics.median(time - second for second, time in heard.items())
-    record_property("played: how far each tone is from its second [ms]", in_milliseconds(t - s - late for s, t in heard.items()))
-    assert max(abs(time - second - late) for second, time in heard.items()) <= 0.060
+    late = statistics.median(time - due[second] for second, time in heard.items())
+    begins = {second: at + late for second, at in due.items()}
+    # Of some, the first packet or the second one was lost. A decoder has nothing to go on from then: in the call, too, such a
+    # tone was faint, or not heard.
+    cut = {
+        second
+        for second, begin in begins.items()
+        if any(gap < begin + 0.03 and gap + lasted > begin - 0.01 for gap, lasted in audio["inserted"])
+    }
+    for part in (range(first, before + 1), range(muted + 2, last + 1)):
+        assert {*part} - cut, "a tone has arrived"
+        assert {*part} - cut <= {*heard}, f"{tones}, due: {due}, filled: {audio['inserted']}"
+    heard = {second: time for second, time in heard.items() if second not in cut}
+    record_property("played: how far each tone is from its second [ms]", in_milliseconds(t - begins[s] for s, t in heard.items()))
+    assert max(abs(time - begins[second]) for second, time in heard.items()) <= 0.060
     # The video of each second is seen when its tone is heard.
     seen = seconds_seen(folder / "A.webm", clapper.due(sidecar))
     offsets = [heard[second] - seen[second] for second in heard if second in seen]

@@ -44,6 +44,19 @@ def test_audio_that_is_lost_is_silence_so_that_what_follows_stays_in_its_place(t
     assert abs(times[-1] - times[0] - 199 * 0.02) <= 0.002
 
 
+def test_a_lost_packet_of_audio_is_concealed_by_the_decoder(tmp_path: Path) -> None:
+    track = pattern(video=False).audio
+    assert track is not None
+    sent = audio_packets(track, 200)
+    recorder, times = recorded(tmp_path / "a.webm", [*sent[:100], *sent[102:]])
+    assert recorder.inserted == 2
+    assert all(abs(later - earlier - 0.02) <= 0.001 for earlier, later in pairwise(times))
+    with av.open(str(tmp_path / "a.webm")) as container:
+        written = [bytes(one) for one in container.demux(audio=0) if one.pts is not None]
+    # RFC 7845, section 4.1: mode, bandwidth and length of the packet before, and no bytes.
+    assert written[100:102] == [bytes([written[99][0] & 0xFC])] * 2
+
+
 def test_packets_that_come_in_another_order_or_twice_are_written_once_in_theirs(tmp_path: Path) -> None:
     track = pattern(video=False).audio
     assert track is not None

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import av
 
+from relay.recording.decoding import decoder_of
 from tests.recording.av1 import av1_frames
 from tests.recording.capture_file import H264, OPUS, VP8, VP9, CaptureFile, audio_section, video_section
 
@@ -278,14 +280,30 @@ def decoded_frames(path: Path) -> list[Any]:
 
 def level(path: Path, begin: float, end: float) -> float:
     """Root mean square of the audio between two times, of 1, as one decodes it in a row: as a player does that knows no gaps."""
-    samples: list[float] = []
+    return _loudness(heard(path)[int(begin * 48000) : int(end * 48000)])
+
+
+def levels(path: Path) -> list[float]:
+    """As `level`, of every 20 ms."""
+    samples = heard(path)
+    return [_loudness(samples[at : at + 960]) for at in range(0, len(samples) - 959, 960)]
+
+
+def heard(path: Path) -> Sequence[float]:
+    """What a player makes of the first audio stream: samples at 48 kHz, mono."""
+    samples = array("f")
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=48000)
-        for frame in container.decode(audio=0):
+        stream = container.streams.audio[0]
+        decoder = decoder_of(stream)
+        for frame in (frame for packet in container.demux(stream) for frame in decoder.decode(packet)):
             for one in resampler.resample(frame):
-                samples += memoryview(bytes(one.planes[0])[: one.samples * 4]).cast("f").tolist()
-    part = samples[int(begin * 48000) : int(end * 48000)]
-    return math.sqrt(sum(one * one for one in part) / max(1, len(part)))
+                samples.frombytes(bytes(one.planes[0])[: one.samples * 4])
+    return samples
+
+
+def _loudness(samples: Sequence[float]) -> float:
+    return math.sqrt(sum(one * one for one in samples) / max(1, len(samples)))
 
 
 def captured(path: Path, seconds: int = 1, width: int = 320, height: int = 240, late: float = 0.0) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from relay.recording.assembly.streams import RedBlock, header_extensions, unpack_red, unpack_rtx
 from relay.recording.payloads import av1, h264, vp8, vp9
-from relay.recording.payloads.audio import linear, opus_samples, opus_silence
+from relay.recording.payloads.audio import linear, opus_concealment, opus_samples, opus_silence
 from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO, depacketizer
 from relay.recording.payloads.frame import MAX_FRAME
 from tests.fuzz.seeds import mutated
@@ -117,6 +117,23 @@ def test_silence_lasts_as_long_as_it_should(samples: int, stereo: bool) -> None:
     pieces = opus_silence(samples, stereo=stereo)
     assert sum(length for length, _ in pieces) == samples - samples % 120
     assert all(opus_samples(payload) == length and bool(payload[0] & 4) == stereo for length, payload in pieces)
+
+
+@pytest.mark.parametrize("config", range(32))
+def test_a_concealed_gap_lasts_as_long_as_it_should_and_goes_on_as_the_packet_before(config: int) -> None:
+    """RFC 7845, section 4.1."""
+    own = opus_samples(bytes([config << 3]))
+    for samples in (119, 120, 1080, 4560, 48_000):
+        pieces = opus_concealment(samples, config << 3 | 4 | 3)
+        assert sum(length for length, _ in pieces) == samples - samples % 120
+        assert all(len(payload) == 1 and opus_samples(payload) == length and payload[0] & 4 for length, payload in pieces)
+        assert pieces[: samples // own] == [(own, bytes([config << 3 | 4]))] * (samples // own)
+        assert sum(length for length, _ in pieces[samples // own :]) < own
+
+
+def test_a_gap_behind_speech_ends_with_the_other_mode_as_only_that_has_packets_so_short() -> None:
+    """RFC 7845, section 4.1: its own example, 95 ms behind 20 ms of SILK in the medium band."""
+    assert opus_concealment(95 * 48, 5 << 3) == [(960, b"\x28")] * 4 + [(480, b"\x20"), (240, bytes([21 << 3]))]
 
 
 @pytest.mark.parametrize(("law", "decoder"), [("pcmu", "pcm_mulaw"), ("pcma", "pcm_alaw")])

@@ -1,7 +1,8 @@
-"""An audio track without holes: players do not keep a gap, so every missing piece of time gets silence.
+"""An audio track without holes: players do not keep a gap, so every missing piece of time gets packets.
 
-Packets are laid end to end. Where the sender's clock runs faster or slower than the relay's, a little silence is put in, or a
-packet becomes a shorter one of silence: in the pauses of the sender if there are any, and before audio is 7.5 ms off.
+Packets are laid end to end. A short gap of Opus gets packets that make a player conceal it, as the receiver of the call did; all
+else gets silence. Where the sender's clock runs faster or slower than the relay's, a little is put in, or a packet becomes a
+shorter one: in the pauses of the sender if there are any, and before audio is 7.5 ms off.
 """
 
 from array import array
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from relay.recording.assembly.budget import NoteBudget
-from relay.recording.payloads.audio import G711_SILENCE, OPUS_STEP, opus_samples, opus_silence
+from relay.recording.payloads.audio import G711_SILENCE, OPUS_STEP, opus_concealment, opus_samples, opus_silence
 
 AHEAD: Final = 0.0025
 """Seconds from which on a gap of the timestamps is filled: the shortest packet of Opus."""
@@ -23,6 +24,11 @@ OVERLAP: Final = 0.060
 
 FILL_DELAY: Final = 5.0
 """Seconds after which silence is laid where nothing came: longer than any packet is waited for."""
+
+CONCEALED: Final = 0.4
+"""Seconds of a gap of Opus, at most, that the player conceals: as much as between two packets of a sender with DTX (RFC 7587,
+section 3.1.3). From 0.1 s on, libopus plays noise that fades by 25 dB a second: in a longer gap, silence is closer to what was
+heard."""
 
 Lay = Callable[[int, bytes, int], None]
 """Write a packet: where it begins, its bytes, how long it lasts, in samples."""
@@ -39,16 +45,18 @@ class AudioTrack:
         """
         self._budget = budget
         self.unlisted = 0
-        """Pieces of silence that `inserted` has not."""
+        """Pieces that `inserted` has not."""
         self._codec, self._rate, self._lay, self._stereo = codec, rate, lay, stereo
         self._step = OPUS_STEP if codec == "opus" else 1
         self.cursor = 0
         """Samples that are laid."""
         self.inserted = array("d")
-        """Beginning and duration of each piece of silence, in seconds."""
+        """Beginning and duration of each gap that was filled, in seconds."""
         self.inserted_for: Counter[str] = Counter()
-        """Samples of silence by reason: `lost`, `pause`, `start`, `clock`, `end`."""
+        """Samples that were filled by reason: `lost`, `pause`, `start`, `clock`, `end`."""
         self.packets = self.overlapping = self.malformed = 0
+        self._before: int | None = None
+        """First byte of the packet that was laid last; None: it was silence."""
         self.last_samples = 0
         """How long the packet lasts that came last, written or not."""
 
@@ -68,7 +76,7 @@ class AudioTrack:
         self.last_samples = samples
         behind = time * self._rate - self.cursor
         if behind >= (AHEAD if reason else APART) * self._rate:
-            self.fill(round(behind / self._step) * self._step, reason or "clock")
+            self._fill(round(behind / self._step) * self._step, reason or "clock", self._before)
         elif behind < -OVERLAP * self._rate:
             self.overlapping += 1
             return
@@ -79,19 +87,37 @@ class AudioTrack:
                 if not kept:
                     return
             else:
-                self.fill(kept, "clock")
+                self._fill(kept, "clock", self._before)
                 return
         self._lay(self.cursor, payload, samples)
+        self._before = payload[0]
         self.cursor += samples
         self.packets += 1
 
-    def fill(self, samples: int, reason: str) -> None:
-        """Lay silence, rounded down to what packets of the codec can be."""
+    def fill_until(self, time: float, reason: str) -> None:
+        """Lay silence in pieces of 20 ms until then."""
+        piece = self._rate // 50
+        missing = int(time * self._rate) - self.cursor
+        if missing >= piece:
+            self._fill(missing - missing % piece, reason)
+
+    def _fill(self, samples: int, reason: str, before: int | None = None) -> None:
+        """Fill a gap, rounded down to what packets of the codec can be.
+
+        Args:
+            before: first byte of the packet before, if a short gap is to be concealed.
+        """
         samples -= samples % self._step
         if samples <= 0:
             return
+        if self._codec != "opus":
+            pieces = self._linear_silence(samples)
+        elif before is not None and samples <= CONCEALED * self._rate:
+            pieces = opus_concealment(samples, before)
+        else:
+            pieces = opus_silence(samples, stereo=self._stereo)
+            self._before = None
         begin = self.cursor
-        pieces = opus_silence(samples, stereo=self._stereo) if self._codec == "opus" else self._linear_silence(samples)
         for length, payload in pieces:
             self._lay(self.cursor, payload, length)
             self.cursor += length
@@ -103,13 +129,6 @@ class AudioTrack:
             self.inserted.extend((start, duration))
         else:
             self.unlisted += 1
-
-    def fill_until(self, time: float, reason: str) -> None:
-        """Lay silence in pieces of 20 ms until then."""
-        piece = self._rate // 50
-        missing = int(time * self._rate) - self.cursor
-        if missing >= piece:
-            self.fill(missing - missing % piece, reason)
 
     def _samples(self, payload: bytes) -> int:
         if self._codec == "opus":

@@ -12,6 +12,8 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
+from relay.recording.decoding import decoder_of
+
 WIDTH: Final = 1280
 HEIGHT: Final = 720
 RATE: Final = 25
@@ -138,9 +140,10 @@ def _decoded(path: Path, kind: str, index: int = 0) -> Iterator[tuple[float, Any
     """The frames of a file's stream, with their times; those that cannot be decoded are left out."""
     with av.open(str(path)) as container:
         stream: Any = [one for one in container.streams if one.type == kind][index]
+        decoder: Any = decoder_of(stream) if kind == "audio" else stream.codec_context
         for packet in container.demux(stream):
             try:
-                frames: list[Any] = packet.decode()
+                frames: list[Any] = decoder.decode(packet)
             except av.FFmpegError:
                 continue
             for frame in frames:

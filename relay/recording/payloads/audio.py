@@ -1,4 +1,5 @@
-"""Audio: how long a packet lasts, what is silence, and G.711 as linear samples, since Matroska has no other place for it."""
+"""Audio: how long a packet lasts, what stands for a missing one, and G.711 as linear samples, since Matroska has no other place
+for it."""
 
 from typing import Final
 
@@ -9,8 +10,15 @@ _OPUS_FRAME: Final = (
 )
 """Samples at 48 kHz of a frame, by the upper five bits of the first byte (RFC 6716, table 2)."""
 
+_HYBRID: Final = 12
+"""The first configuration of the hybrid mode; those before are of SILK."""
+
+_OPUS_CELT: Final = (*[16] * 4, *[20] * 8, *[24] * 2, *[28] * 2)
+"""By configuration of SILK and the hybrid mode: the first one of CELT with the same bandwidth, or with the next wider one for the
+medium band, which CELT has not."""
+
 OPUS_STEP: Final = 120
-"""The shortest packet of Opus, 2.5 ms: what silence is made of."""
+"""The shortest packet of Opus, 2.5 ms: what gaps are filled with."""
 
 _OPUS_SILENCE: Final = ((960, 0xF8), (480, 0xF0), (240, 0xE8), (120, 0xE0))
 """Samples, and the first byte of a packet of so many: CELT, full band, one frame."""
@@ -40,6 +48,32 @@ def opus_silence(samples: int, *, stereo: bool) -> list[tuple[int, bytes]]:
             packets.append((length, bytes([first | (4 if stereo else 0), 0xFF, 0xFE])))
             samples -= length
     return packets
+
+
+def opus_concealment(samples: int, before: int) -> list[tuple[int, bytes]]:
+    """Packets that ask a decoder to conceal a loss of so many samples at 48 kHz, rounded down to 2.5 ms (RFC 7845, section 4.1).
+
+    Their frames have no bytes (RFC 6716, section 3.2.1). Silence instead would replace what the decoder remembers, by which it
+    decodes what follows: a tone behind it is 35 dB too quiet, and takes 100 ms to come back.
+
+    Args:
+        before: first byte of the packet before. Mode, bandwidth, channels and length of its frames go on as long as they fit.
+    """
+    packets = []
+    for config in _shorter(before >> 3):
+        length = _OPUS_FRAME[config]
+        while samples >= length:
+            packets.append((length, bytes([config << 3 | before & 4])))
+            samples -= length
+    return packets
+
+
+def _shorter(config: int) -> list[int]:
+    """That configuration, those of the same mode and bandwidth with shorter frames, and those of CELT that are shorter still."""
+    if config >= len(_OPUS_CELT):
+        return list(range(config, (config & ~3) - 1, -1))
+    first = config & ~1 if config >= _HYBRID else config & ~3
+    return [*range(config, first - 1, -1), _OPUS_CELT[config] + 1, _OPUS_CELT[config]]
 
 
 def _mu_law(code: int) -> int:

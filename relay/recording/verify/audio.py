@@ -11,6 +11,7 @@ import numpy.typing as npt
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from relay.recording.decoding import decoder_of
 from relay.recording.verify import intervals
 from relay.recording.verify.figures import AudioFigures, Interval
 from relay.recording.verify.video import per_second
@@ -87,7 +88,7 @@ def read_audio(
         samples: whether to keep them, at 16 kHz.
         progress: takes the time of the frame.
     """
-    context = stream.codec_context
+    context, decoder = stream.codec_context, decoder_of(stream)
     track = DecodedAudio(codec=context.name, channels=context.channels, sample_rate=context.sample_rate or 48_000)
     meter = _Meter(track)
     loudness = _Loudness()
@@ -97,7 +98,7 @@ def read_audio(
         if packet.pts is not None and packet.size:
             track.packets.append((float(packet.pts * packet.time_base), _duration(packet, track), packet.size))
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.FFmpegError:
             track.decode_errors += 1
             continue
@@ -219,7 +220,7 @@ def figures(track: DecodedAudio, inserted: list[Interval], missing: list[Interva
     """What the report says of a track.
 
     Args:
-        inserted: silence of the assembly.
+        inserted: what the assembly filled.
         missing: intervals in which no sound is expected: a hold, a pause of the recording.
     """
     holes, overlaps = joints([(start, duration) for start, duration, _ in track.packets])

@@ -143,7 +143,7 @@ class AudioFigures(msgspec.Struct, frozen=True, kw_only=True):
     """A second or more below -60 dBFS that the sender sent."""
     longest_silence: float = 0.0
     inserted: list[Interval] = []
-    """Silence that the assembly put where no packet was: missing, not silent."""
+    """What the assembly filled because no packet was there: missing, not silent."""
     inserted_total: float = 0.0
     levels: list[float] = []
     """RMS of each 100 ms."""

@@ -194,7 +194,7 @@ def _audio_rows(audio: AudioFigures) -> list[tuple[str, str]]:
         ("Level", f"{audio.rms:.1f} dBFS RMS, {audio.peak:.1f} peak" if audio.rms is not None and audio.peak is not None else ""),
         ("Clipping", f"{audio.clipped:,} times" if audio.clipped else "none"),
         ("Silence", _listed(audio.silences)),
-        ("Missing sound", f"{shown(audio.inserted_total, 's')}, filled with silence" if audio.inserted else ""),
+        ("Missing sound", f"{shown(audio.inserted_total, 's')}, filled" if audio.inserted else ""),
         ("Holes", _listed(audio.holes)),
         ("Cannot be decoded", f"{audio.decode_errors:,} packets" if audio.decode_errors else ""),
     ]

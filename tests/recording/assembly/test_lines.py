@@ -1,6 +1,7 @@
 """Streams on one time line: clocks that differ, pauses, restarts, and what is missing."""
 
 import random
+import statistics
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from relay.recording import assemble
 from tests.recording.capture_file import AUDIO_RED, H264, OPUS, RED, ROTATION_EXTENSION, RTX, ULPFEC, VP8, VP9
 
 from tests.recording.capture_file import CaptureFile, audio_section, video_section  # isort: skip
-from tests.recording.kit import Packet, Stream, decoded_frames, encoded, level, opus_packets, product_packets, rtp
+from tests.recording.kit import Packet, Stream, decoded_frames, encoded, level, levels, opus_packets, product_packets, rtp
 from tests.recording.test_assemble import AUDIO_SSRC, VIDEO_SSRC, abut, track, written
 
 RTX_SSRC = 0x3333
@@ -148,7 +149,8 @@ def test_a_tone_after_a_gap_sounds_at_its_second_also_where_a_player_knows_no_ga
     result = assemble(capture, tmp_path / "out")
     file = tmp_path / "out" / "A.webm"
     assert max(map(abs, abut(file))) <= 0.001
-    loud = [level(file, second + 0.1, second + 0.9) > 0.05 for second in range(33)]
+    found = levels(file)
+    loud = [statistics.median(found[50 * second + 5 : 50 * second + 45]) > 0.05 for second in range(33)]
     assert [second for second, is_loud in enumerate(loud) if is_loud] == [5, 9, 30]
     found = track(result.sidecar, "audio")
     assert found["duration"] == pytest.approx(33, abs=0.02)
@@ -176,6 +178,32 @@ def test_tones_of_a_sender_with_dtx_sound_at_their_seconds_and_its_silence_is_no
     assert found["lost"] == 0
     assert found["inserted_for"]["pause"] == pytest.approx(4 * (0.38 + 0.38) - 0.38, abs=0.03)
     assert not {"lost", "clock"} & {*found["inserted_for"]}
+
+
+def test_behind_a_lost_packet_audio_is_as_loud_as_before(tmp_path: Path) -> None:
+    """A decoder goes on from what it remembers: silence in place of the packet makes it too quiet for 100 ms."""
+    packets = [one for at, one in enumerate(Stream(AUDIO_SSRC, OPUS, 48000).audio(opus_packets(150))) if at < 30 or at % 10]
+    result = assemble(written(tmp_path / "x.pcapng", packets, duration=3), tmp_path / "out", mp4=True)
+    for name in ("A.webm", "call.mp4"):
+        found = levels(tmp_path / "out" / name)[25:145]
+        usual = statistics.median(found)
+        assert min(found) > 0.6 * usual, f"{name}: {[round(one / usual, 2) for one in found]}"
+    assert track(result.sidecar, "audio")["inserted_for"]["lost"] == pytest.approx(12 * 0.02, abs=0.001)
+
+
+def test_a_short_gap_is_concealed_and_a_long_one_is_silence(tmp_path: Path) -> None:
+    audio = Stream(AUDIO_SSRC, OPUS, 48000)
+    packets = [*audio.audio(opus_packets(50))]
+    audio.sequence += 20
+    packets += audio.audio(opus_packets(50), 1.4)
+    audio.sequence += 21
+    packets += audio.audio(opus_packets(50), 2.82)
+    assemble(written(tmp_path / "x.pcapng", packets, duration=4), tmp_path / "out")
+    file = tmp_path / "out" / "A.webm"
+    assert max(map(abs, abut(file))) <= 0.001
+    filled = {round(time, 1): data for time, _, data, _ in product_packets(file, "audio") if len(data) < 4}
+    assert {filled[at] for at in (1.1, 1.2, 1.3)} == {packets[49].data[12:13]}
+    assert {filled[at] for at in (2.5, 2.6, 2.7)} == {b"\xf8\xff\xfe"}
 
 
 def test_silence_is_stereo_where_the_sender_is(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ function fromEvent({ event, time: at, party, on }) {
 }
 
 /**
- * Audio that was not there, and for which silence was put in: lost, muted, or not sent.
+ * Audio that was not there, and whose place was filled: lost, muted, or not sent.
  *
  * @param {SidecarTrack} track
  * @returns {Occurrence[]}
