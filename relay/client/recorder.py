@@ -1,7 +1,8 @@
 """What a caller receives, written to a file as it arrives: packets are put together to frames, and not decoded.
 
 Audio and video stand at their times of arrival at the beginning, and go on by their RTP timestamps. A gap in the audio is filled,
-because players close a gap up, and what follows would be early: a short one with packets that a decoder conceals, else with silence.
+because players close a gap up, and what follows would be early: a short one with packets that a decoder conceals, others with
+silence.
 """
 
 import io

@@ -17,6 +17,8 @@ def decoder_of(stream: AudioStream) -> Any:
         return own
     decoder: Any = av.CodecContext.create("libopus", "r")
     decoder.extradata, decoder.sample_rate, decoder.layout = own.extradata, own.sample_rate, own.layout.name
-    # As FFmpeg's own: beyond full scale nothing is cut off.
-    decoder.options = {"request_sample_fmt": "flt"}
+    decoder.options = {
+        "request_sample_fmt": "flt",  # as FFmpeg's own: beyond full scale nothing is cut off
+        "pkt_timebase": str(stream.time_base),  # else the first frame's time is that of the samples that are skipped before it
+    }
     return decoder

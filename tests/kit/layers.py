@@ -167,14 +167,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay.recording.payloads": ("relay.recording.payloads",),
     "relay.recording.limits": ("relay.errors",),
     "relay.recording.records": ("relay.sealed", "relay.errors"),
+    "relay.recording.decoding": (),
     "relay.recording.assembly": (
-        *("relay.recording.assembly", "relay.recording.payloads", "relay.recording.records", "relay.rtp"),
+        *("relay.recording.assembly", "relay.recording.payloads", "relay.recording.records", "relay.recording.decoding"),
+        "relay.rtp",
         "relay.errors",
     ),
     "relay.recording.assemble": ("relay.recording.assembly", "relay.recording.records", "relay.errors"),
     # Of what makes the files it knows `assemble` only, for a capture that has none yet.
     "relay.recording.verify": (
         *("relay.recording.verify", "relay.recording.assemble", "relay.recording.limits", "relay.recording.records"),
+        "relay.recording.decoding",
         *("relay.rtp", "relay.sealed", "relay.errors"),
     ),
     "relay.recording": ("relay.recording", "relay.rtp", "relay.sealed", "relay.errors", "relay.ids"),
