@@ -48,7 +48,7 @@ async def test_video_goes_on_over_paths_that_lose_one_packet_in_twenty_and_the_r
     async with video_call(browser, relay, loss=0.05) as call:
         for page in (call.caller, call.callee):
             await page.page.evaluate(NOTE_FRAMES)
-        both = await call.video_goes_on(10 * A_SECOND)
+        both = await call.video_goes_on(6 * A_SECOND)
         counted = await relay.counters()
         assert counted["relay_media_packets_resent_total"] > 0
         assert min(one.nacks for one in both) > 0
