@@ -109,22 +109,28 @@ class Arrivals:
             if party.returning and party.device_id in (device.device_id, None):
                 await self._negotiation.call_again(live, party)
 
-    @unless_moved
-    async def unsure(self, device: Device) -> None:
-        """A device heard about its call from another node, which was lost, and may not know that it is not in it any more."""
+    async def unsure(self, device: Device) -> bool:
+        """A device heard about its call from another node, which was lost, and may not know that it is not in it any more.
+
+        Returns:
+            Whether it is told the truth; otherwise it must begin anew.
+        """
         context = self._context
         await context.arrived(device.profile)
         live = context.live.of(device.profile)
-        if live is None:
-            return
-        async with live.lock:
-            call, party = live.call, live.call.party(device.profile)
-            if call.state is State.ENDED or party.device_id in (device.device_id, None):
-                return
-            if device.device_id in live.ringing or device in live.waiting:
-                return
-            device.send(notices.ended(call, party, EndReason.ANSWERED_ELSEWHERE))
-            context.tell_elsewhere(live, party, device)
+        if live is None or not live.succeeded:  # what it heard was about another call
+            return False
+        with contextlib.suppress(CallMoved):
+            async with live.lock:
+                call, party = live.call, live.call.party(device.profile)
+                is_in_it = party.device_id in (device.device_id, None) or device.device_id in live.ringing
+                if is_in_it or device in live.waiting:
+                    return True
+                if call.state is not State.ENDED:
+                    device.send(notices.ended(call, party, EndReason.ANSWERED_ELSEWHERE))
+                    context.tell_elsewhere(live, party, device)
+                    return True
+        return False
 
     @unless_moved
     async def gone(self, device: Device) -> None:

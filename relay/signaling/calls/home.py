@@ -18,14 +18,12 @@ from relay.signaling.calls.placing import Placing
 from relay.signaling.messages import incoming
 from relay.signaling.ports import Action
 from relay.signaling.presence.device import Device
-from relay.signaling.presence.devices import RESUMED_ELSEWHERE
+from relay.signaling.presence.devices import ANEW, RESUMED_ELSEWHERE
 
 logger = logging.getLogger(__name__)
 
 MAX_MOVED: Final = 10_000
 """Devices of which it is remembered where they went: a minute of them, if all clients of a node move."""
-
-ANEW: Final = "messages between servers were lost; come back"
 
 
 def digest(token: str) -> bytes:
@@ -306,7 +304,8 @@ class Home:
         """Have a device that may be wrong about its call told the truth by the owner, which is another one than it was."""
         context = self._context
         if owner == context.me:
-            await self._arrivals.unsure(device)
+            if not await self._arrivals.unsure(device):
+                self.restart([device])
         else:
             await self.announce(device)
             context.cluster.post(owner, Unsure(device.card(context.me)))

@@ -151,6 +151,8 @@ class LiveCall:
     """Devices that were told that they may take the place of one that is away."""
     claim: Claim | None = None
     """By which this node owns it; None: it does not, or not yet."""
+    succeeded: bool = False
+    """Another node has had it before."""
     moved_from: NodeRef | None = None
     """The node that owned it before, and still has its media."""
     kept: tuple[object, ...] | None = None

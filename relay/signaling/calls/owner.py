@@ -15,6 +15,7 @@ from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.draining import COME_BACK
 from relay.signaling.messages.outgoing import Error
 from relay.signaling.presence.device import Device
+from relay.signaling.presence.devices import ANEW
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Owner:
                 self._gone(message)
             case Unsure():
                 device = self._context.devices.meet(message.device, self._context.me)
-                self._do(device, partial(self._arrivals.unsure, device))
+                self._do(device, partial(self._unsure, device))
 
     def _from_device(self, message: FromDevice) -> None:
         context = self._context
@@ -76,6 +77,10 @@ class Owner:
         if card.replaces is not None:
             self._do(device, partial(self._replaced, device, card.replaces))
         self._do(device, partial(self._arrivals.came, device))
+
+    async def _unsure(self, device: Device) -> None:
+        if not await self._arrivals.unsure(device) and device.remote is not None:
+            device.remote.drop(device.device_id, COME_BACK, ANEW)
 
     async def _replaced(self, device: Device, former_id: str) -> None:
         context = self._context
@@ -164,7 +169,7 @@ class Owner:
         context = self._context
         for device in context.devices.at_home(home):
             if device.remote is not None:
-                device.remote.drop(device.device_id, COME_BACK, "messages between servers were lost; come back")
+                device.remote.drop(device.device_id, COME_BACK, ANEW)
         await self._meet_devices(home)
 
     async def restored(self) -> None:

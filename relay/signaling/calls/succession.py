@@ -216,7 +216,7 @@ class Succession:
         recording = await self._recording_of(sheet)
         call = sheets.call_of(sheet, context.timers, clock.now(), clock.utcnow(), flows=flows)
         live = LiveCall(call, clock.timeline(), parse_sdp(sheet.offer), recording=recording, claim=claim)
-        live.answered_at = sheet.answered_at
+        live.answered_at, live.succeeded = sheet.answered_at, True
         context.live.add(live)
         context.ports.hooks.succeeded(call, live.started_at, live.answered_at)
         return live

@@ -17,6 +17,9 @@ from relay.signaling.presence.device import Device, Post, RemoteHome
 RESUMED_ELSEWHERE: Final = 4409
 """Close code for a connection whose device has come back on another one."""
 
+ANEW: Final = "messages between servers were lost; come back"
+"""Why a connection is closed whose device must begin as another one."""
+
 OPTIONAL_TYPES: Final = frozenset({"call_elsewhere", "call_rejoin_request"})
 """What only those clients get that ask for it when they connect: of the others, no device learns of a call that it is not in."""
 

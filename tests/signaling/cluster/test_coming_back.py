@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.cluster.messages import Message
+from relay.cluster.messages import Message, Unsure
 from relay.cluster.values import NodeRef
 from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
 from tests.signaling.cluster.test_outages import come_back
@@ -181,3 +181,13 @@ async def test_a_caller_that_took_its_call_to_another_device_just_before_the_own
     await town.say(callee, answer())
     assert second.types()[-2:] == ["call_answer", "call_state answered"]
     await town.say(second, HANG_UP)
+
+
+@in_town
+async def test_a_device_whose_call_the_new_owner_found_to_be_over_begins_anew(town: Town) -> None:
+    """Its home has asked the one that had claimed the call, and then saw in its row that it had ended."""
+    client = await town.connect(town.c, TUTOR)
+    town.c.cluster.post(town.b.cluster.me, Unsure(client.device.card(town.c.cluster.me)))
+    await town.settle()
+    assert client.connection is not None and client.connection.closed == 1012
+    assert [one for one in town.b.calls._context.devices.known(TUTOR)] == []
