@@ -93,7 +93,7 @@ class Bus:
             self.lose_next -= 1
             return
         for _ in range(2 if self.dice.random() < self.duplicates else 1):
-            channel.due = max(self.later(), channel.due + 1e-9)
+            channel.due = max(self.later(), channel.due + 1e-9, self.nodes[sender].due + 1e-9)
             self.in_flight += 1
             asyncio.get_running_loop().call_at(channel.due, self._arrive, sender, to, number, arrive)
 
@@ -151,7 +151,8 @@ class BusNode:
         self.owned: dict[str, Claim] = {}
         """What it has claimed and not released, by the call: the engine may have lost it."""
         self._bus = bus
-        self._due = 0.0
+        self.due = 0.0
+        """When the latest of what it has asked of the engine takes effect; no message that it posts after that comes earlier."""
         self._asked = count()
 
     member: Member
@@ -167,20 +168,21 @@ class BusNode:
     def _command(self, effect: Callable[[], T], *, persistent: bool = False) -> "asyncio.Future[T]":
         """Have something done by the engine, after all that was asked for before; if it is persistent, be it once it is back."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._due = max(self._bus.later(), self._due + 1e-9)
+        self.due = max(self._bus.later(), self.due + 1e-9)
         self._bus.in_flight += 1
+        was_dead = self.dead  # what it asked for before that, the engine has
 
         def arrive() -> None:
-            if self.cut and persistent and not self.dead:
+            if self.cut and persistent and not was_dead:
                 asyncio.get_running_loop().call_later(0.1, arrive)
                 return
-            if self.cut or self.dead:
+            if self.cut or was_dead:
                 self._answer(future, COMMAND_TIMEOUT, Unavailable("the engine is away"))
                 return
             result = effect()
             self._answer(future, self._bus.dice.random() * self._bus.delay, result)
 
-        asyncio.get_running_loop().call_at(self._due, arrive)
+        asyncio.get_running_loop().call_at(self.due, arrive)
         return future
 
     def _answer(self, future: "asyncio.Future[T]", delay: float, result: T | Exception) -> None:

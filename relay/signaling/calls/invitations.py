@@ -356,9 +356,9 @@ class Invitations:
         # Before media flows: both see that it is recorded, and the first packet is in the file.
         await self._recordings.answered(live)
         text = await context.sessions.connect_pair(call.call_id, caller, callee, live.offer, answer)
+        sheets.keep(context.cluster, live)  # first: or it could ring anew for parties that know of the answer
         if device is not None:
             device.send(notices.answer(call, text))
-        sheets.keep(context.cluster, live)
         context.tell_state(live)
 
     async def take_candidate(self, device: Device, message: incoming.TrickledCandidate) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from relay.cluster.messages import Message, Unsure
 from relay.cluster.values import NodeRef
+from relay.signaling.calls.sheet import decode
 from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
 from tests.signaling.cluster.test_outages import come_back
 from tests.signaling.cluster.town import Town, in_town
@@ -191,3 +192,21 @@ async def test_a_device_whose_call_the_new_owner_found_to_be_over_begins_anew(to
     await town.settle()
     assert client.connection is not None and client.connection.closed == 1012
     assert [one for one in town.b.calls._context.devices.known(TUTOR)] == []
+
+
+@in_town
+async def test_a_successor_knows_of_an_answer_as_soon_as_the_parties_do(town: Town) -> None:
+    """What a node asks of the engine takes effect in the order in which it asks."""
+    caller, callee = await town.ringing(town.a, town.b)
+    await town.resume(caller, town.c)
+    kept, keep, before = [], town.a.cluster.keep, len(town.bus.log)
+
+    def note(call_id: str, sheet: bytes) -> None:
+        told = [message for sender, _, message in town.bus.log[before:] if sender == town.a.cluster.me]
+        kept.append((decode(sheet).answered_at is not None, told))
+        keep(call_id, sheet)
+
+    town.a.cluster.keep = note  # type: ignore[method-assign]
+    await town.say(callee, answer())
+    assert (True, []) in kept
+    await town.say(callee, HANG_UP)
