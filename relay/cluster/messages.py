@@ -204,8 +204,8 @@ class Resumed(Reply, frozen=True):
     frames: tuple[bytes, ...]
     """Numbered, oldest first: those after `last_seq`."""
     taken: tuple[TakenSoFar, ...] = ()
-    told_by: NodeRef | None = None
-    """The node that has told it of a call, and not of its end."""
+    told_by: tuple[NodeRef, ...] = ()
+    """The nodes from which it has heard about a call, and not about its end."""
 
 
 class Denied(Reply, frozen=True):

@@ -193,7 +193,8 @@ class Home:
             context.check_rate(device, Action.INVITATION)
         if placed and device.remote is None:
             # Before it has claimed the profile, what the device says and does goes there, and its death is the end of the call.
-            device.owner = device.told_by = owner
+            device.owner = owner
+            device.told_by.add(owner)
         context.forward(device, owner, frame)
         if placed:
             await self.placing.flush(owner, device)
@@ -238,7 +239,7 @@ class Home:
         frames = device.missed(request.last_seq)
         if frames is None:
             return Denied("what it missed is not here any more")
-        card, told_by = device.card(context.me), device.told_by
+        card, told_by = device.card(context.me), tuple(device.told_by)
         remote = context.devices.depart(device, to, context.me)
         seq, taken, early = device.leave(remote)
         self._moved.pop(device.device_id, None)
@@ -273,7 +274,7 @@ class Home:
 
     def concerned(self, node: NodeRef) -> list[Device]:
         """The devices of this node whose profiles were last seen in a call of that one."""
-        return [one for one in self._context.devices.all() if node in (one.owner, one.told_by) and not one.dropped]
+        return [one for one in self._context.devices.all() if node in (one.owner, *one.told_by) and not one.dropped]
 
     async def restored(self) -> None:
         """The engine is back, and may have been empty."""

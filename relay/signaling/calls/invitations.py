@@ -336,7 +336,8 @@ class Invitations:
             context.ports.hooks.answered(call, live.answered_at)
             async with self._termination.ended_on_error(live):
                 await self._connect(live, answer)
-            others = {other for other, _ in live.ringing.values()} | {one for one in live.waiting if one is not device}
+            others = [other for other, _ in live.ringing.values()]
+            others += [one for one in live.waiting if one is not device and one not in others]
             live.waiting.clear()
             for other in others:
                 other.send(notices.ended(call, call.callee, EndReason.ANSWERED_ELSEWHERE))

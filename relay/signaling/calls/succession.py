@@ -100,10 +100,11 @@ class Succession:
                     continue
                 if owner is not None and owner != node:
                     device.succeeded(node)
-                    if device.told_by == node:
-                        device.told_by = None if owner == context.me else owner
+                    if node in device.told_by:
+                        device.told_by.discard(node)
+                        device.told_by |= {owner} - {context.me}
                         await self._home.unsure(device, owner)
-                elif owner is None and device.told_by == node:
+                elif owner is None and node in device.told_by:
                     # It does not know of the end of its call, and would never learn it. All others have missed nothing.
                     self._home.restart([device])
 

@@ -99,8 +99,8 @@ class Device:
         moves: how often it has changed its home.
         replaces: the device that its client was before, whose home was lost.
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
-        told_by: the node that was given its invitation or has told it of a call, and not of its end, if that is another one; this
-            node is its home.
+        told_by: the other nodes that were given its invitation, or from which it has heard about a call, and not about its end:
+            more than one if that is late or lost. This node is its home.
         in_doubt: the call of its profile was taken over from this node, and it has not heard from the new owner yet.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
@@ -141,7 +141,7 @@ class Device:
         self.moves = 0
         self.replaces: str | None = None
         self.owner: NodeRef | None = None
-        self.told_by: NodeRef | None = None
+        self.told_by: set[NodeRef] = set()
         self.in_doubt = False
         self.turn = asyncio.Lock()
         self.addresses = Addresses()
@@ -207,9 +207,9 @@ class Device:
         for one in self._inflows.setdefault(message.speaker, Inflow()).take(message):
             self.owner = one.speaker
             if one.goes_on:
-                self.told_by = one.speaker
-            elif one.goes_on is False and self.told_by == one.speaker:
-                self.told_by = None
+                self.told_by.add(one.speaker)
+            elif one.goes_on is False:
+                self.told_by.discard(one.speaker)
             self._deliver(one.frame, transient=one.transient)
 
     def _deliver(self, frame: bytes, *, transient: bool) -> None:
@@ -269,7 +269,7 @@ class Device:
         early = [message for one in inflows.values() for message in one.rest()]
         taken = tuple(TakenSoFar(speaker, one.stream, one.taken) for speaker, one in inflows.items())
         seq = self._outbox.seq
-        self.remote, self.connection, self.resume_token, self.owner, self.told_by = remote, None, "", None, None
+        self.remote, self.connection, self.resume_token, self.owner, self.told_by = remote, None, "", None, set()
         self._outbox, self._inflows = _NOTHING, {}
         return seq, taken, early
 
@@ -277,7 +277,7 @@ class Device:
         """This node is its home from now on."""
         held = [] if self.remote is None else self.remote.unhold()
         self.remote, self.arriving = None, True
-        self.resume_token, self.moves, self.told_by = token, given.device.moves + 1, given.told_by
+        self.resume_token, self.moves, self.told_by = token, given.device.moves + 1, set(given.told_by)
         self._outbox = Outbox(keeps=True, seq=given.seq, frames=given.frames)
         self._inflows = {one.speaker: Inflow(one.stream, one.order) for one in given.taken}
         for message in held:

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from relay.cluster.messages import Message, Unsure
+from relay.cluster.messages import Blocked, Message, Unsure
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.sheet import decode
 from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
 from tests.signaling.cluster.test_outages import come_back
 from tests.signaling.cluster.town import Town, in_town
-from tests.signaling.people import HANG_UP, STUDENT, TUTOR, answer, invitation
+from tests.signaling.people import HANG_UP, PARENT, PARENTS_EVENING, STUDENT, TUTOR, answer, invitation
 
 
 async def cut_off(town: Town) -> None:
@@ -191,7 +191,7 @@ async def test_a_device_whose_call_the_new_owner_found_to_be_over_begins_anew(to
     town.c.cluster.post(town.b.cluster.me, Unsure(client.device.card(town.c.cluster.me)))
     await town.settle()
     assert client.connection is not None and client.connection.closed == 1012
-    assert [one for one in town.b.calls._context.devices.known(TUTOR)] == []
+    assert town.b.calls._context.devices.known(TUTOR) == ()
 
 
 @in_town
@@ -210,3 +210,18 @@ async def test_a_successor_knows_of_an_answer_as_soon_as_the_parties_do(town: To
     await town.say(callee, answer())
     assert (True, []) in kept
     await town.say(callee, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_missed_the_end_of_a_call_begins_anew_although_another_node_has_called_it_since(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    connection = callee.connection
+    town.bus.lose_next = 1
+    await town.say(caller, HANG_UP)
+    parent = await town.connect(town.c, PARENT)
+    await town.say(parent, invitation(TUTOR, PARENTS_EVENING))
+    assert callee.types()[-1] == "call_invitation"
+    town.a.cluster.post(town.b.cluster.me, Blocked(PARENT, STUDENT))
+    await town.settle()
+    assert connection is not None and connection.closed == 1012, "a message that came shows that another was lost"
+    await town.say(parent, HANG_UP)
