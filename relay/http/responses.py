@@ -153,7 +153,9 @@ async def errors_in_words(request: web.Request, handler: _Handler) -> web.Stream
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception as error:
-        if isinstance(error, ConnectionError) and request.transport is None:  # the client has gone: no fault of the server
+        transport = request.transport
+        # The client has gone: no fault of the server.
+        if isinstance(error, ConnectionError) and (transport is None or transport.is_closing()):
             return problem(400, "client_gone", "the connection ended before the answer")
         logger.exception("%s %s failed", request.method, request.path)
         return problem(500, "internal", "the server could not do this")
