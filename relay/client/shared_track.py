@@ -22,10 +22,11 @@ class SharedTrack:
         self._asking = asyncio.Lock()
 
     def branch(self) -> MediaStreamTrack:
-        """The same for one more connection, from now on. To stop it stops nothing else: aiortc stops what it has sent."""
-        branch = _Branch(self)
+        """The same for one more connection, from its first frame on. It is stopped by itself: aiortc stops what it has sent."""
+        return _Branch(self)
+
+    def joined(self, branch: "_Branch") -> None:
         self._branches.append(branch)
-        return branch
 
     async def next_of(self, branch: "_Branch") -> Any:
         """The next frame, or packet, of a branch."""
@@ -50,11 +51,16 @@ class _Branch(MediaStreamTrack):
         self.kind = shared.source.kind
         self.waiting: deque[Any] = deque(maxlen=MAX_WAITING)
         self._shared = shared
+        self._joined = False
 
     async def recv(self) -> Any:
-        """Called by aiortc."""
+        """Called by aiortc, once it is connected: what was sent by other connections before is none of this one's."""
+        if not self._joined:
+            self._joined = True
+            self._shared.joined(self)
         return await self._shared.next_of(self)
 
     def stop(self) -> None:
         super().stop()
+        self._joined = True
         self._shared.left(self)

@@ -5,13 +5,15 @@ import contextlib
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from aiortc import MediaStreamTrack
+import pytest
+from aiortc import MediaStreamError, MediaStreamTrack
 from yarl import URL
 
 from relay.client import ClientCall, connect
 from relay.client.call_media import CallMedia, CallOptions
 from relay.client.peer import MediaEnd
-from relay.client.tracks import ReceivedFrames
+from relay.client.shared_track import SharedTrack
+from relay.client.tracks import OutgoingAudio, ReceivedFrames
 from tests.client.conftest import Join
 from tests.client.test_calls import answered, hears, sends, talking
 from tests.kit.cuttable import CuttablePath
@@ -77,6 +79,27 @@ async def test_media_comes_and_goes_by_the_former_peer_connection_until_it_comes
         )
         await media.close()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def position(track: MediaStreamTrack) -> int:
+    """Of the next frame of a track."""
+    pts = (await track.recv()).pts
+    assert pts is not None
+    return pts
+
+
+async def test_a_connection_that_comes_up_sends_what_comes_from_then_on_and_not_what_another_one_has_sent() -> None:
+    source = OutgoingAudio()
+    shared = SharedTrack(source)
+    first, second = shared.branch(), shared.branch()
+    sent = [await position(first) for _ in range(3)]
+    here, there = await asyncio.gather(position(first), position(second))
+    assert here == there > max(sent)
+    second.stop()
+    assert source.readyState == "live"
+    assert await position(first) > here
+    with pytest.raises(MediaStreamError):
+        await second.recv()
 
 
 async def test_a_client_that_takes_its_call_over_sends_on_what_it_sent(join: Join) -> None:
