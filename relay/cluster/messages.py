@@ -79,6 +79,8 @@ class Came(Message, frozen=True):
     """A device has connected, or is back, and its profile is in a call of the owner."""
 
     device: DeviceCard
+    repeated: bool = False
+    """Its home has said so before, and was cut off since. It is news only if the owner took the device for lost."""
 
 
 class Away(Message, frozen=True):

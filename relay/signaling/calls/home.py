@@ -98,8 +98,11 @@ class Home:
         except Unavailable as error:
             return Denied(str(error))
 
-    async def announce(self, device: Device) -> Claim | None:
+    async def announce(self, device: Device, *, repeated: bool = False) -> Claim | None:
         """Tell other nodes about a device, as it is now, and the node that owns its profile's call above all.
+
+        Args:
+            repeated: they may know.
 
         Returns:
             The call of another node that the profile is in.
@@ -112,11 +115,13 @@ class Home:
             try:
                 claim = await context.cluster.enlist(card, digest(device.resume_token) if device.resumable else b"")
             except Unavailable:  # told again once the engine is back
+                device.announced = False
                 return None
+            repeated, device.announced = repeated and device.announced, True
             elsewhere = self._elsewhere(device, claim)
             owner = elsewhere or self._latest(device)
             if owner is not None:
-                context.cluster.post(owner, Came(card) if card.connected else Away(card))
+                context.cluster.post(owner, Came(card, repeated) if card.connected else Away(card))
             return None if elsewhere is None else claim
 
     async def lost(self, device: Device) -> None:
@@ -279,7 +284,7 @@ class Home:
     async def restored(self) -> None:
         """The engine is back, and may have been empty."""
         for device in self._context.devices.all():
-            await self.announce(device)
+            await self.announce(device, repeated=True)
         await self.settle_devices()
 
     async def settle_devices(self) -> None:
@@ -308,5 +313,5 @@ class Home:
             if not await self._arrivals.unsure(device):
                 self.restart([device])
         else:
-            await self.announce(device)
+            await self.announce(device, repeated=True)
             context.cluster.post(owner, Unsure(device.card(context.me)))

@@ -73,7 +73,11 @@ class Owner:
         context, card = self._context, message.device
         if context.live.of(card.profile) is None:  # its call has ended meanwhile
             return
+        known = context.devices.with_id(card.device_id)
+        is_news = not message.repeated or known is None or not known.connected
         device = context.devices.meet(card, context.me)
+        if not is_news:
+            return
         if card.replaces is not None:
             self._do(device, partial(self._replaced, device, card.replaces))
         self._do(device, partial(self._arrivals.came, device))

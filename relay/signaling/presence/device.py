@@ -95,6 +95,7 @@ class Device:
         resume_token: by which it comes back as the same device; empty if its home is another node, which knows it.
         connection: None while it is away, and if its home is another node.
         arriving: it is connected, and is not told so yet: other nodes hear of it first.
+        announced: other nodes know of it as it is.
         remote: None: this node is its home.
         moves: how often it has changed its home.
         replaces: the device that its client was before, whose home was lost.
@@ -111,7 +112,17 @@ class Device:
     """
 
     __slots__ = (
-        *("_inflows", "_outbox", "addresses", "arriving", "can_show_recording", "connection", "device_id", "dropped"),
+        *(
+            "_inflows",
+            "_outbox",
+            "addresses",
+            "announced",
+            "arriving",
+            "can_show_recording",
+            "connection",
+            "device_id",
+            "dropped",
+        ),
         *(
             "in_doubt",
             "issued_at",
@@ -137,6 +148,7 @@ class Device:
         self.resume_token = secrets.token_urlsafe(TOKEN_BYTES)
         self.connection: Connection | None = None
         self.arriving = False
+        self.announced = False
         self.remote: RemoteHome | None = None
         self.moves = 0
         self.replaces: str | None = None

@@ -100,8 +100,7 @@ async def test_a_node_that_is_cut_off_from_redis_for_five_seconds_is_missed_by_n
     home.redis.thaw()
     await waiting
     news = [*caller.heard[told[0] :], *callee.heard[told[1] :]]
-    assert {one.get("state", "connected") for one in news} == {"connected"}, "neither party hears of a loss"
-    assert {one["type"] for one in news} <= {"call_chat", "call_quality", "call_state"}
+    assert {one["type"] for one in news} <= {"call_chat", "call_quality"}, "neither party hears of it"
     assert lost(call, other) == 0
     await call.hang_up()
 

@@ -225,3 +225,28 @@ async def test_a_device_that_missed_the_end_of_a_call_begins_anew_although_anoth
     await town.settle()
     assert connection is not None and connection.closed == 1012, "a message that came shows that another was lost"
     await town.say(parent, HANG_UP)
+
+
+@in_town
+async def test_of_a_node_that_did_not_hold_its_lease_for_a_moment_no_party_hears(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    heard = caller.types(), callee.types()
+    town.bus.fence(town.b.cluster.me)
+    town.bus.regain(town.b.cluster.me)
+    await town.settle()
+    assert (caller.types(), callee.types()) == heard
+    await town.say(callee, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_came_back_while_its_node_was_cut_off_hears_where_its_call_stands_once_that_is_over(
+    town: Town,
+) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.fence(town.b.cluster.me)
+    await town.resume(callee, town.b)
+    heard = callee.types()
+    town.bus.regain(town.b.cluster.me)
+    await town.settle()
+    assert callee.types() == [*heard, "call_state connected"]
+    await town.say(caller, HANG_UP)
