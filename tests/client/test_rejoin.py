@@ -12,6 +12,7 @@ from yarl import URL
 from relay.client import ClientCall, connect
 from relay.client.call_media import CallMedia, CallOptions
 from relay.client.peer import MediaEnd
+from relay.client.rejoin import Rejoin
 from relay.client.shared_track import SharedTrack
 from relay.client.tracks import OutgoingAudio, ReceivedFrames
 from tests.client.conftest import Join
@@ -142,3 +143,46 @@ async def test_a_client_asks_for_its_call_again_if_its_connection_breaks_while_i
             decoded = call.audio.decoded, other.audio.decoded
             await eventually(lambda: call.audio.decoded > decoded[0] + 25, "the caller hears it")
             await eventually(lambda: other.audio.decoded > decoded[1] + 25, "it hears the caller")
+
+
+async def asked_and_answered(replayed: bool) -> tuple[int, list[Mapping[str, Any]]]:
+    """How often a call is asked for whose connection breaks meanwhile, and the offers that are answered.
+
+    Args:
+        replayed: the offer was sent on the connection before, and comes on the next one.
+    """
+    tasks: set[asyncio.Task[None]] = set()
+    offers, asked, answers = asyncio.Queue[Mapping[str, Any]](), 0, list[Mapping[str, Any]]()
+
+    def spawn(work: Coroutine[Any, Any, None]) -> None:
+        tasks.add(asyncio.create_task(work))
+
+    async def ask() -> Mapping[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            offers.put_nowait({"update_id": "of the second"})
+        return await offers.get()
+
+    async def answer(offer: Mapping[str, Any]) -> None:
+        answers.append(offer)
+
+    rejoin = Rejoin(spawn, ask, answer)
+    rejoin.begin()
+    await eventually(lambda: asked == 1, "it is asked for")
+    rejoin.connection_is_back()
+    awaited = [rejoin.awaits_offer]
+    if replayed:
+        offers.put_nowait({"update_id": "of the first"})
+    await eventually(lambda: answers, "an offer is answered")
+    assert [*awaited, rejoin.awaits_offer] == [True, False]
+    await asyncio.gather(*tasks)
+    return asked, answers
+
+
+async def test_a_call_that_was_asked_for_on_a_connection_which_broke_is_asked_for_on_the_next() -> None:
+    assert await asked_and_answered(replayed=False) == (2, [{"update_id": "of the second"}])
+
+
+async def test_a_call_is_not_asked_for_again_if_the_offer_was_only_late() -> None:
+    assert await asked_and_answered(replayed=True) == (1, [{"update_id": "of the first"}])
