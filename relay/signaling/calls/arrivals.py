@@ -122,15 +122,22 @@ class Arrivals:
             return False
         with contextlib.suppress(CallMoved):
             async with live.lock:
-                call, party = live.call, live.call.party(device.profile)
-                is_in_it = party.device_id in (device.device_id, None) or device.device_id in live.ringing
-                if is_in_it or device in live.waiting:
-                    return True
-                if call.state is not State.ENDED:
-                    device.send(notices.ended(call, party, EndReason.ANSWERED_ELSEWHERE))
-                    context.tell_elsewhere(live, party, device)
-                    return True
+                return self._tell_truth(live, device)
         return False
+
+    def _tell_truth(self, live: LiveCall, device: Device) -> bool:
+        call, party = live.call, live.call.party(device.profile)
+        if device.device_id in live.ringing or device in live.waiting:
+            return True
+        if call.state is State.ENDED:
+            return False
+        if not call.answered and party is call.callee:
+            if not device.connected:  # one that is connected rings
+                live.waiting.append(device)
+        elif party.device_id not in (device.device_id, None):
+            device.send(notices.ended(call, party, EndReason.ANSWERED_ELSEWHERE))
+            self._context.tell_elsewhere(live, party, device)
+        return True
 
     @unless_moved
     async def gone(self, device: Device) -> None:

@@ -250,3 +250,16 @@ async def test_a_device_that_came_back_while_its_node_was_cut_off_hears_where_it
     await town.settle()
     assert callee.types() == [*heard, "call_state connected"]
     await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_rang_and_was_away_when_its_node_came_back_hears_the_end_too(town: Town) -> None:
+    caller, _ = await town.ringing(town.a, town.b)
+    second = await town.connect(town.a, TUTOR)
+    await town.lose(second)
+    await cut_off(town)
+    await is_back(town)
+    await town.say(caller, HANG_UP)
+    await town.resume(second, town.a)
+    assert second.welcome["resumed"]
+    assert "call_ended cancelled" in second.types()

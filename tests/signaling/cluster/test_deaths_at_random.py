@@ -110,7 +110,8 @@ class Page:
         if call_id is None:
             return
         scope = self.scopes[call_id] = Scope(ScopeKind.CONVERSATION, message["conversation_id"])
-        if call_id in self.over and call_id in self.doubtful:
+        is_elsewhere = self.over.get(call_id) == "answered_elsewhere" and kind != "call_invitation"
+        if call_id in self.over and call_id in self.doubtful and not is_elsewhere:
             self._heard_of_again(message, scope)
             return
         why = self.over.pop(call_id, None)
@@ -138,7 +139,7 @@ class Page:
         call_id, kind = message["call_id"], message["type"]
         if kind == "call_invitation" and call_id in self.declined:
             self.todo.append(frame("call_declined", scope, call_id=call_id, reason="rejected"))
-        elif kind == "call_state" and not is_final(message) and self.over[call_id] != "answered_elsewhere":
+        elif kind == "call_state" and not is_final(message):
             self.todo.append(frame("call_ended", scope, call_id=call_id))
 
 
@@ -299,8 +300,11 @@ class RandomLife:
                     self.fault()
                 case "lose":
                     self.lose_messages()
+        loses = self.town.bus.lose_next
         await asyncio.gather(*acts)
         await self.town.settle()
+        if self.town.bus.lose_next < loses:
+            self.say_hello()
         self.town.bus.lose_next = 0
         await self.react()
         self.look_at_rows()
