@@ -26,7 +26,7 @@ from relay.client import ClientCall
 from tests.cluster.integration.people import People, Person, taken
 from tests.kit.cuttable import HERE
 from tests.kit.databases import PostgresServer
-from tests.kit.peer import ToneTrack
+from tests.kit.peer import SAMPLE_RATE, ToneTrack
 from tests.kit.redis_server import RedisServer
 from tests.kit.served_cluster import NAMES, SECRET, ServedCluster, ServedNode
 from tests.kit.wait import eventually
@@ -62,8 +62,9 @@ class SparseTrack(ToneTrack):
     """Five frames a second: the parties of two hundred calls are in one process."""
 
     async def recv(self) -> AudioFrame:
-        await asyncio.sleep(0.18)
-        self._start = None
+        await asyncio.sleep(0.2)
+        # The next frame is due now: without that, each would come 20 ms later after the one before than that did.
+        self._start = asyncio.get_running_loop().time() - self._sent / SAMPLE_RATE
         return await super().recv()
 
 
