@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, case, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -164,8 +164,9 @@ class SqlCallLog:
 
     async def signs(self, beats: Collection[datetime]) -> Mapping[str, datetime]:
         """The last sign of life of each open call, but of those that this server has just noted at one of `beats`."""
-        beating = and_(self._is_mine, self._row.heartbeat_at.in_(beats))
-        rows = await self._open_calls(or_(not_(beating), self._row.heartbeat_at.is_(None)))
+        noted = {"the_owner": self._cluster.me.incarnation, "beats": [*beats]}
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(self._statements.unheard, noted)).all()
         return {row.call_id: _last_sign(row) for row in rows}
 
     async def take_over(self, call_ids: Sequence[str]) -> None:
@@ -230,12 +231,9 @@ class SqlCallLog:
             return {*(await connection.execute(select(row.call_id).where(row.call_id.in_(call_ids), theirs))).scalars()}
 
     async def _open_calls(self, which: ColumnElement[bool]) -> Sequence[Row[Any]]:
-        row = self._row
-        columns: Any = (row.call_id, row.status, row.started_at, row.answered_at, row.heartbeat_at, row.owner_epoch)
-        # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
-        query = select(*columns).where(OPEN, row.node.is_not(None), which)
         async with self._engine.connect() as connection:
-            return (await connection.execute(query)).all()
+            rows: Sequence[Row[Any]] = (await connection.execute(self._statements.open.where(which))).all()
+        return rows
 
     async def _close(self, abandoned: Sequence[Row[Any]]) -> int:
         closed = 0

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Insert, Select, String, Update, and_, bindparam, insert, or_, select, text, update
+from sqlalchemy import Insert, Select, String, Update, and_, bindparam, insert, not_, or_, select, text, update
 
 from relay.db.models import KindTables
 from relay.db.models.base import UtcDateTime
@@ -29,6 +29,8 @@ class CallStatements:
         answered: `the_call` of `the_owner` → answered at `at`, if it waits for an answer, or was answered just then.
         updated: `the_call` of `the_owner` is of `new_type` from now on.
         seen: how far `the_call` has come.
+        open: all calls that are open, and what their last sign of life is made of.
+        unheard: the same without those of `the_owner` whose heartbeat is one of `beats`.
         ended: ends `the_call` of `the_owner` with the columns that it is given, if its status still is `the_status`.
     """
 
@@ -51,4 +53,10 @@ class CallStatements:
         self.seen: Select[Any] = select(row.status, row.answered_at, row.ended_at, row.end_reason, row.owner_epoch).where(
             row.call_id == call
         )
+        columns: Any = (row.call_id, row.status, row.started_at, row.answered_at, row.heartbeat_at, row.owner_epoch)
+        # Rows that no relay wrote have no node. (Asked for their call_id, SQLite would prefer the index of all calls.)
+        self.open: Select[Any] = select(*columns).where(OPEN, row.node.is_not(None))
+        beats = bindparam("beats", type_=UtcDateTime, expanding=True)
+        beating = and_(row.owner_epoch == bindparam("the_owner"), row.heartbeat_at.in_(beats))
+        self.unheard = self.open.where(or_(not_(beating), row.heartbeat_at.is_(None)))
         self.ended: Update = update(table).where(mine, row.status == bindparam("the_status"), or_(OPEN, TAKEN_FOR_DEAD))
