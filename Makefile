@@ -41,7 +41,8 @@ cluster: $(BIN)/.relay
 # How many run at once: tests also wait. Compiled modules are kept whatever the environment says: each process, and each relay that a
 # test starts, would else compile all of them again.
 PROCESSES ?= 5
-BROWSERS ?= 3
+# A call between two browsers keeps half a processor busy, and what starts around it waits.
+BROWSERS ?= 2
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
