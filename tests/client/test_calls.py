@@ -35,8 +35,6 @@ from tests.kit.peer import BLUE, RED, Colour, ColourTrack, Ear, ToneTrack, colou
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
-pytestmark = pytest.mark.timely
-
 SIZE = (320, 240)
 
 

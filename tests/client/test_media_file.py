@@ -16,8 +16,6 @@ from relay.client.pattern import COUNTER_COLUMNS, COUNTER_LEFT, COUNTER_ROWS, CO
 from relay.ids import Profile
 from tests.kit.server import RunningRelay
 
-pytestmark = pytest.mark.timely
-
 RATE = 25
 
 

@@ -40,8 +40,6 @@ from tests.kit.media import (
 )
 from tests.kit.wait import eventually
 
-pytestmark = pytest.mark.timely
-
 OURS, THEIRS = 0xA0A0, 0xB0B0
 
 LIMITS = MediaLimits()
