@@ -341,8 +341,11 @@ class ClientCall:
             case "call_answer":
                 self._start(self._accept(message.get("answer") or {}))
                 return
-            case "call_update" if message.get("offer") and not self._rejoin.awaits_offer:
-                self._start(self._update(message))
+            case "call_update" if message.get("offer"):
+                if not self.media.is_for_another(message["offer"]):
+                    self._start(self._update(message))
+                elif not self._rejoin.awaits_offer:
+                    self._rejoin.take(message)
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))
@@ -377,7 +380,7 @@ class ClientCall:
     async def _ask_back(self) -> ServerMessage:
         return await self._messages.ask(
             {"type": "call_rejoin", "can_show_recording": self._options.can_show_recording},
-            lambda message: message.get("type") == "call_update" and bool(message.get("offer")),
+            lambda one: one.get("type") == "call_update" and bool(one.get("offer")) and self.media.is_for_another(one["offer"]),
         )
 
     async def _come_back(self, message: ServerMessage) -> None:

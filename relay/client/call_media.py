@@ -13,7 +13,7 @@ from av import AudioFrame, VideoFrame
 from relay.client.figures import StreamFigures
 from relay.client.line import Line
 from relay.client.media_file import VIDEO_CODECS, MediaFile, Playback
-from relay.client.peer import MediaEnd, SdpDescription, codecs_in, kinds_in, timestamp_of
+from relay.client.peer import MediaEnd, SdpDescription, codecs_in, kinds_in, timestamp_of, ufrag_in
 from relay.client.recorder import PacketRecorder, without_retransmission
 from relay.client.shared_track import SharedTrack
 from relay.client.streams import CountedPacket, CountedStreams
@@ -112,6 +112,7 @@ class CallMedia:
         line = self._line
         # Packets may come before aiortc has taken the answer.
         line.negotiated = codecs_in(answer.get("sdp", ""))
+        line.remote_ufrag = ufrag_in(answer.get("sdp", ""))
         await line.end.accept(answer)
 
     async def answer_update(self, offer: Mapping[str, str]) -> SdpDescription:
@@ -121,6 +122,12 @@ class CallMedia:
             ClientError: the offer cannot be used.
         """
         return await self._answered(self._line, offer, ())
+
+    def is_for_another(self, offer: Mapping[str, str]) -> bool:
+        """Whether an offer during the call is for another peer connection than the one of now: it has other ICE credentials, and
+        an ICE restart (RFC 8839, section 4.4.1.1.1), which would too, is only offered to who asks for it. This client does not.
+        """
+        return bool(self._lines) and self._line.remote_ufrag not in {"", ufrag_in(offer.get("sdp", ""))}
 
     async def replace(self, media: Media) -> SdpDescription | None:
         """Send other media from now on; returns the offer that this needs, None if none.
@@ -189,6 +196,7 @@ class CallMedia:
             recorder.close()
 
     async def _answered(self, line: Line, offer: Mapping[str, str], codecs: Collection[str]) -> SdpDescription:
+        line.remote_ufrag = ufrag_in(offer.get("sdp", ""))
         answer = await line.end.answer(offer, line.sends(self._tracks), codecs)
         line.negotiated = line.end.negotiated
         return answer

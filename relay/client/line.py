@@ -24,11 +24,13 @@ class Line:
 
     Attributes:
         negotiated: its codecs.
+        remote_ufrag: the relay's ICE user name fragment; empty before its first description.
     """
 
     def __init__(self, end: MediaEnd, number: int) -> None:
         self.end, self.number = end, number
         self.negotiated = Negotiated()
+        self.remote_ufrag = ""
         self._sent: dict[str, tuple[SharedTrack, MediaStreamTrack]] = {}
         self._packets: dict[str, float] = {}
         """When the latest one came, by kind."""

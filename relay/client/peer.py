@@ -47,6 +47,7 @@ MAX_REPORTED: Final = 31
 """SSRCs of a receiver that are reported: as many as a receiver report holds (RFC 3550 section 6.4.2)."""
 
 _RTPMAP: Final = re.compile(r"^a=rtpmap:(\d{1,3}) ([\w.-]+)/(\d+)", re.MULTILINE)
+_UFRAG: Final = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _KIND: Final = re.compile(r"^m=(audio|video) ", re.MULTILINE)
 
 
@@ -277,6 +278,12 @@ def codecs_in(sdp: str) -> Negotiated:
 def kinds_in(sdp: str) -> tuple[str, ...]:
     """The kinds of the media sections of a description, in their order."""
     return tuple(_KIND.findall(sdp))
+
+
+def ufrag_in(sdp: str) -> str:
+    """The ICE user name fragment of a description; empty: it has none."""
+    found = _UFRAG.search(sdp)
+    return found[1] if found else ""
 
 
 def _name(capability: Any) -> str:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from relay.client.call_media import Spawn
 from relay.client.connection import ServerMessage
@@ -38,11 +38,12 @@ class Rejoin:
 
     def begin(self) -> None:
         """Ask for the call. Whatever was asked before was asked of a server that has it no more."""
-        if self._task is not None:
-            self._task.cancel()
         self._asks = True
-        self._task = asyncio.create_task(self._have_back())
-        self._spawn(_ended(self._task))
+        self._run(self._have_back())
+
+    def take(self, offer: ServerMessage) -> None:
+        """Answer an offer that nothing waits for: the call was asked for twice, and the relay has given the one before up."""
+        self._run(self._answered(offer))
 
     def connection_is_back(self) -> None:
         """There is a new WebSocket connection: what was sent on the one before may never have arrived."""
@@ -62,11 +63,24 @@ class Rejoin:
     async def _have_back(self) -> None:
         try:
             offer = await self._offer()
-            self._asks = False
-            await self._answer(offer)
         except ClientError as error:
             self._asks = False
             _log.warning("the call cannot be rejoined: %s", error)
+        else:
+            await self._answered(offer)
+
+    async def _answered(self, offer: ServerMessage) -> None:
+        self._asks = False
+        try:
+            await self._answer(offer)
+        except ClientError as error:
+            _log.warning("the call cannot be rejoined: %s", error)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(work)
+        self._spawn(_ended(self._task))
 
     async def _offer(self) -> ServerMessage:
         while True:

@@ -186,3 +186,23 @@ async def test_a_call_that_was_asked_for_on_a_connection_which_broke_is_asked_fo
 
 async def test_a_call_is_not_asked_for_again_if_the_offer_was_only_late() -> None:
     assert await asked_and_answered(replayed=True) == (1, [{"update_id": "of the first"}])
+
+
+async def test_a_call_that_was_asked_for_twice_goes_on_by_the_second_offer(relay: RunningRelay, join: Join) -> None:
+    """The relay gives up the first one, which may have been answered already."""
+    caller, offers = await join("student_456"), list[Mapping[str, Any]]()
+
+    def hear_of(message: Mapping[str, Any]) -> None:
+        if message["type"] == "call_update" and message.get("offer"):
+            offers.append(message)
+
+    async with connect(relay.url, "tutor_789", on_message=hear_of) as callee, talking(caller, callee) as (call, other):
+        await callee.lose_connection(forget=True)
+        await eventually(lambda: offers, "the relay lets it have its call back")
+        await other._messages.tell("call_rejoin")
+        await eventually(lambda: len(offers) > 1, "and once more")
+        decoded = call.audio.decoded, other.audio.decoded
+        await eventually(lambda: other.audio.decoded > decoded[1] + 25, "it hears the caller")
+        await eventually(lambda: call.audio.decoded > decoded[0] + 25, "the caller hears it")
+        lines = other.media._lines
+        await eventually(lambda: [one.is_up for one in lines] == [True], "it has one peer connection")
