@@ -137,10 +137,11 @@ class WebSocketConnection:
             # collector would find.
             self._writer = None
         await self.response.close(code=code, message=reason)
-        # By this, which is called for data (a private name), aiohttp's protocol keeps the response, which keeps the request,
-        # which keeps the protocol: another cycle, with all that was known of the connection.
-        if self._protocol is not None:
-            self._protocol._data_received_cb = self._protocol = None
+        # By this, which is called for data, aiohttp's protocol keeps the response, which keeps the request, which keeps the
+        # protocol: another cycle, with all that was known of the connection. A version without this private name works, too.
+        protocol, self._protocol = self._protocol, None
+        if hasattr(protocol, "_data_received_cb"):
+            protocol._data_received_cb = None
 
     def _overdue(self) -> None:
         self._on_overdue()
