@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Page, Playwright, async_playwright
 from relay.interpreter import fastest_loop
 from tests.browser.calls import PagesInCall
 from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage, RelayPage
+from tests.browser.production import Production, running_production
 from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay, running_relay
 
@@ -36,6 +37,13 @@ async def driver() -> AsyncIterator[Playwright]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(driver: Playwright) -> AsyncIterator[Browser]:
     async with chromium("--ignore-certificate-errors", driver=driver) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def production(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Production]:
+    """One for all tests that need it; each opens a browser context of its own."""
+    async with running_production(tmp_path_factory.mktemp("production")) as running:
         yield running
 
 

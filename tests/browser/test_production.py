@@ -2,127 +2,24 @@
 
 import asyncio
 import contextlib
-import importlib.util
-import re
-import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
-from urllib.parse import urljoin
 
-import aiohttp
 import jwt
 import pytest
-import pytest_asyncio
-from aiohttp import web
-from playwright.async_api import Browser, CDPSession, Page, Request, Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.calls import A_SECOND
-from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.browser.pages import PATIENCE, STUDENT, TUTOR
+from tests.browser.production import CONVERSATION, Production, ProductionPage, requests_of, token
 from tests.browser.test_other_origins import page_server
 from tests.browser.test_recordings_page import ThisMachine
-from tests.edge.kit import trusting, write_certificate
-from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "sign_in_example.py"
-SECRET = "the secret that the platform shares with the relay"
-SERVICE_TOKEN = "the platform's own token, which is long"
-CONVERSATION = 7
 DAY = 86_400
-
-SYNC = {
-    "profiles": [
-        {"profile_type": "student", "profile_id": 456, "name": "Maya Lindgren"},
-        {"profile_type": "tutor", "profile_id": 789, "name": "Daniel Okafor"},
-    ],
-    "conversations": [
-        {
-            "conversation_id": CONVERSATION,
-            "members": [{"profile_type": "student", "profile_id": 456}, {"profile_type": "tutor", "profile_id": 789}],
-        }
-    ],
-}
-
-SLOW = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
-ROUND_TRIPS, ROUND_TRIP, BYTES_PER_SECOND = 2, 0.4, 50_000.0
-"""Of the first screen, on a connection that is there: seconds, and the rate of `SLOW`."""
-MOST_SECONDS = 1.5
-MOST_BYTES = 90_000
-MOST_REQUESTS = 7
-"""Until the first screen is there: the page, its script, its icon, and what the server says of the session."""
-FIRST_SEEN = {"gate": "gate", "home": f"call-video-{CONVERSATION}"}
-"""What the user has come for, and sees last."""
-
-
-class ProductionPage(RelayPage):
-    any_certificate: ClassVar = True
-
-    async def shows_gate(self, text: str) -> None:
-        """Wait until the page asks to sign in, and says that."""
-        await expect(self.page.get_by_role("heading", name="Sign in at your platform")).to_be_visible(timeout=PATIENCE)
-        await expect(self.hook("gate-problem")).to_have_text(text, timeout=PATIENCE)
-
-    async def is_home_of(self, name: str) -> None:
-        await expect(self.hook("me")).to_have_text(name, timeout=PATIENCE)
-
-
-@dataclass(frozen=True)
-class Production:
-    relay: RunningRelay
-    platform: str
-    """The origin of the platform."""
-
-    def link(self, token: str, more: str = "") -> str:
-        return f"{self.relay.url}/#{more}token={token}"
-
-
-def token(key: str = STUDENT, lifetime: float = 3600.0, **claims: Any) -> str:
-    now = time.time()
-    return jwt.encode({"sub": key, "iat": now, "exp": now + lifetime, **claims}, SECRET, algorithm="HS256")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def production(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Production]:
-    folder = tmp_path_factory.mktemp("production")
-    certificate, key = write_certificate(folder, "relay.example")
-    spec = importlib.util.spec_from_file_location("sign_in_example", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        # Another site than that of the relay, which is at 127.0.0.1.
-        origin = f"http://localhost:{listening.getsockname()[1]}"
-        settings = {
-            "dev": False,
-            "tls_cert": certificate,
-            "tls_key": key,
-            "jwt_secret": SECRET,
-            "jwt_leeway": 0.0,
-            "service_token": SERVICE_TOKEN,
-            "sign_in_url": f"{origin}/sign-in",
-            "frame_ancestors": (origin,),
-        }
-        async with running_relay(folder, **settings) as relay:
-            runner = web.AppRunner(example.platform(relay.url, SECRET))
-            await runner.setup()
-            try:
-                await web.SockSite(runner, listening).start()
-                async with (
-                    aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting())) as http,
-                    http.post(
-                        f"{relay.url}/api/admin/sync", json=SYNC, headers={"Authorization": f"Bearer {SERVICE_TOKEN}"}
-                    ) as response,
-                ):
-                    assert response.status == 200, await response.text()
-                yield Production(relay, origin)
-            finally:
-                await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -174,6 +71,44 @@ async def test_users_sign_in_at_their_platform_and_call_each_other_by_a_link(bro
         await second.page.reload()
         await second.shows_gate("")
         assert second.problems == []
+
+
+async def test_who_signs_out_is_told_so_once_the_server_knows(browser: Browser, production: Production) -> None:
+    async with ProductionPage.opened(browser) as page:
+        await page.page.goto(production.link(token()))
+        await page.is_home_of("Maya Lindgren")
+        asked: asyncio.Queue[Route] = asyncio.Queue()
+        await page.page.route("**/api/session", asked.put)
+        await page.page.get_by_role("button", name="Sign out").click()
+        lost = await asked.get()
+        await expect(page.page.get_by_role("heading", name="Signing out")).to_be_visible()
+        await lost.abort()
+        await expect(page.hook("gate-problem")).to_contain_text("this browser still keeps your sign-in", timeout=PATIENCE)
+        page.forgive("net::ERR")
+        await page.page.unroute("**/api/session")
+        await page.page.get_by_role("button", name="Try again").click()
+        await page.shows_gate("You have signed out.")
+        assert await page.page.context.cookies() == []
+
+
+async def test_who_signs_out_and_closes_the_page_at_once_is_signed_out(browser: Browser, production: Production) -> None:
+    async with ProductionPage.opened(browser) as page:
+        await page.page.goto(production.link(token()))
+        await page.is_home_of("Maya Lindgren")
+        context = page.page.context
+        next_one = await context.new_page()
+        asked: asyncio.Queue[Route] = asyncio.Queue()
+        await page.page.route("**/api/session", asked.put)
+        await page.page.get_by_role("button", name="Sign out").click()
+        await asked.get()  # not with the server yet
+        await page.page.close()
+
+        async def has_no_cookie() -> bool:
+            return not await context.cookies()
+
+        await eventually(has_no_cookie, "the browser has forgotten the sign-in")
+        await next_one.goto(production.relay.url)
+        await ProductionPage(next_one).shows_gate("")
 
 
 BAD = {
@@ -273,120 +208,3 @@ async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Produc
         await says("gate", "Sign in at your platform")
         # It says so of each page with a WebSocket that is left for another one.
         assert not [one for one in firefox.problems if "interrupted while the page was loading" not in one]
-
-
-Screen = Literal["gate", "home"]
-
-
-@contextlib.asynccontextmanager
-async def at_first_screen(browser: Browser, production: Production, screen: Screen) -> AsyncIterator[ProductionPage]:
-    """A page whose first screen is that one: `home` where a user has signed in."""
-    async with ProductionPage.opened(browser) as page:
-        if screen == "home":
-            await page.page.goto(production.link(token()))
-            await page.shows(screen)
-        yield page
-
-
-async def slowed(page: Page) -> CDPSession:
-    """All that the page loads from here on comes over a slow line."""
-    devtools = await page.context.new_cdp_session(page)
-    await devtools.send("Network.enable")
-    await devtools.send("Network.emulateNetworkConditions", SLOW)
-    return devtools
-
-
-@pytest.mark.parametrize("screen", ["gate", "home"])
-async def test_the_first_screen_takes_few_requests_and_bytes(
-    browser: Browser, production: Production, screen: Screen, record_property: Any
-) -> None:
-    async with at_first_screen(browser, production, screen) as page:
-        devtools = await slowed(page.page)
-        await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
-        received: list[float] = []
-        devtools.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
-        await page.page.goto("about:blank")
-        received.clear()
-        asked = requests_of(page.page)
-        await page.page.goto(production.relay.url, wait_until="commit")
-        record_property(f"first screen ({screen}) at 400 ms and 50 kB/s [s]", await seen_after(page.page, FIRST_SEEN[screen]))
-        record_property(f"first screen ({screen}) [kB]", round(sum(received) / 1000, 1))
-        assert len(received) <= MOST_REQUESTS, received
-        assert sum(received) <= MOST_BYTES
-        assert len([one for one in asked if one.url.endswith("/api/session")]) == 1, "the page uses what was asked for ahead"
-        if screen == "home":
-            await page.connection_is("online")
-
-
-@pytest.mark.parametrize("screen", ["gate", "home"])
-async def test_the_first_screen_takes_two_round_trips_the_page_and_what_it_names_and_on_a_slow_line_a_second_and_a_half(
-    browser: Browser, production: Production, screen: Screen, record_property: Any
-) -> None:
-    url = f"{production.relay.url}/"
-    async with at_first_screen(browser, production, screen) as page:
-        html = await (await page.page.request.get(url)).text()
-        tags = [one for one in re.findall(r"<(?:link|script)\b[^>]*>", html) if 'rel="later"' not in one]
-        named = {url, *(urljoin(url, one) for tag in tags for one in re.findall(r'(?:href|src)="([^"]+)"', tag))}
-        shown = asyncio.Event()
-
-        async def serve(route: Route) -> None:
-            if route.request.url not in named:
-                await shown.wait()
-            await route.continue_()
-
-        received: list[float] = []
-        devtools = await page.page.context.new_cdp_session(page.page)
-        await devtools.send("Network.enable")
-        await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
-        devtools.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
-        await page.page.route("**/*", serve)
-        await page.page.goto(url, wait_until="commit")
-        await page.shows(FIRST_SEEN[screen])
-        taken = ROUND_TRIPS * ROUND_TRIP + sum(received) / BYTES_PER_SECOND
-        record_property(f"first screen ({screen}) by round trips and bytes, at 400 ms and 50 kB/s [s]", round(taken, 2))
-        assert len(received) >= len(named) - 1, "all but the icon of the tab, which browsers load when they like"
-        assert taken <= MOST_SECONDS, received
-        if screen == "home":  # what is behind the first screen can be asked for before it has come
-            await page.page.get_by_role("tab", name="Settings").click()
-            shown.set()
-            await expect(page.page.get_by_role("switch", name="Do not disturb")).to_be_enabled(timeout=PATIENCE)
-        shown.set()
-        await page.page.unroute_all(behavior="wait")
-
-
-@pytest.mark.parametrize("screen", ["gate", "home"])
-async def test_over_a_slow_line_the_page_is_not_blank_while_its_script_is_on_its_way(
-    browser: Browser, production: Production, screen: Screen, record_property: Any
-) -> None:
-    async with at_first_screen(browser, production, screen) as page:
-        come = asyncio.Event()
-
-        async def hold(route: Route) -> None:
-            await come.wait()
-            await route.continue_()
-
-        await page.page.route("**/*.js", hold)
-        await slowed(page.page)
-        await page.page.goto(production.relay.url, wait_until="commit")
-        record_property(f"first paint ({screen}) at 400 ms and 50 kB/s [s]", await seen_after(page.page, "opening"))
-        await expect(page.page.get_by_role("status", name="Loading")).to_contain_text("Call Relay")
-        come.set()
-        await page.shows(screen)
-        await expect(page.hook("opening")).to_be_hidden()
-        await page.page.unroute("**/*.js")
-
-
-async def seen_after(page: Page, name: str) -> float:
-    """Wait until that part is there to see; seconds since the page was asked for, by the frame in which it is.
-
-    Playwright's own expectations look twice a second after a while.
-    """
-    seen = "(name) => document.querySelector(`[data-testid=${name}]`)?.checkVisibility() && performance.now()"
-    return round(float(await (await page.wait_for_function(seen, arg=name)).json_value()) / 1000, 2)
-
-
-def requests_of(page: Page) -> list[Request]:
-    """What it asks for from now on."""
-    asked: list[Request] = []
-    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - Playwright marks the function
-    return asked

@@ -97,9 +97,11 @@ export class Push {
   async forget() {
     const registration = await navigator.serviceWorker?.getRegistration(this.#base);
     const subscription = await registration?.pushManager?.getSubscription();
-    if (subscription) {
+    if (!subscription) return;
+    try {
       await this.#api.send("DELETE", "api/push/subscriptions", { endpoint: subscription.endpoint });
-      await subscription.unsubscribe();
+    } finally {
+      await subscription.unsubscribe(); // a server that could not be told learns it from its push service, which refuses what it sends (RFC 8030, 7.3: 404 or 410)
     }
   }
 }

@@ -22,12 +22,14 @@ export class ApiError extends Error {
 /**
  * @param {string} base URL that the resources are relative to
  * @param {string} path
- * @param {RequestInit} init
+ * @param {RequestInit} init A body that is not for `GET` has 64 KiB at most (Fetch Standard, "keepalive").
  * @returns {Promise<any>} the JSON of the response; null: it has none
  * @throws {ApiError}
  */
 export async function requestJson(base, path, init) {
-  const response = await fetch(new URL(path, base), init);
+  // What the user has changed is changed, also if the page is closed at once: else a browser takes the request back.
+  const keepalive = !["GET", undefined].includes(init.method);
+  const response = await fetch(new URL(path, base), { keepalive, ...init });
   if (response.status === 204) return null;
   // A proxy in front of the relay answers in HTML: then the status is all there is to go by.
   const body = await response.json().catch(() => null);

@@ -8,7 +8,7 @@
  * @typedef {import("../../client/model.js").Person} Person
  * @typedef {import("../../client/model.js").ProfileName} ProfileName
  *
- * @typedef {CredentialProblem | "signed_out" | "signed_out_elsewhere" | "unreachable" | null} GateProblem
+ * @typedef {CredentialProblem | "signing_out" | "signed_out" | "still_signed_in" | "signed_out_elsewhere" | "unreachable" | null} GateProblem
  *
  * @typedef {object} GateView
  * @property {GateProblem} problem
@@ -114,9 +114,18 @@ export class Entrance {
     const development = this.isDevelopment;
     this.#leave();
     if (development) return this.#setup.showChooser(null);
-    this.#gate("signed_out");
     this.#tabs.postMessage({ type: "signed_out" });
-    await this.#credentials.signOut().catch(() => this.#gate("unreachable"));
+    await this.#forget();
+  }
+
+  /** Signed out is who has no cookie any more: until the server has taken it, the next one at this computer would be let in. */
+  async #forget() {
+    this.#gate("signing_out");
+    const problem = await this.#credentials.signOut().then(
+      () => /** @type {const} */ ("signed_out"),
+      () => /** @type {const} */ ("still_signed_in"),
+    );
+    if (!this.#credentials.person) this.#gate(problem); // the user may have come by a link meanwhile
   }
 
   /** @param {string} token */
@@ -249,7 +258,8 @@ export class Entrance {
    */
   #gate(problem, question = null) {
     const again = problem === "unreachable" || problem === "other_profile" || problem === "signed_out_elsewhere";
-    const onRetry = again ? () => void this.#try(() => this.#open("")) : null;
+    const open = () => void this.#try(() => this.#open(""));
+    const onRetry = problem === "still_signed_in" ? () => void this.#forget() : again ? open : null;
     this.#setup.showGate({ problem, link: this.link, question, onRetry });
   }
 

@@ -17,10 +17,15 @@ const PROBLEMS = {
   wrong_service: "This sign-in is for another service, not for calls here.",
   invalid: "The link that you came by has no valid sign-in.",
   other_profile: "Someone else has signed in with this browser.",
+  signing_out: "",
   signed_out: "You have signed out.",
+  still_signed_in: "The server could not be told, so this browser still keeps your sign-in. Check your connection and try again.",
   signed_out_elsewhere: "You have signed out in another tab.",
   unreachable: "The server can’t be reached. Check your connection and try again.",
 };
+
+/** Where signing in would be of no use. @type {Partial<Record<NonNullable<GateProblem>, string>>} */
+const TITLES = { unreachable: "Calls are not available", signing_out: "Signing out …", still_signed_in: "You are not signed out yet" };
 
 /** @param {NonNullable<GateProblem>} problem */
 export function credentialText(problem) {
@@ -50,12 +55,13 @@ export function createGate() {
   /** @param {GateView} view */
   function invite({ link, onRetry, problem: what }) {
     const there = link ? "You sign in there, and come back here." : "Open your calls from there.";
-    setText(title, what === "unreachable" ? "Calls are not available" : "Sign in at your platform");
-    setText(lead, what === "unreachable" ? "" : `Calls are part of the platform that you use. ${there}`);
-    const again = what === "unreachable" ? "Try again" : "Continue here";
+    const instead = what && TITLES[what];
+    setText(title, instead ?? "Sign in at your platform");
+    setText(lead, instead ? "" : `Calls are part of the platform that you use. ${there}`);
+    const again = instead ? "Try again" : "Continue here";
     fill(
       actions,
-      link && what !== "unreachable" && h("a", { class: "button button--primary", href: link, "data-testid": "gate-link" }, "Sign in"),
+      link && !instead && h("a", { class: "button button--primary", href: link, "data-testid": "gate-link" }, "Sign in"),
       onRetry && h("button", { class: `button ${link ? "button--quiet" : "button--primary"}`, type: "button", onclick: onRetry }, again),
     );
   }
