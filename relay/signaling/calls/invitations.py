@@ -99,6 +99,7 @@ class Invitations:
                     # It crosses one of the callee's, or repeats one, and the owner of that call decides.
                     call.end(EndReason.BUSY, context.clock.now())  # for what waits for its lock
                     context.forward(device, other.owner, incoming.encode(message))
+                    context.forget(device.profile, callee)  # devices that have left this node meanwhile
                     return
                 refusal = EndReason.BUSY
             await self._begin(live, eligibility, refusal)
@@ -133,6 +134,7 @@ class Invitations:
                 claim = await cluster.claim(mine.call_id, mine.profiles)
         except Unavailable as error:
             self._context.live.remove(live)
+            self._context.forget(*mine.profiles)
             call.end(EndReason.UNAVAILABLE, self._context.clock.now())
             cluster.release(mine)  # it may have been taken all the same
             raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds") from error

@@ -112,6 +112,32 @@ async def test_a_caller_that_calls_another_profile_from_another_node_ends_its_fi
     await town.say(again, HANG_UP)
 
 
+@pytest.mark.parametrize("engine_is_away", [False, True])
+@in_town
+async def test_of_an_invitation_that_comes_to_nothing_no_device_stays_that_left_the_node_meanwhile(
+    town: Town, engine_is_away: bool
+) -> None:
+    """The call kept it, as one of another node that may be told what becomes of it."""
+    student, parent = await town.connect(town.a, STUDENT), await town.connect(town.a, PARENT)
+    tutor, node, claim = await town.connect(town.b, TUTOR), town.bus.nodes[town.a.cluster.me], town.a.cluster.claim
+
+    async def claim_late(call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+        await town.resume(parent, town.c)
+        if engine_is_away:
+            node.cut = True
+        else:
+            await town.say(tutor, invitation(STUDENT))
+        return await claim(call_id, profiles)
+
+    town.a.cluster.claim = claim_late  # type: ignore[method-assign]
+    await town.say(student, invitation(PARENT, FAMILY))
+    node.cut = False
+    assert student.types()[-1] == ("error unavailable" if engine_is_away else "call_declined busy")
+    await town.settle()
+    assert town.a.calls._context.devices.known(PARENT) == ()
+    await town.say(tutor, *([] if engine_is_away else [HANG_UP]))
+
+
 @in_town
 async def test_a_claim_whose_answer_was_lost_keeps_no_profile_taken(town: Town) -> None:
     """The engine has taken it, and then the connection broke."""
