@@ -61,6 +61,8 @@ class Bus:
     in_flight: int = 0
     lose_next: int = 0
     """Messages that are lost, from the next one on."""
+    loses: Callable[[NodeRef, NodeRef, Message], bool] = lambda _sender, _to, _message: False
+    """Asked of each message that is posted: whether this one is lost."""
     log: list[tuple[NodeRef, NodeRef, Message]] = field(default_factory=list)
     """What was posted: the sender, the receiver and the message."""
     dice: random.Random = field(init=False)
@@ -310,6 +312,8 @@ class BusNode:
     def post(self, to: NodeRef, message: Message) -> None:
         data = encode(message)
         self._bus.log.append((self.me, to, message))
+        if self._bus.loses(self.me, to, message):
+            self._bus.lose_next = 1
 
         def arrive() -> None:
             taken = decode(data)

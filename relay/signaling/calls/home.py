@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from relay.cluster.messages import Away, Came, Denied, Drop, Gone, Message, Reply, Resume, Resumed, ToDevice, Unsure
@@ -26,6 +27,25 @@ MAX_MOVED: Final = 10_000
 """Devices of which it is remembered where they went: a minute of them, if all clients of a node move."""
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A device that went from here to another node.
+
+    Attributes:
+        told_by: the nodes from which it had heard about a call, and not about its end.
+        came_from: the node that was its home before this one.
+    """
+
+    to: NodeRef
+    profile: Profile
+    told_by: frozenset[NodeRef]
+    came_from: NodeRef | None
+
+    def misses(self, sender: NodeRef) -> bool:
+        """Whether something for it may have been among messages of that node to this one which are lost."""
+        return sender in self.told_by or (sender == self.came_from and bool(self.told_by))
+
+
 def digest(token: str) -> bytes:
     """What other nodes know of a token by which a device comes back."""
     return hashlib.sha256(token.encode()).digest()
@@ -45,8 +65,8 @@ class Home:
         self._arrivals = arrivals
         self.placing = Placing(context)
         self.counters: Counter[str] = Counter()
-        self._moved: dict[str, NodeRef] = {}
-        """Device id → the node that it went to from here, the latest last."""
+        self._moved: dict[str, Departure] = {}
+        """Device id → where it went from here, the latest last."""
         self._settling = asyncio.Lock()
         self._expected: dict[str, list[tuple[NodeRef, Message]]] = {}
         """Devices that may be about to come from another node, and what has come for them already."""
@@ -220,7 +240,7 @@ class Home:
             else:
                 context.spawn(self._drop(device, message.code, message.reason))
         elif (moved := self._moved.get(device_id)) is not None:
-            context.cluster.post(moved, message)
+            context.cluster.post(moved.to, message)
         else:
             self.counters["unknown_devices"] += 1
             context.cluster.post(message.speaker if isinstance(message, ToDevice) else sender, Gone(device_id))
@@ -245,10 +265,11 @@ class Home:
         if frames is None:
             return Denied("what it missed is not here any more")
         card, told_by = device.card(context.me), tuple(device.told_by)
+        departure = Departure(to, device.profile, frozenset(told_by), device.came_from)
         remote = context.devices.depart(device, to, context.me)
         seq, taken, early = device.leave(remote)
         self._moved.pop(device.device_id, None)
-        self._moved[device.device_id] = to
+        self._moved[device.device_id] = departure
         if len(self._moved) > MAX_MOVED:
             del self._moved[next(iter(self._moved))]
         context.forget(device.profile)
@@ -260,22 +281,37 @@ class Home:
 
     def restart(self, devices: Iterable[Device]) -> None:
         """Let clients begin anew, as other devices: what they were told may have gaps."""
-        for device in devices:
+        for device in list(devices):
             self.counters["restarted_devices"] += 1
             self._context.spawn(self._drop(device, COME_BACK, ANEW))
 
     async def missed(self, sender: NodeRef) -> None:
-        """Messages of that node to devices of this one may be lost: also the first ones of a call."""
+        """Messages of that node may be lost: to devices of this one, also the first ones of a call; and to devices that have gone
+        to another node since, which their call's owner did not know yet, or which that node was to send on."""
         context = self._context
-        self.restart(self.concerned(sender))
-        for profile in {one.profile for one in context.devices.all() if not one.dropped}:
-            if context.live.of(profile) is None:
-                try:
-                    claim = await context.cluster.call_of(profile)
-                except Unavailable:
-                    claim = None
-                if claim is not None and claim.owner == sender:
-                    self.restart([one for one in context.devices.known(profile) if one.remote is None and not one.dropped])
+        self.restart(one for one in context.devices.all() if one.misses(sender) and not one.dropped)
+        self._restart_elsewhere([device_id for device_id, one in self._moved.items() if one.misses(sender)])
+        profiles = {one.profile for one in context.devices.all() if not one.dropped}
+        for profile in profiles | {one.profile for one in self._moved.values()}:
+            claim = await self._claim_of(profile) if context.live.of(profile) is None else None
+            if claim is None or claim.owner == context.me:
+                continue
+            here = [one for one in context.devices.known(profile) if one.remote is None and not one.dropped]
+            if claim.owner == sender:
+                self.restart(here)
+                self._restart_elsewhere([device_id for device_id, one in self._moved.items() if one.profile == profile])
+            else:
+                self.restart(one for one in here if one.came_from == sender and claim.owner not in one.told_by)
+
+    def _restart_elsewhere(self, device_ids: Iterable[str]) -> None:
+        for device_id in device_ids:
+            self._context.cluster.post(self._moved[device_id].to, Drop(device_id, COME_BACK, ANEW))
+
+    async def _claim_of(self, profile: Profile) -> Claim | None:
+        try:
+            return await self._context.cluster.call_of(profile)
+        except Unavailable:
+            return None
 
     def concerned(self, node: NodeRef) -> list[Device]:
         """The devices of this node whose profiles were last seen in a call of that one."""

@@ -102,6 +102,8 @@ class Device:
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
         told_by: the other nodes that were given its invitation, or from which it has heard about a call, and not about its end:
             more than one if that is late or lost. This node is its home.
+        came_from: its former home, which sends on what it still gets for it; None: this one was its first.
+        told_before: what `told_by` was when it came from there.
         in_doubt: the call of its profile was taken over from this node, and it has not heard from the new owner yet.
         turn: held while other nodes are told about it.
         issued_at: when the credential of its latest connection was issued, in seconds since 1970; None: that is not known.
@@ -118,6 +120,7 @@ class Device:
             "addresses",
             "announced",
             "arriving",
+            "came_from",
             "can_show_recording",
             "connection",
             "device_id",
@@ -133,6 +136,7 @@ class Device:
             "replaces",
             "resume_token",
             "takes",
+            "told_before",
             "told_by",
             "turn",
             "version",
@@ -154,6 +158,8 @@ class Device:
         self.replaces: str | None = None
         self.owner: NodeRef | None = None
         self.told_by: set[NodeRef] = set()
+        self.came_from: NodeRef | None = None
+        self.told_before: frozenset[NodeRef] = frozenset()
         self.in_doubt = False
         self.turn = asyncio.Lock()
         self.addresses = Addresses()
@@ -213,6 +219,10 @@ class Device:
         inflow = self._inflows.get(former)
         if inflow is not None:
             inflow.close()
+
+    def misses(self, sender: NodeRef) -> bool:
+        """Whether something for it may have been among messages of that node which are lost. This node is its home."""
+        return sender in (self.owner, *self.told_by) or (sender == self.came_from and bool(self.told_before & self.told_by))
 
     def take(self, message: ToDevice) -> None:
         """Send what another node has to say to it, in the order in which that one said it. This node is its home."""
@@ -290,6 +300,7 @@ class Device:
         held = [] if self.remote is None else self.remote.unhold()
         self.remote, self.arriving = None, True
         self.resume_token, self.moves, self.told_by = token, given.device.moves + 1, set(given.told_by)
+        self.came_from, self.told_before = given.device.home, frozenset(given.told_by)
         self._outbox = Outbox(keeps=True, seq=given.seq, frames=given.frames)
         self._inflows = {one.speaker: Inflow(one.stream, one.order) for one in given.taken}
         for message in held:

@@ -1,15 +1,18 @@
 """Parties come back to their calls at a successor; and what devices hear that are in no call any more."""
 
 import asyncio
+import json
 
 import pytest
 
-from relay.cluster.messages import Blocked, Message, Unsure
+from relay.cluster.messages import Blocked, Message, ToDevice, Unsure
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.sheet import decode
+from tests.kit.bus import Channel
 from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
 from tests.signaling.cluster.test_outages import come_back
 from tests.signaling.cluster.town import Town, in_town
+from tests.signaling.harness import MemoryHarness
 from tests.signaling.people import HANG_UP, PARENT, PARENTS_EVENING, STUDENT, TUTOR, answer, invitation
 
 
@@ -225,6 +228,74 @@ async def test_a_device_that_missed_the_end_of_a_call_begins_anew_although_anoth
     await town.settle()
     assert connection is not None and connection.closed == 1012, "a message that came shows that another was lost"
     await town.say(parent, HANG_UP)
+
+
+def lose_first(town: Town, sender: MemoryHarness, to: MemoryHarness, kind: str) -> None:
+    """The next message of that type which that node sends to a device of the other one is lost."""
+
+    def loses(one: NodeRef, other: NodeRef, message: Message) -> bool:
+        is_it = isinstance(message, ToDevice) and json.loads(message.frame)["type"] == kind
+        if not is_it or (one, other) != (sender.cluster.me, to.cluster.me):
+            return False
+        town.bus.loses = lambda _sender, _to, _message: False
+        return True
+
+    town.bus.loses = loses
+
+
+@pytest.mark.parametrize("lost", ["on the way to the former home", "on the way from there"])
+@in_town
+async def test_a_device_that_changed_its_home_while_its_call_ended_begins_anew_if_the_end_was_lost(town: Town, lost: str) -> None:
+    """The owner did not know yet where it is, and its former home was to send the message on."""
+    caller, callee = await town.ringing(town.b, town.a)
+    owner = town.bus.nodes[town.b.cluster.me]
+    lose_first(town, *((town.b, town.a) if lost == "on the way to the former home" else (town.a, town.c)), "call_ended")
+    owner.cut = True
+    await town.say(caller, HANG_UP)
+    connection = await town.resume(callee, town.c)
+    assert connection.received[0]["resumed"]
+    owner.cut = False
+    await asyncio.sleep(0.2)
+    await town.settle()
+    assert connection.closed == 1012
+    assert (await come_back(town, callee, town.c)).welcome.get("call_id") is None
+
+
+@pytest.mark.parametrize("lost", ["on the way to the former home", "on the way from there"])
+@in_town
+async def test_a_device_that_changed_its_home_while_it_was_called_rings_although_the_invitation_was_lost(
+    town: Town, lost: str
+) -> None:
+    caller, callee = await town.connect(town.b, PARENT), await town.connect(town.a, TUTOR)
+    sender, to = (town.b, town.a) if lost == "on the way to the former home" else (town.a, town.c)
+    lose_first(town, sender, to, "call_invitation")
+    slow = town.bus.channels.setdefault((town.b.cluster.me, town.a.cluster.me), Channel())
+    slow.due = asyncio.get_running_loop().time() + 0.1
+    await town.b.say(caller, invitation(TUTOR, PARENTS_EVENING))
+    connection = await town.resume(callee, town.c)
+    await town.settle()
+    assert caller.types() == ["call_state ringing"]
+    assert callee.types() == [], "its owner takes it for one that rings"
+    sender.cluster.post(to.cluster.me, Blocked(PARENT, STUDENT))
+    await town.settle()
+    assert connection.closed == 1012
+    assert (await come_back(town, callee, town.c)).types() == ["call_invitation"]
+    await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_changed_its_home_twice_begins_anew_if_what_its_first_home_sent_on_was_lost(town: Town) -> None:
+    caller, callee = await town.ringing(town.b, town.a)
+    owner, d = town.bus.nodes[town.b.cluster.me], await town.another("d")
+    lose_first(town, town.a, town.c, "call_ended")
+    owner.cut = True
+    await town.say(caller, HANG_UP)
+    await town.resume(callee, town.c)
+    connection = await town.resume(callee, d)
+    owner.cut = False
+    await asyncio.sleep(0.2)
+    await town.settle()
+    assert connection.closed == 1012
 
 
 @in_town
