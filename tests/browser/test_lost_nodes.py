@@ -236,7 +236,7 @@ async def call(
 async def test_a_video_call_outlives_a_node(call: CallAcross, death: Death, record_property: Record) -> None:
     cluster = call.cluster
     await call.media_goes_on()
-    await eventually(cluster.has_sheet, "the owner keeps what a successor needs")
+    await eventually(lambda: cluster.has_sheet(call.call_id), "the owner keeps what a successor needs")
     victim = await call.meets(death.killed)
     is_owner = victim is await call.owner()
     for page in call.pages:

@@ -126,7 +126,7 @@ def sentinel_of(master: RedisServer, service: str) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def shared_redis() -> Iterator[RedisServer]:
-    """For tests that leave it as it was, but for keys of namespaces of their own."""
+    """For the tests of a module, which leave it as it was, but for keys of namespaces of their own."""
     with redis_server() as server:
         yield server
 

@@ -196,14 +196,22 @@ class ServedCluster:
 
         await eventually(self._settled, "claims are given", within=START)
 
+    async def mended(self) -> None:
+        """`whole`, whatever a test that failed has left."""
+        for node in self.nodes:
+            node.redis.thaw()
+            if node.runs:
+                node.go_on()
+        await self.whole()
+
     def logs(self) -> str:
         """The last lines of each node."""
         return "\n".join(line for node in self.nodes for line in (f"-- {node.name}", *node.log.splitlines()[-LAST:]))
 
-    async def has_sheet(self) -> bool:
-        """Whether an owner has kept what a successor needs, of any call."""
+    async def has_sheet(self, call_id: str) -> bool:
+        """Whether the owner of a call has kept what a successor needs."""
         async with Redis(port=self._redis.port) as redis:
-            return bool(await redis.keys(f"{self._keys.prefix}sheet:*"))
+            return bool(await redis.exists(self._keys.sheet(call_id)))
 
     async def _settled(self) -> bool:
         """Nodes give Redis a while after it was empty, in case that others have calls which it does not know of."""
@@ -245,22 +253,28 @@ class ServedCluster:
         finally:
             await connection.close()
 
+    async def row(self, call_id: str) -> dict[str, Any] | None:
+        """That of one call; None: it is not written down."""
+        found = [one for one in await self.rows() if one["call_id"] == call_id]
+        assert len(found) <= 1, f"more than one row: {found}"
+        return found[0] if found else None
+
     async def owner(self, call_id: str) -> ServedNode:
         """The node that has a call, or had it last."""
 
-        async def written() -> list[str]:
-            return [str(one["node"]) for one in await self.rows() if one["call_id"] == call_id]
+        async def written() -> str | None:
+            row = await self.row(call_id)
+            return str(row["node"]) if row else None
 
-        [name] = await eventually(written, f"call {call_id} is written down")
+        name = await eventually(written, f"call {call_id} is written down")
         return next(one for one in self.nodes if one.name == name)
 
     async def finished(self, call_id: str) -> dict[str, Any]:
         """The row of a call, once it is over."""
 
         async def over() -> dict[str, Any] | None:
-            found = [one for one in await self.rows() if one["call_id"] == call_id]
-            assert len(found) <= 1, f"more than one row: {found}"
-            return found[0] if found and found[0]["status"] in {"ended", "missed"} else None
+            row = await self.row(call_id)
+            return row if row and row["status"] in {"ended", "missed"} else None
 
         return await eventually(over, f"the row of call {call_id} is closed")
 

@@ -43,12 +43,6 @@ async def cluster(
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def people(cluster: ServedCluster) -> AsyncIterator[People]:
-    async with People.of(cluster) as people:
-        yield people
-
-
 async def test_two_devices_at_different_nodes_hear_each_other_and_a_third_one_hears_that_it_was_answered_elsewhere(
     cluster: ServedCluster, people: People
 ) -> None:

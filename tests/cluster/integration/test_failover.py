@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import insert
 
 from relay.db.engine import create_engine
@@ -24,7 +25,7 @@ from tests.sdp.descriptions import VOICE_ANSWER, VOICE_OFFER
 
 __all__ = ["replicated_postgresql"]
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 
 OFFER = {"type": "offer", "sdp": VOICE_OFFER}
 ANSWER = {"type": "answer", "sdp": VOICE_ANSWER}
@@ -39,7 +40,7 @@ AGAIN: Final = 60.0
 """Seconds: a vanished primary holds what is under way for 3 s, and the connections in the pool one after the other."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def cluster(
     tmp_path: Path, replicated_postgresql: ReplicatedPostgres, shared_redis: RedisServer
 ) -> AsyncIterator[ServedCluster]:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
 from relay.client import ClientCall, ClientError, Refused
@@ -17,30 +17,43 @@ from tests.kit.redis_server import RedisServer
 from tests.kit.served_cluster import ServedCluster
 from tests.kit.wait import eventually
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("lost_engines")]
 
 
-@pytest.fixture
-async def cluster(tmp_path: Path, postgresql: PostgresServer, own_redis: RedisServer) -> AsyncIterator[ServedCluster]:
-    async with ServedCluster.running(tmp_path, postgresql, own_redis) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nodes(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
+) -> AsyncIterator[ServedCluster]:
+    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cluster(nodes: ServedCluster) -> ServedCluster:
+    """Its nodes know each other again, whatever was done to Redis."""
+    await nodes.mended()
+    return nodes
 
 
 @contextlib.asynccontextmanager
 async def killed(redis: RedisServer) -> AsyncIterator[None]:
     """It is started again, and has nothing."""
     redis.kill()
-    yield
-    redis.start()
+    try:
+        yield
+    finally:
+        redis.start()
 
 
 @contextlib.asynccontextmanager
 async def stopped(redis: RedisServer) -> AsyncIterator[None]:
     """For eight seconds, as one that swaps: leases run out at the nodes, and at Redis once it goes on."""
     redis.stop()
-    yield
-    await asyncio.sleep(8)  # the length of the outage is what is tested
-    redis.go_on()
+    try:
+        yield
+        await asyncio.sleep(8)  # the length of the outage is what is tested
+    finally:
+        redis.go_on()
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +67,7 @@ async def flushed(redis: RedisServer) -> AsyncIterator[None]:
 async def test_a_call_between_nodes_outlives_redis(
     cluster: ServedCluster,
     people: People,
-    own_redis: RedisServer,
+    shared_redis: RedisServer,
     outage: Callable[[RedisServer], Any],
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -64,7 +77,7 @@ async def test_a_call_between_nodes_outlives_redis(
     advertiser = await people.join("advertiser_654", cluster.b)
     scope = await parent.client.new_conversation(advertiser.client.profile)
     call, other = await talk(caller, callee)
-    async with outage(own_redis):
+    async with outage(shared_redis):
         if outage is not flushed:  # that one is over at once
             with pytest.raises(Refused, match="unavailable"):
                 await parent.client.call("advertiser_654", "voice", scope)

@@ -3,18 +3,37 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from relay.client import ClientCall, Refused
 from tests.cluster.integration.people import People, Person, came_back, chat_crosses, goes_on, lost, move, rung, talk
+from tests.kit.databases import PostgresServer
+from tests.kit.redis_server import RedisServer
 from tests.kit.served_cluster import ServedCluster, ServedNode, metrics
 from tests.kit.wait import eventually
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("lost_nodes")]
 
 LEASE = 9.0
 """Seconds after which the others may know that a node is lost."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nodes(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
+) -> AsyncIterator[ServedCluster]:
+    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cluster(nodes: ServedCluster) -> ServedCluster:
+    """Its nodes run, whatever was done to them."""
+    await nodes.mended()
+    return nodes
 
 
 async def lease_is(node: ServedNode, held: bool) -> None:
@@ -160,7 +179,7 @@ async def test_a_call_whose_owner_is_killed_goes_on_at_another_node(
     caller, callee = await people.join("student_456", cluster.a, cluster.c), await people.join("tutor_789", cluster.b)
     answered_at = loop.time()
     call, other = await talk(caller, callee)
-    await kept_for_successors(cluster)
+    await kept_for_successors(cluster, call)
     killed_at, owner = loop.time(), await cluster.owner(call.call_id)
     await owner.kill()
     await taken_over(caller, callee)
@@ -182,8 +201,8 @@ async def test_an_owner_that_hangs_until_its_call_was_taken_over_writes_nothing_
 ) -> None:
     caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
     call, other = await talk(caller, callee)
-    await kept_for_successors(cluster)
-    [before] = await cluster.rows()
+    await kept_for_successors(cluster, call)
+    before = await row_of(cluster, call)
     owner = await cluster.owner(call.call_id)
     owner.stop()
     one, two = (node for node in cluster.nodes if node is not owner)
@@ -191,13 +210,13 @@ async def test_an_owner_that_hangs_until_its_call_was_taken_over_writes_nothing_
     await move(callee, two)
     await taken_over(caller, callee)
     await eventually(lambda: {call.state, other.state} == {"connected"}, "media flows again", within=30)
-    [after] = await cluster.rows()
+    after = await row_of(cluster, call)
     assert after["owner_epoch"] != before["owner_epoch"]
     owner.go_on()
     await cluster.whole()
     await chat_crosses(call, other, caller, callee, "hello")
     await goes_on(call, other)
-    [row] = await cluster.rows()
+    row = await row_of(cluster, call)
     assert (row["status"], row["owner_epoch"], row["node"]) == ("answered", after["owner_epoch"], after["node"])
     await call.hang_up()
     assert await other.ended() == "hangup"
@@ -217,9 +236,15 @@ async def taken_over(*parties: Person) -> None:
     )
 
 
-async def kept_for_successors(cluster: ServedCluster) -> None:
+async def kept_for_successors(cluster: ServedCluster, call: ClientCall) -> None:
     """Wait until Redis has what a successor of the call's owner needs."""
-    await eventually(cluster.has_sheet, "the owner keeps what a successor needs")
+    await eventually(lambda: cluster.has_sheet(call.call_id), "the owner keeps what a successor needs")
+
+
+async def row_of(cluster: ServedCluster, call: ClientCall) -> dict[str, Any]:
+    row = await cluster.row(call.call_id)
+    assert row is not None, "it is written down"
+    return row
 
 
 async def test_two_processes_of_one_name_end_no_calls_of_each_other(cluster: ServedCluster, people: People) -> None:
@@ -233,7 +258,7 @@ async def test_two_processes_of_one_name_end_no_calls_of_each_other(cluster: Ser
         scope = await parent.client.new_conversation(advertiser.client.profile)
         await goes_on(call, other)
         second, third = await talk(parent, advertiser, scope=scope)
-        assert [row["end_reason"] for row in await cluster.rows()] == [None, None]
+        assert [(await row_of(cluster, one))["end_reason"] for one in (call, second)] == [None, None]
         await second.hang_up()
         assert await third.ended() == "hangup"
         await parent.client.close()

@@ -55,12 +55,6 @@ async def knows_all_turn_servers(node: ServedNode) -> bool:
     return await turn_hosts(node) == {f"{name}.example" for name in REGIONS}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def people(cluster: ServedCluster) -> AsyncIterator[People]:
-    async with People.of(cluster) as people:
-        yield people
-
-
 @contextlib.asynccontextmanager
 async def busy(seen_by: ServedNode, *nodes: ServedNode) -> AsyncIterator[None]:
     """These nodes have to answer one request after the other, and a node knows that they have much more to do than the rest."""

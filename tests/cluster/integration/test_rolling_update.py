@@ -18,6 +18,7 @@ from typing import Final
 import asyncpg
 import jwt
 import pytest
+import pytest_asyncio
 from aiortc import MediaStreamTrack
 from av import AudioFrame
 from sqlalchemy import make_url
@@ -50,7 +51,7 @@ PERIOD: Final = 0.02
 """Seconds between two looks at what has come."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def cluster(tmp_path: Path, postgresql: PostgresServer, shared_redis: RedisServer) -> AsyncIterator[ServedCluster]:
     """Its nodes reach Redis straight: the usual way leads through this process, which hundreds of parties keep busy."""
     straight = {name: {"redis_url": f"redis://{HERE}:{shared_redis.port}"} for name in NAMES}
@@ -147,6 +148,7 @@ async def goes_on(calls: Sequence[ClientCall]) -> None:
     await eventually(lambda: all(one.packets > was for one, was in zip(calls, before, strict=True)), "media flows")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(180 + 10 * CALLS)
 async def test_a_rolling_update_ends_no_call_and_no_party_hears_silence(
     cluster: ServedCluster, people: People, record_property: Callable[[str, object], None]
