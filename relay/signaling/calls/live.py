@@ -159,6 +159,8 @@ class LiveCall:
     """The mark of the sheet that was kept last (`sheet.py`)."""
     called_back: Device | None = None
     """The device of a party that is `returning` whose turn it is."""
+    offered_in_vain: Counter[Profile] = field(default_factory=Counter)
+    """How many offers to a new peer connection each party that is `returning` has rejected or not answered."""
     refused: bool = False
     """The caller may not make it. It ends as soon as it is written down, and the callee learns nothing of it."""
     answered_at: datetime | None = None

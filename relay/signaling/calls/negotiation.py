@@ -14,7 +14,7 @@ from relay.sdp.model import SessionDescription
 from relay.sdp.negotiate import check_next_offer
 from relay.sdp.parse import parse_sdp
 from relay.signaling.calls import notices
-from relay.signaling.calls.call import UPDATE_TIMEOUT, Party
+from relay.signaling.calls.call import UPDATE_TIMEOUT, EndReason, Party
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.live import LiveCall, Purpose, Update
 from relay.signaling.calls.recordings import Recordings
@@ -26,6 +26,12 @@ from relay.signaling.presence.device import VERSION_2, Device
 from relay.signaling.sessions.session import Session
 
 logger = logging.getLogger(__name__)
+
+MAX_OFFERS: Final = 3
+"""Offers to a party whose peer connection is lost with another node, until the call ends because it takes none."""
+
+OFFER_INTERVAL: Final = 1.0
+"""Seconds until it is asked again: what it has rejected at this moment, it may take a moment later."""
 
 
 class Negotiation:
@@ -53,8 +59,9 @@ class Negotiation:
                 await self._forward(live, party, device, message, parse_sdp(message.offer.sdp))
             elif message.answer is not None:
                 await self._take_answer(live, party, message.update_id, message.answer)
-            elif self._awaited(live, party, message.update_id) is live.update:
+            elif (update := self._awaited(live, party, message.update_id)) is live.update:
                 await self._give_up(live)
+                await self._go_on(live, update)
 
     async def _forward(
         self, live: LiveCall, party: Party, device: Device, message: incoming.CallUpdate, offer: SessionDescription
@@ -228,6 +235,25 @@ class Negotiation:
             live.called_back = None
         self.call_back(live)
 
+    async def _go_on(self, live: LiveCall, update: Update) -> None:
+        """An offer was rejected, or not answered. A party that is to come back is asked again, but not for ever: the other one
+        waits for it."""
+        context, party = self._context, update.answerer
+        if update.purpose is not Purpose.REJOIN or not party.returning:
+            self.call_back(live)
+            return
+        live.offered_in_vain[party.profile] += 1
+        if live.offered_in_vain[party.profile] >= MAX_OFFERS:
+            await self._termination.end(live, EndReason.ICE_TIMEOUT)
+            return
+
+        async def ask() -> None:
+            async with live.lock:
+                if live.call.answered:
+                    self.call_back(live)
+
+        context.later(OFFER_INTERVAL, ask)
+
     # -- when nothing comes of it -------------------------------------------------------------------------------------
 
     async def _time_out(self, live: LiveCall, update: Update) -> None:
@@ -243,7 +269,7 @@ class Negotiation:
             expired = self._message(live, update.answerer, live.call.call_type, update_id=update.update_id, expired=True)
             self._context.tell(update.answerer, expired)
             await self._give_up(live)
-            self.call_back(live)
+            await self._go_on(live, update)
 
     async def _give_up(self, live: LiveCall) -> None:
         """Nothing comes of the offer that is under way, if there is one."""
@@ -259,6 +285,9 @@ class Negotiation:
             device.send(outgoing.Error(code="update_glare", message=text, ref=ref or "call_update"))
         if update.session is not None:
             await self._context.close_session(update.session)
+        called = live.called_back
+        if update.answerer.returning and called is not None and called.profile == update.answerer.profile:
+            live.called_back = None  # the next time it is its turn, it is asked again
 
     @staticmethod
     def _check_free(live: LiveCall) -> None:

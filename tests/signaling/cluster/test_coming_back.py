@@ -7,13 +7,17 @@ import pytest
 
 from relay.cluster.messages import Blocked, Message, ToDevice, Unsure
 from relay.cluster.values import NodeRef
+from relay.signaling.calls.call import UPDATE_TIMEOUT
+from relay.signaling.calls.negotiation import MAX_OFFERS, OFFER_INTERVAL
 from relay.signaling.calls.sheet import decode
 from tests.kit.bus import Channel
-from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, rejoin
+from tests.signaling.cluster.test_death import LEASE, REJOIN, asked_to_rejoin, die, new_answer, rejoin
 from tests.signaling.cluster.test_outages import come_back
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
-from tests.signaling.people import HANG_UP, PARENT, PARENTS_EVENING, STUDENT, TUTOR, answer, invitation
+from tests.signaling.people import HANG_UP, LESSON, PARENT, PARENTS_EVENING, STUDENT, TUTOR, answer, frame, invitation
+
+REJECT = frame("call_update", LESSON, rejected=True)
 
 
 async def cut_off(town: Town) -> None:
@@ -66,6 +70,53 @@ async def test_a_party_that_is_offered_its_call_and_goes_away_keeps_the_other_on
     await rejoin(town, callee)
     await town.say(callee, HANG_UP)
     assert back.types()[-1] == "call_ended hangup"
+
+
+@pytest.mark.parametrize("rejects", [True, False])
+@in_town
+async def test_a_party_that_does_not_take_the_offer_to_its_new_peer_connection_is_asked_again(town: Town, rejects: bool) -> None:
+    """It rejects it, as it is in the midst of something else; or its answer does not come."""
+    caller, callee = await town.connected(town.b, town.c)
+    await die(town, town.b)
+    await town.say(callee, REJOIN, *([REJECT] if rejects else []))
+    await asyncio.sleep(OFFER_INTERVAL if rejects else UPDATE_TIMEOUT + OFFER_INTERVAL)
+    await rejoin(town, callee)
+    await rejoin(town, await come_back(town, caller, town.a))
+    await town.media_up(STUDENT, TUTOR)
+    assert callee.types()[-1] == "call_state connected"
+    await town.say(callee, HANG_UP)
+
+
+@in_town
+async def test_a_call_ends_whose_party_takes_no_offer_at_the_new_owner(town: Town) -> None:
+    caller, callee = await town.connected(town.b, town.c)
+    await die(town, town.b)
+    back = await come_back(town, caller, town.a)
+    await town.say(callee, REJOIN, REJECT)
+    await asyncio.sleep(OFFER_INTERVAL)
+    await rejoin(town, back)
+    for _ in range(MAX_OFFERS - 1):
+        assert asked_to_rejoin(callee)
+        await town.say(callee, REJOIN, REJECT)
+        await asyncio.sleep(OFFER_INTERVAL)
+        await town.settle()
+    assert back.types()[-1] == callee.types()[-1] == "call_ended ice_timeout"
+    assert await town.ends() == [(STUDENT.profile_id, "ended", "ice_timeout")]
+
+
+@in_town
+async def test_a_party_whose_offer_the_other_one_has_overtaken_is_asked_again(town: Town) -> None:
+    """The page of the other one was loaded anew meanwhile, say, and asks for the call itself."""
+    caller, callee = await town.connected(town.b, town.c)
+    await die(town, town.b)
+    back = await come_back(town, caller, town.a)
+    await town.say(callee, REJOIN)
+    await town.say(back, REJOIN)
+    await town.say(back, new_answer(back))
+    await rejoin(town, callee)
+    await town.media_up(STUDENT, TUTOR)
+    assert callee.types()[-1] == "call_state connected"
+    await town.say(callee, HANG_UP)
 
 
 @in_town

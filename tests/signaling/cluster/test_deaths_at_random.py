@@ -14,6 +14,7 @@ One that fails says the seed of that life: `PYTHONHASHSEED=0 RELAY_LIVES=1 RELAY
 
 import asyncio
 import itertools
+import json
 import os
 import random
 from collections import Counter
@@ -51,6 +52,8 @@ STEPS: Final = int(os.environ.get("RELAY_LIVES", "1500"))
 STEPS_PER_LIFE: Final = 50
 LEASE: Final = 9.0
 """Seconds until others notice that a node is lost."""
+REJECTED: Final = 0.1
+"""Of offers in a call, as a share."""
 NODES: Final = 3
 SCOPES: Final = {
     frozenset({STUDENT, TUTOR}): LESSON,
@@ -261,6 +264,13 @@ class RandomLife:
             if transport is not None:
                 await node.media(TransportUp(transport) if up else TransportDown(transport))
 
+    def maybe_rejected(self, text: str) -> str:
+        """What a page says to an offer: it may be in the midst of something else, and reject it."""
+        message = json.loads(text)
+        if "answer" not in message or self.dice.random() >= REJECTED:
+            return text
+        return json.dumps({name: value for name, value in message.items() if name != "answer"} | {"rejected": True})
+
     async def react(self) -> None:
         """Every page does what a client does without its user."""
         for page in self.pages:
@@ -271,7 +281,7 @@ class RandomLife:
                 page.listen()
                 todo, page.todo = page.todo, []
                 for text in todo:
-                    await self.say(page, text)
+                    await self.say(page, self.maybe_rejected(text))
         await self.town.settle()
 
     # -- what happens -------------------------------------------------------------------------------------------------
