@@ -54,7 +54,6 @@ LEASE: Final = 9.0
 """Seconds until others notice that a node is lost."""
 REJECTED: Final = 0.1
 """Of offers in a call, as a share."""
-NODES: Final = 3
 SCOPES: Final = {
     frozenset({STUDENT, TUTOR}): LESSON,
     frozenset({PARENT, TUTOR}): PARENTS_EVENING,
@@ -138,10 +137,14 @@ class Page:
             )
 
     def _heard_of_again(self, message: dict[str, Any], scope: Scope) -> None:
-        """A call goes on that is over for it: it says so again, if that was its user's doing or it is in the call."""
+        """A call goes on that is over for it: it says so again, if that was its user's doing or it is in the call. Otherwise it
+        may ring anew: the node that has it now does not know of an answer that came while the former one was cut off."""
         call_id, kind = message["call_id"], message["type"]
         if kind == "call_invitation" and call_id in self.declined:
             self.todo.append(frame("call_declined", scope, call_id=call_id, reason="rejected"))
+        elif kind == "call_invitation":
+            del self.over[call_id]
+            self.calls[call_id] = "rings"
         elif kind == "call_state" and not is_final(message):
             self.todo.append(frame("call_ended", scope, call_id=call_id))
 
