@@ -10,7 +10,7 @@ be shown to their sender and end at the edge. A broken invariant of ours is an `
     │   └── Expired            (relay.http.access.auth) the token was valid, and has expired
     ├── TooMany                (relay.http.limits) a rate limit is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
-    ├── Unavailable            the database is away; answered to the client, and logged once
+    ├── Unavailable            the database is away or busy; answered to the client, and logged once
     ├── LostRace               a conditional update found that another writer was first
     │   └── TakenOver          another server owns the call now: this one has nothing more to say about it
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
@@ -46,7 +46,7 @@ class SignalingError(RelayError):
 
 
 class Unavailable(RelayError):
-    """The database is away. The client may retry a little later."""
+    """The database is away, or busy. The client may retry a little later."""
 
 
 class LostRace(RelayError):

@@ -8,7 +8,6 @@ from prometheus_client import Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, event
-from sqlalchemy.pool import QueuePool
 
 from relay.db.outage import WatchedEngine
 
@@ -47,13 +46,12 @@ class DatabaseMetrics(Collector):
             yield metric
 
     def levels(self) -> Mapping[str, float]:
-        pool = self._engine.pool
-        assert isinstance(pool, QueuePool), "every engine has one"
+        queue = self._engine.queue
         return {
             "up": int(not self._engine.outage.lasts),
-            "connections_used": pool.checkedout(),
-            "connections_idle": pool.checkedin(),
-            "connections_max": pool.size() + max(0, pool._max_overflow),
+            "connections_used": queue.checkedout(),
+            "connections_idle": queue.checkedin(),
+            "connections_max": self._engine.max_connections,
         }
 
     def _before(self, connection: Connection, *_: Any) -> None:

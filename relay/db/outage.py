@@ -1,4 +1,5 @@
-"""Outages of the database: distinguishes them from faulty statements, and logs each outage once, not once per statement."""
+"""Outages of the database: distinguishes them from faulty statements and from a lack of connections, and logs each outage once,
+not once per statement."""
 
 import logging
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from relay.errors import Unavailable
 
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 NAMES: Final = {
     "outages": "times that the database was away: it did not answer, or could not write",
     "failures": "uses of the database that failed because it was away",
+    "busy": "uses of the database that failed because none of its connections became free in time",
 }
 """The names of `Outage.counters`."""
 
@@ -59,6 +62,9 @@ def reason_of(error: BaseException) -> str:
     return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
+BUSY_SAID_EVERY: Final = 60.0
+"""Seconds. How often the log says that all connections are in use, for as long as that lasts."""
+
 UNTRIED_AFTER: Final = 15.0
 """Seconds. Pending writes are retried every 5 s: if no write has failed for so long, none is pending."""
 
@@ -76,6 +82,7 @@ class Outage:
         self._since: float | None = None
         self._writing = False
         self._failed_writing_at = 0.0
+        self._busy_said_at: float | None = None
 
     @property
     def lasts(self) -> bool:
@@ -93,6 +100,21 @@ class Outage:
                 "the database is away: %s. Calls go on; what happens to them is written when it is back", reason_of(error)
             )
 
+    def busy(self, connections: int, waited: float) -> None:
+        """An operation failed because all connections were in use, by operations that get their answers, for all that is known.
+
+        Args:
+            waited: seconds, for one to become free.
+        """
+        self.counters["busy"] += 1
+        if self._busy_said_at is None or self._now() - self._busy_said_at >= BUSY_SAID_EVERY:
+            self._busy_said_at = self._now()
+            logger.warning(
+                "all %d connections to the database are in use, and none became free within %g s: it is slow, or too much is "
+                "asked of it at once",
+                *(connections, waited),
+            )
+
     def succeeded(self, *, writing: bool) -> None:
         """The database has answered, be it with an error of a statement."""
         if self._since is None:
@@ -105,7 +127,7 @@ class Outage:
 
 class WatchedEngine(AsyncEngine):
     """An engine whose `connect` and `begin` raise `Unavailable` while the database is away, be it at the connection, at a
-    statement or at the end of the transaction; and note that in `outage`."""
+    statement or at the end of the transaction, or if none of its connections is free in time; and note that in `outage`."""
 
     __slots__ = ("outage",)
 
@@ -117,6 +139,17 @@ class WatchedEngine(AsyncEngine):
     def unwatched(self) -> AsyncEngine:
         """The same connections, with errors as they come."""
         return AsyncEngine(self.sync_engine)
+
+    @property
+    def max_connections(self) -> int:
+        """How many connections may be open at a time."""
+        return self.queue.size() + max(0, self.queue._max_overflow)
+
+    @property
+    def queue(self) -> QueuePool:
+        """What has the connections."""
+        assert isinstance(self.pool, QueuePool), "every engine has one"
+        return self.pool
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:  # type: ignore[override]  # what `async with` needs of it, and no more
@@ -138,12 +171,16 @@ class WatchedEngine(AsyncEngine):
         """Of one use of the database, which says when it is connected: until then it is the database that is at fault.
 
         Raises:
-            Unavailable: in place of the error of a database that is away.
+            Unavailable: in place of the error of a database that is away, or has no connection left.
         """
         connected = Event()
         try:
             yield connected
         except Exception as error:
+            # Of a database that is known to be away, the connections are in use by what waits for it.
+            if isinstance(error, PoolTimeoutError) and not self.outage.lasts:
+                self.outage.busy(self.max_connections, self.queue.timeout())
+                raise Unavailable("the database is busy; try again in a moment") from error
             if not connected.is_set() or is_outage(error):
                 self.outage.failed(error, writing=writing)
                 raise Unavailable("the database is away; try again in a moment") from error

@@ -66,13 +66,15 @@ async def test_a_server_that_hangs_is_given_up_and_used_again_when_it_is_back(po
         return False
 
     await eventually(is_used, "the server is used")
-    failures = engine.outage.counters["failures"]
+    counters = engine.outage.counters
+    before = counters["failures"] + counters["busy"]
     with frozen(postgresql):
         async with asyncio.timeout(15):  # the driver closes each of the connections for 2 s
             outcomes = await asyncio.gather(*(read(engine) for _ in range(30)), return_exceptions=True)
         assert {type(one) for one in outcomes} == {Unavailable}
-        assert engine.outage.counters["failures"] == failures + 30
         assert engine.outage.lasts
+        # Those that waited for a connection meanwhile cannot tell a server that hangs from one that has much to do.
+        assert counters["failures"] + counters["busy"] == before + 30
     await eventually(is_used, "the server is used again")
     await engine.dispose()
 
@@ -108,6 +110,33 @@ async def test_a_sqlite_file_that_another_process_locks_can_be_read_and_is_away_
     assert "database is locked" in lines(caplog)[0]
     await write(sqlite)
     assert len(lines(caplog)) == 2
+
+
+async def test_a_database_whose_connections_are_all_in_use_is_busy_and_not_away(
+    postgres: WatchedEngine, sqlite: WatchedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for engine in (postgres, sqlite):
+        caplog.clear()
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(engine.max_connections):
+                await stack.enter_async_context(engine.connect())
+            errors = await asyncio.gather(read(engine), write(engine), return_exceptions=True)
+        assert [str(one) for one in errors] == ["the database is busy; try again in a moment"] * 2
+        assert {type(one) for one in errors} == {Unavailable}
+        await write(engine)
+        assert not engine.outage.lasts
+        assert engine.outage.counters == {"busy": 2}
+        [line] = lines(caplog)
+        assert line.startswith(f"all {engine.max_connections} connections to the database are in use")
+
+
+def test_connections_that_are_all_in_use_for_long_are_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = [100.0]
+    outage = Outage(lambda: seconds[-1])
+    for second in (100.0, 100.5, 159.0, 160.0):
+        seconds.append(second)
+        outage.busy(4, 3.0)
+    assert (outage.counters["busy"], len(lines(caplog))) == (4, 2)
 
 
 async def test_a_server_without_room_for_more_is_away(postgres: WatchedEngine) -> None:
