@@ -52,8 +52,10 @@ export class Calls extends EventTarget {
   #setup;
   /** Names of calls that this page has seen the end of: what still arrives about them is old news. */
   #finished = new Set();
-  /** @type {Map<string, FromClient>} ends of calls that the server has not confirmed, by the call */
+  /** @type {Map<string, FromClient>} how the user ended a call or declined it, by the call */
   #goodbyes = new Map();
+  /** @type {Set<string>} the calls whose end the server has not confirmed */
+  #unconfirmed = new Set();
   #resume = 0;
   /** @type {{callId: string, until: number} | null} the invitation that is to be answered at once */
   #glare = null;
@@ -96,6 +98,7 @@ export class Calls extends EventTarget {
     const { elsewhere } = this;
     if (!elsewhere || this.current) return;
     this.#finished.delete(elsewhere.call_id); // it was here, or rang here, and went elsewhere
+    this.#goodbyes.delete(elsewhere.call_id);
     if (elsewhere.type === "call_state") this.#comeInto(elsewhere);
     else if (elsewhere.can_move) void this.#adopt(this.#resumedFrom(elsewhere)).moveHere();
   }
@@ -150,7 +153,7 @@ export class Calls extends EventTarget {
   #welcomed({ call_id: callId }) {
     const call = this.current;
     clearTimeout(this.#resume);
-    for (const message of this.#goodbyes.values()) this.#setup.connection.send(message);
+    for (const callId of this.#unconfirmed) this.#endAgain(callId);
     if (this.elsewhere) this.#notElsewhere();
     if (!call || call.phase === "preparing") return;
     call.serverIsBack();
@@ -164,7 +167,7 @@ export class Calls extends EventTarget {
   #refused({ ref, code, message }) {
     // A candidate that was not to the server's taste is no concern of the user's, nor is a hang-up that came too late.
     if (ref === "ice_candidate" || ref === "call_restart" || ref === "ping") return;
-    if (ref === "call_ended" || ref === "call_declined") return this.#goodbyes.clear();
+    if (ref === "call_ended" || ref === "call_declined") return this.#unconfirmed.clear();
     if (ref === "call_rejoin_answer" && !this.current) return; // taken back too late
     if (!this.current?.refused(ref ?? "", code)) this.#tell("refusal", message);
   }
@@ -177,7 +180,7 @@ export class Calls extends EventTarget {
       call.invitedAgain(invitation);
       return;
     }
-    if (this.#finished.has(invitation.call_id)) return;
+    if (this.#finished.has(invitation.call_id)) return this.#endAgain(invitation.call_id);
     const what = { scope: scopeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
     if (call && this.#crosses(call, what)) {
       // Glare: two people call each other at the same moment. The server takes the other's call; it needs no second consent.
@@ -220,7 +223,7 @@ export class Calls extends EventTarget {
       clearTimeout(this.#resume);
       if (message.type === "call_state" && isToBeRejoined(call, message)) void call.rejoin();
       call.receive(message);
-    } else if (message.type === "call_state" && message.state !== "ended" && !call) {
+    } else if (message.type === "call_state" && message.state !== "ended" && (!call || this.#isEndedHere(message.call_id))) {
       this.#goesOn(message);
     } else if (this.#lastCall?.concerns(message)) {
       this.#lastCall.receive(message);
@@ -229,19 +232,38 @@ export class Calls extends EventTarget {
 
   /** @param {CallMessage} message of the end of a call */
   #over(message) {
-    this.#goodbyes.delete(message.call_id);
+    this.#unconfirmed.delete(message.call_id);
     if (this.elsewhere?.call_id === message.call_id) this.#notElsewhere();
   }
 
   /**
-   * A call that the server believes us to be in, while this page has none.
+   * What the user has ended goes on for the server: the message was lost, or another server of a cluster has the call now, and one that
+   * was cut off has confirmed the end.
+   *
+   * @param {string} callId
+   */
+  #endAgain(callId) {
+    const goodbye = this.#goodbyes.get(callId);
+    if (goodbye) this.#setup.connection.send(goodbye);
+  }
+
+  /** Whether our user has ended a call. One that only could not be answered here may go on. @param {string} callId */
+  #isEndedHere(callId) {
+    const goodbye = this.#goodbyes.get(callId);
+    return goodbye !== undefined && !("reason" in goodbye && goodbye.reason === "media_unavailable");
+  }
+
+  /**
+   * A call that the server believes us to be in, or that we may be in, while this page has none or another one.
    *
    * @param {CallState} message
    */
   #goesOn(message) {
     const rings = message.state === "ringing" || message.state === "invited";
-    if (rings || this.#finished.has(message.call_id)) {
-      // The hang-up was lost with the connection; or the page that called is gone, and an invitation cannot be resumed.
+    // One that was here, or rang here, and went elsewhere, may come back.
+    const isOver = message.yours === false ? this.#isEndedHere(message.call_id) : this.#finished.has(message.call_id);
+    if (rings || isOver) {
+      // Or the page that called is gone, and an invitation cannot be resumed.
       const { from_profile_id: to_profile_id, from_profile_type: to_profile_type, call_id } = message;
       const to = { ...scopeFields(scopeOf(message)), call_id, to_profile_id, to_profile_type };
       this.#setup.connection.send({ type: "call_ended", ...to });
@@ -288,7 +310,10 @@ export class Calls extends EventTarget {
   #newCall(what) {
     const { connection, iceServers, clock } = this.#setup;
     const sayGoodbye = (/** @type {FromClient} */ message) => {
-      if ("call_id" in message && message.call_id) this.#goodbyes.set(message.call_id, message);
+      if ("call_id" in message && message.call_id) {
+        this.#goodbyes.set(message.call_id, message);
+        this.#unconfirmed.add(message.call_id);
+      }
       connection.send(message);
     };
     const send = (/** @type {FromClient} */ message) => connection.send(message);
