@@ -105,6 +105,7 @@ class Home:
         if device is None:
             self._context.cluster.post(card.home, Drop(card.device_id, RESUMED_ELSEWHERE, "resumed as another device"))
             return None, card.device_id
+        self._own(device)
         for sender, message in waiting:
             self.take(sender, message)
         return device, None
@@ -237,6 +238,7 @@ class Home:
         elif device is not None and device.remote is None:
             if isinstance(message, ToDevice):
                 device.take(message)
+                self._own(device)
             else:
                 context.spawn(self._drop(device, message.code, message.reason))
         elif (moved := self._moved.get(device_id)) is not None:
@@ -244,6 +246,13 @@ class Home:
         else:
             self.counters["unknown_devices"] += 1
             context.cluster.post(message.speaker if isinstance(message, ToDevice) else sender, Gone(device_id))
+
+    def _own(self, device: Device) -> None:
+        """Calls of this node are known here, also where it has spoken by way of a former home of the device: it is no other node
+        that what the device says has to be sent to."""
+        device.told_by.discard(self._context.me)
+        if device.owner == self._context.me:
+            device.owner = None
 
     async def _drop(self, device: Device, code: int, reason: str) -> None:
         device.dropped, for_good = True, code not in (COME_BACK, RESUMED_ELSEWHERE)
@@ -264,7 +273,8 @@ class Home:
         frames = device.missed(request.last_seq)
         if frames is None:
             return Denied("what it missed is not here any more")
-        card, told_by = device.card(context.me), tuple(device.told_by)
+        mine = () if context.live.of(device.profile) is None else (context.me,)
+        card, told_by = device.card(context.me), (*device.told_by, *mine)
         departure = Departure(to, device.profile, frozenset(told_by), device.came_from)
         remote = context.devices.depart(device, to, context.me)
         seq, taken, early = device.leave(remote)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from relay.cluster.messages import Away, Came, FromDevice, Gone, Message, Unsure
-from relay.cluster.values import NodeRef
+from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import RelayError, Unavailable
 from relay.signaling.calls.arrivals import Arrivals
 from relay.signaling.calls.context import CallContext
@@ -48,6 +48,8 @@ class Owner:
     def take(self, message: Message) -> None:
         """Take what a home says of one of its devices."""
         match message:
+            case FromDevice(device=card) | Came(device=card) | Away(device=card) | Unsure(device=card) if self._is_gone(card):
+                pass  # its message came back by way of another node
             case FromDevice():
                 self._from_device(message)
             case Came():
@@ -59,6 +61,10 @@ class Owner:
             case Unsure():
                 device = self._context.devices.meet(message.device, self._context.me)
                 self._do(device, partial(self._unsure, device))
+
+    def _is_gone(self, card: DeviceCard) -> bool:
+        """Whether a device is of no node any more, as far as this one knows, which was its home."""
+        return card.home == self._context.me and self._context.devices.with_id(card.device_id) is None
 
     def _from_device(self, message: FromDevice) -> None:
         context = self._context

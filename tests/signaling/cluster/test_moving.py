@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from relay.cluster.messages import Gone
+from relay.cluster.messages import FromDevice, Gone
 from relay.ids import Profile
 from relay.signaling.presence.devices import RESUMED_ELSEWHERE
 from tests.kit.wait import eventually
+from tests.signaling.cluster.test_death import LEASE
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
 from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
@@ -90,6 +91,51 @@ async def test_a_device_that_moves_while_it_is_spoken_to_gets_everything_once_an
     assert heard(callee) == said
     await town.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_what_an_owner_said_to_a_device_that_came_to_it_by_way_of_others_makes_it_no_owner_elsewhere(town: Town) -> None:
+    """It arrives by way of both former homes. The node took itself for the one to which it has to send what the device says."""
+    caller, callee = await town.connected(town.a, town.c)
+    slow = town.bus.channels[town.a.cluster.me, town.c.cluster.me]
+    slow.due = asyncio.get_running_loop().time() + 1
+    await town.a.say(caller, chat("1"))
+    await town.resume(callee, town.b)
+    await town.resume(callee, town.a)
+    await asyncio.sleep(1)
+    assert callee.welcome["resumed"]
+    assert heard(callee) == ["1"]
+    await town.say(caller, HANG_UP)
+    await town.say(callee, chat("2"))
+    assert callee.types()[-1] == "error no_call"
+    assert callee.device.told_by == set()
+
+
+@in_town
+async def test_a_message_that_comes_back_to_the_home_of_its_device_after_that_has_gone_is_not_one_of_another_node(
+    town: Town,
+) -> None:
+    """The node that took itself for the owner of its call has passed it on."""
+    caller, _ = await town.connected(town.a, town.b)
+    gone = await town.connect(town.a, STUDENT, version=1)
+    card = gone.device.card(town.a.cluster.me)
+    await town.lose(gone)
+    town.b.cluster.post(town.a.cluster.me, FromDevice(card, chat("1").encode()))
+    await town.settle()
+    assert town.a.calls._context.devices.known(STUDENT) == (caller.device,)
+    await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_device_that_leaves_the_owner_while_it_rings_does_not_ring_on_if_the_call_is_lost_with_it(town: Town) -> None:
+    _, callee = await town.ringing(town.a, town.a)
+    connection = await town.resume(callee, town.b)
+    await town.kill(town.a)
+    town.bus.sheets.clear()
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    assert connection.closed == 1012
+    assert town.owner(TUTOR) is None
 
 
 @in_town

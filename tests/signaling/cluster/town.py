@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec
 
-from relay.cluster.messages import Message
+from relay.cluster.messages import Gone, Message
 from relay.ids import Profile, ScopeKind
 from relay.media.api import TransportUp
 from relay.settings.calls import CallSettings
@@ -55,6 +55,8 @@ class Town:
 
     async def close(self) -> None:
         """All calls end, and the nodes remember nothing of devices of others, and the engine nothing of calls."""
+        to_itself = [message for sender, to, message in self.bus.log if sender == to and not isinstance(message, Gone)]
+        assert to_itself == [], "no node is elsewhere for itself"
         living = [one for one in self.nodes if not self.bus.nodes[one.cluster.me].dead]
         for node in living:
             await node.close()
