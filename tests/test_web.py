@@ -10,6 +10,10 @@ _IMPORT: Final = re.compile(r'(?:\bfrom |\bimport |\bimport\()"(\.[^"]+)"')
 DRAWS: Final = {"client/connectivity/synthetic.js"}
 """A camera of its own, drawn on a canvas that no page shows."""
 
+_FILTERED: Final = re.compile(r"([^{}]+)\{[^{}]*?\b((?:backdrop-)?filter:[^;]*)")
+STILL: Final = re.compile(r"\.topbar|\.incoming|\.ended|.*\[data-(stalled|phase=\"reconnecting\")\].*")
+"""Behind these, or in them, no video moves."""
+
 
 def _modules(folder: str) -> Iterator[tuple[str, str]]:
     found = list((WEB / folder).rglob("*.js"))
@@ -36,6 +40,16 @@ def test_what_all_parts_of_the_page_show_with_knows_none_of_them() -> None:
     for path, source in _modules("app/ui"):
         code = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
         assert all(one.startswith(("client/", "app/ui/")) for one in _imported(path, code)), path
+
+
+def test_no_filter_is_over_video_that_moves() -> None:
+    """Each frame would pass it: without a graphics card, a blur behind a dialog took as much as the whole call."""
+    found = []
+    for file in (WEB / "css").glob("*.css"):
+        code = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        found += [(selector.strip(), what) for selector, what in _FILTERED.findall(code)]
+    assert found
+    assert [one for one in found if not STILL.fullmatch(one[0])] == []
 
 
 def test_no_module_of_the_page_is_over_420_lines() -> None:
