@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
 from relay.signaling.calls import notices
+from relay.signaling.calls import sheet as sheets
 from relay.signaling.calls.call import BEFORE_ANSWER, EndReason, Party, State
 from relay.signaling.calls.context import CallContext
 from relay.signaling.calls.invitations import Invitations
@@ -160,6 +161,7 @@ class Arrivals:
             if party is live.call.caller and party.device_id == former_id and live.call.state in BEFORE_ANSWER:
                 # It is still the client whose peer connection has offered, and an answer is of use to no other.
                 party.device_id = device.device_id
+                sheets.keep(context.cluster, live)  # at once: for a successor, its client would have gone
             elif party.device_id == former_id and party.signaling_lost_at is None and live.call.state is not State.ENDED:
                 live.call.signaling_lost(party, context.clock.now(), resumable=False)
             await self._vacate(live, party, former_id)

@@ -301,6 +301,7 @@ class Device:
         self.remote, self.arriving = None, True
         self.resume_token, self.moves, self.told_by = token, given.device.moves + 1, set(given.told_by)
         self.came_from, self.told_before = given.device.home, frozenset(given.told_by)
+        self.replaces = given.device.replaces
         self._outbox = Outbox(keeps=True, seq=given.seq, frames=given.frames)
         self._inflows = {one.speaker: Inflow(one.stream, one.order) for one in given.taken}
         for message in held:

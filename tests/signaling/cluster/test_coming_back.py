@@ -238,6 +238,32 @@ async def test_a_caller_that_took_its_call_to_another_device_just_before_the_own
     await town.say(second, HANG_UP)
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+@in_town
+async def test_a_caller_whose_home_and_then_the_owner_died_has_its_call_also_if_it_changed_its_home_meanwhile(
+    town: Town, is_kept: bool
+) -> None:
+    """That it is another device since its home died, the owner may not have been able to keep for its successor."""
+    caller, callee = await town.ringing(town.a, town.c)
+    await town.resume(caller, town.b)
+    await asyncio.sleep(1.5)
+    sheets = dict(town.bus.sheets)
+    await town.kill(town.b)
+    back = await come_back(town, caller, town.c)
+    [sheet] = town.bus.sheets.values()
+    assert decode(sheet).caller.device_id == back.device.device_id
+    await town.kill(town.a)
+    if not is_kept:
+        town.bus.sheets.update(sheets)
+    await town.resume(back, await town.another("d"))
+    assert back.welcome["resumed"]
+    await asyncio.sleep(LEASE)
+    await town.notice(town.a)
+    await town.say(callee, answer())
+    assert back.types()[-2:] == ["call_answer", "call_state answered"]
+    await town.say(back, HANG_UP)
+
+
 @in_town
 async def test_a_device_whose_call_the_new_owner_found_to_be_over_begins_anew(town: Town) -> None:
     """Its home has asked the one that had claimed the call, and then saw in its row that it had ended."""
