@@ -187,7 +187,7 @@ class Owner:
         await self._meet_devices(None)
 
     async def _meet_devices(self, home: NodeRef | None) -> None:
-        """Look for devices of the parties that this node does not know, of that home or of any."""
+        """Look for devices of the parties that this node does not know, or believes elsewhere, of that home or of any."""
         context = self._context
         for live in list(context.live):
             for party in live.call.parties:
@@ -196,5 +196,18 @@ class Owner:
                 except Unavailable:
                     continue
                 for card in cards:
-                    if home in {None, card.home} and context.devices.with_id(card.device_id) is None:
-                        self._came(Came(card))
+                    if home in {None, card.home}:
+                        self._meet(card, anew=home is not None)
+
+    def _meet(self, card: DeviceCard, *, anew: bool) -> None:
+        """
+        Args:
+            anew: what the device has said since it came to its home may be lost.
+        """
+        known = self._context.devices.with_id(card.device_id)
+        if known is None:
+            self._came(Came(card))
+        elif known.remote is not None and card.moves > known.moves:
+            self._came(Came(card))
+            if anew:
+                known.remote.drop(known.device_id, COME_BACK, ANEW)

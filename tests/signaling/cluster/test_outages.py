@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from relay.cluster.messages import Gone, ToDevice
+from relay.cluster.messages import Blocked, Came, Gone, ToDevice
 from relay.signaling.calls.draining import COME_BACK
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.harness import MemoryHarness
-from tests.signaling.people import HANG_UP, LESSON, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
+from tests.signaling.people import HANG_UP, LESSON, PARENT, STUDENT, TIMERS, TUTOR, Client, answer, frame, invitation
 
 CHAT = frame("call_chat", LESSON, text="hello")
 
@@ -130,6 +130,29 @@ async def test_an_owner_that_may_have_missed_what_devices_said_has_them_begin_an
     assert again.last("call_state")["yours"] is True
     await town.say(again, HANG_UP)
     assert caller.types()[-1] == "call_ended hangup"
+
+
+@pytest.mark.parametrize("engine_was_away", [False, True])
+@in_town
+async def test_an_owner_that_did_not_hear_that_a_device_has_moved_finds_that_out(town: Town, engine_was_away: bool) -> None:
+    """It went on telling the former home, which then stopped."""
+    caller, callee = await town.ringing(town.a, town.b)
+    town.bus.loses = lambda _sender, _to, message: isinstance(message, Came)
+    connection = await town.resume(callee, town.c)
+    town.bus.loses = lambda _sender, _to, _message: False
+    if engine_was_away:
+        town.bus.fence(town.a.cluster.me)
+        town.bus.regain(town.a.cluster.me)
+    else:
+        town.c.cluster.post(town.a.cluster.me, Blocked(PARENT, STUDENT))
+    await town.settle()
+    if not engine_was_away:
+        assert connection.closed == COME_BACK, "what it has said since may be lost, too"
+        callee = await come_back(town, callee, town.c)
+    await town.kill(town.b)
+    await town.notice(town.b)
+    await town.say(caller, HANG_UP)
+    assert "call_ended cancelled" in callee.types()
 
 
 @in_town
