@@ -293,6 +293,7 @@ class Device:
         seq = self._outbox.seq
         self.remote, self.connection, self.resume_token, self.owner, self.told_by = remote, None, "", None, set()
         self._outbox, self._inflows = _NOTHING, {}
+        self.moves += 1  # what its card said until now does not count any more, also if other nodes pass it on
         return seq, taken, early
 
     def settle(self, token: str, given: Resumed) -> None:

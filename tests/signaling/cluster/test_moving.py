@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.cluster.messages import FromDevice, Gone
+from relay.cluster.messages import Came, FromDevice, Gone
 from relay.ids import Profile
 from relay.signaling.presence.devices import RESUMED_ELSEWHERE
 from tests.kit.wait import eventually
@@ -123,6 +123,21 @@ async def test_a_message_that_comes_back_to_the_home_of_its_device_after_that_ha
     town.b.cluster.post(town.a.cluster.me, FromDevice(card, chat("1").encode()))
     await town.settle()
     assert town.a.calls._context.devices.known(STUDENT) == (caller.device,)
+    await town.say(caller, HANG_UP)
+
+
+@in_town
+async def test_a_message_that_comes_back_to_the_former_home_of_its_device_does_not_make_it_the_home_again(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.a)
+    card = callee.device.card(town.a.cluster.me)
+    town.bus.loses = lambda _sender, _to, message: isinstance(message, Came)
+    await town.resume(callee, town.b)
+    town.c.cluster.post(town.a.cluster.me, FromDevice(card, chat("1").encode()))
+    await town.settle()
+    await town.say(caller, chat("2"))
+    assert heard(callee) == ["2"]
+    known = town.a.calls._context.devices.with_id(card.device_id)
+    assert known is not None and known.remote is not None and known.remote.node == town.b.cluster.me
     await town.say(caller, HANG_UP)
 
 
