@@ -13,7 +13,7 @@ from relay.recording.assembly.audio_track import AudioTrack
 from relay.recording.assembly.budget import USUAL_LIMIT, HeldLimit, NoteBudget
 from relay.recording.assembly.frames import Decodability, FrameAssembler
 from relay.recording.assembly.sources import MAX_SSRCS, MAX_TRACKS, PayloadUse
-from relay.recording.assembly.streams import Arrived, header_extensions, unpack_red, unpack_rtx
+from relay.recording.assembly.streams import Arrived, unpack_red, unpack_rtx
 from relay.recording.assembly.survey import CaptureFacts, _primary, survey
 from relay.recording.assembly.tracks import TrackWriter
 from relay.recording.assembly.ulpfec import MAX_PENDING, REMEMBERED, UlpfecDecoder
@@ -31,6 +31,7 @@ from relay.recording.records import (
     Record,
     read_blocks,
 )
+from relay.rtp.extensions import header_extensions
 from relay.rtp.packet import payload_range
 from relay.sealed import SealedFile, SealError, open_sealed
 from tests.fuzz.recording_corpus import GAP, IN_RED, KEY, MARKER, NEXT, PLAIN, REPAIR, capture_of

@@ -7,11 +7,12 @@ from random import Random
 
 import pytest
 
-from relay.recording.assembly.streams import RedBlock, header_extensions, unpack_red, unpack_rtx
+from relay.recording.assembly.streams import RedBlock, unpack_red, unpack_rtx
 from relay.recording.payloads import av1, h264, vp8, vp9
 from relay.recording.payloads.audio import linear, opus_concealment, opus_samples, opus_silence
 from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO, depacketizer
 from relay.recording.payloads.frame import MAX_FRAME
+from relay.rtp.extensions import header_extensions
 from tests.fuzz.seeds import mutated
 from tests.recording.capture_file import AV1, H264, VP8, VP9
 from tests.recording.kit import MTU, annex_b_units, encoded, obus, opus_packets, payloads, rtp, vp8_payloads, vp9_payloads

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from relay.recording.assembly.streams import header_extensions
 from relay.recording.payloads.formats import AUDIO, REDUNDANT, REPAIR, VIDEO
 from relay.recording.records import CapturedMedia
+from relay.rtp.extensions import header_extensions
 
 MAX_SSRCS: Final = 256
 MAX_TRACKS: Final = 64

@@ -17,10 +17,11 @@ from relay.recording.assembly.sources import (
     PayloadUse,
     TrackKey,
 )
-from relay.recording.assembly.streams import Unwrap, header_extensions, payload_of
+from relay.recording.assembly.streams import Unwrap, payload_of
 from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO
 from relay.recording.payloads.h264 import parameter_units
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, Record
+from relay.rtp.extensions import header_extensions
 from relay.rtp.packet import is_rtcp, peek
 from relay.rtp.rtcp import RtcpError, walk
 

@@ -7,7 +7,8 @@ repeats, are in the frames that the receiver showed.
 from collections.abc import Iterable
 from typing import Final
 
-from relay.recording.assembly.streams import extension_elements, payload_of
+from relay.recording.assembly.streams import payload_of
+from relay.rtp.extensions import extension_elements
 
 REMEMBERED: Final = 256
 """Packets of a stream. libwebrtc protects 48 at most by one packet."""

@@ -12,6 +12,7 @@ from relay.recording.verify import intervals
 from relay.recording.verify.figures import PacketFigures
 from relay.recording.verify.pace import SenderPace
 from relay.rtp import rtcp
+from relay.rtp.extensions import header_extensions
 from relay.rtp.keyframes import KeyframeDetector, keyframe_detector
 from relay.rtp.packet import PAYLOAD_TYPE, Buffer, header_length, is_rtcp, payload_range, peek
 
@@ -27,6 +28,8 @@ FEWEST_REPORTS = 6
 _NTP_FRACTION = 1 << 32
 _KEPT_REPORTS = 64
 """Sender reports of which the arrival is known, for round trips."""
+_RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 _REPAIRS = frozenset({"rtx", "ulpfec", "flexfec-03", "flexfec"})
 
 
@@ -44,6 +47,10 @@ class _PartyFormats:
         self.formats: dict[int, _Format] = {}
         self.repaired_by: dict[int, int] = {}
         """SSRC of retransmissions → SSRC of what they repeat."""
+        self._layer_ids: set[int] = set()
+        """Header extensions that name a layer of simulcast (RFC 8852): of its media, or of what is sent again."""
+        self.layers: dict[int, bytes] = {}
+        """SSRC → layer, of simulcast whose SSRCs no description has, as Chromium sends it."""
 
     def learn(self, media: Sequence[Mapping[str, Any]]) -> None:
         for section in media:
@@ -59,6 +66,16 @@ class _PartyFormats:
                 if group["semantics"] == "FID" and len(group["ssrcs"]) == 2:
                     original, repair = group["ssrcs"]
                     self.repaired_by[int(repair)] = int(original)
+            if section.get("rids"):
+                named = section.get("extensions", {}).items()
+                self._layer_ids |= {int(identifier) for identifier, uri in named if uri in (_RID, _REPAIRED_RID)}
+
+    def notice(self, ssrc: int, data: Buffer) -> None:
+        """Learn of which layer a stream is, by its first packets: later ones do not say."""
+        if self._layer_ids and ssrc not in self.layers and len(self.layers) < MOST_STREAMS:
+            for identifier, value in header_extensions(bytes(data)):
+                if identifier in self._layer_ids:
+                    self.layers[ssrc] = value
 
 
 class _RtpStream:
@@ -275,6 +292,7 @@ class PacketFacts:
         if used is None:
             self.unknown += 1
             return
+        formats.notice(ssrc, data)
         if used.name in _REPAIRS:
             # RFC 4588, 4: the original's sequence number is before its payload. Shorter ones probe for bandwidth.
             if used.name == "rtx" and end - begin > 2:
@@ -297,6 +315,9 @@ class PacketFacts:
             return self._streams.get((party, formats.repaired_by[ssrc]))
         codec = formats.formats.get(apt) if apt is not None else None
         fitting = [one for one in self._streams.values() if one.party == party and codec is not None and one.kind == codec.kind]
+        layer = formats.layers.get(ssrc)
+        if layer is not None:
+            fitting = [one for one in fitting if formats.layers.get(one.ssrc) == layer]
         return fitting[0] if len(fitting) == 1 else None
 
     def _stream(self, party: str, ssrc: int, used: _Format, arrival: float) -> _RtpStream | None:

@@ -3,7 +3,6 @@
 import random
 import statistics
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -304,25 +303,6 @@ def test_a_rejoin_with_other_ssrcs_goes_on_in_the_same_tracks(tmp_path: Path) ->
     assert flash_times(file, frames[0][0]) == pytest.approx([0.02, 5.02], abs=0.003)
     assert audio_times(file, [tone[0]]) == pytest.approx([0.02, 5.02], abs=0.01)
     assert max(map(abs, abut(file))) <= 0.001
-
-
-def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at_key_frames(tmp_path: Path) -> None:
-    layers = {0x51: (80, 60), 0x52: (160, 120), 0x53: (320, 240)}
-    media = [audio_section(), video_section("1", list(layers), [("SIM", list(layers))])]
-    packets: list[Packet] = []
-    for ssrc, (width, height) in layers.items():
-        stream = list(Stream(ssrc, VP8, 90000).frames(encoded("libvpx", 150, width, height)))
-        if ssrc == 0x53:  # its sender has no bandwidth for it from 2 to 4 s
-            stream = [one for one in stream if not 2.0 <= one.time - 0.02 < 4.0]
-        packets += stream
-    result = assemble(written(tmp_path / "x.pcapng", packets, duration=6, media=media), tmp_path / "out")
-    found = track(result.sidecar, "video")
-    assert [one[1:] for one in found["sizes"]] == [[320, 240], [160, 120], [320, 240]]
-    assert [ssrc for _, ssrc in found["layers"]] == [0x53, 0x52, 0x53]
-    shown = decoded_frames(tmp_path / "out" / "A.webm")
-    assert len(shown) == found["frames"]
-    assert 145 <= len(shown) <= 150
-    assert max(after.time - before.time for before, after in pairwise(shown)) < 0.2
 
 
 def test_another_codec_in_mid_call_is_another_track(tmp_path: Path) -> None:

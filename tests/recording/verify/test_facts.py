@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from relay.recording.verify.facts import PacketFacts
 from relay.recording.verify.figures import PacketFigures
 from relay.rtp import rtcp
-from tests.recording.capture_file import OPUS, RED, RTX, ULPFEC, VP8, audio_section, video_section
+from tests.recording.capture_file import (
+    OPUS,
+    RED,
+    REPAIRED_EXTENSION,
+    RID_EXTENSION,
+    RTX,
+    ULPFEC,
+    VP8,
+    audio_section,
+    video_section,
+)
 from tests.recording.kit import Packet, Stream, rtp
 
 VIDEO, REPAIR, AUDIO = 0x1111, 0x1112, 0x2222
@@ -90,6 +100,25 @@ def test_retransmissions_repair_and_probes_do_not(groups: Any) -> None:
     packets.append(Packet(1.3, rtp(RTX, 3, 0, REPAIR, b"", padding=200)))
     found = figures_of(packets, "video", groups=groups)
     assert (found.expected, found.lost_before_repair, found.repaired, found.lost) == (300, 3, 2, 1)
+
+
+def test_of_simulcast_whose_layers_only_packets_name_each_is_repaired_by_its_own_retransmissions() -> None:
+    packets = []
+    for ssrc, rid in ((0x51, b"q"), (0x52, b"f")):
+        stream = Stream(ssrc, VP8, 90_000)
+        names = {RID_EXTENSION: rid}
+        sent = [stream.packet(n / 30, DELTA, marker=True, extensions=names if n < 3 else None) for n in range(60)]
+        packets += [one for n, one in enumerate(sent) if n not in (20, 40)]
+        for count, one in enumerate((sent[20], sent[40])):
+            repaired = {REPAIRED_EXTENSION: rid} if not count else None
+            again = rtp(RTX, count, int.from_bytes(one.data[4:8]), ssrc + 16, one.data[2:4] + one.data[12:], extensions=repaired)
+            packets.append(Packet(one.time + 0.1, again))
+    facts = PacketFacts()
+    facts.describe("A", [video_section("1", rids=["q", "f"])])
+    for packet in sorted(packets, key=lambda one: one.time):
+        facts.add(packet.time, "A", packet.data)
+    found = facts.figures()["A", "video"]
+    assert [(one.ssrc, one.expected, one.lost, one.repaired) for one in found] == [(0x51, 60, 0, 2), (0x52, 60, 0, 2)]
 
 
 def test_video_in_red_is_known_by_its_codec_and_its_key_frames() -> None:
