@@ -81,12 +81,12 @@ async def test_a_call_that_is_hung_up_while_off_line_ends_when_the_page_is_back(
 
 async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    await caller.call("video")
+    await caller.call("voice")
     await callee.ringing()
     await callee.page.reload()
     await callee.ringing()
     await callee.accept()
-    call = PagesInCall(relay, "video", caller, callee)
+    call = PagesInCall(relay, "voice", caller, callee)
     await call.media_flows()
     await caller.hang_up()
     await callee.shows("ended-card")

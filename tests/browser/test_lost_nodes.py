@@ -1,4 +1,4 @@
-"""A video call between two pages at different nodes of a cluster, and one of the nodes is killed.
+"""A video call between two pages at different nodes of a cluster, and one of the nodes stops, or is killed.
 
 By default an owner dies once between two pages of Chromium, and once between Firefox and Chromium. More of it on demand, of each
 node that a call depends on so many times, and with Firefox a quarter of that:
@@ -6,6 +6,7 @@ node that a call depends on so many times, and with Firefox a quarter of that:
     RELAY_DEATHS=20 make test TESTS=tests/browser/test_lost_nodes.py
 """
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -50,6 +51,18 @@ RETURNS: Final = 30.0
 IN_VAIN_TOO: Final = (*IN_VAIN, "establish a connection", "was interrupted")
 """The same in the words of Firefox."""
 
+
+PHASES: Final = """() => {
+  window.phases = [];
+  const look = () => { const now = relayCall.state; if (phases.at(-1) !== now) phases.push(now); };
+  setInterval(look, 20);
+}"""
+
+FORMER: Final = """() => {
+  window.former = relayCall.peerConnection;
+  const close = former.close.bind(former);
+  former.close = () => { window.closedWhen ??= relayCall.peerConnection.connectionState; close(); };
+}"""
 
 HOW_IT_IS: Final = """() => ({
   call: relayCall.state,
@@ -254,6 +267,31 @@ async def test_a_video_call_outlives_a_node(call: CallAcross, death: Death, reco
     await call.media_goes_on()
     gaps = [await page.run("() => frameGaps.longest") for page in call.pages]
     record_property(f"longest gap in the video: death of the {death.killed} [s]", [round(gap / 1000, 1) for gap in gaps])
+    await ends(call)
+
+
+@pytest.mark.parametrize("death", [Death("owner"), Death("owner", caller="firefox")], ids=["Chromium", "Firefox and Chromium"])
+async def test_a_video_call_goes_on_without_a_gap_when_its_node_stops(call: CallAcross, record_property: Record) -> None:
+    await call.media_goes_on()
+    owner = await call.owner()
+    for page in call.pages:
+        await page.run(FRAME_GAPS)
+        await page.run(PHASES)
+        await page.run(FORMER)
+    owner.drain()
+
+    async def moved() -> bool:
+        return all([await page.run("() => relayCall.peerConnection !== former") for page in call.pages])
+
+    await eventually(moved, lambda: f"the call is elsewhere: {owner.log[-2000:]}", every=LOOK)
+    await asyncio.wait_for(owner.process.wait(), 60)
+    await call.media_goes_on()
+    gaps = [await page.run("() => frameGaps.longest") for page in call.pages]
+    phases = [await page.run("() => phases") for page in call.pages]
+    record_property("longest gap in the video when its node stopped [ms]", [round(gap) for gap in gaps])
+    assert phases == [["connected"], ["connected"]]
+    closed = [await page.run("() => closedWhen") for page in call.pages]
+    assert closed == ["connected", "connected"], "the next peer connection was there before the former one ended"
     await ends(call)
 
 

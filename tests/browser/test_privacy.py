@@ -25,7 +25,7 @@ async def test_the_call_of_a_blocked_caller_is_declined_without_ringing(
     await callee.hears("Maya Lindgren can’t call you any more")
     await callee.shows("blocked-123")
     await expect(callee.hook("call-video-123")).to_be_disabled()
-    await caller.call("video")
+    await caller.call("voice")
     assert "declined" in await caller.said()
     assert not await callee.was_asked()
     assert await reason(relay) == "blocked"
@@ -36,7 +36,7 @@ async def test_the_call_of_a_blocked_caller_is_declined_without_ringing(
     await callee.hook("tab-people").click()
     await callee.hides("blocked-123")
     await caller.put_away_the_ended_call()
-    await caller.call("video")
+    await caller.call("voice")
     await callee.ringing()
 
 

@@ -22,11 +22,11 @@ InCall = Callable[[], Awaitable[tuple[RelayPage, RelayPage]]]
 
 @pytest.fixture
 def in_call(relay: RunningRelay, open_page: OpenPage[Any]) -> InCall:
-    """`await in_call()`: the pages of a caller and a callee in a video call."""
+    """`await in_call()`: the pages of a caller and a callee in a call."""
 
     async def in_call() -> tuple[RelayPage, RelayPage]:
         caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-        await PagesInCall.connected(relay, "video", caller, callee)
+        await PagesInCall.connected(relay, "voice", caller, callee)
         for page in (caller, callee):
             await page.reaches("connected")
         return caller, callee

@@ -17,7 +17,7 @@ async def missed(relay: RunningRelay, reason: str) -> None:
 
 async def test_a_declined_call_ends_at_the_caller(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    await caller.call("video")
+    await caller.call("voice")
     await callee.ringing()
     await callee.decline()
     await caller.shows("ended-card")
@@ -27,7 +27,7 @@ async def test_a_declined_call_ends_at_the_caller(relay: RunningRelay, open_page
 
 async def test_a_callee_without_devices_is_offline(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller = await open_page(RelayPage, STUDENT)
-    await caller.call("video")
+    await caller.call("voice")
     await caller.shows("ended-card")
     await missed(relay, "offline")
 
@@ -51,7 +51,7 @@ async def test_a_callee_in_another_call_is_busy(relay: RunningRelay, open_page: 
 
 async def test_the_ringing_stops_when_the_caller_hangs_up(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    await caller.call("video")
+    await caller.call("voice")
     await callee.ringing()
     await caller.hang_up()
     await callee.hides("incoming")
@@ -63,7 +63,7 @@ async def test_a_page_that_is_closed_ends_its_call_when_it_does_not_come_back(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    call = await PagesInCall.connected(relay, "video", caller, callee)
+    call = await PagesInCall.connected(relay, "voice", caller, callee)
     await call.media_flows()
     await callee.close()
     await caller.reaches("reconnecting")
@@ -76,7 +76,7 @@ async def test_a_page_that_is_closed_while_it_calls_stops_the_ringing(
     relay: RunningRelay, open_page: OpenPage[RelayPage]
 ) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    await caller.call("video")
+    await caller.call("voice")
     await callee.ringing()
     await caller.page.goto("about:blank")
     await callee.hides("incoming")
@@ -86,7 +86,7 @@ async def test_a_page_that_is_closed_while_it_calls_stops_the_ringing(
 @pytest.mark.settings(vanished_grace=2.0)
 async def test_a_page_that_crashes_ends_its_call(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
-    call = await PagesInCall.connected(relay, "video", caller, callee)
+    call = await PagesInCall.connected(relay, "voice", caller, callee)
     await call.media_flows()
     await callee.crash()
     await caller.shows("ended-card")
