@@ -48,7 +48,7 @@ def shown(server: Server) -> str:
 
 
 async def test_signals_that_ask_for_no_end_end_neither_the_server_nor_a_worker_nor_a_call(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="1") as server, call_at(server):
+    async with serving(tmp_path) as server, call_at(server):
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             for pid in [*workers_of(server), server.process.pid]:
                 os.kill(pid, number)

@@ -38,7 +38,7 @@ def elsewhere() -> str:
 
 
 async def test_it_listens_on_the_loopback_only_and_does_not_warn(tmp_path: Path) -> None:
-    async with serving(tmp_path, **{**LOCAL, "host": "", "workers": "1"}) as server:
+    async with serving(tmp_path, **{**LOCAL, "host": ""}) as server:
         port = port_of(server)
         assert [await connects(one, port) for one in ("127.0.0.1", "::1")] == [True, True]
         assert not await connects(elsewhere(), port)
@@ -46,7 +46,7 @@ async def test_it_listens_on_the_loopback_only_and_does_not_warn(tmp_path: Path)
 
 
 async def test_an_address_that_is_given_is_listened_on_with_a_warning(tmp_path: Path) -> None:
-    async with serving(tmp_path, **{**LOCAL, "host": "0.0.0.0", "workers": "1"}) as server:
+    async with serving(tmp_path, **{**LOCAL, "host": "0.0.0.0"}) as server:
         assert await connects(elsewhere(), port_of(server))
         server.process.terminate()
         _, log = await server.process.communicate()

@@ -221,7 +221,7 @@ async def both_go_on(caller: Peer, callee: Peer, frames: int) -> None:
 
 
 async def test_a_call_goes_on_through_a_flood(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="1", turn_realm="relay") as server:
+    async with serving(tmp_path, turn_realm="relay") as server:
         url = server.relay.url
         flooder = Flooder(await sign_in(url, "parent", 321), int(url.rpartition(":")[2]))
         async with call(url) as (caller, callee):

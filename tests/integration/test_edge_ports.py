@@ -33,9 +33,9 @@ def listeners_of(process: int) -> dict[str, int]:
 async def test_a_second_relay_says_in_one_line_which_port_is_taken(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    async with serving(tmp_path / "first", workers="1") as first:
+    async with serving(tmp_path / "first") as first:
         port = port_of(first.relay.url)
-        second = await run(tmp_path / "second", "serve", **{**LOCAL, "port": str(port), "workers": "1"})
+        second = await run(tmp_path / "second", "serve", **{**LOCAL, "port": str(port)})
     assert (second.status, second.out) == (2, "")
     assert second.err == f"cannot listen on {HERE} port {port}: Address already in use\n"
 
@@ -44,7 +44,7 @@ async def test_a_turn_port_that_coturn_has_is_a_warning_and_the_relay_serves(tmp
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as coturn:
         coturn.bind((HERE, 0))
         port = coturn.getsockname()[1]
-        async with serving(tmp_path, workers="1", turn_port=str(port)) as server:
+        async with serving(tmp_path, turn_port=str(port)) as server:
             login = {"profile_type": "student", "profile_id": 456}
             url = f"{server.relay.url}/api/dev/login"
             async with aiohttp.ClientSession() as http, http.post(url, json=login) as response:
@@ -70,7 +70,7 @@ async def test_a_turn_port_that_coturn_has_is_a_warning_and_the_relay_serves(tmp
 async def test_a_transport_that_is_turned_off_has_no_listener_and_is_not_advertised(
     tmp_path: Path, given: dict[str, str], listeners: dict[str, int]
 ) -> None:
-    async with serving(tmp_path, workers="1", **given) as server:
+    async with serving(tmp_path, **given) as server:
         assert listeners_of(server.process.pid) == listeners
         login = {"profile_type": "student", "profile_id": 456}
         url = f"{server.relay.url}/api/dev/login"
@@ -81,7 +81,7 @@ async def test_a_transport_that_is_turned_off_has_no_listener_and_is_not_adverti
 async def test_media_may_have_a_tcp_port_of_its_own_which_serves_no_page(tmp_path: Path) -> None:
     with socket.create_server((HERE, 0)) as free:
         port = free.getsockname()[1]
-    async with serving(tmp_path, workers="1", media_tcp_port=str(port)) as server:
+    async with serving(tmp_path, media_tcp_port=str(port)) as server:
         assert listeners_of(server.process.pid)["tcp"] == 2
         reader, writer = await asyncio.open_connection(HERE, port)
         writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -93,7 +93,7 @@ async def test_it_may_have_as_many_connections_as_the_system_lets_it(tmp_path: P
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(500, hard), hard))
     try:
-        async with serving(tmp_path, workers="1") as server:
+        async with serving(tmp_path) as server:
             assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == min(FILES, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -102,7 +102,7 @@ async def test_it_may_have_as_many_connections_as_the_system_lets_it(tmp_path: P
 async def test_a_key_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "relay")
     key += ".lost"
-    outcome = await run(tmp_path, "serve", **{**LOCAL, "workers": "1", "tls_cert": certificate, "tls_key": key})
+    outcome = await run(tmp_path, "serve", **{**LOCAL, "tls_cert": certificate, "tls_key": key})
     assert (outcome.status, outcome.out) == (2, "")
     problem = f"{key}: No such file or directory"
     assert outcome.err == f"the TLS certificate {certificate} with the key {key} cannot be used: {problem}\n"

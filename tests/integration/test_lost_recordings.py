@@ -136,7 +136,7 @@ async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again_
 
 @pytest.mark.servers
 async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path) -> None:
-    async with recording_server(tmp_path, workers="1") as (server, connect):
+    async with recording_server(tmp_path) as (server, connect):
         caller, callee = await talking(connect)
         recording_id = await begun(caller, callee)
         await time_passes(caller, callee)
@@ -149,7 +149,7 @@ async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path
 
 @pytest.mark.servers
 async def test_a_recording_in_the_journal_is_written_although_recording_is_off_by_then(tmp_path: Path) -> None:
-    async with recording_server(tmp_path, workers="1") as (server, connect):
+    async with recording_server(tmp_path) as (server, connect):
         caller, callee = await talking(connect)
         async with locked(tmp_path / "relay.db"):
             recording_id = await begun(caller, callee)
@@ -158,6 +158,6 @@ async def test_a_recording_in_the_journal_is_written_although_recording_is_off_b
             journal = tmp_path / "calls.journal"
             await eventually(lambda: b"recording_captured" in journal.read_bytes(), "the end is in the journal")
             await server.stop(signal.SIGKILL)
-    async with recording_server(tmp_path, workers="1", recording="off") as (server, _):
+    async with recording_server(tmp_path, recording="off") as (server, _):
         row = await the_row(server.relay)
         assert (row["id"], row["end_reason"]) == (recording_id, "stopped")

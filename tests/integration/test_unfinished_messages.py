@@ -27,7 +27,7 @@ def memory_of(server: Server) -> int:
 
 
 async def test_unfinished_messages_keep_no_memory(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="1", limit_connections="off") as server:
+    async with serving(tmp_path, limit_connections="off") as server:
         host, port = server.relay.url.removeprefix("http://").split(":")
         profile = {"profile_type": "student", "profile_id": 456}
         tokens = []

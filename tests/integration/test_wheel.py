@@ -83,7 +83,7 @@ async def test_an_installed_relay_migrates_its_database_and_serves_its_pages(ins
     empty.mkdir()
     run(installed.with_name("python"), "-c", "from relay.client import connect, MediaFile", cwd=empty)
     async with (
-        serving(tmp_path, program=str(installed), cwd=str(empty)) as server,
+        serving(tmp_path, program=str(installed), cwd=str(empty), workers="auto") as server,
         aiohttp.ClientSession(server.relay.url) as http,
     ):
 
