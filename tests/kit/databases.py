@@ -113,13 +113,14 @@ class PostgresServer:
 
 @contextmanager
 def running_postgresql(
-    tls: tuple[Path, Path] | None = None, settings: Mapping[str, object] = NO_SETTINGS
+    tls: tuple[Path, Path] | None = None, settings: Mapping[str, object] = NO_SETTINGS, open_to: str = ""
 ) -> Iterator[PostgresServer]:
     """Start a PostgreSQL server in a new temporary directory, and stop it at the end.
 
     Args:
         tls: certificate and key: the server then also listens on a free port of 127.0.0.1, for TLS only.
         settings: of the server, besides and instead of the usual ones.
+        open_to: it also listens on all addresses, for clients of these: `203.0.113.0/24`.
     """
     # Not pytest's tmp_path: its parents are closed to other users, and a socket's path has room for 107 bytes only.
     directory = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -133,8 +134,12 @@ def running_postgresql(
             capture_output=True,
             **as_user,
         )
-        secured = {} if tls is None else _only_tls(directory, *tls, as_user)
-        with run_postgresql(directory, as_user, {**settings, **secured}) as server:
+        network = {} if tls is None else _only_tls(directory, *tls, as_user)
+        if open_to:
+            with (data / "pg_hba.conf").open("a") as access:
+                access.write(f"host all all {open_to} trust\n")
+            network = {"listen_addresses": "*"}
+        with run_postgresql(directory, as_user, {**settings, **network}) as server:
             yield server
     finally:
         shutil.rmtree(directory)

@@ -216,8 +216,7 @@ class ServedCluster:
     async def _settled(self) -> bool:
         """Nodes give Redis a while after it was empty, in case that others have calls which it does not know of."""
         async with Redis(port=self._redis.port) as redis:
-            opened, (seconds, _) = await redis.get(self._keys.opened), await redis.time()
-        return opened is not None and seconds * 1000 - int(opened) > SETTLES
+            return await settled(redis, self._keys)
 
     async def _knows_all(self, node: ServedNode) -> bool:
         levels = await metrics(node)
@@ -245,19 +244,11 @@ class ServedCluster:
 
     async def rows(self) -> list[dict[str, Any]]:
         """Of `call_logs`, oldest first, read through a connection of our own."""
-        url = make_url(self.database_url)
-        _, arguments = url.get_dialect()().create_connect_args(url)
-        connection = await asyncpg.connect(target_session_attrs="primary", **arguments)
-        try:
-            return [dict(row) for row in await connection.fetch("SELECT * FROM call_logs ORDER BY id")]
-        finally:
-            await connection.close()
+        return await rows_of(self.database_url)
 
     async def row(self, call_id: str) -> dict[str, Any] | None:
         """That of one call; None: it is not written down."""
-        found = [one for one in await self.rows() if one["call_id"] == call_id]
-        assert len(found) <= 1, f"more than one row: {found}"
-        return found[0] if found else None
+        return await row_of(self.database_url, call_id)
 
     async def owner(self, call_id: str) -> ServedNode:
         """The node that has a call, or had it last."""
@@ -272,11 +263,35 @@ class ServedCluster:
     async def finished(self, call_id: str) -> dict[str, Any]:
         """The row of a call, once it is over."""
 
-        async def over() -> dict[str, Any] | None:
-            row = await self.row(call_id)
-            return row if row and row["status"] in {"ended", "missed"} else None
+        return await finished_row(self.database_url, call_id)
 
-        return await eventually(over, f"the row of call {call_id} is closed")
+
+async def rows_of(database_url: str) -> list[dict[str, Any]]:
+    """Of `call_logs`, oldest first."""
+    url = make_url(database_url)
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    connection = await asyncpg.connect(target_session_attrs="primary", **arguments)
+    try:
+        return [dict(row) for row in await connection.fetch("SELECT * FROM call_logs ORDER BY id")]
+    finally:
+        await connection.close()
+
+
+async def row_of(database_url: str, call_id: str) -> dict[str, Any] | None:
+    """That of one call; None: it is not written down."""
+    found = [one for one in await rows_of(database_url) if one["call_id"] == call_id]
+    assert len(found) <= 1, f"more than one row: {found}"
+    return found[0] if found else None
+
+
+async def finished_row(database_url: str, call_id: str) -> dict[str, Any]:
+    """That of a call, once it is over."""
+
+    async def over() -> dict[str, Any] | None:
+        row = await row_of(database_url, call_id)
+        return row if row and row["status"] in {"ended", "missed"} else None
+
+    return await eventually(over, f"the row of call {call_id} is closed")
 
 
 def url_of(path: CuttablePath) -> str:
@@ -284,9 +299,20 @@ def url_of(path: CuttablePath) -> str:
     return f"http://{HERE}:{path.port}"
 
 
+async def settled(redis: "Redis", keys: RedisKeys) -> bool:
+    """Whether claims are given."""
+    opened, (seconds, _) = await redis.get(keys.opened), await redis.time()
+    return opened is not None and seconds * 1000 - int(opened) > SETTLES
+
+
 async def metrics(node: ServedNode) -> Mapping[str, float]:
     """What `/metrics` of a node says."""
-    async with aiohttp.ClientSession() as http, http.get(f"{node.url}/metrics") as response:
+    return await metrics_at(node.url)
+
+
+async def metrics_at(url: str) -> Mapping[str, float]:
+    """The same, of the node that is there."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as response:
         text = await response.text()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     values: dict[str, float] = {}

@@ -3,6 +3,7 @@
 A gateway's interface towards the internet is `wan`; those towards its clients begin with `lan`.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -95,3 +96,45 @@ def one_to_one(public: str, private: str) -> str:
     type nat hook postrouting priority srcnat;
     ip saddr {private} snat ip to {public}
   }}"""
+
+
+def cut(interface: str, port: int | None) -> str:
+    """The chains of a table that drops what passes an interface of the router.
+
+    Args:
+        port: only what comes in for this TCP port, and what goes out from it; None: everything.
+    """
+    to, of = ("", "") if port is None else (f"tcp dport {port}", f"tcp sport {port}")
+    return f"""
+  chain forward {{
+    type filter hook forward priority filter - 1;
+    iifname "{interface}" {to} drop
+    oifname "{interface}" {of} drop
+  }}"""
+
+
+def balancer(address: str, port: int, leads: Mapping[str, str]) -> str:
+    """The chains of a table that leads new TCP connections elsewhere, as balancers of packets do: it says nothing itself.
+
+    Args:
+        leads: from addresses of clients to those of servers.
+    """
+    table = ", ".join(f"{client} : {server}" for client, server in leads.items())
+    return f"""
+  chain inwards {{
+    type nat hook prerouting priority dstnat;
+    ip daddr {address} tcp dport {port} dnat ip to ip saddr map {{ {table} }}
+  }}"""
+
+
+COUNTER: Final = """
+  set pairs {
+    type ipv4_addr . ipv4_addr
+    flags dynamic
+    counter
+  }
+  chain forward {
+    type filter hook forward priority filter + 1;
+    meta l4proto udp update @pairs { ip saddr . ip daddr counter }
+  }"""
+"""What counts UDP packets by the addresses that they come from and go to, after those that are dropped."""

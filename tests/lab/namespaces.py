@@ -5,15 +5,16 @@ Nothing of them shows in the network of this machine: cables are laid from names
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 NAMESPACES: Final = Path("/run/netns")
 FILES: Final = Path("/etc/netns")
@@ -118,6 +119,12 @@ class Namespace:
         ruleset = f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{chains}\n}}\n"
         _run(self.command("nft", "-f", "-"), ruleset)
 
+    def elements(self, table: str, name: str) -> Sequence[Mapping[str, Any]]:
+        """Those of a set of an nftables table (family inet), as libnftables-json(5) has them: with what counts them."""
+        found = json.loads(_run(self.command("nft", "--json", "list", "set", "inet", table, name)))
+        [described] = [one["set"] for one in found["nftables"] if "set" in one]
+        return [one["elem"] for one in described.get("elem", ())]
+
     def forward(self) -> None:
         """Be a router."""
         with self.entered():
@@ -180,7 +187,8 @@ def _set_namespace(descriptor: int) -> None:
         raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
 
 
-def _run(command: list[str], text: str | None = None) -> None:
+def _run(command: list[str], text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"{' '.join(command)}: {done.stderr.strip()}\n{text or ''}".strip())
+    return done.stdout

@@ -3,15 +3,17 @@
     client 192.0.2.2  ── gateway 198.51.100.2  ──┐
                                                  internet ── server 203.0.113.10 (or 10.0.0.10 behind 1:1 NAT)
     client 192.0.2.18 ── gateway 198.51.100.10 ──┘
+                                                 └── further servers 203.0.113.18, 203.0.113.34 …
 
 Addresses are those for documentation (RFC 5737). Each box is a network namespace.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Self
 
-from tests.lab.gateways import Access, one_to_one, resets, rules
+from tests.lab.gateways import COUNTER, Access, balancer, cut, one_to_one, resets, rules
 from tests.lab.namespaces import Namespace, connect, fresh_prefix, remove_leftovers, requirements
 
 SERVER: Final = "203.0.113.10"
@@ -35,6 +37,11 @@ class Site:
         self._interfaces = 0
         self.has_moved = False
         """Whether the client or its gateway has had another address."""
+
+    @property
+    def public_address(self) -> str:
+        """The one that servers see, unless it has moved."""
+        return self.address if self._access is Access.OPEN else self._public(2)
 
     @property
     def address(self) -> str:
@@ -121,6 +128,7 @@ class Internet:
         self._router = router
         self._stack = stack
         self._sites = 0
+        self._hosts = 0
 
     @classmethod
     @contextlib.contextmanager
@@ -142,8 +150,8 @@ class Internet:
             router.forward()
             connect(router, "server", server, "eth0")
             own, gateway = (PRIVATE_SERVER, "10.0.0.1") if server_behind_nat else (SERVER, "203.0.113.1")
-            router.ip(f"addr add {gateway}/24 dev server")
-            server.ip(f"addr add {own}/24 dev eth0", f"route add default via {gateway}")
+            router.ip(f"addr add {gateway}/28 dev server")
+            server.ip(f"addr add {own}/28 dev eth0", f"route add default via {gateway}")
             if server_behind_nat:
                 router.firewall("cloud", one_to_one(SERVER, PRIVATE_SERVER))
             yield cls(prefix, router, server, stack)
@@ -158,3 +166,67 @@ class Internet:
         site.attach(self._router)
         site.set_access(access)
         return site
+
+    def host(self) -> "Host":
+        """A further server, with a public address of its own."""
+        self._hosts += 1
+        number = self._hosts
+        machine = self._stack.enter_context(Namespace.created(f"{self._prefix}-host{number}"))
+        one = Host(machine, f"203.0.113.{16 * number + 2}", f"host{number}")
+        gateway = f"203.0.113.{16 * number + 1}"
+        connect(self._router, one.interface, machine, "eth0")
+        self._router.ip(f"addr add {gateway}/28 dev {one.interface}")
+        machine.ip(f"addr add {one.address}/28 dev eth0", f"route add default via {gateway}")
+        return one
+
+    @contextlib.contextmanager
+    def cut(self, host: "Host", port: int | None = None) -> Iterator[None]:
+        """Drop, without a word, what a further server and the rest of the internet send each other.
+
+        Args:
+            port: only what goes to this TCP port of others, and its answers; None: everything.
+        """
+        self._router.firewall("cut", cut(host.interface, port))
+        try:
+            yield
+        finally:
+            self._router.firewall("cut", "")
+
+    def balance(self, address: str, port: int, leads: Mapping[str, str]) -> None:
+        """Lead new TCP connections to an address that is nobody's, each as its client's address says.
+
+        Args:
+            leads: from public addresses of clients to those of servers.
+        """
+        self._router.firewall("balancer", balancer(address, port, leads))
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator["Flows"]:
+        """Count UDP packets from now on."""
+        self._router.firewall("flows", COUNTER)
+        try:
+            yield Flows(self._router)
+        finally:
+            self._router.firewall("flows", "")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A further server."""
+
+    machine: Namespace
+    address: str
+    interface: str
+    """Of the router, towards it."""
+
+
+class Flows:
+    """UDP packets that have crossed the internet since their count began."""
+
+    def __init__(self, router: Namespace) -> None:
+        self._router = router
+
+    def packets(self) -> Mapping[tuple[str, str], int]:
+        """How many, by the public addresses that they came from and went to."""
+        elements = self._router.elements("flows", "pairs")
+        return {tuple(one["val"]["concat"]): one["counter"]["packets"] for one in elements}

@@ -52,7 +52,19 @@ async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIt
     database = f"sqlite+aiosqlite:///{folder / 'relay.db'}"
     if not (folder / "relay.db").exists():
         shutil.copy(await migrated(), folder / "relay.db")
-    chosen = {"dev": "true", "host": "0.0.0.0", "database_url": database, **settings}
+    async with process_on(server, folder, **{"database_url": database, **settings}) as log:
+        yield log
+    assert_no_errors(folder)
+
+
+@contextlib.asynccontextmanager
+async def process_on(server: Namespace, folder: Path, **settings: str) -> AsyncIterator[Path]:
+    """The same with a database that is there, whatever it logs.
+
+    Raises:
+        AssertionError: it does not start.
+    """
+    chosen = {"dev": "true", "host": "0.0.0.0", **settings}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     environment = inherited | {f"RELAY_{name.upper()}": value for name, value in chosen.items()}
     log = folder / LOG
@@ -70,7 +82,6 @@ async def served_by(server: Namespace, folder: Path, **settings: str) -> AsyncIt
         if process.returncode is None:
             process.kill()
             await process.communicate()
-    assert_no_errors(folder)
 
 
 def assert_no_errors(folder: Path) -> None:

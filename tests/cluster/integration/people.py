@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -25,16 +25,22 @@ LESSONS = 123
 
 
 @dataclass(frozen=True)
-class Person:
-    """A device, and its way to the nodes."""
+class Listener:
+    """A device."""
 
     client: CallClient
-    path: CuttablePath
     heard: list[Mapping[str, Any]]
     """Everything that it was told, a `welcome` for each connection."""
 
     def types(self) -> Sequence[str]:
         return [str(one["type"]) for one in self.heard]
+
+
+@dataclass(frozen=True)
+class Person(Listener):
+    """A device, and its way to the nodes."""
+
+    path: CuttablePath
 
 
 @dataclass
@@ -51,42 +57,43 @@ class People:
         async with contextlib.AsyncExitStack() as stack:
             people = cls(cluster, stack)
             yield people
-        await people.judge()
+        await judge(people.all, cluster.rows)
 
     async def join(self, key: str, *nodes: ServedNode, **options: Any) -> Person:
         """Connect a device to the first of these nodes that is there."""
         path = await self.stack.enter_async_context(self.cluster.near(*nodes))
         heard: list[Mapping[str, Any]] = []
         client = await self.stack.enter_async_context(connect(url_of(path), key, on_message=heard.append, **options))
-        person = Person(client, path, heard)
+        person = Person(client, heard, path)
         self.all.append(person)
         return person
 
-    async def judge(self) -> None:
-        """What holds whatever happens to nodes and engines.
 
-        Raises:
-            AssertionError: a device was told something twice, out of order or after the end; or a call has another number of rows
-                than one, or one that is open.
-        """
-        for person in self.all:
-            _judge_numbers(person)
-            _judge_order(person)
-        told = {str(one["call_id"]) for person in self.all for one in person.heard if one.get("call_id")}
+async def judge(people: Sequence[Listener], rows: Callable[[], Awaitable[list[dict[str, Any]]]]) -> None:
+    """What holds whatever happens to nodes and engines.
 
-        async def closed() -> bool:
-            return all(row["status"] in {"ended", "missed"} for row in await self.cluster.rows())
+    Raises:
+        AssertionError: a device was told something twice, out of order or after the end; or a call has another number of rows
+            than one, or one that is open.
+    """
+    for person in people:
+        _judge_numbers(person)
+        _judge_order(person)
+    told = {str(one["call_id"]) for person in people for one in person.heard if one.get("call_id")}
 
-        await eventually(closed, "all rows are closed")
-        rows = await self.cluster.rows()
-        ids = [row["call_id"] for row in rows]
-        assert len(ids) == len({*ids}), f"a call has more than one row: {ids}"
-        assert told <= {*ids}, f"calls without a row: {told - {*ids}}"
-        epochs = [row["owner_epoch"] for row in rows]
-        assert all(epochs), f"rows of which it is not known who owned them: {epochs}"
+    async def closed() -> bool:
+        return all(row["status"] in {"ended", "missed"} for row in await rows())
+
+    await eventually(closed, "all rows are closed")
+    found = await rows()
+    ids = [row["call_id"] for row in found]
+    assert len(ids) == len({*ids}), f"a call has more than one row: {ids}"
+    assert told <= {*ids}, f"calls without a row: {told - {*ids}}"
+    epochs = [row["owner_epoch"] for row in found]
+    assert all(epochs), f"rows of which it is not known who owned them: {epochs}"
 
 
-def _judge_numbers(person: Person) -> None:
+def _judge_numbers(person: Listener) -> None:
     latest = 0
     for message in person.heard:
         if message["type"] == "welcome":
@@ -96,7 +103,7 @@ def _judge_numbers(person: Person) -> None:
             latest = seq
 
 
-def _judge_order(person: Person) -> None:
+def _judge_order(person: Listener) -> None:
     over: set[str] = set()
     for message in person.heard:
         call_id = str(message.get("call_id"))
@@ -115,7 +122,7 @@ async def move(person: Person, *nodes: ServedNode) -> None:
     await came_back(person, welcomes)
 
 
-async def came_back(person: Person, welcomes: int) -> None:
+async def came_back(person: Listener, welcomes: int) -> None:
     """Wait until a device was welcomed more often than that."""
     await eventually(lambda: person.types().count("welcome") > welcomes, f"{person.client.profile.key} is back")
 
@@ -123,14 +130,14 @@ async def came_back(person: Person, welcomes: int) -> None:
 # -- calls ------------------------------------------------------------------------------------------------------------
 
 
-async def taken(person: Person, media: list[MediaStreamTrack] | None = None) -> ClientCall:
+async def taken(person: Listener, media: list[MediaStreamTrack] | None = None) -> ClientCall:
     """The next call of a device, answered."""
     call = await rung(person)
     await call.answer(media)
     return call
 
 
-async def rung(person: Person) -> ClientCall:
+async def rung(person: Listener) -> ClientCall:
     """The next call of a device, which rings."""
     async with contextlib.aclosing(person.client.incoming()) as calls:
         async for call in calls:
@@ -152,10 +159,11 @@ async def talk(
 async def hear_each_other(call: ClientCall, other: ClientCall, tones: tuple[float, float] = (440, 880)) -> None:
     """Wait until each party has heard what the other one sends."""
     async with asyncio.timeout(PATIENCE):
-        await asyncio.gather(_hears(call, tones[1]), _hears(other, tones[0]))
+        await asyncio.gather(hears(call, tones[1]), hears(other, tones[0]))
 
 
-async def _hears(call: ClientCall, hertz: float) -> None:
+async def hears(call: ClientCall, hertz: float) -> None:
+    """Wait until a party has heard that tone."""
     ear = Ear()
     async for frame in call.audio:
         ear.hear(frame)
@@ -179,7 +187,7 @@ async def chat_crosses(call: ClientCall, other: ClientCall, caller: Person, call
     await _says(other, caller, f"{about}!")
 
 
-async def _says(call: ClientCall, to: Person, text: str) -> None:
+async def _says(call: ClientCall, to: Listener, text: str) -> None:
     """Say something again and again, until it arrives: a message that was under way when a node or Redis died is lost, and
     the device that it was for begins anew."""
     for number in count():
@@ -191,7 +199,7 @@ async def _says(call: ClientCall, to: Person, text: str) -> None:
         assert number < ATTEMPTS, f"{to.client.profile.key} got no chat message: {to.types()}"
 
 
-def _chat(person: Person) -> list[str]:
+def _chat(person: Listener) -> list[str]:
     return [str(one["text"]) for one in person.heard if one["type"] == "call_chat" and not one["own"]]
 
 
