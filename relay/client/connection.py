@@ -146,6 +146,9 @@ class SignalingSocket:
             self._on_gone()
 
     def _receive(self, frame: aiohttp.WSMessage) -> None:
+        if frame.type is aiohttp.WSMsgType.ERROR:  # none of the relay's: a ping without an answer, say
+            _log.info("the connection is lost: %s", frame.data)
+            return
         message = decoded(frame)
         if message is None:
             _log.warning("the relay has sent something that is no JSON object")

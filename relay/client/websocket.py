@@ -10,8 +10,10 @@ from yarl import URL
 
 from relay.client.errors import SignInFailed
 
-HEARTBEAT: Final = 25.0
-"""Seconds between pings of this side: without them a connection that a NAT has dropped is noticed only by the server."""
+HEARTBEAT: Final = 6.0
+"""Seconds without a message until a ping, which is to be answered within half of that: without pings, only the server notices a
+connection that a NAT has dropped. When the power of a server fails, nothing tells its clients. So they have noticed after 9 s,
+when another one takes its calls (`relay.cluster.lease`)."""
 
 MAX_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes of a message that are taken."""

@@ -4,13 +4,13 @@ All machines have one clock here: a network namespace has none of its own.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Final
 
 import pytest
 import pytest_asyncio
 
-from relay.client import ClientCall
+from relay.client import ClientCall, Refused
 from tests.cluster.integration.people import LESSONS, goes_on, hears, lost, taken
 from tests.kit.peer import ToneTrack
 from tests.kit.wait import PATIENCE, eventually
@@ -21,9 +21,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pyt
 
 CALLER, CALLEE = 440.0, 880.0
 """Hertz: what each sends."""
-
-BACK: Final = 20.0
-"""Seconds until media flows again by another node: 9 for the lease, and a few for the rest. On an idle machine it is 12."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -69,7 +66,10 @@ async def test_media_of_a_call_between_two_nodes_flows_by_the_address_of_its_own
 
 
 async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
-    cluster: LabCluster, residents: Residents, record_property: Callable[[str, object], None]
+    cluster: LabCluster,
+    residents: Residents,
+    record_property: Callable[[str, object], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No end of a connection is told, and nothing is refused. The caller's WebSocket is at the same node."""
     loop = asyncio.get_running_loop()
@@ -84,7 +84,6 @@ async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
         cluster.lead(home, cluster.c)
         for node in (cluster.b, cluster.c):
             await cluster.figure(node, "relay_cluster_nodes", 2)
-        await eventually(lambda: {call.state, other.state} == {"connected"}, "media flows again", within=BACK)
         await goes_on(call, other)
         record_property("seconds until media flows after the power failed", round(loop.time() - failed_at, 1))
         owner = await cluster.owner(call.call_id)
@@ -93,7 +92,7 @@ async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
             await goes_on(call, other)
             crossed = flows.packets()
         assert {address for pair in crossed for address in pair} == {
-            cluster.a.host.address,
+            owner.host.address,
             home.site.public_address,
             office.site.public_address,
         }
@@ -107,3 +106,48 @@ async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
     row = await cluster.finished(call.call_id)
     assert (row["status"], row["end_reason"], row["node"]) == ("ended", "hangup", owner.name)
     assert abs(row["duration_seconds"] - lasted) <= 1.5, "rounded down, and the answer took a moment"
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING], "nothing that a program has to know of"
+
+
+async def test_a_node_that_is_cut_off_from_redis_keeps_the_calls_of_its_own_clients_and_others_take_the_rest(
+    cluster: LabCluster, residents: Residents
+) -> None:
+    """Clients and PostgreSQL reach it all the while."""
+    home, office = cluster.site(0, Access.SYMMETRIC), cluster.site(1, Access.OPEN)
+    student, tutor = await residents.join("student_456", home, cluster.a), await residents.join("tutor_789", office, cluster.a)
+    parent = await residents.join("parent_321", home, cluster.a)
+    advertiser = await residents.join("advertiser_654", home, cluster.a)
+    scope = await parent.loop.run(parent.client.new_conversation(advertiser.client.profile))
+    shared, other = await talk(student, tutor)
+    local, peer = await talk(parent, advertiser, scope)
+    assert {await cluster.owner(one.call_id) for one in (shared, local)} == {cluster.a}
+    await residents.move(tutor, cluster.b)
+    cluster.lead(home, cluster.a)
+    with cluster.internet.cut(cluster.a.host, cluster.redis.port):
+        for node in (cluster.b, cluster.c):
+            await cluster.figure(node, "relay_cluster_nodes", 2)
+        await cluster.figure(cluster.a, "relay_cluster_lease_held", 0)
+        await goes_on(local, peer)
+        assert await cluster.owner(local.call_id) is cluster.a
+
+        async def taken_over() -> bool:
+            return await cluster.owner(shared.call_id) is cluster.b
+
+        await eventually(taken_over, "the tutor's node has their call")
+        with pytest.raises(Refused, match="unavailable"):
+            await parent.loop.run(parent.client.call("tutor_789", "voice", 124))
+        await goes_on(shared, other)
+        with cluster.internet.counting() as flows:
+            await goes_on(shared, other)
+            crossed = flows.packets()
+        print(crossed)
+    await cluster.whole()
+    assert lost(local, peer) == 0
+    await goes_on(shared, other, local, peer)
+    rows = {row["call_id"]: row for row in await cluster.rows()}
+    found = [(rows[one.call_id]["status"], rows[one.call_id]["node"]) for one in (local, shared)]
+    assert found == [("answered", "a"), ("answered", "b")]
+    for first, second, called in ((student, tutor, (shared, other)), (parent, advertiser, (local, peer))):
+        await first.loop.run(called[0].hang_up())
+        assert await second.loop.run(called[1].ended()) == "hangup"
+        assert (await cluster.finished(called[0].call_id))["end_reason"] == "hangup"
