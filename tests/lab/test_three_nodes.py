@@ -127,20 +127,23 @@ async def test_a_node_that_is_cut_off_from_redis_keeps_the_calls_of_its_own_clie
         for node in (cluster.b, cluster.c):
             await cluster.figure(node, "relay_cluster_nodes", 2)
         await cluster.figure(cluster.a, "relay_cluster_lease_held", 0)
-        await goes_on(local, peer)
-        assert await cluster.owner(local.call_id) is cluster.a
+        cluster.lead(home, cluster.c)  # as a balancer does that asks the nodes whether they are ready
+        with pytest.raises(Refused, match="unavailable"):
+            await parent.loop.run(parent.client.call("tutor_789", "voice", 124))
 
         async def taken_over() -> bool:
             return await cluster.owner(shared.call_id) is cluster.b
 
         await eventually(taken_over, "the tutor's node has their call")
-        with pytest.raises(Refused, match="unavailable"):
-            await parent.loop.run(parent.client.call("tutor_789", "voice", 124))
-        await goes_on(shared, other)
+        await eventually(lambda: student.types().count("welcome") == 2, "the student comes to another node")
+        await goes_on(shared, other, local, peer)
         with cluster.internet.counting() as flows:
-            await goes_on(shared, other)
+            await goes_on(shared, other, local, peer)
             crossed = flows.packets()
-        print(crossed)
+        one, two = home.site.public_address, office.site.public_address
+        a, b = cluster.a.host.address, cluster.b.host.address
+        assert crossed.keys() == {(one, a), (a, one), (one, b), (b, one), (two, b), (b, two)}
+        assert [one.types().count("welcome") for one in (tutor, parent, advertiser)] == [2, 1, 1], "the tutor has moved before"
     await cluster.whole()
     assert lost(local, peer) == 0
     await goes_on(shared, other, local, peer)

@@ -25,6 +25,7 @@ from relay.cluster.messages import (
 )
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.context import CallContext
+from relay.signaling.calls.draining import COME_BACK
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.orders import Orders
@@ -34,6 +35,9 @@ from relay.signaling.calls.termination import Termination
 
 logger = logging.getLogger(__name__)
 
+
+LOOKS_EVERY: Final = 1.0
+"""Seconds between two looks of a node without its lease at which of its calls are others' by now: parties wait."""
 
 LOOKS_FOR: Final = 2.0
 """Seconds that a node which holds its lease again looks which of its calls are others' by now, before it goes on."""
@@ -106,10 +110,18 @@ class Membership:
 
     def fenced(self) -> None:
         logger.warning("this node cannot renew its lease: no new calls; those that there are go on")
+        self._context.spawn(self._look_while_fenced())
 
     def restored(self) -> None:
         logger.info("this node holds its lease again")
         self._context.spawn(self._restored())
+
+    async def _look_while_fenced(self) -> None:
+        """Only the database can tell this node what others have taken over, as long as it reaches that."""
+        context = self._context
+        if not context.closing and not context.cluster.may_act():
+            await self.look()
+            context.later(LOOKS_EVERY, self._look_while_fenced)
 
     async def _restored(self) -> None:
         # First: what devices say of a call that another node has by now is that node's to hear.
@@ -123,7 +135,12 @@ class Membership:
         self._context.spawn(self._taken_over(call_id))
 
     async def _taken_over(self, call_id: str) -> None:
-        await self._termination.taken_over(call_id)
+        devices = await self._termination.taken_over(call_id)
         cluster = self._context.cluster
-        if cluster.nodes() and cluster.may_act():  # otherwise, once it holds its lease again
+        if not cluster.nodes():
+            return
+        if cluster.may_act():
             await self._home.settle_devices()
+        else:  # those that come back here are settled once it holds its lease again
+            for device in devices:
+                self._context.devices.send_away(device, COME_BACK, "another server has the call; come back")

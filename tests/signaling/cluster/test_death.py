@@ -311,6 +311,7 @@ async def test_an_owner_that_was_only_slow_writes_and_says_nothing_more_of_the_c
     await asyncio.sleep(6)
     assert town.a.calls.call_count == 0, "its heartbeat has found out"
     assert len(callee.received) == heard
+    await town.resume(caller, town.a)  # it reaches no other
     town.bus.regain(town.a.cluster.me)
     await town.settle()
     await rejoin(town, callee)
@@ -318,6 +319,30 @@ async def test_an_owner_that_was_only_slow_writes_and_says_nothing_more_of_the_c
     await town.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
     assert await town.ends() == [(STUDENT.profile_id, "ended", "hangup")]
+
+
+@in_town
+async def test_parties_with_a_node_that_others_take_for_dead_are_sent_to_one_that_has_their_call(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    await asyncio.sleep(1.5)
+    town.bus.fence(town.a.cluster.me)
+    await asyncio.sleep(LEASE)
+    assert caller.connection is not None and caller.connection.closed is None, "no other node has it yet"
+    await town.notice(town.a)
+    await asyncio.sleep(2)
+    assert caller.connection.closed == 1012
+    assert callee.connection is not None and callee.connection.closed is None
+    back = await come_back(town, caller, town.c)
+    await rejoin(town, callee)
+    await rejoin(town, back)
+    await town.media_up(STUDENT, TUTOR)
+    assert callee.types()[-1] == back.types()[-1] == "call_state connected"
+    town.bus.regain(town.a.cluster.me)
+    await town.settle()
+    await asyncio.sleep(2 * TIMERS.signaling_grace)
+    assert town.owner(STUDENT) is town.b, "that its former device is gone is no news"
+    await town.say(back, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
 
 
 @in_town
@@ -330,6 +355,7 @@ async def test_what_an_owner_has_said_while_it_was_taken_for_dead_is_not_heard_o
     await town.notice(town.a)
     await asyncio.sleep(6)
     heard = callee.types()
+    await town.resume(caller, town.a)  # it reaches no other
     town.bus.regain(town.a.cluster.me)
     await speaking
     await town.settle()
@@ -349,6 +375,7 @@ async def test_a_device_that_was_cut_off_with_its_node_while_its_call_ended_else
     await asyncio.sleep(6)
     await town.say(callee, HANG_UP)
     assert caller.types()[-1] == "call_state connected", "no node can tell it"
+    await town.resume(caller, town.a)  # it reaches no other
     town.bus.regain(town.a.cluster.me)
     await town.settle()
     assert caller.connection is not None and caller.connection.closed == 1012
