@@ -193,7 +193,7 @@ class Internet:
             self._router.firewall("cut", "")
 
     def balance(self, address: str, port: int, leads: Mapping[str, str]) -> None:
-        """Lead new TCP connections to an address that is nobody's, each as its client's address says.
+        """Lead new TCP connections to an address that no machine has, each as its client's address says.
 
         Args:
             leads: from public addresses of clients to those of servers.

@@ -1,6 +1,6 @@
-"""Three nodes of a cluster, each a machine with an address of its own; Redis and PostgreSQL on another one; clients behind gateways.
+"""Three nodes of a cluster, each a machine with an address of its own; Redis and PostgreSQL on another one; and their clients.
 
-Clients reach the nodes by an address that is nobody's: a balancer of packets leads each connection to a node, and says nothing
+Clients reach the nodes by an address that no machine has: a balancer of packets leads each connection to a node, and says nothing
 itself when that is gone. Media goes to the address of the node that owns the call.
 """
 
@@ -70,13 +70,11 @@ class LabCluster:
     """Make it with `running`.
 
     Attributes:
-        a, b, c: the nodes, each in a region of its own.
+        nodes: each in a region of its own.
     """
 
     internet: Internet
-    a: LabNode
-    b: LabNode
-    c: LabNode
+    nodes: list[LabNode]
     database_url: str
     redis: RedisServer
     keys: RedisKeys
@@ -87,9 +85,8 @@ class LabCluster:
     homes: dict[str, LabNode] = field(default_factory=dict)
     """Where the balancer leads the connections of a site, by its public address."""
 
-    @property
-    def nodes(self) -> tuple[LabNode, LabNode, LabNode]:
-        return self.a, self.b, self.c
+    def __post_init__(self) -> None:
+        self.a, self.b, self.c = self.nodes
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -115,7 +112,7 @@ class LabCluster:
                     **UNLIMITED,
                 }
                 await asyncio.gather(*(processes.enter_async_context(_served(node, settings)) for node in nodes))
-                cluster = cls(internet, *nodes, database_url, redis, keys, operator, stack)
+                cluster = cls(internet, nodes, database_url, redis, keys, operator, stack)
                 await cluster.whole()
                 yield cluster
             faults = {node.name: node.log() for node in nodes if FAULTS.search(node.log())}

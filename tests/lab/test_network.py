@@ -92,6 +92,23 @@ async def test_no_udp_gets_through(internet: Internet, access: Access) -> None:
         assert await mapping(client, media) is None
 
 
+async def test_a_host_that_is_cut_off_neither_hears_nor_is_heard_and_what_it_was_sent_is_counted(internet: Internet) -> None:
+    site, host = internet.site(Access.OPEN), internet.host()
+    pairs = [(site.address, host.address), (host.address, site.address)]
+    with udp(site.client, (site.address, 5000)) as [client], udp(host.machine, (host.address, MEDIA)) as [server]:
+        with internet.counting() as flows:
+            for one, to in ((client, (host.address, MEDIA)), (server, (site.address, 5000))):
+                one.sendto(b"hello", to)
+            assert (await sender(server), await sender(client)) == ((site.address, 5000), (host.address, MEDIA))
+            with internet.cut(host):
+                client.sendto(b"hello", (host.address, MEDIA))
+                server.sendto(b"hello", (site.address, 5000))
+                assert (await sender(server), await sender(client)) == (None, None)
+            assert flows.packets() == dict.fromkeys(pairs, 1)
+        client.sendto(b"hello", (host.address, MEDIA))
+        assert await sender(server) == (site.address, 5000)
+
+
 async def test_a_nat_that_forgets_shows_another_address(internet: Internet) -> None:
     site = internet.site(Access.SYMMETRIC)
     with clients(internet, site) as (client, media, _):

@@ -340,6 +340,13 @@ class Home:
                 if device.in_doubt and not device.dropped:
                     await self._settle_device(device)
 
+    def send_doubtful_away(self) -> None:
+        """Calls were taken over from this node, which does not reach the others: their devices are to come to one that does.
+        Those that reach no other are settled once this one reaches the others again."""
+        for device in self._context.devices.all():
+            if device.in_doubt and device.connected:
+                self._context.devices.send_away(device, COME_BACK, "another server has the call; come back")
+
     async def _settle_device(self, device: Device) -> None:
         context = self._context
         try:

@@ -25,7 +25,6 @@ from relay.cluster.messages import (
 )
 from relay.cluster.values import NodeRef
 from relay.signaling.calls.context import CallContext
-from relay.signaling.calls.draining import COME_BACK
 from relay.signaling.calls.home import Home
 from relay.signaling.calls.moving import Moving
 from relay.signaling.calls.orders import Orders
@@ -36,8 +35,9 @@ from relay.signaling.calls.termination import Termination
 logger = logging.getLogger(__name__)
 
 
-LOOKS_EVERY: Final = 1.0
-"""Seconds between two looks of a node without its lease at which of its calls are others' by now: parties wait."""
+LOOKS_EVERY: Final = 2.0
+"""Seconds between two looks of a node without its lease at which of its calls are others' by now: the parties of these wait. A
+client that its balancer leads here again is sent away as often."""
 
 LOOKS_FOR: Final = 2.0
 """Seconds that a node which holds its lease again looks which of its calls are others' by now, before it goes on."""
@@ -121,6 +121,7 @@ class Membership:
         context = self._context
         if not context.closing and not context.cluster.may_act():
             await self.look()
+            self._home.send_doubtful_away()
             context.later(LOOKS_EVERY, self._look_while_fenced)
 
     async def _restored(self) -> None:
@@ -135,12 +136,11 @@ class Membership:
         self._context.spawn(self._taken_over(call_id))
 
     async def _taken_over(self, call_id: str) -> None:
-        devices = await self._termination.taken_over(call_id)
+        await self._termination.taken_over(call_id)
         cluster = self._context.cluster
         if not cluster.nodes():
             return
         if cluster.may_act():
             await self._home.settle_devices()
-        else:  # those that come back here are settled once it holds its lease again
-            for device in devices:
-                self._context.devices.send_away(device, COME_BACK, "another server has the call; come back")
+        else:
+            self._home.send_doubtful_away()

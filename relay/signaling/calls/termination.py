@@ -1,7 +1,7 @@
 """How calls end: by a party, by the clock, by a failure. One row, and one last message to each device."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -127,21 +127,13 @@ class Termination:
         if (live := self._context.live.with_id(call_id)) is not None:
             self._context.spawn(self.end_locked(live, EndReason.EXPIRED))
 
-    async def taken_over(self, call_id: str) -> Sequence[Device]:
-        """Another server has taken a call over: this one was taken for dead. Its lock is not held.
-
-        Returns:
-            Devices of this server that do not know.
-        """
-        live = self._context.live.with_id(call_id)
-        if live is None:
-            return ()
-        known = [device for party in live.call.parties for device in self._context.devices.known(party.profile)]
-        here = [device for device in known if device.remote is None]
-        for device in here:
-            device.in_doubt = True
-        await self.drop(live)
-        return here
+    async def taken_over(self, call_id: str) -> None:
+        """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
+        if (live := self._context.live.with_id(call_id)) is not None:
+            for party in live.call.parties:
+                for device in self._context.devices.known(party.profile):
+                    device.in_doubt = device.remote is None
+            await self.drop(live)
 
     async def drop(self, live: LiveCall) -> None:
         """Carry a call no more. Nothing is written, and no device is told: another server speaks for the call. Its lock is not
