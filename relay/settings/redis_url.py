@@ -87,6 +87,8 @@ def parse(text: str) -> RedisAddress:
         raise ValueError(
             f"{unknown[0][:40]!r} is not a parameter of {scheme}://{'; known are: ' if known else ''}{', '.join(known)}"
         )
+    if given.get("ssl_keyfile") and not given.get("ssl_certfile"):
+        raise ValueError("ssl_keyfile is the key of a certificate: name that as ssl_certfile")
     return RedisAddress(
         servers=tuple(
             _server(one, SENTINEL_PORT if sentinel else PORT) for one in (servers.split(",") if sentinel else [servers])

@@ -81,18 +81,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server(*options: str, password: str = "", tls: tuple[Path, Path] | None = None) -> Iterator[RedisServer]:
+def redis_server(
+    *options: str, password: str = "", tls: tuple[Path, Path] | None = None, only: Path | None = None
+) -> Iterator[RedisServer]:
     """A running server; it is killed at the end.
 
     Args:
         options: of its command line, besides.
         tls: certificate and key: it takes TLS only.
+        only: and only clients with this certificate.
     """
     directory, port = Path(tempfile.mkdtemp(prefix="redis-")), free_port()
     ports = ["--port", str(port)]
     if tls is not None:
-        ports = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
-        ports += ["--tls-cert-file", str(tls[0]), "--tls-key-file", str(tls[1]), "--tls-ca-cert-file", str(tls[0])]
+        ports = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no" if only is None else "yes"]
+        ports += ["--tls-cert-file", str(tls[0]), "--tls-key-file", str(tls[1]), "--tls-ca-cert-file", str(only or tls[0])]
     secret = ["--requirepass", password, "--masterauth", password] if password else []
     usual = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
     server = RedisServer(port, directory, [*ports, *usual, *secret, *options], password)

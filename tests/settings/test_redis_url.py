@@ -17,6 +17,10 @@ SECRET = "hunter"
         ("redis://relay:secret@[::1]", RedisAddress((("::1", 6379),), username="relay", password="secret")),
         ("rediss://r.example?ssl_ca_certs=/ca.pem", RedisAddress((("r.example", 6379),), tls=True, ca_file="/ca.pem")),
         (
+            "rediss://r.example?ssl_certfile=/cert.pem&ssl_keyfile=/key.pem",
+            RedisAddress((("r.example", 6379),), tls=True, cert_file="/cert.pem", key_file="/key.pem"),
+        ),
+        (
             "redis+sentinel://:secret@a,b:26380/calls/1?sentinel_password=other",
             RedisAddress((("a", 26379), ("b", 26380)), service="calls", password="secret", number=1, sentinel_password="other"),
         ),
@@ -40,6 +44,7 @@ def test_what_operators_write_is_understood(text: str, meant: RedisAddress) -> N
         ("redis://:hun?ter@localhost", "what comes after the \\? cannot be told from the password"),
         ("redis://localhost?ssl_ca_certs=/ca.pem", "'ssl_ca_certs' is not a parameter of redis://"),
         ("rediss://localhost?verify=no", "'verify' is not a parameter of rediss://; known are: ssl_ca_certs"),
+        ("rediss://localhost?ssl_keyfile=/key.pem", "name that as ssl_certfile"),
         ("redis+sentinel://a,b", "the name of the service comes after the Sentinels"),
     ],
 )

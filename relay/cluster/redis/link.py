@@ -196,7 +196,7 @@ async def examine(address: RedisAddress, deadline: float) -> str:
         Unavailable: it does not answer.
     """
     figures = ClusterFigures()
-    _open_files(address)
+    _check_files(address)
     quiet = _Quiet(figures)
     link = Link(address, figures, quiet, deadline)
     try:
@@ -215,13 +215,28 @@ async def examine(address: RedisAddress, deadline: float) -> str:
     return version
 
 
-def _open_files(address: RedisAddress) -> None:
-    """OpenSSL does not say which file it cannot read."""
+def _check_files(address: RedisAddress) -> None:
+    """OpenSSL does not say which file it cannot read, and asks at the terminal for the passphrase of a key."""
     for parameter, name in address.files:
         try:
             Path(name).open("rb").close()
         except OSError as error:
             raise ConfigurationError(f"RELAY_REDIS_URL: {parameter}: {name}: {error.strerror}") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if address.ca_file:
+        try:
+            context.load_verify_locations(address.ca_file)
+        except ssl.SSLError:
+            raise ConfigurationError(f"RELAY_REDIS_URL: ssl_ca_certs: {address.ca_file} has no certificate in PEM format") from None
+    if address.cert_file:
+        try:
+            context.load_cert_chain(address.cert_file, address.key_file or None, password="")
+        except ssl.SSLError:
+            key = address.key_file or "the same file"
+            raise ConfigurationError(
+                f"RELAY_REDIS_URL: ssl_certfile: {address.cert_file} has no certificate in PEM format, or {key} has no key of it "
+                "without a passphrase (ssl_keyfile)"
+            ) from None
 
 
 class _Quiet(RedisOutage):

@@ -1,8 +1,10 @@
 """The start of a node: what it says of a Redis that it cannot use."""
 
+import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from redis.asyncio import Redis
 
 from relay.cluster.redis.keys import RedisKeys
@@ -62,6 +64,50 @@ async def test_a_certificate_is_verified(tmp_path: Path) -> None:
             await examine(parse(url), 5.0)
         with pytest.raises((ConfigurationError, Unavailable)):
             await examine(parse(f"redis://localhost:{server.port}"), 5.0)
+
+
+def certificate_in(folder: Path) -> tuple[Path, Path]:
+    """Of a name, with its key."""
+    folder.mkdir()
+    certificate, key = write_certificate(folder, "localhost")
+    return Path(certificate), Path(key)
+
+
+async def test_a_redis_that_asks_clients_for_a_certificate_is_shown_it_and_the_error_says_if_it_does_not_take_it(
+    tmp_path: Path,
+) -> None:
+    """`tls-auth-clients yes`, which is how Redis comes."""
+    server_files, (own, key), (strange, strange_key) = (certificate_in(tmp_path / name) for name in ("server", "own", "strange"))
+    both = tmp_path / "both.pem"
+    both.write_bytes(own.read_bytes() + key.read_bytes())
+    with redis_server(tls=server_files, only=own) as server:
+        url = f"rediss://localhost:{server.port}?ssl_ca_certs={server_files[0]}"
+        async with nodes_on(f"{url}&ssl_certfile={own}&ssl_keyfile={key}", "a", "b") as (a, b):
+            claim = await given(a, ADA, BEN)
+            assert await b.cluster.call_of(BEN) == claim
+        assert await examine(parse(f"{url}&ssl_certfile={both}"), 5.0)
+        with pytest.raises(ConfigurationError, match=r"TLS fails: .*certificate required"):
+            await examine(parse(url), 5.0)
+        with pytest.raises(ConfigurationError, match=r"TLS fails: .*unknown ca"):
+            await examine(parse(f"{url}&ssl_certfile={strange}&ssl_keyfile={strange_key}"), 5.0)
+
+
+async def test_files_of_the_url_that_are_of_no_use_are_named(tmp_path: Path) -> None:
+    (own, key), (_, strange_key) = certificate_in(tmp_path / "own"), certificate_in(tmp_path / "strange")
+    secret = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = tmp_path / "locked.pem"
+    passphrase = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(secret.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, passphrase))
+    no_key = "RELAY_REDIS_URL: ssl_certfile: {} has no certificate in PEM format, or {} has no key of it without a passphrase"
+    for query, told in {
+        f"ssl_ca_certs={key}": f"RELAY_REDIS_URL: ssl_ca_certs: {key} has no certificate in PEM format",
+        f"ssl_certfile={own}": no_key.format(own, "the same file"),
+        f"ssl_certfile={own}&ssl_keyfile={strange_key}": no_key.format(own, strange_key),
+        f"ssl_certfile={own}&ssl_keyfile={locked}": no_key.format(own, locked),
+        f"ssl_certfile={key}&ssl_keyfile={key}": no_key.format(key, key),
+    }.items():
+        with pytest.raises(ConfigurationError, match=re.escape(told)):
+            await examine(parse(f"rediss://localhost?{query}"), 1.0)
 
 
 async def test_a_file_of_the_url_that_is_not_there_is_named() -> None:
