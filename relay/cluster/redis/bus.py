@@ -150,12 +150,17 @@ class Bus:
     def _take(self, fields: dict[bytes, bytes] | None) -> None:
         try:
             envelope = envelope_of((fields or {}).get(FIELD, b""))
-            # Read before it is counted as received: what is not understood is as good as lost, and leaves no trace here.
-            body = decode(envelope.body) if envelope.body else None
-        except (ForeignValue, ForeignMessage) as error:
-            self._figures.counters["foreign_messages"] += 1
-            logger.error("a message is not of a node of this version: %s", str(error)[:200])
+        except ForeignValue as error:
+            self._foreign(error)
             return
+        try:
+            body = decode(envelope.body) if envelope.body else None
+        except ForeignMessage as error:
+            self._foreign(error)
+            if envelope.kind != "request":
+                # Not counted as received: what is not understood is as good as lost. Of a question, its sender is told.
+                return
+            body = None
         sender = envelope.sender
         position = self._inbox.take(sender, envelope.seq)
         if position is SeqCheck.DUPLICATE:
@@ -170,6 +175,8 @@ class Bus:
                 self._member.take(sender, body)
             case "request", Request():
                 self._answer(sender, envelope.correlation, body)
+            case "request", None:
+                self._send(sender, "refusal", envelope.correlation, b"")
             case "reply", Reply():
                 self._answered(sender, envelope.correlation, body)
             case "refusal", None:
@@ -179,6 +186,10 @@ class Bus:
             case _:
                 self._figures.counters["foreign_messages"] += 1
                 logger.error("a message of node %s is of no known kind", sender.name)
+
+    def _foreign(self, error: RelayError) -> None:
+        self._figures.counters["foreign_messages"] += 1
+        logger.error("a message is not of a node of this version: %s", str(error)[:200])
 
     def _missed(self, sender: NodeRef) -> None:
         self._figures.counters["gaps"] += 1

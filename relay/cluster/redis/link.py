@@ -227,7 +227,9 @@ def _check_files(address: RedisAddress) -> None:
         try:
             context.load_verify_locations(address.ca_file)
         except ssl.SSLError:
-            raise ConfigurationError(f"RELAY_REDIS_URL: ssl_ca_certs: {address.ca_file} has no certificate in PEM format") from None
+            raise ConfigurationError(
+                f"RELAY_REDIS_URL: ssl_ca_certs: {address.ca_file} has no certificate in PEM format"
+            ) from None
     if address.cert_file:
         try:
             context.load_cert_chain(address.cert_file, address.key_file or None, password="")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from relay.cluster.messages import Denied, FromDevice, Resume, encode
+from relay.cluster.messages import Denied, FromDevice, Message, Request, Resume, encode
 from relay.cluster.redis.keys import Envelope, RedisKeys, pack
 from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import Unavailable
@@ -81,6 +81,37 @@ async def test_what_no_node_has_written_is_counted_and_what_follows_is_read(shar
         a.say(b, b"next")
         await eventually(lambda: b.heard.frames == [b"next"], "the next message is read")
         assert b.counted("foreign_messages") == 1
+
+
+class Unheard(Message, frozen=True):
+    """What a later version may post."""
+
+    text: str
+
+
+class Unasked(Request, frozen=True):
+    """What a later version may ask."""
+
+
+async def test_a_message_of_a_later_version_is_known_to_be_missing(shared_redis: RedisServer) -> None:
+    async with nodes_on(shared_redis.url, "a", "b") as (a, b):
+        a.say(b, b"first")
+        a.cluster.post(b.me, Unheard("news"))
+        a.say(b, b"third")
+        await eventually(lambda: b.heard.frames == [b"first", b"third"], "what is known is read")
+        assert b.counted("foreign_messages") == 1
+        assert b.heard.missing == [a.me], "the devices that it may have concerned begin anew"
+
+
+async def test_a_question_of_a_later_version_is_refused_at_once_and_nothing_is_missing(shared_redis: RedisServer) -> None:
+    async with nodes_on(shared_redis.url, "a", "b") as (a, b):
+        a.say(b, b"first")
+        with pytest.raises(Unavailable, match="node b cannot answer"):
+            await a.cluster.ask(b.me, Unasked())
+        a.say(b, b"third")
+        await eventually(lambda: b.heard.frames == [b"first", b"third"], "what is known is read")
+        assert b.counted("foreign_messages") == 1
+        assert b.heard.missing == []
 
 
 async def test_messages_that_redis_has_trimmed_are_known_to_be_missing(own_redis: RedisServer) -> None:
