@@ -1,4 +1,4 @@
-"""Calls of programs at three nodes, each a machine of its own: where media flows, and what is left when a node is cut off.
+"""Calls at three nodes, each a machine of its own: where media flows, and what is left when a node is cut off.
 
 All machines have one clock here: a network namespace has none of its own.
 """
@@ -12,11 +12,15 @@ import pytest
 import pytest_asyncio
 
 from relay.client import ClientCall, Refused
+from tests.browser.pages import RelayPage
 from tests.cluster.integration.people import LESSONS, goes_on, hears, lost, taken
+from tests.kit.browsers import LOOK, chromium
 from tests.kit.peer import ToneTrack
 from tests.kit.wait import PATIENCE, eventually
 from tests.lab.gateways import Access
-from tests.lab.nodes import LabCluster, LabNode, LabSite, Resident, Residents
+from tests.lab.nodes import SHARED, LabCluster, LabNode, LabSite, Resident, Residents
+from tests.lab.relay import PORT
+from tests.lab.shared import TRUSTED
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("three_nodes")]
 
@@ -157,3 +161,45 @@ async def test_a_node_that_is_cut_off_from_redis_keeps_the_calls_of_its_own_clie
         await first.loop.run(called[0].hang_up())
         assert await second.loop.run(called[1].ended()) == "hangup"
         assert (await cluster.finished(called[0].call_id))["end_reason"] == "hangup"
+
+
+@pytest.mark.browser
+async def test_a_page_has_its_call_back_when_the_power_of_its_node_fails(
+    cluster: LabCluster, residents: Residents, record_property: Callable[[str, object], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    home, office = cluster.site(0, Access.SYMMETRIC), cluster.site(1, Access.OPEN)
+    callee = await residents.join("tutor_789", office, cluster.a)
+    cluster.lead(home, cluster.a)
+    flags = "--ignore-certificate-errors", f"--host-resolver-rules=MAP {TRUSTED} {SHARED}"
+    async with (
+        chromium(*flags, within=home.site.client.command()) as browser,
+        RelayPage.used_by(browser, f"http://{TRUSTED}:{PORT}", "student_456", "tutor_789", LESSONS) as page,
+    ):
+        await page.call("voice")
+        call = await callee.loop.run(taken(callee, [ToneTrack(CALLEE)]))
+        await page.talking()
+        await goes_on(call)
+        assert await cluster.owner(call.call_id) is cluster.a
+        await residents.move(callee, cluster.b)
+        with cluster.internet.cut(cluster.a.host):
+            failed_at = loop.time()
+            cluster.lead(home, cluster.c)
+            for node in (cluster.b, cluster.c):
+                await cluster.figure(node, "relay_cluster_nodes", 2)
+            await goes_on(call)
+            energy = (await page.talking()).audio_energy
+
+            async def heard() -> bool:
+                return (await page.talking()).audio_energy > energy + 0.01
+
+            await eventually(heard, "the page hears the tutor", every=LOOK)
+            record_property("seconds until a page hears again after the power failed", round(loop.time() - failed_at, 1))
+            owner = await cluster.owner(call.call_id)
+            await flow_between(cluster, {(home, owner), (office, owner)}, call)
+        await cluster.whole()
+        await page.hang_up()
+        assert await callee.loop.run(call.ended()) == "hangup"
+        row = await cluster.finished(call.call_id)
+        assert (row["end_reason"], row["node"]) == ("hangup", owner.name)
+        page.forgive("WebSocket")
