@@ -81,6 +81,8 @@ class Came(Message, frozen=True):
     device: DeviceCard
     repeated: bool = False
     """Its home has said so before, and was cut off since. It is news only if the owner took the device for lost."""
+    told: bool = False
+    """It was cut off since, and the device has heard about a call of the owner's, and not about the end."""
 
 
 class Away(Message, frozen=True):

@@ -138,11 +138,12 @@ class Home:
             except Unavailable:  # told again once the engine is back
                 device.announced = False
                 return None
-            repeated, device.announced = repeated and device.announced, True
+            known, device.announced = repeated and device.announced, True
             elsewhere = self._elsewhere(device, claim)
             owner = elsewhere or self._latest(device)
             if owner is not None:
-                context.cluster.post(owner, Came(card, repeated) if card.connected else Away(card))
+                came = Came(card, known, told=repeated and owner in device.told_by)
+                context.cluster.post(owner, came if card.connected else Away(card))
             return None if elsewhere is None else claim
 
     async def lost(self, device: Device) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from relay.cluster.messages import Away, Came, FromDevice, Gone, Message, Unsure
+from relay.cluster.messages import Away, Came, Drop, FromDevice, Gone, Message, Unsure
 from relay.cluster.values import DeviceCard, NodeRef
 from relay.errors import RelayError, Unavailable
 from relay.signaling.calls.arrivals import Arrivals
@@ -78,6 +78,8 @@ class Owner:
     def _came(self, message: Came) -> None:
         context, card = self._context, message.device
         if context.live.of(card.profile) is None:  # its call has ended meanwhile
+            if message.told:  # while its home was taken for lost
+                context.cluster.post(card.home, Drop(card.device_id, COME_BACK, ANEW))
             return
         known = context.devices.with_id(card.device_id)
         is_news = not message.repeated or known is None or not known.connected

@@ -211,6 +211,27 @@ async def test_a_device_that_connects_while_the_engine_is_away_is_found_once_it_
 
 
 @in_town
+async def test_a_device_whose_call_has_ended_while_its_home_was_taken_for_lost_begins_anew(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    town.bus.fence(town.b.cluster.me)
+    await town.notice(town.b)
+    await asyncio.sleep(TIMERS.signaling_grace + 5)
+    assert caller.types()[-1] == "call_ended signaling_lost"
+    assert callee.types()[-1] == "call_state connected", "no node can tell it"
+    town.bus.regain(town.b.cluster.me)
+    await town.settle()
+    assert callee.connection is not None and callee.connection.closed == 1012
+    back = await come_back(town, callee, town.b)
+    assert not back.welcome["resumed"]
+    assert "call_state" not in " ".join(back.types())
+    again = back.connection
+    town.bus.fence(town.b.cluster.me)
+    town.bus.regain(town.b.cluster.me)
+    await town.settle()
+    assert again is not None and again.closed is None, "once"
+
+
+@in_town
 async def test_a_home_that_was_taken_for_lost_says_that_its_devices_are_there(town: Town) -> None:
     caller, callee = await town.connected(town.a, town.b)
     town.bus.fence(town.b.cluster.me)
