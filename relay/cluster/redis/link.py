@@ -202,8 +202,11 @@ async def examine(address: RedisAddress, deadline: float) -> str:
     try:
         [info] = await link.run([("INFO", "server")])
     except Unavailable:
-        if quiet.error is not None and _is_lasting(quiet.error):
-            raise ConfigurationError(f"cannot use {address}: {reason_of(quiet.error)}") from None
+        error = quiet.error
+        if error is None or not _is_lasting(error):
+            error = await _refusal(address, deadline)
+        if error is not None:
+            raise ConfigurationError(f"cannot use {address}: {reason_of(error)}") from None
         raise
     finally:
         await link.close()
@@ -239,6 +242,32 @@ def _check_files(address: RedisAddress) -> None:
                 f"RELAY_REDIS_URL: ssl_certfile: {address.cert_file} has no certificate in PEM format, or {key} has no key of it "
                 "without a passphrase (ssl_keyfile)"
             ) from None
+
+
+async def _refusal(address: RedisAddress, deadline: float) -> ssl.SSLError | None:
+    """Why TLS fails, after a command did.
+
+    By TLS 1.3 a server looks at a client's certificate once the client has done its part of the handshake (RFC 8446 section 2).
+    If it then says something at once, the refusal may arrive as a reset. So this says nothing, and listens.
+    """
+    if not address.tls:
+        return None
+    context = ssl.create_default_context(cafile=address.ca_file or None)
+    if address.cert_file:
+        context.load_cert_chain(address.cert_file, address.key_file or None)
+    for host, port in address.servers:
+        try:
+            async with asyncio.timeout(deadline):
+                reader, writer = await asyncio.open_connection(host, port, ssl=context)
+                try:
+                    await reader.read(1)
+                finally:
+                    writer.transport.abort()
+        except ssl.SSLError as error:
+            return error
+        except (OSError, TimeoutError):
+            continue
+    return None
 
 
 class _Quiet(RedisOutage):
