@@ -32,3 +32,6 @@ async def test_the_recording_of_two_headless_callers_has_each_frame_in_its_time(
     limits = VerificationLimits(max_av_offset=0.010, max_missing_frames=0, min_psnr=60.0)
     result = await asyncio.to_thread(verify, capture, reference=talk, limits=limits, out=tmp_path / "report")
     assert (result.verdict, result.reasons) == ("passed", ())
+    offsets = [offset for one in result.report.av_offsets.values() for _, offset in one.seconds]
+    assert len(offsets) >= 2 * 5
+    assert max(map(abs, offsets)) <= 0.010, "in every second, of both parties"
