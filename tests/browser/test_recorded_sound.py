@@ -30,6 +30,16 @@ AUDIO_RECEIVED: Final = """async () => {
   return [packetsLost, packetsReceived];
 }"""
 
+SEND_NOTHING_IN_SILENCE: Final = """
+// A sender of Opus leaves out what is silent (DTX) if the other party has asked for that (RFC 7587, section 6.1).
+(() => {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    return set.call(this, { type, sdp: sdp.replace(/(a=rtpmap:(\\d+) opus[^]*?a=fmtp:\\2 )/g, "$1usedtx=1;") });
+  };
+})();
+"""
+
 
 class Platform:
     """What the platform asks of the relay about recordings."""
@@ -140,6 +150,8 @@ async def test_camera_screen_hold_a_reloaded_page_and_a_transfer_are_each_at_the
     student, tutor, parent = [await open_page(RelayPage, key) for key in (STUDENT, TUTOR, PARENT)]
     clapper = Clapper()
     await clapper.held_by(student.page)
+    await student.page.add_init_script(SEND_NOTHING_IN_SILENCE)
+    await student.page.evaluate(SEND_NOTHING_IN_SILENCE)
     call = await PagesInCall.connected(relay, "voice", student, tutor)
     await student.reaches("connected")
     parts: dict[str, range] = {}
@@ -213,6 +225,10 @@ async def test_camera_screen_hold_a_reloaded_page_and_a_transfer_are_each_at_the
     tracks = {one["id"]: one for one in sidecars[0]["tracks"]}
     for track in (tracks["A/audio/0/opus"], tracks["A/video/0/vp8"]):
         assert (track["transports"], len(track["ssrcs"]), track["lost"]) == (["A", "A2"], 2, 0)
+    audio = tracks["A/audio/0/opus"]
+    sent = audio["packets"] / 50 / audio["duration"]
+    record_property("a sender that leaves out silence: the share of the time that its packets are of", round(sent, 2))
+    assert 0.1 < sent < 0.5
     screen, due = tracks["A/video/1/vp8"], clapper.due(sidecars[0])
     assert due[parts["camera"].start - 1] < screen["start"] < screen["start"] + screen["duration"] < due[parts["camera"].stop]
     assert {*tracks["B/audio/0/opus"]["inserted_for"]} <= {"start", "pause", "clock", "end"}, "only what was held is missing"
