@@ -14,6 +14,7 @@ from tests.browser.pages import PATIENCE, STUDENT, TUTOR
 from tests.browser.production import CONVERSATION, Production, ProductionPage, requests_of, token
 from tests.browser.test_other_origins import page_server
 from tests.browser.test_recordings_page import ThisMachine
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.wait import eventually
 from tests.lab.firefox import Firefox
 
@@ -36,6 +37,7 @@ async def test_users_sign_in_at_their_platform_and_call_each_other_by_a_link(bro
         await callee.page.goto(url)
         await callee.shows_gate("")
         await expect(callee.page.get_by_text("Maya Lindgren")).to_have_count(0)
+        assert await violations_at_both_ends(callee.page) == []
         await callee.page.get_by_role("link", name="Sign in").click()
         await callee.is_home_of("Daniel Okafor")
         await callee.connection_is("online")
@@ -45,6 +47,8 @@ async def test_users_sign_in_at_their_platform_and_call_each_other_by_a_link(bro
         await caller.is_home_of("Maya Lindgren")
         assert "token" not in caller.page.url
         assert "token" not in callee.page.url
+        await expect(caller.page.get_by_role("button", name="Start the video call")).to_be_enabled(timeout=PATIENCE)
+        assert await violations_at_both_ends(caller.page) == []
         await caller.page.get_by_role("button", name="Start the video call").click()
         await callee.ringing()
         await callee.accept()
@@ -54,6 +58,9 @@ async def test_users_sign_in_at_their_platform_and_call_each_other_by_a_link(bro
             return all(one.frames_decoded > A_SECOND and one.audio_energy > 0 for one in both)
 
         await eventually(both_ways, "both hear and see each other")
+        # The platform has not asked for the texts of this conversation to be kept.
+        await caller.press("chat")
+        await expect(caller.hook("chat-kept")).to_have_text("Messages and files are not kept: they are gone when the call ends.")
         await caller.hang_up()
         await callee.shows("ended-card")
         row = await production.relay.finished_call()
@@ -155,6 +162,9 @@ async def test_a_link_that_signs_in_another_user_asks_first(browser: Browser, pr
         for answer, name in (("Stay Maya", "Maya Lindgren"), ("Continue as Daniel", "Daniel Okafor")):
             await page.page.goto("about:blank")
             await page.page.goto(production.link(token(TUTOR)))
+            await expect(page.page.get_by_role("button", name=answer)).to_be_visible(timeout=PATIENCE)
+            if name == "Maya Lindgren":
+                assert await violations_at_both_ends(page.page) == []
             await page.page.get_by_role("button", name=answer).click()
             await page.is_home_of(name)
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage, Version1Page
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
 
@@ -70,6 +71,7 @@ async def test_both_see_that_the_call_is_recorded_until_the_one_who_agreed_withd
     question = callee.page.get_by_role("alertdialog", name="Maya asks to record this call")
     await expect(question).to_be_visible(timeout=PATIENCE)
     await expect(callee.hook("consent-policy")).to_have_text("Lessons are kept for 30 days.")
+    assert await violations_at_both_ends(callee.page) == []
     # The keyboard is in the question, on neither answer, and does not leave it.
     await expect(question).to_be_focused()
     for _ in range(6):
@@ -84,6 +86,7 @@ async def test_both_see_that_the_call_is_recorded_until_the_one_who_agreed_withd
     await callee.page.reload()
     await says(callee, "Recording", "Maya started it")
     await callee.talking()
+    assert await violations_at_both_ends(callee.page) == []
     await expect(callee.page.get_by_role("status").filter(has_text="Recording")).to_have_count(1)
     await callee.press("stop-recording")
     for page in (caller, callee):
@@ -93,6 +96,14 @@ async def test_both_see_that_the_call_is_recorded_until_the_one_who_agreed_withd
         return await ends(relay) == ["consent_withdrawn"]
 
     await eventually(withdrawn, "the recording has ended for that reason")
+    # Later on, the call's page leads to it.
+    await caller.hang_up()
+    await callee.put_away_the_ended_call()
+    await callee.hook("tab-recents").click()
+    await callee.hook("open-call").click()
+    await callee.hook("past-recording").click()
+    await expect(callee.hook("title")).to_contain_text("Maya", timeout=PATIENCE)
+    callee.forgive("frame is sandboxed")  # it does not run the instruments of these tests either
 
 
 @pytest.mark.settings(recording_consent_timeout=5)

@@ -5,6 +5,7 @@ import pytest
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import PARENT, STUDENT, TUTOR, RelayPage
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.server import RunningRelay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -53,6 +54,7 @@ async def test_the_ringing_stops_when_the_caller_hangs_up(relay: RunningRelay, o
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     await caller.call("voice")
     await callee.ringing()
+    assert await violations_at_both_ends(caller.page) == []
     await caller.hang_up()
     await callee.hides("incoming")
     await missed(relay, "cancelled")

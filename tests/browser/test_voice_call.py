@@ -5,6 +5,7 @@ import pytest
 from tests.browser.calls import PagesInCall, Record
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import STUDENT, TUTOR, RelayPage
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.server import RunningRelay
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -19,6 +20,7 @@ async def test_two_pages_hear_each_other_until_the_callee_hangs_up(
         for part in ("call-screen", "call-timer", "mute", "end"):
             await page.shows(part)
     await call.media_flows()
+    assert await violations_at_both_ends(caller.page) == []
     await call.hang_up(callee, record_property)
     for page in (caller, callee):
         await page.shows("ended-card")
