@@ -9,6 +9,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import call_of_a_module
 from tests.browser.pages import PATIENCE, RelayPage
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.wait import eventually
 
 pytestmark = [
@@ -17,6 +18,28 @@ pytestmark = [
     pytest.mark.xdist_group("one call"),
     pytest.mark.usefixtures("no_errors_logged"),
 ]
+
+TELEPHONE = """
+() => {
+  // A telephone has a camera at its front and one at its back.
+  const devices = navigator.mediaDevices;
+  const list = MediaDevices.prototype.enumerateDevices;
+  devices.enumerateDevices = async () => {
+    const known = await list.call(devices);
+    const { deviceId } = known.find(({ kind }) => kind === "videoinput");
+    return [...known, { kind: "videoinput", deviceId: `${deviceId}-back`, groupId: "back", label: "Back camera" }];
+  };
+  const open = MediaDevices.prototype.getUserMedia;
+  devices.getUserMedia = async ({ video }) => {
+    const stream = await open.call(devices, { video: true });
+    const [track] = stream.getVideoTracks();
+    const settings = { ...track.getSettings(), facingMode: video.facingMode.exact };
+    track.getSettings = () => settings;
+    return stream;
+  };
+  devices.dispatchEvent(new Event("devicechange"));
+}
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -30,6 +53,7 @@ async def test_no_media_flows_while_a_call_is_on_hold(call: PagesInCall, caller:
     await caller.shows("resume")
     await expect(callee.hook("call-status")).to_contain_text("has put the call on hold", timeout=PATIENCE)
     await callee.hides("resume")
+    assert await violations_at_both_ends(caller.page) == []
 
     async def still() -> bool:
         before = [one.frames_decoded for one in await call.statistics()]
@@ -66,6 +90,7 @@ async def test_the_quality_of_both_connections_is_shown(caller: RelayPage) -> No
     for text in ("Your connection", "Their connection", "There and back", "Lost on the way"):
         await expect(details).to_contain_text(text, timeout=PATIENCE)
     await expect(details).not_to_contain_text("of 4.5")
+    assert await violations_at_both_ends(caller.page) == []
 
 
 async def test_chat_messages_arrive_as_they_were_written(caller: RelayPage, callee: RelayPage) -> None:
@@ -76,3 +101,19 @@ async def test_chat_messages_arrive_as_they_were_written(caller: RelayPage, call
     await callee.hides("chat-unread")
     await callee.write("zwei\nZeilen 👋")
     await caller.reads(markup, "zwei\nZeilen 👋")
+
+
+async def test_a_telephone_goes_from_its_front_camera_to_its_back_one_and_back(
+    call: PagesInCall, caller: RelayPage, callee: RelayPage
+) -> None:
+    finger = await caller.page.context.new_cdp_session(caller.page)
+    await finger.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    await caller.page.evaluate(TELEPHONE)
+    await caller.shows("device-arrived")
+    mirrored = "() => getComputedStyle(document.querySelector('[data-testid=local-video]')).transform.startsWith('matrix(-1')"
+    assert await caller.page.evaluate(mirrored)
+    for is_back in (True, False):
+        await caller.press_more("flip-camera")
+        # What is in front of the user is no mirror.
+        await caller.page.wait_for_function(f"() => ({mirrored})() !== {str(is_back).lower()}")
+        await call.more_frames(callee)

@@ -12,6 +12,7 @@ from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.browser.test_recordings_page import ThisMachine
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.browsers import INSTRUMENTS, LOOK, SMALL_CAMERA, chromium
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
@@ -41,6 +42,23 @@ PLUG_IN: Final = """
 () => {
   delete navigator.mediaDevices.getUserMedia;
   navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+}
+"""
+ONE_OF_SEVERAL: Final = """
+() => {
+  // As when a microphone is pulled out, and there are others.
+  const { track } = relayCall.peerConnection.getSenders().find((sender) => sender.track?.kind === "audio");
+  track.dispatchEvent(new Event("ended"));
+  track.stop();
+  return track.label;
+}
+"""
+SWITCH_AT_THE_MICROPHONE: Final = """
+(isOff) => {
+  // As when the system, or a switch at a headset, silences it: the track goes on, and there is nothing to hear.
+  const { track } = relayCall.peerConnection.getSenders().find((sender) => sender.track?.kind === "audio");
+  Object.defineProperty(track, "muted", { configurable: true, get: () => isOff });
+  track.dispatchEvent(new Event(isOff ? "mute" : "unmute"));
 }
 """
 NEW_HEADSET: Final = """
@@ -214,6 +232,11 @@ async def test_devices_are_changed_lost_and_found_again_in_a_call_without_a_new_
         await caller.hook("devices-done").click()
         await call.more_frames(callee)
 
+        # Of several, one goes: that which the system prefers takes over at once, with a word about it.
+        gone = await caller.page.evaluate(ONE_OF_SEVERAL)
+        await caller.hears(f"{gone} is gone. Your microphone is now Fake")
+        await callee.hears_more()
+
         # A new headset is offered, and taken by one click.
         await caller.page.evaluate(NEW_HEADSET)
         await expect(caller.hook("device-arrived")).to_contain_text("Bright Headset is connected.", timeout=PATIENCE)
@@ -232,6 +255,16 @@ async def test_devices_are_changed_lost_and_found_again_in_a_call_without_a_new_
         await callee.hides("microphone-problem")
         await caller.hides("other-unheard")
         await caller.hears_more()
+
+        # One that is switched off at its cable is not heard either, although nothing has ended.
+        await callee.page.evaluate(SWITCH_AT_THE_MICROPHONE, True)
+        await expect(callee.hook("microphone-problem")).to_contain_text(
+            "Your microphone is silent. Maya can’t hear you.", timeout=PATIENCE
+        )
+        await caller.shows("other-unheard")
+        await callee.page.evaluate(SWITCH_AT_THE_MICROPHONE, False)
+        await callee.hides("microphone-problem")
+        await caller.hides("other-unheard")
 
         # The camera goes: the other side sees why there is no picture.
         await callee.page.evaluate(UNPLUG, "video")
@@ -258,6 +291,7 @@ async def test_a_call_goes_on_without_a_blocked_camera_and_without_any_device(th
         for device in ("microphone", "camera"):
             await expect(callee.hook(f"{device}-problem")).to_contain_text(f"Your {device} is blocked.", timeout=PATIENCE)
         await caller.shows("other-unheard")
+        assert await violations_at_both_ends(callee.page) == []
         await callee.hides("other-unheard")
         await expect(callee.hook("other-camera-off")).to_have_text("No camera", timeout=PATIENCE)
         for page in (caller, callee):
@@ -272,7 +306,21 @@ async def test_a_call_goes_on_without_a_blocked_camera_and_without_any_device(th
         assert not await callee.renegotiated()
         await caller.hang_up()
         await callee.shows("ended-card")
-        assert call.kind == "video"
+
+        # The other way round: without the microphone, the camera is seen.
+        await caller.put_away_the_ended_call()
+        await caller.page.context.clear_permissions()
+        await caller.page.context.grant_permissions(["camera"])
+        await callee.page.context.grant_permissions(["microphone", "camera"])
+        call = await PagesInCall.connected(relay, "video", caller, callee)
+        await expect(caller.hook("microphone-problem")).to_contain_text(
+            "Your microphone is blocked. Daniel can’t hear you.", timeout=PATIENCE
+        )
+        await caller.hides("camera-problem")
+        await callee.shows("other-unheard")
+        await call.more_frames(callee)
+        await caller.hang_up()
+        await callee.shows("ended-card")
 
 
 async def test_a_callee_answers_without_video_and_declines_with_a_few_words(three: Browser, relay: RunningRelay) -> None:
