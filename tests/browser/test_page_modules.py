@@ -273,3 +273,67 @@ async def test_descriptions_say_that_music_is_sent_and_wanted_in_stereo(bare_pag
         "sends": [False, True, True, False, False, False, False],
         "without": "v=0\r\nm=video 9 X 96\r\n",
     }
+
+
+# -- poor lines --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_poor_line_is_told_with_the_sentence_that_helps_with_it(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
+    async () => {
+      const { adviceOf } = await import("/app/call/advice.js");
+      const advice = (path, care = {}, more = {}) => adviceOf({
+        other: { name: "Daniel Okafor" },
+        phase: "connected",
+        talk: { isHeld: false, qualities: { yours: { loss: 0, roundTrip: 40, route: "udp", ...path } } },
+        care: { isPoor: true, otherIsPoor: false, video: "sending", ...care },
+        ...more,
+      }).text;
+      return [
+        advice({ loss: 0.03 }),
+        advice({ roundTrip: 350 }),
+        advice({ route: "turn-tls", loss: 0.2 }),
+        advice({ roundTrip: null }),
+        advice({}, { isPoor: false, otherIsPoor: true }),
+        advice({ loss: 0.2 }, { video: "offered" }),
+        advice({ loss: 0.2 }, { isPoor: false }),
+        advice({ loss: 0.2 }, {}, { phase: "reconnecting" }),
+      ];
+    }
+    """)
+    assert outcome == [
+        "Your connection loses data. Move closer to your Wi-Fi, or use a cable.",
+        "Your connection is slow. Stop downloads, and turn a VPN off.",
+        "Your network slows calls down. Another one may do better, such as your phone’s.",
+        "Your connection is poor. Stop downloads and videos that use it, too.",
+        "Daniel’s connection is poor: speak slowly, and repeat what matters.",
+        *[""] * 3,
+    ]
+
+
+async def test_what_is_done_about_a_poor_line_is_told_and_can_be_undone(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
+    async () => {
+      const { createLineNotice } = await import("/app/call/linenotice.js");
+      const pressed = [];
+      const [onPauseVideo, onSendVideo, onDeclineOffer] = ["pause", "send", "decline"].map((name) => () => pressed.push(name));
+      const notice = createLineNotice({ onPauseVideo, onSendVideo, onDeclineOffer });
+      document.body.append(notice.element);
+      const shown = ["sending", "offered", "paused", "paused_by_itself", "good", "returned"].map((video) => {
+        notice.render({ isAnswered: true, leg: { isConnected: true }, care: { video } });
+        for (const button of notice.element.querySelectorAll("button")) if (button.checkVisibility()) button.click();
+        const isSeen = notice.element.querySelector(".pill").checkVisibility();
+        return [isSeen ? notice.element.querySelector("span").innerText.trim() : "", pressed.splice(0)];
+      });
+      notice.element.remove();
+      return shown;
+    }
+    """)
+    assert outcome == [
+        ["", []],
+        ["Your connection is poor. Turn off your video to keep the audio.", ["pause", "decline"]],
+        ["Your video is off to keep the audio.", ["send"]],
+        ["Your video is off to keep the audio. It comes back when your connection is better.", ["send"]],
+        ["Your connection is good again.", ["send"]],
+        ["Your video is back: your connection is good again.", []],
+    ]
