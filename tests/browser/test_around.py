@@ -250,9 +250,12 @@ async def rings_out_of_sight(caller: RelayPage, callee: RelayPage) -> None:
     await expect(page.get_by_text("as long as this page is open")).to_be_visible(timeout=PATIENCE)
     await page.evaluate(WATCH)
     await page.evaluate(OUT_OF_SIGHT, True)
+    await page.emulate_media(reduced_motion="no-preference")
     await caller.call("voice")
     await callee.ringing()
+    await page.evaluate("titles.clear()")
     await page.wait_for_function("() => titles.has('Maya Lindgren is calling…') && titles.has('Call Relay')")
+    await page.emulate_media(reduced_motion="reduce")
     assert await page.evaluate("notifications") == [{"title": "Maya Lindgren is calling", "isClosed": False}]
     await caller.hang_up()
     await callee.hides("incoming")

@@ -85,6 +85,11 @@ async def test_everything_that_is_turned_on_works_and_the_call_has_figures(
     async with running_relay(tmp_path, tls_cert=certificate, tls_key=key, media_host="127.0.0.1") as relay:
         await page.run(f"{relay.url}/connectivity")
         assert await page.states() == dict.fromkeys(HOPS, "ok")
+        # People are told what they want to know; the rest is for their administrator, and folded.
+        await expect(page.page.get_by_role("heading", name="Calls will work well from here.")).to_be_visible()
+        await expect(page.page.get_by_test_id("headline")).to_be_hidden()
+        await page.page.get_by_role("button", name="Details for your administrator").click()
+        await expect(page.page.get_by_test_id("headline")).to_be_visible()
         [port] = relay.media_ports
         assert (await page.says())[0] == f"Everything works: media will use UDP {port} to 127.0.0.1."
         figures = await page.page.get_by_test_id("figures").inner_text()
