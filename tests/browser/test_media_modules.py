@@ -195,6 +195,33 @@ async def test_a_call_takes_what_can_be_had_and_asks_for_each_no_more_often_than
     await context.close()
 
 
+REFUSALS: Final[dict[tuple[str, str], str | None]] = {
+    (NOT_ALLOWED, "Permission denied"): None,
+    (NOT_ALLOWED, "The request is not allowed by the user agent or the platform in the current context."): None,
+    (NOT_ALLOWED, "Permission denied by system"): "denied",
+    (NOT_ALLOWED, 'Access to the feature "display-capture" is disallowed by permissions policy.'): "denied",
+    (NOT_FOUND, ""): "missing",
+    (NOT_READABLE, "Could not start video source"): "busy",
+}
+
+
+async def test_one_who_closes_the_choice_of_a_screen_is_told_nothing_and_one_whose_system_forbids_it_is(modules: Page) -> None:
+    script = """
+    async (refusals) => {
+      const { openScreen } = await import("/client/media/media.js");
+      const found = [];
+      for (const [name, message] of refusals) {
+        navigator.mediaDevices.getDisplayMedia = () => Promise.reject(new DOMException(message, name));
+        found.push(await openScreen().catch(({ device, problem }) => `${device}: ${problem}`));
+      }
+      delete navigator.mediaDevices.getDisplayMedia;
+      return found;
+    }
+    """
+    told = [problem and f"screen: {problem}" for problem in REFUSALS.values()]
+    assert await modules.evaluate(script, list(REFUSALS)) == told
+
+
 async def test_each_device_has_words_of_its_own_that_fit_the_browser(modules: Page) -> None:
     found = await modules.evaluate(TEXTS)
     assert all(name == recognised for name, recognised in found["names"])

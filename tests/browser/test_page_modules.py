@@ -114,6 +114,37 @@ async def test_names_of_files_are_made_safe_and_stay_readable(bare_page: Page) -
     assert await bare_page.evaluate(safe, [None, 7, {"toString": 1}, ["x"]]) == ["file"] * 4
 
 
+async def test_a_file_that_is_on_its_way_shows_how_much_of_it_has_come_and_can_be_cancelled(bare_page: Page) -> None:
+    outcome = await bare_page.evaluate("""
+    async () => {
+      const { createFileBubble } = await import("/app/call/filebubble.js");
+      const cancelled = [];
+      const entry = { key: "one", own: false, name: "film.mkv", size: 50_000_000, at: 0, blob: null, problem: null };
+      const nothing = () => {};
+      const actions = { onAcceptFile: nothing, onDeclineFile: nothing, onCancelFile: (key) => cancelled.push(key) };
+      const { element, render } = createFileBubble(entry, actions);
+      document.body.append(element);
+      const seen = [["asking", 0], ["moving", 12_500_000], ["checking", 50_000_000]].map(([state, done]) => {
+        render({ ...entry, state, done }, "Daniel Okafor");
+        const bar = element.querySelector("progress");
+        return [bar.checkVisibility() ? bar.value : null, element.querySelector("[role=status]").textContent];
+      });
+      render({ ...entry, state: "moving", done: 1 }, "Daniel Okafor");
+      element.querySelector("[data-testid=file-cancel]").click();
+      element.remove();
+      return { seen, cancelled };
+    }
+    """)
+    assert outcome == {
+        "seen": [
+            [None, "50 MB · Daniel would like to send you this"],
+            [0.25, "25 % of 50 MB"],
+            [None, "50 MB · Checking that nothing changed…"],
+        ],
+        "cancelled": ["one"],
+    }
+
+
 # -- zoom -------------------------------------------------------------------------------------------------------------
 
 
