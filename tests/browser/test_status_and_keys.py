@@ -170,6 +170,32 @@ async def test_a_question_mark_lists_the_keys_and_they_can_be_turned_off(caller:
     await expect(button(caller, "Mute microphone")).to_be_visible()
 
 
+CUT_OFF = """() => {
+  const entries = [...document.querySelectorAll("[data-testid=more-menu] button")].filter((one) => one.checkVisibility());
+  const isWhole = (one) => {
+    one.scrollIntoView({ block: "nearest" });
+    const { left, right, top, bottom } = one.getBoundingClientRect();
+    const points = [left + 4, (left + right) / 2, right - 4].map((x) => document.elementFromPoint(x, (top + bottom) / 2));
+    return points.every((at) => one.contains(at)) && one.scrollWidth <= one.clientWidth;
+  };
+  return { number: entries.length, cut: entries.filter((one) => !isWhole(one)).map((one) => one.innerText) };
+}"""
+
+
+async def test_every_entry_of_the_menu_of_a_call_is_whole_on_phones(caller: RelayPage) -> None:
+    before = caller.page.viewport_size
+    assert before is not None
+    for width, height in ((320, 568), (390, 844), (740, 360)):
+        await caller.page.set_viewport_size({"width": width, "height": height})
+        await caller.press("more")
+        found = await caller.page.evaluate(CUT_OFF)
+        assert found["number"] > 10
+        assert found["cut"] == [], f"{width} × {height}"
+        assert await violations(caller.page) == []
+        await caller.page.keyboard.press("Escape")
+    await caller.page.set_viewport_size(before)
+
+
 async def test_the_own_picture_goes_to_any_corner_and_beside_the_other_one(caller: RelayPage) -> None:
     own = caller.page.get_by_role("group", name="Your picture")
 
