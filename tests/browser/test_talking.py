@@ -9,6 +9,7 @@ from playwright.async_api import expect
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.browsers import LOOK
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
@@ -59,6 +60,45 @@ async () => {
 SPEECH = {"stereo": False, "echoCancellation": True, "noiseSuppression": True, "autoGainControl": True}
 MUSIC = {"stereo": True, "echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
 
+APART = """(names) => {
+  const [one, other] = names.map((name) => document.querySelector(`[data-testid=${name}]`).getBoundingClientRect());
+  return one.left >= other.right || other.left >= one.right || one.top >= other.bottom || other.top >= one.bottom;
+}"""
+
+
+async def is_told_beside_the_quality_on_a_phone(caller: RelayPage) -> None:
+    """That the own screen is shared."""
+    await caller.press("chat")  # which hides both
+    before = caller.page.viewport_size
+    assert before is not None
+    await caller.page.set_viewport_size({"width": 320, "height": 640})
+    await caller.shows("quality")
+    assert await caller.page.evaluate(APART, ["sharing", "quality"])
+    await caller.page.set_viewport_size(before)
+
+
+async def a_closer_look_at_the_screen(callee: RelayPage) -> None:
+    """It is zoomed and moved by keys, buttons, wheel and mouse."""
+    screen = callee.page.get_by_label("Shared screen:")
+    await screen.focus()
+    await callee.page.keyboard.press("+")
+    await expect(callee.hook("zoom-size")).to_have_text("140 %")
+    await callee.page.get_by_role("button", name="Zoom in").click()
+    await expect(callee.hook("zoom-size")).to_have_text("196 %")
+    await callee.page.mouse.move(300, 300)
+    await callee.page.mouse.wheel(0, -500)
+    await expect(callee.hook("zoom-size")).to_have_text("436 %")
+    place = "(video) => { const { m41, m42 } = new DOMMatrix(getComputedStyle(video).transform); return [m41, m42]; }"
+    x, y = await screen.evaluate(place)
+    await callee.page.mouse.down()
+    await callee.page.mouse.move(340, 280)
+    await callee.page.mouse.up()
+    assert await screen.evaluate(place) == pytest.approx([x + 40, y - 20])
+    await screen.press("ArrowRight")
+    assert await screen.evaluate(place) == pytest.approx([x - 20, y - 20])
+    await callee.page.get_by_role("button", name="Show the whole screen").click()
+    await expect(callee.hook("zoom-size")).to_have_text("100 %")
+
 
 async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
     relay: RunningRelay, open_page: OpenPage[RelayPage], tmp_path: Path
@@ -88,6 +128,7 @@ async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
     await callee.hears("You are offered a file")
     await callee.page.get_by_role("button", name="Open chat, 1 unread").click()
     await expect(callee.hook("file-state")).to_have_text("307 kB · Maya would like to send you this", timeout=PATIENCE)
+    assert await violations_at_both_ends(callee.page) == []
     async with callee.page.expect_download() as saving:
         await callee.page.get_by_role("button", name="Save report.html").click()
     saved = await saving.value
@@ -109,17 +150,10 @@ async def test_links_files_and_a_screen_with_its_sound_reach_the_other_side(
         return float(await callee.page.evaluate(SOUND, 1)) > 0
 
     await eventually(heard, "the sound of the screen is heard", every=LOOK)
-    screen = callee.page.get_by_label("Shared screen:")
-    await screen.focus()
-    await callee.page.keyboard.press("+")
-    await expect(callee.hook("zoom-size")).to_have_text("140 %")
-    await callee.page.get_by_role("button", name="Zoom in").click()
-    await expect(callee.hook("zoom-size")).to_have_text("196 %")
-    await callee.page.mouse.move(300, 300)
-    await callee.page.mouse.wheel(0, -500)
-    await expect(callee.hook("zoom-size")).to_have_text("436 %")
-    await callee.page.get_by_role("button", name="Show the whole screen").click()
-    await expect(callee.hook("zoom-size")).to_have_text("100 %")
+    for page in (callee, caller):
+        assert await violations_at_both_ends(page.page) == []
+    await is_told_beside_the_quality_on_a_phone(caller)
+    await a_closer_look_at_the_screen(callee)
     await caller.press("share")
     await callee.hides("zoom")
 
@@ -154,12 +188,16 @@ async def test_a_call_moves_to_another_device_when_the_one_in_it_allows_that(
     await laptop.write("Before")
     await phone.shows("elsewhere")
     await expect(phone.hook("elsewhere")).to_contain_text("You are in a call with Daniel Okafor on another device.")
+    assert await violations_at_both_ends(phone.page) == []
     await phone.call("voice")
     await phone.hears("You are in a call on another device")
 
     for answer, says in (("Keep it here", "Your other device keeps the call"), ("Move it now", "")):
         await phone.page.get_by_role("button", name="Move it here").click()
         await expect(phone.hook("call-status")).to_have_text("Asking your other device…", timeout=PATIENCE)
+        await expect(laptop.page.get_by_role("button", name=answer)).to_be_visible(timeout=PATIENCE)
+        if says:
+            assert await violations_at_both_ends(laptop.page) == []
         await laptop.page.get_by_role("button", name=answer).click()
         if says:
             await phone.hears(says)
