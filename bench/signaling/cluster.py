@@ -1,9 +1,11 @@
 """`make bench-cluster`: what it costs that the caller's node is not the callee's.
 
 Invitations come at fixed times, and each callee declines at once, as in `bench/signaling`. First one relay alone, then one node
-of a cluster, then three nodes with the callers at one and the callees at another one, and each invitation crosses. Their loads
-decide which of the three owns a call. All relays and Redis share one core, and the devices are on the other: so what is compared
-is processor time per invitation, which adds up on any machine, and not the invitations per second of machines that are not here.
+of a cluster, then three nodes with the callers at one and the callees at another one, and each invitation crosses; then three
+with all devices spread evenly, where two of three cross. Their loads decide which of the three owns a call. All relays and Redis
+share one core, and the devices are on the other: so what is compared is processor time, which adds up on any machine, and not the
+invitations per second of machines that are not here. What a process takes without calls is measured by itself: leases, and pings
+of the devices. What the nodes could carry follows from both.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
@@ -37,19 +41,39 @@ IDLE: Final = 5.0
 """Seconds in which nothing but leases are renewed."""
 
 
-class CrossingLoad(Load):
-    """Callers at one node, callees at another one."""
+class PlacedLoad(Load):
+    """Devices at several nodes.
 
-    def __init__(self, callers: str, callees: str, pairs: list[Pair]) -> None:
-        super().__init__(callers, pairs)
-        self._urls = {"student": callers, "tutor": callees}
+    Args:
+        spread: evenly, the two of a pair independently; else all callers are at the first node and all callees at the last.
+    """
+
+    def __init__(self, urls: Sequence[str], pairs: list[Pair], *, spread: bool) -> None:
+        super().__init__(urls[0], pairs)
+        self._urls = urls
+        self._spread = spread
 
     def url_for(self, profile: Profile) -> str:
-        return self._urls[profile.profile_type]
+        calls, count = profile.profile_type == "student", len(self._urls)
+        if self._spread:
+            return self._urls[(profile.profile_id if calls else profile.profile_id // count) % count]
+        return self._urls[0 if calls else -1]
 
 
-async def measure(nodes: int, clustered: bool, devices: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
-    """One run with so many relays; times in milliseconds."""
+@dataclass(frozen=True)
+class Layout:
+    """The relays of a run, and where its devices are."""
+
+    nodes: int
+    redis: bool
+    spread: bool = False
+
+
+LAYOUTS: Final = (Layout(1, False), Layout(1, True), Layout(3, True), Layout(3, True, spread=True))
+
+
+async def measure(layout: Layout, devices: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """One run; times in milliseconds."""
     programs = {name: _program(name) for name in ("initdb", "postgres", "redis-server")}
     place = Path(tempfile.mkdtemp(prefix="postgresql-", dir=folder))
     cores = os.sched_getaffinity(0)
@@ -64,8 +88,8 @@ async def measure(nodes: int, clustered: bool, devices: int, rate: float, second
         )
         stack.push_async_callback(engine.stop)
         relays: list[tuple[str, Process]] = []
-        for number in range(nodes):
-            settings = _settings(url, number, folder, f"redis://127.0.0.1:{port}" if clustered else "")
+        for number in range(layout.nodes):
+            settings = _settings(url, number, folder, f"redis://127.0.0.1:{port}" if layout.redis else "")
             os.environ.update(settings)
             relay = Process([sys.executable, "-m", "relay", "serve"], folder / f"relay-{number}.log")
             stack.push_async_callback(relay.stop)
@@ -73,26 +97,30 @@ async def measure(nodes: int, clustered: bool, devices: int, rate: float, second
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         for address, _ in relays:
             await serving(http, address)
-        load = CrossingLoad(relays[0][0], relays[-1][0], pairs)
+        load = PlacedLoad([address for address, _ in relays], pairs, spread=layout.spread)
         await load.connect(http)
-        return await _run(load, [one for _, one in relays], engine, rate, seconds) | {"nodes": nodes, "redis": clustered}
+        return asdict(layout) | await _run(load, [one for _, one in relays], engine, rate, seconds)
 
 
 async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
     await load.invite(rate, WARM)
     await load.arrived(int(rate * WARM))
-    rested = engine.cpu_seconds()
+    processes = (engine, *relays)
+    before = [one.cpu_seconds() for one in processes]
     await asyncio.sleep(IDLE)
-    rested = engine.cpu_seconds() - rested
+    rested = [(one.cpu_seconds() - was) / IDLE for one, was in zip(processes, before, strict=True)]
     load.latencies.clear()
     load.refused.clear()
-    before = [one.cpu_seconds() for one in (engine, *relays)]
+    before = [one.cpu_seconds() for one in processes]
+    begin = time.perf_counter()
     await load.invite(rate, seconds)
-    used = [one.cpu_seconds() - was for one, was in zip((engine, *relays), before, strict=True)]
+    lasted = time.perf_counter() - begin
+    used = [one.cpu_seconds() - was for one, was in zip(processes, before, strict=True)]
     sent = int(rate * seconds)
     await load.arrived(sent)
     await load.close()
     cuts, per_call = quantiles(load.latencies, n=100), [round(one / sent * 1000, 3) for one in used]
+    more = [(one - idle * lasted) / sent for one, idle in zip(used, rested, strict=True)]
     return {
         "invitations_per_second": rate,
         "sent": sent,
@@ -102,7 +130,12 @@ async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: flo
         "p99_ms": round(cuts[98] * 1000, 2),
         "cpu_ms_per_invitation_of_each_relay": per_call[1:],
         "cpu_ms_per_invitation_of_redis": per_call[0],
-        "redis_core_without_calls": round(rested / IDLE, 4),
+        "core_without_calls_of_each_relay": [round(one, 4) for one in rested[1:]],
+        "redis_core_without_calls": round(rested[0], 4),
+        "cpu_ms_more_per_invitation_of_all_relays": round(sum(more[1:]) * 1000, 3),
+        "cpu_ms_more_per_invitation_of_redis": round(more[0] * 1000, 3),
+        # On a core for each relay, with as many devices, if the calls are spread over the nodes as their loads are.
+        "invitations_per_second_by_computation": round((len(relays) - sum(rested[1:])) / sum(more[1:]), 1),
     }
 
 
@@ -148,9 +181,9 @@ def _folder() -> Iterator[Path]:
 
 async def _all(devices: int, rate: float, seconds: float) -> list[dict[str, Any]]:
     figures = []
-    for nodes, clustered in ((1, False), (1, True), (3, True)):
+    for layout in LAYOUTS:
         with _folder() as folder:
-            figures.append({"devices": devices} | await measure(nodes, clustered, devices, rate, seconds, folder))
+            figures.append({"devices": devices} | await measure(layout, devices, rate, seconds, folder))
         print(json.dumps(figures[-1]), flush=True)
     return figures
 
