@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -145,11 +145,11 @@ class Bus:
         for _, entries in found or ():
             for entry_id, fields in entries:
                 self._last_id = entry_id
-                self._take(fields)
+                self._take(dict(zip(fields[::2], fields[1::2], strict=True)))
 
-    def _take(self, fields: dict[bytes, bytes] | None) -> None:
+    def _take(self, fields: Mapping[bytes, bytes]) -> None:
         try:
-            envelope = envelope_of((fields or {}).get(FIELD, b""))
+            envelope = envelope_of(fields.get(FIELD, b""))
         except ForeignValue as error:
             self._foreign(error)
             return

@@ -12,7 +12,7 @@ from relay.cluster.api import NodeCard
 from relay.cluster.lease import Lease
 from relay.cluster.redis.figures import ClusterFigures
 from relay.cluster.redis.keys import ForeignValue, RedisKeys, card_of, pack, ref_of, ref_text
-from relay.cluster.redis.link import Link, call
+from relay.cluster.redis.link import Link, call, info_in
 from relay.cluster.redis.scripts import LEAVE, LOOK, RENEW
 from relay.cluster.redis.timing import INBOX_SECONDS, ClusterTiming
 from relay.cluster.values import NodeRef
@@ -173,7 +173,7 @@ class NodeLease:
         self._lease.renewed(began)
         self._watch_fence()
         # Another process answers after a restart or a failover, which may have forgotten the latest writes.
-        run_id = "" if isinstance(info, ResponseError) else str(info.get("run_id", ""))
+        run_id = "" if isinstance(info, ResponseError) else info_in(info).get("run_id", "")
         emptied = not there or run_id != self._run_id
         first, self._run_id = self._announced_at is None, run_id
         if emptied:
