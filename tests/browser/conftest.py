@@ -1,5 +1,5 @@
-"""One browser for the whole run, which takes any certificate, from TURN servers too; a relay and its users for each test.
-Everything here lives in the session's event loop.
+"""One Chromium and one Firefox for the whole run; a relay and its users for each test. Chromium takes any certificate, from TURN
+servers too. Everything here lives in the session's event loop.
 """
 
 import asyncio
@@ -18,10 +18,13 @@ from tests.browser.pages import PARENT, STUDENT, TUTOR, CallPage, RelayPage
 from tests.browser.production import Production, running_production
 from tests.kit.browsers import chromium
 from tests.kit.server import RunningRelay, running_relay
+from tests.lab.firefox import FirefoxBrowser, ThisMachine
 
 PageT = TypeVar("PageT", bound=CallPage)
 
 OpenPage = Callable[[type[PageT], str], Awaitable[PageT]]
+
+StartFirefox = Callable[[], Awaitable[FirefoxBrowser]]
 
 CONVERSATIONS = {STUDENT: (TUTOR, 123), TUTOR: (STUDENT, 123), PARENT: (TUTOR, 124)}
 """Whom each calls, and in which conversation of the demo data."""
@@ -45,6 +48,20 @@ async def production(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     """One for all tests that need it; each opens a browser context of its own."""
     async with running_production(tmp_path_factory.mktemp("production")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def firefox() -> AsyncIterator[StartFirefox]:
+    """Firefox, started by the first test that asks for it: each takes a tab, with cookies and storage of its own."""
+    running: list[FirefoxBrowser] = []
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def started() -> FirefoxBrowser:
+            if not running:
+                running.append(await stack.enter_async_context(FirefoxBrowser.started(ThisMachine())))
+            return running[0]
+
+        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="session")

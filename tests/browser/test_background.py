@@ -14,14 +14,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, CDPSession, Locator, Route, expect
 
 from tests.browser.calls import A_SECOND, PagesInCall
-from tests.browser.conftest import CONVERSATIONS
+from tests.browser.conftest import CONVERSATIONS, StartFirefox
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
-from tests.browser.test_recordings_page import ThisMachine
 from tests.kit.browsers import LOOK, chromium
 from tests.kit.portrait import PORTRAIT, write_portrait
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.lab.firefox import FirefoxBrowser
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -358,13 +356,14 @@ async def goes_on_out_of_sight(tab: Tab) -> None:
     assert await tab.evaluate("() => filter.state") == "working"
 
 
-async def test_firefox_finds_the_person_too_and_goes_on_out_of_sight(relay: RunningRelay) -> None:
-    async with FirefoxBrowser.started(ThisMachine()) as browser, browser.tab() as firefox:
-        await firefox.goto(relay.url)
-        await sees_the_person(firefox)
+async def test_firefox_finds_the_person_too_and_goes_on_out_of_sight(relay: RunningRelay, firefox: StartFirefox) -> None:
+    browser = await firefox()
+    async with browser.tab() as tab:
+        await tab.goto(relay.url)
+        await sees_the_person(tab)
         async with browser.tab():  # in front of it
-            await goes_on_out_of_sight(firefox)
-        assert firefox.problems == []
+            await goes_on_out_of_sight(tab)
+        assert tab.problems == []
 
 
 async def test_chromium_goes_on_to_hide_the_room_while_its_window_is_minimized(browser: Browser, relay: RunningRelay) -> None:

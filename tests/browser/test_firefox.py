@@ -19,12 +19,11 @@ from tests.browser.calls import A_SECOND
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.browser.test_media_devices import NEW_HEADSET, SENT
-from tests.browser.test_recordings_page import ThisMachine
 from tests.browser.test_talking import HOW_THE_MICROPHONE_IS_HEARD
 from tests.kit.browsers import INSTRUMENTS, LOOK, SMALL_CAMERA, Statistics
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox
+from tests.lab.firefox import Firefox, ThisMachine
 from tests.lab.pages import FirefoxPage
 
 pytestmark = [

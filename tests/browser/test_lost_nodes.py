@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,16 +19,16 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.browser.calls import A_SECOND, Record
+from tests.browser.conftest import StartFirefox
 from tests.browser.pages import STUDENT, TUTOR
 from tests.browser.test_broken_connections import IN_VAIN
-from tests.browser.test_recordings_page import ThisMachine
 from tests.kit.browsers import INSTRUMENTS, LOOK, PLAIN_SCALING, SMALL_CAMERA
 from tests.kit.cuttable import CuttablePath
 from tests.kit.databases import PostgresServer, postgresql
 from tests.kit.redis_server import RedisServer, shared_redis
 from tests.kit.served_cluster import ServedCluster, ServedNode, metrics, url_of
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox, FirefoxBrowser
+from tests.lab.firefox import Firefox
 from tests.lab.pages import CONVERSATION, FRAME_GAPS, ChromiumPage, FirefoxPage
 
 __all__ = ["postgresql", "shared_redis"]
@@ -114,20 +114,6 @@ async def cluster(nodes: ServedCluster) -> ServedCluster:
     return nodes
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def firefox() -> AsyncIterator[Callable[[], Awaitable[FirefoxBrowser]]]:
-    """Firefox, started by the first test that asks for it."""
-    running: list[FirefoxBrowser] = []
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def started() -> FirefoxBrowser:
-            if not running:
-                running.append(await stack.enter_async_context(FirefoxBrowser.started(ThisMachine())))
-            return running[0]
-
-        yield started
-
-
 @dataclass(frozen=True)
 class CallAcross:
     """A video call of two pages, each with a way to the nodes of its own."""
@@ -202,7 +188,7 @@ async def is_online(page: Page) -> bool:
 async def opened(
     kind: Literal["chromium", "firefox"],
     browser: Browser,
-    firefox: Callable[[], Awaitable[FirefoxBrowser]],
+    firefox: StartFirefox,
     url: str,
     key: str,
 ) -> AsyncIterator[Page]:
@@ -228,9 +214,7 @@ async def signed_in(tab: Firefox, url: str, key: str) -> FirefoxPage:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def call(
-    cluster: ServedCluster, browser: Browser, firefox: Callable[[], Awaitable[FirefoxBrowser]], death: Death
-) -> AsyncIterator[CallAcross]:
+async def call(cluster: ServedCluster, browser: Browser, firefox: StartFirefox, death: Death) -> AsyncIterator[CallAcross]:
     async with (
         cluster.near(cluster.a) as one,
         cluster.near(cluster.b) as two,

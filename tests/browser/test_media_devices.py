@@ -11,12 +11,11 @@ from playwright.async_api import Browser, Playwright, expect
 from tests.browser.calls import PagesInCall
 from tests.browser.conftest import CONVERSATIONS
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
-from tests.browser.test_recordings_page import ThisMachine
 from tests.kit.axe import violations_at_both_ends
 from tests.kit.browsers import INSTRUMENTS, LOOK, SMALL_CAMERA, chromium
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox
+from tests.lab.firefox import Firefox, ThisMachine
 from tests.lab.pages import FirefoxPage
 
 pytestmark = [

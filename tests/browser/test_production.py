@@ -10,13 +10,12 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests.browser.calls import A_SECOND
+from tests.browser.conftest import StartFirefox
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR
 from tests.browser.production import CONVERSATION, Production, ProductionPage, requests_of, token
 from tests.browser.test_other_origins import page_server
-from tests.browser.test_recordings_page import ThisMachine
 from tests.kit.axe import violations_at_both_ends
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -189,32 +188,32 @@ async def test_the_page_takes_a_token_from_the_page_around_it_and_a_stranger_can
         assert not [one for one in asked if "/api/" in one.url or "/assets/" in one.url]
 
 
-async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Production) -> None:
-    async with Firefox.started(ThisMachine()) as firefox:
+async def test_firefox_signs_in_by_a_link_and_stays_signed_in(production: Production, firefox: StartFirefox) -> None:
+    async with (await firefox()).tab() as tab:
         text = "(name) => document.querySelector(`[data-testid=${name}]`)?.innerText ?? ''"
 
         async def says(name: str, expected: str) -> None:
             async def said() -> bool:
-                return expected in str(await firefox.evaluate(text, name))
+                return expected in str(await tab.evaluate(text, name))
 
             await eventually(said, f"{name} says {expected!r}")
 
         async def online() -> None:
             async def is_online() -> bool:
-                return bool(await firefox.evaluate("() => relayCall.connection === 'online'"))
+                return bool(await tab.evaluate("() => relayCall.connection === 'online'"))
 
             await eventually(is_online, "the page is connected")
 
-        await firefox.goto(production.link(token(TUTOR), "answer=abc&"))
+        await tab.goto(production.link(token(TUTOR), "answer=abc&"))
         await says("me", "Daniel Okafor")
-        assert "token" not in await firefox.evaluate("() => location.href")
+        assert "token" not in await tab.evaluate("() => location.href")
         await says("toast", "does not ring any more")
-        await firefox.goto(f"{production.relay.url}/?again")
+        await tab.goto(f"{production.relay.url}/?again")
         await says("me", "Daniel Okafor")
         await online()
-        await firefox.evaluate("() => document.querySelector('[data-testid=sign-out]').click()")
+        await tab.evaluate("() => document.querySelector('[data-testid=sign-out]').click()")
         await says("gate-problem", "You have signed out.")
-        await firefox.goto(f"{production.relay.url}/")
+        await tab.goto(f"{production.relay.url}/")
         await says("gate", "Sign in at your platform")
         # It says so of each page with a WebSocket that is left for another one.
-        assert not [one for one in firefox.problems if "interrupted while the page was loading" not in one]
+        assert not [one for one in tab.problems if "interrupted while the page was loading" not in one]

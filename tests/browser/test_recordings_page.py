@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import re
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, expect
 from relay.ids import Profile
 from relay.recording.assemble import assemble
 from relay.records.recordings import RecordingState, RecordingVerdict
+from tests.browser.conftest import StartFirefox
 from tests.browser.pages import PATIENCE
 from tests.http.recordings.recorded import NODE, Recorded, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA
@@ -102,27 +102,15 @@ class FirefoxPage:
         return await self._firefox.evaluate(function, *arguments)
 
 
-class ThisMachine:
-    """In place of a machine of the lab."""
-
-    def command(self, *arguments: str) -> list[str]:
-        return [*arguments]
-
-    def socket(self, kind: socket.SocketKind) -> socket.socket:
-        made = socket.socket(socket.AF_INET, kind)
-        made.setblocking(False)
-        return made
-
-
 @contextlib.asynccontextmanager
-async def opened(name: str, browser: Browser) -> AsyncIterator[Driven]:
+async def opened(name: str, browser: Browser, firefox: StartFirefox) -> AsyncIterator[Driven]:
     if name == "chromium":
         async with RecordingsPage.opened(browser) as page:
             yield page
     else:
-        async with Firefox.started(ThisMachine()) as firefox:
-            yield FirefoxPage(firefox)
-            assert firefox.problems == []
+        async with (await firefox()).tab() as tab:
+            yield FirefoxPage(tab)
+            assert tab.problems == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -162,10 +150,10 @@ async def until(page: Driven, holds: Callable[[list[dict[str, Any]]], bool], wha
 @quiet
 @pytest.mark.parametrize("name", ["chromium", "firefox"])
 async def test_both_videos_of_a_recording_play_in_step(
-    name: str, browser: Browser, relay: RunningRelay, recorded: Recorded
+    name: str, browser: Browser, firefox: StartFirefox, relay: RunningRelay, recorded: Recorded
 ) -> None:
     recording = await recorded.add(products=products())
-    async with opened(name, browser) as page:
+    async with opened(name, browser, firefox) as page:
         await page.goto(f"{relay.url}/")
         await page.run(
             "(profile) => fetch('api/dev/login', { method: 'POST', body: JSON.stringify(profile), headers: "

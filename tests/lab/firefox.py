@@ -60,6 +60,18 @@ class Machine(Protocol):
         ...
 
 
+class ThisMachine:
+    """In place of a machine of the lab."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*arguments]
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        made = socket.socket(socket.AF_INET, kind)
+        made.setblocking(False)
+        return made
+
+
 class ScriptFailed(Exception):
     """The page's script threw."""
 
