@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from bench import assembly, namespace
+from bench import assembly, namespace, verification
 from bench.plan import FULL, QUICK
 from bench.plan import RECORDING as RECORDING_PLAN
 from bench.plot import draw
-from bench.process import GENERATOR_CORE, SERVER_CORE, pin_generator
+from bench.process import GENERATOR_CORE, SERVER_CORE, pin_generator, unpin
 from bench.results import Results
 from bench.run import Makers, run
 from bench.subjects.registry import RECORDING, STANDARD, SUBJECTS
@@ -51,6 +51,8 @@ def main() -> int:
     _publish(results, arguments.output)
     if arguments.record:
         print(assembly.row(assembly.measure(ASSEMBLED_MINUTES)))
+        unpin()
+        verification.report()
     return int(any(failure.startswith(("relay:", "incomplete:")) for failure in results.failures))
 
 

@@ -80,6 +80,11 @@ def pin_generator() -> None:
     os.sched_setaffinity(0, {GENERATOR_CORE})
 
 
+def unpin() -> None:
+    """Let this process use all cores again."""
+    os.sched_setaffinity(0, _CORES)
+
+
 def _enter() -> None:
     """Between fork and exec: take the servers' core, and do not outlive the benchmark even if it is killed."""
     os.sched_setaffinity(0, {SERVER_CORE})
