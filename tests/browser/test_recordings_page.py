@@ -21,7 +21,7 @@ from tests.browser.conftest import StartFirefox
 from tests.browser.pages import PATIENCE
 from tests.http.recordings.recorded import NODE, Recorded, recordings_of
 from tests.http.records import DANIEL, ELENA, MAYA
-from tests.kit.axe import violations
+from tests.kit.axe import violations_at_both_ends
 from tests.kit.browsers import BrowserPage
 from tests.kit.server import RunningRelay
 from tests.kit.wait import eventually
@@ -196,7 +196,7 @@ async def test_a_failed_verification_is_shown_with_its_reasons_and_its_report(
     await expect(page.page.frame_locator("[data-testid=report]").get_by_text("Two limits were exceeded.")).to_be_visible(
         timeout=PATIENCE
     )
-    assert await violations(page.page) == []
+    assert await violations_at_both_ends(page.page) == []
     async with page.page.expect_download() as download:
         await page.hook("file-B.webm").click()
     assert (await (await download.value).path()).read_bytes() == files["B.webm"]
