@@ -9,8 +9,9 @@ from relay.__main__ import main
 from relay.recording.assemble import assemble
 from relay.recording.verify import ReferencePlan, write_reference
 from relay.recording.verify.figures import VerificationReport
-from tests.recording.capture_file import RECORDING
-from tests.recording.verify.captured import Lost, capture
+from tests.recording.capture_file import OPUS, RECORDING, CaptureFile, audio_section
+from tests.recording.kit import Stream, opus_packets
+from tests.recording.verify.captured import AUDIO_SSRC, Lost, capture
 
 LIMITS = ("--max-freeze", "500ms", "--max-loss", "1%", "--max-av-offset", "10ms", "--max-silence", "2s", "--min-psnr", "40")
 
@@ -139,3 +140,23 @@ def test_a_held_call_has_no_freeze_no_silence_no_loss_and_no_missing_frame(
     assert video.counter is not None
     assert video.counter.missing == 0
     assert [(event.name, event.on) for event in report.events if event.name == "hold"] == [("hold", True), ("hold", False)]
+
+
+def test_a_recording_that_a_full_disk_ended_says_so_and_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / f"{RECORDING}.pcapng"
+    with CaptureFile(path) as file:
+        interface = file.interface("A", [audio_section("0", [AUDIO_SSRC])])
+        for packet in Stream(AUDIO_SSRC, OPUS, 48_000).audio(opus_packets(50)):
+            file.packet(packet.time, interface, packet.data)
+        file.event(1.05, "dropped", packets=7)
+        file.event(1.1, "ended", reason="disk_full")
+    sidecar = assemble(path, tmp_path / RECORDING).sidecar
+    assert (sidecar["end_reason"], sidecar["complete"]) == ("disk_full", True)
+    assert sidecar["warnings"] == [
+        "7 packets are missing: the disk was too slow",
+        "the recording ended early: the disk was full",
+    ]
+    status, report = verified(path, tmp_path / "out")
+    assert (status, report.end_reason) == (0, "disk_full")
+    assert "The relay dropped 7 packets at 1.1 s: its disk was too slow." in report.notes
+    assert "<td>reason disk full</td>" in (tmp_path / "out" / "report.html").read_text()
