@@ -144,6 +144,7 @@ class Negotiation:
                 update.call_type,
                 update_id=update.update_id,
                 offer=Offer(sdp=text),
+                rejoin=update.purpose is Purpose.REJOIN,
                 **{name: notices.milliseconds(at) for name, at in times.items()},
             )
         )

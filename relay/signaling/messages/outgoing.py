@@ -152,6 +152,8 @@ class UpdateDelivery(CallMessage, frozen=True, kw_only=True, tag="call_update"):
     expires_at: int | UnsetType = UNSET
     """With an offer: until when it may be answered; milliseconds since 1970."""
     server_time: int | UnsetType = UNSET
+    rejoin: bool | UnsetType = UNSET
+    """With an offer: whether it is for a new peer connection, and not for the one that the client has."""
     call_type: str
 
 

@@ -61,6 +61,21 @@ async def test_a_page_that_was_loaded_anew_has_its_call_back(harness: MemoryHarn
 
 
 @in_memory
+async def test_each_offer_says_whether_it_is_for_a_new_peer_connection(harness: MemoryHarness) -> None:
+    """A client that has asked twice, or whose question has crossed an ICE restart, could not tell."""
+    caller, callee = await harness.connected()
+    for said in (RESTART, REJOIN, REJOIN, answered(PASSIVE_ANSWER)):
+        await harness.say(caller, said)
+    assert [one["rejoin"] for one in caller.said("call_update")] == [False, True, True]
+    assert [one["rejoin"] for one in callee.said("call_update")] == [False], "of the new streams"
+    await harness.say(callee, answered(VOICE_ANSWER))
+    await harness.say(callee, offered(VIDEO_OFFER))
+    assert caller.last("call_update")["rejoin"] is False
+    await harness.say(caller, answered(VIDEO_ANSWER))
+    assert "rejoin" not in callee.last("call_update"), "it is an answer"
+
+
+@in_memory
 async def test_what_the_old_transport_still_says_changes_nothing(harness: MemoryHarness) -> None:
     caller, callee = await harness.connected()
     old, _ = harness.engine.opened
