@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from relay.db.engine import check, create_engine
+from relay.db.engine import PING_AFTER, check, create_engine
 from relay.errors import ConfigurationError
 from tests.kit.databases import PostgresServer
+from tests.kit.wait import eventually
 
 
 async def pragma(engine: AsyncEngine, name: str) -> object:
@@ -218,6 +219,32 @@ async def test_an_unreadable_home_is_reported_with_the_remedy(closed_home: Path)
 
 async def test_a_postgresql_database_that_does_not_exist_fails_with_its_name(postgresql: PostgresServer) -> None:
     assert 'database "missing" does not exist' in await failure(postgresql.url("missing"))
+
+
+async def test_a_postgresql_connection_is_asked_whether_it_works_if_it_was_out_of_use(
+    postgresql: PostgresServer,
+) -> None:
+    async with postgresql.database() as url:
+        engine, asked = create_engine(url), list[str]()
+
+        async def questions() -> list[str]:
+            """Of the next use, without the statement, which is prepared."""
+            asked.clear()
+            await check(engine)
+            return [*asked]
+
+        async with engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            driver.add_query_logger(lambda query: asked.append(query.query))
+
+        async def is_used_at_once() -> bool:
+            return await questions() == ["BEGIN;", "ROLLBACK;"]
+
+        await eventually(is_used_at_once, "one that was just used is used again at once")
+        await asyncio.sleep(PING_AFTER)
+        assert await questions() == ["BEGIN;", ";", "ROLLBACK;", "BEGIN;", "ROLLBACK;"]
+        await engine.dispose()
 
 
 async def test_a_postgresql_connection_that_the_server_cut_is_replaced(postgresql: PostgresServer) -> None:
