@@ -19,6 +19,19 @@ def as_it_is(message: Message) -> Message:
     return message
 
 
+def losing_first(kind: str) -> Alter:
+    """The first message of that type is lost."""
+    lost: list[Message] = []
+
+    def alter(message: Message) -> Message | None:
+        if message["type"] == kind and not lost:
+            lost.append(message)
+            return None
+        return message
+
+    return alter
+
+
 class TappedSocket:
     """What a page and its relay say to each other, and what they are made to believe that the other one said.
 

@@ -1,6 +1,6 @@
 /** What it takes to call and to be called, and what else the first screen needs none of. Loaded behind it. */
 export { MediaUnavailable } from "../client/media/media.js";
-export { UpdateFailed } from "../client/media/negotiation.js";
+export { UpdateFailed } from "../client/media/proposal.js";
 export { close, openSession } from "../client/session.js";
 export { answer } from "./call/answer.js";
 export { createCallScreen } from "./call/callscreen.js";

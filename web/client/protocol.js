@@ -71,7 +71,7 @@
  * @typedef {CallFields & {type: "call_transfer_targets", targets: WireTarget[]}} CallTransferTargets
  * @typedef {CallFields & {type: "call_glare"}} CallGlare
  * @typedef {CallFields & {type: "call_update", offer?: Offer, answer?: Answer, rejected?: boolean,
- *   expired?: boolean, update_id?: string, expires_at?: number, call_type: CallKind}} CallUpdate
+ *   expired?: boolean, update_id?: string, expires_at?: number, rejoin?: boolean, call_type: CallKind}} CallUpdate
  * @typedef {CallFields & WireMedia & {type: "call_media_state"}} CallMediaState
  * @typedef {CallFields & {type: "call_hold" | "call_resume"}} CallHold
  * @typedef {CallFields & {type: "call_transfer", target: TransferTarget, expires_at: number, server_time: number}} CallTransfer

@@ -7,6 +7,7 @@
  * @typedef {import("../protocol.js").CallMessage} CallMessage
  * @typedef {import("../memory.js").CallMemory} CallMemory
  */
+import { Answering } from "./answering.js";
 import { CallCare } from "./callcare.js";
 import { CallLife } from "./calllife.js";
 import { Leg } from "../media/leg.js";
@@ -32,8 +33,7 @@ export class Call extends CallLife {
 
   /** @type {import("../protocol.js").ServerState | null} what the server said last */
   #serverState = null;
-  /** @type {AboutCall | null} our answer, as long as nothing shows that it has arrived */
-  #unconfirmedAnswer = null;
+  #answering;
   /** @type {Rejoin} */
   #rejoin;
   #transportDeadline = 0;
@@ -46,6 +46,8 @@ export class Call extends CallLife {
     const now = () => setup.clock.now();
     this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted, now });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
+    const invitation = () => (this.isOver ? null : (this.setup.invitation ?? null));
+    this.#answering = new Answering(invitation, ({ offer }) => this.leg.join(offer), (message) => this.#announce(message));
     this.#rejoin = new Rejoin(send, () => this.#openAgain(), (offer, id) => this.#comeIn(offer, id));
     this.talk.chatKept = setup.invitation?.chat_kept ?? null;
     if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
@@ -83,19 +85,12 @@ export class Call extends CallLife {
 
   /** Answer the call. @param {import("../model.js").CallKind} [kind] `voice`: without video, which can be turned on later */
   async accept(kind = this.kind) {
-    const invitation = this.setup.invitation;
-    if (!invitation || this.phase !== "incoming") return;
+    if (this.phase !== "incoming") return;
     this.enter("preparing");
     await this.#attempt(async () => {
       await this.leg.open(kind);
-      if (this.isOver) return;
-      const answer = await this.leg.join(invitation.offer);
-      if (this.isOver) return;
-      this.#unconfirmedAnswer = { type: "call_answer", answer, can_show_recording: true };
-      this.#announce(this.#unconfirmedAnswer);
-      this.keepWaiting();
-      this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
-      this.enter("connecting");
+      if (!(await this.#answering.answer())) return;
+      this.#goesOn();
       this.#legChanged();
       this.#transportChanged(); // the deadline for connecting runs from here
     });
@@ -114,7 +109,7 @@ export class Call extends CallLife {
 
   /**
    * @throws {import("../media/media.js").MediaUnavailable} when the camera is wanted and cannot be had
-   * @throws {import("../media/negotiation.js").UpdateFailed} when the other side does not take it
+   * @throws {import("../media/proposal.js").UpdateFailed} when the other side does not take it
    */
   async toggleCamera() {
     if (this.leg.videoPaused) this.care.sendVideo();
@@ -135,6 +130,15 @@ export class Call extends CallLife {
   }
 
   // -- what the server says --------------------------------------------------------------------------------------------
+
+  /** @override @param {import("../protocol.js").CallInvitation} invitation */
+  invitedAgain(invitation) {
+    super.invitedAgain(invitation);
+    this.#answering.rang(() => {
+      this.setup = { ...this.setup, invitation };
+      void this.#attempt(async () => void (await this.#answering.answer()));
+    });
+  }
 
   /** @param {CallMessage} message */
   receive(message) {
@@ -171,8 +175,8 @@ export class Call extends CallLife {
   refused(ref, code) {
     if (this.talk.refused(ref, code)) return true;
     if (ref === "call_answer" || ref === "call_invitation") return this.#announcementRefused();
-    if (ref === "call_rejoin") this.finish(this.moving ? "kept_elsewhere" : "lost", null);
-    else void this.leg.refused(ref, code).catch(() => {});
+    if (ref !== "call_rejoin") void this.leg.refused(ref, code).catch(() => {});
+    else if (this.#rejoin.refused()) this.finish(this.moving ? "kept_elsewhere" : "lost", null);
     return true;
   }
 
@@ -181,14 +185,24 @@ export class Call extends CallLife {
     this.#rejoin.forget();
     if (this.moving) return void this.moveHere();
     if (!this.isAnswered) return;
-    if (this.#unconfirmedAnswer) this.send(this.#unconfirmedAnswer);
+    if (this.#answering.unconfirmed) this.send(this.#answering.unconfirmed);
     this.talk.serverIsBack();
     this.leg.serverIsBack();
   }
 
-  /** Come back to a call whose peer connection is gone with the page that had it, or was another device's. */
-  async rejoin() {
-    if (!this.#rejoin.ask()) return;
+  /** Whether the call can only be had back by a new peer connection, and the server has not got our answer to its offer. */
+  get lacksConnection() {
+    return this.leg.peerConnection === null || this.#rejoin.isWanted;
+  }
+
+  /**
+   * Come back to a call whose peer connection is gone with the page that had it, or was another device's, or another server's.
+   *
+   * @param {boolean} [again] the server says that we may: one that we have asked already may not have the call any more
+   */
+  async rejoin(again = false) {
+    if (!this.#rejoin.ask({ again })) return;
+    if (!this.isAnswered) this.#goesOn();
     this.#transportChanged();
     await this.#attempt(() => this.#openAgain());
   }
@@ -200,7 +214,7 @@ export class Call extends CallLife {
     this.changed();
     await this.#attempt(async () => {
       await this.#openAgain();
-      if (!this.isOver && this.moving) this.#rejoin.ask(true);
+      if (!this.isOver && this.moving) this.#rejoin.ask({ move: true });
     });
   }
 
@@ -246,7 +260,7 @@ export class Call extends CallLife {
   }
 
   #announcementRefused() {
-    if (this.isAnswered && !this.#unconfirmedAnswer) return true; // it was sent twice, to be sure
+    if (this.isAnswered && !this.#answering.unconfirmed) return true; // it was sent twice, to be sure
     if (!this.isIncoming) this.announced = false; // to the server, this call never was
     this.giveUp("failed");
     return false;
@@ -256,6 +270,7 @@ export class Call extends CallLife {
   #stateChanged(message) {
     const { state } = message;
     if (message.yours !== false) this.moving = false;
+    else this.talk.serverIsAnother();
     this.leg.canUpdate = message.can_update ?? true;
     if (message.answered_at) this.answeredAt = message.answered_at;
     if (this.isAnswered) this.kind = message.call_type;
@@ -266,7 +281,7 @@ export class Call extends CallLife {
       this.keepWaiting(); // from here on the server counts
       if (this.phase === "calling" && state === "ringing") this.enter("ringing");
     } else {
-      this.#unconfirmedAnswer = null;
+      this.#answering.unconfirmed = null;
       this.#settle();
     }
   }
@@ -274,9 +289,7 @@ export class Call extends CallLife {
   /** @param {import("../protocol.js").Answer} answer */
   async #answered(answer) {
     if (this.isOver || this.isIncoming || this.isAnswered) return; // an answer that comes twice must not disturb the first
-    this.keepWaiting();
-    this.answeredAt ??= this.setup.clock.now();
-    this.enter("connecting");
+    this.#goesOn();
     await this.#attempt(async () => {
       await this.leg.joined(answer);
       this.#legChanged();
@@ -284,11 +297,18 @@ export class Call extends CallLife {
     });
   }
 
+  /** One party has answered the other. */
+  #goesOn() {
+    this.keepWaiting();
+    this.answeredAt ??= this.setup.clock.now(); // until the server gives its own figure
+    this.enter("connecting");
+  }
+
   /** @param {import("../protocol.js").CallUpdate} message */
   async #updated(message) {
     if (this.isOver || !this.isAnswered) return;
     this.kind = message.call_type;
-    if (this.#rejoin.awaits(message)) return this.#attempt(() => this.#rejoin.answer(message));
+    if (this.#rejoin.concerns(message)) return this.#attempt(() => this.#rejoin.answer(message));
     if (this.#rejoin.wasMissed(message)) {
       this.#rejoin.forget();
       return this.rejoin();
@@ -309,16 +329,23 @@ export class Call extends CallLife {
     this.finish(outcomeOf(reason, this), duration ?? null);
   }
 
-  /** As the page had it before it was reloaded. */
+  /** As the page had it before it was reloaded, or has it now. */
   #openAgain() {
-    return this.leg.open(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
+    return this.leg.openAgain(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
   }
 
-  /** @param {import("../protocol.js").Offer} offer of the server @param {string | undefined} id */
+  /**
+   * @param {import("../protocol.js").Offer} offer of the server
+   * @param {string | undefined} id
+   * @returns {Promise<boolean>} whether the answer was sent: otherwise the call is asked for once the server is back
+   */
   async #comeIn(offer, id) {
     const answer = await this.leg.join(offer);
-    this.#announce({ type: "call_update", update_id: id, answer });
+    const isSent = this.send({ type: "call_update", update_id: id, answer });
+    this.announced = true;
+    if (isSent) this.leg.announced();
     this.#legChanged();
+    return isSent;
   }
 
   #transportChanged() {
@@ -363,6 +390,7 @@ export class Call extends CallLife {
   /** @protected @override */
   release() {
     clearTimeout(this.#transportDeadline);
+    this.#answering.close();
     this.care.close();
     this.talk.close();
     this.leg.close();

@@ -74,12 +74,12 @@ export class CallLife extends EventTarget {
   }
 
   /**
-   * The caller pressed twice, or reloaded its page: the same call rings on, and its latest offer counts.
+   * The caller pressed twice, or reloaded its page, or its server has died: the same call rings on, and its latest offer counts.
    *
    * @param {CallInvitation} invitation
    */
   invitedAgain(invitation) {
-    if (this.phase !== "incoming") return; // we have answered the earlier one
+    if (this.phase !== "incoming" && this.phase !== "preparing") return; // we have answered the earlier one
     this.setup = { ...this.setup, invitation };
     this.kind = invitation.call_type;
     this.#ringFor(invitation);

@@ -180,7 +180,8 @@ export class Calls extends EventTarget {
       call.invitedAgain(invitation);
       return;
     }
-    if (this.#finished.has(invitation.call_id)) return this.#endAgain(invitation.call_id);
+    if (this.#goodbyes.has(invitation.call_id)) return this.#endAgain(invitation.call_id);
+    this.#finished.delete(invitation.call_id); // answered elsewhere, and the server that has the call now does not know
     const what = { scope: scopeOf(invitation), other: senderOf(invitation), kind: invitation.call_type, invitation };
     if (call && this.#crosses(call, what)) {
       // Glare: two people call each other at the same moment. The server takes the other's call; it needs no second consent.
@@ -221,7 +222,7 @@ export class Calls extends EventTarget {
     if (message.type === "call_ended" || (message.type === "call_state" && message.state === "ended")) this.#over(message);
     if (call?.concerns(message) && !this.#finished.has(message.call_id)) {
       clearTimeout(this.#resume);
-      if (message.type === "call_state" && isToBeRejoined(call, message)) void call.rejoin();
+      if (message.type === "call_state" && isToBeRejoined(call, message)) void call.rejoin(message.yours === false);
       call.receive(message);
     } else if (message.type === "call_state" && message.state !== "ended" && (!call || this.#isEndedHere(message.call_id))) {
       this.#goesOn(message);
@@ -367,7 +368,8 @@ export class Calls extends EventTarget {
  * @param {Call} call
  * @param {CallState} message
  */
-function isToBeRejoined({ isAnswered, leg }, { state, yours }) {
-  if (!isAnswered || !["answered", "connected", "reconnecting"].includes(state)) return false;
-  return leg.peerConnection === null || yours === false;
+function isToBeRejoined({ isAnswered, isOver, isIncoming, lacksConnection }, { state, yours }) {
+  if (isOver || !["answered", "connected", "reconnecting"].includes(state)) return false;
+  // A caller may not have heard of the answer: the server that had it has died.
+  return isAnswered ? lacksConnection || yours === false : !isIncoming && yours === false;
 }

@@ -14,15 +14,18 @@ export class Rejoin {
   #send;
   #open;
   #join;
-  /** Whether the next offer is for a new peer connection. */
-  #awaited = false;
-  /** @type {string | undefined} the offer that was for it */
-  #offer;
+  /** Whether there is nothing to ask for: the server was asked, on the connection of now, or its offer is being answered. */
+  #asked = false;
+  /** @type {CallUpdate | null} the latest offer of a new peer connection */
+  #latest = null;
+  /** Whether the call can only be had by a new peer connection: no answer was sent since it was asked for, or offered. */
+  isWanted = false;
 
   /**
    * @param {(message: import("../protocol.js").AboutCall) => boolean} send
    * @param {() => Promise<void>} open microphone and camera, as they were
-   * @param {(offer: Offer, id: string | undefined) => Promise<void>} join answers an offer
+   * @param {(offer: Offer, id: string | undefined) => Promise<boolean>} join answers an offer by a new peer connection; whether the
+   *   answer could be sent
    */
   constructor(send, open, join) {
     this.#send = send;
@@ -31,39 +34,55 @@ export class Rejoin {
   }
 
   /**
-   * Ask for the call.
+   * Ask for the call, unless an answer is awaited.
    *
-   * @param {boolean} [move] of another device, which is asked in turn
+   * @param {{move?: boolean, again?: boolean}} [how] `move`: of another device, which is asked in turn. `again`: in any case, since the
+   *   server that was asked may not have the call any more.
    * @returns {boolean} whether it was asked for now
    */
-  ask(move = false) {
-    if (this.#awaited) return false;
-    this.#awaited = this.#send({ type: "call_rejoin", can_show_recording: true, ...(move ? { move } : {}) });
-    return this.#awaited;
+  ask({ move = false, again = false } = {}) {
+    if (this.#asked && !again) return false;
+    this.isWanted = true;
+    this.#asked = this.#send({ type: "call_rejoin", can_show_recording: true, ...(move ? { move } : {}) });
+    return this.#asked;
   }
 
-  /** What was asked on a connection that is lost is not answered on the next one. */
+  /** What was asked on a connection that is lost may not be answered on the next one. */
   forget() {
-    this.#awaited = false;
+    this.#asked = false;
   }
 
-  /** Whether this is the offer that was asked for. @param {CallUpdate} message */
-  awaits({ offer }) {
-    return this.#awaited && offer !== undefined;
+  /** The server refuses the question. @returns {boolean} whether that is the end of it: no offer has been answered since */
+  refused() {
+    return this.#asked;
+  }
+
+  /**
+   * Whether an offer is for a new peer connection. It need not be awaited: a server that was asked twice offers twice, and its later offer
+   * counts. A server from before `rejoin` does not say so.
+   *
+   * @param {CallUpdate} message
+   */
+  concerns({ offer, rejoin }) {
+    return offer !== undefined && (rejoin ?? this.#asked);
   }
 
   /** Whether the offer that was asked for has expired: a camera took too long to open, say. @param {CallUpdate} message */
   wasMissed({ expired, update_id: id }) {
-    return expired === true && id !== undefined && id === this.#offer;
+    return expired === true && id !== undefined && id === this.#latest?.update_id;
   }
 
-  /** @param {CallUpdate} message with the offer that was asked for */
-  async answer({ offer, update_id: id }) {
-    this.#offer = id;
+  /** @param {CallUpdate} message with an offer of a new peer connection */
+  async answer(message) {
+    const { offer, update_id: id } = message;
+    this.#latest = message;
+    this.#asked = this.isWanted = true;
     await this.#open();
-    if (!offer || !this.#awaited || this.#offer !== id) return; // another one has come meanwhile
-    this.#awaited = false;
-    await this.#join(offer, id);
+    if (!offer || this.#latest !== message) return; // another one has come meanwhile
+    const isSent = await this.#join(offer, id);
+    if (this.#latest !== message) return;
+    this.#asked = false;
+    this.isWanted = !isSent;
   }
 }
 

@@ -232,6 +232,14 @@ export class Talk extends EventTarget {
     if (!isSame(this.#ours, ALL_WORKS) || this.#told !== this.#ours) this.#sayMedia();
   }
 
+  /** Another server has the call, which does not know what the parties had asked each other, nor what was not confirmed. */
+  serverIsAnother() {
+    if (this.transferringTo) this.#tell("transfer_failed");
+    this.transferringTo = this.moveRequest = null;
+    this.#dropRequest();
+    this.serverIsBack();
+  }
+
   close() {
     clearTimeout(this.#requestTimer);
     clearTimeout(this.#qualityTimer);

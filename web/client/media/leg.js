@@ -18,8 +18,9 @@ import { audioMode, chooseAudioMode } from "./audiomode.js";
 import { FileExchange } from "../files/exchange.js";
 import { hasData } from "../files/channel.js";
 import { LocalMedia } from "./localmedia.js";
-import { Negotiation, UpdateFailed } from "./negotiation.js";
+import { Negotiation } from "./negotiation.js";
 import { watchPath } from "./pathwatch.js";
+import { UpdateFailed } from "./proposal.js";
 import { Reception } from "./reception.js";
 import { Recovery } from "./recovery.js";
 import { lacksSection, setSending } from "./sections.js";
@@ -143,6 +144,15 @@ export class Leg extends EventTarget {
     await Promise.all([this.#media.open(kind), this.#iceServers.renew()]);
   }
 
+  /**
+   * The same for a call that is had back: what is open already stays as it is.
+   *
+   * @param {CallKind} kind
+   */
+  async openAgain(kind) {
+    await Promise.all([this.localStream ? null : this.#media.open(kind), this.#iceServers.renew()]);
+  }
+
   /** @param {CallKind} kind */
   invite(kind) {
     return this.#negotiation.invite(kind);
@@ -183,7 +193,7 @@ export class Leg extends EventTarget {
 
   /**
    * @throws {import("./media.js").MediaUnavailable} when the camera is wanted and cannot be had
-   * @throws {import("./negotiation.js").UpdateFailed} when the other side does not take it
+   * @throws {import("./proposal.js").UpdateFailed} when the other side does not take it
    */
   async toggleCamera() {
     if (this.cameraOn) return this.#media.turnCameraOff();
@@ -196,7 +206,7 @@ export class Leg extends EventTarget {
    * Nothing happens if the user thinks better of it when the browser asks what to share.
    *
    * @throws {import("./media.js").MediaUnavailable}
-   * @throws {import("./negotiation.js").UpdateFailed} when the other side does not take it
+   * @throws {import("./proposal.js").UpdateFailed} when the other side does not take it
    */
   async toggleSharing() {
     if (this.sharing) return this.#media.stopSharing();
@@ -232,7 +242,7 @@ export class Leg extends EventTarget {
    *
    * @param {import("./media.js").InputKind} input
    * @throws {import("./media.js").MediaUnavailable}
-   * @throws {import("./negotiation.js").UpdateFailed}
+   * @throws {import("./proposal.js").UpdateFailed}
    */
   restore(input) {
     return input === "camera" ? this.toggleCamera() : this.#media.restore(input);
@@ -248,7 +258,7 @@ export class Leg extends EventTarget {
    * @param {import("./audiomode.js").AudioMode} mode
    * @param {CallKind} kind of the call
    * @throws {import("./media.js").MediaUnavailable} it stays as it was
-   * @throws {import("./negotiation.js").UpdateFailed} the other party hears it in mono
+   * @throws {import("./proposal.js").UpdateFailed} the other party hears it in mono
    */
   async setAudioMode(mode, kind) {
     const before = audioMode();
@@ -357,7 +367,7 @@ export class Leg extends EventTarget {
    * Rather before a camera is opened, or the user asked which screen to share, than after.
    *
    * @param {0 | 1} index of the camera's section, or the screen's
-   * @throws {import("./negotiation.js").UpdateFailed} when it takes an offer, and the other party's client takes none
+   * @throws {import("./proposal.js").UpdateFailed} when it takes an offer, and the other party's client takes none
    */
   #mustHaveRoom(index) {
     const { peerConnection, isAgreed, canUpdate } = this;

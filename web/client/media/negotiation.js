@@ -23,7 +23,7 @@ import { addFilesChannel, hasData } from "../files/channel.js";
 import { Candidates } from "./candidates.js";
 import { Overlap } from "./overlap.js";
 import { sendsMusic, withMusic } from "./opus.js";
-import { newProposal } from "./proposal.js";
+import { UpdateFailed, newProposal } from "./proposal.js";
 import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
@@ -32,15 +32,6 @@ const PROPOSAL_TIMEOUT = 20_000;
 const RETRY = 1_000;
 /** How often we yield to the other offer before we give up. */
 const MOST_ATTEMPTS = 4;
-
-/** The other party, or the server, does not take what we proposed. */
-export class UpdateFailed extends Error {
-  /** @param {UpdateProblem} problem */
-  constructor(problem) {
-    super(`call_update: ${problem}`);
-    this.problem = problem;
-  }
-}
 
 /**
  * Events: `transport` when the connection's state changed; `track`, a `CustomEvent<{track, role, seamless}>`, `seamless`: what it
@@ -94,8 +85,9 @@ export class Negotiation extends EventTarget {
    */
   async invite(kind) {
     const peerConnection = this.#open();
+    const { stream } = this.#media;
     // Without a microphone we still hear, and one that comes later needs no offer.
-    if (!this.#media.microphone) peerConnection.addTransceiver("audio", { direction: "sendrecv", streams: this.#streams });
+    if (!this.#media.microphone) peerConnection.addTransceiver("audio", { direction: "sendrecv", streams: stream ? [stream] : [] });
     this.#addTracks(peerConnection);
     // Without a camera of our own we still want to see the other party.
     if (kind === "video" && !this.#media.camera) peerConnection.addTransceiver("video", { direction: "recvonly" });
@@ -116,16 +108,29 @@ export class Negotiation extends EventTarget {
    *   until it comes by the new one
    * @returns {Promise<Answer>}
    */
-  async join(offer, flows = null) {
+  join(offer, flows = null) {
+    // Not while a description is being set: a peer connection that is closed under its hands may never say that it is done.
+    return this.#inOrder(() => this.#join(offer, flows));
+  }
+
+  /** @param {Offer} offer @param {{sees: boolean} | null} flows */
+  async #join(offer, flows) {
+    const proposal = this.#proposal;
+    this.#proposal = null; // it was for the peer connection that ends here
     const peerConnection = this.#open(flows);
-    // The offer first: our tracks then go into the sections that it made for them.
-    await this.#setRemote(peerConnection, offer);
-    this.#takeData(peerConnection, offer);
-    this.#addTracks(peerConnection);
-    const audio = audioSection(peerConnection);
-    if (audio && !this.#media.microphone) audio.direction = "sendrecv"; // as in an invitation
-    await this.#candidates.described(this.peerConnection);
-    return this.#setAnswer(peerConnection);
+    try {
+      // The offer first: our tracks then go into the sections that it made for them.
+      await this.#setRemote(peerConnection, offer);
+      this.#takeData(peerConnection, offer);
+      this.#addTracks(peerConnection);
+      const audio = audioSection(peerConnection);
+      if (audio && !this.#media.microphone) audio.direction = "sendrecv"; // as in an invitation
+      await this.#fillSections(); // the screen's
+      await this.#candidates.described(this.peerConnection);
+      return await this.#setAnswer(peerConnection);
+    } finally {
+      proposal?.settle("overtaken");
+    }
   }
 
   /**
@@ -314,13 +319,14 @@ export class Negotiation extends EventTarget {
 
   // -- sections and tracks ---------------------------------------------------------------------------------------------
 
-  /**
-   * @param {{sees: boolean} | null} [flows]
-   * @returns {RTCPeerConnection} a new one; an older one is given up, at once or when nothing flows by it alone
-   */
+  /** A new one. An older one is closed, at once or when nothing flows by it alone. @param {{sees: boolean} | null} [flows] */
   #open(flows = null) {
-    const older = this.peerConnection;
-    this.#overlap?.end();
+    // Of an overlap that is not over yet, nothing came by the newer one.
+    const older = this.flowing;
+    if (this.#overlap) this.peerConnection?.close();
+    this.#overlap?.release();
+    this.#overlap = null;
+    this.#later = [];
     const peerConnection = new RTCPeerConnection({
       iceServers: this.#iceServers.current,
       bundlePolicy: "max-bundle",
@@ -384,10 +390,6 @@ export class Negotiation extends EventTarget {
 
   async #fillSections() {
     if (this.peerConnection) await fillSections(this.peerConnection, this.#media);
-  }
-
-  get #streams() {
-    return this.#media.stream ? [this.#media.stream] : [];
   }
 
   /** @param {RTCPeerConnection} peerConnection */

@@ -35,6 +35,12 @@ export class Overlap {
     return this.#older;
   }
 
+  /** The older one stays: the newer one makes way for the next. */
+  release() {
+    clearInterval(this.#timer);
+    this.#timer = 0;
+  }
+
   /** Media comes by the newer one from now on, if by any. @param {boolean} [seamless] all of it does already */
   end(seamless = false) {
     if (this.#timer === 0) return;

@@ -12,6 +12,15 @@
  */
 import { newId } from "../model.js";
 
+/** The other party, or the server, does not take what we proposed. */
+export class UpdateFailed extends Error {
+  /** @param {UpdateProblem} problem */
+  constructor(problem) {
+    super(`call_update: ${problem}`);
+    this.problem = problem;
+  }
+}
+
 /** @param {boolean} music @returns {Proposal} */
 export function newProposal(music) {
   /** @type {Proposal["settle"]} */
