@@ -181,3 +181,15 @@ async def test_an_older_relay_does_not_say_which_offers_are_for_a_new_peer_conne
     call.socket.alter_received = unsaid
     await call.may_rejoin()
     await call.settled()
+
+
+async def test_a_camera_that_was_off_when_the_page_was_loaded_anew_stays_on_when_the_call_is_had_back(call: TappedCall) -> None:
+    page = call.caller
+    await page.press("camera")
+    await page.page.reload()
+    await page.reaches("connected")
+    await page.press("camera")
+    await call.pages.more_frames(call.pages.callee)
+    await page.page.evaluate(REMEMBER)
+    await call.may_rejoin()
+    await call.settled()

@@ -34,7 +34,6 @@ export class Call extends CallLife {
   /** @type {import("../protocol.js").ServerState | null} what the server said last */
   #serverState = null;
   #answering;
-  /** @type {Rejoin} */
   #rejoin;
   #transportDeadline = 0;
 
@@ -47,7 +46,7 @@ export class Call extends CallLife {
     this.leg = new Leg({ send, probe, iceServers: setup.iceServers, media: setup.media, muted: resumed?.muted, now });
     this.talk = new Talk(send, setup.clock, resumed?.chat);
     const invitation = () => (this.isOver ? null : (this.setup.invitation ?? null));
-    this.#answering = new Answering(invitation, ({ offer }) => this.leg.join(offer), (message) => this.#announce(message));
+    this.#answering = new Answering(invitation, ({ offer }) => this.#join(offer), (message) => this.#announce(message));
     this.#rejoin = new Rejoin(send, () => this.#openAgain(), (offer, id) => this.#comeIn(offer, id));
     this.talk.chatKept = setup.invitation?.chat_kept ?? null;
     if (setup.invitation?.will_be_recorded) this.talk.recording.announce();
@@ -334,13 +333,21 @@ export class Call extends CallLife {
     return this.leg.openAgain(this.kind === "video" && this.setup.resumed?.cameraOn !== false ? "video" : "voice");
   }
 
+  /** @param {import("../protocol.js").Offer} offer that a new peer connection answers */
+  async #join(offer) {
+    const answer = await this.leg.join(offer);
+    if (this.isOver) this.leg.disconnect(); // it had to wait, and has ended meanwhile
+    return answer;
+  }
+
   /**
    * @param {import("../protocol.js").Offer} offer of the server
    * @param {string | undefined} id
    * @returns {Promise<boolean>} whether the answer was sent: otherwise the call is asked for once the server is back
    */
   async #comeIn(offer, id) {
-    const answer = await this.leg.join(offer);
+    const answer = await this.#join(offer);
+    if (this.isOver) return false;
     const isSent = this.send({ type: "call_update", update_id: id, answer });
     this.announced = true;
     if (isSent) this.leg.announced();

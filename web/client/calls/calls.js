@@ -368,8 +368,8 @@ export class Calls extends EventTarget {
  * @param {Call} call
  * @param {CallState} message
  */
-function isToBeRejoined({ isAnswered, isOver, isIncoming, lacksConnection }, { state, yours }) {
+function isToBeRejoined({ id, isAnswered, isOver, isIncoming, lacksConnection }, { call_id: callId, state, yours }) {
   if (isOver || !["answered", "connected", "reconnecting"].includes(state)) return false;
   // A caller may not have heard of the answer: the server that had it has died.
-  return isAnswered ? lacksConnection || yours === false : !isIncoming && yours === false;
+  return isAnswered ? lacksConnection || yours === false : !isIncoming && id === callId && yours === false;
 }
