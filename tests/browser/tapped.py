@@ -46,6 +46,7 @@ class TappedSocket:
         self.received: list[Message] = []
         self.alter_sent: Alter = as_it_is
         self.alter_received: Alter = as_it_is
+        self._story: list[str] = []
         self._page: WebSocketRoute | None = None
         self._relay: WebSocketRoute | None = None
 
@@ -65,6 +66,17 @@ class TappedSocket:
     def heard(self, kind: str) -> list[Message]:
         """What the relay has said of that type."""
         return [one for one in self.received if one["type"] == kind]
+
+    @property
+    def story(self) -> str:
+        """The latest messages in their order, for the message of a test that fails."""
+        return " ".join(self._story[-40:])
+
+    def _note(self, who: str, message: Message) -> None:
+        said = ("offer", "answer", "rejected", "expired", "rejoin", "state", "yours", "code", "ref")
+        if message["type"] not in {"ping", "pong", "ice_candidate", "call_quality"}:
+            told = [name if name in {"offer", "answer"} else f"{name}={message[name]}" for name in said if name in message]
+            self._story.append(f"[{who}: {' '.join((message['type'], *told))}]")
 
     def tell_page(self, message: Message, **fields: Any) -> None:
         """Say a message of the relay, with other fields than it had; it counts in no order."""
@@ -90,6 +102,7 @@ class TappedSocket:
         def from_page(text: str | bytes) -> None:
             message = json.loads(text)
             self.sent.append(message)
+            self._note("page", message)
             altered = self.alter_sent(message)
             if altered is not None:
                 relay.send(json.dumps(altered))
@@ -97,6 +110,7 @@ class TappedSocket:
         def from_relay(text: str | bytes) -> None:
             message = json.loads(text)
             self.received.append(message)
+            self._note("relay", message)
             altered = self.alter_received(message)
             if altered is not None:
                 socket.send(json.dumps(altered))

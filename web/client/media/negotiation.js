@@ -30,8 +30,8 @@ import { addSections, audioSection, fillSections, screenAudioSections, videoSect
 const PROPOSAL_TIMEOUT = 20_000;
 /** Milliseconds until we offer again, when the server is busy with an offer that is not for us. */
 const RETRY = 1_000;
-/** How often we yield to the other offer before we give up. */
-const MOST_ATTEMPTS = 4;
+/** How often we yield to other offers before we give up. A server waits 15 s for the answer to one, and refuses ours meanwhile. */
+const MOST_ATTEMPTS = 16;
 
 /**
  * Events: `transport` when the connection's state changed; `track`, a `CustomEvent<{track, role, seamless}>`, `seamless`: what it
