@@ -134,9 +134,20 @@ async def test_the_former_peer_connection_stays_until_the_one_of_the_second_offe
     assert await call.caller.page.evaluate("closedWhen") == "connected", "the next one was there before the former one ended"
 
 
-async def test_a_screen_goes_on_to_be_shared_when_the_call_is_had_back(call: TappedCall) -> None:
+async def test_a_screen_is_seen_although_the_first_offer_of_it_is_refused_and_when_the_call_is_had_back(call: TappedCall) -> None:
+    refused: list[Message] = []
+
+    def refusing_first(message: Message) -> Message | None:
+        if message["type"] != "call_update" or "offer" not in message or refused:
+            return message
+        refused.append(message)
+        call.socket.tell_page({"type": "error", "code": "update_glare", "message": "not now", "ref": message["ref"]})
+        return None
+
+    call.socket.alter_sent = refusing_first
     await call.caller.press("share")
     await call.screen_is_seen()
+    assert refused, "it was offered twice"
     await call.may_rejoin()
     await call.settled()
     await call.screen_is_seen()

@@ -23,7 +23,7 @@ import { addFilesChannel, hasData } from "../files/channel.js";
 import { Candidates } from "./candidates.js";
 import { Overlap } from "./overlap.js";
 import { sendsMusic, withMusic } from "./opus.js";
-import { UpdateFailed, newProposal } from "./proposal.js";
+import { UpdateFailed, newProposal, takeBack } from "./proposal.js";
 import { addSections, audioSection, fillSections, screenAudioSections, videoSections } from "./sections.js";
 
 /** Milliseconds for an answer to a proposal. The server's own patience (15 s) should end first. */
@@ -184,6 +184,7 @@ export class Negotiation extends EventTarget {
       if (result === "accepted") return;
       if (result !== "overtaken") throw new UpdateFailed(result);
     }
+    await this.#inOrder(() => this.#rollBack());
     throw new UpdateFailed("update_glare");
   }
 
@@ -210,7 +211,8 @@ export class Negotiation extends EventTarget {
       if (code !== "update_glare") return this.#withdraw(code);
       // Another offer is in progress, and none of its messages is for us: ours follows it.
       const proposal = this.#proposal;
-      await this.#rollBack();
+      // Its sections stay for that. Chromium would take one that is stopped for the next one with its number, and send nothing by it.
+      await takeBack(this.peerConnection);
       this.#proposal = null;
       void pause(RETRY).then(() => proposal.settle("overtaken"));
     });
@@ -312,8 +314,8 @@ export class Negotiation extends EventTarget {
   /** Sections that only our offer had must not linger: the next description would bring them again. */
   async #rollBack() {
     const { peerConnection } = this;
-    if (peerConnection?.signalingState !== "have-local-offer") return;
-    await peerConnection.setLocalDescription({ type: "rollback" });
+    await takeBack(peerConnection);
+    if (peerConnection?.signalingState !== "stable") return;
     for (const section of peerConnection.getTransceivers()) if (section.mid === null) section.stop();
   }
 

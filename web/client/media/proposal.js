@@ -28,3 +28,8 @@ export function newProposal(music) {
   const settled = /** @type {Proposal["settled"]} */ (new Promise((resolve) => (settle = resolve)));
   return { ref: newId(), music, settled, settle };
 }
+
+/** Take our offer out of a peer connection again; its sections stay. @param {RTCPeerConnection | null} peerConnection */
+export async function takeBack(peerConnection) {
+  if (peerConnection?.signalingState === "have-local-offer") await peerConnection.setLocalDescription({ type: "rollback" });
+}
