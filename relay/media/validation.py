@@ -135,6 +135,10 @@ class PathValidation:
         if transport.path.settled and source is not transport.path.selected:
             self._checked_elsewhere(transport, source, arrival, credit, nominates=answered.nominates)
         else:
+            if source.transport is not transport:
+                # A machine with many interfaces checks from all of them before it begins DTLS by one: that one is known to be the
+                # peer's also if later ones have taken its place in the routes.
+                self._checked.add(arrival.address, transport.transport_id)
             source = _claim(source, transport, arrival)
             transport.checked(source, credit, arrival.now, nominates=answered.nominates)
         return None

@@ -61,8 +61,8 @@ class AddressProbe:
 
 
 class CheckedAddresses:
-    """Addresses that a peer has checked and not nominated, while its transport stays where it is: what comes from there is the
-    peer's, too. A browser sends over a path that it is about to nominate a moment before it says so."""
+    """Addresses that a peer has checked, of which its transport takes some into the routes, and selects one: what comes from the
+    others is the peer's, too. A browser sends over a path that it is about to nominate a moment before it says so."""
 
     def __init__(self) -> None:
         self._transports: dict[Hashable, str] = {}

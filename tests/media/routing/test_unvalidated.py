@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relay.media.quality.counters import MediaCounters
 from relay.media.routing.unvalidated import MAX_SENDERS, MAX_TRIED, MAX_TRIED_OF_HOST, UnvalidatedPackets
+from relay.media.transport.path import MAX_ADDRESSES
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import ssrc_of
 from tests.fuzz.demultiplexer import Demultiplexer, socket_address
@@ -72,6 +73,23 @@ async def test_an_unknown_stream_may_begin_at_an_address_that_was_checked_but_no
     await first.answer_to(check)
     first.send_rtp(packet := rtp_packet(7, 0xC0C0, payload=SOUND))
     await second.receives(packet)
+    assert "unknown_address" not in await relay.counted()
+
+
+async def test_a_peer_with_more_interfaces_than_routes_is_heard_at_each_that_it_has_checked(relay: RunningEngine) -> None:
+    peer, other = await relay.peer("first"), await relay.peer("second")
+    await relay.engine.route("call", ("first", "second"))
+    await relay.connect(other)
+    await peer.check(nominates=False)
+    peer.path = peer.another_path()
+    for path in (peer.path, *(peer.another_path() for _ in range(MAX_ADDRESSES))):
+        await peer.check(path, nominates=False)
+    await relay.introduce(peer)
+    peer.shake_hands()
+    await peer.connected()
+    await relay.says("TransportUp", peer)
+    peer.send_rtp(packet := rtp_packet(1, OURS, payload=SOUND))
+    await other.receives(packet)
     assert "unknown_address" not in await relay.counted()
 
 
