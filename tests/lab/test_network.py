@@ -247,10 +247,13 @@ def test_a_lab_that_fails_leaves_no_namespaces_or_processes() -> None:
     others = namespaces_of(os.getpid())
     with pytest.raises(ZeroDivisionError), Internet.built() as internet:
         site = internet.site(Access.OPEN)
-        resident = subprocess.Popen(site.client.command("sleep", "600"))
+        resident = subprocess.Popen(site.client.command("sh", "-c", "echo; exec sleep 600"), stdout=subprocess.PIPE)
+        assert resident.stdout is not None
+        resident.stdout.readline()  # it has entered
         assert namespaces_of(os.getpid()) != others
         raise ZeroDivisionError
-    assert resident.wait() == -signal.SIGKILL
+    with resident:
+        assert resident.wait() == -signal.SIGKILL
     assert namespaces_of(os.getpid()) == others
 
 
