@@ -101,7 +101,8 @@ export class Push {
     try {
       await this.#api.send("DELETE", "api/push/subscriptions", { endpoint: subscription.endpoint });
     } finally {
-      await subscription.unsubscribe(); // a server that could not be told learns it from its push service, which refuses what it sends (RFC 8030, 7.3: 404 or 410)
+      // A server that could not be told learns it from the push service, which refuses what it sends (RFC 8030, section 7.3).
+      await subscription.unsubscribe();
     }
   }
 }

@@ -110,8 +110,8 @@ async def test_a_node_that_is_cut_off_from_redis_for_five_seconds_is_missed_by_n
 ) -> None:
     caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
     call, other = await talk(caller, callee)
-    await chat_crosses(call, other, caller, callee, "before")
     home = await home_of(callee, call, cluster)
+    await chat_crosses(call, other, caller, callee, "before")  # behind what is told to a device that has moved
     told = len(caller.heard), len(callee.heard)
     home.redis.freeze()
     waiting = asyncio.create_task(chat_crosses(call, other, caller, callee, "meanwhile"))
