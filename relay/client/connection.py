@@ -194,10 +194,15 @@ class SignalingSocket:
         self._socket = socket
         if again:
             self._on_welcome(resumed)
-            unsent, self._unsent = self._unsent, []
-            for text in unsent:
-                await socket.send_str(text)
+            await self._send_unsent(socket)
         return socket
+
+    async def _send_unsent(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Send what has waited for this connection. If it breaks in turn, the rest waits for the next one."""
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            while self._unsent:
+                await socket.send_str(self._unsent[0])
+                del self._unsent[0]
 
     def _fail_waiting(self) -> None:
         for _, _, future in self._waiting:
