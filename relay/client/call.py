@@ -342,10 +342,10 @@ class ClientCall:
                 self._start(self._accept(message.get("answer") or {}))
                 return
             case "call_update" if message.get("offer"):
-                if not self.media.is_for_another(message["offer"]):
-                    self._start(self._update(message))
-                elif not self._rejoin.awaits_offer:
+                if self.media.is_for_another(message["offer"]):
                     self._rejoin.take(message)
+                else:
+                    self._start(self._update(message))
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))

@@ -31,19 +31,18 @@ class Rejoin:
         self._task: asyncio.Task[None] | None = None
         self._asks = False
 
-    @property
-    def awaits_offer(self) -> bool:
-        """Whether the next offer is for a new peer connection."""
-        return self._asks
-
     def begin(self) -> None:
         """Ask for the call. Whatever was asked before was asked of a server that has it no more."""
         self._asks = True
         self._run(self._have_back())
 
     def take(self, offer: ServerMessage) -> None:
-        """Answer an offer that nothing waits for: the call was asked for twice, and the relay has given the one before up."""
-        self._run(self._answered(offer))
+        """Take an offer for a new peer connection. If it is awaited, what waits for it answers it. Otherwise the call was asked
+        for twice, and the relay has given the offer before up, which may have come a moment ago and not be answered yet."""
+        if self._asks:
+            self._asks = False
+        else:
+            self._run(self._answered(offer))
 
     def connection_is_back(self) -> None:
         """There is a new WebSocket connection: what was sent on the one before may never have arrived."""
@@ -70,7 +69,6 @@ class Rejoin:
             await self._answered(offer)
 
     async def _answered(self, offer: ServerMessage) -> None:
-        self._asks = False
         try:
             await self._answer(offer)
         except ClientError as error:
