@@ -4,6 +4,7 @@ All machines have one clock here: a network namespace has none of its own.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Final
@@ -85,6 +86,16 @@ async def test_media_of_a_call_between_two_nodes_flows_by_the_address_of_its_own
     assert await callee.loop.run(other.ended()) == "hangup"
 
 
+@contextlib.asynccontextmanager
+async def without_power(cluster: LabCluster, home: LabSite) -> AsyncIterator[None]:
+    """Node `a` is, and its clients at that site are led to another one. Begins once the others know that it is lost."""
+    with cluster.internet.cut(cluster.a.host):
+        cluster.lead(home, cluster.c)
+        for node in (cluster.b, cluster.c):
+            await cluster.figure(node, "relay_cluster_nodes", 2)
+        yield
+
+
 async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
     cluster: LabCluster,
     residents: Residents,
@@ -99,11 +110,8 @@ async def test_a_call_is_back_at_another_node_when_the_power_of_its_own_fails(
     call, other = await talk(caller, callee)
     assert await cluster.owner(call.call_id) is cluster.a, "it is the only one in the region of both"
     await residents.move(callee, cluster.b)
-    with cluster.internet.cut(cluster.a.host):
-        failed_at = loop.time()
-        cluster.lead(home, cluster.c)
-        for node in (cluster.b, cluster.c):
-            await cluster.figure(node, "relay_cluster_nodes", 2)
+    failed_at = loop.time()
+    async with without_power(cluster, home):
         await goes_on(call, other)
         record_property("seconds until media flows after the power failed", round(loop.time() - failed_at, 1))
         owner = await cluster.owner(call.call_id)
@@ -182,11 +190,8 @@ async def test_a_page_has_its_call_back_when_the_power_of_its_node_fails(
         await goes_on(call)
         assert await cluster.owner(call.call_id) is cluster.a
         await residents.move(callee, cluster.b)
-        with cluster.internet.cut(cluster.a.host):
-            failed_at = loop.time()
-            cluster.lead(home, cluster.c)
-            for node in (cluster.b, cluster.c):
-                await cluster.figure(node, "relay_cluster_nodes", 2)
+        failed_at = loop.time()
+        async with without_power(cluster, home):
             await goes_on(call)
             energy = (await page.talking()).audio_energy
 

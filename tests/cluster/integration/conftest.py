@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.integration.people import People
-from tests.kit.databases import postgresql
-from tests.kit.redis_server import shared_redis
+from tests.kit.databases import PostgresServer, postgresql
+from tests.kit.redis_server import RedisServer, shared_redis
 from tests.kit.served_cluster import ServedCluster
 
 __all__ = ["postgresql", "shared_redis"]
@@ -30,6 +30,22 @@ def pytest_runtest_makereport(
         for one in people.all:
             report.sections.append((f"told to {one.client.profile.key}", "\n".join(map(json.dumps, one.heard))))
     return report
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nodes(
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
+) -> AsyncIterator[ServedCluster]:
+    """Those of a module that asks for none of its own."""
+    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cluster(nodes: ServedCluster) -> ServedCluster:
+    """Its nodes run and know each other, whatever was done to them or to Redis."""
+    await nodes.mended()
+    return nodes
 
 
 @pytest_asyncio.fixture(loop_scope="module")

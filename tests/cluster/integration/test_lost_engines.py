@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import Redis
 
 from relay.client import ClientCall, ClientError, Refused
@@ -18,21 +17,6 @@ from tests.kit.served_cluster import ServedCluster
 from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("lost_engines")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nodes(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
-) -> AsyncIterator[ServedCluster]:
-    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def cluster(nodes: ServedCluster) -> ServedCluster:
-    """Its nodes know each other again, whatever was done to Redis."""
-    await nodes.mended()
-    return nodes
 
 
 @contextlib.asynccontextmanager

@@ -6,12 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from relay.client import ClientCall, Refused
 from tests.cluster.integration.people import People, Person, came_back, chat_crosses, goes_on, lost, move, rung, talk
-from tests.kit.databases import PostgresServer
-from tests.kit.redis_server import RedisServer
 from tests.kit.served_cluster import ServedCluster, ServedNode, metrics
 from tests.kit.wait import eventually
 
@@ -19,21 +16,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pyt
 
 LEASE = 9.0
 """Seconds after which the others may know that a node is lost."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def nodes(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgresServer, shared_redis: RedisServer
-) -> AsyncIterator[ServedCluster]:
-    async with ServedCluster.running(tmp_path_factory.mktemp("nodes"), postgresql, shared_redis) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def cluster(nodes: ServedCluster) -> ServedCluster:
-    """Its nodes run, whatever was done to them."""
-    await nodes.mended()
-    return nodes
 
 
 async def lease_is(node: ServedNode, held: bool) -> None:
