@@ -84,3 +84,12 @@ def test_a_cluster_has_as_many_nodes_as_one_likes_and_the_settings_of_the_comman
     assert made.stdout.splitlines()[0] == "['-m', 'deploy.cluster', '--nodes', '5']"
     assert "RELAY_PORT 9000" in made.stdout
     assert "'--nodes', '3'" in make(environment, "cluster").stdout
+
+
+def test_no_script_that_minds_each_part_of_a_pipe_reads_only_the_beginning_of_one() -> None:
+    """A program that writes into a pipe whose reader has ended fails, by chance: `set -o pipefail` then fails the script."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    scripts = [text for name in names if (text := (ROOT / name).read_bytes()).startswith(b"#!") and b"pipefail" in text[:200]]
+    assert scripts
+    for script in scripts:
+        assert not re.search(rb"\|\s*(grep\s+(-\w*[qm]|--quiet|--max-count)|head\b|sed\s.*\bq\b)", script)
