@@ -8,6 +8,8 @@ from tests.browser.pages import STUDENT, TUTOR, RelayPage
 from tests.kit.axe import violations_at_both_ends
 from tests.kit.server import RunningRelay
 
+WIDENED = "(face) => new DOMMatrix(getComputedStyle(face, '::before').transform).a > 1.05"
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
@@ -20,6 +22,8 @@ async def test_two_pages_hear_each_other_until_the_callee_hangs_up(
         for part in ("call-screen", "call-timer", "mute", "end"):
             await page.shows(part)
     await call.media_flows()
+    # The ring around the other's face is as wide as the voice is loud: Chromium's microphone beeps.
+    await caller.page.wait_for_function(f"() => ({WIDENED})(document.querySelector('.call__persona'))")
     assert await violations_at_both_ends(caller.page) == []
     await call.hang_up(callee, record_property)
     for page in (caller, callee):

@@ -218,7 +218,10 @@ export function createCallScreen(actions) {
     sign.tick(call.talk.recording);
     consent.tick(call.talk.recording);
     setText(timer, shown && call.elapsed !== null ? clockText(call.elapsed) : "");
-    element.style.setProperty("--level", call.phase === "connected" ? call.leg.remoteLevel.toFixed(2) : "0");
+    // On the ring alone: whatever is below an element inherits its custom properties, and gets new styles eight times a second.
+    if (element.dataset.view === "persona") {
+      persona.style.setProperty("--level", call.phase === "connected" ? call.leg.remoteLevel.toFixed(2) : "0");
+    }
   }
 
   return {
