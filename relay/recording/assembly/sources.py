@@ -76,6 +76,8 @@ class CapturedSource:
     role: str
     """`media`, `rtx` or `fec`."""
     rid: str = ""
+    repeated: int = 0
+    """Of retransmissions: the SSRC of what they repeat, by their numbers; 0: not known."""
 
 
 @dataclass(slots=True)
@@ -135,9 +137,9 @@ class CapturedTransport:
 
     def original(self, sender: CapturedSource) -> int:
         """The SSRC whose packets a sender of retransmissions repeats; 0 if that is not known."""
-        announced = sender.section.originals.get(sender.ssrc, 0)
-        if announced:
-            return announced
+        known = sender.section.originals.get(sender.ssrc, 0) or sender.repeated
+        if known:
+            return known
         media = [one for one in self.senders.values() if one.section is sender.section and one.role == "media"]
         same = [one for one in media if one.rid == sender.rid] if sender.rid else media
         return same[0].ssrc if len(same) == 1 else 0

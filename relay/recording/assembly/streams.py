@@ -116,6 +116,12 @@ class Unwrap:
         self.timestamp = self.held_timestamp + ((ts - when + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         self.newest = max(self.held_timestamp, self.timestamp)
 
+    def is_near(self, seq: int, ts: int) -> bool:
+        """Whether a packet with these numbers may be one of this stream, sent lately."""
+        ahead = ((seq - self._seq + 0x8000) & 0xFFFF) - 0x8000
+        later = ((ts - self._ts + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        return self.started and abs(ahead) <= RESTART_PACKETS and abs(later) <= self._most
+
     def locate(self, seq: int, ts: int) -> tuple[int, int]:
         """Where a packet belongs that is sent again."""
         ahead = ((seq - self._seq + 0x8000) & 0xFFFF) - 0x8000

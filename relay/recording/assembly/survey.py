@@ -17,12 +17,12 @@ from relay.recording.assembly.sources import (
     PayloadUse,
     TrackKey,
 )
-from relay.recording.assembly.streams import Unwrap, payload_of
+from relay.recording.assembly.streams import Unwrap, payload_of, unpack_rtx
 from relay.recording.payloads.formats import MAY_BE_KEY, VIDEO
 from relay.recording.payloads.h264 import parameter_units
 from relay.recording.records import CaptureCut, CapturedPacket, CaptureEvent, CaptureInterface, Record
 from relay.rtp.extensions import header_extensions
-from relay.rtp.packet import is_rtcp, peek
+from relay.rtp.packet import is_rtcp, payload_range, peek
 from relay.rtp.rtcp import RtcpError, walk
 
 MAX_EVENTS: Final = 100_000
@@ -170,6 +170,7 @@ class _Survey:
                 streams[ssrc] = stream
         if stream is None:
             facts.counts["other_packets"] += 1
+            self._note_repeated(interface, ssrc, ts, data)
             return
         use = stream.payloads.get(second & 0x7F)
         if use is None:
@@ -261,6 +262,27 @@ class _Survey:
         stream = StreamFacts(sender, transport, timing, Unwrap(rate), rate, sender.section.payloads)
         facts.streams[transport.name, ssrc] = stream
         return stream
+
+    def _note_repeated(self, interface: int, ssrc: int, timestamp: int, data: bytes) -> None:
+        """Find out what a sender of retransmissions repeats, where no description says it.
+
+        Packets of simulcast name their layer until the first report only (RFC 8852), which a recording may have missed. What is
+        sent again has the timestamp and the number that it had, and each layer counts its own.
+        """
+        sender = self._interfaces[interface].senders.get(ssrc)
+        if sender is None or sender.role != "rtx" or sender.repeated or ssrc in sender.section.originals:
+            return
+        begin, end = payload_range(data, len(data))
+        original = unpack_rtx(data[begin:end])
+        if original is None:
+            return
+        near = [
+            one.sender.ssrc
+            for one in self._streams[interface].values()
+            if one is not None and one.sender.section is sender.section and one.unwrap.is_near(original[0], timestamp)
+        ]
+        if len(near) == 1:
+            sender.repeated = near[0]
 
     def _rtcp(self, interface: int, data: bytes) -> None:
         streams = self._streams[interface]

@@ -10,16 +10,16 @@ from typing import Any
 
 from relay.recording.verify import intervals
 from relay.recording.verify.figures import PacketFigures
+from relay.recording.verify.formats import MOST_STREAMS, Format, PartyFormats
 from relay.recording.verify.pace import SenderPace
 from relay.rtp import rtcp
-from relay.rtp.extensions import header_extensions
 from relay.rtp.keyframes import KeyframeDetector, keyframe_detector
 from relay.rtp.packet import PAYLOAD_TYPE, Buffer, header_length, is_rtcp, payload_range, peek
 
-MOST_STREAMS = 256
-"""SSRCs; packets of further ones are not looked at."""
 RESTART = 1000
 """Packets. A larger jump of the sequence number begins a new count (a sender that restarted under its old SSRC)."""
+RECENT = 30.0
+"""Seconds of media that the packets of a stream are apart which may be of one time."""
 LATE = 2.0
 """Seconds after which the assembly no longer waits for a packet."""
 SHORTEST_DRIFT = 60.0
@@ -28,54 +28,7 @@ FEWEST_REPORTS = 6
 _NTP_FRACTION = 1 << 32
 _KEPT_REPORTS = 64
 """Sender reports of which the arrival is known, for round trips."""
-_RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
-_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 _REPAIRS = frozenset({"rtx", "ulpfec", "flexfec-03", "flexfec"})
-
-
-class _Format:
-    __slots__ = ("apt", "clock_rate", "kind", "name")
-
-    def __init__(self, kind: str, name: str, clock_rate: int, apt: int | None) -> None:
-        self.kind, self.name, self.clock_rate, self.apt = kind, name, clock_rate, apt
-
-
-class _PartyFormats:
-    """What a party has said of its payload types and SSRCs."""
-
-    def __init__(self) -> None:
-        self.formats: dict[int, _Format] = {}
-        self.repaired_by: dict[int, int] = {}
-        """SSRC of retransmissions → SSRC of what they repeat."""
-        self._layer_ids: set[int] = set()
-        """Header extensions that name a layer of simulcast (RFC 8852): of its media, or of what is sent again."""
-        self.layers: dict[int, bytes] = {}
-        """SSRC → layer, of simulcast whose SSRCs no description has, as Chromium sends it."""
-
-    def learn(self, media: Sequence[Mapping[str, Any]]) -> None:
-        for section in media:
-            for codec in section.get("codecs", ()):
-                apt = str(codec.get("parameters", {}).get("apt", ""))
-                self.formats[int(codec["payload_type"])] = _Format(
-                    str(section["kind"]),
-                    str(codec["name"]).lower(),
-                    int(codec["clock_rate"]) or 90_000,
-                    int(apt) if apt.isdecimal() else None,
-                )
-            for group in section.get("ssrc_groups", ()):
-                if group["semantics"] == "FID" and len(group["ssrcs"]) == 2:
-                    original, repair = group["ssrcs"]
-                    self.repaired_by[int(repair)] = int(original)
-            if section.get("rids"):
-                named = section.get("extensions", {}).items()
-                self._layer_ids |= {int(identifier) for identifier, uri in named if uri in (_RID, _REPAIRED_RID)}
-
-    def notice(self, ssrc: int, data: Buffer) -> None:
-        """Learn of which layer a stream is, by its first packets: later ones do not say."""
-        if self._layer_ids and ssrc not in self.layers and len(self.layers) < MOST_STREAMS:
-            for identifier, value in header_extensions(bytes(data)):
-                if identifier in self._layer_ids:
-                    self.layers[ssrc] = value
 
 
 class _RtpStream:
@@ -155,6 +108,14 @@ class _RtpStream:
             return False
         self.repaired += 1
         return True
+
+    def is_near(self, sequence: int, timestamp: int) -> bool:
+        """Whether a packet with these numbers may be one of this stream, sent lately."""
+        if self._timestamp is None:
+            return False
+        ahead = (sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000
+        later = (timestamp - self._timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        return abs(ahead) <= RESTART and abs(later) <= RECENT * self.clock_rate
 
     def time(self, arrival: float, timestamp: int) -> float:
         """Media time in seconds, unwrapped; measures jitter (RFC 3550 A.8) by the way."""
@@ -249,7 +210,7 @@ class PacketFacts:
     """All streams of a call."""
 
     def __init__(self) -> None:
-        self._formats: dict[str, _PartyFormats] = {}
+        self._formats: dict[str, PartyFormats] = {}
         self._streams: dict[tuple[str, int], _RtpStream] = {}
         self._begin: float | None = None
         self.unknown = 0
@@ -257,7 +218,7 @@ class PacketFacts:
 
     def describe(self, party: str, media: Sequence[Mapping[str, Any]]) -> None:
         """Learn what a party says that it will send: the media descriptions of an interface of the capture."""
-        self._formats.setdefault(party, _PartyFormats()).learn(media)
+        self._formats.setdefault(party, PartyFormats()).learn(media)
 
     def add(self, arrival: float, party: str, data: Buffer) -> None:
         """Count one decrypted packet.
@@ -286,7 +247,7 @@ class PacketFacts:
             self.unknown += 1
             return
         _, second, sequence, timestamp, ssrc = peek(data)
-        formats = self._formats.setdefault(party, _PartyFormats())
+        formats = self._formats.setdefault(party, PartyFormats())
         used = formats.formats.get(second & PAYLOAD_TYPE)
         begin, end = payload_range(data, size)
         if used is None:
@@ -296,9 +257,10 @@ class PacketFacts:
         if used.name in _REPAIRS:
             # RFC 4588, 4: the original's sequence number is before its payload. Shorter ones probe for bandwidth.
             if used.name == "rtx" and end - begin > 2:
-                original = self._original(party, formats, ssrc, used.apt)
+                repeated = data[begin] << 8 | data[begin + 1]
+                original = self._original(party, formats, ssrc, used.apt, repeated, timestamp)
                 if original is not None:
-                    original.repair(data[begin] << 8 | data[begin + 1])
+                    original.repair(repeated)
             return
         if used.name == "red":
             used, begin = _unwrapped(formats, used, data, begin, end)
@@ -310,17 +272,25 @@ class PacketFacts:
         if used.kind == "video" and end > begin and used.name not in _REPAIRS:
             stream.frame(arrival, media, data, begin, end)
 
-    def _original(self, party: str, formats: _PartyFormats, ssrc: int, apt: int | None) -> _RtpStream | None:
+    def _original(
+        self, party: str, formats: PartyFormats, ssrc: int, apt: int | None, sequence: int, timestamp: int
+    ) -> _RtpStream | None:
+        """The stream that a retransmission is of: by descriptions, by the layers that packets name, or by its numbers."""
         if ssrc in formats.repaired_by:
             return self._streams.get((party, formats.repaired_by[ssrc]))
         codec = formats.formats.get(apt) if apt is not None else None
         fitting = [one for one in self._streams.values() if one.party == party and codec is not None and one.kind == codec.kind]
         layer = formats.layers.get(ssrc)
         if layer is not None:
-            fitting = [one for one in fitting if formats.layers.get(one.ssrc) == layer]
+            fitting = [one for one in fitting if formats.layers.get(one.ssrc, layer) == layer]
+        if len(fitting) > 1:
+            # A recording may begin when packets name no layer any more. Each layer counts its own numbers.
+            fitting = [one for one in fitting if one.is_near(sequence, timestamp)]
+            if len(fitting) == 1 and len(formats.repaired_by) < MOST_STREAMS:
+                formats.repaired_by[ssrc] = fitting[0].ssrc
         return fitting[0] if len(fitting) == 1 else None
 
-    def _stream(self, party: str, ssrc: int, used: _Format, arrival: float) -> _RtpStream | None:
+    def _stream(self, party: str, ssrc: int, used: Format, arrival: float) -> _RtpStream | None:
         stream = self._streams.get((party, ssrc))
         if stream is None and len(self._streams) < MOST_STREAMS:
             begin = arrival if self._begin is None else self._begin
@@ -362,7 +332,7 @@ class PacketFacts:
         return found
 
 
-def _unwrapped(formats: _PartyFormats, red: _Format, data: Buffer, begin: int, end: int) -> tuple[_Format, int]:
+def _unwrapped(formats: PartyFormats, red: Format, data: Buffer, begin: int, end: int) -> tuple[Format, int]:
     """The format of the primary block of a RED packet (RFC 2198), and where it begins."""
     lengths = 0
     while begin < end and data[begin] & 0x80:

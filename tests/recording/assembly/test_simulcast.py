@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from relay.recording import assemble
 from tests.recording.capture_file import MID_EXTENSION, REPAIRED_EXTENSION, RID_EXTENSION, RTX, VP8, audio_section, video_section
 from tests.recording.kit import Packet, Stream, decoded_frames, encoded, rtp
@@ -28,22 +30,24 @@ def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at
     assert max(after.time - before.time for before, after in pairwise(shown)) < 0.2
 
 
-def test_simulcast_that_only_packets_tell_apart_is_repaired_and_becomes_one_track(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["from its begin", "from when packets name no layer any more"])
+def test_simulcast_that_only_packets_tell_apart_is_repaired_and_becomes_one_track(tmp_path: Path, *, named: bool) -> None:
     """As Chromium sends it: no SSRC is in the description. Packets name their layer until the first report has come."""
     sizes = {"q": (80, 60), "h": (160, 120), "f": (320, 240)}
     media = [audio_section(), video_section("1", rids=list(sizes))]
     arrived: list[Packet] = []
     lost = 0
     for number, (rid, (width, height)) in enumerate(sizes.items()):
-        names = {MID_EXTENSION: b"1", RID_EXTENSION: rid.encode()}
-        stream = Stream(0x51 + number, VP8, 90000)
+        names = {MID_EXTENSION: b"1", RID_EXTENSION: rid.encode()} if named else None
+        numbers = {} if named else {"sequence": 20_000 * number, "timestamp": 2**32 - 90_000 + 2**30 * number}
+        stream = Stream(0x51 + number, VP8, 90000, **numbers)
         frames = encoded("libvpx", 100, width, height)
         sent = [*stream.frames(frames[:5], extensions=names), *stream.frames(frames[5:], 0.2)]
         gone = sent[30::9]
         lost += len(gone)
         arrived += [one for one in sent if one not in gone]
         for count, one in enumerate(gone):
-            repaired = {MID_EXTENSION: b"1", REPAIRED_EXTENSION: rid.encode()} if not count else None
+            repaired = {MID_EXTENSION: b"1", REPAIRED_EXTENSION: rid.encode()} if named and not count else None
             payload, stamp = one.data[2:4] + one.data[12:], int.from_bytes(one.data[4:8])
             again = rtp(RTX, count, stamp, 0x61 + number, payload, marker=bool(one.data[1] & 0x80), extensions=repaired)
             arrived.append(Packet(one.time + 0.15, again))

@@ -102,15 +102,18 @@ def test_retransmissions_repair_and_probes_do_not(groups: Any) -> None:
     assert (found.expected, found.lost_before_repair, found.repaired, found.lost) == (300, 3, 2, 1)
 
 
-def test_of_simulcast_whose_layers_only_packets_name_each_is_repaired_by_its_own_retransmissions() -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["the first packets", "none that was recorded"])
+def test_of_simulcast_whose_layers_only_packets_name_each_is_repaired_by_its_own_retransmissions(*, named: bool) -> None:
     packets = []
     for ssrc, rid in ((0x51, b"q"), (0x52, b"f")):
-        stream = Stream(ssrc, VP8, 90_000)
-        names = {RID_EXTENSION: rid}
-        sent = [stream.packet(n / 30, DELTA, marker=True, extensions=names if n < 3 else None) for n in range(60)]
+        stream = Stream(ssrc, VP8, 90_000, **({} if named else {"sequence": ssrc << 8, "timestamp": ssrc << 24}))
+        sent = [
+            stream.packet(n / 30, DELTA, marker=True, extensions={RID_EXTENSION: rid} if named and n < 3 else None)
+            for n in range(60)
+        ]
         packets += [one for n, one in enumerate(sent) if n not in (20, 40)]
         for count, one in enumerate((sent[20], sent[40])):
-            repaired = {REPAIRED_EXTENSION: rid} if not count else None
+            repaired = {REPAIRED_EXTENSION: rid} if named and not count else None
             again = rtp(RTX, count, int.from_bytes(one.data[4:8]), ssrc + 16, one.data[2:4] + one.data[12:], extensions=repaired)
             packets.append(Packet(one.time + 0.1, again))
     facts = PacketFacts()
