@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -36,6 +36,8 @@ class Heard:
     """Packets, or decoded frames."""
     texts: tuple[str, ...]
     """Messages of the data channel."""
+    layers: Mapping[str, int]
+    """Packets of each layer of simulcast, by its RID."""
 
 
 class ForeignClient(Caller):
@@ -106,4 +108,4 @@ class ForeignClient(Caller):
     async def heard(self) -> Heard:
         """What has arrived so far."""
         heard = await self._command("heard")
-        return Heard(heard["audio"], heard["video"], tuple(heard["texts"]))
+        return Heard(heard["audio"], heard["video"], tuple(heard["texts"]), heard.get("layers", {}))

@@ -31,7 +31,7 @@ _NEAR: Final = 25
 
 _HELD: Final = """
 // Give this page a camera and a microphone of its own.
-(({ epoch, late, tones, beep, rate }) => {
+(({ epoch, late, size, tones, beep, rate }) => {
   if (!window.MediaDevices) return; // an empty page has none
   const elapsed = () => Date.now() / 1000 - epoch;
   const audio = new AudioContext();
@@ -44,7 +44,7 @@ _HELD: Final = """
   let zero = null; // of the audio's clock, in seconds of the clapper
   const seconds = () => (zero === null ? elapsed() : zero + audio.currentTime);
 
-  const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 180 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: size[0], height: size[1] });
   const context = canvas.getContext("2d");
   const side = canvas.width / 20;
   const draw = () => {
@@ -128,11 +128,13 @@ class Clapper:
     """When its seconds began: seconds since 1970."""
     late: bool = False
     """The microphone starts with `start`, and not with the page."""
+    size: tuple[int, int] = (320, 180)
+    """Of the camera's frames, 16:9."""
 
     async def held_by(self, page: Page) -> None:
         """From now on, also after the page was loaded anew."""
         tones = [tone(second) for second in range(SECONDS)]
-        given = {"epoch": self.epoch, "late": self.late, "tones": tones, "beep": BEEP, "rate": RATE}
+        given = {"epoch": self.epoch, "late": self.late, "size": self.size, "tones": tones, "beep": BEEP, "rate": RATE}
         script = _HELD.replace("GIVEN", json.dumps(given))
         await page.add_init_script(script)
         await page.evaluate(script)
