@@ -1,18 +1,20 @@
 """A transport without a peer connection above it: ICE with one candidate pair, the DTLS handshake, and the SRTP keys.
 
-For those that send and count packets themselves, by the ten thousand a second: the benchmarks. It plays the browser's part: the
-controlling ICE agent, and the DTLS client.
+For those that send and count packets themselves, by the ten thousand a second: the benchmarks, and tests with hundreds of calls.
+It plays the browser's part: the controlling ICE agent, and the DTLS client unless it is told otherwise.
 """
 
 import asyncio
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from aioice import stun
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM
+from pylibsrtp import Error
 
 CHECK_INTERVAL: Final = 0.05
 """Seconds between connectivity checks until one is answered (RFC 8445, section 14.2: no less than 5 ms)."""
@@ -58,17 +60,19 @@ class _IcePath:
 
 
 class BareTransport:
-    """One end of a transport. Its event-loop callbacks serve ICE and DTLS; media they ignore.
+    """One end of a transport. Its event-loop callbacks serve ICE and DTLS, and media if somebody takes it.
 
     Args:
         sock: a UDP socket that is bound, and does not block. It is closed with the transport.
+        on_packet: takes each RTP packet that comes, decrypted; None: what comes besides ICE and DTLS is left out, not decrypted.
 
     Attributes:
         local: this end.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_packet: Callable[[bytes], None] | None = None) -> None:
         self.sock = sock
+        self._on_packet = on_packet
         self._ice = _IcePath(self.sock)
         self._dtls = RTCDtlsTransport(cast(RTCIceTransport, self._ice), [_CERTIFICATE])
         # One cipher, so that no server under test is charged for a costlier one.
@@ -84,8 +88,10 @@ class BareTransport:
             address=(address, port),
         )
 
-    async def connect(self, remote: BareDescription, patience: float = 0.0) -> Any:
-        """ICE, then `patience` seconds, then DTLS.
+    async def connect(
+        self, remote: BareDescription, patience: float = 0.0, *, role: Literal["client", "server"] = "client"
+    ) -> Any:
+        """ICE, then `patience` seconds, then DTLS, as its client or its server.
 
         Returns:
             The libsrtp session (`srtp_t`) that encrypts what is sent.
@@ -104,12 +110,19 @@ class BareTransport:
                 except TimeoutError:
                     continue
             await asyncio.sleep(patience)
-            self._dtls._set_role("client")
+            self._dtls._set_role(role)
             fingerprint = RTCDtlsFingerprint("sha-256", remote.fingerprint)
-            await self._dtls.start(RTCDtlsParameters([fingerprint], "server"))
+            await self._dtls.start(RTCDtlsParameters([fingerprint], "server" if role == "client" else "client"))
         if self._dtls.state != "connected":
             raise ConnectionError(f"DTLS {self._dtls.state}")
         return self._dtls._tx_srtp._srtp[0]
+
+    def send(self, packet: bytes) -> None:
+        """Encrypt and send an RTP packet. To be called once it is connected."""
+        try:
+            self.sock.send(self._dtls._tx_srtp.protect(packet))
+        except (ConnectionError, BlockingIOError):
+            return  # As any packet of UDP, it may be lost.
 
     def check(self) -> None:
         """Send a connectivity check that nominates the pair (and, later, renews consent: RFC 7675)."""
@@ -146,6 +159,19 @@ class BareTransport:
                 self._stun_received(data)
             elif 20 <= data[0] < 64:
                 self._ice.received.put_nowait(data)
+            elif self._on_packet is not None and 128 <= data[0] < 192:
+                self._packet_received(data, self._on_packet)
+
+    def _packet_received(self, data: bytes, take: Callable[[bytes], None]) -> None:
+        srtp = self._dtls._rx_srtp
+        # RFC 5761, section 4: in the second byte, RTCP packet types look like payload types from 64 with a marker.
+        if srtp is None or 192 <= data[1] < 224:
+            return
+        try:
+            packet = srtp.unprotect(data)
+        except Error:
+            return
+        take(packet)
 
     def _stun_received(self, data: bytes) -> None:
         message = stun.parse_message(data)

@@ -349,7 +349,7 @@ class ClientCall:
                 return
             case "call_record_request" if self._options.consent is not None:
                 self._start(self.consent(self._options.consent))
-            case "call_state" if message.get("yours") is False and self.media.end is not None:
+            case "call_state" if message.get("yours") is False and self.media.has_begun:
                 # The call is at another server, or this device is new to the relay: it comes back with a new peer connection.
                 self._rejoin.begin()
         if isinstance(event, CallFinished):

@@ -80,6 +80,11 @@ class CallMedia:
         """The peer connection; None before the offer or the answer."""
         return self._lines[-1].end if self._lines else None
 
+    @property
+    def has_begun(self) -> bool:
+        """There is a peer connection."""
+        return bool(self._lines)
+
     # -- negotiation --------------------------------------------------------------------------------------------------
 
     async def offer(self, media: Media, kinds: Collection[str], codecs: Collection[str]) -> SdpDescription:

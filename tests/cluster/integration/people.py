@@ -77,8 +77,7 @@ async def judge(people: Sequence[Listener], rows: Callable[[], Awaitable[list[di
             than one, or one that is open.
     """
     for person in people:
-        _judge_numbers(person)
-        _judge_order(person)
+        judge_transcript(person)
     told = {str(one["call_id"]) for person in people for one in person.heard if one.get("call_id")}
 
     found: list[dict[str, Any]] = []
@@ -94,6 +93,15 @@ async def judge(people: Sequence[Listener], rows: Callable[[], Awaitable[list[di
     assert len(ids) == len({*ids}), f"a call has more than one row: {ids}"
     epochs = [row["owner_epoch"] for row in found]
     assert all(epochs), f"rows of which it is not known who owned them: {epochs}"
+
+
+def judge_transcript(person: Listener) -> None:
+    """
+    Raises:
+        AssertionError: the device was told something twice, out of order or after the end.
+    """
+    _judge_numbers(person)
+    _judge_order(person)
 
 
 def _judge_numbers(person: Listener) -> None:
