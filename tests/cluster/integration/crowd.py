@@ -102,7 +102,8 @@ class Crowd:
                 command = (sys.executable, "-m", f"{__package__}.crowd_process")
                 process = await stack.enter_async_context(child(*command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE))
                 urls = [one.url for one in cluster.nodes]
-                await _write(process, CrowdPlan(urls, SECRET, numbers[:calls][at::count], numbers[calls:][at::count], rate))
+                plan = CrowdPlan(urls, SECRET, [*numbers[:calls][at::count]], [*numbers[calls:][at::count]], rate)
+                await _write(process, plan)
                 processes.append(process)
             crowd = cls(processes)
             await crowd._ask("connect", None)
