@@ -11,6 +11,7 @@ be shown to their sender and end at the edge. A broken invariant of ours is an `
     ├── TooMany                (relay.http.limits) a rate limit is reached
     ├── SignalingError         a client's message; has a `code` and is answered with `{type: "error"}`
     ├── Unavailable            the database is away or busy; answered to the client, and logged once
+    │   └── Unanswered         another server has not answered in time: it may have done what it was asked for
     ├── LostRace               a conditional update found that another writer was first
     │   └── TakenOver          another server owns the call now: this one has nothing more to say about it
     └── WorkerLost             (relay.media.api) the process that had the call's media has died
@@ -47,6 +48,10 @@ class SignalingError(RelayError):
 
 class Unavailable(RelayError):
     """The database is away, or busy. The client may retry a little later."""
+
+
+class Unanswered(Unavailable):
+    """Another server has not answered in time. It may have done what it was asked for, or do it yet."""
 
 
 class LostRace(RelayError):

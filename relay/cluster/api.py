@@ -207,6 +207,7 @@ class Cluster(NodeIdentity, Protocol):
         """Ask another node. It gets the question after all that was posted to it before.
 
         Raises:
-            Unavailable: it has not answered within 3 s, or could not.
+            Unanswered: it has not within 3 s.
+            Unavailable: it could not.
         """
         ...

@@ -15,7 +15,7 @@ from relay.cluster.api import Member, NodeCard
 from relay.cluster.choose import choose, reachable
 from relay.cluster.messages import Message, Reply, Request, decode, encode
 from relay.cluster.values import Claim, DeviceCard, NodeRef
-from relay.errors import RelayError, Unavailable
+from relay.errors import RelayError, Unanswered, Unavailable
 from relay.ids import Profile
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class BusNode:
         def effect() -> Claim:
             for profile in profiles:
                 other = self._living(claims.get(profile))
-                if other is not None and other.call_id != call_id:
+                if other is not None and other != mine:
                     return other
             claims.update(dict.fromkeys(profiles, mine))
             self.owned[call_id] = mine
@@ -340,7 +340,7 @@ class BusNode:
             async with asyncio.timeout(ASK_TIMEOUT):
                 given = await answer
         except TimeoutError:
-            raise Unavailable("no answer") from None
+            raise Unanswered("no answer") from None
         if not given:
             raise Unavailable("it could not answer")
         answered = decode(given)

@@ -85,9 +85,11 @@ class MemoryCallLog:
         self.taken_over: set[str] = set()
         """Ids of calls that are another server's, whatever their rows say."""
         self.is_away = False
+        self.delay = 0.0
+        """Seconds that each statement takes."""
 
     async def _reach(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.delay)
         if self.is_away:
             raise Unavailable("the database is away")
 

@@ -18,7 +18,7 @@ from relay.cluster.redis.scripts import POST
 from relay.cluster.redis.timing import INBOX_ENTRIES, INBOX_SECONDS, ClusterTiming
 from relay.cluster.redis.writer import Order, Writer
 from relay.cluster.values import NodeRef
-from relay.errors import RelayError, Unavailable
+from relay.errors import RelayError, Unanswered, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ class Bus:
     async def ask(self, to: NodeRef, request: Request) -> Reply:
         """
         Raises:
-            Unavailable: there was no answer, or a refusal.
+            Unanswered: there was no answer in time.
+            Unavailable: a refusal, or the node is gone.
         """
         correlation = next(self._correlations)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -85,7 +86,7 @@ class Bus:
                 return await answer
         except TimeoutError:
             self._figures.counters["unanswered"] += 1
-            raise Unavailable(f"node {to.name} does not answer") from None
+            raise Unanswered(f"node {to.name} does not answer") from None
         finally:
             del self._asked[correlation]
 

@@ -84,7 +84,8 @@ class Draining:
         while (now := context.clock.now()) < self._until + MOVES:
             movable = moving.movable()
             if now >= self._until:
-                for live in movable[: share(len(movable), self._until + SPREAD - now)]:
+                ready = moving.ready(movable)
+                for live in ready[: share(len(movable), self._until + SPREAD - now)]:
                     moving.begin(live)
             # A device whose profile rings or is in a call stays: it is, or may become, a party's.
             idle = [one for one in context.devices.all() if one.connected and self._is_idle(one)]

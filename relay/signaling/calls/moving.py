@@ -8,12 +8,13 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from relay.cluster.api import NodeCard
 from relay.cluster.messages import Accepted, TakeOver
 from relay.cluster.values import NodeRef
-from relay.errors import Unavailable
+from relay.errors import Unanswered, Unavailable
 from relay.ids import Profile
 from relay.signaling.calls import sheet as sheets
 from relay.signaling.calls.call import Party, State
@@ -38,6 +39,13 @@ A_CALL: Final = 0.01
 
 ATTEMPTS: Final = 3
 """Times that a call is tried to be moved."""
+
+ASKS: Final = 4
+"""Times that a node is asked which has not answered in time: it may be at it, and that has one outcome (`Succession.take`)."""
+
+ASKED_AT_ONCE: Final = 8
+"""Calls about which each other node is asked at a time. One that has time takes a call in a hundredth of a second; one that has none
+would leave a hundred questions without an answer."""
 
 
 class Moving:
@@ -106,6 +114,11 @@ class Moving:
             timer.cancel()
             await self._let_go(call_id)
 
+    def ready(self, movable: Sequence[LiveCall]) -> Sequence[LiveCall]:
+        """Those of these calls that `begin` moves now: as many as other nodes can be asked about at this moment."""
+        room = max(0, ASKED_AT_ONCE * len(self._others()) - len(self._under_way))
+        return [one for one in movable if one.call.call_id not in self._under_way and self._is_quiet(one)][:room]
+
     # -- which, and where to ------------------------------------------------------------------------------------------
 
     def _others(self) -> list[NodeCard]:
@@ -152,16 +165,26 @@ class Moving:
             return
         profiles = (call.caller.profile, call.callee.profile)
         flows = call.state is State.CONNECTED
-        try:
-            reply = await context.cluster.ask(to, TakeOver(call.call_id, profiles, sheets.encode(live), flows))
-            taken, why = isinstance(reply, Accepted), str(reply)
-        except Unavailable as error:
-            taken, why = False, str(error)
+        taken, why = await self._ask(to, TakeOver(call.call_id, profiles, sheets.encode(live), flows))
         if taken or await self._is_gone(live, to):
             await self._leave(live, to, flows=flows)
         else:
             self._refused.setdefault(call.call_id, set()).add(to)
             self._failed(live, why)
+
+    async def _ask(self, to: NodeRef, asked: TakeOver) -> tuple[bool, str]:
+        """Whether a node has taken a call, and why not."""
+        why = ""
+        for _ in range(ASKS):
+            try:
+                reply = await self._context.cluster.ask(to, asked)
+            except Unanswered as error:
+                why = str(error)
+            except Unavailable as error:
+                return False, str(error)
+            else:
+                return isinstance(reply, Accepted), str(reply)
+        return False, why
 
     async def _is_gone(self, live: LiveCall, to: NodeRef) -> bool:
         """Whether a node has a call that it has not said to have. If it has not, it gets it no more."""
@@ -169,7 +192,9 @@ class Moving:
         assert claim is not None, "only such a call is moved"
         standing = await self._context.cluster.claim(claim.call_id, claim.profiles)
         if standing.owner == to and standing.call_id == claim.call_id:
-            return True
+            # With the claim alone, it has not got the call, and may still give it back.
+            log = self._context.ports.logs[call.scope.kind]
+            return call.call_id in await log.heartbeat([call.call_id], self._context.time_of(live))
         self._context.cluster.keep(call.call_id, sheets.encode(live))
         # It may have got as far as the row.
         await self._context.ports.logs[call.scope.kind].succeed(call.call_id, to.incarnation)

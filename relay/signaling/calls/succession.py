@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import nullcontext
-from typing import Final
+from typing import Any, Final
 
 from relay.cluster.messages import Accepted, Denied, MediaMoved, Reply, TakeOver
 from relay.cluster.values import Claim, NodeRef
@@ -68,6 +68,8 @@ class Succession:
         self._home = home
         self._enforcement = enforcement
         self._task: asyncio.Task[None] | None = None
+        self._taking: dict[str, asyncio.Task[Reply]] = {}
+        """Calls that this node is about to go on with, by their ids."""
         self.counters: Counter[str] = Counter()
 
     # -- as the owner -------------------------------------------------------------------------------------------------
@@ -78,9 +80,10 @@ class Succession:
             self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks: list[asyncio.Task[Any]] = [*self._taking.values(), *([] if self._task is None else [self._task])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self) -> None:
         while True:
@@ -162,11 +165,21 @@ class Succession:
     # -- as the node that one is asked which is about to stop ---------------------------------------------------------
 
     async def take(self, owner: NodeRef, asked: TakeOver) -> Reply:
-        """Go on with a call of that node.
+        """Go on with a call of that node. A node that has got no answer in time asks again: that is the same question, with the
+        same answer, as long as it is not known whether the call is here.
 
         Raises:
             RelayError: it cannot be done; the call is still that node's.
         """
+        call_id, taking = asked.call_id, self._taking.get(asked.call_id)
+        if taking is None:
+            if self._context.live.with_id(call_id) is not None:
+                return Accepted()
+            taking = self._taking[call_id] = asyncio.create_task(self._take(owner, asked))
+            taking.add_done_callback(lambda _: self._taking.pop(call_id, None))
+        return await asyncio.shield(taking)
+
+    async def _take(self, owner: NodeRef, asked: TakeOver) -> Reply:
         context, cluster = self._context, self._context.cluster
         context.check_open()
         sheet, given = sheets.decode(asked.sheet), Claim(asked.call_id, owner, asked.profiles)

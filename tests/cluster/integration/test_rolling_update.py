@@ -9,6 +9,7 @@ for each. Few by default; as many as an operator may have on demand:
 import asyncio
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -51,6 +52,9 @@ PERIOD: Final = 0.02
 LOOK: Final = 1.0
 """Seconds between two looks at what nodes do."""
 
+DOUBTS: Final = re.compile(r"^.*(?: WARNING |could not be|is refused|drain).*$", re.MULTILINE)
+"""Lines of a log that say why calls were slow to move, or did not."""
+
 Record = Callable[[str, object], None]
 
 
@@ -60,6 +64,8 @@ async def cluster(tmp_path: Path, postgresql: PostgresServer, shared_redis: Redi
     straight = {name: {"redis_url": f"redis://{HERE}:{shared_redis.port}"} for name in NAMES}
     async with ServedCluster.running(tmp_path, postgresql, shared_redis, straight) as running:
         yield running
+        for node in running.nodes:
+            print(f"-- {node.name}", *DOUBTS.findall(node.log), sep="\n")  # noqa: T201 - shown if the test has failed
 
 
 @contextlib.asynccontextmanager
