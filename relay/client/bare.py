@@ -60,7 +60,7 @@ class _IcePath:
 
 
 class BareTransport:
-    """One end of a transport. Its event-loop callbacks serve ICE and DTLS, and media if somebody takes it.
+    """One end of a transport. Its event-loop callbacks serve ICE and DTLS, and media for which there is `on_packet`.
 
     Args:
         sock: a UDP socket that is bound, and does not block. It is closed with the transport.
@@ -163,7 +163,7 @@ class BareTransport:
                 self._packet_received(data, self._on_packet)
 
     def _packet_received(self, data: bytes, take: Callable[[bytes], None]) -> None:
-        srtp = self._dtls._rx_srtp
+        srtp: Any = self._dtls._rx_srtp  # aiortc: set once the handshake is complete
         # RFC 5761, section 4: in the second byte, RTCP packet types look like payload types from 64 with a marker.
         if srtp is None or 192 <= data[1] < 224:
             return

@@ -220,7 +220,7 @@ class LightMedia(CallMedia):
         return self._new_transport().describe("offer")
 
     async def answer(self, offer: Mapping[str, str], media: Sent, codecs: Collection[str]) -> SdpDescription:
-        return self._answered(offer)
+        return self._reply(offer)
 
     async def accept(self, answer: Mapping[str, str]) -> None:
         line = self._transports[-1]
@@ -237,16 +237,16 @@ class LightMedia(CallMedia):
         self.moves += 1
         brings = [one for one in self._transports if one.brings][-1:]
         for one in [one for one in self._transports if one not in brings]:
-            self._drop(one)
-        return self._answered(offer)
+            self._remove(one)
+        return self._reply(offer)
 
     async def close(self) -> None:
         self._beat.leave(self)
         for one in [*self._transports]:
-            self._drop(one)
+            self._remove(one)
         await super().close()
 
-    def _answered(self, offer: Mapping[str, str]) -> SdpDescription:
+    def _reply(self, offer: Mapping[str, str]) -> SdpDescription:
         line = self._new_transport()
         line.hears_of(offer)
         self._spawn(self._connect(line, offer))
@@ -262,9 +262,9 @@ class LightMedia(CallMedia):
     async def _connect(self, line: LightLine, description: Mapping[str, str]) -> None:
         if not await line.connect(description) and not line.is_closed:
             self.failures += 1
-            self._drop(line)
+            self._remove(line)
 
-    def _drop(self, line: LightLine) -> None:
+    def _remove(self, line: LightLine) -> None:
         if line in self._transports:
             self._transports.remove(line)
         line.close()
@@ -274,7 +274,7 @@ class LightMedia(CallMedia):
             line.brings = True
             at = self._transports.index(line) if line in self._transports else 0
             for older in self._transports[:at]:
-                self._drop(older)
+                self._remove(older)
         (number,) = _NUMBER.unpack_from(packet, 12)
         self.heard.take(number, asyncio.get_running_loop().time())
 

@@ -44,8 +44,8 @@ ASKS: Final = 4
 """Times that a node is asked which has not answered in time: it may be at it, and that has one outcome (`Succession.take`)."""
 
 ASKED_AT_ONCE: Final = 8
-"""Calls about which each other node is asked at a time. One that has time takes a call in a hundredth of a second; one that has none
-would leave a hundred questions without an answer."""
+"""Calls about which each other node is asked at a time. One that has time takes a call in a hundredth of a second; one that has
+none would leave a hundred questions without an answer."""
 
 
 class Moving:

@@ -52,7 +52,7 @@ PERIOD: Final = 0.02
 LOOK: Final = 1.0
 """Seconds between two looks at what nodes do."""
 
-DOUBTS: Final = re.compile(r"^.*(?: WARNING |could not be|is refused|drain).*$", re.MULTILINE)
+NOTABLE: Final = re.compile(r"^.*(?: WARNING |could not be|is refused|drain).*$", re.MULTILINE)
 """Lines of a log that say why calls were slow to move, or did not."""
 
 Record = Callable[[str, object], None]
@@ -65,7 +65,7 @@ async def cluster(tmp_path: Path, postgresql: PostgresServer, shared_redis: Redi
     async with ServedCluster.running(tmp_path, postgresql, shared_redis, straight) as running:
         yield running
         for node in running.nodes:
-            print(f"-- {node.name}", *DOUBTS.findall(node.log), sep="\n")  # noqa: T201 - shown if the test has failed
+            print(f"-- {node.name}", *NOTABLE.findall(node.log), sep="\n")  # noqa: T201 - shown if the test has failed
 
 
 @contextlib.asynccontextmanager
