@@ -60,7 +60,7 @@ class _IcePath:
 
 
 class BareTransport:
-    """One end of a transport. Its event-loop callbacks serve ICE and DTLS, and media for which there is `on_packet`.
+    """One end of a transport. Its event-loop callbacks serve ICE and DTLS, and media if there is `on_packet`.
 
     Args:
         sock: a UDP socket that is bound, and does not block. It is closed with the transport.
