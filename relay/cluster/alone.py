@@ -7,7 +7,7 @@ from typing import Protocol
 from relay.cluster.api import Member, NodeCard
 from relay.cluster.incarnation_file import IncarnationFile
 from relay.cluster.messages import Message, Reply, Request
-from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.cluster.values import Claim, Claimed, DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile
 
@@ -73,8 +73,8 @@ class Alone:
     def may_act(self) -> bool:
         return True
 
-    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
-        return Claim(call_id, self.me, profiles)
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
+        return Claimed(Claim(call_id, self.me, profiles))
 
     def release(self, claim: Claim) -> None: ...
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from relay.cluster.messages import Message, Reply, Request
-from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.cluster.values import Claim, Claimed, DeviceCard, NodeRef
 from relay.ids import Profile
 
 
@@ -105,8 +105,11 @@ class Cluster(NodeIdentity, Protocol):
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
         """Take two profiles for a call of this node: both, or none.
+
+        Args:
+            sheet: is kept, if they are taken, as by `keep`; empty: nothing is.
 
         Returns:
             The claim of this call; or, if one of the two is in another call, that call's.

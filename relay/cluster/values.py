@@ -48,3 +48,14 @@ class DeviceCard:
     """How often it has changed its home: of two cards of a device, the one with more moves is the later one."""
     replaces: str | None = None
     """The device that its client was before, whose home was lost with all that was kept for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What came of a claim."""
+
+    claim: Claim
+    """That of the call that was asked for; or, if one of its profiles is in another call, that call's."""
+    devices: tuple[DeviceCard, ...] = ()
+    """Of both profiles, those whose homes are other nodes that live: each profile's in the order in which they came. None if it
+    is another call's. A device that comes after that is told of the claim when it is enlisted."""

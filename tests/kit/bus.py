@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from relay.cluster.api import Member, NodeCard
 from relay.cluster.choose import choose, reachable
 from relay.cluster.messages import Message, Reply, Request, decode, encode
-from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.cluster.values import Claim, Claimed, DeviceCard, NodeRef
 from relay.errors import RelayError, Unanswered, Unavailable
 from relay.ids import Profile
 
@@ -65,6 +65,10 @@ class Bus:
     """Asked of each message that is posted: whether this one is lost."""
     log: list[tuple[NodeRef, NodeRef, Message]] = field(default_factory=list)
     """What was posted: the sender, the receiver and the message."""
+    asked: list[Request] = field(default_factory=list)
+    """What nodes asked each other."""
+    commands: int = 0
+    """What nodes asked of the engine, and had it do."""
     dice: random.Random = field(init=False)
     choice: random.Random = field(init=False)
     """Of owners."""
@@ -170,6 +174,7 @@ class BusNode:
     def _command(self, effect: Callable[[], T], *, persistent: bool = False) -> "asyncio.Future[T]":
         """Have something done by the engine, after all that was asked for before; if it is persistent, be it once it is back."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._bus.commands += 1
         self.due = max(self._bus.later(), self.due + 1e-9)
         self._bus.in_flight += 1
         was_dead = self.dead  # what it asked for before that, the engine has
@@ -203,19 +208,21 @@ class BusNode:
     def _living(self, claim: Claim | None) -> Claim | None:
         return claim if claim is not None and claim.owner not in self._bus.lost_nodes else None
 
-    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
         claims, mine = self._bus.claims, Claim(call_id, self.me, profiles)
 
-        def effect() -> Claim:
+        def effect() -> Claimed:
             for profile in profiles:
                 other = self._living(claims.get(profile))
                 if other is not None and other != mine:
-                    return other
+                    return Claimed(other)
             claims.update(dict.fromkeys(profiles, mine))
             self.owned[call_id] = mine
             card = self._bus.cards[self.me]
             self._bus.cards[self.me] = replace(card, begun=card.begun + 1)
-            return mine
+            if sheet:
+                self._bus.sheets[call_id] = sheet
+            return Claimed(mine, tuple(one for profile in profiles for one in self._elsewhere(profile)))
 
         if self.fenced:
             raise Unavailable("this node may not act")
@@ -281,12 +288,11 @@ class BusNode:
         self._command(effect, persistent=True)
 
     async def devices_of(self, profile: Profile) -> Sequence[DeviceCard]:
-        lost = self._bus.lost_nodes
-        return await self._command(
-            lambda: tuple(
-                one for one in self._bus.devices.get(profile, {}).values() if one.home != self.me and one.home not in lost
-            )
-        )
+        return await self._command(lambda: self._elsewhere(profile))
+
+    def _elsewhere(self, profile: Profile) -> tuple[DeviceCard, ...]:
+        devices, lost = self._bus.devices.get(profile, {}), self._bus.lost_nodes
+        return tuple(one for one in devices.values() if one.home != self.me and one.home not in lost)
 
     async def whose(self, resume_digest: bytes) -> DeviceCard | None:
         return await self._command(lambda: self._bus.tokens.get(resume_digest))
@@ -324,6 +330,7 @@ class BusNode:
 
     async def ask(self, to: NodeRef, request: Request) -> Reply:
         data = encode(request)
+        self._bus.asked.append(request)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         tasks: list[asyncio.Task[None]] = []
 

@@ -127,7 +127,7 @@ async def given(node: Node, *profiles: Profile) -> Claim:
 
     async def claimed() -> Claim | None:
         with contextlib.suppress(Unavailable):
-            return await node.cluster.claim(new_id(), (profiles[0], profiles[1]))
+            return (await node.cluster.claim(new_id(), (profiles[0], profiles[1]))).claim
         return None
 
     return await eventually(claimed, "a claim is given")

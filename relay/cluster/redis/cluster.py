@@ -20,7 +20,7 @@ from relay.cluster.redis.link import Link, RedisOutage, examine
 from relay.cluster.redis.node import NodeLease, now
 from relay.cluster.redis.timing import ClusterTiming
 from relay.cluster.redis.writer import Writer
-from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.cluster.values import Claim, Claimed, DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile
 from relay.settings.redis_url import RedisAddress
@@ -211,13 +211,13 @@ class RedisCluster:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
         self._require_lease()
-        found = await self._running.directory.claim(call_id, profiles)
-        if found.owner == self.me:
+        found = await self._running.directory.claim(call_id, profiles, sheet)
+        if found.claim.owner == self.me:
             self._begun.add(self.me, now())
-        else:
-            self._running.lease.seen(found.owner)
+        for node in (found.claim.owner, *(one.home for one in found.devices)):
+            self._running.lease.seen(node)
         return found
 
     def release(self, claim: Claim) -> None:

@@ -12,7 +12,7 @@ from relay.cluster.redis.keys import ForeignValue, RedisKeys, claim_of, claim_te
 from relay.cluster.redis.scripts import CLAIM, DEVICES, DISMISS, ENLIST, HELD, KEEP, READ, RELEASE, TAKE
 from relay.cluster.redis.timing import ANNOUNCED, KEPT_SECONDS, SETTLING, ClusterTiming
 from relay.cluster.redis.writer import Order, Settling, Writer
-from relay.cluster.values import Claim, DeviceCard, NodeRef
+from relay.cluster.values import Claim, Claimed, DeviceCard, NodeRef
 from relay.errors import Unavailable
 from relay.ids import Profile
 
@@ -50,25 +50,30 @@ class ClusterDirectory:
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
-    async def claim(self, call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+    async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes) -> Claimed:
         """As `relay.cluster.api.Cluster` says."""
         mine = Claim(call_id, self._me, profiles)
-        standing = await self._settled(mine)
+        value, *devices = await self._settled(_Owned(mine, sheet))
+        standing = claim_of(value)
         if standing == mine:
-            self._owned[call_id] = _Owned(mine)
+            self._owned[call_id] = _Owned(mine, sheet)
             self._figures.counters["claims"] += 1
         else:
             self._figures.counters["claims_refused"] += 1
-        return standing
+        try:
+            return Claimed(standing, tuple(card for found in devices for card in self._cards(found)))
+        except Unavailable:  # those of this node ring
+            return Claimed(standing)
 
-    async def _settled(self, mine: Claim) -> Claim:
+    async def _settled(self, wanted: _Owned) -> list[Any]:
         """What becomes of a claim; while the nodes settle, it waits: people have called, and it does not take long."""
         waited = 0.0
         while True:
-            order = self._claiming(mine, self._settle)
-            order.undo = self._releasing(mine)
+            order = self._claiming(wanted, self._settle, devices=True)
+            order.undo = self._releasing(wanted.claim)
             try:
-                return claim_of(await self._ask(order))
+                found: list[Any] = await self._ask(order)
+                return found
             except Settling:
                 if waited > self._timing.settle:
                     raise
@@ -126,15 +131,20 @@ class ClusterDirectory:
 
     async def devices_of(self, profile: Profile) -> Sequence[DeviceCard]:
         """Those of other nodes."""
-        found: list[bytes] = await self._ask(Order(DEVICES, [self._keys.devices(profile)], [self._keys.node_prefix]))
-        if not found:
-            return ()
+        order = Order(DEVICES, [self._keys.devices(profile)], [self._keys.node_prefix, ref_text(self._me)])
+        return self._cards(await self._ask(order))
+
+    def _cards(self, found: Sequence[bytes]) -> Sequence[DeviceCard]:
+        """The devices that a script has found, in the order in which they came.
+
+        Raises:
+            Unavailable: one of them is none.
+        """
         ordered: list[tuple[int, DeviceCard]] = []
         for value in found:
             try:
-                home, order, packed = value.split(b"\n", 2)
-                if ref_of(home) != self._me:
-                    ordered.append((int(order), device_of(packed)))
+                _, order, packed = value.split(b"\n", 2)
+                ordered.append((int(order), device_of(packed)))
             except ValueError:
                 raise self._foreign(ForeignValue(f"{value[:40]!r} is no device")) from None
             except ForeignValue as error:
@@ -162,13 +172,11 @@ class ClusterDirectory:
             await self._repeat([self._enlisting(*self._devices[one]) for one in some if one in self._devices])
         while calls := [*islice(owned, ANNOUNCED)]:
             present = [self._owned[one] for one in calls if one in self._owned]
-            standing = await self._repeat([self._claiming(one.claim, 0) for one in present])
+            standing = await self._repeat([self._claiming(one, 0) for one in present])
             for one, value in zip(present, standing, strict=True):
-                if value != claim_text(one.claim):
+                if value != [claim_text(one.claim)]:
                     self._figures.counters["claims_refused"] += 1
                     logger.warning("call %s of this node is in conflict with one of another node", one.claim.call_id)
-                elif one.sheet:
-                    self._writer.put(self._keeping(one))
 
     async def _repeat(self, orders: Sequence[Order]) -> Sequence[Any]:
         """Run them, again and again until Redis has; their results, None for one that it refuses."""
@@ -194,9 +202,11 @@ class ClusterDirectory:
         # In one order, whichever node claims: a call of a profile with itself does not exist.
         yield from map(self._keys.busy, claim.profiles)
 
-    def _claiming(self, claim: Claim, settle: int) -> Order:
-        keys = [self._keys.opened, *self._busy(claim)]
-        return Order(CLAIM, keys, [self._keys.node_prefix, claim_text(claim), settle, KEPT_SECONDS])
+    def _claiming(self, wanted: _Owned, settle: int, *, devices: bool = False) -> Order:
+        claim = wanted.claim
+        keys = [self._keys.opened, self._keys.sheet(claim.call_id), *self._busy(claim)]
+        keys += map(self._keys.devices, claim.profiles) if devices else ()
+        return Order(CLAIM, keys, [self._keys.node_prefix, claim_text(claim), settle, KEPT_SECONDS, wanted.sheet])
 
     def _releasing(self, claim: Claim) -> Order:
         return Order(RELEASE, [self._keys.sheet(claim.call_id), *self._busy(claim)], [claim_text(claim)])

@@ -113,6 +113,11 @@ class CallContext:
         """The device that is in the call, connected or away."""
         return self.devices.get(party.profile, party.device_id)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may begin."""
+        return not (self.closing or self.draining) and self.cluster.may_act()
+
     def check_open(self) -> None:
         """Make sure that calls may begin.
 
@@ -172,6 +177,18 @@ class CallContext:
         """Give a message of a device to the owner of its profile's call."""
         home = self.me if device.remote is None else device.remote.node
         self.cluster.post(owner, FromDevice(device.card(home), frame if isinstance(frame, bytes) else frame.encode()))
+
+    async def handed_on(self, device: Device, frame: bytes) -> bool:
+        """Give a message of a device to the owner of its profile's call, if that is another node; whether it is.
+
+        Raises:
+            Unavailable: that cannot be found out now.
+        """
+        claim = None if self.live.of(device.profile) else await self.cluster.call_of(device.profile)
+        if claim is None or claim.owner == self.me:
+            return False
+        self.forward(device, claim.owner, frame)
+        return True
 
     async def connected(self, profile: Profile) -> int:
         """How many devices of a profile are connected, at all nodes; at this one, while it cannot be known of others."""

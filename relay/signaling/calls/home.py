@@ -149,6 +149,7 @@ class Home:
     async def lost(self, device: Device) -> None:
         """A device has lost its connection."""
         context = self._context
+        await self.placing.settled(device)
         if context.devices.with_id(device.device_id) is device:
             if not device.connected and not device.arriving:
                 await self.announce(device)
@@ -197,16 +198,9 @@ class Home:
         context = self._context
         if isinstance(message, incoming.Ping) or device.remote is not None:
             return False
+        await self.placing.settled(device)
         begins = isinstance(message, incoming.CallInvitation)
-        latest = None if begins else self._latest(device)
-        try:
-            owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
-        except Unavailable:
-            if latest is None:
-                raise
-            owner = None
-        if owner is None and context.live.of(device.profile) is None:
-            owner = latest
+        owner = await self._owner(device, begins=begins)
         placed = False
         if owner is None and isinstance(message, incoming.CallInvitation) and context.live.of(device.profile) is None:
             owner = await self.placing.place(device, message)
@@ -224,8 +218,32 @@ class Home:
             device.told_by.add(owner)
         context.forward(device, owner, frame)
         if placed:
-            await self.placing.flush(owner, device)
+            device.placed_at = owner
         return True
+
+    async def _owner(self, device: Device, *, begins: bool) -> NodeRef | None:
+        """The other node that owns the call of a device's profile. The engine is asked only if that may not be what the device
+        has been told: each message that a client says in a call would wait for that.
+
+        Args:
+            begins: it is an invitation that waits for this. Without a word to the device of a call, none is looked for: if there
+                is one all the same, the claim of the next one will find it.
+
+        Raises:
+            Unavailable: that cannot be found out now.
+        """
+        context, latest = self._context, self._latest(device)
+        if begins and not device.told_by and context.is_open:
+            return None
+        if not begins and latest is not None and device.told_by == {latest} and not device.in_doubt:
+            return latest
+        try:
+            owner = self._elsewhere(device, await context.cluster.call_of(device.profile))
+        except Unavailable:
+            if begins or latest is None:
+                raise
+            owner = None
+        return latest if owner is None and not begins and context.live.of(device.profile) is None else owner
 
     # -- what other nodes say -----------------------------------------------------------------------------------------
 

@@ -90,6 +90,8 @@ class Invitations:
             refusal = EndReason.BUSY
         if refusal is None and self._recordings.turns_away(recording, device):
             refusal = EndReason.NOT_SUPPORTED
+        if refusal is not None and await context.handed_on(device, incoming.encode(message)):  # of others, the claim says so
+            return
         if refusal is None:
             # Both are taken from here on, before anything waits: of two invitations that cross, the second finds them busy.
             context.live.add(live)
@@ -107,54 +109,56 @@ class Invitations:
     async def _begin(self, live: LiveCall, eligibility: Eligibility, refusal: EndReason | None) -> None:
         """Write the call down; let it ring, or end it at once."""
         context, call = self._context, live.call
-        await self._learn(live, *((call.callee,) if refusal is not None else call.parties))
+        if refusal is not None and not live.refused:
+            await self._learn(live, call.callee)
         context.log.add(Opened(kind=call.scope.kind, call_id=call.call_id, call=self._row(live, eligibility)))
         if refusal is not None:
             await self._termination.end(live, refusal)
         else:
             context.ports.hooks.started(call, live.started_at)
-            sheets.keep(context.cluster, live)  # before anybody knows of it, and not a second later
             await self._begin_ringing(live)
 
     async def _claim(self, live: LiveCall) -> Claim | None:
-        """Take both profiles for a new call, among all nodes.
+        """Take both profiles for a new call, among all nodes. Its sheet is kept by that, before anybody knows of it.
 
         Returns:
-            The claim of another call that one of them is in; None: both are free, and this node owns the call.
+            The claim of another call that one of them is in; None: both are free, this node owns the call, and knows all their
+            devices.
 
         Raises:
             SignalingError: `unavailable`: that cannot be found out now.
         """
-        cluster, call = self._context.cluster, live.call
-        mine = Claim(call.call_id, self._context.me, (call.caller.profile, call.callee.profile))
+        context, cluster, call = self._context, self._context.cluster, live.call
+        mine, sheet = Claim(call.call_id, context.me, (call.caller.profile, call.callee.profile)), sheets.first(cluster, live)
         try:
-            claim = await cluster.claim(mine.call_id, mine.profiles)
+            claimed = await cluster.claim(mine.call_id, mine.profiles, sheet)
+            claim = claimed.claim
             if claim.owner == mine.owner and claim.call_id != mine.call_id and not self._is_known(claim.call_id):
                 cluster.release(claim)  # left behind by a claim whose answer was lost
-                claim = await cluster.claim(mine.call_id, mine.profiles)
+                claimed = await cluster.claim(mine.call_id, mine.profiles, sheet)
         except Unavailable as error:
-            self._context.live.remove(live)
-            self._context.forget(*mine.profiles)
-            call.end(EndReason.UNAVAILABLE, self._context.clock.now())
+            context.live.remove(live)
+            context.forget(*mine.profiles)
+            call.end(EndReason.UNAVAILABLE, context.clock.now())
             cluster.release(mine)  # it may have been taken all the same
             raise SignalingError("unavailable", "no new calls at the moment; try again in a few seconds") from error
-        if claim.call_id != mine.call_id:
-            self._context.live.remove(live)
-            return claim
-        live.claim = claim
+        if claimed.claim.call_id != mine.call_id:
+            context.live.remove(live)
+            return claimed.claim
+        live.claim = claimed.claim
+        for card in claimed.devices:
+            context.devices.meet(card, context.me)
         return None
 
     def _is_known(self, call_id: str) -> bool:
         """Whether a call goes on here, or is about to."""
         return self._context.live.with_id(call_id) is not None or call_id in self._context.arriving
 
-    async def _learn(self, live: LiveCall, *parties: Party) -> None:
-        """Know all devices of parties: those that ring, and those that are told what becomes of the call."""
-        if live.refused:
-            return
+    async def _learn(self, live: LiveCall, party: Party) -> None:
+        """Know all devices of a party of a call that is not this node's by a claim: they are told what was missed."""
         try:
-            await self._context.learn(*(party.profile for party in parties))
-        except Unavailable:  # those of this node ring; all others come back once the engine does
+            await self._context.learn(party.profile)
+        except Unavailable:
             logger.warning("the devices of call %s at other nodes cannot be found out now", live.call.call_id)
 
     async def _check_transfer(self, profile: Profile, call_id: str) -> None:

@@ -190,12 +190,11 @@ class Moving:
         """Whether a node has a call that it has not said to have. If it has not, it gets it no more."""
         call, claim = live.call, live.claim
         assert claim is not None, "only such a call is moved"
-        standing = await self._context.cluster.claim(claim.call_id, claim.profiles)
+        standing = (await self._context.cluster.claim(claim.call_id, claim.profiles, sheets.encode(live))).claim
         if standing.owner == to and standing.call_id == claim.call_id:
             # With the claim alone, it has not got the call, and may still give it back.
             log = self._context.ports.logs[call.scope.kind]
             return call.call_id in await log.heartbeat([call.call_id], self._context.time_of(live))
-        self._context.cluster.keep(call.call_id, sheets.encode(live))
         # It may have got as far as the row.
         await self._context.ports.logs[call.scope.kind].succeed(call.call_id, to.incarnation)
         return False

@@ -59,10 +59,13 @@ class Placing:
         here = {context.me for one in context.devices.of(callee) if one.remote is None}
         return here | {one.home for one in await cluster.devices_of(callee) if one.connected}
 
-    async def flush(self, owner: NodeRef, device: Device) -> None:
-        """Wait until the node has taken the invitation, as if the call were this node's: what the device says next is next."""
-        with contextlib.suppress(Unavailable):  # it is slow; or it is lost, and then the device is told so
-            await self._context.cluster.ask(owner, Flush(device.device_id))
+    async def settled(self, device: Device) -> None:
+        """Wait until the node that the device's invitation was sent to has taken it, as if the call were this node's: what the
+        device says next is next. Nearly always it has heard from there before it says anything."""
+        owner, device.placed_at = device.placed_at, None
+        if owner is not None and device.remote is None:
+            with contextlib.suppress(Unavailable):  # it is slow; or it is lost, and then the device is told so
+                await self._context.cluster.ask(owner, Flush(device.device_id))
 
     # -- as a node that is asked --------------------------------------------------------------------------------------
 

@@ -72,6 +72,14 @@ def keep(cluster: Cluster, live: LiveCall) -> None:
         cluster.keep(live.call.call_id, encode(live))
 
 
+def first(cluster: Cluster, live: LiveCall) -> bytes:
+    """The sheet of a call of this node that is about to be claimed, to be kept with the claim; empty if there is no other node."""
+    if not cluster.nodes():
+        return b""
+    live.kept = mark(live)
+    return encode(live)
+
+
 def mark(live: LiveCall) -> tuple[object, ...]:
     """Differs from an earlier one if the sheet would. Cheap: it is asked for every call, every second."""
     call = live.call

@@ -102,6 +102,7 @@ class Device:
         owner: the node that was last seen to own a call of its profile, if that is another one; this node is its home.
         told_by: the other nodes that were given its invitation, or from which it has heard about a call, and not about its end:
             more than one if that is late or lost. This node is its home.
+        placed_at: the node that its latest invitation went to, as long as it has not heard from there. This node is its home.
         came_from: its former home, which sends on what it still gets for it; None: this one was its first.
         told_before: what `told_by` was when it came from there.
         in_doubt: the call of its profile was taken over from this node, and it has not heard from the new owner yet.
@@ -131,6 +132,7 @@ class Device:
             "issued_at",
             "moves",
             "owner",
+            "placed_at",
             "profile",
             "remote",
             "replaces",
@@ -156,6 +158,7 @@ class Device:
         self.remote: RemoteHome | None = None
         self.moves = 0
         self.replaces: str | None = None
+        self.placed_at: NodeRef | None = None
         self.owner: NodeRef | None = None
         self.told_by: set[NodeRef] = set()
         self.came_from: NodeRef | None = None
@@ -228,6 +231,8 @@ class Device:
         """Send what another node has to say to it, in the order in which that one said it. This node is its home."""
         for one in self._inflows.setdefault(message.speaker, Inflow()).take(message):
             self.owner = one.speaker
+            if self.placed_at == one.speaker and one.goes_on is not False:
+                self.placed_at = None
             if one.goes_on:
                 self.told_by.add(one.speaker)
             elif one.goes_on is False:
@@ -292,6 +297,7 @@ class Device:
         taken = tuple(TakenSoFar(speaker, one.stream, one.taken) for speaker, one in inflows.items())
         seq = self._outbox.seq
         self.remote, self.connection, self.resume_token, self.owner, self.told_by = remote, None, "", None, set()
+        self.placed_at = None
         self._outbox, self._inflows = _NOTHING, {}
         self.moves += 1  # what its card said until now does not count any more, also if other nodes pass it on
         return seq, taken, early

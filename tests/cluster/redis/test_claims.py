@@ -20,12 +20,12 @@ async def test_a_claim_stands_for_both_profiles_at_every_node_until_it_is_releas
         mine = await given(a, ADA, BEN)
         assert mine.owner == a.me
         assert await b.cluster.call_of(ADA) == await b.cluster.call_of(BEN) == await a.cluster.call_of(ADA) == mine
-        assert await b.cluster.claim("other", (CAI, BEN)) == mine
+        assert (await b.cluster.claim("other", (CAI, BEN))).claim == mine
         assert await b.cluster.call_of(CAI) is None
         assert await b.cluster.orphan_of(ADA) is None
         a.cluster.release(mine)
         assert await a.cluster.call_of(ADA) is None
-        assert (await b.cluster.claim("other", (CAI, BEN))).call_id == "other"
+        assert (await b.cluster.claim("other", (CAI, BEN))).claim.call_id == "other"
         assert (b.counted("claims"), b.counted("claims_refused")) == (1, 1)
 
 
@@ -34,7 +34,7 @@ async def test_a_claim_after_a_release_finds_it_released(shared_redis: RedisServ
         claim = await given(a, ADA, BEN)
         for number in range(200):
             a.cluster.release(claim)
-            claim = await a.cluster.claim(f"call-{number}", (BEN, ADA) if number % 2 else (ADA, BEN))
+            claim = (await a.cluster.claim(f"call-{number}", (BEN, ADA) if number % 2 else (ADA, BEN))).claim
             assert claim.call_id == f"call-{number}"
 
 
@@ -48,7 +48,7 @@ async def test_two_nodes_that_claim_the_same_two_profiles_at_once_have_one_winne
         async def glare(number: int) -> None:
             one, other = Profile("student", 10 + number), Profile("tutor", 10 + number)
             pair = [a.cluster.claim(f"a{number}", (one, other)), b.cluster.claim(f"b{number}", (other, one))]
-            first, second = await asyncio.gather(*pair)
+            first, second = (one.claim for one in await asyncio.gather(*pair))
             assert first == second
             winners[first.owner.name] += 1
             (a if first.owner == a.me else b).cluster.release(first)
@@ -103,6 +103,6 @@ async def test_a_claim_whose_caller_gave_up_is_undone(shared_redis: RedisServer)
 
 async def test_a_claim_in_a_redis_that_is_new_waits_until_the_nodes_have_written_what_they_had(own_redis: RedisServer) -> None:
     async with nodes_on(own_redis.url, "a") as (a,):
-        claim = await a.cluster.claim(new_id(), (ADA, BEN))
+        claim = (await a.cluster.claim(new_id(), (ADA, BEN))).claim
         assert claim.owner == a.me
         assert await a.cluster.call_of(BEN) == claim

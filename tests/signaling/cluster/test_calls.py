@@ -1,5 +1,6 @@
 """A call across nodes: caller, callee and further devices are each with another one."""
 
+from relay.cluster.messages import FromDevice, ToDevice
 from tests.signaling.cluster.town import Town, in_town
 from tests.signaling.people import (
     DECLINE,
@@ -67,6 +68,28 @@ async def test_the_callee_declines_at_another_node(town: Town) -> None:
     assert caller.types()[-1] == "call_declined rejected"
     assert callee.types()[-1] == "call_state ended"
     assert await town.ends() == [(STUDENT.profile_id, "missed", "rejected")]
+
+
+@in_town
+async def test_a_call_that_crosses_and_is_declined_costs_three_messages_and_two_commands(town: Town) -> None:
+    """The invitation, the answer to it and the end; and the claim and its release."""
+    caller, callee = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
+    before = town.bus.commands
+    await town.say(caller, invitation(TUTOR))
+    await town.say(callee, DECLINE)
+    assert caller.types()[-1] == "call_declined rejected"
+    assert ([type(one) for _, _, one in town.bus.log], town.bus.asked) == ([ToDevice, FromDevice, ToDevice], [])
+    assert town.bus.commands - before == 2
+
+
+@in_town
+async def test_in_a_call_no_message_of_a_client_asks_the_engine_where_it_belongs(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    before = town.bus.commands
+    await town.say(callee, frame("call_chat", LESSON, text="hello"), frame("call_hold", LESSON), frame("call_resume", LESSON))
+    await town.say(callee, HANG_UP)
+    assert caller.types()[-1] == "call_ended hangup"
+    assert town.bus.commands - before == 1, "the release"
 
 
 @in_town

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.cluster.values import Claim
+from relay.cluster.values import Claim, Claimed
 from relay.ids import Profile
 from relay.signaling.calls.call import State
 from tests.signaling.cluster.town import Town, in_town
@@ -121,13 +121,13 @@ async def test_of_an_invitation_that_comes_to_nothing_no_device_stays_that_left_
     student, parent = await town.connect(town.a, STUDENT), await town.connect(town.a, PARENT)
     tutor, node, claim = await town.connect(town.b, TUTOR), town.bus.nodes[town.a.cluster.me], town.a.cluster.claim
 
-    async def claim_late(call_id: str, profiles: tuple[Profile, Profile]) -> Claim:
+    async def claim_late(call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
         await town.resume(parent, town.c)
         if engine_is_away:
             node.cut = True
         else:
             await town.say(tutor, invitation(STUDENT))
-        return await claim(call_id, profiles)
+        return await claim(call_id, profiles, sheet)
 
     town.a.cluster.claim = claim_late  # type: ignore[method-assign]
     await town.say(student, invitation(PARENT, FAMILY))
@@ -142,7 +142,7 @@ async def test_of_an_invitation_that_comes_to_nothing_no_device_stays_that_left_
 async def test_a_claim_whose_answer_was_lost_keeps_no_profile_taken(town: Town) -> None:
     """The engine has taken it, and then the connection broke."""
     student, _ = await town.connect(town.a, STUDENT), await town.connect(town.b, TUTOR)
-    orphan = await town.a.cluster.claim("c0" * 16, (STUDENT, TUTOR))
+    orphan = (await town.a.cluster.claim("c0" * 16, (STUDENT, TUTOR))).claim
     assert orphan.owner == town.a.cluster.me
     await town.say(student, invitation(TUTOR))
     assert student.types() == ["call_state ringing"]

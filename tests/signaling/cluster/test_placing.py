@@ -17,6 +17,7 @@ from tests.signaling.people import (
     LESSON,
     PARENT,
     STUDENT,
+    TIMERS,
     TUTOR,
     Client,
     answer,
@@ -308,16 +309,17 @@ async def test_a_caller_whose_chosen_node_dies_before_it_has_claimed_the_call_be
     assert town.call_count == 0
 
 
+@pytest.mark.parametrize("after", [0.0, 1e-5, 2e-5, 4e-5, 8e-5])
 @in_town
-async def test_a_caller_that_moves_to_another_node_while_its_call_is_placed_hears_it_there(town: Town) -> None:
+async def test_a_caller_that_moves_to_another_node_while_its_call_is_placed_hears_it_there(town: Town, after: float) -> None:
     loaded(town)
     caller, callee = await parties(town)
     saying = asyncio.create_task(town.a.say(caller, invitation(TUTOR)))
-    await asyncio.sleep(0)
+    await asyncio.sleep(after)
     await town.resume(caller, town.b)
     await saying
     await town.settle()
-    assert caller.types() == ["call_state ringing"]
+    assert set(caller.types()) == {"call_state ringing"}, "once because it has called, and once because it has come"
     await town.say(callee, answer())
     assert caller.types()[-1] == "call_state answered"
     await town.say(caller, HANG_UP)
@@ -348,3 +350,35 @@ async def test_each_message_of_a_device_crosses_at_most_once(town: Town) -> None
     await town.say(callee, answer())
     await town.say(callee, HANG_UP)
     assert town.posted(FromDevice) == 3
+
+
+@in_town
+async def test_a_caller_that_has_heard_from_its_calls_owner_asks_nobody_whether_its_invitation_was_taken(town: Town) -> None:
+    loaded(town)
+    caller, callee = await parties(town)
+    await town.say(caller, invitation(TUTOR), frame("ice_candidate", LESSON, candidate=None), HANG_UP)
+    assert callee.types() == [*CANCELLED]
+    assert [type(one) for one in town.bus.asked] == [TakeCall]
+
+
+@in_town
+async def test_a_caller_that_has_not_heard_from_its_calls_owner_waits_for_it_before_it_goes_on(town: Town) -> None:
+    loaded(town)
+    caller, callee = await parties(town)
+    for one in (invitation(TUTOR), HANG_UP):  # nothing is settled in between
+        await town.a.say(caller, one)
+    await town.settle()
+    assert callee.types() == [*CANCELLED]
+    assert [type(one) for one in town.bus.asked] == [TakeCall, Flush]
+
+
+@in_town
+async def test_a_caller_that_is_away_before_it_has_heard_from_its_calls_owner_is_waited_for(town: Town) -> None:
+    loaded(town)
+    caller, callee = await parties(town)
+    await town.a.say(caller, invitation(TUTOR))
+    await town.lose(caller)
+    assert [type(one) for one in town.bus.asked] == [TakeCall, Flush]
+    assert callee.types() == ["call_invitation"]
+    await asyncio.sleep(TIMERS.signaling_grace)
+    assert callee.types()[1:] == ["call_ended signaling_lost", "call_missed signaling_lost"]

@@ -77,7 +77,7 @@ async def test_a_profile_in_a_call_of_another_node_cannot_be_the_target_of_a_tra
     caller, callee = await town.connected(town.a, town.b)
     sibling, parent = await town.connect(town.c, STUDENT), await town.connect(town.c, PARENT)
     del sibling
-    claim = await town.c.cluster.claim("c1" * 16, (PARENT, PARENT))
+    claim = (await town.c.cluster.claim("c1" * 16, (PARENT, PARENT))).claim
     await town.say(callee, TO_PARENT)
     assert error(callee) == "not_allowed"
     town.c.cluster.release(claim)

@@ -26,3 +26,22 @@ local function settled(opened, milliseconds)
   local since, now = redis.call('GET', opened), redis.call('TIME')
   return since and now[1] * 1000 + now[2] / 1000 - since >= tonumber(milliseconds)
 end
+
+-- The devices of a profile whose homes are other nodes that live. What is no device is among them, for the caller to say so.
+local function devices_of(key, prefix, me)
+  local found, alive = {}, {[me] = false}
+  local values = redis.pcall('HVALS', key)
+  if values.err then
+    return {values.err}
+  end
+  for _, value in ipairs(values) do
+    local owner = owner_of(value)
+    if owner and alive[owner] == nil then
+      alive[owner] = lives(prefix, owner)
+    end
+    if not owner or alive[owner] then
+      found[#found + 1] = value
+    end
+  end
+  return found
+end
