@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from relay.cluster.redis.figures import ClusterFigures
-from relay.cluster.redis.keys import ForeignValue, RedisKeys, claim_of, claim_text, device_of, pack, ref_of, ref_text
+from relay.cluster.redis.keys import ForeignValue, RedisKeys, claim_of, claim_text, device_of, pack, ref_text
 from relay.cluster.redis.scripts import CLAIM, DEVICES, DISMISS, ENLIST, HELD, KEEP, READ, RELEASE, TAKE
 from relay.cluster.redis.timing import ANNOUNCED, KEPT_SECONDS, SETTLING, ClusterTiming
 from relay.cluster.redis.writer import Order, Settling, Writer

@@ -67,9 +67,7 @@ class Invitations:
             crossed = await self._crosses(device, theirs, message)
             if crossed and device.version >= VERSION_2:
                 return
-        while (undecided := context.live.undecided(device.profile, callee)) is not None:
-            async with undecided.lock:  # by then it has begun, or come to nothing
-                pass
+        await self._decided(device.profile, callee)
         if device.dropped:  # while this waited: a device that was sent away begins no call
             return
         context.check_open()
@@ -106,6 +104,12 @@ class Invitations:
                 refusal = EndReason.BUSY
             await self._begin(live, eligibility, refusal)
 
+    async def _decided(self, *profiles: Profile) -> None:
+        """Wait for calls of these profiles that may still come to nothing."""
+        while (undecided := self._context.live.undecided(*profiles)) is not None:
+            async with undecided.lock:
+                pass
+
     async def _begin(self, live: LiveCall, eligibility: Eligibility, refusal: EndReason | None) -> None:
         """Write the call down; let it ring, or end it at once."""
         context, call = self._context, live.call
@@ -122,8 +126,7 @@ class Invitations:
         """Take both profiles for a new call, among all nodes. Its sheet is kept by that, before anybody knows of it.
 
         Returns:
-            The claim of another call that one of them is in; None: both are free, this node owns the call, and knows all their
-            devices.
+            The claim of another call that one of them is in; None: this node owns the call, and knows all devices of both.
 
         Raises:
             SignalingError: `unavailable`: that cannot be found out now.

@@ -73,7 +73,7 @@ def keep(cluster: Cluster, live: LiveCall) -> None:
 
 
 def first(cluster: Cluster, live: LiveCall) -> bytes:
-    """The sheet of a call of this node that is about to be claimed, to be kept with the claim; empty if there is no other node."""
+    """The sheet of a call that this node is about to claim, to be kept with the claim; empty if no other node could go on."""
     if not cluster.nodes():
         return b""
     live.kept = mark(live)
