@@ -58,4 +58,4 @@ class Claimed:
     """That of the call that was asked for; or, if one of its profiles is in another call, that call's."""
     devices: tuple[DeviceCard, ...] = ()
     """Of both profiles, those whose homes are other nodes that live: each profile's in the order in which they came. None if it
-    is another call's. A device that comes after that is told of the claim when it is enlisted."""
+    is another call's. The home of a device that comes after that learns of the claim by enlisting it."""

@@ -353,7 +353,7 @@ async def test_each_message_of_a_device_crosses_at_most_once(town: Town) -> None
 
 
 @in_town
-async def test_a_caller_that_has_heard_from_its_calls_owner_asks_nobody_whether_its_invitation_was_taken(town: Town) -> None:
+async def test_a_caller_that_has_heard_from_its_calls_owner_need_not_ask_whether_its_invitation_was_taken(town: Town) -> None:
     loaded(town)
     caller, callee = await parties(town)
     await town.say(caller, invitation(TUTOR), frame("ice_candidate", LESSON, candidate=None), HANG_UP)
