@@ -40,8 +40,12 @@ A_CALL: Final = 0.01
 ATTEMPTS: Final = 3
 """Times that a call is tried to be moved."""
 
-ASKS: Final = 4
-"""Times that a node is asked which has not answered in time: it may be at it, and that has one outcome (`Succession.take`)."""
+PAUSE: Final = 4.0
+"""Seconds between two of these times: a database that fails over to its standby is away for some."""
+
+ASKS: Final = 3
+"""Times that a node is asked which has not answered in time: it may be at it, and that has one outcome (`Succession.take`). After
+these 9 s, a node that has died has lost its lease."""
 
 ASKED_AT_ONCE: Final = 8
 """Calls about which each other node is asked at a time. One that has time takes a call in a hundredth of a second; one that has
@@ -60,6 +64,8 @@ class Moving:
         self._termination = termination
         self._recordings = recordings
         self._attempts: Counter[str] = Counter()
+        self._next: dict[str, float] = {}
+        """When a call that could not be moved is tried again."""
         self._under_way: set[str] = set()
         self._kept: dict[str, tuple[LiveCall, NodeRef, asyncio.TimerHandle]] = {}
         """Calls that have moved, by their ids: where to, and when their media here ends."""
@@ -116,8 +122,9 @@ class Moving:
 
     def ready(self, movable: Sequence[LiveCall]) -> Sequence[LiveCall]:
         """Those of these calls that `begin` moves now: as many as other nodes can be asked about at this moment."""
-        room = max(0, ASKED_AT_ONCE * len(self._others()) - len(self._under_way))
-        return [one for one in movable if one.call.call_id not in self._under_way and self._is_quiet(one)][:room]
+        room, now = max(0, ASKED_AT_ONCE * len(self._others()) - len(self._under_way)), self._context.clock.now()
+        waiting = self._under_way | {call_id for call_id, at in self._next.items() if at > now}
+        return [one for one in movable if one.call.call_id not in waiting and self._is_quiet(one)][:room]
 
     # -- which, and where to ------------------------------------------------------------------------------------------
 
@@ -201,6 +208,7 @@ class Moving:
 
     def _failed(self, live: LiveCall, why: str) -> None:
         self._attempts[live.call.call_id] += 1
+        self._next[live.call.call_id] = self._context.clock.now() + PAUSE
         self.counters["calls_not_moved"] += 1
         logger.warning("call %s could not be moved to another node: %s", live.call.call_id, why)
 

@@ -11,7 +11,7 @@ from relay.errors import Unavailable
 from relay.ids import Profile, Scope, ScopeKind
 from relay.settings.recording import RecordingSettings
 from relay.signaling.calls.draining import COME_BACK, SPREAD, TICK
-from relay.signaling.calls.moving import ASKED_AT_ONCE, KEPT, LINGERS
+from relay.signaling.calls.moving import ASKED_AT_ONCE, KEPT, LINGERS, PAUSE
 from tests.kit.bus import ASK_TIMEOUT
 from tests.signaling.cluster.test_death import REJOIN, Noting, new_answer, noted
 from tests.signaling.cluster.town import Town, in_town
@@ -221,6 +221,23 @@ async def test_a_node_that_is_slow_to_take_a_call_is_asked_again_and_has_it_once
     assert [sum(one[name] for one in counters) for name in ("calls_moved", "calls_given", "calls_not_moved")] == [1, 1, 0]
     for node in (town.b, town.c):
         node.logs[ScopeKind.CONVERSATION].delay = 0.0
+    await follow(town, caller, callee)
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_a_call_moves_once_the_database_is_back_that_was_away_for_some_seconds(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    for node in (town.b, town.c):
+        node.logs[ScopeKind.CONVERSATION].is_away = True
+    town.a.calls.draining.begin(0)
+    await asyncio.sleep(1.5 * PAUSE)
+    for node in (town.b, town.c):
+        node.logs[ScopeKind.CONVERSATION].is_away = False
+    await asyncio.sleep(PAUSE)
+    assert town.owner(STUDENT) in (town.b, town.c)
+    assert town.a.calls.membership.counters["calls_not_moved"] == 2
     await follow(town, caller, callee)
     await town.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
