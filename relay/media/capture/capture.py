@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from relay.media.api import CaptureOrder, PartyLabel, Producer
 from relay.media.capture.block import CaptureBlocks, envelopes
-from relay.media.capture.keyframes import KeyframeSchedule
+from relay.media.capture.keyframes import SILENT, KeyframeSchedule
 from relay.media.capture.writer import Append, CaptureFile
 from relay.media.transport.transport import Transport
 
@@ -155,14 +155,15 @@ class Capture:
             if transport.tx is None:
                 continue
             streams = transport.statistics.streams
-            for ssrc in leg.schedule.due(streams, self._lower_layers(transport), now):
+            for ssrc in leg.schedule.due(streams, self._lower_layers(transport, now), now):
                 transport.request_keyframe(ssrc, now)
                 self.blocks.add_event("keyframe_requested", {"party": leg.party, "ssrc": ssrc}, now)
 
-    def _lower_layers(self, transport: Transport) -> set[int]:
-        """Of each source of video, the SSRCs but the one that most comes by (simulcast)."""
+    def _lower_layers(self, transport: Transport, now: float) -> set[int]:
+        """Of each source of video, the SSRCs but the one that most comes by (simulcast), of those that have not stopped."""
         streams, lower = transport.statistics.streams, set[int]()
         for producer in self.router.producers(transport):
-            layers = sorted((one.ssrc for one in producer.encodings if one.ssrc in streams), key=lambda ssrc: streams[ssrc].bytes)
-            lower.update(layers[:-1])
+            layers = [streams[one.ssrc] for one in producer.encodings if one.ssrc in streams]
+            layers.sort(key=lambda one: (now - one.heard_at <= SILENT, one.bytes))
+            lower.update(one.ssrc for one in layers[:-1])
         return lower

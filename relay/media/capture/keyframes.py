@@ -38,6 +38,8 @@ class _Asked:
     last_at: float
     """Seconds, monotonic: when the last one was noticed."""
     wanted: bool = True
+    lower: bool = False
+    """It was a lower layer, as of the last look at which it was not silent."""
     requests: int = 0
     """Since it is wanted."""
     requested_at: float = float("-inf")
@@ -65,11 +67,13 @@ class KeyframeSchedule:
 
         Args:
             streams: what the transport's peer has sent, by SSRC.
-            lower: those that are a lower layer of simulcast: they are asked once, and not again and again.
+            lower: those that are a lower layer of simulcast: they are asked once, and again when the layer above has stopped.
         """
         due = []
         for gone in self._streams.keys() - streams.keys():
             del self._streams[gone]
+        highest = [streams[ssrc].heard_at for ssrc, asked in self._streams.items() if not asked.lower]
+        stopped_at = max((one for one in highest if now - one > SILENT), default=float("-inf"))
         for ssrc, stream in streams.items():
             if not stream.is_video or now - stream.heard_at > SILENT:
                 continue
@@ -79,8 +83,12 @@ class KeyframeSchedule:
                 asked = self._streams[ssrc] = _Asked(0, now)
             if stream.keyframes != asked.seen:
                 asked.seen, asked.last_at, asked.wanted, asked.requests = stream.keyframes, now, False, 0
+            elif asked.lower and ssrc not in lower and asked.last_at < stopped_at:
+                # A recording can go on with it from a key frame on. Its sender gives none where the network became too poor.
+                asked.wanted, asked.requests = True, 0
             elif not asked.wanted and self._interval and now - asked.last_at >= self._interval and ssrc not in lower:
                 asked.wanted, asked.requests = True, 0
+            asked.lower = ssrc in lower
             pause = REPEAT if asked.requests < REPEATS else max(REPEAT, self._interval or float("inf"))
             if asked.wanted and now - asked.requested_at >= pause:
                 asked.requests += 1

@@ -9,6 +9,9 @@ from relay.recording.assembly.frames import CodedFrame
 DELAY: Final = 4.0
 """Seconds after which a second is complete: as long as a packet may be late, and some."""
 
+PAUSE: Final = 0.5
+"""Seconds without a frame after which a layer has stopped, if another one goes on."""
+
 
 class TimedFrame(NamedTuple):
     """A frame that can be decoded, or is missing."""
@@ -53,17 +56,18 @@ class LayerSelector:
             second = min(self._seconds)
             if second + 1 + DELAY > now:
                 break
-            out += self._choose(self._seconds.pop(second))
+            out += self._choose(self._seconds.pop(second), self._seconds.get(second + 1, _Second()))
             self._done = second
         return out
 
-    def _choose(self, second: _Second) -> list[TimedFrame]:
+    def _choose(self, second: _Second, following: _Second) -> list[TimedFrame]:
         layers = second.layers
         self.held -= sum(_size(one) for frames in layers.values() for one in frames)
         current = self._current
         for layer in self._order:
             frames = layers.get(layer)
-            if not frames:
+            # The layer below sends the key frame with which it can be taken when this one stops, and not again.
+            if not frames or _stops(layer, second, following):
                 continue
             if layer == current and all(one.decodable for one in frames):
                 break
@@ -83,6 +87,14 @@ class LayerSelector:
 
 def _size(frame: TimedFrame) -> int:
     return len(frame.frame.data or b"") + 2 * PER_ITEM
+
+
+def _stops(layer: int, second: _Second, following: _Second) -> bool:
+    """Whether a layer has no frame for a while after those of this second, and another one has."""
+    until = second.layers[layer][-1].time + PAUSE
+    if any(one.time <= until for one in following.layers.get(layer, ())[:1]):
+        return False
+    return any(one.time > until for both in (second, following) for frames in both.layers.values() for one in frames[-1:])
 
 
 def _whole_from_key(frames: list[TimedFrame]) -> TimedFrame | None:

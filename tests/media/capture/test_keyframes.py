@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from relay.media.capture.keyframes import REPEATS, KeyframeSchedule
+from relay.media.capture.keyframes import REPEATS, SILENT, KeyframeSchedule
 
 SSRC, OTHER = 7, 8
 
@@ -84,6 +84,24 @@ def test_the_lower_layers_of_simulcast_are_asked_once() -> None:
         high.keyframes += SSRC in due
         low.keyframes += OTHER in due
     assert asked == [(100, SSRC), (100, OTHER), (111, SSRC), (122, SSRC), (133, SSRC)]
+
+
+@pytest.mark.parametrize(("sends_one", "asked"), [(False, [(115, OTHER)]), (True, [])], ids=["silently", "with a key frame"])
+def test_when_the_highest_layer_stops_the_next_one_is_asked_unless_it_has_sent_a_key_frame_since(
+    *, sends_one: bool, asked: list[tuple[int, int]]
+) -> None:
+    schedule, high, low = KeyframeSchedule(0.0), Stream(keyframes=1), Stream(keyframes=1)
+    found = []
+    for now in range(100, 130):
+        low.heard_at = float(now)
+        if now <= 112:
+            high.heard_at = float(now)
+        low.keyframes += sends_one and now == 113
+        silent = now - high.heard_at > SILENT
+        due = schedule.due({SSRC: high, OTHER: low}, {SSRC if silent else OTHER}, float(now))
+        found += [(now, ssrc) for ssrc in due]
+        low.keyframes += OTHER in due
+    assert found == asked
 
 
 def test_after_a_pause_a_key_frame_is_wanted_again() -> None:

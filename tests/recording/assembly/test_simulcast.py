@@ -30,6 +30,21 @@ def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at
     assert max(after.time - before.time for before, after in pairwise(shown)) < 0.2
 
 
+@pytest.mark.parametrize("stops", [65, 74], ids=["in a second", "at the end of a second"])
+def test_when_the_highest_layer_stops_the_next_one_goes_on_from_the_key_frame_that_it_sends_then(tmp_path: Path, stops: int) -> None:
+    """As Chromium does when a layer is turned off, or when its network is too poor for it."""
+    media = [audio_section(), video_section("1", [0x51, 0x52], [("SIM", [0x51, 0x52])])]
+    high = encoded("libvpx", stops, 320, 240, key_every=1000)
+    low = [*encoded("libvpx", stops, 160, 120, key_every=1000), *encoded("libvpx", 150 - stops, 160, 120, key_every=1000)]
+    packets = [*Stream(0x51, VP8, 90000).frames(low), *Stream(0x52, VP8, 90000).frames(high)]
+    result = assemble(written(tmp_path / "x.pcapng", packets, duration=6, media=media), tmp_path / "out")
+    found = track(result.sidecar, "video")
+    assert [one[1:] for one in found["sizes"]] == [[320, 240], [160, 120]]
+    shown = decoded_frames(tmp_path / "out" / "A.webm")
+    assert len(shown) == 150
+    assert max(after.time - before.time for before, after in pairwise(shown)) < 0.1
+
+
 @pytest.mark.parametrize("named", [True, False], ids=["from its begin", "from when packets name no layer any more"])
 def test_simulcast_that_only_packets_tell_apart_is_repaired_and_becomes_one_track(tmp_path: Path, *, named: bool) -> None:
     """As Chromium sends it: no SSRC is in the description. Packets name their layer until the first report has come."""
