@@ -64,6 +64,14 @@ LAYERS = """async (connection) => {
 }"""
 
 
+STOP_HIGHER = """async (connection) => {
+  const sender = connection.getSenders().find(({ track }) => track?.kind === "video");
+  const parameters = sender.getParameters();
+  parameters.encodings[1].active = false;
+  await sender.setParameters(parameters);
+}"""
+
+
 async def layers_sent(page: Version1Page) -> list[Layer]:
     """Wait until the page has sent enough frames of two layers: these, the lower one first."""
 
@@ -77,14 +85,14 @@ async def layers_sent(page: Version1Page) -> list[Layer]:
     return found
 
 
-async def the_recording_shows_the_highest_layer(tmp_path: Path, clapper: Clapper, layers: list[Layer]) -> None:
-    """Once it is complete, from the first frame of that layer on."""
+async def the_recording_shows(tmp_path: Path, clapper: Clapper, *layers: Layer) -> None:
+    """These layers in this order, and each second from the first frame of the first one on."""
     capture = await finished_capture(tmp_path / "recordings")
     made = assemble(capture, capture.with_suffix(""))
     [track] = [one for one in made.sidecar["tracks"] if (one["party"], one["kind"]) == ("A", "video")]
-    assert sorted(track["ssrcs"]) == sorted(one["ssrc"] for one in layers)
-    begins, ssrc = track["layers"][-1]
-    assert (ssrc, track["sizes"][-1][1:]) == (layers[-1]["ssrc"], [*SIZE])
+    taken = track["layers"][-len(layers) :]
+    assert [ssrc for _, ssrc in taken] == [one["ssrc"] for one in layers]
+    assert [width for _, width, _ in track["sizes"][-len(layers) :]] == [one["width"] for one in layers]
 
     strict = VerificationLimits(max_loss=0, max_missing_frames=0)
     result = verify(made.folder, limits=strict, out=tmp_path / "report")
@@ -98,10 +106,10 @@ async def the_recording_shows_the_highest_layer(tmp_path: Path, clapper: Clapper
     due = clapper.due(made.sidecar)
     seen = seconds_seen(made.folder / track["file"], due)
     [whole] = [one.duration for one in result.report.products if one.name == track["file"]]
-    assert {second for second, time in due.items() if begins < time < whole - 0.5} <= {*seen}
+    assert {second for second, time in due.items() if taken[0][0] < time < whole - 0.5} <= {*seen}
 
 
-async def test_two_layers_that_an_offer_names_by_ssrc_cross_to_chromium_and_the_recording_has_the_higher_one(
+async def test_of_layers_that_an_offer_names_by_ssrc_the_recording_has_the_higher_one_and_once_that_stops_the_lower_one(
     relay: RunningRelay, open_page: OpenPage[Version1Page], tmp_path: Path
 ) -> None:
     caller, callee = await open_page(Version1Page, STUDENT), await open_page(Version1Page, TUTOR)
@@ -109,15 +117,17 @@ async def test_two_layers_that_an_offer_names_by_ssrc_cross_to_chromium_and_the_
     await clapper.held_by(caller.page)
     await caller.page.evaluate(BY_SSRC)
     call = await PagesInCall.connected(relay, "video", caller, callee)
-    layers = await layers_sent(caller)
+    lower, higher = await layers_sent(caller)
     await call.more_frames(callee)
     # Of layers that are told apart by SSRCs, Chromium shows the first one.
-    assert (await callee.talking()).size_received[0] == layers[0]["width"]
+    assert (await callee.talking()).size_received[0] == lower["width"]
+    await caller.page.evaluate(f"({STOP_HIGHER})({caller.connection})")
+    await clapper.passes(caller.page, 2)
     await caller.hang_up()
-    await the_recording_shows_the_highest_layer(tmp_path, clapper, layers)
+    await the_recording_shows(tmp_path, clapper, higher, lower)
 
 
-async def test_two_layers_that_packets_name_by_rid_cross_to_werift_and_the_recording_has_the_higher_one(
+async def test_layers_that_packets_name_by_rid_all_cross_and_the_recording_has_the_higher_one(
     relay: RunningRelay, open_page: OpenPage[Version1Page], media: Path, tmp_path: Path
 ) -> None:
     caller = await open_page(Version1Page, STUDENT)
@@ -127,8 +137,8 @@ async def test_two_layers_that_packets_name_by_rid_cross_to_werift_and_the_recor
     async with ForeignClient.started("werift", relay.url, TUTOR, media, SIMULCAST="yes") as callee:
         await caller.call("video")
         await callee.answer_call()
-        layers = await layers_sent(caller)
-        assert [one["rid"] for one in layers] == ["q", "f"]
+        lower, higher = await layers_sent(caller)
+        assert (lower["rid"], higher["rid"]) == ("q", "f")
 
         async def both_arrive() -> bool:
             heard = (await callee.heard()).layers
@@ -136,4 +146,4 @@ async def test_two_layers_that_packets_name_by_rid_cross_to_werift_and_the_recor
 
         await eventually(both_arrive, "both layers arrive at the callee", every=LOOK)
         await caller.hang_up()
-    await the_recording_shows_the_highest_layer(tmp_path, clapper, layers)
+    await the_recording_shows(tmp_path, clapper, higher)

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from relay.media.api import CaptureOrder, PartyLabel, Producer
@@ -42,6 +42,8 @@ class _Leg:
     party: PartyLabel
     number: int
     schedule: KeyframeSchedule
+    lost: dict[int, int] = field(default_factory=dict)
+    """Packets of each layer of simulcast that had not arrived, as of the last look."""
     comment: bytes = b""
     interface: int = 0
 
@@ -155,15 +157,24 @@ class Capture:
             if transport.tx is None:
                 continue
             streams = transport.statistics.streams
-            for ssrc in leg.schedule.due(streams, self._lower_layers(transport, now), now):
+            lower, broken = self._layers(leg, now)
+            for ssrc in leg.schedule.due(streams, lower, now, broken):
                 transport.request_keyframe(ssrc, now)
                 self.blocks.add_event("keyframe_requested", {"party": leg.party, "ssrc": ssrc}, now)
 
-    def _lower_layers(self, transport: Transport, now: float) -> set[int]:
-        """Of each source of video, the SSRCs but the one that most comes by (simulcast), of those that have not stopped."""
-        streams, lower = transport.statistics.streams, set[int]()
-        for producer in self.router.producers(transport):
+    def _layers(self, leg: _Leg, now: float) -> tuple[set[int], set[int]]:
+        """Of simulcast, the SSRCs that are a lower layer, and those that have lost packets for good since the last look.
+
+        Of each source, the highest layer is the one that most comes by, of those that have not stopped. What a layer lost stays
+        lost if the other party does not ask for it: Chromium receives the first SSRC of a SIM group only.
+        """
+        streams, lost, lower = leg.transport.statistics.streams, dict[int, int](), set[int]()
+        for producer in self.router.producers(leg.transport):
             layers = [streams[one.ssrc] for one in producer.encodings if one.ssrc in streams]
-            layers.sort(key=lambda one: (now - one.heard_at <= SILENT, one.bytes))
-            lower.update(one.ssrc for one in layers[:-1])
-        return lower
+            if len(layers) > 1:
+                layers.sort(key=lambda one: (now - one.heard_at <= SILENT, one.bytes))
+                lower.update(one.ssrc for one in layers[:-1])
+                lost.update({one.ssrc: one.lost for one in layers if not one.nacks})
+        broken = {ssrc for ssrc, count in lost.items() if count > leg.lost.get(ssrc, count)}
+        leg.lost = lost
+        return lower, broken

@@ -14,6 +14,9 @@ REPEAT: Final = 1.0
 REPEATS: Final = 5
 """Times that this is done: a stream whose key frames are not recognised (end-to-end encryption) is not asked all the time."""
 
+AFTER_LOSS: Final = 2.0
+"""Seconds from a key frame of a layer that lost packets to the request of another one: it may lose some every second."""
+
 SILENT: Final = 2.0
 """Seconds after the last packet of a stream that it is asked for nothing: it is turned off."""
 
@@ -40,6 +43,8 @@ class _Asked:
     wanted: bool = True
     lower: bool = False
     """It was a lower layer, as of the last look at which it was not silent."""
+    broken: bool = False
+    """Packets of it are lost for good since its last key frame."""
     requests: int = 0
     """Since it is wanted."""
     requested_at: float = float("-inf")
@@ -62,18 +67,21 @@ class KeyframeSchedule:
         """Packets are captured from now on: of what was sent before, no key frame counts."""
         self._streams = {ssrc: _Asked(one.keyframes, now) for ssrc, one in streams.items() if one.is_video}
 
-    def due(self, streams: Mapping[int, VideoStream], lower: Collection[int], now: float) -> list[int]:
+    def due(
+        self, streams: Mapping[int, VideoStream], lower: Collection[int], now: float, broken: Collection[int] = ()
+    ) -> list[int]:
         """The SSRCs to request key frames of, now.
 
         Args:
             streams: what the transport's peer has sent, by SSRC.
             lower: those that are a lower layer of simulcast: they are asked once, and again when the layer above has stopped.
+            broken: those of which packets were lost for good since the last time.
         """
         due = []
         for gone in self._streams.keys() - streams.keys():
             del self._streams[gone]
-        highest = [streams[ssrc].heard_at for ssrc, asked in self._streams.items() if not asked.lower]
-        stopped_at = max((one for one in highest if now - one > SILENT), default=float("-inf"))
+        highest = [streams[ssrc] for ssrc, asked in self._streams.items() if not asked.lower]
+        stopped = any(now - one.heard_at > SILENT for one in highest)
         for ssrc, stream in streams.items():
             if not stream.is_video or now - stream.heard_at > SILENT:
                 continue
@@ -81,12 +89,10 @@ class KeyframeSchedule:
             if asked is None:
                 # A new stream begins with a key frame, unless that was lost.
                 asked = self._streams[ssrc] = _Asked(0, now)
+            asked.broken = ssrc in broken or (asked.broken and stream.keyframes == asked.seen)
             if stream.keyframes != asked.seen:
                 asked.seen, asked.last_at, asked.wanted, asked.requests = stream.keyframes, now, False, 0
-            elif asked.lower and ssrc not in lower and asked.last_at < stopped_at:
-                # A recording can go on with it from a key frame on. Its sender gives none where the network became too poor.
-                asked.wanted, asked.requests = True, 0
-            elif not asked.wanted and self._interval and now - asked.last_at >= self._interval and ssrc not in lower:
+            elif not asked.wanted and self._is_due(asked, ssrc in lower, stopped, now):
                 asked.wanted, asked.requests = True, 0
             asked.lower = ssrc in lower
             pause = REPEAT if asked.requests < REPEATS else max(REPEAT, self._interval or float("inf"))
@@ -95,3 +101,16 @@ class KeyframeSchedule:
                 asked.requested_at = now
                 due.append(ssrc)
         return due
+
+    def _is_due(self, asked: _Asked, lower: bool, stopped: bool, now: float) -> bool:
+        """Whether another key frame is needed of a stream that has sent one.
+
+        Args:
+            lower: it is a lower layer of simulcast.
+            stopped: so has one that was none.
+        """
+        # A recording can go on with the next layer from a key frame on. Its sender gives none where the network became too poor.
+        if asked.lower and not lower and stopped:
+            return True
+        since = now - asked.last_at
+        return (asked.broken and since >= AFTER_LOSS) or (0 < self._interval <= since and not lower)

@@ -176,6 +176,12 @@ class StreamStatistics:
         return self._highest
 
     @property
+    def lost(self) -> int:
+        """Packets that have not arrived so far."""
+        # RFC 3550, A.3: duplicates, and packets from before the first, would make it negative.
+        return max(0, self._highest - self._first + 1 - self.packets)
+
+    @property
     def timestamp(self) -> int:
         """Of the newest packet so far."""
         return self._timestamp
@@ -203,8 +209,7 @@ class StreamStatistics:
             ssrc=self.ssrc,
             packets=self.packets,
             bytes=self.bytes,
-            # RFC 3550, A.3: duplicates, and packets from before the first, would make it negative.
-            lost=max(0, all_expected - self.packets),
+            lost=self.lost,
             expected=expected,
             loss=max(0, expected - packets) / expected if expected else 0.0,
             jitter=self._jitter / self._clock_rate,

@@ -86,22 +86,29 @@ def test_the_lower_layers_of_simulcast_are_asked_once() -> None:
     assert asked == [(100, SSRC), (100, OTHER), (111, SSRC), (122, SSRC), (133, SSRC)]
 
 
-@pytest.mark.parametrize(("sends_one", "asked"), [(False, [(115, OTHER)]), (True, [])], ids=["silently", "with a key frame"])
-def test_when_the_highest_layer_stops_the_next_one_is_asked_unless_it_has_sent_a_key_frame_since(
-    *, sends_one: bool, asked: list[tuple[int, int]]
-) -> None:
+def test_when_the_highest_layer_stops_the_next_one_is_asked_and_not_when_it_is_the_highest_by_itself() -> None:
     schedule, high, low = KeyframeSchedule(0.0), Stream(keyframes=1), Stream(keyframes=1)
     found = []
     for now in range(100, 130):
         low.heard_at = float(now)
         if now <= 112:
             high.heard_at = float(now)
-        low.keyframes += sends_one and now == 113
         silent = now - high.heard_at > SILENT
-        due = schedule.due({SSRC: high, OTHER: low}, {SSRC if silent else OTHER}, float(now))
+        due = schedule.due({SSRC: high, OTHER: low}, {SSRC if silent or now < 105 else OTHER}, float(now))
         found += [(now, ssrc) for ssrc in due]
         low.keyframes += OTHER in due
-    assert found == asked
+    assert found == [(115, OTHER)]
+
+
+def test_a_layer_that_lost_packets_for_good_is_asked_at_once_and_not_more_often_than_every_two_seconds() -> None:
+    stream, schedule = Stream(keyframes=1), KeyframeSchedule(0.0)
+    asked = []
+    for now in range(100, 120):
+        stream.heard_at = float(now)
+        due = schedule.due({SSRC: stream}, (), float(now), {SSRC} if now in {105, 106, 110} else ())
+        asked += [now for _ in due]
+        stream.keyframes += len(due)
+    assert asked == [105, 108, 111], "one came at 106, with or before what was lost, and at 109"
 
 
 def test_after_a_pause_a_key_frame_is_wanted_again() -> None:

@@ -31,7 +31,9 @@ def test_of_simulcast_the_highest_layer_that_is_complete_is_taken_and_changed_at
 
 
 @pytest.mark.parametrize("stops", [65, 74], ids=["in a second", "at the end of a second"])
-def test_when_the_highest_layer_stops_the_next_one_goes_on_from_the_key_frame_that_it_sends_then(tmp_path: Path, stops: int) -> None:
+def test_when_the_highest_layer_stops_the_next_one_goes_on_from_the_key_frame_that_it_sends_then(
+    tmp_path: Path, stops: int
+) -> None:
     """As Chromium does when a layer is turned off, or when its network is too poor for it."""
     media = [audio_section(), video_section("1", [0x51, 0x52], [("SIM", [0x51, 0x52])])]
     high = encoded("libvpx", stops, 320, 240, key_every=1000)
