@@ -1,11 +1,15 @@
 """`make bench-cluster`: what it costs that the caller's node is not the callee's.
 
 Invitations come at fixed times, and each callee declines at once, as in `bench/signaling`. First one relay alone, then one node
-of a cluster, then three nodes with the callers at one and the callees at another one, and each invitation crosses; then three
+of a cluster; then three nodes with the callers at one and the callees at another one, and each invitation crosses; then three
 with all devices spread evenly, where two of three cross. Their loads decide which of the three owns a call. All relays and Redis
 share one core, and the devices are on the other: so what is compared is processor time, which adds up on any machine, and not the
 invitations per second of machines that are not here. What a process takes without calls is measured by itself: leases, and pings
 of the devices. What the nodes could carry follows from both.
+
+An invitation takes more of a process that has few of them, as it wakes up for each. So one node is also measured with a third of
+the invitations: it has as many as each of three. And three are measured of which each has both devices of its calls: what these
+take more than the one is due to the core that they share.
 """
 
 import argparse
@@ -22,7 +26,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 
@@ -31,33 +35,41 @@ from bench.signaling.__main__ import NO_LIMITS, RESULTS, Load, free_port, servin
 from bench.signaling.people import SECRET, Pair, make_pairs
 from deploy.cluster.engines import postgresql
 from deploy.cluster.programs import find
+from relay.cluster.choose import RAMP_SECONDS
 from relay.ids import Profile
 
-WARM: Final = 3.0
-"""Seconds of invitations before those that count: every code path, each connection of the pools, and the 2 s for which a new
-cluster gives no claims."""
+WARM: Final = RAMP_SECONDS + 2.0
+"""Seconds of invitations before those that count: every code path, each connection of the pools, the 2 s for which a new cluster
+gives no claims, and the time for which a node's load counts the calls that have begun. Until then loads rise, and each node takes
+those of the others, which it sees late, for lower than its own."""
 
 IDLE: Final = 5.0
 """Seconds in which nothing but leases are renewed."""
+
+
+Placing = Literal["apart", "together", "spread"]
+"""All callers are at the first node and all callees at the last; or pairs are spread evenly over the nodes; or their devices
+are, the two of a pair independently."""
 
 
 class PlacedLoad(Load):
     """Devices at several nodes.
 
     Args:
-        spread: evenly, the two of a pair independently; else all callers are at the first node and all callees at the last.
+        placing: of the two devices of a pair.
     """
 
-    def __init__(self, urls: Sequence[str], pairs: list[Pair], *, spread: bool) -> None:
+    def __init__(self, urls: Sequence[str], pairs: list[Pair], placing: Placing) -> None:
         super().__init__(urls[0], pairs)
         self._urls = urls
-        self._spread = spread
+        self._placing = placing
 
     def url_for(self, profile: Profile) -> str:
         calls, count = profile.profile_type == "student", len(self._urls)
-        if self._spread:
-            return self._urls[(profile.profile_id if calls else profile.profile_id // count) % count]
-        return self._urls[0 if calls else -1]
+        if self._placing == "apart":
+            return self._urls[0 if calls else -1]
+        together = calls or self._placing == "together"
+        return self._urls[(profile.profile_id if together else profile.profile_id // count) % count]
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,19 @@ class Layout:
 
     nodes: int
     redis: bool
-    spread: bool = False
+    placing: Placing = "apart"
+    share: float = 1.0
+    """Of the invitations."""
 
 
-LAYOUTS: Final = (Layout(1, False), Layout(1, True), Layout(3, True), Layout(3, True, spread=True))
+LAYOUTS: Final = (
+    Layout(1, False),
+    Layout(1, True),
+    Layout(1, True, share=1 / 3),
+    Layout(3, True, "together"),
+    Layout(3, True, "spread"),
+    Layout(3, True, "apart"),
+)
 
 
 async def measure(layout: Layout, devices: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
@@ -97,9 +118,9 @@ async def measure(layout: Layout, devices: int, rate: float, seconds: float, fol
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         for address, _ in relays:
             await serving(http, address)
-        load = PlacedLoad([address for address, _ in relays], pairs, spread=layout.spread)
+        load = PlacedLoad([address for address, _ in relays], pairs, layout.placing)
         await load.connect(http)
-        return asdict(layout) | await _run(load, [one for _, one in relays], engine, rate, seconds)
+        return asdict(layout) | await _run(load, [one for _, one in relays], engine, rate * layout.share, seconds / layout.share)
 
 
 async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
