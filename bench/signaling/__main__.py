@@ -117,10 +117,15 @@ class Load:
         async for frame in socket_:
             if '"type":"call_invitation"' not in frame.data:
                 continue
-            self.latencies.append(time.perf_counter() - self._sent[pair.conversation_id])
+            self.note(pair, time.perf_counter() - self._sent[pair.conversation_id])
             async with self._arrival:
                 self._arrival.notify_all()
             await socket_.send_str(json.dumps({"type": "call_declined", **about(scope, pair.caller)}))
+
+    def note(self, pair: Pair, seconds: float) -> None:
+        """The invitation of a pair has arrived."""
+        del pair
+        self.latencies.append(seconds)
 
     async def _read_caller(self, socket_: aiohttp.ClientWebSocketResponse) -> None:
         async for frame in socket_:

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any, Final, Literal
 
 import aiohttp
@@ -63,6 +63,9 @@ class PlacedLoad(Load):
         super().__init__(urls[0], pairs)
         self._urls = urls
         self._placing = placing
+        self.crossed: list[float] = []
+        """The latencies of invitations whose callee is at another node than the caller; the others are in `stayed`."""
+        self.stayed: list[float] = []
 
     def url_for(self, profile: Profile) -> str:
         calls, count = profile.profile_type == "student", len(self._urls)
@@ -70,6 +73,17 @@ class PlacedLoad(Load):
             return self._urls[0 if calls else -1]
         together = calls or self._placing == "together"
         return self._urls[(profile.profile_id if together else profile.profile_id // count) % count]
+
+    def note(self, pair: Pair, seconds: float) -> None:
+        super().note(pair, seconds)
+        crosses = self.url_for(pair.caller) != self.url_for(pair.callee)
+        (self.crossed if crosses else self.stayed).append(seconds)
+
+    def forget(self) -> None:
+        """Begin to measure."""
+        for latencies in (self.latencies, self.crossed, self.stayed):
+            latencies.clear()
+        self.refused.clear()
 
 
 @dataclass(frozen=True)
@@ -123,15 +137,14 @@ async def measure(layout: Layout, devices: int, rate: float, seconds: float, fol
         return asdict(layout) | await _run(load, [one for _, one in relays], engine, rate * layout.share, seconds / layout.share)
 
 
-async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
+async def _run(load: PlacedLoad, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
     await load.invite(rate, WARM)
     await load.arrived(int(rate * WARM))
     processes = (engine, *relays)
     before = [one.cpu_seconds() for one in processes]
     await asyncio.sleep(IDLE)
     rested = [(one.cpu_seconds() - was) / IDLE for one, was in zip(processes, before, strict=True)]
-    load.latencies.clear()
-    load.refused.clear()
+    load.forget()
     before = [one.cpu_seconds() for one in processes]
     begin = time.perf_counter()
     await load.invite(rate, seconds)
@@ -149,6 +162,8 @@ async def _run(load: Load, relays: Sequence[Process], engine: Process, rate: flo
         "refused": load.refused,
         "p50_ms": round(cuts[49] * 1000, 2),
         "p99_ms": round(cuts[98] * 1000, 2),
+        # Of callees at the caller's node, and at another one.
+        "p50_ms_by_node": [round(median(some) * 1000, 2) if some else None for some in (load.stayed, load.crossed)],
         "cpu_ms_per_invitation_of_each_relay": per_call[1:],
         "cpu_ms_per_invitation_of_redis": per_call[0],
         "core_without_calls_of_each_relay": [round(one, 4) for one in rested[1:]],
