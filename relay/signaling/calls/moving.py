@@ -34,6 +34,9 @@ LINGERS: Final = 2.0
 WRITTEN_WITHIN: Final = 1.0
 """Seconds that a call waits for the database. What this node has not written of it, it cannot write once the row is another's."""
 
+LOOKS: Final = 20
+"""Times that it is tried to find out who has a call while the engine or the database is away: without its row it is nobody's."""
+
 A_CALL: Final = 0.01
 """Load that a call counts for which a node has just got."""
 
@@ -195,6 +198,14 @@ class Moving:
 
     async def _is_gone(self, live: LiveCall, to: NodeRef) -> bool:
         """Whether a node has a call that it has not said to have. If it has not, it gets it no more."""
+        for _ in range(LOOKS):
+            try:
+                return await self._has_it(live, to)
+            except Unavailable:
+                await asyncio.sleep(WRITTEN_WITHIN)
+        return False
+
+    async def _has_it(self, live: LiveCall, to: NodeRef) -> bool:
         call, claim = live.call, live.claim
         assert claim is not None, "only such a call is moved"
         standing = (await self._context.cluster.claim(claim.call_id, claim.profiles, sheets.encode(live))).claim
@@ -202,7 +213,7 @@ class Moving:
             # With the claim alone, it has not got the call, and may still give it back.
             log = self._context.ports.logs[call.scope.kind]
             return call.call_id in await log.heartbeat([call.call_id], self._context.time_of(live))
-        # It may have got as far as the row.
+        # It may have got as far as the row, and has let go since.
         await self._context.ports.logs[call.scope.kind].succeed(call.call_id, to.incarnation)
         return False
 

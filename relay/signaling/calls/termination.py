@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from relay.cluster.values import NodeRef
+from relay.errors import Unavailable
 from relay.media.api import WorkerLost
 from relay.signaling.calls import notices
 from relay.signaling.calls import sheet as sheets
@@ -128,29 +129,43 @@ class Termination:
             self._context.spawn(self.end_locked(live, EndReason.EXPIRED))
 
     async def taken_over(self, call_id: str) -> None:
-        """Another server has taken a call over: this one was taken for dead. Its lock is not held."""
-        if (live := self._context.live.with_id(call_id)) is not None:
-            for party in live.call.parties:
-                for device in self._context.devices.known(party.profile):
-                    device.in_doubt = device.remote is None
-            await self.drop(live)
+        """The row of a call was another server's a moment ago: this one was taken for dead. Its lock is not held."""
+        if (live := self._context.live.with_id(call_id)) is None:
+            return
+        async with live.lock:
+            # A call that moves is the next owner's for a moment, also if it comes back.
+            if await self._is_anothers(live):
+                for party in live.call.parties:
+                    for device in self._context.devices.known(party.profile):
+                        device.in_doubt = device.remote is None
+                await self._drop(live)
+
+    async def _is_anothers(self, live: LiveCall) -> bool:
+        call_id, log = live.call.call_id, self._context.ports.logs[live.call.scope.kind]
+        try:
+            return call_id in await log.heartbeat([call_id], self._context.time_of(live))
+        except Unavailable:
+            return False  # the next heartbeat finds it
 
     async def drop(self, live: LiveCall) -> None:
         """Carry a call no more. Nothing is written, and no device is told: another server speaks for the call. Its lock is not
         held."""
         async with live.lock:
-            context, call = self._context, live.call
-            if not call.end(EndReason.EXPIRED, context.clock.now()):
-                return
-            update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
-            self._take_out(live, update)
-            if live.claim is not None:
-                context.cluster.release(live.claim)  # or it would be claimed anew when the engine has lost the new owner's
-            live.ringing.clear()
-            context.ports.hooks.dropped(call)
-            context.forget(*(party.profile for party in call.parties))
-            logger.warning("call %s is another server's, and is dropped here", call.call_id)
-            await context.sessions.close_all(call.call_id)
+            await self._drop(live)
+
+    async def _drop(self, live: LiveCall) -> None:
+        context, call = self._context, live.call
+        if not call.end(EndReason.EXPIRED, context.clock.now()):
+            return
+        update, _, _ = live.take_update(), live.take_transfer(), live.drop_requests()
+        self._take_out(live, update)
+        if live.claim is not None:
+            context.cluster.release(live.claim)  # or it would be claimed anew when the engine has lost the new owner's
+        live.ringing.clear()
+        context.ports.hooks.dropped(call)
+        context.forget(*(party.profile for party in call.parties))
+        logger.warning("call %s is another server's, and is dropped here", call.call_id)
+        await context.sessions.close_all(call.call_id)
 
     def leave(self, live: LiveCall, to: NodeRef) -> None:
         """Carry a call no more that another server goes on with, as this one has asked it to. Its media stays for now."""

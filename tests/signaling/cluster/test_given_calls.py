@@ -227,6 +227,43 @@ async def test_a_node_that_is_slow_to_take_a_call_is_asked_again_and_has_it_once
 
 
 @in_town
+async def test_a_call_that_comes_back_is_not_dropped_for_a_look_at_its_row_while_it_was_away(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    for node in (town.b, town.c):
+        node.engine.refuses_transports = True
+    town.a.logs[ScopeKind.CONVERSATION].delay = 1.0
+    town.a.calls.draining.begin(0)
+    await asyncio.sleep(0.5)
+    [row] = town.a.logs[ScopeKind.CONVERSATION].entries.values()
+    assert row.owner_epoch != town.a.cluster.me.incarnation
+    town.a.calls.membership.taken_over(caller.last("call_state")["call_id"])
+    await asyncio.sleep(3)
+    assert town.owner(STUDENT) is town.a
+    assert row.owner_epoch == town.a.cluster.me.incarnation
+    town.a.logs[ScopeKind.CONVERSATION].delay = 0.0
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
+async def test_the_row_of_a_call_that_comes_back_is_had_back_once_the_database_is_there(town: Town) -> None:
+    caller, callee = await town.connected(town.a, town.b)
+    for node in (town.b, town.c):
+        node.engine.refuses_transports = True
+    town.a.calls.draining.begin(0)
+    town.a.logs[ScopeKind.CONVERSATION].is_away = True
+    await asyncio.sleep(3)
+    [row] = town.a.logs[ScopeKind.CONVERSATION].entries.values()
+    assert row.owner_epoch != town.a.cluster.me.incarnation
+    town.a.logs[ScopeKind.CONVERSATION].is_away = False
+    await asyncio.sleep(1.5)
+    assert town.owner(STUDENT) is town.a
+    assert row.owner_epoch == town.a.cluster.me.incarnation
+    await town.say(caller, HANG_UP)
+    assert callee.types()[-1] == "call_ended hangup"
+
+
+@in_town
 async def test_a_call_moves_once_the_database_is_back_that_was_away_for_some_seconds(town: Town) -> None:
     caller, callee = await town.connected(town.a, town.b)
     for node in (town.b, town.c):
