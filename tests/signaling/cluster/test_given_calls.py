@@ -252,12 +252,12 @@ async def test_the_row_of_a_call_that_comes_back_is_had_back_once_the_database_i
         node.engine.refuses_transports = True
     town.a.calls.draining.begin(0)
     town.a.logs[ScopeKind.CONVERSATION].is_away = True
-    await asyncio.sleep(3)
+    await asyncio.sleep(PAUSE / 2)
     [row] = town.a.logs[ScopeKind.CONVERSATION].entries.values()
     assert row.owner_epoch != town.a.cluster.me.incarnation
     town.a.logs[ScopeKind.CONVERSATION].is_away = False
-    await asyncio.sleep(1.5)
-    assert town.owner(STUDENT) is town.a
+    await asyncio.sleep(PAUSE / 2 - TICK)
+    assert town.owner(STUDENT) is town.a, "before it is tried to be moved again"
     assert row.owner_epoch == town.a.cluster.me.incarnation
     await town.say(caller, HANG_UP)
     assert callee.types()[-1] == "call_ended hangup"
