@@ -35,7 +35,7 @@ WRITTEN_WITHIN: Final = 1.0
 """Seconds that a call waits for the database. What this node has not written of it, it cannot write once the row is another's."""
 
 LOOKS: Final = 20
-"""Times that it is tried to find out who has a call while the engine or the database is away: without its row it is nobody's."""
+"""Times that it is tried to find out who has a call while the engine or the database is away: without its row it is no node's."""
 
 A_CALL: Final = 0.01
 """Load that a call counts for which a node has just got."""
