@@ -40,7 +40,7 @@ Payloads: TypeAlias = Mapping[int, Collection[bytes]]
 """By RTP timestamp, in ascending order: of the packets of that frame."""
 
 RecordedFrame: TypeAlias = tuple[float, bytes]
-"""Seconds from the begin of the file, and the coded frame."""
+"""Seconds from the begin of the file, and the coded frame, or its end."""
 
 
 def missing_frames(shown: Sequence[int], file: Path, capture: Path) -> list[tuple[int, str]]:
@@ -132,9 +132,23 @@ def _seconds(ticks: int) -> float:
 def _recorded(file: Path) -> list[RecordedFrame]:
     with av.open(file) as container:
         [stream] = container.streams.video
+        of_it = last_unit if stream.codec_context.name == "h264" else bytes
         return [
-            (float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream) if packet.pts is not None
+            (float(packet.pts * packet.time_base), of_it(bytes(packet)))
+            for packet in container.demux(stream)
+            if packet.pts is not None
         ]
+
+
+def last_unit(frame: bytes) -> bytes:
+    """Of an H.264 frame in a file, where four bytes before each unit say how long it is (ISO/IEC 14496-15).
+
+    Several units may have come in one packet, where there are two (RFC 6184, section 5.7.1).
+    """
+    begin = 4
+    while (end := begin + int.from_bytes(frame[begin - 4 : begin])) < len(frame):
+        begin = end + 4
+    return frame[begin:]
 
 
 async def finished_capture(recordings: Path) -> Path:

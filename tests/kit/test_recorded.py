@@ -1,11 +1,12 @@
 """Whether the search for frames that a recording lacks finds each, and nothing else."""
 
 from random import Random
+from struct import pack
 
 import pytest
 from aiortc.rtp import RtpPacket
 
-from tests.kit.recorded import RecordedFrame, payloads_of, wrong_frames
+from tests.kit.recorded import RecordedFrame, last_unit, payloads_of, wrong_frames
 
 FRAMES = 60
 FIRST = 2**32 - 20 * 3000
@@ -52,6 +53,19 @@ def test_a_frame_whose_end_was_recovered_is_known_by_its_time(taken: tuple[int, 
     assert wrong_frames(SHOWN, arrived, file, recovered=3) == [(index - 10, "missing") for index in taken]
     del file[39 if taken else 40]
     assert wrong_frames(SHOWN, arrived, file, recovered=3) == [(index - 10, "missing") for index in (*taken, 40)]
+
+
+def test_an_h264_frame_whose_units_came_in_one_packet_is_found() -> None:
+    frames = [[RANDOM.randbytes(size) for size in (24, 4, 300)] for _ in STAMPS]
+    arrived = {
+        stamp: {b"\x78" + b"".join(pack("!H", len(unit)) + unit for unit in units)}
+        for stamp, units in zip(STAMPS, frames, strict=True)
+    }
+    in_file = [b"".join(pack("!I", len(unit)) + unit for unit in units) for units in frames]
+    file = [(frame / 30, last_unit(coded)) for frame, coded in enumerate(in_file)]
+    assert wrong_frames(SHOWN, arrived, file) == []
+    del file[20]
+    assert wrong_frames(SHOWN, arrived, file) == [(10, "missing")]
 
 
 def test_a_frame_that_did_not_arrive_is_not_in_a_recording() -> None:

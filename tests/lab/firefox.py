@@ -87,8 +87,13 @@ class FirefoxBrowser:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, machine: Machine, preferences: Mapping[str, bool | int | str] = {}) -> AsyncIterator[Self]:
+    async def started(
+        cls, machine: Machine, preferences: Mapping[str, bool | int | str] = {}, environment: Mapping[str, str] = {}
+    ) -> AsyncIterator[Self]:
         """Start it on a machine of the lab, with an empty profile.
+
+        Args:
+            environment: variables, besides those of this process.
 
         Raises:
             AssertionError: it does not start.
@@ -100,7 +105,7 @@ class FirefoxBrowser:
             arguments = ("--headless", "--no-remote", "--profile", folder, "--remote-debugging-port", "0")
             process = await asyncio.create_subprocess_exec(
                 *machine.command(program, *arguments),
-                env={**os.environ, "HOME": folder, "MOZ_CRASHREPORTER_DISABLE": "1"},
+                env={**os.environ, **environment, "HOME": folder, "MOZ_CRASHREPORTER_DISABLE": "1"},
                 stdout=DEVNULL,
                 stderr=PIPE,
                 start_new_session=True,

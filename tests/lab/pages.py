@@ -118,13 +118,18 @@ class FirefoxPage:
             AssertionError: at the end, if anything went wrong in the page.
         """
         async with lab.firefox(site) as firefox:
-            page = cls(firefox)
-            await firefox.before_every_page(INSTRUMENTS + PLAIN_SCALING + SMALL_CAMERA)
-            await firefox.goto(f"{url}/")
-            await page.press(f"user-{key}")
-            await page._usable(f"call-video-{CONVERSATION}")
-            yield page
+            yield await cls.signed_in(firefox, url, key)
         assert not firefox.problems, f"errors in the page: {firefox.problems}"
+
+    @classmethod
+    async def signed_in(cls, firefox: Firefox, url: str, key: str) -> Self:
+        """The page in this tab, logged in as `key`, and ready to call."""
+        page = cls(firefox)
+        await firefox.before_every_page(INSTRUMENTS + PLAIN_SCALING + SMALL_CAMERA)
+        await firefox.goto(f"{url}/")
+        await page.press(f"user-{key}")
+        await page._usable(f"call-video-{CONVERSATION}")
+        return page
 
     async def call(self, kind: CallType) -> None:
         await self.press(f"call-{kind}-{CONVERSATION}")
