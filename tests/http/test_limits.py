@@ -288,3 +288,10 @@ def test_failed_logins_of_an_address_count_at_all_nodes_together(engine: Engine)
     other.count_failed_login(request)
     with pytest.raises(TooMany):
         other.count_failed_login(request)
+
+
+def test_a_limit_that_is_off_is_not_counted_for_all_nodes() -> None:
+    told: list[Mapping[str, int]] = []
+    limits = HttpLimits(LimitSettings(limit_invitations="off"), tally=lambda windows, _tell: told.append(windows))
+    assert limits.admits(Action.INVITATION, STUDENT, None)
+    assert told == []
