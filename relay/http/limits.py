@@ -143,9 +143,8 @@ class Limit:
         """Count one; whether that is within the limit."""
         # A list, not a generator: every window counts, even if an earlier one is full.
         within = all([window.hit(item, key) for item, window in self._windows])  # noqa: C419
-        if (
-            within and self._counted and self._tally is not None
-        ):  # what is refused is not told: it would be an attacker's way to Redis
+        # What is refused is not told: it would be an attacker's way to Redis.
+        if within and self._counted and self._tally is not None:
             lengths = {f"{self._name}:{item.get_expiry()}:{key}": item.get_expiry() for item, _ in self._counted}
             self._tally(lengths, partial(self._learn, key))
         return within
