@@ -23,6 +23,12 @@ from relay.ids import Profile, Scope, ScopeKind
 MAX_RINGING: Final = 64
 """Incoming calls that wait for a program; more are left to ring."""
 
+MENTIONED: Final = 4.0
+"""Seconds after a `welcome` in which the relay says how a call stands that it knows (docs/protocol.md, "Coming back")."""
+
+TAKEN_OVER: Final = 30.0
+"""The same if the `welcome` names the call: the server that has it may have died, and another one takes it over after some 9 s."""
+
 TokenSource = str | Callable[[], Awaitable[str]]
 """A token, or what gets one that is valid now: asked each time that a connection is made."""
 
@@ -58,6 +64,8 @@ class CallClient:
         self._on_message = on_message
         self._ringing: asyncio.Queue[ClientCall | None] = asyncio.Queue(MAX_RINGING)
         self._gone = asyncio.Event()
+        self._unmentioned: dict[ClientCall, asyncio.TimerHandle] = {}
+        """Calls of which the relay has said nothing since the latest `welcome`, and when they are over for that."""
         self._signaling = SignalingSocket(http, profile, self._sign_in, self._receive, self._welcomed, self._lost)
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -150,6 +158,8 @@ class CallClient:
         calls = [*self.calls]
         await asyncio.gather(*(call.hang_up() for call in calls), return_exceptions=True)
         await asyncio.gather(*(call.closed() for call in calls), return_exceptions=True)
+        for call in [*self._unmentioned]:
+            self._is_mentioned(call)
         await self._signaling.close()
 
     async def _sign_in(self) -> SignedIn:
@@ -200,6 +210,7 @@ class CallClient:
         if message.get("type") == "call_invitation":
             self._ring(message, scope, call)
         elif call is not None:
+            self._is_mentioned(call)
             call.handle(message)
 
     def _call_of(self, message: ServerMessage, scope: Scope) -> ClientCall | None:
@@ -224,6 +235,20 @@ class CallClient:
         self._on_message(self._signaling.welcome)
         for call in self.calls:
             call.reconnected(resumed)
+            self._is_mentioned(call)
+            if call.call_id and (call.outgoing or call.state != "ringing"):
+                within = TAKEN_OVER if self._signaling.welcome.get("call_id") == call.call_id else MENTIONED
+                self._unmentioned[call] = asyncio.get_running_loop().call_later(within, self._forgotten, call)
+
+    def _is_mentioned(self, call: ClientCall) -> None:
+        if (timer := self._unmentioned.pop(call, None)) is not None:
+            timer.cancel()
+
+    def _forgotten(self, call: ClientCall) -> None:
+        """The relay does not know a call any more: it ended while this device was away, and came back as another one."""
+        del self._unmentioned[call]
+        if self._signaling.is_open:  # else the next `welcome` counts
+            call.lost()
 
     def _lost(self) -> None:
         for call in [*self.calls]:

@@ -71,6 +71,11 @@ class SignalingSocket:
         socket = await self._connect()
         self._task = asyncio.create_task(self._run(socket))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection now."""
+        return self._socket is not None and not self._socket.closed
+
     async def close(self) -> None:
         """Disconnect; the device does not come back."""
         self._closed = True

@@ -147,6 +147,23 @@ async def test_a_client_asks_for_its_call_again_if_its_connection_breaks_while_i
             await eventually(lambda: other.audio.decoded > decoded[1] + 25, "it hears the caller")
 
 
+async def test_a_call_that_ended_while_its_device_was_away_and_came_back_as_another_one_is_over(
+    relay: RunningRelay, join: Join
+) -> None:
+    caller, port = await join("student_456"), URL(relay.url).port or 0
+    async with (
+        CuttablePath.to(port) as path,
+        connect(url_of(path), "tutor_789") as callee,
+        talking(caller, callee) as (call, other),
+    ):
+        path.lead_to()
+        await callee.lose_connection(forget=True)
+        await call.hang_up()
+        path.lead_to(port)
+        async with asyncio.timeout(20):
+            assert await other.ended() == "signaling_lost"
+
+
 async def asked_and_answered(replayed: bool) -> tuple[int, list[Mapping[str, Any]]]:
     """How often a call is asked for whose connection breaks meanwhile, and the offers that are answered.
 
