@@ -55,7 +55,7 @@ test: $(BIN)/.dev
 	@tests/install-peers
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup -m "not browser" $(TESTS); $(OR_NONE)
 	$(PYTEST) -n $(BROWSERS) --dist loadgroup -m "browser and not alone" $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
-	$(PYTEST) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
+	$(PYTEST) -n $(BROWSERS) -m alone $(or $(TESTS),$(DRIVEN)); $(OR_NONE)
 
 # Of a part, a command may have none (pytest's status 5).
 OR_NONE = status=$$?; [ $$status -eq 0 ] || [ $$status -eq 5 ]

@@ -27,7 +27,7 @@ MENTIONED: Final = 4.0
 """Seconds after a `welcome` in which the relay says how a call stands that it knows (docs/protocol.md, "Coming back")."""
 
 TAKEN_OVER: Final = 30.0
-"""The same if the `welcome` names the call: the server that has it may have died, and another one takes it over after some 9 s."""
+"""The same if the `welcome` names the call: the server that has it may have died, and another one has it after some 9 s."""
 
 TokenSource = str | Callable[[], Awaitable[str]]
 """A token, or what gets one that is valid now: asked each time that a connection is made."""
