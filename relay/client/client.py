@@ -236,7 +236,8 @@ class CallClient:
         for call in self.calls:
             call.reconnected(resumed)
             self._is_mentioned(call)
-            if call.call_id and (call.outgoing or call.state != "ringing"):
+            # The same device hears each end, however late: while an engine is away, nothing may come for long.
+            if not resumed and call.call_id and (call.outgoing or call.state != "ringing"):
                 within = TAKEN_OVER if self._signaling.welcome.get("call_id") == call.call_id else MENTIONED
                 self._unmentioned[call] = asyncio.get_running_loop().call_later(within, self._forgotten, call)
 

@@ -65,6 +65,10 @@ async def test_a_call_between_nodes_outlives_redis(
         if outage is not flushed:  # that one is over at once
             with pytest.raises(Refused, match="unavailable"):
                 await parent.client.call("advertiser_654", "voice", scope)
+        if outage is stopped:  # for so long that nothing is said of the call to a device that comes back
+            callee.path.cut()
+            callee.path.mend()
+            await eventually(lambda: callee.types().count("welcome") > 1, "the callee's device is back")
         await goes_on(call, other)
     back_at = loop.time()
 
