@@ -69,6 +69,7 @@ async def test_a_caller_that_has_not_heard_of_the_answer_comes_into_the_call_at_
     socket = await TappedSocket.of(caller)
     await caller.call("voice")
     await callee.ringing()
+    await caller.reaches("ringing")
 
     def lost(message: Message) -> Message | None:
         return None if message["type"] in {"call_answer", "call_state"} else message
