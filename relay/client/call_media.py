@@ -85,6 +85,11 @@ class CallMedia:
         """There is a peer connection."""
         return bool(self._lines)
 
+    @property
+    def is_connected(self) -> bool:
+        """A peer connection is up."""
+        return any(one.is_up for one in self._lines)
+
     # -- negotiation --------------------------------------------------------------------------------------------------
 
     async def offer(self, media: Media, kinds: Collection[str], codecs: Collection[str]) -> SdpDescription:

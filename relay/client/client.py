@@ -246,7 +246,12 @@ class CallClient:
             timer.cancel()
 
     def _forgotten(self, call: ClientCall) -> None:
-        """The relay does not know a call any more: it ended while this device was away, and came back as another one."""
+        """The relay does not know a call any more: it ended while this device was away, and came back as another one. As long as
+        media flows, it goes on all the same, as in the page: the engine that knows is away.
+        """
+        if call.media.is_connected:
+            self._unmentioned[call] = asyncio.get_running_loop().call_later(MENTIONED, self._forgotten, call)
+            return
         del self._unmentioned[call]
         if self._signaling.is_open:  # else the next `welcome` counts
             call.lost()
