@@ -75,7 +75,7 @@ def write_capture(path: Path, seconds: int) -> None:
     streams = [stream(one, seconds) for one in interfaces for stream in (_video, _audio)]
     with path.open("wb") as file:
         for number, (time, interface, data) in enumerate(merge(*streams)):
-            blocks.add(around[interface], data, 0, len(data), time)
+            blocks.add(around[interface], data, time)
             if not number % 1000:
                 for block in blocks.take_all():
                     file.write(block.octets)

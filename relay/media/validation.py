@@ -16,6 +16,7 @@ from aioice import stun
 from relay.counting import HostCounts
 from relay.media.net.udp import Remote, UdpSocket
 from relay.media.quality.counters import MediaCounters
+from relay.media.routing.direct import ForwardingSocket
 from relay.media.routing.unvalidated import UnvalidatedPackets
 from relay.media.transport.ice import FOLLOW_AFTER_SILENCE, ROAM_AFTER_SILENCE
 from relay.media.transport.path import AMPLIFICATION
@@ -221,7 +222,7 @@ class PathValidation:
 
     # -- what comes from addresses that are not the transport's yet -----------------------------------------------------
 
-    def receive_unvalidated(self, own: UdpSocket, start: int, length: int, now: float) -> None:
+    def receive_unvalidated(self, own: ForwardingSocket, start: int, length: int, now: float) -> None:
         """Take SRTP or SRTCP (`relay.media.routing.direct.UnvalidatedSink`)."""
         arrival = _Arrival(own, own.source(start), None, length, now)
         there = self._transport_at(arrival.address)
@@ -231,7 +232,7 @@ class PathValidation:
         if not senders:
             self._counters["unknown_address"] += 1
             return
-        transport = self._unvalidated.receive(senders, own.taken(start, length), _host(own, arrival.raw), now)
+        transport = self._unvalidated.receive(senders, own.taken(start, length), _host(own, arrival.raw), now, own.kept)
         # While the selected address is alive, some packets merely took another way.
         if transport is not None and transport.silence(now) > FOLLOW_AFTER_SILENCE:
             self._ask(transport, arrival, length, by_media=True)

@@ -103,6 +103,8 @@ class UdpSocket:
         self._retired: list[Any] = []
         self.outgoing: list[Packet] = []
         """What waits to be sent when the batch that is being forwarded is done."""
+        self.kept: list[Any] = []
+        """What a subclass looks at when the packets that arrived with it are sent."""
         self._batch = SendBatch(self._socket.fileno(), 28 if self.is_ipv6 else 16)
         self._descriptor = self._socket.fileno()
         self._ring = ring
@@ -163,8 +165,10 @@ class UdpSocket:
                     for one in pending:
                         one.flush()
             if count < BATCH:
-                return
+                break
             self.on_load(now)
+        if self.kept:
+            self._sent(now)
 
     def flush(self) -> None:
         """Send what waits."""
@@ -174,6 +178,10 @@ class UdpSocket:
         if refused:
             self._counters["dropped_send"] += refused
         packets.clear()
+
+    def _sent(self, now: float) -> None:
+        """All that was received in this turn has been sent: take what is in `kept`."""
+        raise NotImplementedError
 
     def _forward(self, slot: int, count: int, now: float, pending: "list[UdpSocket]") -> None:
         """Handle `count` datagrams of the ring from `slot` on. Sockets with something to send afterwards go into `pending`."""

@@ -12,7 +12,7 @@ from relay.media.net.dtls_srtp import length_cell, srtcp_protect, srtp_protect, 
 from relay.media.net.mmsg import ReceiveRing
 from relay.media.net.udp import MAX_PACKET, Remote, UdpSocket
 from relay.media.quality.counters import MediaCounters
-from relay.media.routing.slow import receive, remove_tap
+from relay.media.routing.slow import TappedPackets, receive, show
 from relay.media.transport.intake import refusal, take_first
 from relay.media.transport.transport import Transport
 from relay.rtp.packet import peek
@@ -29,8 +29,10 @@ class StunSink(Protocol):
 class UnvalidatedSink(Protocol):
     """Takes SRTP and SRTCP, of at least 12 bytes, from addresses that no transport has validated."""
 
-    def __call__(self, own: UdpSocket, start: int, length: int, now: float) -> None:
-        """`start` and `length` say where it lies: `UdpSocket.octets`, `source` and `taken` have the rest."""
+    def __call__(self, own: "ForwardingSocket", start: int, length: int, now: float) -> None:
+        """`start` and `length` say where it lies: `UdpSocket.octets`, `source` and `taken` have the rest; `kept` gets what a
+        tap is to see.
+        """
         ...
 
 
@@ -63,6 +65,10 @@ class ForwardingSocket(UdpSocket):
         self._on_stun = on_stun
         self._on_unvalidated = on_unvalidated
         self._on_unvalidated_dtls = on_unvalidated_dtls
+        self.kept: TappedPackets = []
+
+    def _sent(self, now: float) -> None:
+        show(self.kept, now)
 
     def _forward(self, slot: int, count: int, now: float, pending: list[UdpSocket]) -> None:  # noqa: PLR0912, PLR0915
         """Handle `count` datagrams of the ring. Straight-line code with local names: each call or attribute saved shows.
@@ -107,10 +113,7 @@ class ForwardingSocket(UdpSocket):
             if stream.received(sequence, timestamp, size, now) and stream.is_read:
                 source.read_payload(stream, octets[start : start + size], timestamp)
             if source.tap is not None:
-                try:
-                    source.tap(octets, start, size, now)
-                except Exception as error:
-                    remove_tap(source, error)
+                self.kept.append((source, octets[start : start + size].tobytes()))
             remote.last_seen = now
             received += 1
             received_bytes += length
@@ -153,7 +156,7 @@ class ForwardingSocket(UdpSocket):
     ) -> None:
         """Take a compound RTCP packet, about a tenth of all packets, by the slow path."""
         counters, source = self._counters, remote.transport
-        packet = receive(source, self.taken(start, length), now)
+        packet = receive(source, self.taken(start, length), now, self.kept)
         if isinstance(packet, str):
             counters[packet] += 1
             return

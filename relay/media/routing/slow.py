@@ -14,14 +14,18 @@ from relay.rtp.packet import is_rtcp, peek, ssrc_of
 
 logger = logging.getLogger(__name__)
 
+TappedPackets = list[tuple[Transport, bytes]]
+"""Decrypted packets that the taps of their transports are still to see, in order of arrival."""
 
-def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
+
+def receive(source: Transport, datagram: bytes, now: float, tapped: TappedPackets) -> bytes | str:
     """Take an SRTP or SRTCP datagram of at least 12 bytes that may be of `source`, whose keys are there.
 
-    It is decrypted, counted, shown to the tap, read if it is RTCP, and buffered if the other party's transport is not up yet.
+    It is decrypted, counted, kept for the tap, read if it is RTCP, and buffered if the other party's transport is not up yet.
 
     Args:
         now: seconds, monotonic.
+        tapped: gets it, if the transport has a tap.
 
     Returns:
         The decrypted packet that is to be sent to the other party now, empty if there is none; or the counter of why the datagram
@@ -37,10 +41,7 @@ def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
     if not control:
         _count(source, packet, now)
     if source.tap is not None:
-        try:
-            source.tap(packet, 0, len(packet), now)
-        except Exception as error:
-            remove_tap(source, error)
+        tapped.append((source, packet))
     target = source.peer
     if target is None:
         counters["dropped_unjoined"] += 1
@@ -53,13 +54,13 @@ def receive(source: Transport, datagram: bytes, now: float) -> bytes | str:
     return packet
 
 
-def forward(source: Transport, datagram: bytes, now: float) -> str | None:
+def forward(source: Transport, datagram: bytes, now: float, tapped: TappedPackets) -> str | None:
     """`receive` a datagram, and send what there is to be sent.
 
     Returns:
         The counter of why it was refused, which the caller adds to; None if it was taken.
     """
-    packet = receive(source, datagram, now)
+    packet = receive(source, datagram, now, tapped)
     if isinstance(packet, str):
         return packet
     if packet:
@@ -74,12 +75,27 @@ def forward(source: Transport, datagram: bytes, now: float) -> str | None:
 def forward_early(source: Transport, now: float) -> None:
     """Take what came before the keys of `source`, which are there now."""
     counters = source.counters
+    tapped: TappedPackets = []
     for datagram in source.take_early():
-        refused = forward(source, datagram, now)
+        refused = forward(source, datagram, now, tapped)
         counters[refused or "packets_early"] += 1
+    show(tapped, now)
 
 
-def remove_tap(source: Transport, error: Exception) -> None:
+def show(tapped: TappedPackets, now: float) -> None:
+    """Show packets to the taps of their transports, and keep none. That comes when all of them are sent: what a tap does with a
+    packet must not hold up those that came with it.
+    """
+    for source, packet in tapped:
+        if source.tap is not None:
+            try:
+                source.tap(packet, now)
+            except Exception as error:
+                _remove_tap(source, error)
+    tapped.clear()
+
+
+def _remove_tap(source: Transport, error: Exception) -> None:
     """The tap of a transport has failed: it is taken off, and the call goes on."""
     source.tap = None
     reason = f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from relay.media.quality.counters import MediaCounters
-from relay.media.routing.slow import forward
+from relay.media.routing.slow import TappedPackets, forward
 from relay.media.transport.transport import Transport
 
 MAX_TRIED: Final = 4000
@@ -57,12 +57,15 @@ class UnvalidatedPackets:
         found = index.get(ssrc, _NONE)
         return found if len(found) <= MAX_SENDERS else _NONE
 
-    def receive(self, senders: list[Transport], datagram: bytes, host: bytes, now: float) -> Transport | None:
+    def receive(
+        self, senders: list[Transport], datagram: bytes, host: bytes, now: float, tapped: TappedPackets
+    ) -> Transport | None:
         """Take a packet of at least 12 bytes, and forward it if it is authentic, and new, for one of these.
 
         Args:
             host: the address that it came from, without the port.
             now: seconds, monotonic.
+            tapped: as of `relay.media.routing.slow.receive`.
 
         Returns:
             The transport whose peer has sent it; None if it is of none of them.
@@ -77,7 +80,7 @@ class UnvalidatedPackets:
         for source in senders:
             if source.rx is None:
                 continue  # it has been closed since
-            refused = forward(source, datagram, now)
+            refused = forward(source, datagram, now, tapped)
             if refused is None:
                 counters["packets_followed"] += 1
                 return source

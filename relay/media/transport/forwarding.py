@@ -29,9 +29,9 @@ class ForwardingState(Generic[OtherT]):
         """libsrtp session for what the peer receives; None also while its path is dead."""
         self.peer: OtherT | None = None
         """The other transport of the call."""
-        self.tap: Callable[[memoryview | bytes, int, int, float], None] | None = None
-        """Is shown each packet that arrives, decrypted, once, in order of arrival: what has it, where it begins there, its bytes,
-        and the time (seconds, monotonic). It must not block, and keeps only what it copies. None: none is shown."""
+        self.tap: Callable[[bytes, float], None] | None = None
+        """Is shown each packet that arrives, decrypted, once, in order of arrival, and when it arrived (seconds, monotonic); but
+        first, that packet is sent, and all that came with it. It must not block. None: none is shown."""
         self.destination: Any = None
         """Where the selected address is (`relay.media.net.udp.Remote`, or what takes its place); set before `tx` is."""
         self.streams = streams

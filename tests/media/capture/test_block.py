@@ -33,9 +33,7 @@ def begun(limit: int = 1 << 30) -> tuple[CaptureBlocks, Backlog]:
 
 
 def add(blocks: CaptureBlocks, interface: int, packet: bytes, now: float = START) -> None:
-    """By way of a larger buffer, as packets lie in."""
-    octets = memoryview(b"before" + packet + b"after")
-    blocks.add(envelopes(interface, "A" if interface == 1 else "B"), octets, 6, len(packet), now)
+    blocks.add(envelopes(interface, "A" if interface == 1 else "B"), packet, now)
 
 
 def content(taken: list[ClosedBlock]) -> Read:

@@ -22,7 +22,7 @@ interface = envelopes(blocks.add_transport("A", 1, b"{}", 0.0), "A")
 for turn in range(16):
     before = faults()
     for number in range(2500):
-        blocks.add(interface, packet, 0, len(packet), turn + number / 2500)
+        blocks.add(interface, packet, turn + number / 2500)
     writer.put([Append(file, tuple(blocks.take_all()))])
     while writer.backlog.written < writer.backlog.queued:
         time.sleep(0.001)

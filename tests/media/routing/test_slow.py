@@ -19,10 +19,10 @@ def tapped(relay: RunningEngine, transport_id: str) -> list[bytes]:
     seen: list[bytes] = []
     times: list[float] = []
 
-    def tap(octets: memoryview | bytes, start: int, size: int, now: float) -> None:
+    def tap(packet: bytes, now: float) -> None:
         assert times[-1:] <= [now] <= [asyncio.get_running_loop().time()], "seconds of the steady clock, in order"
         times.append(now)
-        seen.append(bytes(octets[start : start + size]))
+        seen.append(packet)
 
     transport_of(relay, transport_id).tap = tap
     return seen
@@ -46,6 +46,22 @@ async def test_a_tap_sees_each_packet_once_decrypted_and_in_order_of_arrival(rel
     assert seen == sent
     assert not other, "a tap is for what a transport receives, not for what it sends"
     assert sorted(second.packets) == sorted(sent), "what was seen crossed, unchanged"
+
+
+async def test_packets_are_on_their_way_before_a_tap_sees_any_of_them(relay: RunningEngine) -> None:
+    first, second = await relay.call()
+    sent, counters = list[int](), transport_of(relay, "first").counters
+
+    def tap(packet: bytes, now: float) -> None:
+        sent.append(counters["packets_sent"] - before)
+
+    before = counters["packets_sent"]
+    transport_of(relay, "first").tap = tap
+    for packet in (packets := [rtp_packet(n, SSRC) for n in range(40)]):
+        first.send_rtp(packet)
+    await second.receives(*packets)
+    assert len(sent) == 40
+    assert all(number > index for index, number in enumerate(sent)), "whatever a tap does, no packet waits for that"
 
 
 async def test_a_tap_sees_packets_from_an_address_that_is_not_validated(relay: RunningEngine) -> None:
@@ -108,7 +124,7 @@ async def test_a_tap_sees_nothing_that_is_forged_or_replayed(relay: RunningEngin
 async def test_a_tap_that_fails_is_taken_off_and_the_call_goes_on(relay: RunningEngine, caplog: pytest.LogCaptureFixture) -> None:
     first, second = await relay.call()
 
-    def full(octets: memoryview | bytes, start: int, size: int, now: float) -> None:
+    def full(packet: bytes, now: float) -> None:
         raise OSError("no space left on device")
 
     transport_of(relay, "first").tap = full

@@ -236,7 +236,7 @@ def spoiled(number: int) -> bytes:
 
 def take(unvalidated: UnvalidatedPackets, datagram: bytes, host: bytes) -> Transport | None:
     senders = unvalidated.senders(ssrc_of(datagram))
-    return unvalidated.receive(senders, datagram, host, 100.0) if senders else None
+    return unvalidated.receive(senders, datagram, host, 100.0, []) if senders else None
 
 
 async def test_a_flood_is_processed_up_to_the_limits_of_a_host_and_of_all_hosts(relay: RunningEngine) -> None:
