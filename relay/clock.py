@@ -1,7 +1,7 @@
 """Clocks of the signaling plane: monotonic for timers and durations, wall clock for timestamps."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,10 +18,22 @@ class Timeline:
 
     epoch: datetime
     """The date of the monotonic clock's zero."""
+    ahead: float | None = None
+    """Seconds by which its dates are ahead of the clock that all nodes of the cluster know; None: that is not known."""
 
     def at(self, now: float) -> datetime:
         """The date of a time of `Clock.now`."""
         return self.epoch + timedelta(seconds=now)
+
+    def known(self, ahead: float | None) -> "Timeline":
+        """The same, once it is known by how much it is ahead."""
+        return replace(self, ahead=ahead)
+
+    def of(self, ahead: float | None) -> "Timeline":
+        """That of a call which comes from another node: its dates go on by the wall clock that they began with."""
+        if ahead is None or self.ahead is None:
+            return self
+        return Timeline(self.epoch + timedelta(seconds=ahead - self.ahead), ahead)
 
 
 class Clock:

@@ -73,6 +73,9 @@ class Alone:
     def may_act(self) -> bool:
         return True
 
+    def ahead(self) -> float | None:
+        return None
+
     async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:
         return Claimed(Claim(call_id, self.me, profiles))
 

@@ -103,6 +103,10 @@ class Cluster(NodeIdentity, Protocol):
         """Whether this node holds its lease: only then may it begin calls, and write rows."""
         ...
 
+    def ahead(self) -> float | None:
+        """Seconds by which this machine's wall clock is ahead of the engine's, as of a moment ago; None: it is not known."""
+        ...
+
     # -- calls --------------------------------------------------------------------------------------------------------
 
     async def claim(self, call_id: str, profiles: tuple[Profile, Profile], sheet: bytes = b"") -> Claimed:

@@ -24,7 +24,7 @@ from relay.settings.redis_url import parse
 if TYPE_CHECKING:
     from relay.cluster.redis.cluster import RedisCluster
 
-ALONE: Final[Mapping[str, float]] = {"lease_held": 1, "nodes": 1, "queued": 0}
+ALONE: Final[Mapping[str, float]] = {"lease_held": 1, "nodes": 1, "queued": 0, "clock_ahead_seconds": 0}
 """What `/metrics` shows of a server that is no node of a cluster."""
 
 

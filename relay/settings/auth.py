@@ -24,7 +24,7 @@ class AuthSettings(Development):
     """The `aud` that a token must have; empty: it must have none."""
     jwt_profile_claim: str = "sub"
     """The claim that has the profile's key, such as `student_456`."""
-    jwt_leeway: Annotated[float, Meta(ge=0, le=300, extra={"unit": "s"})] = 5.0
+    jwt_leeway: Annotated[float, Meta(ge=0, le=300, extra={"unit": "s"})] = 30.0
     """Seconds that the clock of the tokens' issuer may differ; a token is good for so much longer."""
     token_lifetime: Seconds = 3600.0
     """Seconds until a token from `/api/dev/login` expires."""

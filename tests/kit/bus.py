@@ -154,6 +154,7 @@ class BusNode:
         self.cut = False
         """It does not reach the engine."""
         self.fenced = False
+        self.clock_ahead: float | None = 0.0
         self.owned: dict[str, Claim] = {}
         """What it has claimed and not released, by the call: the engine may have lost it."""
         self._bus = bus
@@ -168,6 +169,9 @@ class BusNode:
 
     def may_act(self) -> bool:
         return not self.fenced
+
+    def ahead(self) -> float | None:
+        return self.clock_ahead
 
     # -- the engine ---------------------------------------------------------------------------------------------------
 

@@ -150,6 +150,9 @@ class RedisCluster:
     def may_act(self) -> bool:
         return self._parts is not None and self._parts.lease.held
 
+    def ahead(self) -> float | None:
+        return None if self._parts is None else self._parts.lease.ahead
+
     def _put_together(self) -> _Parts:
         assert self._member is not None, "who is told is said before the start"
         keys, me, figures, timing = self._keys, self.me, self.figures, self._timing
@@ -316,4 +319,5 @@ class RedisCluster:
             "lease_held": int(self.may_act()),
             "nodes": len(parts.lease.cards()) + 1 if parts else 0,
             "queued": len(parts.writer) if parts else 0,
+            "clock_ahead_seconds": self.ahead() or 0.0,
         }

@@ -38,6 +38,7 @@ LEVELS: Final = {
     "lease_held": "whether this node holds its lease: 1 or 0",
     "nodes": "nodes that live, this one among them",
     "queued": "scripts that wait for Redis",
+    "clock_ahead_seconds": "seconds by which the clock of this machine is ahead of that of Redis, negative if it is behind",
 }
 
 BOUNDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from redis.exceptions import ResponseError
 
@@ -19,6 +19,9 @@ from relay.cluster.values import NodeRef
 from relay.errors import Unavailable
 
 logger = logging.getLogger(__name__)
+
+PROMPT: Final = 0.1
+"""Seconds that an answer may take for the clock of Redis to be read from it: it is wrong by half of that at most."""
 
 
 def now() -> float:
@@ -84,6 +87,8 @@ class NodeLease:
         self._restoring: asyncio.Task[None] | None = None
         self._to_restore: tuple[bool, bool] | None = None
         """The arguments of `Keeper.restore`; None: there is nothing to restore."""
+        self.ahead: float | None = None
+        """Seconds by which this machine's wall clock is ahead of that of Redis; None: Redis has not told its time yet."""
         self._run_id = ""
         self._emptied_at = 0.0
         self._due = 0.0
@@ -172,8 +177,10 @@ class NodeLease:
             return
         self._lease.renewed(began)
         self._watch_fence()
+        says = {} if isinstance(info, ResponseError) else info_in(info)
+        self._compare_clocks(says.get("server_time_usec", ""), now() - began)
         # Another process answers after a restart or a failover, which may have forgotten the latest writes.
-        run_id = "" if isinstance(info, ResponseError) else info_in(info).get("run_id", "")
+        run_id = says.get("run_id", "")
         emptied = not there or run_id != self._run_id
         first, self._run_id = self._announced_at is None, run_id
         if emptied:
@@ -188,6 +195,11 @@ class NodeLease:
             if self._restoring is None or self._restoring.done():
                 # Beside the renewals, which must not wait for it.
                 self._restoring = asyncio.create_task(self._restore())
+
+    def _compare_clocks(self, microseconds: str, took: float) -> None:
+        """Redis has told its time, in an answer that took so many seconds."""
+        if microseconds.isdecimal() and (took <= PROMPT or self.ahead is None):
+            self.ahead = time.time() - took / 2 - int(microseconds) / 1e6
 
     async def _restore(self) -> None:
         while self._to_restore is not None:

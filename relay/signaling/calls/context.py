@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from relay.clock import Clock
+from relay.clock import Clock, Timeline
 from relay.cluster.api import Cluster
 from relay.cluster.messages import FromDevice
 from relay.cluster.values import Claim, NodeRef
@@ -104,6 +104,14 @@ class CallContext:
     def me(self) -> NodeRef:
         """This node."""
         return self.cluster.me
+
+    def timeline(self, ahead: float | None = None) -> Timeline:
+        """That of a call which begins here, or goes on here.
+
+        Args:
+            ahead: as of the timeline that it had at another node.
+        """
+        return self.clock.timeline().known(self.cluster.ahead()).of(ahead)
 
     def time_of(self, live: LiveCall) -> datetime:
         """The date that it is now, for that call."""

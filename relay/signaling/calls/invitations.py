@@ -83,7 +83,7 @@ class Invitations:
             transferred_from=message.transferred_from,
             keeps_chat=eligibility.keeps_chat,
         )
-        live = LiveCall(call, context.clock.timeline(), offer, refused=refusal in policy.NEVER_CAME, recording=recording)
+        live = LiveCall(call, context.timeline(), offer, refused=refusal in policy.NEVER_CAME, recording=recording)
         if refusal is None and (context.live.of(device.profile) or context.live.of(callee)):
             refusal = EndReason.BUSY
         if refusal is None and self._recordings.turns_away(recording, device):

@@ -54,6 +54,8 @@ class CallSheet(msgspec.Struct, frozen=True, array_like=True):
     """The caller's, as text: the latest one before the answer."""
     transferred_from: str | None
     keeps_chat: bool
+    ahead: float | None = None
+    """As of the timeline that its dates are of (`relay.clock.Timeline`)."""
 
 
 class UnusableSheet(RelayError):
@@ -106,6 +108,7 @@ def encode(live: LiveCall) -> bytes:
             offer=live.offer.text,
             transferred_from=call.transferred_from,
             keeps_chat=call.keeps_chat,
+            ahead=live.timeline.ahead,
         )
     )
 

@@ -226,10 +226,11 @@ class Succession:
 
     async def _live(self, sheet: CallSheet, claim: Claim, *, flows: bool = False) -> LiveCall:
         """The call, which goes on here from now on."""
-        context, clock = self._context, self._context.clock
+        context = self._context
         recording = await self._recording_of(sheet)
-        call = sheets.call_of(sheet, context.timers, clock.now(), clock.utcnow(), flows=flows)
-        live = LiveCall(call, clock.timeline(), parse_sdp(sheet.offer), recording=recording, claim=claim)
+        now, timeline = context.clock.now(), context.timeline(sheet.ahead)
+        call = sheets.call_of(sheet, context.timers, now, timeline.at(now), flows=flows)
+        live = LiveCall(call, timeline, parse_sdp(sheet.offer), recording=recording, claim=claim)
         live.answered_at, live.succeeded = sheet.answered_at, True
         context.live.add(live)
         context.ports.hooks.succeeded(call, live.started_at, live.answered_at)
