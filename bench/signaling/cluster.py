@@ -10,6 +10,9 @@ of the devices. What the nodes could carry follows from both.
 An invitation takes more of a process that has few of them, as it wakes up for each. So one node is also measured with a third of
 the invitations: it has as many as each of three. And three are measured of which each has both devices of its calls: what these
 take more than the one is due to the core that they share.
+
+Where all callers are at one node and all callees at another, the third has no device: what it has more of memory once they are
+connected is what it keeps of devices that are elsewhere.
 """
 
 import argparse
@@ -133,8 +136,14 @@ async def measure(layout: Layout, devices: int, rate: float, seconds: float, fol
         for address, _ in relays:
             await serving(http, address)
         load = PlacedLoad([address for address, _ in relays], pairs, layout.placing)
+        processes = engine, *(one for _, one in relays)
+        alone = [one.memory_bytes() for one in processes]
         await load.connect(http)
-        return asdict(layout) | await _run(load, [one for _, one in relays], engine, rate * layout.share, seconds / layout.share)
+        await asyncio.sleep(IDLE)  # a node's card, and what it knows of the others
+        more = [(one.memory_bytes() - was) / devices for one, was in zip(processes, alone, strict=True)]
+        memory = {"bytes_per_device_of_redis": round(more[0]), "bytes_per_device_of_each_relay": list(map(round, more[1:]))}
+        rates = rate * layout.share, seconds / layout.share
+        return asdict(layout) | memory | await _run(load, [one for _, one in relays], engine, *rates)
 
 
 async def _run(load: PlacedLoad, relays: Sequence[Process], engine: Process, rate: float, seconds: float) -> dict[str, Any]:
