@@ -79,6 +79,10 @@ def answer(body: object, status: int = 200, *, compressed: bool = False) -> web.
     encoded = msgspec.json.encode(body)
     response = web.Response(body=encoded, status=status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"  # the response is personal
+    if status == 503:
+        # Behind a balancer that ends no TLS, the client's next connection may lead to a server that is ready. Without this, its
+        # HTTP library would ask this one again for as long as it keeps the connection open.
+        response.force_close()
     if compressed and len(encoded) > WORTH_COMPRESSING:
         response.enable_compression()
     return response

@@ -33,6 +33,8 @@ async def test_a_draining_server_keeps_its_calls_and_takes_no_new_ones(tmp_path:
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await socket_of(http, ZOE).__aenter__()
             assert refused.value.status == 503
+            assert refused.value.headers
+            assert refused.value.headers["Connection"] == "close", "by a balancer, the next attempt comes to another server"
             assert (await relay.counters())["relay_draining"] == 1
             _, ready = await asked(http, "GET", "/readyz", {})
             assert ready["checks"] == {"database": True, "media": True, "accepting": False}
