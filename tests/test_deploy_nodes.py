@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ COMPOSE = DEPLOY / "compose.yaml"
 GRACE = 45
 """Seconds that a node may take to end behind RELAY_DRAIN_SECONDS."""
 
+PATIENCE = 5
+"""Seconds for /healthz: on a machine that is busy for a moment, an answer takes more than two, and the calls go on."""
+
 MADE_UP = {
     "NAME": "calls.example.org",
     "ADDRESS": "198.51.100.10",
     "TLS": "/etc/call-relay/tls",
-    **{name: name.lower()[0] * 64 for name in ("JWT_SECRET", "TURN_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD")},
+    **{
+        name: name.lower()[0] * 64
+        for name in ("JWT_SECRET", "TURN_SECRET", "SERVICE_TOKEN", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
+    },
 }
 """What the head of compose.yaml has the operator write into a file."""
 
@@ -101,6 +108,28 @@ def test_every_variable_of_compose_is_named_at_its_head() -> None:
     assert all(re.search(rf"\b{name}=", head) for name in MADE_UP)
 
 
+def test_no_container_of_compose_is_given_the_address_that_haproxy_has(compose: dict[str, Any]) -> None:
+    """The first container to start would have it otherwise, and haproxy would not start at all."""
+    [pool] = compose["networks"]["default"]["ipam"]["config"]
+    address = ip_address(compose["services"]["haproxy"]["networks"]["default"]["ipv4_address"])
+    assert address in ip_network(pool["subnet"])
+    given = ip_network(pool["ip_range"])
+    assert given.subnet_of(ip_network(pool["subnet"]))
+    assert address not in given
+
+
+def test_nodes_of_compose_do_not_start_before_postgresql_takes_connections_of_other_containers(compose: dict[str, Any]) -> None:
+    """The server that makes the first database listens on its socket only, and ends again."""
+    assert "--host 127.0.0.1" in compose["services"]["postgres"]["healthcheck"]["test"][1]
+    for service in nodes_of(compose).values():
+        assert service["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_a_platform_can_tell_the_nodes_of_compose_who_may_call_whom(compose: dict[str, Any]) -> None:
+    """Without the token there is no /api/admin, so no profile exists."""
+    assert {settings_of(service).service_token for service in nodes_of(compose).values()} == {MADE_UP["SERVICE_TOKEN"]}
+
+
 def test_what_stops_a_node_waits_longer_than_its_calls_may_go_on(
     compose: dict[str, Any], kubernetes: dict[str, dict[str, Any]]
 ) -> None:
@@ -138,6 +167,7 @@ def test_the_pods_of_kubernetes_have_settings_that_the_relay_takes(kubernetes: d
     ports = {one["name"]: (one["containerPort"], one["hostPort"]) for one in container["ports"]}
     wanted = {"https": settings.port, "turn": settings.turn_port, "media": settings.media_port}
     assert ports == {name: (port, port) for name, port in wanted.items()}
+    assert f"UDP\n# {settings.media_port}-{settings.last_media_port} and {settings.turn_port} and TCP {settings.port} of" in head
     assert pod["hostNetwork"]
     assert kubernetes["Service"]["spec"]["selector"] == kubernetes["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
 
@@ -148,10 +178,12 @@ def test_a_dead_process_is_started_again_and_one_that_is_not_ready_gets_no_clien
     """A node that drains, or whose Redis is away, must not be killed: its calls go on."""
     container = kubernetes["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["livenessProbe"]["timeoutSeconds"] >= PATIENCE, "a second is the default"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert "option httpchk GET /readyz" in (DEPLOY / "haproxy.cfg").read_text()
     for service in nodes_of(compose).values():
         assert "/healthz" in service["healthcheck"]["test"][1]
+        assert seconds(service["healthcheck"]["timeout"]) >= PATIENCE
 
 
 def test_haproxy_knows_the_nodes_of_compose_by_their_ports(compose: dict[str, Any]) -> None:
