@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,16 @@ def test_every_variable_of_compose_is_named_at_its_head() -> None:
 def test_no_container_of_compose_is_given_the_address_that_haproxy_has(compose: dict[str, Any]) -> None:
     """The first container to start would have it otherwise, and haproxy would not start at all."""
     [pool] = compose["networks"]["default"]["ipam"]["config"]
-    address = ip_address(compose["services"]["haproxy"]["networks"]["default"]["ipv4_address"])
-    assert address in ip_network(pool["subnet"])
-    given = ip_network(pool["ip_range"])
-    assert given.subnet_of(ip_network(pool["subnet"]))
+    address = IPv4Address(compose["services"]["haproxy"]["networks"]["default"]["ipv4_address"])
+    assert address in IPv4Network(pool["subnet"])
+    given = IPv4Network(pool["ip_range"])
+    assert given.subnet_of(IPv4Network(pool["subnet"]))
     assert address not in given
+
+
+def test_haproxy_of_compose_is_stopped_at_once_and_not_when_its_last_client_goes(compose: dict[str, Any]) -> None:
+    """By the signal of its image it takes no new connections until the WebSockets that it has end, or it is killed."""
+    assert compose["services"]["haproxy"]["stop_signal"] == "SIGTERM"
 
 
 def test_nodes_of_compose_do_not_start_before_postgresql_takes_connections_of_other_containers(compose: dict[str, Any]) -> None:
