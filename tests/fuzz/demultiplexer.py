@@ -75,6 +75,7 @@ class FedRing(ReceiveRing):
             lengths[slot * HEADER_WORDS + LENGTH_WORD] = length
             addresses[slot * ADDRESS_SIZE : (slot + 1) * ADDRESS_SIZE] = address
         self.next_serial += count
+        self.lay_out(first + count)
         return first, count
 
     @property

@@ -113,6 +113,7 @@ class ReceiveRing:
     """
 
     __slots__ = (
+        "_base",
         "_headers",
         "_keep",
         "addresses",
@@ -148,16 +149,9 @@ class ReceiveRing:
         room = memoryview(ffi.buffer(vectors)).cast("B").cast("Q")
         room[_IOV_BASE_QUAD::_IOV_QUADS] = _quads(every(BUFFER_SIZE, base))
         room[_IOV_LEN_QUAD::_IOV_QUADS] = _quads([BUFFER_SIZE] * capacity)
-        self.slots: list[Slot] = list(
-            zip(
-                every(BUFFER_SIZE),
-                map(buffers.__add__, every(BUFFER_SIZE)),
-                every(BUFFER_SIZE, base),
-                every(HEADER_WORDS, LENGTH_WORD),
-                every(ADDRESS_QUADS),
-                strict=True,
-            )
-        )
+        self.slots: list[Slot] = []
+        """Those that were filled before, from the first one on (`lay_out`)."""
+        self._base = base
         self._keep = (buffers, names, vectors)
         self.bytes = memoryview(memory)
         """All datagrams: that of slot i starts at i * BUFFER_SIZE."""
@@ -178,7 +172,18 @@ class ReceiveRing:
         if count <= 0:
             return first, 0
         self.next_serial += count
+        if first + count > len(self.slots):
+            self.lay_out(first + count)
         return first, count
+
+    def lay_out(self, end: int) -> None:
+        """Let `slots` reach to the end of the batch that ends there. All at once took a fifth of a server's start."""
+        new = range(len(self.slots), -(-end // BATCH) * BATCH)
+        buffers, base = self._keep[0], self._base
+        self.slots += [
+            (at, buffers + at, base + at, slot * HEADER_WORDS + LENGTH_WORD, slot * ADDRESS_QUADS)
+            for slot, at in zip(new, range(new.start * BUFFER_SIZE, new.stop * BUFFER_SIZE, BUFFER_SIZE), strict=True)
+        ]
 
     def address(self, slot: int) -> bytes:
         """The source address of a slot's datagram, as the kernel wrote it."""

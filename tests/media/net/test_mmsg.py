@@ -102,6 +102,21 @@ def test_a_batch_never_reaches_over_the_end_of_the_ring(pair: tuple[socket.socke
     assert received(ring, 0) == bytes([SMALL - 1])
 
 
+def test_a_slot_says_where_its_datagram_is_in_each_round(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, there = pair
+    ring = ReceiveRing(SMALL)
+    assert not ring.slots, "those that were never filled need not be laid out"
+    for n in range(2 * SMALL + 3):
+        there.sendto(n.to_bytes(4), here.getsockname())
+        slot, _ = ring.fill(here.fileno())
+        start, pointer, address, length_at, source_at = ring.slots[slot]
+        assert bytes(ring.bytes[start : start + 4]) == bytes(ffi.buffer(pointer, 4)) == n.to_bytes(4)
+        assert address == address_of(pointer)
+        assert ring.lengths[length_at] == 4
+        assert unpack_address(ring.addresses[source_at : source_at + ADDRESS_QUADS].tobytes()) == there.getsockname()[:2]
+    assert len(ring.slots) == SMALL
+
+
 class Place:
     """Where a datagram goes: a `Destination`."""
 
