@@ -41,6 +41,7 @@ async def test_an_unknown_profile_cannot_be_blocked(http: aiohttp.ClientSession,
     assert await blocked_by(http, MAYA) == []
 
 
+@pytest.mark.changes_nothing
 async def test_a_profile_cannot_block_itself(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "PUT", "/api/blocks/student/456", MAYA)
     assert (status, answer["error"]["code"]) == (400, "invalid_request")

@@ -1,14 +1,12 @@
 """What development mode adds, and nothing else does."""
 
-import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from relay.db.schema.migrate import upgrade
 from relay.ids import Profile
 from tests.http.conftest import SECRET, TOKENS, bearer
 from tests.kit.server import running_relay
@@ -110,6 +108,7 @@ async def test_a_body_that_makes_no_sense_is_refused_in_words(http: aiohttp.Clie
     assert answer["error"]["message"]
 
 
+@pytest.mark.changes_nothing
 async def test_a_body_that_is_too_large_is_not_read_to_its_end(http: aiohttp.ClientSession) -> None:
     status, answer = await post(http, "/api/dev/login", data=b" " * (64 * 1024 + 1))
     assert (status, answer["error"]["code"]) == (413, "request_entity_too_large")
@@ -122,31 +121,15 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_the_senders_fault(tmp
     assert status == 400
 
 
-@pytest.fixture
-def migrated(request: pytest.FixtureRequest) -> None:
-    """Outside development mode the schema must be there."""
-    folder = request.getfixturevalue("tmp_path")
-
-    async def migrate() -> None:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'relay.db'}")
-        await upgrade(engine)
-        await engine.dispose()
-
-    asyncio.run(migrate())
-
-
-@pytest.mark.usefixtures("migrated")
 @pytest.mark.settings(dev=False, jwt_secret=SECRET)
 class TestOutsideDevelopmentMode:
-    @pytest.mark.parametrize("path", ["/api/dev/login", "/api/dev/conversations", "/api/dev/", "/api/dev"])
-    async def test_outside_development_mode_there_is_no_login(
-        self, migrated: None, http: aiohttp.ClientSession, path: str
-    ) -> None:
-        for method in ("POST", "GET"):
+    async def test_outside_development_mode_there_is_no_login(self, http: aiohttp.ClientSession) -> None:
+        paths = ("/api/dev/login", "/api/dev/conversations", "/api/dev/", "/api/dev")
+        for method, path in itertools.product(("POST", "GET"), paths):
             async with http.request(method, path, json={"profile_type": "student", "profile_id": 456}) as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (404, "not_found")
                 assert "Set-Cookie" not in response.headers
 
-    async def test_without_profiles_a_valid_token_is_accepted(self, migrated: None, http: aiohttp.ClientSession) -> None:
+    async def test_without_profiles_a_valid_token_is_accepted(self, http: aiohttp.ClientSession) -> None:
         async with http.get("/api/profiles", headers=bearer("student_456")) as response:
             assert (response.status, await response.json()) == (200, {"profiles": []})

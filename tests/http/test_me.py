@@ -1,6 +1,7 @@
 """What there is about oneself."""
 
 import aiohttp
+import pytest
 
 from tests.http.conftest import bearer
 from tests.http.records import DANIEL, ELENA, LESSONS, MAYA, WHITEBOARD, asked, calls_of
@@ -27,11 +28,13 @@ async def test_the_export_has_ones_own_data_and_comes_as_a_file(http: aiohttp.Cl
     assert "Not mine" not in text
 
 
+@pytest.mark.changes_nothing
 async def test_the_export_of_an_unknown_profile_is_not_found(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "GET", "/api/me/export", "student_1")
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.changes_nothing
 async def test_an_export_needs_a_credential(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "GET", "/api/me/export", {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")
@@ -56,6 +59,7 @@ async def test_erasing_a_history_keeps_the_other_partys(http: aiohttp.ClientSess
     assert (answer["profile"]["name"], answer["calls"], answer["chat"]) == ("Maya Lindgren", [], [])
 
 
+@pytest.mark.changes_nothing
 async def test_erasing_a_history_needs_a_credential(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "DELETE", "/api/me/history", {})
     assert (status, answer["error"]["code"]) == (401, "unauthorized")

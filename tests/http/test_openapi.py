@@ -102,6 +102,7 @@ def test_disabled_endpoints_are_not_described(tmp_path: Path, settings: dict[str
     assert below == {"/api/admin", "/api/dev"} - {*missing}
 
 
+@pytest.mark.changes_nothing
 async def test_the_document_needs_no_credential_and_is_asked_for_again_only_when_it_changed(http: aiohttp.ClientSession) -> None:
     async with http.get(PATH) as response:
         assert (response.status, response.content_type) == (200, "application/json")

@@ -33,6 +33,7 @@ from tests.kit.wait import eventually
 from tests.signaling.people import PARENT, STUDENT, TUTOR, invitation
 
 
+@pytest.mark.changes_nothing
 async def test_the_health_check_needs_no_credential(http: aiohttp.ClientSession) -> None:
     async with http.get("/healthz") as response:
         assert (response.status, await response.json()) == (200, {"status": "ok"})

@@ -10,6 +10,8 @@ import pytest
 from relay.http.pages import WEB
 from tests.kit.server import RunningRelay
 
+pytestmark = pytest.mark.changes_nothing
+
 
 async def bundles_of(http: aiohttp.ClientSession, page: str) -> list[str]:
     async with http.get(page) as response:

@@ -67,9 +67,10 @@ async def test_an_untrusted_proxy_that_drops_a_header_is_logged_too(
 
 
 @trusted
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
+async def test_a_proxy_that_passes_all_headers_is_not_logged(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests: list[tuple[str, dict[str, str]]] = [
         ("/api/profiles", GOOD),
         ("/ws/456/student", {**GOOD, **WEBSOCKET, "Upgrade": "websocket", "Connection": "Upgrade"}),
         ("/healthz", {}),
@@ -78,10 +79,7 @@ async def test_an_untrusted_proxy_that_drops_a_header_is_logged_too(
         ("/api/profiles", {**GOOD, "Origin": "null"}),
         ("/api/profiles", {**GOOD, "Host": "10.0.0.2", "X-Forwarded-Host": "calls.example:8443"}),
         ("/api/profiles", {**GOOD, "Origin": "https://calls.example", "Host": "calls.example"}),
-    ],
-)
-async def test_a_proxy_that_passes_all_headers_is_not_logged(
-    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str]
-) -> None:
-    await ask(http, path, headers)
-    assert lines(caplog) == []
+    ]
+    for path, headers in requests:
+        await ask(http, path, headers)
+        assert lines(caplog) == [], (path, headers)

@@ -77,12 +77,14 @@ async def test_https_responses_set_hsts_and_a_secure_csp(
         assert "connect-src 'self' wss://relay.example;" in response.headers["Content-Security-Policy"]
 
 
+@pytest.mark.changes_nothing
 async def test_a_stranger_cannot_say_that_it_came_by_https(http: aiohttp.ClientSession) -> None:
     async with http.get("/", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}) as response:
         assert "Strict-Transport-Security" not in response.headers
         assert "evil.example" not in response.headers["Content-Security-Policy"]
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("host", ["a b", "a;script-src *", "a'", "[::1]:8000", "é", "*", "a" * 300, "a:b"])
 @pytest.mark.settings(trusted_proxies=("127.0.0.1",))
 async def test_the_policy_names_no_host_that_could_be_more_than_one(http: aiohttp.ClientSession, host: str) -> None:
@@ -113,6 +115,7 @@ async def test_every_failure_is_json_with_a_code(
     assert body["error"]["message"]
 
 
+@pytest.mark.changes_nothing
 async def test_a_method_that_is_not_allowed_is_told_which_are(http: aiohttp.ClientSession) -> None:
     """RFC 9110 section 15.5.6: the answer must have an Allow header."""
     async with http.delete("/api/profiles") as response:
@@ -120,6 +123,7 @@ async def test_a_method_that_is_not_allowed_is_told_which_are(http: aiohttp.Clie
         assert set(response.headers["Allow"].split(",")) >= {"GET"}
 
 
+@pytest.mark.changes_nothing
 async def test_a_page_that_has_not_changed_is_not_sent_again(http: aiohttp.ClientSession) -> None:
     async with http.get("/") as response:
         tag = response.headers["ETag"]

@@ -32,6 +32,7 @@ async def session_of(http: aiohttp.ClientSession, method: str = "GET", headers: 
         return found
 
 
+@pytest.mark.changes_nothing
 async def test_a_browser_without_a_credential_is_told_so_without_an_error(http: aiohttp.ClientSession) -> None:
     found = await session_of(http)
     assert (found["profile"], found["problem"], found["development"]) == (None, None, True)

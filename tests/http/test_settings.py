@@ -10,6 +10,7 @@ from tests.http.records import DANIEL, MAYA, asked
 DEFAULTS = {"privacy": "everyone", "do_not_disturb": False}
 
 
+@pytest.mark.changes_nothing
 async def test_by_default_everyone_can_call_a_profile(http: aiohttp.ClientSession) -> None:
     assert await asked(http, "GET", "/api/settings", MAYA) == (200, DEFAULTS)
 
@@ -38,11 +39,13 @@ async def test_an_invalid_body_changes_nothing(http: aiohttp.ClientSession, body
     assert await asked(http, "GET", "/api/settings", MAYA) == (200, DEFAULTS)
 
 
+@pytest.mark.changes_nothing
 async def test_settings_of_an_unknown_profile_are_not_found(http: aiohttp.ClientSession) -> None:
     status, answer = await asked(http, "PUT", "/api/settings", "student_1", json={"privacy": "nobody"})
     assert (status, answer["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 async def test_settings_need_a_credential(http: aiohttp.ClientSession, method: str) -> None:
     status, answer = await asked(http, method, "/api/settings", {}, json={"privacy": "nobody"})

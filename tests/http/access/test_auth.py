@@ -42,6 +42,7 @@ async def test_each_way_to_send_a_credential_works(http: aiohttp.ClientSession, 
     assert await conversations_seen(http, query, headers) == SEEN_BY_STUDENT
 
 
+@pytest.mark.changes_nothing
 async def test_an_explicit_credential_outranks_the_cookie_that_all_tabs_share(http: aiohttp.ClientSession) -> None:
     cookie = {"Cookie": f"{COOKIE}={TOKENS.issue(TUTOR)}"}
     assert await conversations_seen(http, "", cookie) == SEEN_BY_TUTOR
@@ -85,6 +86,7 @@ async def test_an_expired_token_is_refused_as_expired(http: aiohttp.ClientSessio
         assert "expired" in (await response.json())["error"]["message"]
 
 
+@pytest.mark.changes_nothing
 async def test_the_address_of_a_socket_is_a_socket(http: aiohttp.ClientSession) -> None:
     async with http.get("/ws/456/student", headers=bearer("student_456")) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (426, "upgrade_required")

@@ -47,12 +47,14 @@ async def test_a_draining_server_keeps_its_calls_and_takes_no_new_ones(tmp_path:
         assert (await relay.finished_call())["end_reason"] == "hangup"
 
 
+@pytest.mark.changes_nothing
 @pytest.mark.parametrize("body", [{"seconds": -1}, {"seconds": 86_401}, {"seconds": "soon"}, {"minutes": 1}, []])
 async def test_a_limit_that_is_none_is_refused_and_nothing_drains(admin: Admin, body: object) -> None:
     assert (await admin("POST", "/drain", body))[0] == 400
     assert (await admin("GET", "/drain"))[1]["draining"] is False
 
 
+@pytest.mark.changes_nothing
 async def test_only_the_platform_may_have_a_server_drain(http: aiohttp.ClientSession) -> None:
     for method in ("GET", "POST"):
         assert (await asked(http, method, "/api/admin/drain", {}, json={}))[0] == 401

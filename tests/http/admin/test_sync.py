@@ -137,12 +137,14 @@ async def test_as_many_items_as_there_may_be_fit_into_a_request(admin: Admin) ->
     assert (await admin("GET", f"/conversations/{10_000 + MAX_ITEMS - 1}"))[1]["members"] == [BOB, ADA]
 
 
+@pytest.mark.changes_nothing
 async def test_a_body_that_is_too_large_is_refused(http: aiohttp.ClientSession) -> None:
     body = io.BytesIO(b" " * (MAX_BODY + 1))
     status, answer = await asked(http, "POST", "/api/admin/sync", PLATFORM, data=body)
     assert (status, answer["error"]["code"]) == (413, "request_entity_too_large")
 
 
+@pytest.mark.changes_nothing
 async def test_only_the_platform_may_send_so_much(relay: RunningRelay, http: aiohttp.ClientSession) -> None:
     """Who has no service token is refused before anything is read."""
     address = urlsplit(relay.url)

@@ -12,6 +12,7 @@ from tests.http.records import asked
 from tests.kit.server import running_relay
 
 
+@pytest.mark.changes_nothing
 async def test_an_issued_token_authenticates_the_profile(admin: Admin, http: aiohttp.ClientSession) -> None:
     status, answer = await admin("POST", "/tokens", {"profile_type": "student", "profile_id": 456})
     assert (status, answer["expires_in"]) == (201, 3600.0)
@@ -19,6 +20,7 @@ async def test_an_issued_token_authenticates_the_profile(admin: Admin, http: aio
     assert "Maya Lindgren" in [one["name"] for one in found["profiles"]]
 
 
+@pytest.mark.changes_nothing
 async def test_no_token_is_issued_for_an_unknown_profile(admin: Admin) -> None:
     status, answer = await admin("POST", "/tokens", {"profile_type": "student", "profile_id": 1})
     assert (status, answer["error"]["code"]) == (404, "not_found")

@@ -56,14 +56,12 @@ async def test_a_file_comes_whole_or_in_a_range(
 
 
 @quiet
-@pytest.mark.parametrize("wanted", ["bytes=204800-", "bytes=5-4", "bytes=-0", "bytes=0-1,4-5", "bytes=x-", "bytes=-"])
-async def test_a_range_that_is_not_there_is_refused_and_the_size_is_said(
-    http: aiohttp.ClientSession, recorded: Recorded, wanted: str
-) -> None:
+async def test_a_range_that_is_not_there_is_refused_and_the_size_is_said(http: aiohttp.ClientSession, recorded: Recorded) -> None:
     recording_id = await recorded.add()
-    async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": wanted}) as response:
-        assert (response.status, response.headers["Content-Range"]) == (416, f"bytes */{len(VIDEO)}")
-        assert (await response.json())["error"]["code"] == "range_not_satisfiable"
+    for wanted in ("bytes=204800-", "bytes=5-4", "bytes=-0", "bytes=0-1,4-5", "bytes=x-", "bytes=-"):
+        async with http.get(file_of(recording_id), headers={**bearer(MAYA), "Range": wanted}) as response:
+            assert (response.status, response.headers.get("Content-Range")) == (416, f"bytes */{len(VIDEO)}"), wanted
+            assert (await response.json())["error"]["code"] == "range_not_satisfiable", wanted
 
 
 @quiet
