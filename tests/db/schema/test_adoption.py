@@ -278,12 +278,15 @@ async def test_text_that_is_no_json_is_found_before_anything_changes(ours: Async
 # -- what works afterwards --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scope", [CONVERSATION, SESSION], ids=lambda scope: str(scope.kind))
-async def test_old_calls_stand_in_the_history_and_new_ones_beside_them(
-    ours: AsyncEngine, platforms: AsyncEngine, scope: Scope
-) -> None:
+async def test_old_calls_stand_in_the_history_and_new_ones_beside_them(ours: AsyncEngine, platforms: AsyncEngine) -> None:
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
+    for scope in (CONVERSATION, SESSION):
+        await old_and_new_calls_are_in_the_history(ours, scope)
+    assert (await SqlMissedCalls(ours).unseen(TUTOR.profile, 10)).count == 0
+
+
+async def old_and_new_calls_are_in_the_history(ours: AsyncEngine, scope: Scope) -> None:
     call_id = await call(ours, scope, answered=10, reason="hangup")
     history = SqlHistory(ours, scope.kind)
     page = await history.calls(STUDENT.profile, limit=3)
@@ -300,20 +303,19 @@ async def test_old_calls_stand_in_the_history_and_new_ones_beside_them(
     assert await history.call(STUDENT.profile, "1") is not None
     incoming = (await history.calls(TUTOR.profile, limit=50)).calls
     assert [one.id for one in incoming] == [call_id, "4", "2", "1"]
-    assert (await SqlMissedCalls(ours).unseen(TUTOR.profile, 10)).count == 0
 
 
-@pytest.mark.parametrize("scope", [CONVERSATION, SESSION], ids=lambda scope: str(scope.kind))
-async def test_a_call_is_written_where_the_platform_reads_it(ours: AsyncEngine, platforms: AsyncEngine, scope: Scope) -> None:
+async def test_a_call_is_written_where_the_platform_reads_it(ours: AsyncEngine, platforms: AsyncEngine) -> None:
     await upgrade(ours, adopt=True)
     await tell_of_the_people(ours)
-    await call(ours, scope, answered=10, reason="hangup")
-    table = {CONVERSATION: "call_logs", SESSION: "whiteboard_call_history"}[scope]
-    row = (await rows(platforms, table))[-1]
-    assert row[TABLES[table]] == 1
-    assert (row["caller_profile_type"], row["caller_profile_id"], row["caller_user_id"]) == ("student", 456, 1456)
-    assert (row["status"], row["duration_seconds"], row["network_quality"], bool(row["billed"])) == ("ended", 50, None, True)
-    assert row["created_at"] is not None
+    for scope, (table, scope_column) in zip((CONVERSATION, SESSION), TABLES.items(), strict=True):
+        await call(ours, scope, answered=10, reason="hangup")
+        row = (await rows(platforms, table))[-1]
+        assert row[scope_column] == 1
+        assert (row["caller_profile_type"], row["caller_profile_id"], row["caller_user_id"]) == ("student", 456, 1456)
+        ended = (row["status"], row["duration_seconds"], row["network_quality"], bool(row["billed"]))
+        assert ended == ("ended", 50, None, True)
+        assert row["created_at"] is not None
 
 
 async def test_every_store_works_under_other_names(ours: AsyncEngine, platforms: AsyncEngine) -> None:
