@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,30 @@ class RunningPool(RunningEngine):
         super().__init__()
         self.pool = WorkerPool(self.events.append, workers, [IPV4], port, timing=timing)
         self.engine = cast(LocalEngine, self.pool)  # the same interface
+        self._before: Counter[str] = Counter()
+        """What was counted before it was as new."""
+
+    async def as_new(self) -> None:
+        """Clear away what a test has left: peers, calls, events, counters. Stopped workers go on, dead ones are replaced."""
+        for peer in self._peers:
+            await peer.vanish()
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+        def all_answer() -> bool:
+            return all(one.answering and one.pid is not None and is_running(one.pid) for one in self.pool.workers)
+
+        await eventually(all_answer, "all workers answer")
+        for router in [*self.pool._routers]:
+            await self.pool.close_router(router)
+        await eventually(lambda: not any(one.recordings for one in self.pool._alive.values()), "every capture has ended")
+        self._peers.clear()
+        self.events.clear()
+        self._before = Counter(await self.pool.counters())
+
+    async def counted(self) -> dict[str, int]:
+        return dict(Counter(await self.pool.counters()) - self._before)
 
     @property
     def pids(self) -> list[int]:

@@ -16,9 +16,9 @@ from tests.kit.media import MediaPeer, rtp_packet, still_talk
 from tests.kit.wait import eventually
 from tests.media.capture.reading import Read, read
 from tests.media.capture.test_captures import ID, KEY, ended, file_of, order
-from tests.workers.kit import RunningPool
+from tests.workers.kit import RunningPool, running
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("captures_in_workers")]
 
 PARTIES = {"call first": "A", "call second": "B"}
 
@@ -125,12 +125,13 @@ async def test_a_recording_that_was_to_begin_when_its_worker_died_is_an_error_an
     assert not [one for one in relay.events if isinstance(one, CaptureEnded)]
 
 
-async def test_a_recording_ends_with_its_pool_which_says_so(relay: RunningPool, tmp_path: Path) -> None:
-    first, second = await relay.call_of("call")
-    await relay.pool.start_capture("call", order(tmp_path, parties=PARTIES))
-    packets = await sent(relay, first, second, 20)
-    await relay.pool.close()
-    end = await ended(relay)
+async def test_a_recording_ends_with_its_pool_which_says_so(tmp_path: Path) -> None:
+    async with running(workers=1) as relay:
+        first, second = await relay.call_of("call")
+        await relay.pool.start_capture("call", order(tmp_path, parties=PARTIES))
+        packets = await sent(relay, first, second, 20)
+        await relay.pool.close()
+        end = await ended(relay)
     assert (end.reason, end.packets) == ("call_ended", 20)
     assert read(file_of(tmp_path)).of("A") == packets
 

@@ -14,7 +14,7 @@ from tests.kit.media import IPV4, still_talk
 from tests.kit.wait import eventually
 from tests.workers.kit import RunningPool, free_ports, is_running, port_of, running, stops_answering
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dead_workers")]
 
 
 # -- the death of a worker --------------------------------------------------------------------------------------------
@@ -92,6 +92,17 @@ async def test_a_call_is_refused_when_no_worker_comes_back() -> None:
         await eventually(lambda: not relay.pids, "the death is noticed")
         with pytest.raises(WorkerLost, match="no media worker is running"):
             await relay.pool.open_transport("call", "one")
+
+
+async def test_what_a_worker_counted_outlives_it(relay: RunningPool) -> None:
+    await relay.pool.open_transport("one", "a")
+    await relay.pool.open_transport("other", "b")
+    assert (await relay.counted())["transports_opened"] == 2
+    victim = relay.pids[0]
+    os.kill(victim, signal.SIGKILL)
+    await relay.replaced(victim)
+    counted = await relay.counted()
+    assert (counted["transports_opened"], counted["workers_lost"]) == (2, 1)
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
