@@ -19,7 +19,7 @@ from tests.db import platform_database
 from tests.edge.kit import write_certificate
 from tests.kit.issuer import Issuer, key_set
 from tests.kit.peer import Peer
-from tests.kit.process import LOCAL, Outcome, Server, defaults, run, serving
+from tests.kit.process import ANEW, LOCAL, Outcome, Server, defaults, run, serving
 
 pytestmark = pytest.mark.servers
 
@@ -56,7 +56,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 async def test_help_names_every_command(tmp_path: Path) -> None:
-    outcome = await run(tmp_path, "--help")
+    outcome = await run(tmp_path, "--help", program=ANEW)
     assert (outcome.status, outcome.err) == (0, "")
     for word in ("serve", "migrate", "check-config", "docs/configuration.md"):
         assert word in outcome.out
@@ -161,14 +161,14 @@ def test_a_setting_that_does_not_exist_is_mentioned(command: Command, caplog: py
 
 async def test_serve_asks_for_the_schema_that_migrate_makes(tmp_path: Path) -> None:
     production = {"jwt_secret": SECRET, "host": "127.0.0.1", "port": "0", "media_host": "127.0.0.1", "media_port": "0"}
-    outcome = await run(tmp_path, "serve", **production)
+    outcome = await run(tmp_path, "serve", program=ANEW, **production)
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err == "the database schema is not up to date; run: python -m relay migrate\n"
 
-    outcome = await run(tmp_path, "migrate", jwt_secret=SECRET)
+    outcome = await run(tmp_path, "migrate", program=ANEW, jwt_secret=SECRET)
     assert (outcome.status, outcome.out) == (0, "The database schema is up to date.\n")
 
-    async with serving(tmp_path, dev="false", jwt_secret=SECRET) as server:
+    async with serving(tmp_path, program=ANEW, dev="false", jwt_secret=SECRET, workers="1") as server:
         assert server.greeting.startswith("Serving on http://127.0.0.1:")
 
 
@@ -282,7 +282,7 @@ async def call_at(server: Server) -> AsyncIterator[tuple[Peer, Peer]]:
 
 
 async def test_an_interrupt_ends_every_call_and_then_the_server(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, call_at(server) as (caller, callee):
+    async with serving(tmp_path, workers="1") as server, call_at(server) as (caller, callee):
         outcome = await server.stop(signal.SIGINT, within=3.0)
         assert outcome.status == 0
         assert "Traceback" not in outcome.err

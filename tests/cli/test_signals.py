@@ -48,7 +48,7 @@ def shown(server: Server) -> str:
 
 
 async def test_signals_that_ask_for_no_end_end_neither_the_server_nor_a_worker_nor_a_call(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, call_at(server):
+    async with serving(tmp_path, workers="1") as server, call_at(server):
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             for pid in [*workers_of(server), server.process.pid]:
                 os.kill(pid, number)
@@ -61,7 +61,7 @@ async def test_signals_that_ask_for_no_end_end_neither_the_server_nor_a_worker_n
 
 async def test_hang_up_loads_a_certificate_again_and_keeps_the_old_one_if_it_cannot_be_used(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "first")
-    async with serving(tmp_path, tls_cert=certificate, tls_key=key, workers="0") as server:
+    async with serving(tmp_path, tls_cert=certificate, tls_key=key) as server:
         for name in ("second", "third"):
             write_certificate(tmp_path, name)
             server.process.send_signal(signal.SIGHUP)
@@ -77,7 +77,7 @@ async def test_hang_up_loads_the_keys_of_the_tokens_again_and_keeps_the_old_ones
     withdrawn, new = Issuer("ES256", "withdrawn"), Issuer("ES256", "new")
     file = tmp_path / "keys.json"
     file.write_bytes(key_set(withdrawn))
-    async with serving(tmp_path, jwks=str(file), workers="0") as server, aiohttp.ClientSession(server.relay.url) as http:
+    async with serving(tmp_path, jwks=str(file)) as server, aiohttp.ClientSession(server.relay.url) as http:
 
         async def status(issuer: Issuer) -> int:
             async with http.get("/api/calls", headers={"Authorization": f"Bearer {issuer.token()}"}) as response:
@@ -97,7 +97,7 @@ async def test_hang_up_loads_the_keys_of_the_tokens_again_and_keeps_the_old_ones
 async def test_a_server_in_development_ends_with_its_terminal(tmp_path: Path) -> None:
     """Else the port would be taken the next time, by a server that has no window any more."""
     ours, theirs = pty.openpty()
-    given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(tmp_path), **LOCAL, "workers": "0"}.items()}
+    given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(tmp_path), **LOCAL}.items()}
     process = await start_child(
         *("setsid", "--ctty", "--wait", sys.executable, "-m", "relay", "serve"),
         stdin=theirs,
@@ -117,7 +117,7 @@ async def test_a_server_in_development_ends_with_its_terminal(tmp_path: Path) ->
 
 
 async def test_two_signals_at_once_still_end_each_call_and_write_its_row(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="0") as server, call_at(server):
+    async with serving(tmp_path) as server, call_at(server):
         server.process.send_signal(signal.SIGQUIT)
         assert (await server.stop(signal.SIGINT)).status == 0
         [row] = await server.relay.call_logs()
@@ -125,7 +125,7 @@ async def test_two_signals_at_once_still_end_each_call_and_write_its_row(tmp_pat
 
 
 async def test_a_second_signal_ends_a_server_that_waits_for_its_database(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="0") as server, call_at(server):
+    async with serving(tmp_path) as server, call_at(server):
         with contextlib.closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             server.process.send_signal(signal.SIGTERM)
@@ -134,7 +134,7 @@ async def test_a_second_signal_ends_a_server_that_waits_for_its_database(tmp_pat
             await logged(server, "SIGTERM again")
             assert (await server.stop(signal.SIGTERM)).status in {0, 128 + signal.SIGTERM}
             other.execute("ROLLBACK")
-    async with serving(tmp_path, workers="0") as server:
+    async with serving(tmp_path) as server:
         [row] = await server.relay.call_logs()
         assert row["status"] == "ended"
 
@@ -153,7 +153,7 @@ async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_is_told_to_drain_ends_with_its_last_call(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="0", drain_seconds="60") as server, call_at(server) as (caller, _):
+    async with serving(tmp_path, drain_seconds="60") as server, call_at(server) as (caller, _):
         server.process.send_signal(signal.SIGTERM)
         await logged(server, "draining: no new calls; 1 calls have 60 s to end")
         assert (await server.relay.counters())["relay_calls"] == 1
@@ -166,7 +166,7 @@ async def test_a_server_that_is_told_to_drain_ends_with_its_last_call(tmp_path: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_a_server_that_drains_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    async with serving(tmp_path, workers="0", drain_seconds="3600") as server, call_at(server) as (caller, _):
+    async with serving(tmp_path, drain_seconds="3600") as server, call_at(server) as (caller, _):
         server.process.send_signal(signal.SIGTERM)
         await logged(server, "draining")
         assert (await server.stop(number)).status == 0
@@ -176,12 +176,12 @@ async def test_a_second_signal_ends_a_server_that_drains_at_once(tmp_path: Path,
 
 
 async def test_an_interrupt_waits_for_no_call(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="0", drain_seconds="3600") as server, call_at(server):
+    async with serving(tmp_path, drain_seconds="3600") as server, call_at(server):
         outcome = await server.stop(signal.SIGINT)
         assert (outcome.status, "draining" in outcome.err) == (0, False)
 
 
 async def test_a_server_whose_time_to_drain_is_over_ends_its_calls(tmp_path: Path) -> None:
-    async with serving(tmp_path, workers="0", drain_seconds="1") as server, call_at(server) as (caller, _):
+    async with serving(tmp_path, drain_seconds="1") as server, call_at(server) as (caller, _):
         assert (await server.stop(signal.SIGTERM)).status == 0
         assert (await caller.expect("call_ended"))["reason"] == "server_shutdown"

@@ -24,7 +24,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy
 from relay.turn.messages import build, parse
 from tests.edge.kit import HERE
 from tests.kit.peer import BLUE, RED, Peer
-from tests.kit.process import Server, serving
+from tests.kit.process import ANEW, Server, serving
 from tests.kit.wait import eventually
 
 pytestmark = pytest.mark.servers
@@ -221,7 +221,7 @@ async def both_go_on(caller: Peer, callee: Peer, frames: int) -> None:
 
 
 async def test_a_call_goes_on_through_a_flood(tmp_path: Path) -> None:
-    async with serving(tmp_path, turn_realm="relay") as server:
+    async with serving(tmp_path, program=ANEW, turn_realm="relay", workers="1") as server:
         url = server.relay.url
         flooder = Flooder(await sign_in(url, "parent", 321), int(url.rpartition(":")[2]))
         async with call(url) as (caller, callee):

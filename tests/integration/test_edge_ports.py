@@ -11,7 +11,7 @@ import pytest
 
 from relay.serving import FILES
 from tests.edge.kit import HERE, write_certificate
-from tests.kit.process import LOCAL, run, serving
+from tests.kit.process import ANEW, LOCAL, run, serving
 
 pytestmark = pytest.mark.servers
 
@@ -70,7 +70,7 @@ async def test_a_turn_port_that_coturn_has_is_a_warning_and_the_relay_serves(tmp
 async def test_a_transport_that_is_turned_off_has_no_listener_and_is_not_advertised(
     tmp_path: Path, given: dict[str, str], listeners: dict[str, int]
 ) -> None:
-    async with serving(tmp_path, **given) as server:
+    async with serving(tmp_path, workers="1", **given) as server:
         assert listeners_of(server.process.pid) == listeners
         login = {"profile_type": "student", "profile_id": 456}
         url = f"{server.relay.url}/api/dev/login"
@@ -93,7 +93,7 @@ async def test_it_may_have_as_many_connections_as_the_system_lets_it(tmp_path: P
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(500, hard), hard))
     try:
-        async with serving(tmp_path) as server:
+        async with serving(tmp_path, program=ANEW) as server:
             assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == min(FILES, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

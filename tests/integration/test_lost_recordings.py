@@ -136,7 +136,7 @@ async def test_a_server_that_is_killed_finds_its_recording_when_it_starts_again_
 
 @pytest.mark.servers
 async def test_a_server_that_is_stopped_ends_its_recordings_first(tmp_path: Path) -> None:
-    async with recording_server(tmp_path) as (server, connect):
+    async with recording_server(tmp_path, workers="1") as (server, connect):
         caller, callee = await talking(connect)
         recording_id = await begun(caller, callee)
         await time_passes(caller, callee)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from relay.signaling.presence.websocket import HARD_LIMIT
-from tests.kit.process import Server, serving
+from tests.kit.process import ANEW, Server, serving
 
 pytestmark = pytest.mark.servers
 
@@ -27,7 +27,7 @@ def memory_of(server: Server) -> int:
 
 
 async def test_unfinished_messages_keep_no_memory(tmp_path: Path) -> None:
-    async with serving(tmp_path, limit_connections="off") as server:
+    async with serving(tmp_path, program=ANEW, limit_connections="off") as server:
         host, port = server.relay.url.removeprefix("http://").split(":")
         profile = {"profile_type": "student", "profile_id": 456}
         tokens = []

@@ -11,8 +11,10 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.kit.children import end_child, start_child
+from tests.kit.loaded import start_loaded
 from tests.kit.server import RunningRelay, migrated
 
 PATIENCE = 20.0
@@ -28,9 +30,12 @@ LOCAL = {
     "media_host": "127.0.0.1",
     "media_port": "0",
     "turn_port": "0",
-    "workers": "1",
+    "workers": "0",
 }
-"""Free ports of this machine, in development mode; and one worker, since each takes half as long to start as the server."""
+"""Free ports of this machine, in development mode; and no worker where a test is not about one: it takes 0.5 s to start."""
+
+ANEW: Final = str(Path(sys.executable).with_name("call-relay"))
+"""A `program`: the relay by a Python that has to load it, as for an operator. For what a process inherits, and for its memory."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,21 @@ class Server:
 
 
 async def start(folder: Path, *arguments: str, program: str = "", cwd: str = ".", **settings: str) -> Process:
-    """Start `program`, or the relay of this checkout; `end_child` ends it."""
+    """Start `program`, or the relay of this checkout, which is loaded already; `end_child` ends it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     given = {f"RELAY_{name.upper()}": value for name, value in {**defaults(folder), **settings}.items()}
-    command = [program] if program else [sys.executable, "-m", "relay"]
     environment = {**inherited, **given}
-    return await start_child(*command, *arguments, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
+    if not program:
+        return await start_loaded(arguments, environment)
+    return await start_child(program, *arguments, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
 
 
 def defaults(folder: Path) -> dict[str, str]:
     return {"database_url": f"sqlite+aiosqlite:///{folder / 'relay.db'}", "journal": f"{folder / 'calls.journal'}"}
 
 
-async def run(folder: Path, *arguments: str, **settings: str) -> Outcome:
-    async with started(folder, *arguments, **settings) as process:
+async def run(folder: Path, *arguments: str, program: str = "", **settings: str) -> Outcome:
+    async with started(folder, *arguments, program=program, **settings) as process:
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return Outcome(process.returncode, out.decode(), err.decode())
