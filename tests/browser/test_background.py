@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, CDPSession, Locator, Route, expect
+from playwright.async_api import Browser, CDPSession, Locator, Playwright, Route, expect
 
 from tests.browser.calls import A_SECOND, PagesInCall
 from tests.browser.conftest import CONVERSATIONS, StartFirefox
@@ -107,10 +107,10 @@ async def until(video: Locator, true: Callable[[Picture], bool], what: str) -> P
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def portrait(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+async def portrait(driver: Playwright, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     """A browser before whose camera a person sits."""
     file = write_portrait(tmp_path_factory.mktemp("portrait") / "portrait.y4m")
-    async with chromium(f"--use-file-for-fake-video-capture={file}") as running:
+    async with chromium(f"--use-file-for-fake-video-capture={file}", driver=driver) as running:
         yield running
 
 

@@ -24,7 +24,7 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
 
 
 @pytest.mark.parametrize(
-    ("access", "kind"),
+    ("access", "calls"),
     [
         (Access.OPEN, BrowserKind.DESKTOP_CHROMIUM),
         (Access.FULL_CONE, BrowserKind.CHROMIUM),
@@ -33,10 +33,10 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
     ids=["open", "full cone", "symmetric"],
 )
 async def test_two_clients_of_the_same_kind_of_network_see_and_hear_each_other(
-    lab: Lab, record_property: Record, access: Access, kind: BrowserKind
+    lab: Lab, record_property: Record, access: Access, calls: BrowserKind
 ) -> None:
     caller, callee = lab.site(access), lab.site(access)
-    async with video_call(lab, caller, callee, (kind, kind)) as call:
+    async with video_call(lab, caller, callee, (calls, BrowserKind.CHROMIUM)) as call:
         await see_and_hear_each_other_over_udp(call, record_property)
 
 
@@ -55,7 +55,9 @@ async def test_a_server_behind_nat_is_reached_at_the_address_that_it_advertises(
 async def test_firefox_and_chromium_see_and_hear_each_other_and_the_recording_has_what_chromium_showed(
     lab: Lab, tmp_path: Path, record_property: Record, browsers: tuple[BrowserKind, BrowserKind]
 ) -> None:
-    caller, callee = lab.site(Access.OPEN), lab.site(Access.OPEN)
+    first, second = lab.site(Access.OPEN), lab.site(Access.OPEN)
+    # Firefox on the client of the first site, where other tests have started it: that takes as long as this call.
+    caller, callee = (first, second) if browsers[0] is BrowserKind.FIREFOX else (second, first)
     recordings = tmp_path / "recordings"
     recordings.mkdir(mode=0o700)
     record_all = partial(video_call, recording="always", recording_directory=str(recordings), assemblers="0")
