@@ -20,6 +20,12 @@ pytest_plugins = ("tests.kit.hanging",)
 LAB = Path(__file__).with_name("lab")
 INTEGRATION = Path(__file__).with_name("integration")
 
+EXPENSIVE = {"shared_lab": "lab", "firefox": "Firefox", "whole_browser": "whole browser"}
+"""Fixtures that start browsers for a whole run or module: groups whose tests run in one process, so that only one starts them."""
+
+QUICK = "bare_page"
+"""Tests that take it take the least of those with browsers."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "settings(**values): settings of the relay that this test starts")
@@ -35,10 +41,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.lab)
         if _within(INTEGRATION, item.path) or "postgresql" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)
-        group = item.get_closest_marker("xdist_group")
-        if group and config.getoption("loadgroup", default=False):
+        if (group := _group(item)) and config.getoption("loadgroup", default=False):
             # xdist 3.8 writes it where pytest has not looked since 9.1. Those of a group run in one process.
-            item._id = NodeId.parse(f"{item.nodeid}@{group.args[0]}")
+            item._id = NodeId.parse(f"{item.nodeid}@{group}")
+    # Groups go first, and each process has three tests ahead: at the end they are to be short.
+    items.sort(key=lambda item: QUICK in getattr(item, "fixturenames", ()))
+
+
+def _group(item: pytest.Item) -> str | None:
+    if marker := item.get_closest_marker("xdist_group"):
+        return str(marker.args[0])
+    return next((group for fixture, group in EXPENSIVE.items() if fixture in getattr(item, "fixturenames", ())), None)
 
 
 @functools.cache

@@ -50,15 +50,23 @@ async def production(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield running
 
 
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Firefox puts what its users save."""
+    return tmp_path_factory.mktemp("downloads")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def firefox() -> AsyncIterator[StartFirefox]:
+async def firefox(downloads: Path) -> AsyncIterator[StartFirefox]:
     """Firefox, started by the first test that asks for it: each takes a tab, with cookies and storage of its own."""
     running: list[FirefoxBrowser] = []
+    # To that folder, and without a question.
+    preferences: dict[str, bool | int | str] = {"browser.download.folderList": 2, "browser.download.dir": str(downloads)}
     async with contextlib.AsyncExitStack() as stack:
 
         async def started() -> FirefoxBrowser:
             if not running:
-                running.append(await stack.enter_async_context(FirefoxBrowser.started(ThisMachine())))
+                running.append(await stack.enter_async_context(FirefoxBrowser.started(ThisMachine(), preferences)))
             return running[0]
 
         yield started

@@ -16,20 +16,20 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.calls import A_SECOND
-from tests.browser.conftest import CONVERSATIONS
+from tests.browser.conftest import CONVERSATIONS, StartFirefox
 from tests.browser.pages import PATIENCE, STUDENT, TUTOR, RelayPage
 from tests.browser.test_media_devices import NEW_HEADSET, SENT
 from tests.browser.test_talking import HOW_THE_MICROPHONE_IS_HEARD
 from tests.kit.browsers import INSTRUMENTS, LOOK, SMALL_CAMERA, Statistics
 from tests.kit.server import RunningRelay, running_relay
 from tests.kit.wait import eventually
-from tests.lab.firefox import Firefox, ThisMachine
+from tests.lab.firefox import Firefox
 from tests.lab.pages import FirefoxPage
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("a call of Firefox"),
+    pytest.mark.xdist_group("Firefox"),
     pytest.mark.usefixtures("no_errors_logged"),
 ]
 
@@ -78,28 +78,27 @@ class CallOfFirefox:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def call(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CallOfFirefox]:
+async def call(
+    browser: Browser, firefox: StartFirefox, downloads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[CallOfFirefox]:
     """A voice call."""
-    downloads = tmp_path_factory.mktemp("downloads")
-    # To that folder, and without a question.
-    preferences: dict[str, bool | int | str] = {"browser.download.folderList": 2, "browser.download.dir": str(downloads)}
     async with (
         running_relay(tmp_path_factory.mktemp("relay")) as relay,
         RelayPage.used_by(browser, relay.url, TUTOR, *CONVERSATIONS[TUTOR]) as other,
-        Firefox.started(ThisMachine(), preferences) as firefox,
+        (await firefox()).tab() as tab,
     ):
-        await firefox.before_every_page(INSTRUMENTS + SMALL_CAMERA + DRAWN_SCREEN)
-        page = FirefoxPage(firefox)
-        await firefox.goto(f"{relay.url}/")
+        await tab.before_every_page(INSTRUMENTS + SMALL_CAMERA + DRAWN_SCREEN)
+        page = FirefoxPage(tab)
+        await tab.goto(f"{relay.url}/")
         await page.press(f"user-{STUDENT}")
         await page.call("voice")
         await other.ringing()
         await other.accept()
-        yield CallOfFirefox(relay, firefox, page, other, downloads)
+        yield CallOfFirefox(relay, tab, page, other, downloads)
         await page.hang_up()
         await other.shows("ended-card")
         # It says so of each page with a WebSocket that is left for another one.
-        assert not [one for one in firefox.problems if "interrupted while the page was loading" not in one]
+        assert not [one for one in tab.problems if "interrupted while the page was loading" not in one]
         row = await relay.finished_call()
     assert (row["status"], row["end_reason"]) == ("ended", "hangup")
 

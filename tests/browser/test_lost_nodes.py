@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.servers,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("deaths of nodes"),
+    pytest.mark.xdist_group("Firefox"),
 ]
 
 Killed = Literal["owner", "owner alone", "caller's home", "callee's home"]

@@ -17,7 +17,12 @@ from tests.lab.pages import CONVERSATION
 
 __all__ = ["postgresql", "shared_redis"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.servers,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.xdist_group("Firefox"),  # where test_lost_nodes has started PostgreSQL and Redis
+]
 
 BEHIND_A_FIREWALL: Final = """
 window.RTCPeerConnection = class extends RTCPeerConnection {
