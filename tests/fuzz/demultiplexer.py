@@ -65,7 +65,7 @@ class FedRing(ReceiveRing):
         if not waiting:
             return super().fill(descriptor)
         first = self.next_serial % self.capacity
-        count = min(BATCH, self.capacity - first, len(waiting))
+        count = min(BATCH, self.lay_out(first), len(waiting))
         octets, lengths, addresses = self.bytes, self.lengths, self._names
         for slot in range(first, first + count):
             address, datagram = waiting.pop()
@@ -75,7 +75,6 @@ class FedRing(ReceiveRing):
             lengths[slot * HEADER_WORDS + LENGTH_WORD] = length
             addresses[slot * ADDRESS_SIZE : (slot + 1) * ADDRESS_SIZE] = address
         self.next_serial += count
-        self.lay_out(first + count)
         return first, count
 
     @property
