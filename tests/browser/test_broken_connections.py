@@ -92,7 +92,7 @@ async def test_a_page_that_is_loaded_anew_while_it_rings_rings_again(relay: Runn
     await callee.shows("ended-card")
 
 
-@pytest.mark.settings(token_lifetime=4.0)
+@pytest.mark.settings(token_lifetime=4.0, jwt_leeway=5.0)
 async def test_a_call_goes_on_when_the_sign_in_has_to_be_renewed(relay: RunningRelay, open_page: OpenPage[RelayPage]) -> None:
     caller, callee = await open_page(RelayPage, STUDENT), await open_page(RelayPage, TUTOR)
     call = await PagesInCall.connected(relay, "video", caller, callee)
