@@ -53,8 +53,9 @@ async def test_a_call_that_goes_on_at_a_node_with_another_clock_lasts_as_long_as
     caller, callee = await people.join("student_456", cluster.a), await people.join("tutor_789", cluster.b)
     owner = None
     while owner is not (wanted := cluster.a if dies.startswith("the node") else cluster.b):
-        answered_at = loop.time()
+        began = loop.time()
         call, other = await talk(caller, callee)
+        talked = loop.time()
         owner = await cluster.owner(call.call_id)
         if owner is not wanted:
             await call.hang_up()
@@ -65,12 +66,13 @@ async def test_a_call_that_goes_on_at_a_node_with_another_clock_lasts_as_long_as
     await owner.kill()
     await goes_on(call, other)
     await chat_crosses(call, other, caller, callee, "here")
+    least = loop.time() - talked
     await call.hang_up()
-    lasted = loop.time() - answered_at
     assert await other.ended() == "hangup"
+    most = loop.time() - began
     row = await cluster.finished(call.call_id)
     assert row["node"] != owner.name
-    assert abs(row["duration_seconds"] - lasted) <= 1.5, "rounded down, and the answer took a moment"
+    assert least - 1 <= row["duration_seconds"] <= most, "rounded down, and answered between the two"
     assert (row["started_at"], row["answered_at"]) == (before["started_at"], before["answered_at"])
     assert 0 <= (row["ended_at"] - row["answered_at"]).total_seconds() - row["duration_seconds"] < 1
 
