@@ -130,7 +130,7 @@ def test_nodes_of_compose_do_not_start_before_postgresql_takes_connections_of_ot
         assert service["depends_on"]["postgres"] == {"condition": "service_healthy"}
 
 
-def test_a_platform_can_tell_the_nodes_of_compose_who_may_call_whom(compose: dict[str, Any]) -> None:
+def test_a_platform_can_tell_the_nodes_of_compose_which_profiles_there_are(compose: dict[str, Any]) -> None:
     """Without the token there is no /api/admin, so no profile exists."""
     assert {settings_of(service).service_token for service in nodes_of(compose).values()} == {MADE_UP["SERVICE_TOKEN"]}
 

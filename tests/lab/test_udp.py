@@ -24,7 +24,7 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
 
 
 @pytest.mark.parametrize(
-    ("access", "calls"),
+    ("access", "kind"),
     [
         (Access.OPEN, BrowserKind.DESKTOP_CHROMIUM),
         (Access.FULL_CONE, BrowserKind.CHROMIUM),
@@ -33,10 +33,10 @@ async def see_and_hear_each_other_over_udp(call: LabCall, record: Record) -> Non
     ids=["open", "full cone", "symmetric"],
 )
 async def test_two_clients_of_the_same_kind_of_network_see_and_hear_each_other(
-    lab: Lab, record_property: Record, access: Access, calls: BrowserKind
+    lab: Lab, record_property: Record, access: Access, kind: BrowserKind
 ) -> None:
     caller, callee = lab.site(access), lab.site(access)
-    async with video_call(lab, caller, callee, (calls, BrowserKind.CHROMIUM)) as call:
+    async with video_call(lab, caller, callee, (kind, kind)) as call:
         await see_and_hear_each_other_over_udp(call, record_property)
 
 
