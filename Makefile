@@ -47,7 +47,6 @@ PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Its longest tests first.
 DRIVEN := $(addprefix tests/,lab browser foreign)
 
-quick: PROCESSES = 3
 quick: $(BIN)/.dev
 	$(PYTEST) -n $(PROCESSES) --dist loadgroup --hypothesis-profile quick -m "not (browser or lab or servers or long)" $(TESTS)
 

@@ -4,6 +4,7 @@ import functools
 import gc
 import logging
 import signal
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (group := _group(item)) and config.getoption("loadgroup", default=False):
             # xdist 3.8 writes it where pytest has not looked since 9.1. Those of a group run in one process.
             item._id = NodeId.parse(f"{item.nodeid}@{group}")
-    # Groups go first, and each process has three tests ahead: at the end they are to be short.
-    items.sort(key=lambda item: QUICK in getattr(item, "fixturenames", ()))
+    if config.getoption("loadgroup", default=False):
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, int]:
+    """Where a test comes among several processes. Tests of one file often wait alike: where each comes is left to chance, the
+    same chance each time, so that those that wait run beside those that compute.
+    """
+    if item.get_closest_marker("browser"):
+        # Groups go first, and each process has three tests ahead: at the end they are to be short.
+        return QUICK in getattr(item, "fixturenames", ()), 0
+    # What starts servers often does so for all tests of its file.
+    part = item.nodeid.partition("::")[0] if item.get_closest_marker("servers") else item.nodeid
+    return False, zlib.crc32(part.encode())
 
 
 def _group(item: pytest.Item) -> str | None:

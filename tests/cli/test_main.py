@@ -20,6 +20,7 @@ from tests.edge.kit import write_certificate
 from tests.kit.issuer import Issuer, key_set
 from tests.kit.peer import Peer
 from tests.kit.process import ANEW, LOCAL, Outcome, Server, defaults, run, serving
+from tests.kit.wait import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -334,8 +335,13 @@ async def _silent_device(host: str, port: int) -> AsyncIterator[None]:
 
 async def test_the_call_of_a_server_that_was_killed_is_closed_at_the_next_start(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, call_at(server):
+
+        async def answered() -> bool:
+            return [row["status"] for row in await server.relay.call_logs()] == ["answered"]
+
+        await eventually(answered, "the answer is in the database, which hears of it after the parties")
         await server.stop(signal.SIGKILL)
-        assert [row["status"] for row in await server.relay.call_logs()] == ["answered"]
+        assert await answered()
     async with serving(tmp_path) as server:
         [row] = await server.relay.call_logs()
         assert (row["status"], row["end_reason"]) == ("ended", "expired")
