@@ -56,9 +56,16 @@ def _place(item: pytest.Item) -> tuple[bool, int]:
     if item.get_closest_marker("browser"):
         # Groups go first, and each process has three tests ahead: at the end they are to be short.
         return QUICK in getattr(item, "fixturenames", ()), 0
-    # What starts servers often does so for all tests of its file.
-    part = item.nodeid.partition("::")[0] if item.get_closest_marker("servers") else item.nodeid
+    part = item.nodeid.partition("::")[0] if _shares(item) else item.nodeid
     return False, zlib.crc32(part.encode())
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether tests of its file share what one of them makes. Apart from each other, each would make it anew."""
+    if item.get_closest_marker("servers"):
+        return True
+    fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(definitions[-1].scope == "module" for definitions in fixtures.values() if definitions)
 
 
 def _group(item: pytest.Item) -> str | None:
