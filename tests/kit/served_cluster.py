@@ -169,6 +169,7 @@ class ServedCluster:
                 "cluster_namespace": namespace,
                 "jwt_secret": SECRET,
                 "turn_secret": SECRET,
+                "service_token": SECRET,
                 "workers": "0",
                 **UNLIMITED,
                 **settings,
@@ -197,12 +198,18 @@ class ServedCluster:
         await eventually(self._settled, "claims are given", within=START)
 
     async def mended(self) -> None:
-        """`whole`, whatever a test that failed has left."""
+        """`whole`, whatever a test has left; and no message is missing of which a node has not noticed yet.
+
+        A node that hung notices with the next message of another, and has devices begin anew that it may have concerned: those of
+        the next test.
+        """
         for node in self.nodes:
             node.redis.thaw()
             if node.runs:
                 node.go_on()
         await self.whole()
+        for node in self.nodes:
+            await eventually(lambda node=node: self._all_answer(node), f"all answer node {node.name}", within=START)  # type: ignore[misc]
 
     def logs(self) -> str:
         """The last lines of each node."""
@@ -221,6 +228,14 @@ class ServedCluster:
     async def _knows_all(self, node: ServedNode) -> bool:
         levels = await metrics(node)
         return levels["relay_cluster_lease_held"] == 1 and levels["relay_cluster_nodes"] == len(self.nodes)
+
+    async def _all_answer(self, node: ServedNode) -> bool:
+        headers = {"Authorization": f"Bearer {node.settings['service_token']}"}
+        async with (
+            aiohttp.ClientSession(node.url, headers=headers, raise_for_status=True) as http,
+            http.get("/api/admin/calls") as response,
+        ):
+            return not (await response.json())["unanswered"]
 
     @contextlib.asynccontextmanager
     async def near(self, *nodes: ServedNode) -> AsyncIterator[CuttablePath]:
