@@ -7,6 +7,7 @@ as those of `relay.recording.verify.reference` do. Seconds count from the moment
 import base64
 import json
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ import av
 import numpy as np
 from playwright.async_api import Page
 
+from relay.recording.assembly.survey import survey
+from relay.recording.records import read_capture
 from relay.recording.verify import audio, counter, sync, video
 from relay.recording.verify.reference import BEEP, tone
 
@@ -185,6 +188,22 @@ async def tones_played(page: Page, url: str) -> list[sync.Beep]:
         return time + float(np.median(near[:, 1] - near[:, 0]))
 
     return [sync.Beep(shown(one.time), one.frequency) for one in sync.beeps(samples, played["begins"])]
+
+
+def arrived_apart(capture: Path, party: str) -> float:
+    """By how much more than its video the sound of a party came later than a recording has it: seconds.
+
+    A recording goes by what a browser says of its clocks, as every receiver does. One that waits for a processor says that its
+    camera or its microphone was tens of milliseconds earlier or later than it was.
+    """
+    later: dict[str, dict[str, float]] = {}
+    for (transport, _), stream in survey(read_capture(capture)).streams.items():
+        section = stream.sender.section
+        if section.party == party and not section.ordinal and stream.packets:
+            lines = [(one.points(), one.line) for one in stream.timing.segments if one.line is not None]
+            delays = [arrival - line.at(media) for points, line in lines for media, arrival in points]
+            later.setdefault(transport, {})[section.kind] = statistics.median(delays)
+    return statistics.median(one["audio"] - one["video"] for one in later.values() if len(one) == 2)
 
 
 def seconds_heard(tones: Sequence[sync.Beep], due: Mapping[int, float]) -> dict[int, float]:
