@@ -24,7 +24,8 @@ STUDENT, TUTOR, PARENT, ADVERTISER = "student_456", "tutor_789", "parent_321", "
 CHOSEN = """
 // As if the user had chosen a profile in this tab before: to paint the list of all is a sixth of what it takes to open the page.
 (() => {
-  if (location.protocol === "about:" || sessionStorage.getItem("chosen")) return;
+  // An empty page and one that says what is wrong have no storage.
+  if (!location.protocol.startsWith("http") || sessionStorage.getItem("chosen")) return;
   sessionStorage.setItem("chosen", "once");
   sessionStorage.setItem("call-relay.profile", "%s");
 })();
