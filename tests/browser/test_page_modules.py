@@ -1,9 +1,12 @@
 """What modules of the page decide, without calls: links in texts, names of files, zoom, transfers; and one that does not come."""
 
+import re
+
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.pages import PATIENCE
+from tests.kit.wait import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -35,6 +38,35 @@ async def test_a_part_of_the_page_that_does_not_come_is_said_and_comes_with_the_
     await page.get_by_role("tab", name="Settings").click()
     await expect(page.get_by_role("combobox", name="Ringtone")).to_be_visible(timeout=PATIENCE)
     assert uncaught == []
+    await page.close()
+
+
+# -- a server that is not heard any more ------------------------------------------------------------------------------
+
+DOUBTING = """
+async () => {
+  const { Connection } = await import("/client/connection.js");
+  const url = new URL("/ws/deaf", location.href.replace("http", "ws")).href;
+  const connection = new Connection({ url, token: () => "", renew: async () => true, device: null, remember() {} });
+  connection.open();
+  setInterval(() => connection.retryNow(), 250);
+}
+"""
+
+
+async def test_a_server_that_does_not_answer_is_given_up_however_often_it_is_asked(bare_page: Page) -> None:
+    page = await bare_page.context.new_page()
+    sockets: list[WebSocketRoute] = []
+
+    def welcome_only(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.on_message(lambda _: None)
+        socket.send('{"type": "welcome", "resume": "a device", "resumed": false}')
+
+    await page.route_web_socket(re.compile("/ws/deaf"), welcome_only)
+    await page.goto(bare_page.url)
+    await page.evaluate(DOUBTING)
+    await eventually(lambda: len(sockets) > 1, "the page has connected again")
     await page.close()
 
 

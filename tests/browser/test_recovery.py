@@ -56,6 +56,13 @@ async def test_silence_is_first_asked_about_and_then_ended(bare_page: Page) -> N
     assert await live(bare_page, TALK, {"seconds": 3, "media": False}, TALK) == [("probe", begin + 0.5), ("restart", begin + 2)]
 
 
+async def test_each_silence_is_asked_about_at_once_however_short_before_there_was_another(bare_page: Page) -> None:
+    short, long = {"seconds": 1, "media": False}, {"seconds": 8, "media": False}
+    done = await live(bare_page, TALK, short, {"seconds": 1}, long, {"seconds": 1})
+    begin, again = 9.75, 11.75  # the last packets before each
+    assert [when for what, when in done if what == "probe"] == [begin + 0.5, again + 0.5, again + 5.5]
+
+
 async def test_restarts_that_do_not_help_become_rarer(bare_page: Page) -> None:
     first, second, third, fourth = await restarts(bare_page, TALK, {"seconds": 60, "media": False})
     assert second - first < third - second < fourth - third

@@ -40,19 +40,27 @@ INSTRUMENTS = """
 window.moments = {};
 // How many messages of each type have arrived.
 window.arrivals = {};
+// The latest of what its WebSocket did, each with its milliseconds since 1970: for the message of a test that fails.
+window.story = [];
 (() => {
   const note = (name) => { window.moments[name] ??= Date.now(); };
+  const tell = (what) => { window.story = [...window.story.slice(-99), `${Date.now()} ${what}`]; };
   window.WebSocket = class extends WebSocket {
     constructor(...given) {
       super(...given);
+      tell("begun");
+      this.addEventListener("close", ({ code }) => tell(`closed: ${code}`));
       this.addEventListener("message", ({ data }) => {
         const { type } = JSON.parse(data);
         note(`received ${type}`);
+        tell(`received ${type}`);
         window.arrivals[type] = (window.arrivals[type] ?? 0) + 1;
       });
     }
     send(data) {
-      note(`sent ${JSON.parse(data).type}`);
+      const { type } = JSON.parse(data);
+      note(`sent ${type}`);
+      tell(`sent ${type}`);
       return super.send(data);
     }
   };

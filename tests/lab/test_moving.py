@@ -31,6 +31,8 @@ async def test_a_call_survives_that_a_client_moves(lab: Lab, record_property: Re
         await call.goes_on(2 * A_SECOND)
         for change in changes:
             async with call.gaps(record_property) as gaps:
+                changed = await call.caller.run("() => Date.now()")
                 change(caller)
                 await call.goes_on(4 * A_SECOND)
-            assert max(gaps.values()) <= LONGEST_GAP
+            story = await call.caller.run("() => story.join(', ')")
+            assert max(gaps.values()) <= LONGEST_GAP, f"changed at {changed}: {story}"

@@ -56,6 +56,8 @@ export class Connection extends EventTarget {
   #pinging = 0;
   /** The timer of a ping that is not answered; 0: none is. */
   #deaf = 0;
+  /** When it is due. */
+  #deafAt = 0;
 
   /** @param {ConnectionSetup} setup */
   constructor(setup) {
@@ -166,8 +168,10 @@ export class Connection extends EventTarget {
   #ping(timeout = PONG_TIMEOUT) {
     const socket = this.#socket;
     if (!socket || !this.send({ type: "ping", last_seq: this.#settledSeq })) return;
-    if (this.#deaf && timeout === PONG_TIMEOUT) return; // what an earlier ping waits for may come sooner, and must
+    const due = performance.now() + timeout;
+    if (this.#deaf && this.#deafAt <= due) return; // what an earlier ping waits for may come sooner, and must
     clearTimeout(this.#deaf);
+    this.#deafAt = due;
     this.#deaf = setTimeout(() => this.#lost(socket, true), timeout);
   }
 

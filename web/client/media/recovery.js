@@ -23,7 +23,7 @@ export const PERIOD = 250;
 const STEADY = 4;
 /** Milliseconds of silence after which we see whether the server still hears us. */
 const SUSPICION = 500;
-/** Milliseconds until that is done again. */
+/** Milliseconds until that is done again in the same silence. */
 const PROBE_PERIOD = 5_000;
 /** Milliseconds of silence, or of a disturbed path, after which we look for another although the server hears us. */
 const PATIENCE = 2_000;
@@ -171,7 +171,9 @@ export class Recovery {
 
   /** @param {number} now */
   #act(now) {
-    if (this.#silence(now) >= SUSPICION && now - this.#probedAt >= PROBE_PERIOD) {
+    // Each silence is its own: a machine that was busy for half a second says nothing of the network that goes away a second later.
+    const isNew = this.#probedAt < this.#heardAt;
+    if (this.#silence(now) >= SUSPICION && (isNew || now - this.#probedAt >= PROBE_PERIOD)) {
       this.#probedAt = now;
       this.#setup.probe();
     }
