@@ -11,8 +11,8 @@ DRAWS: Final = {"client/connectivity/synthetic.js"}
 """A camera of its own, drawn on a canvas that no page shows."""
 
 _FILTERED: Final = re.compile(r"([^{}]+)\{[^{}]*?\b((?:backdrop-)?filter:[^;]*)")
-STILL: Final = re.compile(r"\.topbar|\.incoming|\.ended|.*\[data-(stalled|phase=\"reconnecting\")\].*")
-"""Behind these, or in them, no video moves."""
+STILL: Final = re.compile(r".*\[data-(stalled|phase=\"reconnecting\")\].*")
+"""In these no video moves."""
 
 
 def _modules(folder: str) -> Iterator[tuple[str, str]]:
@@ -43,7 +43,9 @@ def test_what_all_parts_of_the_page_show_with_knows_none_of_them() -> None:
 
 
 def test_no_filter_is_over_video_that_moves() -> None:
-    """Each frame would pass it: without a graphics card, a blur behind a dialog took as much as the whole call."""
+    """Each frame would pass it: without a graphics card, a blur behind a dialog took as much as the whole call. Firefox draws it even
+    below what covers it: behind a call, that of the top bar took four times as much as the videos.
+    """
     found = []
     for file in (WEB / "css").glob("*.css"):
         code = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
