@@ -111,6 +111,8 @@ $(BIN)/.bench: requirements.lock setup.cfg setup.py pyproject.toml | $(BIN)/pyth
 $(BIN)/.dev: $(LOCKS) setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(PIP) --require-hashes -r requirements.lock -r requirements-dev.lock
 	$(PIP) --no-deps -e .
+	@# Compile the tests and what they import: the processes of the first run would each do it, all at the same time.
+	@$(PYTEST) --collect-only --quiet >/dev/null || true
 	@touch $@ $(BIN)/.relay
 
 # For every Python and platform at once. Not in the environment that it resolves for.
