@@ -9,20 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.kit.layers import MAY_IMPORT, SANS_IO, WORLD
+from tests.kit.sources import parsed, text_of
 
 pytestmark = pytest.mark.xdist_group("sources")  # read and parsed once
 
 ROOT = Path(__file__).parents[1]
-
-
-@functools.cache
-def parsed(file: Path) -> ast.Module:
-    return ast.parse(text_of(file))
-
-
-@functools.cache
-def text_of(file: Path) -> str:
-    return file.read_text()
 
 
 def statements(tree: ast.Module) -> Iterator[ast.AST]:

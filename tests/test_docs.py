@@ -16,6 +16,7 @@ from relay.signaling.calls.call import EndReason, State
 from relay.signaling.calls.diagram import recording_diagram, state_diagram
 from relay.signaling.messages import incoming, outgoing
 from tests.kit import metrics_document
+from tests.kit.sources import parsed
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -53,7 +54,7 @@ def codes() -> set[str]:
     """The codes of all errors that the signaling plane raises or sends, read from its source."""
     found = set()
     for file in [*(ROOT / "relay" / "signaling").rglob("*.py"), *(ROOT / "relay" / "sdp").rglob("*.py")]:
-        tree = ast.parse(file.read_text())
+        tree = parsed(file)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -178,7 +179,7 @@ def headings_of(text: str) -> list[tuple[str, str]]:
 
 def texts_of_the_source() -> list[str]:
     """Every string that the relay's source has, the ones of several lines put together."""
-    nodes = (node for file in (ROOT / "relay").rglob("*.py") for node in ast.walk(ast.parse(file.read_text())))
+    nodes = (node for file in (ROOT / "relay").rglob("*.py") for node in ast.walk(parsed(file)))
     return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 

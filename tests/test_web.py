@@ -43,8 +43,8 @@ def test_what_all_parts_of_the_page_show_with_knows_none_of_them() -> None:
 
 
 def test_no_filter_is_over_video_that_moves() -> None:
-    """Each frame would pass it: without a graphics card, a blur behind a dialog took as much as the whole call. Firefox draws it even
-    below what covers it: behind a call, that of the top bar took four times as much as the videos.
+    """Each frame would pass it: without a graphics card, a blur behind a dialog took as much as the whole call. Firefox draws it
+    even below what covers it: behind a call, that of the top bar took four times as much as the videos.
     """
     found = []
     for file in (WEB / "css").glob("*.css"):

@@ -42,11 +42,11 @@ def lines() -> list[tuple[str, int, str]]:
 def test_words_that_the_field_does_not_use_are_gone() -> None:
     kept = re.compile("|".join(KEPT))
     gone = [(re.compile(rf"(?<![A-Za-z])({old})(?![a-z])", re.IGNORECASE if old[0].islower() else 0), GONE[old]) for old in GONE]
-    any_of = re.compile("|".join(GONE), re.IGNORECASE)
+    any_of = re.compile("|".join(GONE).lower())  # in lower case: to ignore it takes six times as long
     wrong = [
         f"{name}:{at}: {found[0]!r}: say {instead}"
         for name, at, line in lines()
-        if name not in KEPT_FILES and any_of.search(line)
+        if name not in KEPT_FILES and any_of.search(line.lower())
         for old, instead in gone
         if (found := old.search(kept.sub("", line)))
     ]

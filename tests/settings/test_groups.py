@@ -11,6 +11,7 @@ from relay.settings.all import Settings
 from relay.settings.base import Development, names_of
 from relay.settings.media import MediaLimits
 from relay.settings.turn import TurnSettings
+from tests.kit.sources import parsed
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -73,7 +74,7 @@ def test_no_other_class_repeats_settings() -> None:
     for file in ROOT.glob("relay/**/*.py"):
         if file.parent == ROOT / "relay" / "settings":
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ClassDef) and node.name not in orders:
                 fields = {
                     one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)

@@ -15,6 +15,7 @@ from pylibsrtp import Session
 import relay as package
 from relay.client import bare
 from relay.media.net import dtls_srtp
+from tests.kit.sources import parsed
 
 OF_CLASSES: dict[type, list[str]] = {
     RTCCertificate: ["_create_ssl_context"],
@@ -62,10 +63,10 @@ def test_every_private_name_that_is_used_exists() -> None:
 
 
 def test_no_private_name_is_used_that_the_test_above_does_not_know() -> None:
-    used = private_names(ast.parse(Path(dtls_srtp.__file__).read_text()))
+    used = private_names(parsed(Path(dtls_srtp.__file__)))
     known = {name for group in (OF_CLASSES, OF_INSTANCES) for names in group.values() for name in names}
     assert used == known
-    assert private_names(ast.parse(Path(bare.__file__).read_text())) <= known
+    assert private_names(parsed(Path(bare.__file__))) <= known
 
 
 @functools.cache
@@ -78,7 +79,7 @@ def test_only_the_modules_of_dtls_touch_private_names_of_aiortc_and_pylibsrtp() 
     for path in modules():
         if path.name in ("dtls_srtp.py", "bare.py"):
             continue
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FOREIGN:
                 private = [part for part in (node.module or "").split(".") if part.startswith("_")]

@@ -7,22 +7,19 @@ import pytest
 
 import relay
 from relay.media.quality.counters import NAMES, MediaCounters
+from tests.kit.sources import parsed
 
 SOURCES = sorted(file for plane in ("media", "workers") for file in (Path(relay.__file__).parent / plane).rglob("*.py"))
 
 
 def strings(path: Path) -> set[str]:
-    return {
-        node.value
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    return {node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def counted_in(path: Path) -> set[str]:
     """What `counters[...] += ` names, whatever the counters are called there."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2].lstrip("_") == "counters":
             # Both branches of a conditional expression, but not its condition.
             found = [node.slice.body, node.slice.orelse] if isinstance(node.slice, ast.IfExp) else [node.slice]
