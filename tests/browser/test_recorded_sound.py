@@ -209,6 +209,7 @@ async def test_camera_screen_hold_a_reloaded_page_and_a_transfer_are_each_at_the
     sidecars = []
     for recording in recordings:
         folder = tmp_path / "recordings" / recording["recording_id"]
+        assert recording["verdict"], recording["note"]
         sidecar, report = (json.loads((folder / name).read_text()) for name in ("sidecar.json", "report.json"))
         assert recording["verdict"] == "passed", report["reasons"]
         due = clapper.due(sidecar)

@@ -338,6 +338,8 @@ class RecordingJobs:
             self.counters["assembled"] += 1
             files = await asyncio.to_thread(self.folder.sizes, recording_id)
             verdict, note = result.get("verdict"), result.get("note")
+            if (reason := result.get("not_verified")) is not None:
+                note = self._not_verified(job, reason)
             await self._written(lambda: self.store.assembled(recording_id, files, verdict, note))
             logger.info("recording %s is assembled: %s", recording_id, ", ".join(sorted(files)))
 
@@ -361,10 +363,14 @@ class RecordingJobs:
             verdict, note = result.get("verdict"), result.get("note")
             self.counters["verified"] += 1
         except WorkFailed as error:
-            self.counters["verification_failures"] += 1
-            logger.warning("recording %s: verifying it failed: %s", job.recording_id, error)
-            note = f"verifying failed: {error}"
+            note = self._not_verified(job, str(error))
         await self._verified(job, verdict, note)
+
+    def _not_verified(self, job: Job, reason: str) -> str:
+        """Count it and log it; the note for the users."""
+        self.counters["verification_failures"] += 1
+        logger.warning("recording %s: verifying it failed: %s", job.recording_id, reason)
+        return f"verifying failed: {reason}"
 
     async def _verified(self, job: Job, verdict: str | None, note: str | None) -> None:
         files = await asyncio.to_thread(self.folder.sizes, job.recording_id)

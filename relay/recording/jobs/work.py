@@ -26,7 +26,7 @@ MAX_NOTE: Final = 500
 """Characters of what people are told."""
 
 Outcome = dict[str, Any]
-"""`verdict` and `note`, as far as there are."""
+"""`verdict`, `note`, and why what was assembled could not be verified (`not_verified`), as far as there are."""
 
 
 class _Reporter:
@@ -89,7 +89,7 @@ def _assemble(
             outcome["verdict"] = _judge(folder, made, reporter, made, limits)
         except Exception as error:
             # The products are as good as they were; the verification can be asked for again.
-            outcome["note"] = f"verifying failed: {type(error).__name__}: {error}"[:MAX_NOTE]
+            outcome["not_verified"] = f"{type(error).__name__}: {error}"[:MAX_NOTE]
 
     examine = judge if verify else None
     made = assemble_in_place(folder, recording_id, mp4=mp4, progress=reporter.progress, examine=examine)

@@ -20,12 +20,13 @@ def usual_interval(found: list[float]) -> float | None:
     """The mean of the intervals between frames that are as usual: pauses, and frames that catch up afterwards, do not count.
 
     Returns:
-        Seconds; None for too few of them.
+        Seconds; None for too few of them, or if time mostly stands still.
     """
     if len(found) < FEWEST_INTERVALS:
         return None
-    median = statistics.median(found)
-    return statistics.fmean(one for one in found if abs(one - median) <= USUAL * median)
+    # One of them: where half are short and half are long, none is near the mean of the middle two.
+    median = statistics.median_low(found)
+    return statistics.fmean(one for one in found if abs(one - median) <= USUAL * median) if median > 0 else None
 
 
 class SenderPace:

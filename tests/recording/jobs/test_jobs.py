@@ -19,6 +19,7 @@ from relay.recording.jobs.process import WorkFailed, run
 from tests.kit.children import child
 from tests.kit.wait import eventually
 from tests.recording.jobs.kit import Bench
+from tests.recording.kit import captured
 
 
 @pytest.fixture
@@ -237,6 +238,23 @@ async def test_a_recording_is_verified_on_request(bench: Bench) -> None:
         await eventually(lambda: bench.store.rows[recording_id].verdict == "passed", "it is verified")
         assert jobs.counters["verified"] == 1
     assert bench.state(recording_id) == "ready"
+
+
+async def test_what_could_be_assembled_and_not_verified_is_ready_and_the_failure_is_counted_and_logged(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real program, which finds a numpy that cannot be loaded."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('built for another processor')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    recording_id = bench.add()
+    captured(bench.folder.capture(recording_id))
+    async with bench.running(command=work_command) as jobs:
+        await eventually(lambda: bench.state(recording_id) == "ready", "it is assembled", within=60.0)
+        assert (jobs.counters["assembled"], jobs.counters["verification_failures"]) == (1, 1)
+    row = bench.store.rows[recording_id]
+    assert (row.verdict, "A.webm" in row.files, "report.json" in row.files) == (None, True, False)
+    assert row.note == "verifying failed: ImportError: built for another processor"
+    assert f"recording {recording_id}: {row.note.replace('verifying', 'verifying it')}" in caplog.text
 
 
 async def test_a_recording_that_is_deleted_while_it_is_assembled_is_gone_with_the_process(bench: Bench) -> None:

@@ -158,6 +158,25 @@ def test_frames_that_the_sender_did_not_give_are_its_pauses_and_those_that_did_n
     assert len(found.freezes) == 2, "the one that was lost, too"
 
 
+@given(st.lists(st.sampled_from([1, 1, 2, 7, 30]), max_size=40))
+def test_no_pace_of_a_camera_breaks_it(steps: list[int]) -> None:
+    """Such as one that gave each second frame late: no interval was near the median of all, and the recording had no report."""
+    stream, at, packets = Stream(VIDEO, VP8, 90_000), 0, []
+    for step in [1, *steps]:
+        packets.append(stream.packet(at / 20, KEY, marker=True))
+        at += step
+    rate = figures_of(packets, "video").usual_frame_rate
+    assert rate is None or rate <= 20.1
+
+
+def test_of_a_camera_that_gives_half_of_its_frames_late_the_rate_is_that_of_the_others() -> None:
+    stream = Stream(VIDEO, VP8, 90_000)
+    packets = [stream.packet((n + n // 2) / 20, KEY, marker=True) for n in range(41)]
+    found = figures_of(packets, "video")
+    assert found.usual_frame_rate == pytest.approx(20, abs=0.1)
+    assert found.sender_left_out == 20
+
+
 def test_a_network_that_holds_packets_up_is_no_pause_of_the_sender() -> None:
     packets = shown()
     for packet in packets[100:130]:
