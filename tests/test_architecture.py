@@ -8,12 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import sources
 from tests.kit.layers import MAY_IMPORT, SANS_IO, WORLD
-from tests.kit.sources import parsed, text_of
 
 pytestmark = pytest.mark.xdist_group("sources")  # read and parsed once
 
 ROOT = Path(__file__).parents[1]
+
+
+text_of = functools.cache(Path.read_text)
+parsed = functools.cache(sources.parsed)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """The trees, when no test needs them any more: the garbage collector would go through them for the rest of the run."""
+    yield
+    text_of.cache_clear()
+    parsed.cache_clear()
+    imports_of.cache_clear()
 
 
 def statements(tree: ast.Module) -> Iterator[ast.AST]:
