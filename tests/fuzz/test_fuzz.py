@@ -91,7 +91,7 @@ EDITS = st.lists(st.tuples(st.integers(0, 0xFFFF), st.integers(0, 12), st.binary
 def test_edits_of_the_corpus_and_any_bytes_keep_the_promises(target: str) -> None:
     unspoiled = originals(target)
 
-    @settings(max_examples=200)
+    @settings(max_examples=2 * settings().max_examples)
     @given(st.builds(edited, st.sampled_from(unspoiled), EDITS) | st.binary(max_size=300))
     def keep(data: bytes) -> None:
         TARGETS[target](data)

@@ -138,7 +138,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(STEPS)
 def test_the_server_survives_any_sequence_of_requests_of_authenticated_clients(
     steps: list[tuple[int, Method | None, dict[str, Any], int]],

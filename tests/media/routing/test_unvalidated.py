@@ -314,7 +314,7 @@ def test_nothing_that_a_stranger_sends_disturbs_a_call_or_goes_uncounted() -> No
     engine = demultiplexer.relay.engine
     demultiplexer.still_talk()
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=3 * settings().max_examples, deadline=None)
     @given(st.lists(st.tuples(st.ip_addresses(), st.integers(1, 65_535), packets_of_any_shape()), max_size=20))
     def feed(datagrams: list[tuple[IPv4Address | IPv6Address, int, bytes]]) -> None:
         demultiplexer.still_talk([(socket_address((str(host), port)), datagram) for host, port, datagram in datagrams])
