@@ -136,6 +136,15 @@ def error(client: Client) -> str:
     return str(client.received[-1]["code"])
 
 
+def finals(client: Client) -> list[str]:
+    """The last messages that a client got of its calls."""
+    return [
+        f"{one['type']} {one['reason']}"
+        for one in client.received
+        if one["type"] in ("call_ended", "call_declined") or (one["type"] == "call_state" and one["state"] == "ended")
+    ]
+
+
 def frame(kind: str, scope: Scope = LESSON, **fields: Any) -> str:
     where = "conversation_id" if scope.kind is ScopeKind.CONVERSATION else "whiteboard_session_id"
     return msgspec.json.encode({"type": kind, where: scope.scope_id, **fields}).decode()

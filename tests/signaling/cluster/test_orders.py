@@ -15,8 +15,8 @@ from relay.signaling.calls.enforcement import CREDENTIAL_OVER
 from relay.signaling.calls.orders import Orders
 from tests.kit.bus import ASK_TIMEOUT
 from tests.signaling.calls.recorded import seen
-from tests.signaling.calls.test_termination import report
 from tests.signaling.cluster.town import Town, in_town
+from tests.signaling.figures import report
 from tests.signaling.harness import in_virtual_time
 from tests.signaling.people import (
     FAMILY,

@@ -4,8 +4,8 @@ import asyncio
 
 from relay.cluster.messages import ToDevice
 from relay.signaling.calls.enforcement import DROPPED
-from tests.signaling.calls.test_termination import report
 from tests.signaling.cluster.town import Town, in_town
+from tests.signaling.figures import report
 from tests.signaling.people import (
     AGREE,
     FAMILY,
