@@ -3,7 +3,7 @@
 import contextlib
 import json
 import statistics
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -75,6 +75,15 @@ class Platform:
 
 def in_milliseconds(values: Iterable[float]) -> list[int]:
     return [round(1000 * one) for one in values]
+
+
+def lateness(folder: Path, due: Mapping[int, float], record_property: Record) -> dict[str, dict[int, float]]:
+    """How late each second of a recording's first party is heard and seen; its sound and its video are together."""
+    heard, seen = seconds_heard(tones_in(folder / "A.webm"), due), seconds_seen(folder / "A.webm", due)
+    apart = statistics.median(heard[one] - seen[one] for one in {*heard} & {*seen})
+    record_property("a call of many parts: how much later the sound of each recording is [ms]", in_milliseconds([apart]))
+    assert abs(apart) <= 0.040
+    return {"heard": {s: at - due[s] for s, at in heard.items()}, "seen": {s: at - due[s] for s, at in seen.items()}}
 
 
 @pytest.mark.alone
@@ -214,12 +223,8 @@ async def test_camera_screen_hold_a_reloaded_page_and_a_transfer_are_each_at_the
         assert recording["verdict"] == "passed", report["reasons"]
         due = clapper.due(sidecar)
         sidecars.append(sidecar)
-        at_heard, at_seen = seconds_heard(tones_in(folder / "A.webm"), due), seconds_seen(folder / "A.webm", due)
-        apart = statistics.median(at_heard[one] - at_seen[one] for one in {*at_heard} & {*at_seen})
-        record_property("a call of many parts: how much later the sound of each recording is [ms]", in_milliseconds([apart]))
-        assert abs(apart) <= 0.040
-        lates["heard"] |= {s: at - due[s] for s, at in at_heard.items()}
-        lates["seen"] |= {s: at - due[s] for s, at in at_seen.items()}
+        for sense, late in lateness(folder, due, record_property).items():
+            lates[sense] |= late
     heard, seen = {*lates["heard"]}, {*lates["seen"]}
     silent, dark = {"hold"}, {"voice", "camera off", "hold"}
     for name, seconds in parts.items():
